@@ -1,0 +1,96 @@
+"""The few exceptions of iotsim. Each one says whose fault it is.
+
+=====================  ==========================================  =======
+exception              whose fault                                 verdict
+=====================  ==========================================  =======
+`ScenarioError`        the scenario file's (or what it names)      error
+`ProtocolError`        a protocol file's                           error
+`DecodeError`          the sender's of a datagram                  none: an event and a counter
+`EncodeError`          a rule's or a behavior's                    error
+`MachineError`         this machine's: no TUN, no privilege        skipped
+=====================  ==========================================  =======
+
+Anything else that escapes is our own bug, and is reported as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class IotsimError(Exception):
+    """What all exceptions of iotsim have in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file of the user's.
+
+    ``line`` and ``column`` count from 1; 0 means unknown. ``path`` is the key path inside the
+    file (``devices.meter.rules[0].when.kind``). ``hint`` says what was probably meant.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    path: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line:
+            place += f":{self.line}:{self.column}" if self.column else f":{self.line}"
+        parts = [part for part in (place, self.path, self.message) if part]
+        text = ": ".join(parts)
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class ScenarioError(IotsimError):
+    """A scenario cannot be used. Carries every problem that was found, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class ProtocolError(IotsimError):
+    """A protocol file cannot be used."""
+
+
+class DecodeError(IotsimError):
+    """Bytes that are no message of the protocol.
+
+    ``path`` is the dotted field at which decoding stopped ("" for the message as a whole) and
+    ``offset`` the number of bytes that precede the trouble, or None where it is not known.
+    """
+
+    def __init__(self, reason: str, path: str = "", offset: int | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        self.offset = offset
+        where = f"{path}: " if path else ""
+        at = "" if offset is None else f" (at byte {offset})"
+        super().__init__(f"{where}{reason}{at}")
+
+
+class EncodeError(IotsimError):
+    """Fields of which no message of the protocol can be made; ``path`` as in `DecodeError`."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        self.reason = reason
+        self.path = path
+        super().__init__(f"{path}: {reason}" if path else reason)
+
+
+class MachineError(IotsimError):
+    """This machine cannot do what a run needs; ``fix`` is the line that would change that."""
+
+    def __init__(self, reason: str, fix: str = "") -> None:
+        self.reason = reason
+        self.fix = fix
+        super().__init__(f"{reason}\n  fix: {fix}" if fix else reason)

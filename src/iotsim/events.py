@@ -1,0 +1,151 @@
+"""The vocabulary of a run: everything that a run can report is one of these records.
+
+Events are plain data, so that results can be built, and built again later, from them alone. They
+are `msgspec.Struct`: as cheap to make as a tuple, and encoded as one JSON object per line, whose
+``event`` key names the kind. An event sink is a callable that takes a batch of events in order.
+
+Times ``t`` are seconds since the start of the run. Devices are named as in scenarios
+(``meter[3]``), peers as ``address:port``. A direction is always the device's: it *received* what
+the gateway sent.
+
+Packets are not among them: they are many and large, and only the capture wants them, so they go
+as `PacketRecord` on a way of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+IN = 0
+OUT = 1
+
+
+class PacketRecord(NamedTuple):
+    """A packet at the link. ``direction`` is IN (to the devices) or OUT; ``frame`` as in `iotsim.link`."""
+
+    t: float
+    direction: int
+    frame: bytes
+
+
+class Event(msgspec.Struct, tag_field="event", omit_defaults=True, gc=False):
+    """The base of all events."""
+
+    t: float
+
+
+class RunStarted(Event, tag="run-started"):
+    scenario: str
+    seed: int
+    wall_time: float
+    """Unix time of t = 0."""
+    versions: dict[str, str]
+    fleets: dict[str, dict[str, Any]]
+    """Fleet name -> {"count": …, "addresses": "first-last", "protocols": […]}."""
+
+
+class LinkUp(Event, tag="link-up"):
+    kind: str
+    name: str
+    addresses: list[str]
+    mtu: int
+
+
+class GatewayStarted(Event, tag="gateway-started"):
+    pid: int
+    command: list[str]
+
+
+class GatewayReady(Event, tag="gateway-ready"):
+    how: str
+
+
+class GatewayOutput(Event, tag="gateway-output"):
+    line: str
+
+
+class GatewayExited(Event, tag="gateway-exited"):
+    status: int | None
+    signal: str
+    crashed: bool
+
+
+class Received(Event, tag="received"):
+    """A device received and decoded a message."""
+
+    device: str
+    peer: str
+    protocol: str
+    message: Mapping[str, Any]
+
+
+class Sent(Event, tag="sent"):
+    """A device sent a message."""
+
+    device: str
+    peer: str
+    protocol: str
+    message: Mapping[str, Any]
+
+
+class Undecodable(Event, tag="undecodable"):
+    """A datagram for a device was no message of its protocol. ``data`` is hex."""
+
+    device: str
+    peer: str
+    protocol: str
+    reason: str
+    path: str
+    offset: int | None
+    data: str
+
+
+class NotSent(Event, tag="not-sent"):
+    """A device meant to send and could not; ``reason`` says why."""
+
+    device: str
+    reason: str
+
+
+class PacketDropped(Event, tag="packet-dropped"):
+    """A packet from the link went nowhere. ``data`` is hex, of at most its first 128 bytes."""
+
+    reason: str
+    data: str
+
+
+class DeviceFailed(Event, tag="device-failed"):
+    """A rule or behavior raised: this device has stopped."""
+
+    device: str
+    error: str
+    traceback: str
+
+
+class ExpectationDecided(Event, tag="expectation-decided"):
+    name: str
+    passed: bool
+    detail: str = ""
+
+
+class SimulatorLag(Event, tag="simulator-lag"):
+    """The simulator was late by more than its stated bound."""
+
+    lag_s: float
+    what: str
+
+
+class Note(Event, tag="note"):
+    text: str
+
+
+class RunEnded(Event, tag="run-ended"):
+    verdict: str
+    counters: dict[str, int]
+
+
+EventSink: TypeAlias = Callable[[Sequence[Event]], None]
+PacketSink: TypeAlias = Callable[[Sequence[PacketRecord]], None]
