@@ -1,0 +1,72 @@
+"""What a scenario expects, as plain data: filled by the scenario, judged by `iotsim.expect.judge`.
+
+=========  ====================================================================================
+kind       fields that it uses, besides name, severity and place
+=========  ====================================================================================
+within     quantifier, devices, direction, matcher, within_s
+never      quantifier, devices, direction, matcher
+always     quantifier, devices, direction, matcher, always
+count      quantifier, devices, direction, matcher, count_min and count_max (one at least), per_s
+gateway    gateway, and within_s (optional) as a limit for ``stdout_contains`` / ``stdout_regex``
+=========  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import re
+
+    from iotsim.match import Matcher
+
+Quantifier: TypeAlias = Literal["each", "any", "all", "none", "device"]
+Direction: TypeAlias = Literal["receives", "sends"]
+Kind: TypeAlias = Literal["within", "never", "always", "count", "gateway"]
+Severity: TypeAlias = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSelection:
+    """Devices of one fleet. ``indexes`` is resolved (no open ends) and holds no index twice."""
+
+    fleet: str
+    indexes: range | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySpec:
+    """What is expected of the gateway's process; None and an empty text mean: not asked.
+
+    ``running``: True, it has not exited by itself at the end; False, it has. ``exit``: it exits by
+    itself with this status. ``stdout_contains`` (literal text) and ``stdout_regex`` must be found
+    in some line of its output, ``stdout_not`` in none.
+    """
+
+    running: bool | None = None
+    exit: int | None = None
+    stdout_contains: str = ""
+    stdout_regex: re.Pattern[str] | None = None
+    stdout_not: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectSpec:
+    """One ``[[expect]]`` table. Times are seconds, not yet scaled by the scenario's tolerance."""
+
+    name: str
+    kind: Kind
+    quantifier: Quantifier = "each"
+    devices: tuple[DeviceSelection, ...] = ()
+    direction: Direction = "receives"
+    matcher: Matcher | None = None
+    within_s: float | None = None
+    count_min: int | None = None
+    count_max: int | None = None
+    per_s: float | None = None
+    always: Matcher | None = None
+    gateway: GatewaySpec | None = None
+    severity: Severity = "error"
+    place: str = ""
+    """``file:line`` of the table."""
