@@ -36,7 +36,7 @@ class DeviceSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewaySpec:
+class GatewayExpectation:
     """What is expected of the gateway's process; None and an empty text mean: not asked.
 
     ``running``: True, it has not exited by itself at the end; False, it has. ``exit``: it exits by
@@ -66,7 +66,7 @@ class ExpectSpec:
     count_max: int | None = None
     per_s: float | None = None
     always: Matcher | None = None
-    gateway: GatewaySpec | None = None
+    gateway: GatewayExpectation | None = None
     severity: Severity = "error"
     place: str = ""
     """``file:line`` of the table."""
