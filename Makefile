@@ -1,0 +1,47 @@
+# On a fresh machine `make demo` and `make test` do all the set-up themselves.
+# What they need: Linux, Python 3.11 or newer with venv, make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint types imports check bench wheel clean
+
+demo: $(VENV)/.core
+	@BIN=$(BIN) sh examples/demo.sh
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: lint types imports
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench.py
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build benchmarks/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp for each of the two sets of packages: the demo needs only what users get.
+$(VENV)/.core: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@

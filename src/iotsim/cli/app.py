@@ -1,0 +1,52 @@
+"""The commands, and what their exceptions become."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import cyclopts
+
+from iotsim import __version__
+from iotsim.errors import IotsimError, MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXIT_ERROR = 2
+EXIT_SKIPPED = 3
+
+app = cyclopts.App(
+    name="iotsim",
+    help="Simulated IoT devices with IP addresses of their own, behind a TUN interface.",
+    version=__version__,
+    result_action="return_value",
+)
+app.command("iotsim.cli.run:run")
+app.command("iotsim.cli.check:check")
+app.command("iotsim.cli.execute:execute", name="exec")
+app.command("iotsim.cli.doctor:doctor")
+app.command("iotsim.cli.init:init")
+app.command("iotsim.cli.protocols:app", name="protocols")
+app.command("iotsim.cli.protocols:decode", name="decode")
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
+    try:
+        code = app(list(arguments), exit_on_error=False, print_error=True)
+    except cyclopts.CycloptsError:
+        return EXIT_ERROR  # cyclopts has printed what was wrong
+    except MachineError as error:
+        print(f"iotsim: {error}", file=sys.stderr)
+        return EXIT_SKIPPED
+    except IotsimError as error:
+        print(f"iotsim: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except BrokenPipeError:
+        # The reader of our output has gone; so would be every further word of ours.
+        sys.stderr.close()
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return 130
+    return code if isinstance(code, int) else 0

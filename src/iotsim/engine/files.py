@@ -1,0 +1,90 @@
+"""The files of a run: appended to as it goes, replaced whole at its end.
+
+A thread of its own writes, so that a slow disk delays no device. Its backlog has a bound; what does
+not fit is dropped and counted, by file. In virtual time (`threaded=False`) every write is made at
+once, since work in a thread would be overtaken by a clock that jumps.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BACKLOG_BYTES = 256 << 20
+
+
+class AppendFile:
+    """One growing file. What one `append` takes is on disk whole or not at all, in order."""
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self.path = path
+        self.lost_appends = 0
+        self.error = ""
+        self._writer = writer
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+
+    def append(self, data: bytes) -> None:
+        if data and not self._writer.put(self, data):
+            self.lost_appends += 1
+
+    def write_now(self, data: bytes) -> None:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:  # a full disk must not end the run, and must not go unseen
+            self.lost_appends += 1
+            self.error = str(error)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Writer:
+    """Writes what `AppendFile`s were given. A context manager: leaving it writes all that is left."""
+
+    def __init__(self, *, threaded: bool) -> None:
+        self._queue: queue.SimpleQueue[tuple[AppendFile, bytes] | None] = queue.SimpleQueue()
+        self._backlog = 0
+        self._written = 0
+        self._thread = threading.Thread(target=self._work, name="iotsim-writer", daemon=True)
+        self._threaded = threaded
+
+    def __enter__(self) -> Writer:
+        if self._threaded:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._threaded:
+            self._queue.put(None)
+            self._thread.join()
+
+    def put(self, file: AppendFile, data: bytes) -> bool:
+        if not self._threaded:
+            file.write_now(data)
+            return True
+        # Each counter has one thread that writes it, so neither needs a lock.
+        if self._backlog - self._written > BACKLOG_BYTES:
+            return False
+        self._backlog += len(data)
+        self._queue.put((file, data))
+        return True
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            file, data = item
+            file.write_now(data)
+            self._written += len(data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in the place of the file at `path`: a reader sees the old or the new, never half."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,157 @@
+"""The one loop through which every packet passes.
+
+The pump drains the link, gives each frame to the stack, fires timers and flushes the journal. It is
+one task: what answers a packet are plain calls, and nothing on the way switches tasks. Frames are
+drained in batches, between which other tasks get their turn; after a batch the link is read once
+more before the pump sleeps, since under load something has arrived meanwhile.
+
+Every frame has exactly one outcome, counted by name, so that what was received always adds up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+from iotsim.events import IN, OUT, PacketDropped, PacketRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.engine.journal import Journal
+    from iotsim.engine.timers import Timers
+    from iotsim.link.base import Link
+
+BATCH_FRAMES = 64
+FLUSH_RECORDS = 512
+FLUSH_INTERVAL_S = 0.25
+TURN_S = 0.005
+"""After this long without a pause, other tasks get their turn."""
+DROP_EVENTS_PER_REASON = 100
+DROP_EVENT_BYTES = 128
+HEADER_BYTES = 10
+
+
+class Outcomes(dict[str, int]):
+    """Counts by outcome; see `iotsim.net`. What was never counted is 0."""
+
+    def __missing__(self, outcome: str) -> int:
+        return 0
+
+    def by_category(self) -> dict[str, int]:
+        """``answered``, ``pending``, ``consumed`` and ``dropped``: all that was received."""
+        totals = dict.fromkeys(("answered", "pending", "consumed", "dropped"), 0)
+        for outcome, count in self.items():
+            totals[outcome.partition(".")[0]] += count
+        return totals
+
+
+class Pump:
+    """Moves frames between `link` and the stack, and time between timers.
+
+    `receive` is the stack's: (frame, now) -> outcome. `clock` gives the seconds of the run.
+    """
+
+    def __init__(
+        self, link: Link, timers: Timers, journal: Journal, clock: Callable[[], float]
+    ) -> None:
+        self.link = link
+        self.timers = timers
+        self.journal = journal
+        self.clock = clock
+        self.receive: Callable[[bytes, float], str] = _nobody
+        self.on_turn: Callable[[float], None] = _nothing
+        self.outcomes = Outcomes()
+        self.frames_received = 0
+        self.max_lag = 0.0
+        """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
+        self._queue_empty_at = 0.0
+        self._flushed_at = 0.0
+        self._sleep = trio.CancelScope()
+
+    def transmit(self, frame: bytes) -> None:
+        """Send `frame` on the link, and record it."""
+        self.journal.packet(PacketRecord(self.clock(), OUT, frame))
+        self.link.send_nowait(frame)
+
+    def settle_pending(self, outcome: str) -> None:
+        """A frame that was counted as pending has come to `outcome`."""
+        self.outcomes["pending"] -= 1
+        self.outcomes[outcome] += 1
+
+    def call_at(self, due: float, callback: Callable[..., object], *arguments: object) -> None:
+        """As `Timers.call_at`, from any task: the pump wakes up in time."""
+        self.timers.call_at(due, callback, *arguments)
+        if due < self._sleep.deadline - self._epoch:
+            self._sleep.deadline = due + self._epoch
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._epoch = trio.current_time() - self.clock()
+        self._queue_empty_at = turn_began = self.clock()
+        task_status.started()
+        while True:
+            busy = self.turn()
+            now = self.clock()
+            if not busy:
+                await self._wait(now)
+                turn_began = self.clock()
+            elif now - turn_began > TURN_S:
+                await trio.lowlevel.checkpoint()
+                turn_began = self.clock()
+
+    def turn(self) -> bool:
+        """Do what can be done without waiting; whether there may be more of it."""
+        clock, receive, outcomes = self.clock, self.receive, self.outcomes
+        record = self.journal.packet
+        frames = self.link.receive_nowait(BATCH_FRAMES)
+        for frame in frames:
+            now = clock()
+            record(PacketRecord(now, IN, frame))
+            outcome = receive(frame, now)
+            outcomes[outcome] += 1
+            if outcome[0] == "d":  # dropped
+                self._report_drop(now, outcome, frame)
+        now = clock()
+        self.frames_received += len(frames)
+        if len(frames) < BATCH_FRAMES:
+            if now - self._queue_empty_at > self.max_lag and frames:
+                self.max_lag = now - self._queue_empty_at
+            self._queue_empty_at = now
+        fired = self.timers.fire(now, BATCH_FRAMES)
+        self.on_turn(now)
+        journal = self.journal
+        if len(journal.packets) + len(journal.events) > FLUSH_RECORDS:
+            self.flush(now)
+        return bool(frames) or fired == BATCH_FRAMES
+
+    def flush(self, now: float) -> None:
+        self._flushed_at = now
+        self.journal.flush()
+
+    def _report_drop(self, now: float, outcome: str, frame: bytes) -> None:
+        if self.outcomes[outcome] <= DROP_EVENTS_PER_REASON:
+            head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
+            self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
+
+    async def _wait(self, now: float) -> None:
+        """Sleep until the link is readable, a timer is due, or records have lain long enough."""
+        if now - self._flushed_at > FLUSH_INTERVAL_S:
+            self.flush(now)
+        due = self.timers.next_due()
+        until = math.inf if due is None else due
+        if self.journal.events or self.journal.packets:
+            until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
+        with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
+            await self.link.wait_readable()
+        # Whatever came while the pump slept woke it: the queue was empty until just now.
+        self._queue_empty_at = self.clock()
+
+
+def _nobody(_frame: bytes, _now: float) -> str:
+    return "dropped.no-host"
+
+
+def _nothing(_now: float) -> None:
+    pass

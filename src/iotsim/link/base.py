@@ -1,0 +1,39 @@
+"""What the engine asks of a link."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+NO_CHECKSUM = bytes(10)
+"""The virtio_net_hdr of a packet whose checksums are all in place."""
+
+
+class Link(Protocol):
+    """A source and destination of frames (see the package's docstring).
+
+    ``kind`` and ``name`` are for people; ``mtu`` is in bytes, of the IP packet.
+    """
+
+    kind: str
+    name: str
+    mtu: int
+
+    def receive_nowait(self, limit: int) -> list[bytes]:
+        """Up to `limit` frames that wait; fewer than `limit` means that the queue was seen empty."""
+        ...
+
+    def send_nowait(self, frame: bytes) -> bool:
+        """Send one frame. False: it was dropped, and counted in `statistics`."""
+        ...
+
+    async def wait_readable(self) -> None:
+        """Wait until there may be something to receive."""
+        ...
+
+    def statistics(self) -> dict[str, int]:
+        """What this link counted itself, by name: at least ``sent`` and ``send_dropped``."""
+        ...
+
+    def close(self) -> None:
+        """Close what the link owns. Idempotent."""
+        ...
