@@ -1,0 +1,84 @@
+"""Who has which address: runs of consecutive addresses, found by arithmetic.
+
+A run costs the same for ten addresses and for a million, of either family.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from iotsim.wire.address import IPV4_END, format_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class PortHandler(Protocol):
+    """A UDP service of a fleet, called for each datagram; the return value is the outcome.
+
+    `index` is the host's place in its run, `local` the address that was asked: the source of
+    any reply.
+    """
+
+    def __call__(
+        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float, /
+    ) -> str: ...
+
+
+class HostGroup(Protocol):
+    """The owner of a run of addresses: a fleet.
+
+    The stack keeps the dictionary itself, so entries may come and go, but it must stay the same
+    object for as long as the group is attached.
+    """
+
+    @property
+    def ports(self) -> dict[int, PortHandler]: ...
+
+
+class Run(NamedTuple):
+    """Hosts with consecutive addresses, from `first` to just before `end`."""
+
+    first: int
+    end: int
+    group: HostGroup
+    ports: dict[int, PortHandler]
+
+
+class AddressPool:
+    """The runs of addresses behind a link, sorted; they never overlap."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._runs: dict[int, Run] = {}
+
+    def add(self, first: int, count: int, group: HostGroup) -> Run:
+        """Claim `count` addresses; ValueError if they are not free, or of two families."""
+        last = first + count - 1
+        if count < 1 or first < 1 or last >= 1 << 128 or (first < IPV4_END <= last):
+            raise ValueError(f"{count} addresses from {format_address(first)} on are no range")
+        position = bisect_right(self._firsts, last)
+        if position:
+            before = self._runs[self._firsts[position - 1]]
+            if before.end > first:
+                raise ValueError(
+                    f"{format_address(first)}-{format_address(last)} overlaps "
+                    f"{format_address(before.first)}-{format_address(before.end - 1)}"
+                )
+        run = Run(first, first + count, group, group.ports)
+        insort(self._firsts, first)
+        self._runs[first] = run
+        return run
+
+    def find(self, address: int) -> Run | None:
+        """The run that holds `address`."""
+        position = bisect_right(self._firsts, address)
+        if position:
+            run = self._runs[self._firsts[position - 1]]
+            if address < run.end:
+                return run
+        return None
+
+    def __iter__(self) -> Iterator[Run]:
+        return (self._runs[first] for first in self._firsts)
