@@ -30,11 +30,22 @@ app.command("iotsim.cli.init:init")
 app.command("iotsim.cli.protocols:app", name="protocols")
 app.command("iotsim.cli.protocols:decode", name="decode")
 
+_external_command: list[str] = []
+
+
+def external_command() -> tuple[str, ...]:
+    """What stood behind ``--`` on the command line: a command of the user's, not for us to parse."""
+    return tuple(_external_command)
+
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
+    ours = list(arguments)
+    if "--" in ours:
+        dashes = ours.index("--")
+        ours, _external_command[:] = ours[:dashes], ours[dashes + 1 :]
     try:
-        code = app(list(arguments), exit_on_error=False, print_error=True)
+        code = app(ours, exit_on_error=False, print_error=True)
     except cyclopts.CycloptsError:
         return EXIT_ERROR  # cyclopts has printed what was wrong
     except MachineError as error:
@@ -44,7 +55,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_ERROR
     except BrokenPipeError:
-        # The reader of our output has gone; so would be every further word of ours.
+        # The reader of our output has gone, and so would every further word of ours.
         sys.stderr.close()
         return EXIT_ERROR
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.engine.lag import LoopWatch
 from iotsim.events import IN, OUT, PacketDropped, PacketRecord
 
 if TYPE_CHECKING:
@@ -67,9 +68,12 @@ class Pump:
         self.frames_received = 0
         self.max_lag = 0.0
         """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
+        self._loop = LoopWatch(clock)
         self._queue_empty_at = 0.0
         self._flushed_at = 0.0
         self._sleep = trio.CancelScope()
+        self._epoch = 0.0
+        """What to add to the run's time to get the event loop's."""
 
     def transmit(self, frame: bytes) -> None:
         """Send `frame` on the link, and record it."""
@@ -90,7 +94,14 @@ class Pump:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self._epoch = trio.current_time() - self.clock()
         self._queue_empty_at = turn_began = self.clock()
+        trio.lowlevel.add_instrument(self._loop)
         task_status.started()
+        try:
+            await self._run(turn_began)
+        finally:
+            trio.lowlevel.remove_instrument(self._loop)
+
+    async def _run(self, turn_began: float) -> None:
         while True:
             busy = self.turn()
             now = self.clock()
@@ -145,8 +156,7 @@ class Pump:
             until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
         with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
             await self.link.wait_readable()
-        # Whatever came while the pump slept woke it: the queue was empty until just now.
-        self._queue_empty_at = self.clock()
+        self._queue_empty_at = max(self._queue_empty_at, self._loop.idle_at)
 
 
 def _nobody(_frame: bytes, _now: float) -> str:

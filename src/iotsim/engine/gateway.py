@@ -1,0 +1,162 @@
+"""The gateway's life in a run: started, ready, heard, exited or stopped."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, GatewayStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from iotsim.engine.files import AppendFile
+    from iotsim.events import Event
+    from iotsim.scenario.model import GatewaySpec, ReadySpec
+    from iotsim.testbed import ExitStatus, Testbed
+
+LINE_BYTES = 4096
+"""A longer line is cut into lines of this length."""
+LAST_LINES = 10
+STOP_GRACE_S = 2.0
+POLL_S = 0.02
+TCP_LISTEN = "0A"
+"""The state in /proc/net/tcp."""
+
+
+class Gateway:
+    """One gateway process, as the run sees it.
+
+    `ready` and `exited` are set as these things come to pass; `status` is the exit status then.
+    `last_lines` are the last lines it printed, for the report of a crash.
+    """
+
+    def __init__(
+        self,
+        spec: GatewaySpec,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float],
+        log: AppendFile,
+        on_line: Callable[[str, float], None],
+    ) -> None:
+        self.spec = spec
+        self.ready = trio.Event()
+        self.exited = trio.Event()
+        self.status: ExitStatus | None = None
+        self.crashed = False
+        self.last_lines: list[str] = []
+        self._emit = emit
+        self._clock = clock
+        self._log = log
+        self._on_line = on_line
+        self._stopping = False
+        self._seen = trio.Event()
+
+    async def run(
+        self,
+        testbed: Testbed,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Start the process and follow it to its end; on cancellation, stop it first."""
+        process = await testbed.start_gateway(command, env, cwd)
+        self._emit(GatewayStarted(self._clock(), process.pid, list(command)))
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_ready, testbed.init_pid)
+            try:
+                async with trio.open_nursery() as output:
+                    output.start_soon(self._read, process.output)
+                    status = await process.wait()
+                    # What it wrote last is still on its way; its children may hold the pty open.
+                    output.cancel_scope.deadline = trio.current_time() + 0.5
+            except trio.Cancelled:
+                self._stopping = True
+                with trio.CancelScope(shield=True):
+                    async with trio.open_nursery() as output:
+                        output.start_soon(self._read, process.output)
+                        status = await process.stop(_signal(self.spec.stop_signal), STOP_GRACE_S)
+                        output.cancel_scope.deadline = trio.current_time() + 0.2
+                self._ended(status)
+                raise
+            self._ended(status)
+            nursery.cancel_scope.cancel()
+
+    def _ended(self, status: ExitStatus) -> None:
+        self.status = status
+        expected = self.spec.expect_exit
+        if self._stopping:
+            self.crashed = False
+        elif expected is not None:
+            self.crashed = status.status != expected
+        else:
+            self.crashed = status.status != 0
+        name = "" if status.signal is None else signal.Signals(status.signal).name
+        self._emit(GatewayExited(self._clock(), status.status, name, self.crashed))
+        self.exited.set()
+
+    async def _read(self, output: trio.MemoryReceiveChannel[bytes]) -> None:
+        rest = b""
+        async for chunk in output:
+            self._log.append(chunk)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._line(line)
+            while len(rest) > LINE_BYTES:
+                self._line(rest[:LINE_BYTES])
+                rest = rest[LINE_BYTES:]
+        if rest:
+            self._line(rest)
+
+    def _line(self, line: bytes) -> None:
+        now = self._clock()
+        text = line.rstrip(b"\r").decode(errors="replace")
+        self._emit(GatewayOutput(now, text))
+        self.last_lines = [*self.last_lines[1 - LAST_LINES :], text]
+        self._on_line(text, now)
+        ready = self.spec.ready
+        if ready is not None and ready.log is not None and ready.log.search(text):
+            self._seen.set()
+
+    async def _wait_ready(self, init_pid: int) -> None:
+        ready = self.spec.ready
+        if ready is None:
+            how = "started"
+        elif ready.log is not None:
+            await self._seen.wait()
+            how = f"printed a line that matches {ready.log.pattern!r}"
+        elif ready.delay_s is not None:
+            await trio.sleep(ready.delay_s)
+            how = f"{ready.delay_s:g} s have passed"
+        else:
+            how = await _port_open(init_pid, ready)
+        self._emit(GatewayReady(self._clock(), how))
+        self.ready.set()
+
+
+async def _port_open(pid: int, ready: ReadySpec) -> str:
+    """Wait until a socket in the network namespace of `pid` is bound to the port asked for."""
+    kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
+    while True:
+        for table in (f"/proc/{pid}/net/{kind}", f"/proc/{pid}/net/{kind}6"):
+            try:
+                lines = Path(table).read_text().splitlines()[1:]
+            except OSError:
+                continue  # no IPv6 here, or the namespace has just ended
+            for line in lines:
+                fields = line.split()
+                if int(fields[1].rpartition(":")[2], 16) == port and (
+                    kind == "udp" or fields[3] == TCP_LISTEN
+                ):
+                    return f"{kind.upper()} port {port} is open"
+        await trio.sleep(POLL_S)
+
+
+def _signal(name: str) -> signal.Signals:
+    return signal.Signals[name]
