@@ -1,0 +1,262 @@
+"""The simulator's side of a testbed, in trio.
+
+Two steps, because the helper can work while the simulator still imports and loads its scenario::
+
+    helper = spawn_helper(plan)            # at once, no trio
+    ...
+    async with open_testbed(plan, helper) as testbed:
+        process = await testbed.start_gateway(["./gateway"], env, cwd)
+
+Leaving the context ends every process inside, closes the interface, and waits until both are gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from iotsim.errors import IotsimError, MachineError
+from iotsim.link.tun import TunLink
+from iotsim.testbed import channel
+from iotsim.testbed.counters import CounterReader, InterfaceCounters
+from iotsim.testbed.helper import Helper, spawn_helper
+from iotsim.testbed.process import ExitStatus, GatewayProcess, open_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+    from iotsim.testbed.plan import TestbedPlan
+
+__all__ = [
+    "ExitStatus",
+    "GatewayProcess",
+    "GatewayStartError",
+    "Helper",
+    "Testbed",
+    "open_testbed",
+    "spawn_helper",
+]
+
+CLOSE_TIMEOUT_S: Final = 10.0
+
+
+class GatewayStartError(IotsimError):
+    """The gateway's command cannot be executed: the scenario's fault, or the command line's."""
+
+
+class Testbed:
+    """A standing testbed. Made by `open_testbed`."""
+
+    __test__ = False
+
+    def __init__(self, plan: TestbedPlan, helper: Helper, ready: channel.Message) -> None:
+        values = ready.values
+        handed: dict[str, list[int]] = {}
+        for name, fd in zip(values["fds"], ready.fds, strict=True):
+            handed.setdefault(name, []).append(fd)
+        self.interface: str = values["interface"]
+        self.init_pid = ready.pid
+        self.vnet_hdr = True
+        """Frames carry a virtio_net_hdr; see `iotsim.link`."""
+        self.offload: bool = values["offload"]
+        """The kernel leaves checksums of local packets to us, and takes ours over."""
+        self.user_namespace: bool = values["user_namespace"]
+        self.pid_namespace: bool = values["pid_namespace"]
+        self.notes: tuple[str, ...] = tuple(values["notes"])
+        """What could not be had, in words: no IPv6, say."""
+        self.link = TunLink(
+            handed["tun"],
+            name=self.interface,
+            kind=plan.kind,
+            mtu=plan.mtu,
+            offload=self.offload,
+        )
+        """Owned by the testbed; closing it twice does no harm."""
+        self._counters = CounterReader(
+            self.interface,
+            handed["netlink"][0],
+            {name: fds[0] for name, fds in handed.items() if name.startswith("snmp")},
+        )
+        self._helper = helper
+        self._processes: dict[int, GatewayProcess] = {}
+        self._starting: dict[int, trio.Event] = {}
+        self._refusals: dict[int, dict[str, Any]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._sending = trio.Lock()
+        self._gone = trio.Event()
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """One descriptor per queue of the interface."""
+        return self.link.fds
+
+    def interface_counters(self) -> InterfaceCounters:
+        """What the kernel counted at the interface; cheap."""
+        return self._counters.interface_counters()
+
+    def gateway_udp_errors(self) -> dict[str, int]:
+        """Errors of UDP in the gateway's network namespace (`UdpRcvbufErrors`, …).
+
+        In the host they are those of every program there.
+        """
+        return self._counters.udp_errors()
+
+    async def start_gateway(
+        self, command: Sequence[str], env: Mapping[str, str], cwd: str | Path | None = None
+    ) -> GatewayProcess:
+        """Start `command` inside: own session, no capabilities, output to a terminal, no input.
+
+        GatewayStartError if it cannot be executed.
+        """
+        assert self._nursery is not None
+        number = len(self._processes) + 1
+        ours, theirs = open_terminal()
+        process = GatewayProcess(number, ours, self._request)
+        self._processes[number] = process
+        self._starting[number] = started = trio.Event()
+        memory = channel.to_memory(
+            {
+                "command": [os.fspath(word) for word in command],
+                "env": dict(env),
+                "cwd": os.fspath(cwd) if cwd is not None else None,
+            }
+        )
+        try:
+            await self._request({"op": "start", "id": number}, (memory, theirs))
+        finally:
+            os.close(memory)
+            os.close(theirs)
+        await started.wait()
+        refusal = self._refusals.pop(number, None)
+        if refusal is not None:
+            process._close()
+            what = refusal["culprit"] or command[0]
+            raise GatewayStartError(f"the gateway cannot be started: {what}: {refusal['reason']}")
+        self._nursery.start_soon(process._read_output)
+        return process
+
+    async def _request(self, values: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        sock = self._helper.sock
+        async with self._sending:
+            while True:
+                try:
+                    channel.send(sock, values, fds)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(sock)
+                except OSError:
+                    return  # it has ended, which `_listen` tells to whoever waits
+                else:
+                    return
+
+    async def _listen(self) -> None:
+        """Take the helper's reports until it ends."""
+        sock = self._helper.sock
+        while True:
+            try:
+                message = channel.receive(sock)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(sock)
+                continue
+            if message is None:
+                break
+            self._dispatch(message)
+        self._note_gone()
+
+    def _dispatch(self, message: channel.Message) -> None:
+        values = message.values
+        number = values["id"]
+        process = self._processes[number]
+        match values["event"]:
+            case "started":
+                process.pid = message.pid
+            case "running":
+                self._starting.pop(number).set()
+            case "start-failed":
+                self._refusals[number] = values
+                process._note_exit(ExitStatus(127, None))
+                self._starting.pop(number).set()
+            case "exited":
+                process._note_exit(ExitStatus(values.get("status"), values.get("signal")))
+            case "killed":
+                process._note_killed()
+
+    def _note_gone(self) -> None:
+        self._gone.set()
+        for number, started in self._starting.items():
+            self._refusals[number] = {"culprit": "", "reason": "the testbed has ended"}
+            started.set()
+        self._starting.clear()
+        for process in self._processes.values():
+            process._note_gone()
+
+    def _close(self) -> None:
+        for process in self._processes.values():
+            process._close()
+        self._counters.close()
+        self.link.close()
+
+
+@asynccontextmanager
+async def open_testbed(plan: TestbedPlan, helper: Helper | None = None) -> AsyncIterator[Testbed]:
+    """A testbed as `plan` says. MachineError if this machine cannot do it.
+
+    `helper` is one that `spawn_helper` started earlier for the same plan.
+    """
+    helper = helper or spawn_helper(plan)
+    try:
+        testbed = Testbed(plan, helper, await _wait_ready(helper))
+        try:
+            async with trio.open_nursery() as nursery:
+                testbed._nursery = nursery
+                nursery.start_soon(testbed._listen)
+                try:
+                    yield testbed
+                finally:
+                    testbed._nursery = None
+                    nursery.cancel_scope.cancel()
+        finally:
+            testbed._note_gone()
+            testbed._close()
+    finally:
+        await _close_helper(helper)
+
+
+async def _wait_ready(helper: Helper) -> channel.Message:
+    while True:
+        try:
+            message = channel.receive(helper.sock)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(helper.sock)
+            continue
+        break
+    if message is None:
+        helper.sock.close()
+        await _wait_errors(helper)
+        raise RuntimeError(f"the helper process ended unexpectedly:\n{helper.take_errors()}")
+    values = message.values
+    if values["event"] == "failed":
+        raise MachineError(values["reason"], values["fix"])
+    if values["event"] == "crashed":
+        raise RuntimeError(f"the helper process crashed:\n{values['traceback']}")
+    return message
+
+
+async def _wait_errors(helper: Helper) -> None:
+    """Wait until the helper's error output ends, which is when all of its processes have ended."""
+    while not helper.read_errors():
+        await trio.lowlevel.wait_readable(helper.errors_fd)
+
+
+async def _close_helper(helper: Helper) -> None:
+    helper.sock.close()
+    with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+        await _wait_errors(helper)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        helper.process.wait(1)
+    helper.close()

@@ -1,0 +1,164 @@
+"""The helper: makes the namespaces and the interface, then forks the init that supervises.
+
+Started by `bed.spawn_helper` as a fresh interpreter whose standard input is the control socket.
+The parent keeps nothing but the wait for init: when the parent has ended, everything has.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+from iotsim.errors import MachineError
+from iotsim.link import tuntap
+from iotsim.testbed import channel, isolation, linux, network
+from iotsim.testbed.plan import TestbedPlan
+
+MARK = "iotsim-testbed"
+"""The word in the command line by which running testbeds are found; name and results follow it."""
+INIT_NAME = "iotsim-init"
+HELPER_NAME = "iotsim-helper"
+
+
+def main() -> None:
+    """The program of the helper process; never returns."""
+    sock = socket.socket(fileno=os.dup(0))
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    status = 1
+    try:
+        linux.set_process_name(HELPER_NAME)
+        message = channel.receive(sock)
+        if message is not None:
+            status = _run(sock, TestbedPlan.from_json(message.values["plan"]))
+    except MachineError as error:
+        _report(sock, {"event": "failed", "reason": error.reason, "fix": error.fix})
+    except BrokenPipeError:
+        status = 0  # the simulator has gone: so do we
+    except BaseException:
+        _report(sock, {"event": "crashed", "traceback": traceback.format_exc()})
+    # The interpreter's own way out runs what a forked child must not run a second time.
+    os._exit(status)
+
+
+def _report(sock: socket.socket, values: dict[str, Any]) -> None:
+    try:
+        channel.send(sock, values)
+    except OSError:
+        traceback.print_exc()
+
+
+def _run(sock: socket.socket, plan: TestbedPlan) -> int:
+    private = plan.isolate == "private"
+    notes: list[str] = []
+    user = False
+    if private:
+        user = isolation.enter_private().user
+        notes += network.prepare_private(user_namespace=user)
+    elif plan.namespace:
+        isolation.enter_named_network(plan.namespace)
+    # These are of the network namespace in which they are opened, wherever they are used.
+    tun = tuntap.open_tuntap(
+        plan.interface_name, kind=plan.kind, queues=plan.queues, device=plan.tun_device or None
+    )
+    names = ["tun"] * len(tun.fds)
+    fds = list(tun.fds)
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    netlink.bind((0, 0))
+    names.append("netlink")
+    fds.append(netlink.detach())
+    for name in ("snmp", "snmp6"):
+        try:
+            fds.append(os.open(f"/proc/self/net/{name}", os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            continue
+        names.append(name)
+    notes += network.configure(plan, tun.name, private=private)
+    ready = {
+        "event": "ready",
+        "interface": tun.name,
+        "offload": tun.offload,
+        "user_namespace": user,
+        "fds": names,
+    }
+    return _fork_init(sock, plan, ready, fds, notes)
+
+
+def _fork_init(
+    sock: socket.socket, plan: TestbedPlan, ready: dict[str, Any], fds: list[int], notes: list[str]
+) -> int:
+    private = plan.isolate == "private"
+    if not private:
+        isolation.enter_mount_namespace()
+    # Last, because the process that calls it can no longer start threads, nor a second namespace.
+    own_namespace = isolation.enter_pid_namespace(allow_user=not private)
+    pid = os.fork()
+    if pid == 0:
+        _init(sock, ready, fds, notes, private=private, own_namespace=own_namespace)
+    sock.close()
+    for fd in fds:
+        os.close(fd)
+    os.waitpid(pid, 0)
+    return 0
+
+
+def _init(
+    sock: socket.socket,
+    ready: dict[str, Any],
+    fds: list[int],
+    notes: list[str],
+    *,
+    private: bool,
+    own_namespace: bool,
+) -> None:
+    """The forked child: never returns."""
+    from iotsim.testbed.supervisor import Supervisor, become_subreaper
+
+    try:
+        linux.set_process_name(INIT_NAME)
+        if own_namespace:
+            if not isolation.mount_proc():
+                notes.append("/proc shows the machine's processes: it could not be mounted anew")
+        else:
+            become_subreaper()
+            notes.append("no PID namespace: processes are tracked by their parents instead")
+        channel.send(sock, {**ready, "pid_namespace": own_namespace, "notes": notes}, fds)
+        for fd in fds:
+            os.close(fd)
+        # In the host's network there is no sysctl of our own to open low ports with.
+        keep = 0 if private else 1 << linux.CAP_NET_BIND_SERVICE
+        supervisor = Supervisor(sock, own_namespace=own_namespace, keep_capabilities=keep)
+        if not own_namespace:
+            for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(signum, lambda *_: sock.shutdown(socket.SHUT_RDWR))
+        supervisor.run()
+    except BrokenPipeError:
+        pass
+    except BaseException:
+        traceback.print_exc()
+    os._exit(0)
+
+
+def command_line(run_name: str, results: str) -> list[str]:
+    """How the helper is started: isolated, without site-packages' start-up files."""
+    code = (
+        "import sys; sys.path[:] = sys.argv[1].split(chr(0x1f)); "
+        "from iotsim.testbed.init import main; main()"
+    )
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        code,
+        "\x1f".join(path for path in sys.path if path),
+        MARK,
+        run_name,
+        results,
+    ]

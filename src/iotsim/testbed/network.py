@@ -1,0 +1,206 @@
+"""Configuring the interface: addresses, routes, MTU, queue length, and a quiet kernel.
+
+Runs in the helper, inside the network namespace. pyroute2 speaks rtnetlink.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import socket
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from iotsim.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from iotsim.testbed.plan import TestbedPlan
+
+Prefix: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
+
+IPV6_SWITCH = "/proc/sys/net/ipv6/conf"
+IFA_F_NODAD = 0x02
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 (ipv6.disable=1 removes it)."""
+    return os.path.exists(IPV6_SWITCH)  # noqa: PTH110
+
+
+def write_sysctl(name: str, value: str) -> str:
+    """Set one sysctl; "" or why it could not be set (containers mount /proc/sys read-only)."""
+    path = "/proc/sys/" + name
+    try:
+        with open(path, "w") as file:
+            file.write(value)
+    except OSError as error:
+        return f"{name.replace('/', '.')} could not be set to {value}: {error.strerror}"
+    return ""
+
+
+def prepare_private(*, user_namespace: bool) -> list[str]:
+    """Sysctls of a fresh network namespace; returns notes on what could not be set.
+
+    The gateway has no capabilities, so any port and ICMP echo sockets are opened to it. Interfaces
+    that are made afterwards take their IPv6 settings from ``default``.
+    """
+    groups = f"{os.getegid()} {os.getegid()}" if user_namespace else "0 2147483647"
+    settings = [
+        ("net/ipv4/ip_unprivileged_port_start", "0"),
+        ("net/ipv4/ping_group_range", groups),
+    ]
+    if has_ipv6():
+        settings += [(f"net/ipv6/conf/default/{key}", value) for key, value in _QUIET_IPV6]
+        settings.append(("net/ipv6/conf/default/disable_ipv6", "0"))
+    return [note for name, value in settings if (note := write_sysctl(name, value))]
+
+
+_QUIET_IPV6 = (
+    # Nobody answers router solicitations or duplicate address detection on this link.
+    ("accept_dad", "0"),
+    ("accept_ra", "0"),
+    ("autoconf", "0"),
+    ("router_solicitations", "0"),
+)
+
+
+def configure(plan: TestbedPlan, name: str, *, private: bool) -> list[str]:
+    """Bring `name` up with the plan's addresses and routes; returns notes.
+
+    MachineError names the address, route or interface that stands in the way.
+    """
+    from pyroute2 import IPRoute
+
+    notes: list[str] = []
+    with IPRoute() as ipr:
+        index = ipr.link_lookup(ifname=name)[0]
+        if private:
+            ipr.link("set", index=1, state="up")
+        else:
+            _refuse_conflicts(ipr, plan, index)
+            if has_ipv6():
+                for key, value in _QUIET_IPV6:
+                    write_sysctl(f"net/ipv6/conf/{name}/{key}", value)
+        _call(f"the MTU of {name} cannot be {plan.mtu}", ipr.link, "set", index=index, mtu=plan.mtu)
+        ipr.link("set", index=index, txqlen=plan.queue_length)
+        ipr.link("set", index=index, state="up")
+        ipv6 = has_ipv6() and plan.mtu >= 1280 and _ipv6_enabled(name)
+        for number, length in plan.addresses:
+            address = ipaddress.ip_address(number)
+            if address.version == 6 and not ipv6:
+                notes.append(f"{address}/{length} was not set: {_why_no_ipv6(plan)}")
+                continue
+            extra: dict[str, Any] = {"flags": IFA_F_NODAD} if address.version == 6 else {}
+            _call(
+                f"{address}/{length} cannot be an address of {name}",
+                ipr.addr,
+                "add",
+                index=index,
+                address=str(address),
+                prefixlen=length,
+                family=_family(address.version),
+                **extra,
+            )
+        for number, length in plan.routes:
+            route = ipaddress.ip_network((number, length), strict=False)
+            if route.version == 6 and not ipv6:
+                notes.append(f"the route to {route} was not set: {_why_no_ipv6(plan)}")
+                continue
+            _call(
+                f"{route} cannot be routed to {name}",
+                ipr.route,
+                "add",
+                dst=str(route),
+                oif=index,
+                family=_family(route.version),
+            )
+    return notes
+
+
+def _call(what: str, function: Any, *arguments: Any, **options: Any) -> None:
+    """Call into pyroute2, whose errors carry an errno, and say what it was about."""
+    from pyroute2 import NetlinkError
+
+    try:
+        function(*arguments, **options)
+    except NetlinkError as error:
+        code = int(error.code)
+        fix = "change [link] in the scenario"
+        if code == errno.EPERM:
+            fix = "run iotsim as root: this needs CAP_NET_ADMIN"
+        raise MachineError(f"{what}: {os.strerror(code)}", fix) from error
+
+
+def _family(version: int) -> int:
+    return int(socket.AF_INET if version == 4 else socket.AF_INET6)
+
+
+def _ipv6_enabled(name: str) -> bool:
+    with contextlib.suppress(OSError), open(f"{IPV6_SWITCH}/{name}/disable_ipv6") as file:
+        return file.read().strip() == "0"
+    return False
+
+
+def _why_no_ipv6(plan: TestbedPlan) -> str:
+    if not has_ipv6():
+        return "this kernel has no IPv6"
+    if plan.mtu < 1280:
+        return f"IPv6 needs an MTU of 1280, not {plan.mtu}"
+    return "IPv6 is disabled on this machine (net.ipv6.conf.default.disable_ipv6)"
+
+
+def wanted_prefixes(plan: TestbedPlan) -> list[Prefix]:
+    """Every prefix that the plan routes to the interface."""
+    return [
+        ipaddress.ip_network((number, length), strict=False)
+        for number, length in (*plan.addresses, *plan.routes)
+    ]
+
+
+def find_conflict(
+    wanted: Iterable[Prefix], existing: Iterable[tuple[Prefix, str]]
+) -> tuple[Prefix, Prefix, str] | None:
+    """The first wanted prefix that overlaps an existing route: (wanted, existing, where).
+
+    A default route overlaps everything and is in nobody's way.
+    """
+    routes = [(prefix, where) for prefix, where in existing if prefix.prefixlen]
+    for prefix in wanted:
+        for other, where in routes:
+            if prefix.version == other.version and prefix.overlaps(other):
+                return prefix, other, where
+    return None
+
+
+def _refuse_conflicts(ipr: Any, plan: TestbedPlan, own_index: int) -> None:
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ipr.get_links()}
+    mine = {number for number, _ in plan.addresses}
+    for message in ipr.get_addr():
+        text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        if text and int(ipaddress.ip_address(text)) in mine:
+            raise MachineError(
+                f"{text} is already an address of {names.get(message['index'], '?')} "
+                "(another run, perhaps)",
+                'choose another [link] address, or isolate = "private"',
+            )
+    existing: list[tuple[Prefix, str]] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for message in ipr.get_routes(family=family):
+            destination = message.get_attr("RTA_DST")
+            interface = message.get_attr("RTA_OIF")
+            # Table 255 holds the machine's own addresses and broadcasts; multicast is everywhere.
+            if not destination or message["type"] != 1 or interface == own_index:
+                continue
+            prefix = ipaddress.ip_network(f"{destination}/{message['dst_len']}", strict=False)
+            if not prefix.is_link_local and message.get_attr("RTA_TABLE") != 255:
+                existing.append((prefix, names.get(interface, "?")))
+    conflict = find_conflict(wanted_prefixes(plan), existing)
+    if conflict:
+        prefix, other, where = conflict
+        raise MachineError(
+            f"{prefix} overlaps {other}, which this machine routes to {where}",
+            'choose other addresses in [link] and [devices], or isolate = "private"',
+        )

@@ -1,0 +1,73 @@
+"""What a testbed shall be: plain data that travels to the helper as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from iotsim.errors import MachineError
+
+NETNS_PREFIX = "netns:"
+
+
+@dataclass(frozen=True)
+class TestbedPlan:
+    """Where the interface stands, and how it is configured.
+
+    Addresses are ints as in `iotsim.wire.address` (below 2**32 is IPv4), each with the length of
+    its prefix.
+    """
+
+    __test__ = False  # its name looks like a test class to pytest
+
+    isolate: str = "private"
+    """"private", "host" or "netns:NAME"; what "auto" means is decided by `resolve_isolation`."""
+    name: str = ""
+    """The interface's name; "" is iotsim0, in the host the first free iotsimN."""
+    kind: str = "tun"
+    addresses: tuple[tuple[int, int], ...] = ()
+    """The gateway's side."""
+    routes: tuple[tuple[int, int], ...] = ()
+    """Prefixes of devices that lie outside of the link's own."""
+    mtu: int = 1500
+    queue_length: int = 10_000
+    """Packets that the kernel keeps for us while we are busy. A pointer each."""
+    queues: int = 1
+    run_name: str = ""
+    results: str = ""
+    """The results folder, by which `iotsim exec` tells runs of the same name apart."""
+    tun_device: str = ""
+    """The clone device's path; "" is /dev/net/tun or $IOTSIM_TUN."""
+
+    @property
+    def namespace(self) -> str:
+        """The named network namespace to enter, or ""."""
+        return (
+            self.isolate.removeprefix(NETNS_PREFIX) if self.isolate.startswith(NETNS_PREFIX) else ""
+        )
+
+    @property
+    def interface_name(self) -> str:
+        return self.name or ("iotsim0" if self.isolate == "private" else "iotsim%d")
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> TestbedPlan:
+        values = json.loads(text)
+        for key in ("addresses", "routes"):
+            values[key] = tuple(tuple(entry) for entry in values[key])
+        return cls(**values)
+
+
+def resolve_isolation(isolate: str, *, starts_gateway: bool) -> str:
+    """ "auto" is private when iotsim starts the gateway itself, else the host."""
+    if isolate == "auto":
+        return "private" if starts_gateway else "host"
+    if isolate in ("private", "host") or isolate.removeprefix(NETNS_PREFIX) not in ("", isolate):
+        return isolate
+    raise MachineError(
+        f"isolate = {isolate!r} is not known", 'use "auto", "private", "host" or "netns:NAME"'
+    )

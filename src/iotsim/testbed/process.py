@@ -1,0 +1,135 @@
+"""A process inside a testbed, seen from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+READ_BYTES = 65536
+OUTPUT_CHUNKS = 64
+"""Chunks of output that wait to be taken; beyond them the process is held up by its terminal."""
+TERMINAL_COLUMNS = 200
+
+
+class ExitStatus(NamedTuple):
+    """How a process ended: by itself with a status, or by a signal."""
+
+    status: int | None
+    signal: int | None
+
+    def __str__(self) -> str:
+        if self.signal is None:
+            return f"exit status {self.status}"
+        try:
+            return signal.Signals(self.signal).name
+        except ValueError:
+            return f"signal {self.signal}"
+
+
+class GatewayProcess:
+    """Made by `Testbed.start_gateway`."""
+
+    def __init__(
+        self, number: int, terminal: int, request: Callable[[dict[str, object]], Awaitable[None]]
+    ) -> None:
+        self.number = number
+        self.pid = 0
+        """As the simulator's PID namespace has it."""
+        self.output: trio.MemoryReceiveChannel[bytes]
+        """Chunks as they were written, stdout and stderr together; ends when nobody can write any
+        more. Take them: a process whose output nobody takes stops at its next line."""
+        self._sender, self.output = trio.open_memory_channel[bytes](OUTPUT_CHUNKS)
+        self._terminal = terminal
+        self._request = request
+        self.exit_status: ExitStatus | None = None
+        """None while it runs."""
+        self._exited = trio.Event()
+        self._killed = trio.Event()
+
+    async def wait(self) -> ExitStatus:
+        """Wait until the process has ended."""
+        await self._exited.wait()
+        assert self.exit_status is not None
+        return self.exit_status
+
+    async def send_signal(self, signum: int) -> None:
+        """Send a signal to the process itself; nothing happens when it has ended."""
+        await self._request(
+            {"op": "signal", "id": self.number, "signal": int(signum), "group": False}
+        )
+
+    async def stop(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
+        """Ask its process group to end, and after `grace_s` kill whatever is left of it.
+
+        What the process started and left behind is killed too, even if it detached itself.
+        """
+        if self.exit_status is None:
+            await self._request(
+                {"op": "signal", "id": self.number, "signal": int(signum), "group": True}
+            )
+            with trio.move_on_after(grace_s):
+                await self._exited.wait()
+        await self._request({"op": "kill", "id": self.number})
+        await self._killed.wait()
+        return await self.wait()
+
+    # -- called by the testbed
+
+    def _note_exit(self, status: ExitStatus) -> None:
+        self.exit_status = status
+        self._exited.set()
+
+    def _note_killed(self) -> None:
+        self._killed.set()
+
+    def _note_gone(self) -> None:
+        """The whole namespace has ended, and the process with it."""
+        if self.exit_status is None:
+            self._note_exit(ExitStatus(None, signal.SIGKILL))
+        self._killed.set()
+
+    async def _read_output(self) -> None:
+        with self._sender:
+            while True:
+                try:
+                    data = os.read(self._terminal, READ_BYTES)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_readable(self._terminal)
+                    continue
+                except OSError:
+                    return  # EIO: the last writer has closed the terminal
+                if not data:
+                    return
+                try:
+                    await self._sender.send(data)
+                except trio.BrokenResourceError:
+                    return
+
+    def _close(self) -> None:
+        self._sender.close()
+        if self._terminal >= 0:
+            os.close(self._terminal)
+            self._terminal = -1
+
+
+def open_terminal() -> tuple[int, int]:
+    """A terminal for output alone: (our end, non-blocking; the process's end).
+
+    A program that sees a terminal writes line by line. Nothing is changed on the way (no OPOST:
+    a newline stays one byte), nothing is echoed.
+    """
+    ours, theirs = os.openpty()
+    attributes = termios.tcgetattr(theirs)
+    attributes[1] &= ~termios.OPOST
+    attributes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+    termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+    termios.tcsetwinsize(theirs, (50, TERMINAL_COLUMNS))
+    os.set_blocking(ours, False)
+    return ours, theirs
