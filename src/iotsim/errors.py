@@ -7,6 +7,7 @@ exception              whose fault                                 verdict
 `ProtocolError`        a protocol file's                           error
 `DecodeError`          the sender's of a datagram                  none: an event and a counter
 `EncodeError`          a rule's or a behavior's                    error
+`ExpressionError`      a scenario's expression                     error
 `MachineError`         this machine's: no TUN, no privilege        skipped
 =====================  ==========================================  =======
 
@@ -85,6 +86,21 @@ class EncodeError(IotsimError):
         self.reason = reason
         self.path = path
         super().__init__(f"{path}: {reason}" if path else reason)
+
+
+class ExpressionError(IotsimError):
+    """An expression cannot be compiled, or failed as it was evaluated.
+
+    ``text`` is the expression, ``hint`` what was probably meant. ``absent`` is the dotted path of
+    the message's field whose absence made it fail, "" for any other cause.
+    """
+
+    def __init__(self, reason: str, text: str, *, hint: str = "", absent: str = "") -> None:
+        self.reason = reason
+        self.text = text
+        self.hint = hint
+        self.absent = absent
+        super().__init__(f"{reason}, in '={text}'")
 
 
 class MachineError(IotsimError):

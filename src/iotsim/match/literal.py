@@ -1,0 +1,157 @@
+"""Literals of a scenario as values that a field can have.
+
+A scenario writes 20.1 where a 32-bit field carries 20.10000038, a name or a number for an enum,
+``hex:`` for bytes. `literal` gives the value as a decoded message would hold it, or says why no
+message ever could.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from iotsim.errors import IotsimError
+from iotsim.match.fieldpath import nearest
+from iotsim.units import parse_bytes
+
+if TYPE_CHECKING:
+    from iotsim.protocol import Field
+
+ROUNDED = frozenset({"int", "float"})
+
+
+class LiteralError(ValueError):
+    """A literal that the field cannot hold; ``hint`` as in `iotsim.errors.Problem`."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(reason)
+
+
+def literal(value: Any, field: Field | None) -> Any:
+    """`value` as a message carries it in `field`; without a field, as it is."""
+    written_as_hex = isinstance(value, str) and value.startswith("hex:")
+    if written_as_hex and (field is None or field.kind not in ("string", "enum")):
+        value = _bytes(value)
+    if field is None:
+        return _plain(value)
+    if isinstance(value, list):
+        if field.kind in ("array", "bytes", "flags", "struct", "none"):
+            return _plain(value)
+        raise LiteralError(f"a list, but '{field.path}' is {article(field.kind)}")
+    if field.kind == "enum":
+        return _enum(value, field)
+    wanted = EXPECTED.get(field.kind)
+    if wanted is None:
+        return _plain(value)
+    if isinstance(value, bool) is not (field.kind == "bool") or not isinstance(value, wanted):
+        hint = "write bytes as 'hex:0a ff'" if field.kind == "bytes" else ""
+        shown = render(value)
+        raise LiteralError(f"{shown}, but '{field.path}' is {article(field.kind)}", hint)
+    return rounded(value, field)
+
+
+EXPECTED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "bytes": (bytes,),
+    "string": (str,),
+}
+
+
+def rounded(value: Any, field: Field) -> Any:
+    """A number as the field's wire type carries it; what is no number is returned as it is."""
+    if field.kind not in ROUNDED or not isinstance(value, (int, float)):
+        return value
+    try:
+        return field.round(value)
+    except (ValueError, TypeError, OverflowError, ArithmeticError, IotsimError) as error:
+        raise LiteralError(f"{render(value)} does not fit '{field.path}': {error}") from None
+
+
+def _enum(value: Any, field: Field) -> Any:
+    names = field.names
+    if isinstance(value, str):
+        if value in names:
+            return value
+        hint = nearest(value, list(names)) or f"names: {', '.join(list(names)[:12])}"
+        raise LiteralError(f"'{field.path}' has no value named '{value[:100]}'", hint)
+    if isinstance(value, int) and not isinstance(value, bool):
+        for name, number in names.items():
+            if number == value:
+                return name
+        return value
+    raise LiteralError(f"{render(value)}, but '{field.path}' is an enum", "write one of its names")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise LiteralError(str(error)) from None
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A copy of the value with texts ``hex:`` inside lists and tables made bytes."""
+    if depth > 20:
+        raise LiteralError("nested too deeply")
+    if isinstance(value, list):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item, depth + 1) for key, item in value.items()}
+    if depth and isinstance(value, str) and value.startswith("hex:"):
+        return _bytes(value)
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    raise LiteralError(f"a {type(value).__name__} is no value of a message")
+
+
+def article(kind: str) -> str:
+    names = {
+        "int": "an integer",
+        "float": "a number",
+        "bool": "true or false",
+        "bytes": "bytes",
+        "string": "a text",
+        "enum": "an enum",
+        "flags": "a set of flags",
+        "array": "an array",
+        "struct": "a structure",
+    }
+    return names.get(kind, kind)
+
+
+def render(value: Any, depth: int = 0) -> str:
+    """A value of a message as people read it, at most some ninety characters long."""
+    if value is None:
+        return "absent"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        text = "hex:" + value[:40].hex() + ("..." if len(value) > 40 else "")
+    elif isinstance(value, float):
+        text = _number(value)
+    elif isinstance(value, int):
+        text = str(value) if value.bit_length() < 256 else "a very large integer"
+    elif isinstance(value, str):
+        text = value if value.isidentifier() else repr(value[:80])
+    elif depth > 3:
+        text = "..."
+    elif isinstance(value, dict):
+        items = list(value.items())[:8]
+        inner = ", ".join(f"{key} = {render(item, depth + 1)}" for key, item in items)
+        text = "{ " + inner + " }"
+    elif isinstance(value, (list, tuple)):
+        text = "[" + ", ".join(render(item, depth + 1) for item in value[:8]) + "]"
+    else:
+        text = repr(value)
+    return text if len(text) <= 90 else text[:87] + "..."
+
+
+def _number(value: float) -> str:
+    """20.1 also for the nearest 32-bit number to it."""
+    if not math.isfinite(value):
+        return str(value)
+    short = f"{value:.7g}"
+    return short if abs(float(short) - value) <= abs(value) * 6e-8 else repr(value)

@@ -1,0 +1,208 @@
+"""Matchers: the table behind ``when``, ``receives`` or ``sends`` as one generated function.
+
+A table names the fields it cares about; each must satisfy its condition, in the order written.
+Nested fields are named by nested tables (which is what TOML makes of dotted keys) or by one key
+with dots in it. A table is a nested field where the schema has a structure or flags at that path
+(without a schema: where its keys are not operators), and operators everywhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from iotsim.errors import ExpressionError, Problem, ScenarioError
+from iotsim.match.condition import DEEPEST, OPERATORS, Invalid, Writer
+from iotsim.match.fieldpath import field_hint, find_field
+from iotsim.match.literal import render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from iotsim.match.condition import Condition, Report
+    from iotsim.match.expression import DeviceView
+    from iotsim.protocol import Schema
+
+UNDECODABLE = "undecodable"
+MOST_CONDITIONS = 500
+
+
+class Mismatch(NamedTuple):
+    """A field that does not satisfy its condition, as text for people."""
+
+    field: str
+    expected: str
+    actual: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}, not {self.actual}"
+
+
+class Matcher:
+    """A compiled match.
+
+    ``matches(msg, device, t)`` is the generated function; ``text`` a rendering for people;
+    ``source`` the function's body. An ``undecodable`` matcher is for datagrams that are no message
+    and matches no message. Where an expression fails because the message lacks a field, the message
+    does not match; any other failure raises ExpressionError.
+    """
+
+    __slots__ = ("_checks", "_namespace", "conditions", "matches", "source", "text", "undecodable")
+
+    matches: Callable[[Mapping[str, Any], DeviceView, float], bool]
+
+    def __init__(
+        self,
+        conditions: tuple[Condition, ...],
+        namespace: dict[str, Any],
+        *,
+        undecodable: bool = False,
+    ) -> None:
+        self.conditions = conditions
+        self.undecodable = undecodable
+        self._namespace = namespace
+        self._checks: list[Callable[..., Any]] | None = None
+        if undecodable:
+            self.source = "False"
+            self.text = "an undecodable datagram"
+        else:
+            codes = (condition.code for condition in conditions)
+            self.source = " and ".join(codes) or "True"
+            self.text = " and ".join(map(_shown, conditions)) or "any message"
+        self.matches = self._compile(self.source)
+
+    def __repr__(self) -> str:
+        return f"<Matcher {self.text}>"
+
+    def _compile(self, source: str) -> Callable[..., Any]:
+        test: Callable[..., Any] = eval(f"lambda msg, device, t: {source}", self._namespace)
+        if "(msg, device, t)" not in source:
+            return test  # no expressions, so nothing that raises
+
+        def guarded(msg: Mapping[str, Any], device: DeviceView, t: float) -> bool:
+            try:
+                return bool(test(msg, device, t))
+            except ExpressionError as error:
+                if error.absent:
+                    return False
+                raise
+
+        return guarded
+
+    def explain(self, msg: Mapping[str, Any], device: DeviceView, t: float) -> list[Mismatch]:
+        """Each condition that `msg` does not satisfy; none if it matches."""
+        if self.undecodable:
+            return [Mismatch("message", self.text, "a message that decodes")]
+        if self._checks is None:
+            self._checks = [self._compile(condition.code) for condition in self.conditions]
+        mismatches = []
+        for condition, check in zip(self.conditions, self._checks, strict=True):
+            try:
+                if check(msg, device, t):
+                    continue
+                actual = render(_value(msg, condition.field))
+            except ExpressionError as error:
+                actual = f"an error: {error.reason}"
+            mismatches.append(Mismatch(condition.field, condition.expected, actual))
+        return mismatches
+
+
+def _shown(condition: Condition) -> str:
+    return f"{condition.field} {condition.expected}"
+
+
+def _value(msg: Any, path: str) -> Any:
+    for step in path.split("."):
+        if isinstance(msg, (list, tuple)) and step.isdigit() and int(step) < len(msg):
+            msg = msg[int(step)]
+        elif hasattr(msg, "get"):
+            msg = msg.get(step)
+        else:
+            return None
+    return msg
+
+
+def compile_match(
+    spec: Mapping[str, Any],
+    schema: Schema | None = None,
+    signals: Collection[str] = (),
+    *,
+    undecodable_allowed: bool = True,
+    report: Report | None = None,
+) -> Matcher:
+    """Compile a match.
+
+    With a `schema`, fields and literals are held against it. `signals` are names that expressions
+    may use. What is wrong goes to ``report(keys, message, hint)``, where keys lead from `spec` to
+    the place, and is left out of the matcher; without `report`, ScenarioError is raised with all.
+    """
+    problems: list[Problem] = []
+
+    def collect(keys: tuple[str | int, ...], message: str, hint: str) -> None:
+        problems.append(Problem(message, path=".".join(map(str, keys)), hint=hint))
+
+    said = collect if report is None else report
+    writer = Writer(signals, schema)
+    if UNDECODABLE in spec and (schema is None or find_field(schema, UNDECODABLE) is None):
+        _check_undecodable(spec, undecodable_allowed, said)
+        matcher = Matcher((), writer.namespace, undecodable=True)
+    else:
+        conditions: list[Condition] = []
+        _collect(spec, "", (), schema, writer, conditions, said)
+        matcher = Matcher(tuple(conditions), writer.namespace)
+    if problems:
+        raise ScenarioError(problems)
+    return matcher
+
+
+def _check_undecodable(spec: Mapping[str, Any], allowed: bool, report: Report) -> None:
+    if not allowed:
+        report((UNDECODABLE,), "only what a device receives can be undecodable", "")
+    if spec[UNDECODABLE] is not True:
+        report((UNDECODABLE,), "must be true", "")
+    for key in spec:
+        if key != UNDECODABLE:
+            report((key,), "an undecodable datagram has no fields", "")
+
+
+def _collect(
+    table: Mapping[str, Any],
+    prefix: str,
+    keys: tuple[str | int, ...],
+    schema: Schema | None,
+    writer: Writer,
+    conditions: list[Condition],
+    report: Report,
+) -> None:
+    if len(keys) > DEEPEST:
+        report(keys, "nested too deeply", "")
+        return
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        here = (*keys, key)
+        if len(conditions) >= MOST_CONDITIONS:
+            report(here, f"a match has at most {MOST_CONDITIONS} conditions", "")
+            return
+        field = find_field(schema, path) if schema is not None else None
+        if schema is not None and field is None:
+            report(here, f"unknown field '{path[:100]}'", field_hint(schema, path))
+            continue
+        if isinstance(value, dict) and _is_nested(value, field):
+            _collect(value, path + ".", here, schema, writer, conditions, report)
+            continue
+        if field is not None and field.kind == "flags" and field.path != path:
+            field = None  # one flag of the set
+            if not isinstance(value, (bool, dict)):
+                report(here, f"{render(value)}, but a flag is true or false", "")
+                continue
+        try:
+            conditions.append(writer.condition(path, value, field))
+        except Invalid as error:
+            report((*here, *error.keys), error.message, error.hint)
+
+
+def _is_nested(table: dict[str, Any], field: Any) -> bool:
+    if field is None:
+        return bool(table) and not all(key in OPERATORS for key in table)
+    if field.kind == "struct":
+        return True
+    return field.kind == "flags" and not all(key in OPERATORS for key in table)

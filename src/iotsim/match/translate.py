@@ -1,0 +1,276 @@
+"""The whitelist of expressions: each node of the syntax tree is translated, or refused."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING, Any
+
+from iotsim.errors import ExpressionError
+from iotsim.match.fieldpath import dotted, field_hint, find_field, nearest
+from iotsim.match.functions import FUNCTIONS, OPERATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from iotsim.match.fieldpath import Steps
+    from iotsim.protocol import Schema
+
+DEEPEST = 40
+MOST_NODES = 400
+DEVICE_ATTRIBUTES = ("index", "name", "address")
+RESERVED_NAMES = frozenset(
+    {"msg", "state", "device", "t", "True", "False", "None", "and", "or", "not", "in", "if", "else"}
+    | FUNCTIONS.keys()
+)
+"""What a signal cannot be called."""
+
+BINARY = {
+    node.__name__
+    for node in (
+        *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
+        *(ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr, ast.BitXor),
+    )
+}
+COMPARE = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)
+FLOAT = "float"
+SMALL = "small"  # an int of few bits
+ANY = ""
+
+
+class Translator:
+    """Turns the nodes of one expression into those of the function that evaluates it."""
+
+    def __init__(
+        self, text: str, signals: Collection[str], has_message: bool, schema: Schema | None
+    ) -> None:
+        self.text = text
+        self.signals = signals
+        self.has_message = has_message
+        self.schema = schema
+        self.constant = True
+        self.accesses: list[tuple[str, Steps]] = []
+        self.nodes = 0
+
+    def error(self, reason: str, hint: str = "") -> ExpressionError:
+        return ExpressionError(reason, self.text, hint=hint)
+
+    def translate(self, node: ast.expr, depth: int) -> tuple[ast.expr, str]:
+        """The translated node, and what is known of the type of its value."""
+        self.nodes += 1
+        if depth > DEEPEST or self.nodes > MOST_NODES:
+            raise self.error("too large or nested too deeply")
+        translate_node = HANDLERS.get(type(node))
+        if translate_node is None:
+            raise self.error(f"{_describe(node)} is not allowed in an expression")
+        return translate_node(self, node, depth + 1)
+
+    def _constant(self, node: ast.Constant, depth: int) -> tuple[ast.expr, str]:
+        value = node.value
+        if isinstance(value, float):
+            return ast.Constant(value), FLOAT
+        if value is None or isinstance(value, (int, str, bytes)):
+            small = isinstance(value, int) and value.bit_length() <= 64
+            return ast.Constant(value), SMALL if small else ANY
+        raise self.error(f"the literal {str(value)[:40]} is not allowed in an expression")
+
+    def _binary(self, node: ast.BinOp, depth: int) -> tuple[ast.expr, str]:
+        operator = type(node.op).__name__
+        if operator not in BINARY:
+            raise self.error("the operator @ is not allowed in an expression")
+        left, left_kind = self.translate(node.left, depth)
+        right, right_kind = self.translate(node.right, depth)
+        kinds = {left_kind, right_kind}
+        if self._bounded(operator, left_kind, kinds):
+            kind = FLOAT if FLOAT in kinds and operator in ("Add", "Sub", "Mult") else ANY
+            return ast.BinOp(left, node.op, right), kind
+        return helper(operator, left, right), ANY
+
+    def _bounded(self, operator: str, left: str, kinds: set[str]) -> bool:
+        """Whether the result cannot grow, so that Python's own operator can be taken."""
+        if operator not in OPERATORS:
+            return True
+        if operator in ("Add", "Sub"):
+            return kinds != {ANY}
+        if operator == "Mult":
+            return FLOAT in kinds
+        return operator == "Mod" and left != ANY
+
+    def _unary(self, node: ast.UnaryOp, depth: int) -> tuple[ast.expr, str]:
+        operand, kind = self.translate(node.operand, depth)
+        return ast.UnaryOp(node.op, operand), ANY if isinstance(node.op, ast.Not) else kind
+
+    def _boolean(self, node: ast.BoolOp, depth: int) -> tuple[ast.expr, str]:
+        values = [self.translate(value, depth)[0] for value in node.values]
+        return ast.BoolOp(node.op, values), ANY
+
+    def _compare(self, node: ast.Compare, depth: int) -> tuple[ast.expr, str]:
+        operands = [self.translate(node.left, depth)[0]]
+        for operator, operand in zip(node.ops, node.comparators, strict=True):
+            if not isinstance(operator, COMPARE):
+                raise self.error("'is' is not allowed in an expression", "write '=='")
+            whole = isinstance(operand, ast.Name) and operand.id in ("msg", "state")
+            if whole and isinstance(operator, (ast.In, ast.NotIn)):
+                operands.append(self._root(operand.id))  # type: ignore[attr-defined]
+            else:
+                operands.append(self.translate(operand, depth)[0])
+        return ast.Compare(operands[0], node.ops, operands[1:]), ANY
+
+    def _conditional(self, node: ast.IfExp, depth: int) -> tuple[ast.expr, str]:
+        test, body, otherwise = (
+            self.translate(part, depth) for part in (node.test, node.body, node.orelse)
+        )
+        kind = body[1] if body[1] == otherwise[1] else ANY
+        return ast.IfExp(test[0], body[0], otherwise[0]), kind
+
+    def _sequence(self, node: ast.List, depth: int) -> tuple[ast.expr, str]:
+        items = [self.translate(item, depth)[0] for item in node.elts]
+        return helper("list", ast.Tuple(items, ast.Load())), ANY
+
+    def _call(self, node: ast.Call, depth: int) -> tuple[ast.expr, str]:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name not in FUNCTIONS:
+            shown = f"'{name}' is no function here" if name else "only functions can be called"
+            raise self.error(
+                shown, nearest(name, FUNCTIONS) or f"functions: {', '.join(FUNCTIONS)}"
+            )
+        if node.keywords:
+            raise self.error(f"'{name}' takes no keyword arguments")
+        _, least, most = FUNCTIONS[name]
+        if not least <= len(node.args) <= most:
+            count = f"{least}" if least == most else f"{least} to {most}"
+            raise self.error(f"'{name}' takes {count} arguments, not {len(node.args)}")
+        arguments = [self.translate(argument, depth)[0] for argument in node.args]
+        kind = FLOAT if name == "float" else SMALL if name == "len" else ANY
+        return helper(name, *arguments), kind
+
+    def _name(self, node: ast.Name, depth: int) -> tuple[ast.expr, str]:
+        name = node.id
+        if name == "t":
+            self.constant = False
+            return variable("t"), FLOAT
+        if name in self.signals:
+            self.constant = False
+            signal = ast.Attribute(variable("device"), "signal", ast.Load())
+            return ast.Call(signal, [ast.Constant(name), variable("t")], []), FLOAT
+        if name in ("msg", "state", "device"):
+            raise self.error(f"'{name}' alone is no value", f"write '{name}.NAME'")
+        if name in FUNCTIONS:
+            raise self.error(f"'{name}' is a function", f"write '{name}(...)'")
+        known = {*self.signals, "state", "device", "t", *FUNCTIONS}
+        if self.has_message:
+            known.add("msg")
+        hint = nearest(name, known) or f"names: {', '.join(sorted(known - FUNCTIONS.keys()))}"
+        raise self.error(f"unknown name '{name[:100]}'", hint)
+
+    def _attribute(self, node: ast.Attribute, depth: int) -> tuple[ast.expr, str]:
+        if isinstance(node.value, ast.Name) and node.value.id == "device":
+            if node.attr not in DEVICE_ATTRIBUTES:
+                hint = nearest(node.attr, DEVICE_ATTRIBUTES) or "it has index, name and address"
+                raise self.error(f"a device has no '{node.attr[:100]}'", hint)
+            self.constant = False
+            kind = SMALL if node.attr == "index" else ANY
+            return ast.Attribute(variable("device"), node.attr, ast.Load()), kind
+        return self._access(node, depth), ANY
+
+    def _subscript(self, node: ast.Subscript, depth: int) -> tuple[ast.expr, str]:
+        if _root_of(node) is not None:
+            return self._access(node, depth), ANY
+        value, _ = self.translate(node.value, depth)
+        return ast.Subscript(value, self._index(node.slice, depth), ast.Load()), ANY
+
+    def _index(self, node: ast.expr, depth: int) -> ast.expr:
+        if not isinstance(node, ast.Slice):
+            return self.translate(node, depth)[0]
+        lower, upper, step = (
+            None if part is None else self.translate(part, depth)[0]
+            for part in (node.lower, node.upper, node.step)
+        )
+        return ast.Slice(lower, upper, step)
+
+    def _root(self, name: str) -> ast.expr:
+        self.constant = False
+        if name == "state":
+            return ast.Attribute(variable("device"), "state", ast.Load())
+        if not self.has_message:
+            raise self.error("there is no message here, so no 'msg'")
+        return variable("msg")
+
+    def _access(self, node: ast.expr, depth: int) -> ast.expr:
+        """``msg.a.b[0].c`` or ``state.a`` as look-ups."""
+        root = _root_of(node)
+        if root is None:
+            raise self.error("only msg, state and device have attributes")
+        chain: list[ast.Attribute | ast.Subscript] = []
+        while isinstance(node, (ast.Attribute, ast.Subscript)):
+            chain.append(node)
+            node = node.value
+        if len(chain) > DEEPEST:
+            raise self.error("too large or nested too deeply")
+        result = self._root(root)
+        steps: list[str | int] = []
+        known = True  # up to an index that is not constant
+        for part in reversed(chain):
+            if isinstance(part, ast.Attribute):
+                index: ast.expr = ast.Constant(part.attr)
+                if part.attr.startswith("_"):
+                    raise self.error(f"the name '{part.attr[:100]}' is private")
+            else:
+                index = self._index(part.slice, depth)
+            if known and isinstance(index, ast.Constant) and isinstance(index.value, (str, int)):
+                steps.append(index.value)
+            else:
+                known = False
+            result = ast.Subscript(result, index, ast.Load())
+        self.accesses.append((root, tuple(steps)))
+        if root == "msg" and steps and self.schema is not None:
+            path = dotted(tuple(steps))
+            if find_field(self.schema, path) is None:
+                raise self.error(
+                    f"the message has no field '{path[:100]}'", field_hint(self.schema, path)
+                )
+        return result
+
+
+def _root_of(node: ast.expr) -> str | None:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) and node.id in ("msg", "state") else None
+
+
+def variable(name: str) -> ast.expr:
+    return ast.Name(name, ast.Load())
+
+
+def helper(name: str, *arguments: ast.expr) -> ast.expr:
+    return ast.Call(variable("_" + name), list(arguments), [])
+
+
+def _describe(node: ast.expr) -> str:
+    names = {
+        ast.Lambda: "lambda",
+        ast.NamedExpr: "':='",
+        ast.JoinedStr: "an f-string",
+        ast.Starred: "'*'",
+        ast.Dict: "a dictionary",
+        ast.Set: "a set",
+        ast.Await: "await",
+        ast.Yield: "yield",
+        ast.YieldFrom: "yield",
+    }
+    return names.get(type(node), "a comprehension" if hasattr(node, "generators") else "this")
+
+
+HANDLERS: dict[type[ast.expr], Callable[[Translator, Any, int], tuple[ast.expr, str]]] = {
+    ast.Constant: Translator._constant,
+    ast.BinOp: Translator._binary,
+    ast.UnaryOp: Translator._unary,
+    ast.BoolOp: Translator._boolean,
+    ast.Compare: Translator._compare,
+    ast.IfExp: Translator._conditional,
+    ast.List: Translator._sequence,
+    ast.Tuple: Translator._sequence,
+    ast.Call: Translator._call,
+    ast.Name: Translator._name,
+    ast.Attribute: Translator._attribute,
+    ast.Subscript: Translator._subscript,
+}
