@@ -203,25 +203,28 @@ def _noise(p: Mapping[str, Any], key: int) -> Signal:
 
 
 def _random_walk(p: Mapping[str, Any], key: int) -> Signal:
-    start, step, every = p["start"], p["step"], p["every"]
-    low, high = p.get("min"), p.get("max")
-    if low is not None and high is not None and low >= high:
+    start: float = p["start"]
+    step: float = p["step"]
+    every: float = p["every"]
+    low: float = -math.inf if p.get("min") is None else p["min"]
+    high: float = math.inf if p.get("max") is None else p["max"]
+    if low >= high:
         raise ValueError(f"min {low:g} is not below max {high:g}")
 
     def walk(index: int, t: float) -> float:
         return start + step * _walk(key, index, int(t // every))
 
-    if low is None and high is None:
+    if low == -math.inf and high == math.inf:
         return walk
-    if high is None:
+    if high == math.inf:
         return lambda index, t: low + abs(walk(index, t) - low)
-    if low is None:
+    if low == -math.inf:
         return lambda index, t: high - abs(walk(index, t) - high)
     span = high - low
 
     def reflected(index: int, t: float) -> float:
         # Folded into [low, high] as a strip of paper is: up for one span, down for the next.
-        offset: float = (walk(index, t) - low) % (2.0 * span)
+        offset = (walk(index, t) - low) % (2.0 * span)
         return low + (offset if offset < span else 2.0 * span - offset)
 
     return reflected

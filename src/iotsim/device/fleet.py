@@ -1,0 +1,176 @@
+"""Fleets and their devices.
+
+A fleet of a million devices is a million empty slots and some arithmetic: a device's name, address,
+readings, phase and boot time follow from its index. The object of a device is made when it first
+receives or sends, and its state when something first looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from iotsim.device.draws import unit
+from iotsim.device.reaction import no_rule
+from iotsim.device.rules import compile_responder
+from iotsim.device.schedule import Schedule
+from iotsim.device.signals import compile_signal
+from iotsim.errors import Problem, ScenarioError
+from iotsim.rng import key
+from iotsim.wire.address import format_address
+
+if TYPE_CHECKING:
+    from iotsim.device.behavior import Device
+    from iotsim.device.reaction import Responder
+    from iotsim.device.schedule import Endpoint
+    from iotsim.device.signals import Signal
+    from iotsim.device.spec import FleetSpec
+
+
+class SimDevice:
+    """One simulated device, as rules and expressions see it. Made by `Fleet.device` alone.
+
+    ``peer`` is who last spoke to it, ``failed`` tells that a rule or behavior of it raised, and
+    ``behavior`` is the instance of the user's class, if there is one and it was needed already:
+    these are the engine's to set. ``received`` counts the messages that reached its rules.
+    """
+
+    __slots__ = ("_state", "behavior", "failed", "fleet", "index", "peer", "received")
+
+    def __init__(self, fleet: Fleet, index: int) -> None:
+        self.fleet = fleet
+        self.index = index
+        self._state: dict[str, Any] | None = None
+        self.peer: Endpoint | None = None
+        self.failed = False
+        self.behavior: Device | None = None
+        self.received = 0
+
+    @property
+    def name(self) -> str:
+        """As in scenarios: ``meter[3]``."""
+        return f"{self.fleet.spec.name}[{self.index}]"
+
+    @property
+    def address(self) -> str:
+        """The device's first address, as text; "" if it has none."""
+        runs = self.fleet.spec.runs
+        return format_address(runs[0].first + self.index) if runs else ""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the device remembers: a dict of its own."""
+        state = self._state
+        if state is None:
+            state = self._state = self.fleet.initial_state(self.index)
+        return state
+
+    def signal(self, name: str, t: float) -> float:
+        """The reading of the signal `name` at `t`; KeyError if there is no such signal."""
+        return self.fleet.signals[name](self.index, t)
+
+    def __repr__(self) -> str:
+        return f"<SimDevice {self.name}>"
+
+
+class Fleet:
+    """The devices of one template, compiled.
+
+    ``devices[index]`` is None until `device` has made it: the way of a packet looks there first.
+    ``responders[service]`` answers messages (see `iotsim.device.reaction`), ``schedules`` are the
+    unsolicited sendings, ``signals`` the functions behind the names. ``boots_later`` tells whether
+    `boots_at` is above 0 for any device. Errors in the specification raise ScenarioError.
+    """
+
+    def __init__(self, spec: FleetSpec, seed: int) -> None:
+        if 0 < len(spec.data) < spec.count:
+            raise ScenarioError(
+                [Problem(f"data has {len(spec.data)} rows for {spec.count} devices of {spec.name}")]
+            )
+        self.spec = spec
+        self.seed = seed
+        self.devices: list[SimDevice | None] = [None] * spec.count
+        self.created = 0
+        self.boots_later = bool(spec.ramp_s) or (
+            spec.boot_delay is not None and spec.boot_delay.high_s > 0
+        )
+        self._boot_key = key(seed, spec.name, "boot")
+        self.signals: dict[str, Signal] = {}
+        for name, signal in spec.signals.items():
+            try:
+                self.signals[name] = compile_signal(signal, seed, spec.name, "signal", name)
+            except ValueError as error:
+                path = f"devices.{spec.name}.signals.{name}"
+                raise ScenarioError([Problem(str(error), path=path)]) from None
+        self.responders: list[Responder] = []
+        self.compile_responders([no_rule] * len(spec.services))
+        self.schedules = self._compile_schedules()
+
+    def compile_responders(self, otherwise: list[Responder]) -> None:
+        """Compile the rules of each service anew; what no rule takes goes `otherwise`."""
+        boots_at = self.boots_at if self.boots_later else None
+        self.responders = [
+            compile_responder(
+                [rule for rule in self.spec.rules if rule.service == number and not rule.send],
+                service.protocol.echo,
+                key=key(self.seed, self.spec.name, "delay", number),
+                boots_at=boots_at,
+                otherwise=otherwise[number],
+            )
+            for number, service in enumerate(self.spec.services)
+        ]
+
+    def _compile_schedules(self) -> tuple[Schedule, ...]:
+        boots_at = self.boots_at if self.boots_later else None
+        schedules = []
+        for number, rule in enumerate(self.spec.rules):
+            if not rule.send:
+                continue
+            stream = key(self.seed, self.spec.name, "schedule", number)
+            try:
+                schedules.append(Schedule(rule, key=stream, boots_at=boots_at))
+            except ValueError as error:
+                path = f"devices.{self.spec.name}.rules[{number}]"
+                raise ScenarioError([Problem(str(error), path=path)]) from None
+        return tuple(schedules)
+
+    def __len__(self) -> int:
+        return self.spec.count
+
+    def device(self, index: int) -> SimDevice:
+        """Device number `index`, made if it was not there yet; IndexError if there is none."""
+        if index < 0:
+            raise IndexError(f"{self.spec.name} has no device {index}")
+        device = self.devices[index]
+        if device is None:
+            device = self.devices[index] = SimDevice(self, index)
+            self.created += 1
+        return device
+
+    def initial_state(self, index: int) -> dict[str, Any]:
+        """The state that device `index` starts with: the template's, then its row of data."""
+        state = {name: _fresh(value) for name, value in self.spec.state.items()}
+        if self.spec.data:
+            state.update(self.spec.data[index])
+        return state
+
+    def boots_at(self, index: int) -> float:
+        """When device `index` boots, in seconds from the start of the run; it is silent before."""
+        spec = self.spec
+        at = spec.ramp_s * index / spec.count
+        if spec.boot_delay is not None:
+            low, high = spec.boot_delay.low_s, spec.boot_delay.high_s
+            at += low + (high - low) * unit(self._boot_key, index)
+        return at
+
+    def __repr__(self) -> str:
+        return f"<Fleet {self.spec.name}, {self.spec.count} devices>"
+
+
+def _fresh(value: Any) -> Any:
+    """A copy of `value` that may be changed."""
+    if isinstance(value, Mapping):
+        return {name: _fresh(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_fresh(item) for item in value]
+    return value

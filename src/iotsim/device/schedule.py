@@ -1,0 +1,136 @@
+"""Schedules: what devices send without being asked.
+
+The times are arithmetic, so that a million devices that send once an hour cost nothing until they
+do. With a fixed ``every``, the n-th sending of a device is due at::
+
+    boot + after + phase + n * every + jitter * u(n)
+
+with a ``phase`` of its own in [0, every), so that a fleet does not speak in unison, and a uniform
+u(n) in [0, 1) of its own: the grid does not drift, whatever the jitter. With a range
+(``every = "5s..10s"``) each gap is drawn from it. Without ``every`` there is one sending, at boot +
+after.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from iotsim.device.draws import unit
+from iotsim.device.rules import Uses, where_source, write_set
+from iotsim.device.template import Source, write_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.device.fleet import SimDevice
+    from iotsim.device.spec import RuleSpec
+
+Endpoint: TypeAlias = tuple[int, int]
+"""An address (`iotsim.wire.address`) and a UDP port."""
+
+# Counters of a schedule's stream: the phase, and from 0 on the sendings.
+_PHASE = -1
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """``10.77.0.1:5600`` or ``[fd77::1]:5600``; ValueError for anything else."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address with a port is written [fd77::1]:5600")
+    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
+        raise ValueError(f"{text!r} is no address with a port, like 10.77.0.1:5600")
+    return int(ipaddress.ip_address(host)), int(port)
+
+
+class Schedule:
+    """The unsolicited sendings of one rule, for all devices of a fleet.
+
+    ``to`` is None for the gateway. ``service`` is the index of the service that sends.
+    ``build(device, now)`` gives the messages to send now, none where the rule's ``where`` does not
+    hold; it also does the rule's ``set``.
+    """
+
+    __slots__ = (
+        "_after",
+        "_boots_at",
+        "_gap",
+        "_jitter",
+        "_key",
+        "_low",
+        "_times",
+        "build",
+        "name",
+        "service",
+        "to",
+    )
+
+    def __init__(
+        self, rule: RuleSpec, *, key: int = 0, boots_at: Callable[[int], float] | None = None
+    ) -> None:
+        """`key` names the stream of phases and gaps; the rest as in `compile_responder`."""
+        self.name = rule.name
+        self.service = rule.service
+        self.to: Endpoint | None = None if rule.to == "gateway" else parse_endpoint(rule.to)
+        self._key = key
+        self._after = rule.after or 0.0
+        self._boots_at = boots_at
+        self._jitter = rule.jitter
+        # With a condition, what counts is how often it held: `build` sees to that.
+        self._times = rule.times if rule.where is None else None
+        self._low = self._gap = 0.0
+        if rule.every is None:
+            self._times = 1 if self._times is None else min(1, self._times)
+        else:
+            self._low = rule.every.low_s
+            self._gap = rule.every.high_s - rule.every.low_s
+            if self._low <= 0:
+                raise ValueError("every must be above 0")
+        self.build: Callable[[SimDevice, float], list[dict[str, Any]]] = _compile_build(rule)
+
+    def first(self, index: int) -> float | None:
+        """When device `index` sends for the first time; None if never."""
+        if self._times == 0:
+            return None
+        return self._start(index) + self._jitter * unit(self._key, index, 0)
+
+    def next(self, index: int, n: int, t: float) -> float | None:
+        """When the sending after number `n` (from 0), which was due at `t`, is; None if never.
+
+        It may lie before now, if the run is late: the caller decides what is skipped.
+        """
+        n += 1
+        if self._times is not None and n >= self._times:
+            return None
+        draw = unit(self._key, index, n)
+        if self._gap:
+            return t + self._low + self._gap * draw
+        return max(t, self._start(index) + n * self._low + self._jitter * draw)
+
+    def _start(self, index: int) -> float:
+        start = self._after + self._low * unit(self._key, index, _PHASE)
+        return start if self._boots_at is None else start + self._boots_at(index)
+
+
+def _compile_build(rule: RuleSpec) -> Callable[[SimDevice, float], list[dict[str, Any]]]:
+    source = Source("def build(device, now):")
+    source.line(1, "message = None")
+    if rule.where is not None:
+        condition = f"not {where_source(source, rule.where)}"
+        if rule.times is None:
+            source.line(1, f"if {condition}: return []")
+        else:
+            used = source.refer("used", Uses())
+            exhausted = f"{used}[device.index] >= {rule.times!r}"
+            source.line(1, f"if {exhausted} or {condition}: return []")
+            source.line(1, f"{used}[device.index] += 1")
+    write_set(source, 1, rule)
+    names = [f"message{number}" for number in range(len(rule.send))]
+    for name, template in zip(names, rule.send, strict=True):
+        write_message(source, 1, name, template)
+    source.line(1, f"return [{', '.join(names)}]")
+    return cast(
+        "Callable[[SimDevice, float], list[dict[str, Any]]]", source.compile("build", "<schedule>")
+    )

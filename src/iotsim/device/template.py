@@ -1,0 +1,105 @@
+"""Message templates, as Python source.
+
+A template is a message in which expressions stand for some values. Rules and schedules are compiled
+to Python functions, and this module writes the part of their source that makes the message: a dict
+display with the constants in place and a call for each expression. Names and texts of the scenario
+enter the source as the literals that `repr` makes of them; everything else is passed by reference
+in the function's namespace. So no text of a scenario is ever parsed as code here.
+
+Each call makes new dicts all the way down: the message goes to encoders, to events and to
+expectations, which may keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from iotsim.errors import Problem, ScenarioError
+from iotsim.match import Expression
+
+if TYPE_CHECKING:
+    from iotsim.device.spec import MessageTemplate
+
+_DEEPEST = 50
+_LITERALS = (str, int, bytes, bool, type(None))
+
+
+class Source:
+    """A function in the making: its lines, and the objects that they refer to."""
+
+    def __init__(self, header: str) -> None:
+        self.lines = [header]
+        self.namespace: dict[str, Any] = {"__builtins__": {}}
+
+    def line(self, indent: int, text: str) -> None:
+        self.lines.append("    " * indent + text)
+
+    def refer(self, prefix: str, value: object) -> str:
+        """A name for `value` in the function."""
+        name = f"{prefix}{len(self.namespace)}"
+        self.namespace[name] = value
+        return name
+
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+    def compile(self, name: str, filename: str) -> Any:
+        """The function `name`, which the lines define."""
+        exec(compile(self.text(), filename, "exec"), self.namespace)
+        return self.namespace[name]
+
+
+def value_source(source: Source, value: object, depth: int = 0) -> str:
+    """A Python expression for `value`, in a function that has ``message``, ``device``, ``now``."""
+    if isinstance(value, Expression):
+        return f"{source.refer('expression', value.evaluate)}(message, device, now)"
+    if depth > _DEEPEST:
+        raise ScenarioError([Problem("a message is nested too deeply")])
+    if isinstance(value, Mapping):
+        items = (
+            f"{name!r}: {value_source(source, item, depth + 1)}" for name, item in value.items()
+        )
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(value_source(source, item, depth + 1) for item in value)}]"
+    if type(value) in _LITERALS:
+        return repr(value)
+    return source.refer("constant", value)
+
+
+def write_message(
+    source: Source, indent: int, target: str, template: MessageTemplate, echo: Sequence[str] = ()
+) -> None:
+    """Write the lines that build the message and name it `target`.
+
+    The fields `echo` are taken from ``message``, where it has them and the template does not.
+    """
+    source.line(indent, f"{target} = {value_source(source, template.fields)}")
+    for path in echo:
+        if "." in path:
+            copy = source.refer("copy", copy_nested)
+            source.line(indent, f"{copy}({tuple(path.split('.'))!r}, message, {target})")
+        elif path not in template.fields:
+            source.line(indent, f"if {path!r} in message: {target}[{path!r}] = message[{path!r}]")
+
+
+def copy_nested(steps: Sequence[str], request: Mapping[str, Any], reply: dict[str, Any]) -> None:
+    """Copy the field at `steps` from `request` to `reply`, unless it is absent here or set there."""
+    value: Any = request
+    for step in steps:
+        if not isinstance(value, Mapping) or step not in value:
+            return
+        value = value[step]
+    owner: Any = reply
+    for step in steps[:-1]:
+        owner = owner.setdefault(step, {})
+        if not isinstance(owner, dict):
+            return
+    owner.setdefault(steps[-1], value)
+
+
+def echo_fields(echo: Sequence[str], request: Mapping[str, Any], reply: dict[str, Any]) -> None:
+    """What `message_source` writes for `echo`, as a plain function."""
+    for path in echo:
+        copy_nested(path.split("."), request, reply)
