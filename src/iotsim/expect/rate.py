@@ -1,0 +1,201 @@
+"""``count`` with ``per``: how many matching messages come in a span of time.
+
+A maximum holds for every window of that length, wherever it starts: with ``max = n``, a message and
+the n-th before it are never less than `per` apart (the window is half open, so that one message a
+second, exactly a second apart, is not two in a second). It breaks at once.
+
+A minimum holds for each of the complete consecutive windows that start when the gateway is ready; a
+window that began before a device booted does not count for that device. It breaks when a window
+closes. Where the run ended before a device saw a complete window, the incomplete one is judged, so
+that a run which was too short proves nothing in favor of the gateway.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from iotsim.errors import IotsimError
+from iotsim.expect import text
+from iotsim.expect.count import bounds_text
+from iotsim.expect.watcher import HELD, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from iotsim.expect.slots import FleetView, Table
+    from iotsim.expect.spec import ExpectSpec
+    from iotsim.expect.watcher import Export, Observer
+    from iotsim.match import DeviceView
+
+EPSILON_S = 1e-9
+"""Two times that should be `per` apart may differ by the rounding of a subtraction."""
+KEPT_TIMES = 1 << 21
+"""A part of a pool keeps the times of at most so many messages for the merge."""
+
+
+class Rate(Watcher):
+    def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
+        super().__init__(spec, fleets, tolerance)
+        assert spec.per_s is not None
+        self.per_s = spec.per_s * tolerance
+        self.minimum = spec.count_min or 0
+        self.maximum = spec.count_max
+        self._least_span_s = self.per_s - EPSILON_S
+        # The maximum: a ring of the last `maximum` times per slot, whose first element is the
+        # position of the oldest; made when the slot has its first message.
+        self._rings: list[array[float] | None] = [] if self.maximum is None else [None] * self.count
+        self._times = array("d")
+        # The minimum: messages in the window that is open, and how many slots have enough.
+        self._counts = array("I", bytes(4 * self.count))
+        self._reached = 0
+        self._window_start = 0.0
+        self._window_end = math.inf
+        self._closed_windows = 0
+        self._pool_windows = array("I")
+        self.matches_seen = 0
+
+    def ready(self, t: float) -> None:
+        super().ready(t)
+        if self.minimum:
+            self._window_start, self._window_end = t, t + self.per_s
+
+    def observer(self, table: Table) -> Observer:
+        state, matches, matched = self.state, self.matcher.matches, self.matched
+
+        def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
+            slot = table[device.index]
+            if state[slot]:
+                return
+            try:
+                if matches(message, device, t):
+                    matched(slot, message, device, t)
+            except IotsimError as error:
+                self.trouble(error)
+
+        return observe
+
+    def matched(
+        self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
+    ) -> None:
+        if t >= self._window_end:
+            self.advance(t)
+        if self.state[slot]:
+            return
+        self.matches_seen += 1
+        if self.minimum and self._window_end < math.inf:
+            self._counts[slot] += 1
+            if self._counts[slot] == self.minimum:
+                self._reached += 1
+        if self.maximum is not None:
+            self._check_maximum(slot, message, t)
+
+    def _check_maximum(self, slot: int, message: Mapping[str, Any] | None, t: float) -> None:
+        maximum = self.maximum
+        assert maximum is not None
+        if self.undecided_pool:
+            if len(self._times) >= KEPT_TIMES:
+                del self._times[: KEPT_TIMES // 2]
+            self._times.append(t)
+            return
+        if maximum == 0:
+            self._exceed(slot, t, f"one came: {text.message_text(message)}")
+            return
+        ring = self._rings[slot]
+        if ring is None:
+            ring = self._rings[slot] = array("d", [-math.inf]) * (maximum + 1)
+            ring[0] = 1
+        position = int(ring[0])
+        span = t - ring[position]
+        ring[position] = t
+        ring[0] = position + 1 if position < maximum else 1
+        if span < self._least_span_s:
+            said = f"{maximum + 1} within {text.seconds(span)}, the last one "
+            self._exceed(slot, t, said + text.message_text(message))
+
+    def _exceed(self, slot: int, t: float, why: str) -> None:
+        if self.minimum and self._counts[slot] >= self.minimum:
+            self._reached -= 1  # it is no longer among those that the window asks
+        self.fail(slot, t, why)
+
+    def deadline(self) -> float:
+        return math.inf if self.closed else self._window_end
+
+    def advance(self, now: float) -> None:
+        while now >= self._window_end and not self.closed:
+            self._close_window()
+            if self.broken == self.count and not self.undecided_pool:
+                self._window_end = math.inf  # nobody is left whom a window could ask
+
+    def _close_window(self) -> None:
+        end = self._window_end
+        if self.undecided_pool:
+            self._pool_windows.append(self._counts[0] if self.count else 0)
+        elif self._reached < self.count - self.broken - self.held:
+            for slot in range(self.count):
+                if (
+                    not self.state[slot]
+                    and self._counts[slot] < self.minimum
+                    and self.slots.boot_time(slot) <= self._window_start
+                ):
+                    window = f"from t={self._window_start:.3f} s to t={end:.3f} s"
+                    self.fail(slot, end, f"{self._counts[slot]} came {window}")
+        self._closed_windows += 1
+        self._counts = array("I", bytes(4 * self.count))
+        self._reached = 0
+        self._window_start, self._window_end = end, end + self.per_s
+
+    def settle_pending(self, now: float) -> None:
+        if now >= self._window_end:
+            self.advance(now)
+        last_start = self._window_start - self.per_s if self._closed_windows else -math.inf
+        for slot in range(self.count):
+            if self.state[slot]:
+                continue
+            saw_window = self._closed_windows and self.slots.boot_time(slot) <= last_start
+            if self.minimum and not saw_window and self._counts[slot] < self.minimum:
+                window = text.seconds(self.per_s)
+                came = f"{self._counts[slot]} came, and the run ended before {window} were over"
+                self.fail(slot, now, came)
+            else:
+                self.state[slot] = HELD
+                self.held += 1
+
+    def expectation(self) -> str:
+        bounds = bounds_text(self.spec.count_min, self.maximum)
+        return f"{self.spec.direction} {self.matcher.text}: {bounds} per {text.seconds(self.per_s)}"
+
+    def heard(self) -> bool | None:
+        return True if self.matches_seen else None
+
+    def pool(self) -> Export:
+        if not self.undecided_pool:
+            return {}
+        return {
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "per_s": self.per_s,
+            "times": self._times.tolist(),
+            "windows": self._pool_windows.tolist(),
+            "open": self._counts[0] if self.count else 0,
+        }
+
+
+def judge_parts(pools: Sequence[Mapping[str, Any]]) -> str:
+    """Why the parts of a pool together break the expectation; "" when they do not."""
+    minimum, maximum, per_s = pools[0]["minimum"], pools[0]["maximum"], pools[0]["per_s"]
+    if maximum is not None:
+        times = sorted(t for pool in pools for t in pool["times"])
+        for first, last in zip(times, times[maximum:], strict=False):
+            if maximum == 0 or last - first < per_s - EPSILON_S:
+                return f"{maximum + 1} within {text.seconds(last - first)} ({text.moment(last)})"
+    if minimum:
+        length = max((len(pool["windows"]) for pool in pools), default=0)
+        for number in range(length):
+            total = sum(p["windows"][number] for p in pools if number < len(p["windows"]))
+            if total < minimum:
+                return f"{total} came in window {number + 1}"
+        if not length and sum(pool["open"] for pool in pools) < minimum:
+            return f"the run ended before {text.seconds(per_s)} were over"
+    return ""
