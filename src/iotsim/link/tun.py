@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -113,7 +114,8 @@ class TunLink:
         if self._closed:
             return
         self._closed = True
-        trio.lowlevel.notify_closing(self._wait_fd)
+        with contextlib.suppress(RuntimeError):  # outside of trio nobody can be waiting
+            trio.lowlevel.notify_closing(self._wait_fd)
         if self._epoll is not None:
             self._epoll.close()
         for fd in self.fds:

@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 from iotsim.errors import MachineError
@@ -110,7 +111,7 @@ def explain_open(path: str, error: OSError) -> MachineError:
     match error.errno:
         case errno.ENOENT:
             fix = (
-                f"sudo modprobe tun; if it is still not there: sudo mkdir -p {os.path.dirname(path)}"  # noqa: PTH120
+                f"sudo modprobe tun; if it is still not there: sudo mkdir -p {Path(path).parent}"
                 f" && sudo mknod -m 666 {path} c 10 200 (in a container: --device /dev/net/tun)"
             )
             return MachineError(f"{path} does not exist", fix)

@@ -12,9 +12,7 @@ Leaving the context ends every process inside, closes the interface, and waits u
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -257,6 +255,4 @@ async def _close_helper(helper: Helper) -> None:
     helper.sock.close()
     with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
         await _wait_errors(helper)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        helper.process.wait(1)
     helper.close()

@@ -51,7 +51,7 @@ def send(sock: socket.socket, values: dict[str, Any], fds: Sequence[int] = ()) -
 
 
 def receive(sock: socket.socket) -> Message | None:
-    """The next message, or None when the other side is gone. BlockingIOError as the socket's mode."""
+    """The next message, None when the other side is gone. BlockingIOError if there is none yet."""
     space = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS) + socket.CMSG_SPACE(_CREDENTIALS.size)
     try:
         data, ancillary, _, _ = sock.recvmsg(MAX_MESSAGE_BYTES, space, socket.MSG_CMSG_CLOEXEC)

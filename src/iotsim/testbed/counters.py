@@ -32,7 +32,7 @@ class InterfaceCounters(NamedTuple):
     rx_packets: int
     """Packets that we sent, and the kernel received."""
     tx_packets: int
-    """Packets that the kernel put into our queue."""
+    """Packets that we read; one that still waits in the queue is not counted yet."""
     rx_dropped: int
     """Packets that we sent, and the kernel dropped."""
     tx_dropped: int

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from typing import TYPE_CHECKING
 
 from iotsim.testbed import channel
 from iotsim.testbed.init import command_line
+
+CLOSE_TIMEOUT_S = 5.0
 
 if TYPE_CHECKING:
     import socket
@@ -41,14 +44,15 @@ class Helper:
         return self._errors.decode(errors="replace")
 
     def close(self) -> None:
-        """Let go of a helper, used or not: it ends soon after."""
+        """Let go of a helper, used or not, and wait until it has ended."""
         self.sock.close()
         if self.process.stderr is not None:
             self.process.stderr.close()
-        if self.process.poll() is None:
-            # Nobody waits for it any more. It is asked to end by the closed socket, and reaped by
-            # whatever next starts a process.
-            subprocess._cleanup()  # type: ignore[attr-defined]
+        try:
+            self.process.wait(CLOSE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def spawn_helper(plan: TestbedPlan) -> Helper:
@@ -57,7 +61,7 @@ def spawn_helper(plan: TestbedPlan) -> Helper:
     try:
         process = subprocess.Popen(
             command_line(plan.run_name, plan.results),
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             bufsize=0,
@@ -69,9 +73,8 @@ def spawn_helper(plan: TestbedPlan) -> Helper:
         raise
     finally:
         theirs.close()
-    try:
+    # If it has died already, who waits for it sees that, with its error output.
+    with contextlib.suppress(OSError):
         channel.send(ours, {"plan": plan.to_json()})
-    except OSError:
-        pass  # it died already: who waits for it sees that, with its error output
     ours.setblocking(False)
     return Helper(process, ours)

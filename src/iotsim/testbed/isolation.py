@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from iotsim.errors import MachineError
@@ -57,7 +58,7 @@ def enter_private() -> Isolation:
             raise MachineError(
                 f"a network namespace cannot be made: {error.strerror}", userns_fix()
             ) from error
-    _make_mounts_private()
+    _make_mounts_ours()
     return Isolation(user=user, network=True, mount=True)
 
 
@@ -79,13 +80,12 @@ def userns_fix() -> str:
     """The line that lets this user make user namespaces, as far as the machine tells why not."""
     for path, forbidding, fix in USER_SYSCTLS:
         try:
-            with open(path) as file:
-                value = file.read().strip()
+            value = Path(path).read_text().strip()
         except OSError:
             continue
         if value == forbidding:
             return fix
-    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):  # noqa: PTH110
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         return (
             "start the container with --cap-add SYS_ADMIN --cap-add NET_ADMIN "
             "--device /dev/net/tun --security-opt seccomp=unconfined "
@@ -112,7 +112,7 @@ def enter_pid_namespace(*, allow_user: bool) -> bool:
         enter_user_namespace(linux.CLONE_NEWNS | linux.CLONE_NEWPID)
     except MachineError:
         return False
-    _make_mounts_private()
+    _make_mounts_ours()
     return True
 
 
@@ -122,7 +122,7 @@ def enter_mount_namespace() -> bool:
         linux.unshare(linux.CLONE_NEWNS)
     except OSError:
         return False
-    _make_mounts_private()
+    _make_mounts_ours()
     return True
 
 
@@ -147,7 +147,7 @@ def enter_named_network(name: str) -> None:
 
 
 def mount_proc() -> bool:
-    """Let /proc show the PID namespace. False where it may not be mounted, as in some containers."""
+    """Let /proc show the PID namespace. False where it may not be mounted (some containers)."""
     try:
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     except OSError:
@@ -155,8 +155,9 @@ def mount_proc() -> bool:
     return True
 
 
-def _make_mounts_private() -> None:
-    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_PRIVATE)
+def _make_mounts_ours() -> None:
+    # What is mounted outside still arrives here; what we mount stays with us.
+    linux.mount("none", "/", "none", linux.MS_REC | linux.MS_SLAVE)
 
 
 def _write(path: str, text: str) -> None:

@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import os
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim.errors import MachineError
@@ -27,15 +28,13 @@ IFA_F_NODAD = 0x02
 
 def has_ipv6() -> bool:
     """Whether the kernel has IPv6 (ipv6.disable=1 removes it)."""
-    return os.path.exists(IPV6_SWITCH)  # noqa: PTH110
+    return Path(IPV6_SWITCH).exists()
 
 
 def write_sysctl(name: str, value: str) -> str:
     """Set one sysctl; "" or why it could not be set (containers mount /proc/sys read-only)."""
-    path = "/proc/sys/" + name
     try:
-        with open(path, "w") as file:
-            file.write(value)
+        Path("/proc/sys", name).write_text(value)
     except OSError as error:
         return f"{name.replace('/', '.')} could not be set to {value}: {error.strerror}"
     return ""
@@ -72,7 +71,7 @@ def configure(plan: TestbedPlan, name: str, *, private: bool) -> list[str]:
 
     MachineError names the address, route or interface that stands in the way.
     """
-    from pyroute2 import IPRoute
+    from pyroute2 import IPRoute  # type: ignore[import-untyped]
 
     notes: list[str] = []
     with IPRoute() as ipr:
@@ -139,8 +138,8 @@ def _family(version: int) -> int:
 
 
 def _ipv6_enabled(name: str) -> bool:
-    with contextlib.suppress(OSError), open(f"{IPV6_SWITCH}/{name}/disable_ipv6") as file:
-        return file.read().strip() == "0"
+    with contextlib.suppress(OSError):
+        return Path(IPV6_SWITCH, name, "disable_ipv6").read_text().strip() == "0"
     return False
 
 

@@ -10,8 +10,8 @@ Reports, to the simulator: ``started`` (sent by the child itself, for its pid), 
 ``start-failed``, ``exited``, ``killed``; each with the id.
 
 As PID 1 the kernel protects us from every signal of the namespace that we do not handle, so there
-are no handlers but SIGCHLD's. Processes that `iotsim exec` brought in have a parent outside (ppid 0)
-and are spared by ``kill``; nothing survives the end of init itself.
+are no handlers but SIGCHLD's. Processes that `iotsim exec` brought in have a parent outside (ppid
+0) and are spared by ``kill``; nothing survives the end of init itself.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ import errno
 import os
 import select
 import signal
-import socket
 import subprocess
 import time
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from iotsim.testbed import channel, linux, privileges
+
+if TYPE_CHECKING:
+    import socket
 
 KILL_PASSES = 200
 PASS_PAUSE_S = 0.005
@@ -105,7 +108,7 @@ class Supervisor:
                 env=plan["env"],
                 cwd=plan["cwd"],
                 start_new_session=True,
-                preexec_fn=enter,  # noqa: PLW1509
+                preexec_fn=enter,
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             code = getattr(error, "errno", None) or 0
@@ -179,17 +182,14 @@ class Supervisor:
 def descendants(root: int, *, spare: set[int]) -> list[int]:
     """The live processes that descend from `root`, without the trees of those in `spare`."""
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208
-        if not entry.isdigit():
-            continue
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
-                # The name, in parentheses, may hold anything; state and ppid follow it.
-                state, ppid = file.read().rpartition(b")")[2].split()[:2]
+            # The name, in parentheses, may hold anything; state and ppid follow it.
+            state, ppid = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:2]
         except (OSError, ValueError):
             continue
         if state not in (b"Z", b"X"):
-            children.setdefault(int(ppid), []).append(int(entry))
+            children.setdefault(int(ppid), []).append(int(folder.name))
     found: list[int] = []
     waiting = [root]
     while waiting:

@@ -1,0 +1,226 @@
+"""What this machine can and cannot do for a run, found out by trying, with the fix for each.
+
+Namespaces and the interface are tried in a child process that comes and goes, exactly as a run
+would make them; the rest explains why that failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from iotsim.errors import MachineError
+from iotsim.link import tuntap
+from iotsim.testbed import isolation, linux
+
+MIN_KERNEL = (4, 18)
+MIN_OPEN_FILES = 256
+PROBE_TIMEOUT_S = 20
+
+
+class Check(NamedTuple):
+    """One finding. `fix` is the one line that would make it good, "" if it is good already."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    required: bool = True
+    """False: only some scenarios need it."""
+
+
+def run_checks(tun_device: str = "") -> list[Check]:
+    """Every check, in the order in which a run would meet them."""
+    device = tun_device or tuntap.tun_device()
+    probe = run_probe(device)
+    return [
+        check_kernel(platform.release()),
+        check_tun_device(device),
+        check_user_namespaces(),
+        probe_check("private namespace", probe, "namespaces"),
+        probe_check("TUN interface", probe, "tun"),
+        probe_check("checksum offload", probe, "offload", required=False),
+        probe_check("PID namespace", probe, "pid"),
+        probe_check("IPv6", probe, "ipv6", required=False),
+        check_capabilities(),
+        check_open_files(),
+        *check_container(),
+    ]
+
+
+def check_kernel(release: str) -> Check:
+    numbers = release.split("-")[0].split(".")
+    version = tuple(int(number) for number in numbers[:2] if number.isdigit())
+    if version >= MIN_KERNEL:
+        return Check("kernel", True, f"Linux {release}")
+    wanted = ".".join(map(str, MIN_KERNEL))
+    return Check("kernel", False, f"Linux {release}", f"upgrade to Linux {wanted} or newer")
+
+
+def check_tun_device(path: str) -> Check:
+    """Whether the clone device is there, is what it should be, and may be opened."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        problem = tuntap.explain_open(path, error)
+        return Check(path, False, problem.reason, problem.fix)
+    if not stat.S_ISCHR(status.st_mode):
+        fix = f"sudo rm {path} && sudo mknod -m 666 {path} c 10 200"
+        return Check(path, False, f"{path} is no character device", fix)
+    mode = f"mode {stat.S_IMODE(status.st_mode):04o}, owner {status.st_uid}:{status.st_gid}"
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        problem = tuntap.explain_open(path, error)
+        return Check(path, False, f"{problem.reason} ({mode})", problem.fix)
+    return Check(path, True, f"can be opened ({mode})")
+
+
+def check_user_namespaces() -> Check:
+    """The switches that keep ordinary users from making namespaces."""
+    if isolation.may_administer():
+        return Check("user namespaces", True, "not needed: this user may administer the network")
+    found = []
+    for path, forbidding, fix in isolation.USER_SYSCTLS:
+        try:
+            value = Path(path).read_text().strip()
+        except OSError:
+            continue
+        key = path.removeprefix("/proc/sys/").replace("/", ".")
+        if value == forbidding:
+            return Check("user namespaces", False, f"{key} = {value}", fix)
+        found.append(f"{key} = {value}")
+    return Check("user namespaces", True, ", ".join(found) or "nothing restricts them")
+
+
+def check_capabilities() -> Check:
+    """What `isolate = "host"` needs."""
+    if linux.has_capability(linux.CAP_NET_ADMIN):
+        return Check("capabilities", True, 'CAP_NET_ADMIN: isolate = "host" is possible')
+    return Check(
+        "capabilities",
+        False,
+        'no CAP_NET_ADMIN: isolate = "host" is not possible, private namespaces are',
+        'run iotsim as root where a scenario says isolate = "host"',
+        required=False,
+    )
+
+
+def check_open_files() -> Check:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= MIN_OPEN_FILES:
+        return Check("open files", True, f"at most {soft}")
+    return Check("open files", False, f"at most {soft} (hard limit {hard})", "ulimit -n 4096")
+
+
+def check_container() -> list[Check]:
+    """Limits that a container may have put around us."""
+    findings = []
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        findings.append("in a container")
+    status = Path("/proc/self/status").read_text()
+    for line in status.splitlines():
+        if line.startswith("Seccomp:") and line.split()[1] != "0":
+            findings.append("system calls are filtered (seccomp)")
+    for name, text in (("pids.max", "processes"), ("memory.max", "bytes of memory")):
+        value = read_cgroup(name)
+        if value not in ("", "max"):
+            findings.append(f"at most {value} {text}")
+    checks = [Check("container", True, ", ".join(findings) or "no limits found")]
+    pids = read_cgroup("pids.max")
+    if pids.isdigit() and int(pids) < 32:
+        fix = "start the container with --pids-limit 256"
+        checks.append(Check("processes", False, f"the cgroup allows only {pids}", fix))
+    return checks
+
+
+def read_cgroup(name: str) -> str:
+    """A limit of our own cgroup (version 2), "" where there is none."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        return Path("/sys/fs/cgroup", own, name).read_text().strip()
+    except OSError:
+        return ""
+
+
+# -- the probe
+
+
+def run_probe(device: str) -> dict[str, Any]:
+    """Try it all in a process of its own: step -> [ok, detail, fix]."""
+    code = (
+        "import sys; sys.path[:] = sys.argv[1].split(chr(0x1f)); "
+        "from iotsim.testbed.doctor import probe; probe(sys.argv[2])"
+    )
+    path = "\x1f".join(entry for entry in sys.path if entry)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code, path, device],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"namespaces": [False, f"could not be tried: {error}", ""]}
+    try:
+        findings: dict[str, Any] = json.loads(result.stdout)
+    except ValueError:
+        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+        return {"namespaces": [False, f"could not be tried: {lines[-1]}", ""]}
+    return findings
+
+
+def probe_check(name: str, probe: dict[str, Any], step: str, *, required: bool = True) -> Check:
+    ok, detail, fix = probe.get(step, [False, "not tried, because of the above", ""])
+    return Check(name, ok, detail, fix, required)
+
+
+def probe(device: str) -> None:
+    """The program of the probing process: prints its findings as JSON."""
+    print(json.dumps(_try_everything(device)))
+
+
+def _try_everything(device: str) -> dict[str, Any]:
+    from iotsim.testbed import network
+
+    found: dict[str, Any] = {}
+    try:
+        made = isolation.enter_private()
+    except MachineError as error:
+        found["namespaces"] = [False, error.reason, error.fix]
+        return found
+    how = "with a user namespace, without privilege" if made.user else "with root's privilege"
+    found["namespaces"] = [True, f"can be made ({how})", ""]
+    notes = network.prepare_private(user_namespace=made.user)
+    ipv6 = network.has_ipv6()
+    found["ipv6"] = [ipv6, "available" if ipv6 else "the kernel has it switched off", ""]
+    if not ipv6:
+        found["ipv6"][2] = "remove ipv6.disable=1 from the kernel's command line"
+    try:
+        tun = tuntap.open_tuntap("iotsim0", device=device)
+    except MachineError as error:
+        found["tun"] = [False, error.reason, error.fix]
+    else:
+        detail = "; ".join(["can be made", *notes])
+        found["tun"] = [True, detail, ""]
+        text = "the kernel does the checksums" if tun.offload else "checksums in software: slower"
+        found["offload"] = [tun.offload, text, "" if tun.offload else "upgrade the kernel"]
+    if not isolation.enter_pid_namespace(allow_user=False):
+        found["pid"] = [False, "a PID namespace cannot be made", isolation.userns_fix()]
+        return found
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if isolation.mount_proc() else 1)
+    _, status = os.waitpid(child, 0)
+    text = "can be made" if status == 0 else "can be made; /proc still shows the whole machine"
+    found["pid"] = [True, text, ""]
+    return found
