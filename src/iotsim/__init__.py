@@ -12,6 +12,7 @@ _PUBLIC = {
     "Protocol": "iotsim.protocol.definition",
     "Checksum": "iotsim.protocol.constructs",
     "Length": "iotsim.protocol.constructs",
+    "FlatStruct": "iotsim.protocol.constructs",
     "crc16_ccitt": "iotsim.protocol.checksums",
     "crc16_modbus": "iotsim.protocol.checksums",
     "crc32": "iotsim.protocol.checksums",

@@ -1,0 +1,36 @@
+"""The one place where messages become bytes and bytes messages.
+
+Nothing else calls construct's parse and build. Messages are plain: dict, list, str, int, float,
+bool, bytes, None. A value of an Enum is its name, or the number where it has none; a FlagsEnum is
+a dict of name to bool. What cannot be done is `DecodeError` or `EncodeError`, with path and offset.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .fields import Schema
+from .interpreted import Interpreter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from construct import Construct
+
+
+class Codec:
+    """Decodes and encodes the messages of one schema.
+
+    ``decode``     bytes -> dict; raises DecodeError
+    ``encode``     mapping -> bytes; raises EncodeError
+    ``json_safe``  whether JSON holds each message as it is: no bytes can be in it
+    """
+
+    decode: Callable[[bytes], dict[str, Any]]
+    encode: Callable[[Mapping[str, Any]], bytes]
+
+    def __init__(self, message: Construct[Any, Any], strict: bool = True) -> None:
+        reference = Interpreter(message, strict)
+        self.decode = reference.decode
+        self.encode = reference.encode
+        self.json_safe = Schema(message).json_safe

@@ -1,0 +1,217 @@
+"""Finds protocols by name and loads their files.
+
+A protocol ``mine`` is looked for, in this order: in each folder of the search (a scenario's own),
+as ``protocols/mine.py`` and ``mine.py``; in ``./protocols``; among the bundled ones; and as an
+entry point of the group ``iotsim.protocols``. The first that is found is taken.
+
+A protocol file is Python, and is executed. Nothing else is: a file beside a scenario is only taken
+for a protocol if it assigns ``PROTOCOL`` at its top level, which is read off its syntax tree. It
+has ``PROTOCOL``, a `Protocol` of the file's name, and may have ``VECTORS``, a list of pairs: bytes
+on the wire (hex) and the message's fields.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ProtocolError
+from .definition import NAME, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ENTRY_POINTS = "iotsim.protocols"
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A message as bytes and as fields."""
+
+    data: bytes
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadedProtocol:
+    """A protocol and where it came from; ``path`` is None for an entry point's without a file."""
+
+    protocol: Protocol
+    vectors: tuple[Vector, ...]
+    path: Path | None
+
+
+_loaded: dict[Path, LoadedProtocol] = {}
+
+
+def bundled_folder() -> Path:
+    """Where the protocols that come with iotsim are: in the package, or in its source tree."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "bundled" / "protocols"
+    return installed if installed.is_dir() else package.parent.parent / "protocols"
+
+
+def candidates(name: str, search: Sequence[Path] = ()) -> Iterator[Path]:
+    """The files that may hold the protocol ``name``, in order."""
+    for folder in search:
+        yield Path(folder) / "protocols" / f"{name}.py"
+        yield Path(folder) / f"{name}.py"
+    yield Path("protocols") / f"{name}.py"
+    yield bundled_folder() / f"{name}.py"
+
+
+def load_protocol(name: str, search: Sequence[Path] = ()) -> LoadedProtocol:
+    """The protocol ``name``; `ProtocolError` if there is none, or its file is wrong."""
+    if not NAME.match(name):
+        raise ProtocolError(f"{name!r} is no name of a protocol (a-z, 0-9, - and _)")
+    for path in candidates(name, search):
+        if path.is_file() and (path.parent.name == "protocols" or _declares_protocol(path)):
+            return load_file(path)
+    for entry in _entry_points():
+        if entry.name == name:
+            return _load_entry(entry)
+    known = [loaded for loaded, _ in list_protocols(search)]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    places = ", ".join(dict.fromkeys(str(path.parent) for path in candidates(name, search)))
+    raise ProtocolError(f"there is no protocol {name!r} ({hint}; looked in: {places})")
+
+
+def list_protocols(search: Sequence[Path] = ()) -> list[tuple[str, Path | None]]:
+    """Names and files of all protocols that `load_protocol` finds, without executing any."""
+    found: dict[str, Path | None] = {}
+    for pattern in candidates("*", search):
+        if not pattern.parent.is_dir():
+            continue
+        for path in sorted(pattern.parent.glob("*.py")):
+            if path.stem not in found and NAME.match(path.stem) and _declares_protocol(path):
+                found[path.stem] = path
+    for entry in _entry_points():
+        found.setdefault(entry.name, None)
+    return sorted(found.items())
+
+
+def load_file(path: Path) -> LoadedProtocol:
+    """The protocol that a file declares. The same file is executed once only."""
+    path = path.resolve()
+    if path not in _loaded:
+        _loaded[path] = _check(_execute(path), str(path), path)
+    return _loaded[path]
+
+
+def _declares_protocol(path: Path) -> bool:
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        # Taken for one, so that loading it tells what is wrong, if it stands among protocols.
+        return path.parent.name == "protocols"
+    for statement in tree.body:
+        targets: list[ast.expr] = []
+        if isinstance(statement, ast.Assign):
+            targets = statement.targets
+        elif isinstance(statement, ast.AnnAssign):
+            targets = [statement.target]
+        if any(isinstance(target, ast.Name) and target.id == "PROTOCOL" for target in targets):
+            return True
+    return False
+
+
+def _execute(path: Path) -> ModuleType:
+    name = f"iotsim_protocols.{path.stem}_{abs(hash(str(path))):x}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # Dataclasses and the like look their module up.
+    sys.modules[name] = module
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+        exec(code, module.__dict__)  # a protocol file is code, named by the user
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise ProtocolError(f"{_place(path, error)}: {_cause(error)}") from error
+    return module
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """The file, and the line in it that is to blame."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f"{path}:{error.lineno}"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, ProtocolError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _check(module: ModuleType, where: str, path: Path | None) -> LoadedProtocol:
+    protocol = getattr(module, "PROTOCOL", None)
+    if not isinstance(protocol, Protocol):
+        problem = "has no PROTOCOL" if protocol is None else "its PROTOCOL is no iotsim.Protocol"
+        raise ProtocolError(f"{where}: {problem}")
+    if path is not None and protocol.name != path.stem:
+        raise ProtocolError(
+            f"{where}: declares the protocol {protocol.name!r}; its file must be "
+            f"{protocol.name}.py, or its name {path.stem!r}"
+        )
+    vectors = getattr(module, "VECTORS", [])
+    if not isinstance(vectors, list | tuple):
+        raise ProtocolError(f"{where}: VECTORS is no list")
+    return LoadedProtocol(
+        protocol, tuple(_vector(where, i, vector) for i, vector in enumerate(vectors)), path
+    )
+
+
+def _vector(where: str, index: int, vector: Any) -> Vector:
+    try:
+        data, fields = vector
+        data = bytes.fromhex(data) if isinstance(data, str) else bytes(data)
+        return Vector(data, dict(fields))
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(
+            f"{where}: VECTORS[{index}] is no pair of bytes in hex and a dict of fields: {error}"
+        ) from None
+
+
+def _entry_points() -> list[Any]:
+    # Imported late: it costs more than all the rest, and is seldom needed.
+    from importlib.metadata import entry_points
+
+    return list(entry_points(group=ENTRY_POINTS))
+
+
+def _load_entry(entry: Any) -> LoadedProtocol:
+    where = f"entry point {entry.name} = {entry.value}"
+    try:
+        loaded = entry.load()
+    except (Exception, SystemExit) as error:
+        raise ProtocolError(f"{where}: {_cause(error)}") from error
+    if isinstance(loaded, Protocol):
+        loaded = _module_of(loaded, entry)
+    found = _check(loaded, where, None)
+    if found.protocol.name != entry.name:
+        raise ProtocolError(f"{where}: declares the protocol {found.protocol.name!r}")
+    return found
+
+
+def _module_of(protocol: Protocol, entry: Any) -> ModuleType:
+    """A module with ``protocol``, and the vectors beside it if it is its module's PROTOCOL."""
+    module = sys.modules[entry.module]
+    if getattr(module, "PROTOCOL", None) is protocol:
+        return module
+    alone = ModuleType(entry.module)
+    alone.PROTOCOL = protocol  # type: ignore[attr-defined]
+    return alone
