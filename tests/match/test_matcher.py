@@ -1,18 +1,29 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from construct import (
+    Array,
+    BitsInteger,
+    BitStruct,
+    Enum,
+    Flag,
+    FlagsEnum,
+    Float32b,
+    GreedyBytes,
+    Int8ub,
+    PascalString,
+    Prefixed,
+    Struct,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.errors import ExpressionError, ScenarioError
 from iotsim.match import Mismatch, compile_match
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from iotsim.protocol import Schema
 
 
 class Sensor:
@@ -30,43 +41,20 @@ class Sensor:
 DEVICE = Sensor()
 
 
-@dataclass
-class FakeField:
-    path: str
-    kind: str
-    names: Mapping[str, int] = field(default_factory=dict)
-    optional: bool = False
-
-    def round(self, value: Any) -> Any:
-        if self.kind == "float":
-            return struct.unpack(">f", struct.pack(">f", value))[0]
-        if self.kind == "int" and not 0 <= value <= 255:
-            raise ValueError("0 to 255")
-        return value
-
-
-class FakeSchema:
-    def __init__(self) -> None:
-        fields = [
-            FakeField("kind", "enum", {"READ": 1, "REPORT": 2}),
-            FakeField("value", "float"),
-            FakeField("version", "int"),
-            FakeField("data", "bytes"),
-            FakeField("label", "string"),
-            FakeField("on", "bool"),
-            FakeField("header", "struct"),
-            FakeField("header.seq", "int"),
-            FakeField("alarms", "flags", {"low": 1, "high": 2}),
-            FakeField("points", "array"),
-            FakeField("points.level", "float"),
-        ]
-        self.fields = {one.path: one for one in fields}
-
-    def nearest(self, name: str) -> str:
-        return "version" if name.startswith("vers") else ""
-
-
-SCHEMA: Any = FakeSchema()
+SCHEMA = Schema(
+    Struct(
+        "kind" / Enum(Int8ub, READ=1, REPORT=2),
+        "value" / Float32b,
+        "version" / Int8ub,
+        "data" / Prefixed(Int8ub, GreedyBytes),
+        "label" / PascalString(Int8ub, "utf8"),
+        "on" / Flag,
+        "header" / Struct("seq" / Int8ub),
+        "alarms" / FlagsEnum(Int8ub, low=1, high=2),
+        "points" / Array(2, Struct("level" / Float32b)),
+        "nibbles" / BitStruct("high" / BitsInteger(4, signed=True), "low" / BitsInteger(4)),
+    )
+)
 F32 = struct.unpack(">f", struct.pack(">f", 20.1))[0]
 
 
@@ -128,6 +116,7 @@ MESSAGE = {
         ({"on": False}, False),
         ({"points.1.level": 2.5}, True),
         ({"points.7.level": 2.5}, False),
+        ({"points[1].level": 2.5}, True),
         ({"alarms": {"low": True}}, True),
         ({"alarms": {"low": True, "high": True}}, False),
         ({"value": float("nan")}, False),
@@ -174,7 +163,7 @@ def test_matching_with_a_schema(spec: dict[str, Any], expected: bool | None) -> 
         ({"header": {"sq": 1}}, "header.sq: unknown field 'header.sq'"),
         ({"kind": "RAED"}, "kind: 'kind' has no value named 'RAED' (did you mean 'READ'?)"),
         ({"kind": 1.5}, "kind: 1.5, but 'kind' is an enum (write one of its names)"),
-        ({"version": 300}, "version: 300 does not fit 'version': 0 to 255"),
+        ({"version": 300}, "300 does not fit 'version', which is uint8 (0 to 255)"),
         ({"version": True}, "version: true, but 'version' is an integer"),
         ({"version": "x"}, "version: x, but 'version' is an integer"),
         ({"on": 1}, "on: 1, but 'on' is true or false"),
@@ -193,7 +182,10 @@ def test_matching_with_a_schema(spec: dict[str, Any], expected: bool | None) -> 
         ({"version": "=nope"}, "version: unknown name 'nope'"),
         ({"version": "=msg.nope"}, "version: the message has no field 'nope'"),
         ({"alarms": {"lw": True}}, "alarms.lw: unknown field 'alarms.lw'"),
-        ({"alarms": {"low": 3}}, "alarms.low: 3, but a flag is true or false"),
+        ({"alarms": {"low": 3}}, "alarms.low: 3, but 'alarms.low' is true or false"),
+        ({"nibbles": {"high": 8}}, "4 bits, signed (-8 to 7)"),
+        ({"nibbles": {"low": 16}}, "4 bits (0 to 15)"),
+        ({"value": 1e300}, "1e+300 does not fit 'value'"),
         ({"undecodable": False}, "undecodable: must be true"),
         ({"undecodable": True, "kind": "READ"}, "kind: an undecodable datagram has no fields"),
     ],

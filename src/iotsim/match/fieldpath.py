@@ -24,23 +24,8 @@ def dotted(steps: Steps) -> str:
 
 
 def find_field(schema: Schema, path: str) -> Field | None:
-    """The field `path` of `schema`, or None.
-
-    Below an array, steps that are numbers are its indexes; below flags, the step is a flag's name.
-    What lies deeper than the schema describes is not checked: the enclosing field is returned.
-    """
-    fields = schema.fields
-    found = fields.get(path)
-    if found is not None:
-        return found
-    steps = path.split(".")
-    names = [step for step in steps if not step.lstrip("-").isdigit()]
-    if len(names) != len(steps):
-        return fields.get(".".join(names)) if names else None
-    parent = fields.get(".".join(steps[:-1])) if len(steps) > 1 else None
-    if parent is not None and parent.kind == "flags" and steps[-1] in parent.names:
-        return parent
-    return None
+    """The field `path` of `schema`, or None; numbers in it are indexes of arrays."""
+    return schema.find(path.replace(".-", "."))  # an index from the end is an index
 
 
 def field_hint(schema: Schema, path: str) -> str:

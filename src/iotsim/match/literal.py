@@ -8,16 +8,15 @@ message ever could.
 from __future__ import annotations
 
 import math
+import re
+import struct
 from typing import TYPE_CHECKING, Any
 
-from iotsim.errors import IotsimError
 from iotsim.match.fieldpath import nearest
 from iotsim.units import parse_bytes
 
 if TYPE_CHECKING:
     from iotsim.protocol import Field
-
-ROUNDED = frozenset({"int", "float"})
 
 
 class LiteralError(ValueError):
@@ -36,7 +35,9 @@ def literal(value: Any, field: Field | None) -> Any:
     if field is None:
         return _plain(value)
     if isinstance(value, list):
-        if field.kind in ("array", "bytes", "flags", "struct", "none"):
+        if field.kind == "array":
+            return field.round(_plain(value))
+        if field.kind not in EXPECTED:
             return _plain(value)
         raise LiteralError(f"a list, but '{field.path}' is {article(field.kind)}")
     if field.kind == "enum":
@@ -62,12 +63,40 @@ EXPECTED: dict[str, tuple[type, ...]] = {
 
 def rounded(value: Any, field: Field) -> Any:
     """A number as the field's wire type carries it; what is no number is returned as it is."""
-    if field.kind not in ROUNDED or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
-    try:
-        return field.round(value)
-    except (ValueError, TypeError, OverflowError, ArithmeticError, IotsimError) as error:
-        raise LiteralError(f"{render(value)} does not fit '{field.path}': {error}") from None
+    if field.kind == "int" and isinstance(value, int):
+        low, high = integer_range(field.wire)
+        if not low <= value <= high:
+            raise LiteralError(
+                f"{render(value)} does not fit '{field.path}', which is {field.wire}",
+                f"{low:.0f} to {high:.0f}",
+            )
+    if field.kind == "float" and field.format:
+        try:
+            return struct.unpack(field.format, struct.pack(field.format, value))[0]
+        except (OverflowError, struct.error):
+            raise LiteralError(
+                f"{render(value)} does not fit '{field.path}', which is {field.wire}"
+            ) from None
+    return value
+
+
+_INTEGER = re.compile(r"(u?)int([0-9]+)|([0-9]+) bits?(, signed)?")
+
+
+def integer_range(wire: str) -> tuple[float, float]:
+    """The least and the greatest integer of the wire types named in `wire`, as far as it tells."""
+    low = high = 0.0
+    for part in wire.split(" or "):
+        found = _INTEGER.match(part)
+        if found is None:
+            return -math.inf, math.inf
+        bits = int(found[2] or found[3])
+        signed = bool(found[4]) if found[3] else not found[1]
+        low = min(low, -(2 ** (bits - 1)) if signed else 0)
+        high = max(high, 2 ** (bits - 1 if signed else bits) - 1)
+    return low, high
 
 
 def _enum(value: Any, field: Field) -> Any:

@@ -8,6 +8,7 @@ with dots in it. A table is a nested field where the schema has a structure or f
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import ExpressionError, Problem, ScenarioError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 UNDECODABLE = "undecodable"
 MOST_CONDITIONS = 500
+INDEX = re.compile(r"\[([0-9]+)\]")
 
 
 class Mismatch(NamedTuple):
@@ -177,7 +179,7 @@ def _collect(
         report(keys, "nested too deeply", "")
         return
     for key, value in table.items():
-        path = f"{prefix}{key}"
+        path = f"{prefix}{INDEX.sub(r'.\1', key)}"
         here = (*keys, key)
         if len(conditions) >= MOST_CONDITIONS:
             report(here, f"a match has at most {MOST_CONDITIONS} conditions", "")
@@ -189,11 +191,6 @@ def _collect(
         if isinstance(value, dict) and _is_nested(value, field):
             _collect(value, path + ".", here, schema, writer, conditions, report)
             continue
-        if field is not None and field.kind == "flags" and field.path != path:
-            field = None  # one flag of the set
-            if not isinstance(value, (bool, dict)):
-                report(here, f"{render(value)}, but a flag is true or false", "")
-                continue
         try:
             conditions.append(writer.condition(path, value, field))
         except Invalid as error:
