@@ -375,6 +375,10 @@ class Tracer:
         if kind is Renamed:
             new.__class__ = TracedRenamed
             new.recorder, new.hidden = self.recorder, False
+            if isinstance(new.subcon, TracedRenamed):
+                # "name" / field * "docs" is wrapped twice, under the same name.
+                new.subcon = copy.copy(new.subcon)
+                new.subcon.hidden = True
         elif kind is Struct:
             new.__class__ = TracedStruct
             new.strict, new.embedded = self.strict, embedded

@@ -1,0 +1,347 @@
+"""Protocols and datagrams, for people: field tables, dissected messages, the check of a file.
+
+All of it is data or text; the command line only prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from construct import GreedyRange, Struct
+
+from ..errors import DecodeError, EncodeError
+from .constructs import FlatStruct, Length, unnamed
+from .interpreted import Interpreter, Recorder, normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from construct import Construct
+
+    from .definition import Protocol
+    from .fields import Field
+    from .registry import LoadedProtocol, Vector
+
+
+class FieldRow(NamedTuple):
+    """A line of a protocol's field table. ``place`` is "4", "4.2" (byte and bit), or ""."""
+
+    place: str
+    path: str
+    kind: str
+    wire: str
+    note: str
+
+
+def field_rows(protocol: Protocol) -> list[FieldRow]:
+    """The fields of ``protocol``, in the order of the wire."""
+    return [_field_row(field_) for field_ in protocol.schema.fields.values()]
+
+
+def _field_row(field_: Field) -> FieldRow:
+    notes = [field_.doc] if field_.doc else []
+    if field_.names:
+        notes.append(", ".join(f"{name}={number}" for name, number in field_.names.items()))
+    if field_.optional:
+        notes.append("in some messages")
+    return FieldRow(_place(field_.offset), field_.path, field_.kind, field_.wire, "; ".join(notes))
+
+
+def _place(bits: int | None) -> str:
+    if bits is None:
+        return ""
+    return f"{bits // 8}.{bits % 8}" if bits % 8 else str(bits // 8)
+
+
+class DissectedField(NamedTuple):
+    """A field in a datagram. ``offset`` and ``size`` are in bits; ``data`` its bytes.
+
+    ``path`` is "" for bytes that belong to no named field. A struct or array that other rows
+    show in detail has ``nested`` set.
+    """
+
+    offset: int
+    size: int
+    path: str
+    value: Any
+    data: bytes
+    nested: bool = False
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """A datagram taken apart, as far as it could be; ``message`` is None if ``error`` is not."""
+
+    data: bytes
+    rows: tuple[DissectedField, ...]
+    message: dict[str, Any] | None
+    error: DecodeError | None = None
+
+    def lines(self) -> Iterator[str]:
+        """The dissection as text: place, bytes, field, value."""
+        table = [
+            (_place(row.offset), _bytes_text(row), row.path or "(unnamed)", _value_text(row))
+            for row in self.rows
+        ]
+        widths = [max([0, *(len(line[i]) for line in table)]) for i in range(3)]
+        for line in table:
+            cells = [text.ljust(width) for text, width in zip(line[:3], widths, strict=True)]
+            yield "  ".join([*cells, line[3]]).rstrip()
+        if self.error is not None:
+            yield f"error: {self.error}"
+
+
+def _bytes_text(row: DissectedField) -> str:
+    if row.nested:
+        return ""
+    if row.size % 8 or row.offset % 8:
+        return f"{row.size} bit" + ("" if row.size == 1 else "s")
+    return row.data.hex(" ") if len(row.data) <= 16 else f"{row.data[:15].hex(' ')} ..."
+
+
+def _value_text(row: DissectedField) -> str:
+    if row.nested:
+        return f"{len(row.value)} elements" if isinstance(row.value, list) else ""
+    if isinstance(row.value, bytes):
+        return "hex:" + row.value.hex()
+    return str(row.value)
+
+
+def dissect(protocol: Protocol, data: bytes) -> Dissection:
+    """Take ``data`` apart, field by field, up to the first that is wrong."""
+    recorder = Recorder()
+    engine = Interpreter(protocol.message, protocol.strict, recorder)
+    message, error = None, None
+    try:
+        message = engine.decode(data)
+    except DecodeError as caught:
+        error = caught
+    rows: list[DissectedField] = []
+    here = 0
+    for row in recorder.rows:
+        if any(name.startswith("_") for name in row.path.split(".")):
+            continue
+        value = normalize(row.value)
+        nested = isinstance(value, dict | list) and any(
+            other.path.startswith(row.path + ".") for other in recorder.rows
+        )
+        if value is None and row.end == row.start:
+            continue
+        if row.start > here:
+            rows.append(_unnamed(data, here, row.start))
+        rows.append(
+            DissectedField(
+                row.start,
+                row.end - row.start,
+                row.path,
+                value,
+                data[row.start // 8 : -(-row.end // 8)],
+                nested,
+            )
+        )
+        here = max(here, row.start if nested else row.end)
+    if here < 8 * len(data):
+        rows.append(_unnamed(data, here, 8 * len(data)))
+    return Dissection(data, tuple(rows), message, error)
+
+
+def _unnamed(data: bytes, start: int, end: int) -> DissectedField:
+    chunk = data[start // 8 : -(-end // 8)]
+    return DissectedField(start, end - start, "", chunk, chunk)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a protocol file: which vector, which field, at which byte."""
+
+    message: str
+    where: str = ""
+    path: str = ""
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        parts = [part for part in (self.where, self.path, self.message) if part]
+        at = "" if self.offset is None else f" (at byte {self.offset})"
+        return ": ".join(parts) + at
+
+
+@dataclass
+class _Checker:
+    loaded: LoadedProtocol
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.loaded.protocol
+
+    def add(self, message: str, where: str = "", path: str = "", offset: int | None = None) -> None:
+        self.findings.append(Finding(message, where, path, offset))
+
+    def vector(self, index: int, vector: Vector) -> None:
+        where = f"VECTORS[{index}]"
+        message = self.decodes(where, vector)
+        self.encodes(where, vector.data, vector.fields, "the vector's fields")
+        if message is None:
+            return
+        self.encodes(where, vector.data, message, "the decoded message")
+        least = self.least(message)
+        try:
+            data = self.protocol.codec.encode(least)
+            again = self.protocol.codec.encode(self.protocol.codec.decode(data))
+        except (DecodeError, EncodeError) as error:
+            self.add(f"the message with defaults only does not come back: {error}", where)
+        else:
+            if data != again:
+                self.add("the message with defaults only comes back as other bytes", where)
+
+    def least(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Only those fields of ``message`` that must be given."""
+        fields = self.protocol.schema.fields
+        return {
+            name: value
+            for name, value in message.items()
+            if name not in fields or fields[name].required
+        }
+
+    def decodes(self, where: str, vector: Vector) -> dict[str, Any] | None:
+        try:
+            message = self.protocol.codec.decode(vector.data)
+        except DecodeError as error:
+            self.add(f"does not decode: {error.reason}", where, error.path, error.offset)
+            return None
+        found = _flatten(message)
+        for path, value in _flatten(vector.fields).items():
+            known = self.protocol.schema.find(path)
+            expected = known.round(value) if known else value
+            if path not in found:
+                self.add(f"expected {value!r}, but the message has no such field", where, path)
+            elif found[path] != expected and not _both_nan(found[path], expected):
+                row = self.row(vector.data, path)
+                offset = row.offset // 8 if row else None
+                self.add(f"expected {value!r}, decoded {found[path]!r}", where, path, offset)
+        return message
+
+    def encodes(self, where: str, data: bytes, message: Mapping[str, Any], what: str) -> None:
+        try:
+            built = self.protocol.codec.encode(message)
+        except EncodeError as error:
+            self.add(f"{what} do not encode: {error.reason}", where, error.path)
+            return
+        if built == data:
+            return
+        pairs = zip(built, data, strict=False)
+        offset = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(built), len(data)))
+        path = ""
+        for row in dissect(self.protocol, data).rows:
+            if row.offset // 8 <= offset < -(-(row.offset + row.size) // 8) and not row.nested:
+                path = row.path
+                break
+        self.add(
+            f"{what} encode to {built[offset : offset + 8].hex(' ') or 'nothing'}, "
+            f"expected {data[offset : offset + 8].hex(' ') or 'nothing'}",
+            where,
+            path,
+            offset,
+        )
+
+    def row(self, data: bytes, path: str) -> DissectedField | None:
+        return next((row for row in dissect(self.protocol, data).rows if row.path == path), None)
+
+    def schema(self) -> None:
+        for node, path in _nodes(self.protocol.message, "", set()):
+            if isinstance(node, Struct) and not isinstance(node, FlatStruct):
+                for member in node.subcons:
+                    if isinstance(unnamed(member), Length):
+                        name = f"{path}.{member.name}".strip(".")
+                        self.add("a Length stands in a Struct: use FlatStruct", "", name)
+            if isinstance(node, GreedyRange) and _may_be_empty(node.subcon):
+                self.add("an element may take no bytes: it would repeat for ever", "", path)
+
+    def error_reply(self) -> None:
+        reply = self.protocol.error_reply
+        if reply is None:
+            return
+        datagrams = [b"", b"\x00", bytes(64), b"\xff" * 64]
+        for vector in self.loaded.vectors:
+            datagrams += [vector.data[:-1], vector.data + b"\x00"]
+            datagrams += [
+                vector.data[:i] + bytes([vector.data[i] ^ 0xFF]) + vector.data[i + 1 :]
+                for i in range(len(vector.data))
+            ]
+        for data in datagrams:
+            try:
+                self.protocol.codec.decode(data)
+            except DecodeError as error:
+                try:
+                    fields = reply(error, data)
+                    if fields is not None:
+                        self.protocol.codec.encode(fields)
+                except Exception as caught:
+                    text = f"{type(caught).__name__}: {caught}"
+                    self.add(f"fails for {data.hex() or 'no bytes'}: {text}", "error_reply")
+                    return
+
+
+def check(loaded: LoadedProtocol) -> list[Finding]:
+    """What is wrong with a protocol; [] if nothing is.
+
+    Its vectors must decode to their fields, and their fields encode to their bytes. What was
+    decoded must encode to the same bytes, also with only those fields that must be given, then to
+    bytes that come back. The schema must make sense, and error_reply must bear broken vectors.
+    """
+    checker = _Checker(loaded)
+    checker.schema()
+    if not loaded.vectors:
+        checker.add("there are none: nothing shows that the schema is right", "VECTORS")
+    for index, vector in enumerate(loaded.vectors):
+        checker.vector(index, vector)
+    checker.error_reply()
+    return checker.findings
+
+
+def _flatten(value: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of nested dicts and lists, by dotted path."""
+    if isinstance(value, dict) and (value or not path):
+        items = [(str(name), item) for name, item in value.items()]
+    elif isinstance(value, list | tuple) and value:
+        items = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        return {path: value}
+    found: dict[str, Any] = {}
+    for name, item in items:
+        found.update(_flatten(item, f"{path}.{name}" if path else name))
+    return found
+
+
+def _both_nan(a: Any, b: Any) -> bool:
+    return isinstance(a, float) and isinstance(b, float) and a != a and b != b
+
+
+def _nodes(
+    node: Construct[Any, Any], path: str, seen: set[int]
+) -> Iterator[tuple[Construct[Any, Any], str]]:
+    """All nodes below ``node``, with the path of the field that they are in."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if type(node).__name__ == "Renamed" and node.name:
+        path = f"{path}.{node.name}" if path else node.name
+    yield node, path
+    for value in vars(node).values():
+        children = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            children = list(value.values())
+        for child in children:
+            if hasattr(child, "_parsereport"):
+                yield from _nodes(child, path, seen)
+
+
+def _may_be_empty(node: Construct[Any, Any]) -> bool:
+    try:
+        return node.sizeof() == 0
+    except Exception:
+        node = unnamed(node)
+        if isinstance(node, Struct):
+            return all(_may_be_empty(member) for member in node.subcons)
+        return type(node).__name__ in {"GreedyBytes", "GreedyRange", "Terminated"}
