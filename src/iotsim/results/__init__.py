@@ -1,1 +1,15 @@
+"""What a run leaves: its events, its packets, its result.
 
+Everything here makes bytes or plain data; files are opened, appended to and replaced by the engine.
+`jsonl` and `pcapng` take batches and give whole lines and whole blocks, so that a file that grows
+is readable at any moment; `result` and `junit` give whole documents that replace each other.
+
+Modules: `verdict` (what a run comes to, and its exit code), `result` (``result.json``), `jsonl`
+(``events.jsonl``), `context` (the same, read back), `pcapng` (``capture.pcapng``), `junit`
+(``junit.xml``), `summary` (the end of a run in a terminal), `clean` (text of others).
+
+Alternatives considered: junitparser and the like for XML, which let control characters through into
+documents that nobody can read back; dpkt, scapy and python-pcapng for the capture, which take 3 to
+40 times as long for each packet; one JSON document of all events, which a killed run leaves broken;
+a database, which a user cannot read with ``grep``.
+"""

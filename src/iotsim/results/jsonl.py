@@ -1,0 +1,104 @@
+"""Events as lines of JSON.
+
+A batch of events becomes bytes by one call into msgspec. Messages of protocols that may hold what
+JSON has no form for go through a conversion first: bytes become ``"hex:0aff"``, anything else that
+is odd its text. Numbers that JSON lacks (NaN and the infinities) become null.
+
+A batch that msgspec refuses (text with lone surrogates, nesting without end) is encoded again,
+event by event, with whatever offends replaced: no event is lost for what a gateway printed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from iotsim.events import Event, Received, Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+MAX_DEPTH = 32
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
+
+
+class EventEncoder:
+    """`json_safe` names the protocols whose messages hold nothing that JSON has no form for."""
+
+    def __init__(self, json_safe: Container[str] = ()) -> None:
+        self._safe = json_safe
+        self._encoder = msgspec.json.Encoder()
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """`events` as lines, each ended by a newline."""
+        safe = self._safe
+        converted = [
+            event
+            if not isinstance(event, Received | Sent) or event.protocol in safe
+            else _converted(event)
+            for event in events
+        ]
+        try:
+            return self._encoder.encode_lines(converted)
+        except _REFUSALS:
+            return b"".join(map(self._encode_one, converted))
+
+    def _encode_one(self, event: Event) -> bytes:
+        try:
+            return self._encoder.encode(event) + b"\n"
+        except _REFUSALS:
+            fields: dict[str, Any] = {"event": event.__struct_config__.tag}
+            for name in event.__struct_fields__:
+                fields[name] = printable(getattr(event, name))
+            return self._encoder.encode(fields) + b"\n"
+
+
+def _converted(event: Received | Sent) -> Event:
+    return type(event)(
+        t=event.t,
+        device=event.device,
+        peer=event.peer,
+        protocol=event.protocol,
+        message=plain_message(event.message),
+    )
+
+
+def plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """`message` with only what JSON has a form for; bytes as ``"hex:0aff"``."""
+    return {
+        name: value if value.__class__ in _PLAIN else _plain(value, MAX_DEPTH)
+        for name, value in message.items()
+    }
+
+
+def _plain(value: Any, depth: int) -> Any:
+    if value.__class__ in _PLAIN:
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "hex:" + bytes(value).hex()
+    if depth == 0:
+        return "…"
+    if isinstance(value, dict):
+        return {str(name): _plain(inner, depth - 1) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner, depth - 1) for inner in value]
+    if isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def printable(value: Any) -> Any:
+    """`value` as `_plain` has it, and with text that UTF-8 can carry."""
+    return _encodable(_plain(value, MAX_DEPTH))
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_encodable(inner) for inner in value]
+    return value

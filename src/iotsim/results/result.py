@@ -1,0 +1,135 @@
+"""``result.json``: what a run came to, as data.
+
+It is written twice: at the start with the verdict "running", so that a run that was killed is not
+taken for one that ended, and at the end.
+"""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from iotsim.results.jsonl import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from iotsim.expect.outcome import Outcome
+
+FORMAT = 1
+RUNNING = "running"
+
+
+class ExpectationResult(msgspec.Struct, kw_only=True):
+    """One expectation, judged: the fields of `iotsim.expect.outcome.Outcome`."""
+
+    name: str
+    kind: str
+    passed: bool
+    severity: str
+    expected: str
+    actual: str
+    nearest: str = ""
+    devices: list[str] = []
+    details: list[str] = []
+    total: int = 0
+    place: str = ""
+    t: float | None = None
+    error: str = ""
+
+
+class GatewayResult(msgspec.Struct, kw_only=True):
+    """The gateway's process. ``status`` and ``signal`` are what it ended with, if it has."""
+
+    command: list[str]
+    pid: int = 0
+    status: int | None = None
+    signal: str = ""
+    crashed: bool = False
+    last_lines: list[str] = []
+
+
+class RunResult(msgspec.Struct, kw_only=True):
+    """The whole of ``result.json``. Times are seconds."""
+
+    format: int = FORMAT
+    scenario: str
+    path: str
+    verdict: str = RUNNING
+    """"running", or one of `iotsim.results.verdict.Verdict`."""
+    reason: str = ""
+    seed: int
+    started: str = ""
+    """When t = 0 was, in UTC, as in ISO 8601."""
+    duration_s: float = 0.0
+    repeat: str = ""
+    """The command that runs the same again."""
+    link: str = ""
+    tolerance: float = 1.0
+    expectations: list[ExpectationResult] = []
+    notes: list[str] = []
+    errors: list[str] = []
+    gateway: GatewayResult | None = None
+    fleets: dict[str, dict[str, Any]] = {}
+    counters: dict[str, int] = {}
+    """Packets by outcome, and everything that was dropped, by name."""
+    lag: dict[str, float] = {}
+    """The simulator's own delays, by name."""
+    versions: dict[str, str] = {}
+    files: list[str] = []
+    """What the run left besides, relative to this file."""
+
+
+def expectation_result(outcome: Outcome) -> ExpectationResult:
+    return ExpectationResult(
+        name=outcome.name,
+        kind=outcome.kind,
+        passed=outcome.passed,
+        severity=outcome.severity,
+        expected=outcome.expected,
+        actual=outcome.actual,
+        nearest=outcome.nearest,
+        devices=list(outcome.devices),
+        details=list(outcome.details),
+        total=outcome.total,
+        place=outcome.place,
+        t=outcome.t,
+        error=outcome.error,
+    )
+
+
+def utc_text(unix_time: float) -> str:
+    """``2026-03-14T15:09:26.535+00:00``."""
+    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+
+
+def repeat_command(
+    path: str, seed: int, *, options: Sequence[str] = (), gateway: Sequence[str] = ()
+) -> str:
+    """The line that runs a scenario again. `gateway`: the command given in the place of its own."""
+    words = ["iotsim", "run", path, *options, "--seed", str(seed)]
+    if gateway:
+        words += ["--", *gateway]
+    return shlex.join(words)
+
+
+def encode_result(result: RunResult) -> bytes:
+    """`result` as indented JSON, ended by a newline."""
+    try:
+        data = msgspec.json.encode(result)
+    except UnicodeEncodeError:  # a gateway's last lines, or a name, with lone surrogates
+        data = msgspec.json.encode(printable(msgspec.to_builtins(result)))
+    return msgspec.json.format(data, indent=2) + b"\n"
+
+
+def decode_result(data: bytes) -> RunResult:
+    """The result that `data` holds. Raises msgspec.MsgspecError (a ValueError) where it is none."""
+    return msgspec.json.decode(data, type=RunResult)
+
+
+def counted(counters: Mapping[str, int]) -> dict[str, int]:
+    """`counters` sorted by name, without those that are 0."""
+    return {name: counters[name] for name in sorted(counters) if counters[name]}
