@@ -19,7 +19,7 @@ Everything happens when the message arrives; only the sending is postponed. What
             reply0 = {'kind': 'REPORT', 'value': expression2(message, device, now)}
             if 'seq' in message: reply0['seq'] = message['seq']
             delay = 0.005 + 0.015 * unit4(3519..., device.index, device.received)
-            return [reply5(delay, reply0)]
+            return [Reply5(delay, reply0)]
         return otherwise6(device, message, now)
 
 Matching is done by the matcher's own compiled function.
@@ -87,9 +87,9 @@ def _write_rule(
         source.line(2, f"{used}[device.index] += 1")
     write_set(source, 2, rule)
     if rule.drop:
-        source.line(2, f"return {DROPPED!r}")
+        source.line(2, f"return {source.refer('outcome', DROPPED)}")
     elif not rule.reply:
-        source.line(2, f"return {NO_REPLY!r}")
+        source.line(2, f"return {source.refer('outcome', NO_REPLY)}")
     else:
         _write_replies(source, rule, echo, key)
 
@@ -134,7 +134,7 @@ def _write_replies(source: Source, rule: RuleSpec, echo: Sequence[str], key: int
     if delay == "0.0" and len(names) == 1:
         source.line(2, f"return {names[0]}")
     else:
-        reply = source.refer("reply", Reply)
+        reply = source.refer("Reply", Reply)
         source.line(2, f"return [{', '.join(f'{reply}({delay}, {name})' for name in names)}]")
 
 

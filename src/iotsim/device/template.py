@@ -85,7 +85,7 @@ def write_message(
 
 
 def copy_nested(steps: Sequence[str], request: Mapping[str, Any], reply: dict[str, Any]) -> None:
-    """Copy the field at `steps` from `request` to `reply`, unless it is absent here or set there."""
+    """Copy the field at `steps` from `request`, if it has it, to `reply`, if that has not."""
     value: Any = request
     for step in steps:
         if not isinstance(value, Mapping) or step not in value:

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from iotsim.device import load_behavior
+from iotsim.device.spec import BehaviorSpec
+from iotsim.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+METER = """\
+from dataclasses import dataclass
+
+from iotsim import Device, on
+
+
+@dataclass
+class Reading:
+    value: int
+
+
+class Meter(Device):
+    @on(kind="READ")
+    def read(self, request):
+        return {"value": Reading(3).value}
+"""
+
+
+def load(folder: Path, text: str, name: str = "Meter") -> object:
+    path = folder / "meter.py"
+    path.write_text(text)
+    return load_behavior(BehaviorSpec(path, name))
+
+
+def test_a_file_is_a_module_of_its_own_each_time(tmp_path: Path) -> None:
+    first, second = load(tmp_path, METER), load(tmp_path, METER)
+    assert isinstance(first, type)
+    assert isinstance(second, type)
+    assert first is not second
+    assert first.__module__ != second.__module__
+    assert sys.modules[first.__module__].Meter is first
+    assert [path.name for path in tmp_path.iterdir()] == ["meter.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("x = 1\nclass Meter(:\n", 2, "invalid syntax"),
+        ("import nothing_of_this_name\n", 1, "ModuleNotFoundError: No module named"),
+        ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)\n", 2, "SystemExit: 3"),
+        (METER.replace("    def", "    async def"), 13, "is an 'async def', but an @on handler"),
+        ("from iotsim import Device\n", 0, "there is no class 'Meter'"),
+        ("class Meter: pass\n", 0, "no class derived from iotsim.Device"),
+        ("from iotsim import Device as Meter\n", 0, "no class derived from iotsim.Device"),
+        ("x = '\0'\n", 0, "null bytes"),
+        (METER.replace("Meter", "Metre"), 0, "did you mean 'Metre'?"),
+        (METER.replace("Meter", "Pump"), 0, "it has Pump"),
+    ],
+)
+def test_what_is_wrong_with_a_file_names_its_line(
+    tmp_path: Path, text: str, line: int, message: str
+) -> None:
+    before = set(sys.modules)
+    with pytest.raises(ScenarioError, match="meter.py") as caught:
+        load(tmp_path, text)
+    (problem,) = caught.value.problems
+    assert message in str(problem)
+    assert problem.line == line or "null bytes" in message
+    assert not {name for name in set(sys.modules) - before if "behavior" in name and line}
+
+
+def test_a_file_that_is_not_there_is_the_scenarios_fault(tmp_path: Path) -> None:
+    spec = BehaviorSpec(tmp_path / "gone.py", "Meter", "scenario.toml:7")
+    with pytest.raises(ScenarioError, match=r"scenario.toml:7: behavior: .*gone.py cannot be read"):
+        load_behavior(spec)
