@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from iotsim.errors import ExpressionError, ScenarioError
 from iotsim.match import Mismatch, compile_match
-from iotsim.protocol import Schema
+from iotsim.protocol.fields import Schema
 
 
 class Sensor:

@@ -179,7 +179,7 @@ def _collect(
         report(keys, "nested too deeply", "")
         return
     for key, value in table.items():
-        path = f"{prefix}{INDEX.sub(r'.\1', key)}"
+        path = prefix + INDEX.sub(r".\1", key)
         here = (*keys, key)
         if len(conditions) >= MOST_CONDITIONS:
             report(here, f"a match has at most {MOST_CONDITIONS} conditions", "")
