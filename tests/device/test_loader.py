@@ -53,7 +53,7 @@ def test_a_file_is_a_module_of_its_own_each_time(tmp_path: Path) -> None:
         ("import nothing_of_this_name\n", 1, "ModuleNotFoundError: No module named"),
         ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)\n", 2, "SystemExit: 3"),
-        (METER.replace("    def", "    async def"), 13, "is an 'async def', but an @on handler"),
+        (METER.replace("    def", "    async def"), 12, "is an 'async def', but an @on handler"),
         ("from iotsim import Device\n", 0, "there is no class 'Meter'"),
         ("class Meter: pass\n", 0, "no class derived from iotsim.Device"),
         ("from iotsim import Device as Meter\n", 0, "no class derived from iotsim.Device"),
@@ -66,7 +66,7 @@ def test_what_is_wrong_with_a_file_names_its_line(
     tmp_path: Path, text: str, line: int, message: str
 ) -> None:
     before = set(sys.modules)
-    with pytest.raises(ScenarioError, match="meter.py") as caught:
+    with pytest.raises(ScenarioError, match=r"meter\.py") as caught:
         load(tmp_path, text)
     (problem,) = caught.value.problems
     assert message in str(problem)
