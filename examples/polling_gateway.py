@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 # is CRC-16/CCITT-FALSE. READ asks for one point; the answer is REPORT, READINGS (several) or ERROR.
 
 HEADER = struct.Struct(">2sBBHIH")
-REPORT = struct.Struct(">BBBf")             # point, unit, status, value
+REPORT = struct.Struct(">BBBf")  # point, unit, status, value
 CRC = struct.Struct(">H")
 VERSION = 1
 KIND_READ, KIND_REPORT, KIND_READINGS, KIND_ERROR = 1, 2, 3, 6
@@ -132,8 +132,8 @@ def unit_name(unit: int) -> str:
 class Poll:
     """One request that has not been answered yet."""
 
-    device: int                     # position in the list of devices
-    number: int                     # sequence number on the wire
+    device: int  # position in the list of devices
+    number: int  # sequence number on the wire
     first_sent: float
     deadline: float
     attempt: int = 0
@@ -157,18 +157,18 @@ class Gateway:
     addresses: list[str]
     port: int
     interval: float
-    rounds: int                     # 0: until told to stop
+    rounds: int  # 0: until told to stop
     timeout: float
     retries: int
-    window: int                     # polls outstanding at once, at most
+    window: int  # polls outstanding at once, at most
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
         self.positions = {address: position for position, address in enumerate(self.addresses)}
         self.answered: set[int] = set()
-        self.waiting: dict[int, Poll] = {}              # device -> its outstanding poll
-        self.queue: deque[int] = deque()                # devices whose turn has come
-        self.deadlines: list[tuple[float, int, int]] = []    # heap of (time, device, number)
+        self.waiting: dict[int, Poll] = {}  # device -> its outstanding poll
+        self.queue: deque[int] = deque()  # devices whose turn has come
+        self.deadlines: list[tuple[float, int, int]] = []  # heap of (time, device, number)
         self.numbers = itertools.count(1)
         self.stopping = False
         family = socket.AF_INET6 if ":" in self.addresses[0] else socket.AF_INET
@@ -228,7 +228,7 @@ class Gateway:
         read = encode_read(device_id(poll.device), poll.number)
         try:
             self.socket.sendto(read, (self.addresses[poll.device], self.port))
-        except OSError as error:        # a full buffer, no route: the retry will come
+        except OSError as error:  # a full buffer, no route: the retry will come
             self.counters.unsent += 1
             say(f"not sent {self.addresses[poll.device]}: {error.strerror}")
 
@@ -238,7 +238,7 @@ class Gateway:
             _, device, number = heapq.heappop(self.deadlines)
             poll = self.waiting.get(device)
             if poll is None or poll.number != number or poll.deadline > now:
-                continue                # answered meanwhile, or asked again
+                continue  # answered meanwhile, or asked again
             address = self.addresses[device]
             if poll.attempt < self.retries:
                 poll.attempt += 1
@@ -257,7 +257,7 @@ class Gateway:
                 data, (address, port, *_) = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
-            except OSError as error:    # an ICMP error that the kernel passes on
+            except OSError as error:  # an ICMP error that the kernel passes on
                 say(f"network error: {error.strerror}")
                 continue
             self.take(data, address, port, time.monotonic())
@@ -365,8 +365,13 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(f"--devices: {error}")
     gateway = Gateway(
-        addresses, options.port, options.interval, options.rounds,
-        options.timeout, max(0, options.retries), max(1, options.window),
+        addresses,
+        options.port,
+        options.interval,
+        options.rounds,
+        options.timeout,
+        max(0, options.retries),
+        max(1, options.window),
     )
     return gateway.run()
 

@@ -95,7 +95,7 @@ class ExampleError(AssertionError):
 def parse_blocks(page: str, text: str) -> list[Block]:
     """The fenced blocks of a page, also those inside lists; ExampleError if one does not end."""
     blocks = []
-    previous = ""                   # the last line that is not blank, outside of blocks
+    previous = ""  # the last line that is not blank, outside of blocks
     lines = iter(enumerate(text.splitlines(), start=1))
     for number, line in lines:
         opening = re.match(r"^(\s*)(`{3,}|~{3,})\s*(\S*)\s*(.*)$", line)
@@ -165,7 +165,7 @@ def match_output(expected: tuple[str, ...], actual: list[str]) -> int | None:
     That index is the number of expected lines that can be satisfied from the start; it equals
     ``len(expected)`` when there is output beyond what was expected.
     """
-    reachable = {0}                 # positions in `actual` that the lines so far can end at
+    reachable = {0}  # positions in `actual` that the lines so far can end at
     for index, line in enumerate(expected):
         if line.strip() == "...":
             reachable = set(range(min(reachable), len(actual) + 1))
@@ -272,13 +272,22 @@ class Page:
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100", "HOME": str(self.folder),
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+            "COLUMNS": "100",
+            "HOME": str(self.folder),
             "PYTHONUNBUFFERED": "1",
         }
         process = subprocess.Popen(
             ["bash", "-c", f"trap 'pwd >\"{where}\"' EXIT\n{text}"],
-            cwd=self.cwd, env=environment, text=True, errors="replace", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=self.cwd,
+            env=environment,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         try:
             output, _ = process.communicate(timeout=COMMAND_TIMEOUT_S)

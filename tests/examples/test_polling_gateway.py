@@ -30,7 +30,7 @@ def load_gateway() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module         # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -130,7 +130,7 @@ def test_asks_again_after_growing_waits_with_the_same_number() -> None:
     assert len({data for _, data in heard}) == 1
     assert "retry 127.77.3.1 seq=1 attempt=2" in output
     took = float(output.split("took=")[1].split("ms")[0])
-    assert took >= 90                       # 30 ms, then 60 ms
+    assert took >= 90  # 30 ms, then 60 ms
 
 
 def test_a_device_that_never_answers_is_named_and_gives_status_1() -> None:
