@@ -126,9 +126,8 @@ def check_container() -> list[Check]:
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         findings.append("in a container")
     status = Path("/proc/self/status").read_text()
-    for line in status.splitlines():
-        if line.startswith("Seccomp:") and line.split()[1] != "0":
-            findings.append("system calls are filtered (seccomp)")
+    if "\nSeccomp:\t" in status and "\nSeccomp:\t0" not in status:
+        findings.append("system calls are filtered (seccomp)")
     for name, text in (("pids.max", "processes"), ("memory.max", "bytes of memory")):
         value = read_cgroup(name)
         if value not in ("", "max"):

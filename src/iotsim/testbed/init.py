@@ -148,7 +148,7 @@ def _init(
 def command_line(run_name: str, results: str) -> list[str]:
     """How the helper is started: isolated, without site-packages' start-up files."""
     code = (
-        "import sys; sys.path[:] = sys.argv[1].split(chr(0x1f)); "
+        "import sys; sys.path[:] = sys.argv[-1].split(chr(0x1f)); "
         "from iotsim.testbed.init import main; main()"
     )
     return [
@@ -157,8 +157,8 @@ def command_line(run_name: str, results: str) -> list[str]:
         "-S",
         "-c",
         code,
-        "\x1f".join(path for path in sys.path if path),
         MARK,
         run_name,
         results,
+        "\x1f".join(path for path in sys.path if path),
     ]

@@ -54,9 +54,9 @@ def read_run(pid: int) -> Run | None:
     except OSError:
         return None
     uids = next((line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")), [])
-    if set(uids) != {str(os.geteuid())} or MARK not in words:
+    if set(uids) != {str(os.geteuid())} or MARK not in words[:-2]:
         return None
-    name, results = (words[words.index(MARK) + 1 :] + ["", ""])[:2]
+    name, results = words[words.index(MARK) + 1 :][:2]
     return Run(name, results, pid)
 
 

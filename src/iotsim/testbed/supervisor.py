@@ -175,8 +175,8 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
             return
-        with contextlib.suppress(OSError):
-            self.kill(-1)
+        self.pids.clear()  # none is spared, and nobody is left to be told
+        self.kill(-1)
 
 
 def descendants(root: int, *, spare: set[int]) -> list[int]:
