@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.match import Expression, Matcher
-    from iotsim.protocol import Protocol
+    from iotsim.protocol.definition import Protocol
     from iotsim.units import DurationRange
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
