@@ -49,7 +49,7 @@ class SimDevice:
     @property
     def name(self) -> str:
         """As in scenarios: ``meter[3]``."""
-        return f"{self.fleet.spec.name}[{self.index}]"
+        return f"{self.fleet.prefix}{self.index}]"
 
     @property
     def address(self) -> str:
@@ -89,6 +89,8 @@ class Fleet:
             )
         self.spec = spec
         self.seed = seed
+        self.prefix = spec.name + "["
+        """What the names of all devices begin with: each event has a name in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
         self.created = 0
         self.boots_later = bool(spec.ramp_s) or (
