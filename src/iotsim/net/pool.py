@@ -6,7 +6,8 @@ A run costs the same for ten addresses and for a million, of either family.
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from iotsim.wire.address import IPV4_END, format_address
 
@@ -37,13 +38,22 @@ class HostGroup(Protocol):
     def ports(self) -> dict[int, PortHandler]: ...
 
 
-class Run(NamedTuple):
-    """Hosts with consecutive addresses, from `first` to just before `end`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Hosts with consecutive addresses, from `first` to just before `end`.
+
+    `hops` are the addresses of the simulated routers before them, the nearest to the link first.
+    `path_mtu` is what the way behind the first of them carries, 0 for as much as the link. Hosts
+    that are `silent` refuse nothing: no port unreachable, no reset.
+    """
 
     first: int
     end: int
     group: HostGroup
     ports: dict[int, PortHandler]
+    hops: tuple[int, ...] = ()
+    path_mtu: int = 0
+    silent: bool = False
 
 
 class AddressPool:
@@ -53,7 +63,16 @@ class AddressPool:
         self._firsts: list[int] = []
         self._runs: dict[int, Run] = {}
 
-    def add(self, first: int, count: int, group: HostGroup) -> Run:
+    def add(
+        self,
+        first: int,
+        count: int,
+        group: HostGroup,
+        *,
+        hops: tuple[int, ...] = (),
+        path_mtu: int = 0,
+        silent: bool = False,
+    ) -> Run:
         """Claim `count` addresses; ValueError if they are not free, or of two families."""
         last = first + count - 1
         if count < 1 or first < 1 or last >= 1 << 128 or (first < IPV4_END <= last):
@@ -66,7 +85,7 @@ class AddressPool:
                     f"{format_address(first)}-{format_address(last)} overlaps "
                     f"{format_address(before.first)}-{format_address(before.end - 1)}"
                 )
-        run = Run(first, first + count, group, group.ports)
+        run = Run(first, first + count, group, group.ports, hops, path_mtu, silent)
         insort(self._firsts, first)
         self._runs[first] = run
         return run

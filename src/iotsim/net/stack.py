@@ -1,11 +1,11 @@
-"""The userspace host: every address of a fleet, answered without giving one to the kernel.
+"""All simulated hosts of a link, and the short cut that a plain UDP datagram takes to its handler.
 
 `Stack.receive` takes a frame as the link read it and returns what became of it (see
-`iotsim.net.outcome`). The common case, a plain UDP datagram over IPv4 for a host that exists, is
-decided by one unpack of all headers and a few comparisons; whatever is not plain (options,
-fragments, other protocols, padding, trouble of any kind) is parsed again, by the book, below.
+`iotsim.net.outcome`). The common case, a plain UDP datagram for a host that exists, is decided by
+one unpack of all headers and a few comparisons; whatever is not plain (options, fragments, other
+protocols, groups, simulated hops, trouble of any kind) goes by the book of `iotsim.net.host`.
 
-Of the ways to spare work, the plain path uses three. Four sums of header words stand for the header
+Of the ways to spare work, the short cut uses three. Four sums of header words stand for the header
 checksum (`iotsim.wire.checksum`). A packet from a local socket has no UDP checksum yet, and one
 that leaves need not have it either: the kernel completes it (`iotsim.wire.virtio`). And the run of
 addresses that was asked last is asked first.
@@ -13,17 +13,12 @@ addresses that was asked last is asked first.
 
 from __future__ import annotations
 
-from collections import Counter
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from iotsim.errors import EncodeError
-from iotsim.net.icmp import Icmp4
-from iotsim.net.outcome import dropped
-from iotsim.net.pool import AddressPool, HostGroup, PortHandler, Run
-from iotsim.net.ratelimit import TokenBucket
-from iotsim.wire import icmpv4, ipv4, udp, virtio
-from iotsim.wire.errors import PacketError
+from iotsim.net.host import Host
+from iotsim.net.pool import HostGroup, PortHandler
+from iotsim.wire import ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -31,9 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["HostGroup", "PortHandler", "Stack"]
 
 # All headers of a plain UDP packet, as big-endian words: the virtio header's first two bytes, then
-# IPv4 as five words, and UDP's four fields.
+# IPv4 as five words or IPv6 with each address as two, and UDP's four fields.
 _HEADERS = 38
+_HEADERS6 = 58
 _unpack_headers = Struct(">H8xIIIIIHHHH").unpack_from
+_unpack_headers6 = Struct(">H8xIHBxQQQQHHHH").unpack_from
 _VERIFY = 0x0000
 _TRUST = (virtio.NEEDS_CSUM << 8, virtio.DATA_VALID << 8)
 
@@ -45,16 +42,26 @@ _IDENTIFICATION_FLAGS = ipv4.DONT_FRAGMENT
 _TTL_PROTOCOL = 64 << 8 | ipv4.UDP
 _CONSTANT_SUM = 0x4500 + _IDENTIFICATION_FLAGS + _TTL_PROTOCOL + 20
 
+# IPv6 has no header checksum, but its addresses are four words.
+_pack_headers6 = Struct(">14sHHQQQQHHHH").pack
+_PREFIX6 = virtio.needs_checksum(40, udp.CHECKSUM_OFFSET) + b"\x60\0\0\0"
+_NEXT_HEADER_HOP_LIMIT = ipv4.UDP << 8 | 64
+_LOW = (1 << 64) - 1
 
-class Stack:
+_UNICAST = tuple(ipv4.is_unicast(octet << 24) for octet in range(256))
+
+
+class Stack(Host):
     """All simulated hosts behind one link.
 
     `transmit` is called with each frame to send. ICMP errors about addresses without a host come
-    from `router`: Linux drops those that seem to come from itself, so it has to be an address that
-    nobody else has. `broadcasts` are the directed broadcast addresses of the link's networks.
-    Errors are limited to `icmp_rate` a second after a burst of `icmp_burst`.
+    from `router` and `router6` (0 for none): Linux drops those that seem to come from itself, so
+    they have to be addresses that nobody else has. `broadcasts` are the directed broadcast
+    addresses of the link's networks. Errors are limited to `icmp_rate` a second after a burst of
+    `icmp_burst`, and the hosts that one request to a group reaches to `group_limit`.
 
-    `counters` has what is no outcome of a received packet, by name.
+    `counters` has what is no outcome of a received packet, by name. While a handler runs, `group`
+    is the multicast or broadcast address that was asked, and 0 for a request to one host.
     """
 
     def __init__(
@@ -67,27 +74,24 @@ class Stack:
         broadcasts: Collection[int] = (),
         icmp_rate: float = 1000.0,
         icmp_burst: float = 50.0,
+        group_limit: int = 1000,
     ) -> None:
-        self.router = router
-        self.router6 = router6
-        self.mtu = mtu
-        self.counters: Counter[str] = Counter()
-        self._transmit = transmit
-        self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
-        self._pool = AddressPool()
-        bucket = TokenBucket(icmp_rate, icmp_burst)
-        self._icmp4 = Icmp4(self._send_ipv4, bucket, self.counters)
-        self._plain_length = mtu - ipv4.MINIMUM_HEADER_LENGTH
+        super().__init__(
+            transmit,
+            router=router,
+            router6=router6,
+            mtu=mtu,
+            broadcasts=broadcasts,
+            icmp_rate=icmp_rate,
+            icmp_burst=icmp_burst,
+            group_limit=group_limit,
+        )
+        # The longest datagram that fits every path, with the header of either family.
+        self._plain_length = mtu - ipv6.HEADER_LENGTH
         # The run that was asked last.
         self._first = 0
         self._count = 0
         self._ports: dict[int, PortHandler] = {}
-
-    def attach(self, first: int, count: int, group: HostGroup) -> None:
-        """Give host i of `group` the address `first` + i; ValueError if one of them is taken."""
-        if first <= self.router < first + count:
-            raise ValueError("the router's address is among those of the hosts")
-        self._pool.add(first, count, group)
 
     def receive(self, frame: bytes, now: float) -> str:
         """Handle a frame from the link; returns its outcome and never raises for what is in it.
@@ -107,9 +111,10 @@ class Stack:
                 length,
                 checksum,
             ) = _unpack_headers(frame)
+            if version_tos_length >> 24 != 0x45:
+                return self._receive_plain_ipv6(frame, now)
             if (
-                version_tos_length >> 24 == 0x45
-                and ttl_protocol_checksum >> 16 & 0xFF == 17
+                ttl_protocol_checksum >> 16 & 0xFF == 17
                 and version_tos_length & 0xFFFF == length + 20 == len(frame) - 10
                 and not fragment & 0x3FFF
                 and not (
@@ -129,10 +134,7 @@ class Stack:
                         or (offload == _VERIFY and (not checksum or _is_correct(frame, length)))
                     ):
                         return handler(index, frame[38:], source, source_port, destination, now)
-        try:
-            return self._receive(frame, now)
-        except PacketError as error:
-            return dropped(error.reason)
+        return self.receive_by_the_book(frame, now)
 
     def send_udp(
         self,
@@ -142,10 +144,29 @@ class Stack:
         destination_port: int,
         payload: bytes,
     ) -> None:
-        """Send a datagram. EncodeError if it is longer than the link can carry."""
+        """Send a datagram, in fragments if it must. EncodeError if IP cannot carry it."""
         length = len(payload) + 8
         if length > self._plain_length:
-            raise EncodeError(f"a datagram of {length - 8} bytes does not fit the link's MTU")
+            self._output.send_udp(source, source_port, destination, destination_port, payload)
+            return
+        if destination > 0xFFFFFFFF:
+            self._transmit(
+                _pack_headers6(
+                    _PREFIX6,
+                    length,
+                    _NEXT_HEADER_HOP_LIMIT,
+                    source >> 64,
+                    source & _LOW,
+                    destination >> 64,
+                    destination & _LOW,
+                    source_port,
+                    destination_port,
+                    length,
+                    (source + destination + length + 17) % 65535,
+                )
+                + payload
+            )
+            return
         addresses = source + destination
         self._transmit(
             _pack_headers(
@@ -164,98 +185,70 @@ class Stack:
             + payload
         )
 
+    def _receive_plain_ipv6(self, frame: bytes, now: float) -> str:
+        if len(frame) >= _HEADERS6:
+            (
+                offload,
+                version,
+                payload_length,
+                next_header,
+                source_high,
+                source_low,
+                destination_high,
+                destination_low,
+                source_port,
+                port,
+                length,
+                checksum,
+            ) = _unpack_headers6(frame)
+            if (
+                version >> 28 == 6
+                and next_header == 17
+                and payload_length == length == len(frame) - 50
+                and source_high
+                and source_high >> 56 != 0xFF
+            ):
+                destination = destination_high << 64 | destination_low
+                index = destination - self._first
+                if not 0 <= index < self._count:
+                    index = self._look_up(destination)
+                if index >= 0:
+                    handler = self._ports.get(port)
+                    if handler is not None and (
+                        offload in _TRUST
+                        or (offload == _VERIFY and checksum and _is_correct6(frame, length))
+                    ):
+                        source = source_high << 64 | source_low
+                        return handler(index, frame[58:], source, source_port, destination, now)
+        return self.receive_by_the_book(frame, now)
+
     def _look_up(self, destination: int) -> int:
-        """The index of `destination` in its run, which becomes the current one; or -1."""
-        run = self._pool.find(destination)
-        if run is None:
+        """The index of `destination` in its run, which becomes the current one; -1 if it has none,
+        or if the way there is not plain."""
+        run = self.pool.find(destination)
+        if run is None or run.hops or run.path_mtu:
             return -1
         self._first = run.first
         self._count = run.end - run.first
         self._ports = run.ports
         return destination - run.first
 
-    def _receive(self, frame: bytes, now: float) -> str:
-        offload = virtio.parse_virtio(frame)
-        if offload.gso_type != virtio.GSO_NONE:
-            return dropped("large-packet")
-        packet = virtio.complete_checksum(frame)
-        if not packet:
-            return dropped("truncated-frame")
-        if packet[0] >> 4 == 4:
-            return self._receive_ipv4(packet, now, trusted=bool(offload.flags))
-        return dropped("ip-version")
-
-    def _receive_ipv4(self, packet: bytes, now: float, *, trusted: bool) -> str:
-        header = ipv4.parse_ipv4(packet)
-        if not ipv4.is_unicast(header.source) or header.source in self._broadcasts:
-            return dropped("source-address")
-        destination = header.destination
-        if ipv4.is_multicast(destination):
-            return dropped("multicast")
-        if destination in self._broadcasts:
-            return dropped("broadcast")
-        if not ipv4.is_unicast(destination):
-            return dropped("destination-address")
-        run = self._pool.find(destination)
-        if run is None and destination != self.router:
-            self._error(header, packet, icmpv4.HOST_UNREACHABLE, now, source=self.router)
-            return dropped("no-host")
-        if header.is_fragment:
-            return dropped("fragment")
-        payload = packet[header.header_length : header.total_length]
-        if header.protocol == ipv4.ICMP:
-            return self._icmp4.receive(header, payload)
-        if header.protocol == ipv4.UDP:
-            return self._receive_udp(header, packet, payload, run, now, trusted=trusted)
-        self._error(header, packet, icmpv4.PROTOCOL_UNREACHABLE, now, source=destination)
-        return dropped("no-protocol")
-
-    def _receive_udp(
-        self,
-        header: ipv4.IPv4Header,
-        packet: bytes,
-        payload: bytes,
-        run: Run | None,
-        now: float,
-        *,
-        trusted: bool,
-    ) -> str:
-        datagram = udp.parse_udp(payload)
-        payload = payload[: datagram.length]
-        if not trusted:
-            udp.verify_udp(header.source, header.destination, payload)
-        handler = run.ports.get(datagram.destination_port) if run else None
-        if run is None or handler is None:
-            code = icmpv4.PORT_UNREACHABLE
-            self._error(header, packet, code, now, source=header.destination)
-            return dropped("no-service")
-        return handler(
-            header.destination - run.first,
-            payload[udp.HEADER_LENGTH :],
-            header.source,
-            datagram.source_port,
-            header.destination,
-            now,
-        )
-
-    def _error(
-        self, header: ipv4.IPv4Header, packet: bytes, code: int, now: float, *, source: int
-    ) -> None:
-        kind = icmpv4.DESTINATION_UNREACHABLE
-        self._icmp4.error(kind, code, source=source, header=header, packet=packet, now=now)
-
-    def _send_ipv4(self, source: int, destination: int, protocol: int, payload: bytes) -> None:
-        packet = ipv4.build_ipv4(source, destination, protocol, payload, dont_fragment=True)
-        self._transmit(virtio.PLAIN + packet)
-
-
-_UNICAST = tuple(ipv4.is_unicast(octet << 24) for octet in range(256))
+    def _path_mtu_changed(self) -> None:
+        self._plain_length = min(self._path_mtu.smallest, self._least_mtu) - ipv6.HEADER_LENGTH
 
 
 def _is_correct(frame: bytes, length: int) -> bool:
     """Whether the UDP checksum of a plain frame, whose datagram has `length` bytes, is right."""
     # From byte 22 on, the addresses and the datagram: the pseudo-header but for two fields.
     value = int.from_bytes(frame[22:], "big")
+    if length & 1:
+        value <<= 8
+    return not (value + length + 17) % 65535
+
+
+def _is_correct6(frame: bytes, length: int) -> bool:
+    """The same for IPv6, whose addresses begin at byte 18."""
+    value = int.from_bytes(frame[18:], "big")
     if length & 1:
         value <<= 8
     return not (value + length + 17) % 65535

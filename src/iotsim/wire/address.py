@@ -36,3 +36,10 @@ def format_endpoint(address: int, port: int) -> str:
     """``10.77.0.1:5600`` or ``[fd77::1]:5600``."""
     text = format_address(address)
     return f"{text}:{port}" if address < IPV4_END else f"[{text}]:{port}"
+
+
+def format_run(first: int, count: int) -> str:
+    """``10.77.1.1-10.77.1.14``, or the address alone where there is but one."""
+    if count == 1:
+        return format_address(first)
+    return f"{format_address(first)}-{format_address(first + count - 1)}"

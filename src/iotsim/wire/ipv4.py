@@ -21,6 +21,10 @@ OFFSET_MASK = 0x1FFF
 
 LIMITED_BROADCAST = 0xFFFFFFFF
 
+END_OF_OPTIONS = 0
+NO_OPERATION = 1
+SOURCE_ROUTES = frozenset({131, 137})
+
 _HEADER = Struct(">BBHHHBBHII")
 
 
@@ -119,6 +123,28 @@ def build_ipv4(
     ]
     fields[7] = checksum(_HEADER.pack(*fields) + options)
     return _HEADER.pack(*fields) + options + payload
+
+
+def check_options(options: bytes) -> None:
+    """PacketError, with the offset in the packet, unless the lengths in `options` add up; and for
+    source routes, which hosts and routers refuse these days (RFC 7126, section 4.3)."""
+    position = 0
+    while position < len(options):
+        kind = options[position]
+        if kind == END_OF_OPTIONS:
+            return
+        if kind == NO_OPERATION:
+            position += 1
+            continue
+        at = MINIMUM_HEADER_LENGTH + position
+        if position + 2 > len(options):
+            raise PacketError("ipv4-option", at)
+        length = options[position + 1]
+        if length < 2 or position + length > len(options):
+            raise PacketError("ipv4-option", at + 1)
+        if kind in SOURCE_ROUTES:
+            raise PacketError("ipv4-source-route")
+        position += length
 
 
 _UNICAST_FIRST_OCTET = tuple(0 < octet < 224 and octet != 127 for octet in range(256))

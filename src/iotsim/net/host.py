@@ -1,0 +1,471 @@
+"""What hosts and the routers before them do with an IP packet, by the book.
+
+A packet comes from the link and is looked at in this order: is its source one that may send, is its
+destination a group or a host; does it get there (hops, the MTU behind them); is it whole, and if
+not, is the rest there; and what does its upper layer want. `iotsim.net.stack` puts a short cut for
+plain UDP datagrams before all this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from iotsim.net.fragmentation import IPV4_TIMEOUT_S, IPV6_TIMEOUT_S, FragmentKey, Reassembler
+from iotsim.net.icmp import Icmp
+from iotsim.net.multicast import Groups, combine
+from iotsim.net.outcome import ANSWERED, consumed, dropped
+from iotsim.net.output import Output
+from iotsim.net.packet import (
+    HeaderError,
+    Trouble,
+    read_extensions,
+    read_ipv4,
+    read_ipv6,
+    unfragmented,
+)
+from iotsim.net.pool import AddressPool
+from iotsim.net.ratelimit import TokenBucket
+from iotsim.net.route import PathMtu, time_to_live
+from iotsim.net.segmentation import split_large_udp
+from iotsim.wire import icmpv6, igmp, ipv4, ipv6, tcp, udp, virtio
+from iotsim.wire.address import IPV4_END, format_address
+from iotsim.wire.errors import PacketError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from iotsim.net.packet import Packet
+    from iotsim.net.pool import HostGroup, Run
+    from iotsim.wire.icmpv4 import IcmpMessage
+
+_LINK_MESSAGES = frozenset(
+    {
+        icmpv6.MLD_QUERY,
+        icmpv6.ROUTER_ADVERTISEMENT,
+        icmpv6.NEIGHBOR_SOLICITATION,
+        icmpv6.NEIGHBOR_ADVERTISEMENT,
+    }
+)
+"""What only hosts on a link with neighbors have to do with."""
+
+
+class Host:
+    """All simulated hosts behind one link; see `iotsim.net.stack.Stack` for the parameters."""
+
+    def __init__(
+        self,
+        transmit: Callable[[bytes], object],
+        *,
+        router: int,
+        router6: int,
+        mtu: int,
+        broadcasts: Collection[int],
+        icmp_rate: float,
+        icmp_burst: float,
+        group_limit: int,
+    ) -> None:
+        self.router = router
+        self.router6 = router6
+        self.mtu = mtu
+        self.counters: Counter[str] = Counter()
+        self.pool = AddressPool()
+        self.group = 0
+        self.groups = Groups(self.pool, self.counters, group_limit)
+        self.link_message: Callable[[Packet, IcmpMessage, float], str] | None = None
+        self.membership_query: Callable[[Packet, float], str] | None = None
+        self._transmit = transmit
+        self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
+        self._hops: dict[int, int] = {}
+        self._path_mtu = PathMtu(mtu)
+        self._least_mtu = mtu
+        self._output = Output(transmit, self.pool, self._path_mtu, self.counters)
+        bucket = TokenBucket(icmp_rate, icmp_burst)
+        self._icmp = Icmp(self._output.send, bucket, self.counters, self._too_big)
+        self._reassembly4 = Reassembler(self.counters, IPV4_TIMEOUT_S)
+        self._reassembly6 = Reassembler(self.counters, IPV6_TIMEOUT_S)
+
+    def attach(
+        self,
+        first: int,
+        count: int,
+        group: HostGroup,
+        *,
+        hops: Sequence[int] = (),
+        path_mtu: int = 0,
+        silent: bool = False,
+    ) -> None:
+        """Give host i of `group` the address `first` + i.
+
+        `hops`, `path_mtu` and `silent` are as in `Run`. ValueError if an address is taken already.
+        """
+        taken = {self.router, self.router6, *self._broadcasts, *self._hops, *hops}
+        for address in taken:
+            if first <= address < first + count:
+                raise ValueError(
+                    f"{format_address(address)} is a router's or a broadcast address, "
+                    "and cannot be a host's"
+                )
+        for hop in hops:
+            if self.pool.find(hop) or (hop < IPV4_END) != (first < IPV4_END):
+                raise ValueError(f"{format_address(hop)} cannot be a router on the way")
+        self.pool.add(first, count, group, hops=tuple(hops), path_mtu=path_mtu, silent=silent)
+        for distance, hop in enumerate(hops):
+            self._hops.setdefault(hop, distance)
+        if path_mtu:
+            self._least_mtu = min(self._least_mtu, path_mtu)
+            self._path_mtu_changed()
+
+    def join(self, address: int, group: HostGroup) -> None:
+        """Make all hosts of `group` members of the multicast group `address`."""
+        self.groups.join(address, group)
+
+    def next_due(self) -> float | None:
+        """When `pop_due` has something to do, if nothing else happens before; None for never."""
+        times = (
+            self._reassembly4.next_due(),
+            self._reassembly6.next_due(),
+            self._path_mtu.next_due(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def pop_due(self, now: float) -> None:
+        """Do what time asks for: give up incomplete datagrams, forget path MTUs."""
+        for first in self._reassembly4.pop_due(now):
+            packet = read_ipv4(first, trusted=True)
+            self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
+        for first in self._reassembly6.pop_due(now):
+            packet = read_ipv6(first, trusted=True)
+            read_extensions(packet)
+            self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
+        self._path_mtu.pop_due(now)
+        self._path_mtu_changed()
+
+    # What `Stack` completes.
+
+    def receive(self, frame: bytes, now: float) -> str:
+        """Handle a frame from the link, and return its outcome."""
+        raise NotImplementedError
+
+    def _path_mtu_changed(self) -> None:
+        """The least path MTU may have changed."""
+
+    # From the link up.
+
+    def receive_by_the_book(self, frame: bytes, now: float) -> str:
+        """Handle any frame; never raises for what is in it."""
+        try:
+            header = virtio.parse_virtio(frame)
+            if header.gso_type not in (virtio.GSO_NONE, virtio.GSO_UDP):
+                return self._receive_large(frame, header, now)
+            data = virtio.complete_checksum(frame)
+            if not data:
+                return dropped("truncated-frame")
+            trusted = bool(header.flags & (virtio.NEEDS_CSUM | virtio.DATA_VALID))
+            if data[0] >> 4 == 6:
+                return self._receive_ipv6(read_ipv6(data, trusted=trusted), now)
+            return self._receive_ipv4(data, now, trusted=trusted)
+        except PacketError as error:
+            return dropped(error.reason)
+
+    def _receive_large(self, frame: bytes, header: virtio.VirtioHeader, now: float) -> str:
+        if header.gso_type != virtio.GSO_UDP_L4:
+            return dropped("large-packet")
+        frames = split_large_udp(frame, header.gso_size)
+        self.counters["large-packets-split"] += 1
+        self.counters["large-packet-datagrams"] += len(frames)
+        return combine([self.receive(part, now) for part in frames])
+
+    def _receive_ipv4(self, data: bytes, now: float, *, trusted: bool) -> str:
+        try:
+            packet = read_ipv4(data, trusted=trusted)
+        except HeaderError as problem:
+            header = ipv4.parse_ipv4(data)
+            if ipv4.is_unicast(header.source) and self.pool.find(header.destination):
+                packet = read_ipv4(_without_options(data, header), trusted=trusted)
+                packet.data = data[: header.total_length]
+                self._error(problem.trouble, packet, packet.destination, now, rest=problem.pointer)
+            raise
+        if not ipv4.is_unicast(packet.source) or packet.source in self._broadcasts:
+            return dropped("source-address")
+        destination = packet.destination
+        if ipv4.is_multicast(destination) or destination in self._broadcasts:
+            return self._receive_group(packet, now)
+        if not ipv4.is_unicast(destination):
+            return dropped("destination-address")
+        return self._receive_unicast(packet, self.router, now)
+
+    def _receive_ipv6(self, packet: Packet, now: float) -> str:
+        if ipv6.is_multicast(packet.source) or packet.source == ipv6.LOOPBACK:
+            return dropped("source-address")
+        if ipv6.is_multicast(packet.destination):
+            try:
+                read_extensions(packet)
+            except HeaderError as problem:
+                if problem.even_to_group:
+                    source = self._group_address(packet)
+                    self._error(problem.trouble, packet, source, now, rest=problem.pointer)
+                raise
+            return self._receive_group(packet, now)
+        if not packet.source:
+            return dropped("source-address")
+        if packet.destination in (0, ipv6.LOOPBACK):
+            return dropped("destination-address")
+        return self._receive_unicast(packet, self.router6, now)
+
+    def _receive_unicast(self, packet: Packet, router: int, now: float) -> str:
+        destination = packet.destination
+        run = self.pool.find(destination)
+        hops: Sequence[int] = ()
+        if run is not None:
+            hops = run.hops
+        elif destination in self._hops:
+            hops = self._way_to(destination)
+        elif destination != router:
+            if not ipv6.is_link_local(destination):
+                self._error(Trouble.HOST_UNREACHABLE, packet, router, now)
+            return dropped("no-host")
+        if hops and packet.hop_limit <= len(hops):
+            distance = max(packet.hop_limit - 1, 0)
+            self._error(Trouble.HOPS_EXCEEDED, packet, hops[distance], now, distance=distance)
+            return dropped("hops-exceeded")
+        distance = len(hops)
+        if (
+            run is not None
+            and run.path_mtu
+            and len(packet.data) > run.path_mtu
+            and (destination >= IPV4_END or packet.dont_fragment)
+        ):
+            teller = hops[0] if hops else router
+            self._error(Trouble.PACKET_TOO_BIG, packet, teller, now, rest=run.path_mtu)
+            return dropped("packet-too-big")
+        if destination >= IPV4_END:
+            try:
+                read_extensions(packet)
+            except HeaderError as problem:
+                self._error(
+                    problem.trouble,
+                    packet,
+                    destination,
+                    now,
+                    rest=problem.pointer,
+                    distance=distance,
+                )
+                raise
+        whole = self._whole(packet, now)
+        if whole is None:
+            return consumed("fragment")
+        return self._deliver(whole, run, now, distance)
+
+    def _way_to(self, hop: int) -> Sequence[int]:
+        """The routers before the router `hop`."""
+        for run in self.pool:
+            if hop in run.hops:
+                return run.hops[: run.hops.index(hop)]
+        return ()
+
+    def _whole(self, packet: Packet, now: float) -> Packet | None:
+        """`packet`, if it is no fragment; else the datagram that it completes, if it does."""
+        fragment = packet.fragment
+        if fragment is None:
+            return packet
+        is_ipv4 = packet.destination < IPV4_END
+        if not is_ipv4 and not fragment.more and not fragment.offset:
+            # Atomic, and so in no relation to other fragments (RFC 6946).
+            data = unfragmented(packet.data, packet.payload)
+        else:
+            # The protocol is no part of the key in IPv6, where only the first fragment's counts.
+            key = FragmentKey(
+                packet.source,
+                packet.destination,
+                packet.protocol if is_ipv4 else 0,
+                fragment.identification,
+            )
+            reassembly = self._reassembly4 if is_ipv4 else self._reassembly6
+            complete = reassembly.add(
+                key, fragment.offset, packet.payload, packet.data, now, more=fragment.more
+            )
+            if complete is None:
+                return None
+            self.counters["reassembled"] += 1
+            if is_ipv4:
+                packet = read_ipv4(complete.first, trusted=False)
+                packet.payload = complete.payload
+                packet.fragment = None
+                return packet
+            data = unfragmented(complete.first, complete.payload)
+        whole = read_ipv6(data, trusted=False)
+        read_extensions(whole)
+        if whole.fragment is not None:
+            raise PacketError("fragment-nested")
+        return whole
+
+    # To the upper layers.
+
+    def _deliver(self, packet: Packet, run: Run | None, now: float, distance: int) -> str:
+        protocol = packet.protocol
+        if protocol == ipv4.UDP:
+            header = _read_udp(packet)
+            handler = run.ports.get(header.destination_port) if run else None
+            if run is not None and handler is not None:
+                return handler(
+                    packet.destination - run.first,
+                    packet.payload[udp.HEADER_LENGTH : header.length],
+                    packet.source,
+                    header.source_port,
+                    packet.destination,
+                    now,
+                )
+            if not (run and run.silent):
+                self._error(
+                    Trouble.PORT_UNREACHABLE, packet, packet.destination, now, distance=distance
+                )
+            return dropped("no-service")
+        if protocol == ipv4.ICMP and packet.destination < IPV4_END:
+            return self._icmp.receive_ipv4(packet, now)
+        if protocol == ipv6.ICMPV6 and packet.destination >= IPV4_END:
+            return self._receive_icmpv6(packet, now)
+        if protocol == tcp.PROTOCOL:
+            return self._refuse_tcp(packet, silent=bool(run and run.silent))
+        if protocol == ipv4.IGMP and packet.destination < IPV4_END:
+            return self._receive_igmp(packet, now)
+        if protocol == ipv6.NO_NEXT_HEADER and packet.destination >= IPV4_END:
+            return consumed("no-next-header")
+        self._error(
+            Trouble.PROTOCOL_UNREACHABLE,
+            packet,
+            packet.destination,
+            now,
+            rest=packet.protocol_at if packet.destination >= IPV4_END else 0,
+            distance=distance,
+        )
+        return dropped("no-protocol")
+
+    def _receive_group(self, packet: Packet, now: float) -> str:
+        """A packet to a multicast group or a broadcast address: no errors about it."""
+        whole = self._whole(packet, now)
+        if whole is None:
+            return consumed("fragment")
+        packet = whole
+        is_ipv4 = packet.destination < IPV4_END
+        if packet.protocol == ipv4.UDP:
+            if not packet.source:
+                return dropped("source-address")
+            header = _read_udp(packet)
+            payload = packet.payload[udp.HEADER_LENGTH : header.length]
+            return self._deliver_to_group(packet, header, payload, now)
+        if packet.protocol == ipv4.ICMP and is_ipv4:
+            # As most hosts do (RFC 1122, section 3.2.2.6 allows it).
+            return consumed("icmp-to-group")
+        if packet.protocol == ipv6.ICMPV6 and not is_ipv4:
+            return self._receive_icmpv6(packet, now)
+        if packet.protocol == ipv4.IGMP and is_ipv4:
+            return self._receive_igmp(packet, now)
+        return dropped("no-member")
+
+    def _deliver_to_group(
+        self, packet: Packet, header: udp.UdpHeader, payload: bytes, now: float
+    ) -> str:
+        port = header.destination_port
+        runs = [
+            run for run in self.groups.runs(packet.destination, packet.source) if port in run.ports
+        ]
+        self.group = packet.destination
+        try:
+            return combine(
+                run.ports[port](
+                    index, payload, packet.source, header.source_port, run.first + index, now
+                )
+                for run, index in self.groups.hosts(runs)
+            )
+        finally:
+            self.group = 0
+
+    def _receive_icmpv6(self, packet: Packet, now: float) -> str:
+        message = icmpv6.parse_icmpv6(packet.source, packet.destination, packet.payload)
+        if message.type in _LINK_MESSAGES and self.link_message is not None:
+            return self.link_message(packet, message, now)
+        if message.type != icmpv6.ECHO_REQUEST:
+            return self._icmp.receive_ipv6(packet, message, now)
+        if not packet.source:
+            return dropped("source-address")
+        if not ipv6.is_multicast(packet.destination):
+            self._icmp.reply_echo_ipv6(packet, message, packet.destination)
+            return ANSWERED
+        outcome = dropped("no-member")
+        for run, index in self.groups.hosts(self.groups.runs(packet.destination, packet.source)):
+            self._icmp.reply_echo_ipv6(packet, message, run.first + index)
+            outcome = ANSWERED
+        return outcome
+
+    def _receive_igmp(self, packet: Packet, now: float) -> str:
+        if igmp.parse_type(packet.payload) != igmp.MEMBERSHIP_QUERY:
+            return consumed("igmp-report")
+        if self.membership_query is not None:
+            return self.membership_query(packet, now)
+        return consumed("igmp-query")
+
+    def _refuse_tcp(self, packet: Packet, *, silent: bool) -> str:
+        segment = tcp.parse_tcp(packet.payload)
+        if not packet.trusted:
+            tcp.verify_tcp(packet.source, packet.destination, packet.payload)
+        if segment.flags & tcp.RST:
+            return consumed("tcp-reset")
+        if not silent and packet.source:
+            reset = tcp.build_reset(packet.destination, packet.source, segment)
+            self._output.send(packet.destination, packet.source, tcp.PROTOCOL, reset)
+        return dropped("tcp-refused")
+
+    # ICMP.
+
+    def _error(
+        self,
+        trouble: Trouble,
+        packet: Packet,
+        source: int,
+        now: float,
+        *,
+        rest: int = 0,
+        distance: int = 0,
+    ) -> None:
+        if packet.destination >= IPV4_END and packet.protocol_at == 6:
+            with suppress(PacketError):
+                read_extensions(packet)
+        self._icmp.error(
+            trouble, packet, source=source, now=now, rest=rest, hop_limit=time_to_live(distance)
+        )
+
+    def _group_address(self, packet: Packet) -> int:
+        """The address of some member of the group that `packet` is for; 0 if it has none."""
+        for run in self.groups.runs(packet.destination, packet.source):
+            return run.first
+        return 0
+
+    def _too_big(self, source: int, destination: int, mtu: int, length: int, now: float) -> None:
+        if self.pool.find(source) is None:
+            return  # It is about nothing that we sent.
+        if self._path_mtu.learn(destination, mtu, length, now):
+            self.counters["path-mtu-learned"] += 1
+            self._path_mtu_changed()
+
+
+def _read_udp(packet: Packet) -> udp.UdpHeader:
+    header = udp.parse_udp(packet.payload)
+    if not packet.trusted:
+        udp.verify_udp(packet.source, packet.destination, packet.payload[: header.length])
+    return header
+
+
+def _without_options(data: bytes, header: ipv4.IPv4Header) -> bytes:
+    """The packet as if it had no options: what can be said of one whose options are broken."""
+    return ipv4.build_ipv4(
+        header.source,
+        header.destination,
+        header.protocol,
+        data[header.header_length : header.total_length],
+        identification=header.identification,
+        more_fragments=header.more_fragments,
+        fragment_offset=header.fragment_offset,
+        ttl=header.ttl,
+    )

@@ -1,0 +1,102 @@
+"""Groups of hosts, and a request that goes to all of them.
+
+Membership is a fleet's: all of its hosts are in a group, or none. All hosts hear broadcasts, and
+are members of the all-hosts groups of both families. A fleet may have several addresses per host;
+a request reaches each host once, at the address that suits the sender's (a link-local one asks a
+link-local one).
+
+A request makes at most `limit` hosts speak, so that one packet cannot start a storm; how many it
+left out is counted. When they answer is up to their handlers: protocols ask for a spread of their
+own (CoAP's leisure, the wait times of BACnet and KNX searches).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iotsim.net.outcome import ANSWERED, PENDING, dropped
+from iotsim.wire import ipv6
+from iotsim.wire.address import IPV4_END, format_address
+from iotsim.wire.igmp import ALL_SYSTEMS
+from iotsim.wire.ipv4 import is_multicast
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable, Iterator
+
+    from iotsim.net.pool import AddressPool, HostGroup, Run
+
+ALL_HOSTS = (ALL_SYSTEMS, ipv6.ALL_NODES)
+
+
+class Groups:
+    """Which fleet is in which group."""
+
+    def __init__(self, pool: AddressPool, counters: Counter[str], limit: int) -> None:
+        self._pool = pool
+        self._counters = counters
+        self._limit = limit
+        self._members: dict[int, list[HostGroup]] = {}
+
+    def join(self, address: int, group: HostGroup) -> None:
+        """Make all hosts of `group` members; ValueError if `address` is no multicast address."""
+        if not (is_multicast(address) if address < IPV4_END else ipv6.is_multicast(address)):
+            raise ValueError(f"{format_address(address)} is no multicast address")
+        members = self._members.setdefault(address, [])
+        if not any(member is group for member in members):
+            members.append(group)
+
+    def joined(self, group: HostGroup) -> list[int]:
+        """The groups that the hosts of `group` have joined, besides the all-hosts groups."""
+        return [
+            address
+            for address, members in self._members.items()
+            if any(member is group for member in members)
+        ]
+
+    def runs(self, address: int, source: int) -> list[Run]:
+        """The members' addresses with which to answer `source` when it asks `address`, a group or
+        a broadcast address."""
+        everybody = address in ALL_HOSTS or (address < IPV4_END and not is_multicast(address))
+        members = self._members.get(address, ())
+        chosen: dict[int, Run] = {}
+        scope = _scope(source)
+        for run in self._pool:
+            if (run.first < IPV4_END) != (address < IPV4_END):
+                continue
+            if not everybody and not any(member is run.group for member in members):
+                continue
+            known = chosen.get(id(run.group))
+            if known is None or (_scope(known.first) != scope == _scope(run.first)):
+                chosen[id(run.group)] = run
+        return list(chosen.values())
+
+    def hosts(self, runs: Iterable[Run]) -> Iterator[tuple[Run, int]]:
+        """(run, index) of each host that may answer one request: no more than the limit."""
+        room = self._limit
+        for run in runs:
+            count = run.end - run.first
+            for index in range(min(count, room)):
+                yield run, index
+            if count > room:
+                self._counters["group-members-left-out"] += count - room
+            room -= min(count, room)
+
+
+def combine(outcomes: Iterable[str]) -> str:
+    """One outcome for a packet that many hosts received: the liveliest of theirs."""
+    best = dropped("no-member")
+    for outcome in outcomes:
+        if outcome == ANSWERED:
+            best = outcome
+        elif outcome == PENDING:
+            best = outcome if best != ANSWERED else best
+        elif best.startswith("dropped.") and (
+            outcome.startswith("consumed.") or best == dropped("no-member")
+        ):
+            best = outcome
+    return best
+
+
+def _scope(address: int) -> bool:
+    return ipv6.is_link_local(address)
