@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from iotsim.device.draws import COUNTER, FIRST, INDEX, MASK, NORMAL, SECOND, draw, normal, unit
+from iotsim.device.draws import COUNTER, FIRST, INDEX, MASK, NORMAL, draw, normal, unit
 from iotsim.rng import key as stream_key
 
 if TYPE_CHECKING:
@@ -190,9 +190,8 @@ def _noisy(signal: Signal, noise: float, key: int) -> Signal:
     # The same as `normal`, written out: this is on the way of most readings.
     def noisy(index: int, t: float) -> float:
         value = (key + index * INDEX + int(t * 1e6) * COUNTER) & MASK
-        value = ((value ^ value >> 32) * FIRST) & MASK
-        value = ((value ^ value >> 29) * SECOND) & MASK
-        return signal(index, t) + noise * NORMAL[value >> 52]
+        deviate = NORMAL[((value ^ value >> 32) * FIRST & MASK) >> 52]
+        return signal(index, t) + noise * deviate
 
     return noisy
 
@@ -246,15 +245,15 @@ def _walk(key: int, index: int, n: int) -> float:
         left *= 2
         level += 1
     left //= 2
-    # [left, left + half·2] has the ends below and above. One round of scrambling is enough here.
+    # [left, left + half·2] has the ends below and above.
     level -= 1
     key += index * INDEX
     while n != left:
         level -= 1
         middle = left + (1 << level)
         value = (key + middle * COUNTER) & MASK
-        value = ((value ^ value >> 32) * FIRST) & MASK
-        between = (below + above) / 2.0 + _HALF_ROOTS[level] * NORMAL[value >> 52]
+        deviate = NORMAL[((value ^ value >> 32) * FIRST & MASK) >> 52]
+        between = (below + above) / 2.0 + _HALF_ROOTS[level] * deviate
         if n < middle:
             above = between
         else:
