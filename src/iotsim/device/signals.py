@@ -245,7 +245,7 @@ def _walk(key: int, index: int, n: int) -> float:
         left *= 2
         level += 1
     left //= 2
-    # [left, left + half·2] has the ends below and above.
+    # In what follows, [left, left + 2**level] has the ends below and above, and n in it.
     level -= 1
     key += index * INDEX
     while n != left:
