@@ -44,8 +44,13 @@ class Rate(Watcher):
         self.maximum = spec.count_max
         self._least_span_s = self.per_s - EPSILON_S
         # The maximum: a ring of the last `maximum` times per slot, whose first element is the
-        # position of the oldest; made when the slot has its first message.
-        self._rings: list[array[float] | None] = [] if self.maximum is None else [None] * self.count
+        # position of the oldest; made when the slot has its first message. A ring of one is just
+        # an element of an array.
+        single = self.maximum == 1
+        self._lasts = array("d", [-math.inf]) * (self.count if single else 0)
+        self._rings: list[array[float] | None] = (
+            [] if single or not self.maximum else [None] * self.count
+        )
         self._times = array("d")
         # The minimum: messages in the window that is open, and how many slots have enough.
         self._counts = array("I", bytes(4 * self.count))
@@ -54,7 +59,6 @@ class Rate(Watcher):
         self._window_end = math.inf
         self._closed_windows = 0
         self._pool_windows = array("I")
-        self.matches_seen = 0
 
     def ready(self, t: float) -> None:
         super().ready(t)
@@ -62,6 +66,8 @@ class Rate(Watcher):
             self._window_start, self._window_end = t, t + self.per_s
 
     def observer(self, table: Table) -> Observer:
+        if self.maximum == 1 and not self.minimum and not self.undecided_pool:
+            return self._spacing_observer(table)
         state, matches, matched = self.state, self.matcher.matches, self.matched
 
         def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
@@ -76,6 +82,26 @@ class Rate(Watcher):
 
         return observe
 
+    def _spacing_observer(self, table: Table) -> Observer:
+        """For the commonest rate, "once per": one time for each slot, and no call for a match."""
+        state, matches, matched = self.state, self.matcher.matches, self.matched
+        lasts, least_span = self._lasts, self._least_span_s
+
+        def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
+            slot = table[device.index]
+            if state[slot]:
+                return
+            try:
+                if matches(message, device, t):
+                    if t - lasts[slot] < least_span:
+                        matched(slot, message, device, t)
+                    else:
+                        lasts[slot] = t
+            except IotsimError as error:
+                self.trouble(error)
+
+        return observe
+
     def matched(
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
@@ -83,7 +109,6 @@ class Rate(Watcher):
             self.advance(t)
         if self.state[slot]:
             return
-        self.matches_seen += 1
         if self.minimum and self._window_end < math.inf:
             self._counts[slot] += 1
             if self._counts[slot] == self.minimum:
@@ -101,6 +126,13 @@ class Rate(Watcher):
             return
         if maximum == 0:
             self._exceed(slot, t, f"one came: {text.message_text(message)}")
+            return
+        if maximum == 1:
+            span = t - self._lasts[slot]
+            self._lasts[slot] = t
+            if span < self._least_span_s:
+                said = f"2 within {text.seconds(span)}, the second one "
+                self._exceed(slot, t, said + text.message_text(message))
             return
         ring = self._rings[slot]
         if ring is None:
@@ -165,9 +197,6 @@ class Rate(Watcher):
     def expectation(self) -> str:
         bounds = bounds_text(self.spec.count_min, self.maximum)
         return f"{self.spec.direction} {self.matcher.text}: {bounds} per {text.seconds(self.per_s)}"
-
-    def heard(self) -> bool | None:
-        return True if self.matches_seen else None
 
     def pool(self) -> Export:
         if not self.undecided_pool:

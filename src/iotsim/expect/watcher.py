@@ -41,9 +41,6 @@ Export: TypeAlias = dict[str, Any]
 class Watcher:
     """One expectation over messages. Subclasses say what a match, a deadline and the end mean."""
 
-    keeps_failing_devices = True
-    """Whether further devices can still fail after the first has."""
-
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         assert spec.matcher is not None
         self.spec = spec
@@ -177,8 +174,7 @@ class Watcher:
             return
         self.verdict = quantified(quantifier, self.held, self.broken)
         self.decided_at = t
-        complete = self.held + self.broken == self.count
-        self.closed = self.verdict or complete or not self.keeps_failing_devices
+        self.closed = self.verdict or self.held + self.broken == self.count
 
     # --- for reports --------------------------------------------------------------------------
 

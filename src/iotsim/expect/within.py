@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 
 class Within(Watcher):
-    keeps_failing_devices = False
-
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         super().__init__(spec, fleets, tolerance)
         assert spec.within_s is not None
@@ -80,12 +78,14 @@ class Within(Watcher):
             self.misses.undecodable(slot, reason, t)
 
     def deadline(self) -> float:
-        return math.inf if self.closed else self._last_deadline
+        # What comes at the very deadline is still in time, so it is decided just after it.
+        return math.inf if self.closed else math.nextafter(self._last_deadline, math.inf)
 
     def advance(self, now: float) -> None:
-        if now >= self._last_deadline and not self.closed:
+        if now > self._last_deadline and not self.closed:
             self.finish(now)
-            self.decided_at = self._last_deadline
+            if self.decided_at is None:
+                self.decided_at = self._last_deadline
 
     def settle_pending(self, now: float) -> None:
         self.state[: self.count] = self.state[: self.count].replace(
