@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import cyclopts
+from iotsim.cli.app import EXIT_ERROR, external_command
 
 
-def execute(
-    *words: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
-) -> int:
-    """Run a tool (ping, tcpdump, a shell) inside a running scenario's namespaces.
+def execute(run: str = "", /) -> int:
+    """Run a tool (ping, tcpdump, a shell) inside a running scenario: ``iotsim exec -- COMMAND...``
 
     Parameters
     ----------
-    words
-        ``[RUN] -- COMMAND...``: which run, by name or the start of it (needed only where there
-        are several), and what to run in it.
+    run
+        Which run, where there are several: its name, its results folder, or its init's pid.
     """
-    from iotsim.cli.app import external_command
-    from iotsim.testbed.runs import exec_in_run, list_runs
+    from iotsim.testbed.runs import exec_in_run, find_run
 
-    selectors, command = list(words), external_command()
+    command = external_command()
     if not command:
-        print("iotsim: no command: write it behind `--`, as in `iotsim exec -- ping 10.77.1.1`", file=sys.stderr)
-        return 2
-    wanted = selectors[0] if selectors else ""
-    runs = [run for run in list_runs() if run.name.startswith(wanted)]
-    if len(runs) != 1:
-        found = ", ".join(run.name for run in runs) or "none"
-        which = f" whose name begins with {wanted!r}" if wanted else ""
-        print(f"iotsim: exactly one running scenario{which} is needed; found: {found}", file=sys.stderr)
-        return 2
-    return exec_in_run(runs[0], command)
+        hint = "write it behind `--`, as in: iotsim exec -- ping 10.77.1.1"
+        print(f"iotsim: no command: {hint}", file=sys.stderr)
+        return EXIT_ERROR
+    return exec_in_run(find_run(run), command)

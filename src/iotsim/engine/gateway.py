@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, GatewayStarted
+from iotsim.results.result import GatewayResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from iotsim.engine.files import AppendFile
     from iotsim.events import Event
     from iotsim.scenario.model import GatewaySpec, ReadySpec
-    from iotsim.testbed import ExitStatus, Testbed
+    from iotsim.testbed.bed import ExitStatus, Testbed
 
 LINE_BYTES = 4096
 """A longer line is cut into lines of this length."""
@@ -52,8 +54,33 @@ class Gateway:
         self._clock = clock
         self._log = log
         self._on_line = on_line
+        self._command: list[str] = []
+        self._pid = 0
         self._stopping = False
         self._seen = trio.Event()
+
+    @property
+    def signal_name(self) -> str:
+        """The signal that ended it, "" if none did."""
+        if self.status is None or self.status.signal is None:
+            return ""
+        return signal.Signals(self.status.signal).name
+
+    @property
+    def crash(self) -> str:
+        """How it crashed, in a line; "" if it did not."""
+        return f"the gateway crashed: {self.status}" if self.crashed else ""
+
+    def result(self) -> GatewayResult:
+        """What the results say of it."""
+        return GatewayResult(
+            command=self._command,
+            pid=self._pid,
+            status=None if self.status is None else self.status.status,
+            signal=self.signal_name,
+            crashed=self.crashed,
+            last_lines=self.last_lines,
+        )
 
     async def run(
         self,
@@ -66,7 +93,8 @@ class Gateway:
     ) -> None:
         """Start the process and follow it to its end; on cancellation, stop it first."""
         process = await testbed.start_gateway(command, env, cwd)
-        self._emit(GatewayStarted(self._clock(), process.pid, list(command)))
+        self._command, self._pid = list(command), process.pid
+        self._emit(GatewayStarted(self._clock(), process.pid, self._command))
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._wait_ready, testbed.init_pid)
@@ -97,8 +125,9 @@ class Gateway:
             self.crashed = status.status != expected
         else:
             self.crashed = status.status != 0
-        name = "" if status.signal is None else signal.Signals(status.signal).name
-        self._emit(GatewayExited(self._clock(), status.status, name, self.crashed))
+        self._emit(
+            GatewayExited(self._clock(), status.status, self.signal_name, self.crashed)
+        )
         self.exited.set()
 
     async def _read(self, output: trio.MemoryReceiveChannel[bytes]) -> None:
@@ -156,6 +185,24 @@ async def _port_open(pid: int, ready: ReadySpec) -> str:
                 ):
                     return f"{kind.upper()} port {port} is open"
         await trio.sleep(POLL_S)
+
+
+def gateway_environment(extra: Mapping[str, str], results: Path) -> dict[str, str]:
+    """Our own environment, where the results go, and what the scenario adds."""
+    return {**os.environ, "IOTSIM_RESULTS": str(results), **extra}
+
+
+def locate(word: str, folders: Sequence[Path]) -> str:
+    """A word of the gateway's command: the file that it names in the first of `folders` that has it.
+
+    The gateway runs in a folder of its own, so what was written relative must be made absolute.
+    What is no relative path, or names no file, stays as it is.
+    """
+    if word and not word.startswith(("/", "-")) and ("/" in word or "." in word):
+        for folder in folders:
+            if (folder / word).is_file():
+                return str((folder / word).resolve())
+    return word
 
 
 def _signal(name: str) -> signal.Signals:

@@ -43,3 +43,10 @@ def format_run(first: int, count: int) -> str:
     if count == 1:
         return format_address(first)
     return f"{format_address(first)}-{format_address(first + count - 1)}"
+
+
+def covering_prefix(first: int, count: int) -> str:
+    """The smallest prefix that holds `count` addresses from `first` on, as text."""
+    bits = 32 if first < IPV4_END else 128
+    host = (first ^ (first + count - 1)).bit_length()
+    return f"{format_address(first >> host << host)}/{bits - host}"

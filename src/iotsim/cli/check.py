@@ -1,0 +1,51 @@
+"""``iotsim check FILE...``: is this a scenario that can run? Needs no privilege, runs nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import cyclopts
+
+
+def check(
+    *scenarios: str,
+    behaviors: Annotated[bool, cyclopts.Parameter(negative=())] = False,
+    set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set", negative=())] = None,
+) -> int:
+    """Check scenarios, and print everything that is wrong with them.
+
+    Parameters
+    ----------
+    scenarios
+        Files, folders of files, or names of bundled scenarios.
+    behaviors
+        Load the files of behaviors too. They are code, and loading them runs it.
+    set_
+        ``NAME=VALUE``: the value of ``${NAME}`` in the scenario.
+    """
+    from iotsim.cli.files import find_scenarios
+    from iotsim.cli.parameters import parse_set
+    from iotsim.errors import ScenarioError
+    from iotsim.scenario.load import Overrides, check_behaviors, load_scenario
+
+    files = find_scenarios(scenarios)
+    if not files:
+        print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
+        return 5
+    overrides = Overrides(set=parse_set(set_ or []))
+    problems = 0
+    for file in files:
+        try:
+            scenario = load_scenario(file, overrides=overrides)
+            if behaviors:
+                check_behaviors(scenario)
+        except ScenarioError as error:
+            problems += len(error.problems)
+            for problem in error.problems:
+                print(problem)
+        else:
+            devices = sum(fleet.count for fleet in scenario.fleets)
+            expectations = len(scenario.expectations)
+            print(f"{file}: ok, {devices} devices, {expectations} expectations")
+    return 2 if problems else 0

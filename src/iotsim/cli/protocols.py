@@ -1,0 +1,141 @@
+"""``iotsim protocols`` and ``iotsim decode``: what protocols there are, and what bytes mean in them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cyclopts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iotsim.protocol.codec import Codec
+    from iotsim.protocol.registry import LoadedProtocol
+
+app = cyclopts.App(help="List, show and check protocols.")
+
+
+@app.command(name="list")
+def list_() -> int:
+    """List the protocols that can be named here, and where they come from."""
+    from iotsim.protocol.registry import bundled_folder, list_protocols
+
+    rows = list_protocols([Path()])
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, path in rows:
+        if path is None:
+            where = "entry point"
+        else:
+            where = "bundled" if path.parent == bundled_folder() else str(path)
+        print(f"{name:<{width}}  {where}")
+    return 0
+
+
+@app.command
+def show(
+    name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())] = False
+) -> int:
+    """Show a protocol's fields: place in the message, type, names of values.
+
+    Parameters
+    ----------
+    name
+        The protocol's name.
+    codec
+        Show how its codec works instead: the generated source, and what was left to construct.
+    """
+    from iotsim.protocol.examine import field_rows
+
+    loaded = _load(name)
+    protocol = loaded.protocol
+    if codec:
+        _show_codec(protocol.codec)
+        return 0
+    print(f"{protocol.name}: UDP port {protocol.port}")
+    if protocol.description:
+        print(protocol.description)
+    if protocol.echo:
+        print(f"a reply takes from its request: {', '.join(protocol.echo)}")
+    print()
+    rows = [("byte", "field", "kind", "on the wire", "")]
+    rows += [(row.place, row.path, row.kind, row.wire, row.note) for row in field_rows(protocol)]
+    _print_table(rows)
+    return 0
+
+
+@app.command
+def check(*names: str) -> int:
+    """Check protocols: that the schema is sound, and each golden vector holds in both directions.
+
+    Parameters
+    ----------
+    names
+        The protocols' names; none means all that can be named here.
+    """
+    from iotsim.errors import ProtocolError
+    from iotsim.protocol.examine import check as examine
+    from iotsim.protocol.registry import list_protocols
+
+    chosen = names or tuple(name for name, _ in list_protocols([Path()]))
+    wrong = 0
+    for name in chosen:
+        try:
+            loaded = _load(name)
+        except ProtocolError as error:
+            print(f"{name}: {error}")
+            wrong += 1
+            continue
+        findings = examine(loaded)
+        for finding in findings:
+            print(f"{name}: {finding}")
+        if findings:
+            wrong += 1
+        else:
+            count = len(loaded.vectors)
+            print(f"{name}: ok, {count} golden vector{'' if count == 1 else 's'}")
+    return 2 if wrong else 0
+
+
+def decode(name: str, /, *data: str) -> int:
+    """Decode a datagram, field by field with offsets.
+
+    Parameters
+    ----------
+    name
+        The protocol's name.
+    data
+        The bytes in hex, with or without spaces; ``-`` reads them from standard input.
+    """
+    from iotsim.protocol.examine import dissect
+
+    protocol = _load(name).protocol
+    text = sys.stdin.read() if data == ("-",) else " ".join(data)
+    try:
+        payload = bytes.fromhex(text.replace(":", " ").removeprefix("0x"))
+    except ValueError as error:
+        print(f"iotsim: that is no hex: {error}", file=sys.stderr)
+        return 2
+    dissection = dissect(protocol, payload)
+    for line in dissection.lines():
+        print(line)
+    if dissection.message is None:
+        return 2
+    summary = protocol.summarize(dissection.message)
+    if summary:
+        print(f"\n{summary}")
+    return 0
+
+
+def _load(name: str) -> LoadedProtocol:
+    from iotsim.protocol.registry import load_protocol
+
+    return load_protocol(name, [Path()])
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+        print("  ".join([*cells, row[-1]]).rstrip())

@@ -1,0 +1,135 @@
+"""What a run shows in the terminal: how it goes, and what came of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import trio
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from iotsim.results.context import device_context
+from iotsim.results.summary import moments_wanted, summarize
+from iotsim.wire.address import covering_prefix, format_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iotsim.engine.run import Run, RunReport
+    from iotsim.results.summary import Row
+
+COLORS = {
+    "passed": "green",
+    "failed": "red",
+    "error": "red",
+    "warning": "yellow",
+    "inconclusive": "yellow",
+    "empty": "yellow",
+    "skipped": "yellow",
+}
+REFRESH_S = 0.2
+PLAIN_INTERVAL_S = 5.0
+LABEL_COLUMNS = 10
+
+
+def make_console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+async def show_progress(run: Run) -> None:
+    """Show how `run` goes until cancelled: live in a terminal, else a line now and then."""
+    console = make_console()
+    scenario = run.scenario
+    console.print(f"[bold]{escape(scenario.name)}[/]  seed {scenario.seed}")
+    for fleet in scenario.fleets:
+        where = ", ".join(format_run(r.first, r.count) for r in fleet.runs) or "no address"
+        protocols = ", ".join(f"{s.protocol.name} on {s.port}" for s in fleet.services)
+        console.print(f"  {escape(fleet.name)}: {fleet.count} devices, {where}, {protocols}")
+    if scenario.gateway is None or not scenario.gateway.command:
+        for line in route_hints(run):
+            console.print(f"  {escape(line)}")
+    if not console.is_terminal:
+        while True:
+            await trio.sleep(PLAIN_INTERVAL_S)
+            console.print(progress_line(run))
+    with Live(progress_line(run), console=console, auto_refresh=False, transient=True) as live:
+        while True:
+            await trio.sleep(REFRESH_S)
+            live.update(progress_line(run), refresh=True)
+
+
+def progress_line(run: Run) -> str:
+    """One line: how far the run is."""
+    outcomes = run.simulation.pump.outcomes.by_category()
+    decided, total = run.simulation.judge.progress()
+    parts = [
+        f"{run.clock():5.1f} s",
+        f"{run.simulation.pump.frames_received} packets in",
+        f"{outcomes['answered']} answered",
+    ]
+    parts += [f"{outcomes[name]} {name}" for name in ("pending", "dropped") if outcomes[name]]
+    parts.append(f"{decided} of {total} expectations decided")
+    if run.gateway is not None:
+        state = "exited" if run.gateway.status else "ready" if run.gateway.ready.is_set() else "starting"
+        parts.append(f"gateway {state}")
+    return "  " + " · ".join(parts)
+
+
+def route_hints(run: Run) -> list[str]:
+    """What a gateway elsewhere needs to know to reach the devices."""
+    link = run.site.link
+    if link.kind not in ("tun", "tap"):
+        return []
+    hints = [f"interface {link.name} is up; whoever has a route to the devices is the gateway"]
+    for fleet in run.scenario.fleets:
+        for fleet_run in fleet.runs:
+            network = covering_prefix(fleet_run.first, fleet_run.count)
+            hints.append(f"on a gateway elsewhere: ip route add {network} via ADDRESS-OF-THIS-MACHINE")
+    return list(dict.fromkeys(hints))
+
+
+def show_report(report: RunReport, *, quiet: bool) -> None:
+    """Print what came of a run."""
+    console = make_console()
+    result = report.result
+    color = COLORS[result.verdict]
+    if quiet:
+        console.print(f"[{color}]{result.verdict}[/] {escape(result.scenario)}")
+        return
+    with (report.folder / "events.jsonl").open("rb") as lines:
+        context = device_context(lines, moments_wanted(result.expectations))
+    summary = summarize(result, context)
+    console.print()
+    for row in summary.rows:
+        _show_row(console, row)
+    for note in summary.notes:
+        console.print(f"  {escape(note)}")
+    if summary.gateway_lines:
+        console.print("  the gateway's last lines:")
+        for line in summary.gateway_lines:
+            console.print(Text(f"    | {line}", style="dim"))
+    console.print(f"\n[bold {color}]{summary.verdict.upper()}[/]  {escape(summary.title)}")
+    if summary.reason:
+        console.print(f"  {escape(summary.reason)}")
+    console.print(f"  results: {escape(_short(report.folder))}")
+    if summary.repeat and result.verdict != "passed":
+        console.print(f"  repeat:  {escape(summary.repeat)}")
+
+
+def _show_row(console: Console, row: Row) -> None:
+    console.print(f"  [{COLORS[row.state]}]{row.state:<7}[/]  {escape(row.name)}")
+    for label, text in row.facts:
+        console.print(Text.assemble((f"           {label:<{LABEL_COLUMNS}} ", "dim"), text))
+    for device, lines in row.context:
+        console.print(Text(f"           around {device}", style="dim"))
+        for line in lines:
+            console.print(Text(f"             {line}", style="dim"))
+
+
+def _short(folder: Path) -> str:
+    """`folder` as seen from here, where that is shorter."""
+    relative = os.path.relpath(folder)
+    return relative if not relative.startswith("..") else str(folder)

@@ -1,0 +1,126 @@
+"""``iotsim run``: the main job."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cyclopts
+
+from iotsim.cli.app import EXIT_ERROR, external_command
+
+EXIT_EMPTY = 5
+EXIT_SIGNALLED = 128
+SEEDS = 1 << 32
+
+
+def run(
+    *scenarios: str,
+    link: Literal["tun", "tap", "loopback", "memory"] | None = None,
+    out: Path | None = None,
+    seed: int | None = None,
+    duration: str | None = None,
+    tolerance: float | None = None,
+    set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set", negative=())] = None,
+    serve: Annotated[bool, cyclopts.Parameter(negative=())] = False,
+    jobs: str = "1",
+    quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
+) -> int:
+    """Run scenarios and judge them; what stands behind ``--`` replaces the gateway's command.
+
+    Exit code: 0 passed, 1 failed, 2 error, 3 skipped (this machine cannot), 4 inconclusive,
+    5 empty (nothing was checked).
+
+    Parameters
+    ----------
+    scenarios
+        Files, folders of files, or names of bundled scenarios (``quickstart``).
+    link
+        Use this kind of link, whatever the scenario says.
+    out
+        The results folder. Default: ``results/NAME/TIME``. With several scenarios, one in it each.
+    seed
+        Use this seed: same seed, same devices, same faults.
+    duration
+        The longest that a run may take, such as ``30s``.
+    tolerance
+        Scale every window of time by this factor.
+    set_
+        ``NAME=VALUE``: the value of ``${NAME}`` in the scenario.
+    serve
+        Run until interrupted, for use by hand.
+    jobs
+        How many scenarios run at a time: a number, or ``auto`` for one per processor.
+    quiet
+        Print the verdict alone.
+    """
+    from iotsim.cli.files import find_scenarios
+
+    from iotsim.cli.suite import parse_jobs
+
+    try:
+        parallel = parse_jobs(jobs)
+    except ValueError:
+        print(f"iotsim: --jobs {jobs}: a number from 1 on, or auto", file=sys.stderr)
+        return EXIT_ERROR
+    files = find_scenarios(scenarios)
+    if not files:
+        print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
+        return EXIT_EMPTY
+    words = _repeating_words(link, duration, tolerance, set_)
+    gateway = external_command()
+    if len(files) > 1:
+        from iotsim.cli.suite import run_suite
+
+        options = list(words)
+        options += ["--seed", str(seed)] if seed is not None else []
+        options += ["--quiet"] if quiet else []
+        options += ["--", *gateway] if gateway else []
+        return run_suite(files, options, jobs=parallel, out=out)
+    from iotsim.cli.parameters import parse_set
+    from iotsim.scenario.load import Overrides, load_scenario
+
+    overrides = Overrides(
+        link=link,
+        gateway_command=gateway or None,
+        seed=seed if seed is not None else secrets.randbelow(SEEDS),
+        tolerance=tolerance,
+        duration=duration,
+        set=parse_set(set_ or []),
+    )
+    scenario = load_scenario(files[0], overrides=overrides)
+    from iotsim.cli.render import show_progress, show_report
+    from iotsim.engine.run import RunOptions, run_scenario
+
+    report = run_scenario(
+        scenario,
+        RunOptions(
+            out=out,
+            serve=serve,
+            drop_privileges=True,
+            words=words,
+            gateway_given=bool(gateway),
+            progress=None if quiet else show_progress,
+        ),
+    )
+    show_report(report, quiet=quiet)
+    if report.stopped_by is not None and not serve:
+        return EXIT_SIGNALLED + report.stopped_by
+    from iotsim.results.verdict import exit_code
+
+    return exit_code(report.result.verdict)
+
+
+def _repeating_words(
+    link: str | None, duration: str | None, tolerance: float | None, set_: list[str] | None
+) -> tuple[str, ...]:
+    """The options that a command needs that is to do the same again."""
+    words: list[str] = []
+    for name, value in (("--link", link), ("--duration", duration), ("--tolerance", tolerance)):
+        if value is not None:
+            words += [name, str(value)]
+    for pair in set_ or ():
+        words += ["--set", pair]
+    return tuple(words)

@@ -1,0 +1,146 @@
+"""The books of a run: what was counted, how late the simulator was, and what that puts in doubt.
+
+A verdict may blame the gateway only for what the simulator is sure of. So there are bounds to its own
+lag and losses, stated here, and beyond them a failure is a doubt.
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from iotsim import __version__
+from iotsim.events import SimulatorLag
+from iotsim.wire.address import format_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iotsim.engine.simulation import Simulation
+    from iotsim.engine.site import Site
+    from iotsim.expect.outcome import Outcome
+    from iotsim.testbed.counters import InterfaceCounters
+
+LAG_BOUND_S = 0.1
+"""A failed expectation is in doubt if a packet waited, or a timer was late, for longer than this."""
+SILENT_KINDS = ("never", "always", "count")
+"""Expectations that what was not seen may have broken: any loss puts them in doubt."""
+
+
+class Accounts:
+    """The books of one run over `site`."""
+
+    def __init__(self, simulation: Simulation, site: Site) -> None:
+        self._simulation = simulation
+        self._site = site
+        self._interface: InterfaceCounters | None = None
+        self._udp_errors_before = self._udp_errors()
+        self._lag_reported = LAG_BOUND_S
+        self._lost_before = 0
+        self.versions = {
+            "iotsim": __version__,
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            **{name: metadata.version(name) for name in ("trio", "construct", "pyroute2")},
+        }
+        self.fleets: dict[str, dict[str, Any]] = {
+            spec.name: {
+                "count": spec.count,
+                "addresses": [format_run(run.first, run.count) for run in spec.runs],
+                "protocols": [service.protocol.name for service in spec.services],
+            }
+            for spec in simulation.scenario.fleets
+        }
+
+    def look(self, now: float) -> None:
+        """Read the kernel's counters, and report what has become worse since the last look."""
+        if self._site.testbed is not None and self._site.testbed.interface:
+            self._interface = self._site.testbed.interface_counters()
+        emit = self._simulation.journal.emit
+        lag = max(self.lag().values())
+        if lag > self._lag_reported:
+            self._lag_reported = 2 * lag
+            emit(SimulatorLag(now, lag, "packets waited, or timers were late, for so long"))
+        lost = self._lost()
+        if lost > self._lost_before:
+            what = f"{lost - self._lost_before} packets were dropped before they could be read"
+            emit(SimulatorLag(now, self.lag()["queue"], what))
+            self._lost_before = lost
+
+    def lag(self) -> dict[str, float]:
+        """Upper bounds of how late the simulator was at worst, in seconds."""
+        pump = self._simulation.pump
+        return {"queue": pump.max_lag, "timers": pump.timers.lateness}
+
+    def counters(self) -> dict[str, int]:
+        """Everything counted, by name. Packets by outcome add up to ``packets.received``."""
+        simulation = self._simulation
+        pump = simulation.pump
+        counters = {
+            "packets.received": pump.frames_received,
+            "events": simulation.journal.event_count,
+            "packets.recorded": simulation.journal.packet_count,
+            "devices.created": simulation.devices_created(),
+            "devices.failed": len(simulation.failed_devices),
+            "sendings.skipped": simulation.skipped_sendings,
+        }
+        counters |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
+        counters |= {f"net.{name}": count for name, count in simulation.stack.counters.items()}
+        counters |= {f"link.{name}": count for name, count in self._site.link.statistics().items()}
+        if self._interface is not None:
+            counters |= {
+                "interface.to_devices": self._interface.tx_packets,
+                "interface.to_devices_dropped": self._interface.tx_dropped,
+                "interface.from_devices": self._interface.rx_packets,
+                "interface.from_devices_dropped": self._interface.rx_dropped,
+            }
+        counters |= self._gateway_errors()
+        return counters
+
+    def errors(self) -> list[str]:
+        """What makes the verdict error: devices that a rule or behavior of the user's has stopped."""
+        failed = self._simulation.failed_devices
+        if not failed:
+            return []
+        names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
+        return [f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks"]
+
+    def doubts(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Why this run's expectations cannot be held against the gateway; [] if they can."""
+        failed = any(not outcome.passed for outcome in outcomes)
+        silent = any(outcome.kind in SILENT_KINDS for outcome in outcomes)
+        doubts = []
+        lost = self._lost()
+        if lost and (failed or silent):
+            doubts.append(f"{lost} packets were lost in the simulator, or on their way to it")
+        lag = max(self.lag().values())
+        if failed and lag > LAG_BOUND_S:
+            doubts.append(
+                f"the simulator itself was up to {lag * 1000:.0f} ms late, "
+                f"and {LAG_BOUND_S * 1000:.0f} ms is the bound"
+            )
+        return doubts
+
+    def notes(self) -> list[str]:
+        """What people should know of the run besides."""
+        errors = self._gateway_errors()
+        full = errors.get("gateway.UdpRcvbufErrors", 0)
+        if full:
+            return [f"The gateway's own receive buffer was full: it lost {full} datagrams there."]
+        return []
+
+    def _lost(self) -> int:
+        """Packets dropped by our queues, in either direction."""
+        lost = self._site.link.statistics()["send_dropped"]
+        if self._interface is not None:
+            lost += self._interface.tx_dropped + self._interface.rx_dropped
+        return lost
+
+    def _udp_errors(self) -> dict[str, int]:
+        testbed = self._site.testbed
+        return {} if testbed is None else testbed.gateway_udp_errors()
+
+    def _gateway_errors(self) -> dict[str, int]:
+        before = self._udp_errors_before
+        return {f"gateway.{name}": n - before[name] for name, n in self._udp_errors().items()}

@@ -1,0 +1,82 @@
+"""What a run leaves on disk, kept readable at every moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iotsim.engine.files import AppendFile, replace_file
+from iotsim.results.jsonl import EventEncoder
+from iotsim.results.junit import encode_junit, suite_of
+from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
+from iotsim.results.result import encode_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from iotsim.engine.files import Writer
+    from iotsim.engine.journal import Journal
+    from iotsim.events import Event, PacketRecord
+    from iotsim.results.result import RunResult
+    from iotsim.scenario.model import Scenario
+
+
+class Record:
+    """The files of one run in `folder`: events, capture and log grow, results are replaced."""
+
+    def __init__(
+        self,
+        folder: Path,
+        scenario: Scenario,
+        journal: Journal,
+        writer: Writer,
+        *,
+        wall_time: float,
+        interface: str,
+    ) -> None:
+        self.folder = folder
+        self.log = AppendFile(folder / "gateway.log", writer)
+        self._events = AppendFile(folder / "events.jsonl", writer)
+        self._capture = AppendFile(folder / "capture.pcapng", writer)
+        self._files = (self._events, self._capture, self.log)
+        services = [service for fleet in scenario.fleets for service in fleet.services]
+        self._encoder = EventEncoder(
+            {
+                service.protocol.name
+                for service in services
+                if service.protocol.codec.json_safe
+            }
+        )
+        linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
+        self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)
+        self._capture.append(self._pcapng.header())
+        journal.add_event_sink(self._write_events)
+        journal.add_packet_sink(self._write_packets)
+
+    def replace_result(self, result: RunResult) -> None:
+        """Write `result` in its two forms in the place of what was there."""
+        replace_file(self.folder / "result.json", encode_result(result))
+        replace_file(self.folder / "junit.xml", encode_junit([suite_of(result)]))
+
+    @property
+    def names(self) -> list[str]:
+        """The files of the run, besides the result."""
+        return ["junit.xml", *(file.path.name for file in self._files)]
+
+    def lost(self) -> dict[str, str]:
+        """Files that lack something, and why."""
+        return {
+            file.path.name: f"{file.lost_appends} batches lost: {file.error or 'disk too slow'}"
+            for file in self._files
+            if file.lost_appends
+        }
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+    def _write_events(self, events: Sequence[Event]) -> None:
+        self._events.append(self._encoder.encode(events))
+
+    def _write_packets(self, packets: Sequence[PacketRecord]) -> None:
+        self._capture.append(self._pcapng.encode(packets))

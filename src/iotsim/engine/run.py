@@ -1,0 +1,341 @@
+"""A whole run: machine, files, nursery, judgement, results.
+
+The order of its end is what makes a verdict trustworthy. First what the link still holds is drained
+and everything is judged, as of one moment. Then the gateway is stopped while its devices still answer,
+so that it can say good-bye. Then the pump stops, the rest is drained and counted against the kernel's
+own counters. Last the results are written, which until then said "running".
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+from trio.testing import MockClock
+
+from iotsim.engine.accounts import Accounts
+from iotsim.engine.files import Writer
+from iotsim.engine.folder import make_results_folder
+from iotsim.engine.gateway import Gateway, gateway_environment, locate
+from iotsim.engine.record import Record
+from iotsim.engine.simulation import Simulation
+from iotsim.engine.site import Site, make_plan, open_site, spawn_helper
+from iotsim.events import LinkUp, Note, RunEnded, RunStarted
+from iotsim.results.result import (
+    RUNNING,
+    GatewayResult,
+    RunResult,
+    counted,
+    expectation_result,
+    repeat_command,
+    utc_text,
+)
+from iotsim.results.verdict import Decision, Verdict, decide
+from iotsim.testbed.privileges import drop_privileges
+from iotsim.wire.address import format_address
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from iotsim.expect.outcome import Outcome
+    from iotsim.scenario.model import Scenario
+    from iotsim.testbed.bed import Helper
+    from iotsim.testbed.plan import TestbedPlan
+
+WATCH_INTERVAL_S = 1.0
+LAST_WORDS_S = 0.05
+"""After the gateway's exit, for what it sent last to arrive and be answered."""
+EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
+"""2000-01-01: a run in virtual time has no date, and is the same every time."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run, apart from what the scenario says.
+
+    ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
+    ``words`` are the options of the command line that repeat the run. ``progress`` is started with
+    the run and cancelled at its end; it shows what it likes.
+    """
+
+    out: Path | None = None
+    serve: bool = False
+    drop_privileges: bool = False
+    words: tuple[str, ...] = ()
+    gateway_given: bool = False
+    progress: Callable[[Run], Awaitable[None]] | None = None
+
+
+class RunReport(NamedTuple):
+    """``stopped_by`` is the signal that ended the run before its time, None if none did."""
+
+    result: RunResult
+    folder: Path
+    stopped_by: signal.Signals | None
+
+
+def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
+    """Run `scenario` to its end. MachineError if this machine cannot."""
+    folder = make_results_folder(scenario.path.stem, options.out)
+    plan = make_plan(scenario, folder)
+    # It makes the namespaces while the event loop and the fleets are being made here.
+    helper = None if plan is None else spawn_helper(plan)
+    try:
+        virtual = scenario.link.kind == "memory"
+        clock = MockClock(autojump_threshold=0) if virtual else None
+        return trio.run(Run(scenario, options, folder, virtual=virtual).run, plan, helper, clock=clock)
+    finally:
+        if helper is not None:
+            helper.close()
+
+
+class Run:
+    """One run, while it goes on: what a progress display may look at."""
+
+    simulation: Simulation
+    site: Site
+    clock: Callable[[], float]
+
+    def __init__(
+        self, scenario: Scenario, options: RunOptions, folder: Path, *, virtual: bool
+    ) -> None:
+        self.scenario = scenario
+        self.options = options
+        self.folder = folder
+        self.virtual = virtual
+        self.gateway: Gateway | None = None
+        self.stopped_by: signal.Signals | None = None
+        self.over = False
+        self._wall_time = EPOCH_OF_VIRTUAL_TIME
+        self._stop = trio.Event()
+
+    async def run(self, plan: TestbedPlan | None, helper: Helper | None) -> RunReport:
+        """Set everything up, live, and write the results."""
+        async with open_site(self.scenario, plan, helper) as self.site:
+            if self.options.drop_privileges:
+                drop_privileges()
+            self._start_clock()
+            self.simulation = Simulation(
+                self.scenario, self.site.link, seed=self.scenario.seed, clock=self.clock
+            )
+            self._accounts = Accounts(self.simulation, self.site)
+            with Writer(threaded=not self.virtual) as writer:
+                self._record = Record(
+                    self.folder,
+                    self.scenario,
+                    self.simulation.journal,
+                    writer,
+                    wall_time=self._wall_time,
+                    interface=self.site.link.name,
+                )
+                self._record.replace_result(self._result(Decision(Verdict.ERROR, ""), [], RUNNING))
+                self._announce()
+                outcomes, ended_at = await self._live()
+                result = self._conclude(outcomes, ended_at)
+            self._record.close()
+        # Only when the gateway, the interface and the namespaces are gone has the run ended.
+        self._record.replace_result(result)
+        return RunReport(result, self.folder, self.stopped_by)
+
+    def stop(self, by: signal.Signals) -> None:
+        """End the run now, as if its time had come."""
+        self.stopped_by = by
+        self._stop.set()
+
+    # --- living -------------------------------------------------------------------------------
+
+    async def _live(self) -> tuple[list[Outcome], float]:
+        """From the first packet to the last; what was judged, and as of when."""
+        simulation = self.simulation
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._heed_signals)
+            await nursery.start(simulation.run)
+            nursery.start_soon(self._watch)
+            if self.options.progress is not None:
+                nursery.start_soon(self.options.progress, self)
+            async with trio.open_nursery() as gateway_nursery:
+                await self._start_gateway(gateway_nursery)
+                await self._wait_for_the_end()
+                simulation.drain()
+                ended_at = self.clock()
+                outcomes = simulation.judge.finish(ended_at, gateway_heard=simulation.gateway_heard())
+                self.over = True
+                gateway_nursery.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
+        simulation.drain()
+        return outcomes, ended_at
+
+    async def _start_gateway(self, nursery: trio.Nursery) -> None:
+        """Start the gateway, if there is one, and let the windows of expectations begin with it."""
+        spec, testbed = self.scenario.gateway, self.site.testbed
+        if spec is None or not spec.command or testbed is None:
+            self.simulation.ready(self.clock())
+            return
+        judge = self.simulation.judge
+        self.gateway = gateway = Gateway(
+            spec,
+            emit=self.simulation.journal.emit,
+            clock=self.clock,
+            log=self._record.log,
+            on_line=judge.gateway_output,
+        )
+        work = self.folder / "work"
+        if spec.cwd is None:
+            work.mkdir(exist_ok=True)
+        else:
+            work = self.scenario.folder / self.scenario.expand(spec.cwd, self.folder)
+        env = {name: self.scenario.expand(text, self.folder) for name, text in spec.env.items()}
+        beside = [self.scenario.folder, self.scenario.folder.parent]
+        if self.options.gateway_given:
+            beside.insert(0, Path.cwd())
+        command = [
+            locate(self.scenario.expand(word, self.folder), beside) for word in spec.command
+        ]
+        await nursery.start(gateway.run, testbed, command, gateway_environment(env, self.folder), work)
+        nursery.start_soon(self._follow_gateway, gateway)
+
+    async def _follow_gateway(self, gateway: Gateway) -> None:
+        """Pass on to the judge that the gateway is ready, and that it has exited by itself."""
+        async with trio.open_nursery() as nursery:
+
+            async def ready() -> None:
+                await gateway.ready.wait()
+                self.simulation.ready(self.clock())
+
+            nursery.start_soon(ready)
+            await gateway.exited.wait()
+            nursery.cancel_scope.cancel()
+        if not self.over and gateway.status is not None:
+            status = gateway.status
+            self.simulation.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
+
+    async def _wait_for_the_end(self) -> None:
+        """Wait for what the scenario's ``until`` says, its duration at the longest, or a signal."""
+        scenario = self.scenario
+        duration = trio.CancelScope()
+        if not self.options.serve:
+            duration.deadline = trio.current_time() + scenario.duration_s * scenario.tolerance
+        async with trio.open_nursery() as nursery:
+
+            async def end_after(event: trio.Event, grace_s: float = 0.0) -> None:
+                await event.wait()
+                await trio.sleep(grace_s)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end_after, self._stop)
+            if not self.options.serve:
+                if scenario.until == "settled":
+                    nursery.start_soon(end_after, self.simulation.settled)
+                if scenario.until in ("settled", "gateway_exit") and self.gateway is not None:
+                    nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
+            with duration:
+                await trio.sleep_forever()
+            nursery.cancel_scope.cancel()
+
+    async def _heed_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for number in received:
+                self.stop(signal.Signals(number))
+
+    async def _watch(self) -> None:
+        """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
+        while True:
+            await trio.sleep(WATCH_INTERVAL_S)
+            self._accounts.look(self.clock())
+
+    # --- results ------------------------------------------------------------------------------
+
+    def _start_clock(self) -> None:
+        start = trio.current_time()
+        if self.virtual:
+            self.clock = lambda: trio.current_time() - start
+            return
+        self._wall_time = time.time()
+        counter = time.perf_counter
+        zero = counter()
+        self.clock = lambda: counter() - zero
+
+    def _announce(self) -> None:
+        emit = self.simulation.journal.emit
+        scenario, link = self.scenario, self.site.link
+        emit(
+            RunStarted(
+                0.0,
+                scenario.name,
+                scenario.seed,
+                self._wall_time,
+                self._accounts.versions,
+                self._accounts.fleets,
+            )
+        )
+        addresses = [
+            f"{format_address(address)}/{length}"
+            for address, length in filter(None, (scenario.link.address4, scenario.link.address6))
+        ]
+        emit(LinkUp(0.0, link.kind, link.name, addresses, link.mtu))
+        for note in self.site.notes:
+            emit(Note(0.0, note))
+
+    def _conclude(self, outcomes: list[Outcome], ended_at: float) -> RunResult:
+        """Decide, and put the last events on their way to disk."""
+        accounts = self._accounts
+        accounts.look(self.clock())
+        crash = self.gateway.crash if self.gateway is not None else ""
+        decision = decide(
+            outcomes,
+            errors=accounts.errors(),
+            crash=crash,
+            doubts=accounts.doubts(outcomes),
+            served=self.options.serve,
+        )
+        if self.stopped_by is not None and not self.options.serve:
+            decision = Decision(Verdict.ERROR, f"interrupted by {self.stopped_by.name}")
+        journal = self.simulation.journal
+        journal.flush()
+        result = self._result(decision, outcomes, decision.verdict, ended_at)
+        journal.emit(RunEnded(self.clock(), result.verdict, result.counters))
+        journal.flush()
+        return result
+
+    def _result(
+        self,
+        decision: Decision,
+        outcomes: list[Outcome],
+        verdict: str,
+        ended_at: float = 0.0,
+    ) -> RunResult:
+        scenario, accounts = self.scenario, self._accounts
+        gateway = None
+        if self.gateway is not None:
+            gateway = self.gateway.result()
+        command = scenario.gateway.command if scenario.gateway else ()
+        return RunResult(
+            scenario=scenario.name,
+            path=str(scenario.path),
+            verdict=verdict,
+            reason=decision.reason,
+            seed=scenario.seed,
+            started=utc_text(self._wall_time),
+            duration_s=ended_at,
+            repeat=repeat_command(
+                str(scenario.path),
+                scenario.seed,
+                options=self.options.words,
+                gateway=command if self.options.gateway_given else (),
+            ),
+            link=scenario.link.kind,
+            tolerance=scenario.tolerance,
+            expectations=[expectation_result(outcome) for outcome in outcomes],
+            notes=[*self.simulation.judge.notes, *self.site.notes, *accounts.notes()],
+            errors=accounts.errors(),
+            gateway=gateway,
+            fleets=accounts.fleets,
+            counters=counted(accounts.counters()),
+            lag=accounts.lag(),
+            versions=accounts.versions,
+            files=self._record.names,
+        )

@@ -1,0 +1,219 @@
+"""The simulated side of a run, whatever link it is on: fleets, hosts, expectations, pump.
+
+It needs an event loop and a link, and neither files nor namespaces nor a gateway's process: those are
+`iotsim.engine.run`'s. So a test drives one over a memory link, in virtual time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from iotsim.device import (
+    NO_REPLY,
+    NO_RULE,
+    AttachedBehavior,
+    Fleet,
+    attach_behavior,
+    load_behavior,
+)
+from iotsim.engine.journal import Journal
+from iotsim.engine.pump import Pump
+from iotsim.engine.runtime import EngineRuntime
+from iotsim.engine.services import UNDECODABLE, Service
+from iotsim.engine.timers import Timers
+from iotsim.expect.judge import Judge
+from iotsim.expect.slots import FleetView
+from iotsim.net.outcome import ANSWERED, PENDING
+from iotsim.net.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.device import Schedule, SimDevice
+    from iotsim.link.base import Link
+    from iotsim.net.pool import PortHandler
+    from iotsim.scenario.model import Scenario
+
+
+HEARD = (ANSWERED, PENDING, UNDECODABLE, NO_RULE, NO_REPLY)
+"""Outcomes of packets that a device has heard."""
+
+
+class FleetHosts:
+    """A fleet as the stack sees it: which UDP ports its hosts have."""
+
+    def __init__(self, ports: dict[int, PortHandler]) -> None:
+        self.ports = ports
+
+
+class Simulation:
+    """Everything simulated in one run of `scenario` over `link`.
+
+    `clock` gives the seconds since the start of the run. `settled` is set once every expectation is
+    decided; `failed_devices` are those that a rule or behavior of theirs has stopped.
+    """
+
+    def __init__(
+        self, scenario: Scenario, link: Link, *, seed: int, clock: Callable[[], float]
+    ) -> None:
+        self.scenario = scenario
+        self.link = link
+        self.clock = clock
+        self.journal = Journal()
+        self.pump = Pump(link, Timers(), self.journal, clock)
+        self.stack = Stack(
+            self.pump.transmit,
+            router=scenario.link.router,
+            router6=scenario.link.router6,
+            mtu=link.mtu,
+            broadcasts=scenario.link.broadcasts,
+        )
+        self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
+        self.judge = Judge(
+            scenario.expectations,
+            {name: _view(fleet) for name, fleet in self.fleets.items()},
+            scenario.tolerance,
+        )
+        self.settled = trio.Event()
+        self.failed_devices: list[str] = []
+        self.skipped_sendings = 0
+        self._services: dict[str, list[Service]] = {}
+        self.runtime = EngineRuntime(
+            self._services,
+            self.journal,
+            clock,
+            gateway4=scenario.gateway_endpoint(4),
+            gateway6=scenario.gateway_endpoint(6),
+        )
+        self._behaviors: dict[str, AttachedBehavior] = {}
+        for name, fleet in self.fleets.items():
+            self._attach(name, fleet)
+        self.pump.receive = self.stack.receive
+        self.pump.on_turn = self._on_turn
+        self._deadline = float("inf")
+        """When the judge will be called next."""
+
+    def _attach(self, name: str, fleet: Fleet) -> None:
+        """Give `fleet` its behavior, its services, and its addresses."""
+        if fleet.spec.behavior is not None:
+            behavior = load_behavior(fleet.spec.behavior)
+            self._behaviors[name] = attach_behavior(fleet, behavior, self.runtime)
+        services = [
+            Service(
+                fleet,
+                index,
+                stack=self.stack,
+                pump=self.pump,
+                judge=self.judge,
+                journal=self.journal,
+                on_failure=self._on_failure,
+            )
+            for index in range(len(fleet.spec.services))
+        ]
+        self._services[name] = services
+        hosts = FleetHosts({service.port: service.receive for service in services})
+        for run in fleet.spec.runs:
+            self.stack.attach(run.first, run.count, hosts)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Live until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.pump.run)
+            self._start_schedules()
+            for name, behavior in self._behaviors.items():
+                if behavior.has_run:
+                    for index in range(len(self.fleets[name])):
+                        nursery.start_soon(self._live, self.fleets[name], index, behavior)
+            task_status.started()
+
+    def ready(self, now: float) -> None:
+        """The gateway is ready, or there is none: the windows of expectations begin."""
+        self.judge.gateway_ready(now)
+        self.schedule_deadline()
+
+    def schedule_deadline(self) -> None:
+        """Have the judge called when time alone will decide something."""
+        due = self.judge.next_deadline()
+        if due is not None and due < self._deadline:
+            self._deadline = due
+            self.pump.call_at(due, self._advance)
+
+    def drain(self) -> None:
+        """Handle whatever the link still holds, without waiting."""
+        while self.pump.turn():
+            pass
+
+    def devices_created(self) -> int:
+        """How many devices have been spoken to, or have spoken."""
+        return sum(fleet.created for fleet in self.fleets.values())
+
+    def gateway_heard(self) -> bool:
+        """Whether any datagram reached a service of any device."""
+        if any(name in self.pump.outcomes for name in HEARD):
+            return True
+        devices = (device for fleet in self.fleets.values() for device in fleet.devices)
+        return any(device is not None and device.peer is not None for device in devices)
+
+    def _advance(self, due: float) -> None:
+        self._deadline = float("inf")
+        # The clock may have passed `due` by little: what was due then is decided as of now.
+        self.judge.advance(max(due, self.clock()))
+        self.schedule_deadline()
+
+    def _on_turn(self, now: float) -> None:
+        if self.judge.settled and not self.settled.is_set():
+            self.settled.set()
+        for decision in self.judge.take_decisions():
+            self.journal.emit(decision)
+
+    def _on_failure(self, device: SimDevice) -> None:
+        self.failed_devices.append(device.name)
+
+    def _start_schedules(self) -> None:
+        for fleet in self.fleets.values():
+            for schedule in fleet.schedules:
+                for index in range(len(fleet)):
+                    first = schedule.first(index)
+                    if first is not None:
+                        self.pump.timers.call_at(first, self._speak, fleet, schedule, index, 0)
+
+    def _speak(self, due: float, fleet: Fleet, schedule: Schedule, index: int, n: int) -> None:
+        """Do sending `n` of a schedule, and set the timer of the next."""
+        device = fleet.device(index)
+        if device.failed:
+            return
+        now = self.clock()
+        try:
+            for message in schedule.build(device, now):
+                self.runtime.send_nowait(device, message, schedule.to, schedule.service)
+        except Exception as error:
+            self._services[fleet.spec.name][schedule.service].fail(device, error)
+            return
+        following = schedule.next(index, n, due)
+        while following is not None and following < now:
+            # The run is late by more than a whole interval: sending a burst would not mend it.
+            self.skipped_sendings += 1
+            n += 1
+            following = schedule.next(index, n, following)
+        if following is not None:
+            self.pump.timers.call_at(following, self._speak, fleet, schedule, index, n + 1)
+
+    async def _live(self, fleet: Fleet, index: int, behavior: AttachedBehavior) -> None:
+        """The task of one device with a behavior that waits."""
+        device = fleet.device(index)
+        await self.runtime.sleep_until(fleet.boots_at(index))
+        try:
+            await behavior.instance(device).run()
+        except Exception as error:
+            self._services[fleet.spec.name][0].fail(device, error)
+
+
+def _view(fleet: Fleet) -> FleetView:
+    """What the judge needs to know of `fleet`."""
+    if not fleet.boots_later:
+        return FleetView(fleet.spec.name, fleet.spec.count)
+    delay = fleet.spec.boot_delay
+    last = fleet.spec.ramp_s + (0.0 if delay is None else delay.high_s)
+    return FleetView(fleet.spec.name, fleet.spec.count, None, fleet.boots_at, last)
