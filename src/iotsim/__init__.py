@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iotsim.device.behavior import Device, on
+    from iotsim.errors import (
+        DecodeError,
+        EncodeError,
+        IotsimError,
+        MachineError,
+        ProtocolError,
+        ScenarioError,
+    )
+    from iotsim.protocol.checksums import crc16_ccitt, crc16_modbus, crc32, sum8, xor8
+    from iotsim.protocol.constructs import Checksum, FlatStruct, Length
+    from iotsim.protocol.definition import Protocol
 
 __version__ = "0.1.0"
 
-# The public names, and where they live. They are imported on first use: the command line and the
-# helper process inside a namespace must not pay for construct or trio before they need them.
-_PUBLIC = {
-    "Protocol": "iotsim.protocol.definition",
-    "Checksum": "iotsim.protocol.constructs",
-    "Length": "iotsim.protocol.constructs",
-    "FlatStruct": "iotsim.protocol.constructs",
-    "crc16_ccitt": "iotsim.protocol.checksums",
-    "crc16_modbus": "iotsim.protocol.checksums",
-    "crc32": "iotsim.protocol.checksums",
-    "sum8": "iotsim.protocol.checksums",
-    "xor8": "iotsim.protocol.checksums",
-    "Device": "iotsim.device.behavior",
-    "on": "iotsim.device.behavior",
-    "DecodeError": "iotsim.errors",
-    "EncodeError": "iotsim.errors",
-    "ScenarioError": "iotsim.errors",
-    "ProtocolError": "iotsim.errors",
-    "MachineError": "iotsim.errors",
-}
+__all__ = [
+    "Checksum",
+    "DecodeError",
+    "Device",
+    "EncodeError",
+    "FlatStruct",
+    "IotsimError",
+    "Length",
+    "MachineError",
+    "Protocol",
+    "ProtocolError",
+    "ScenarioError",
+    "crc16_ccitt",
+    "crc16_modbus",
+    "crc32",
+    "on",
+    "sum8",
+    "xor8",
+]
 
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605
+# Where the public names live. They are imported on first use: the command line, and the helper process
+# inside a namespace, must not pay for construct or trio before they need them.
+_HOMES = {
+    "iotsim.protocol.definition": ("Protocol",),
+    "iotsim.protocol.constructs": ("Checksum", "FlatStruct", "Length"),
+    "iotsim.protocol.checksums": ("crc16_ccitt", "crc16_modbus", "crc32", "sum8", "xor8"),
+    "iotsim.device.behavior": ("Device", "on"),
+    "iotsim.errors": (
+        "DecodeError",
+        "EncodeError",
+        "IotsimError",
+        "MachineError",
+        "ProtocolError",
+        "ScenarioError",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    module = _PUBLIC.get(name)
+    module = _HOME_OF.get(name)
     if module is None:
         raise AttributeError(f"module 'iotsim' has no attribute {name!r}")
     import importlib
@@ -40,4 +69,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_PUBLIC]
+    return [*globals(), *_HOME_OF]

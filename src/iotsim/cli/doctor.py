@@ -7,10 +7,10 @@ def doctor() -> int:
     """Check what this machine offers for running scenarios, and print how to fix what is missing."""
     from rich.console import Console
 
-    from iotsim.testbed.doctor import examine
+    from iotsim.testbed.doctor import run_checks
 
     console = Console(highlight=False, soft_wrap=True)
-    checks = examine()
+    checks = run_checks()
     for check in checks:
         mark = "[green]ok  [/]" if check.ok else "[red]no  [/]"
         console.print(f"{mark} [bold]{check.name}[/]: ", end="")

@@ -85,10 +85,10 @@ class Service:
             for observe in self._heard:
                 observe(device, message, now)
             reaction = self._respond(device, message, now)
-            if type(reaction) is dict:
+            if isinstance(reaction, dict):
                 self.send(device, reaction, local, peer, peer_port)
                 return ANSWERED
-            if type(reaction) is str:
+            if isinstance(reaction, str):
                 return reaction
             return self._reply_in_turn(device, reaction, local, peer, peer_port, now)
         except Exception as error:

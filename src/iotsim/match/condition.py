@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from iotsim.match.expression import DeviceView, Expression
-    from iotsim.protocol import Field, Schema
+    from iotsim.protocol.fields import Field, Schema
 
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from iotsim.match.fieldpath import Steps
-    from iotsim.protocol import Schema
+    from iotsim.protocol.fields import Schema
 
 __all__ = ["RESERVED_NAMES", "DeviceView", "Expression", "compile_expression"]
 

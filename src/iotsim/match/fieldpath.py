@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from iotsim.protocol import Field, Schema
+    from iotsim.protocol.fields import Field, Schema
 
 Steps: TypeAlias = "tuple[str | int, ...]"
 

@@ -16,7 +16,7 @@ from iotsim.match.fieldpath import nearest
 from iotsim.units import parse_bytes
 
 if TYPE_CHECKING:
-    from iotsim.protocol import Field
+    from iotsim.protocol.fields import Field
 
 
 class LiteralError(ValueError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from iotsim.match.condition import Condition, Report
     from iotsim.match.expression import DeviceView
-    from iotsim.protocol import Schema
+    from iotsim.protocol.fields import Schema
 
 UNDECODABLE = "undecodable"
 MOST_CONDITIONS = 500

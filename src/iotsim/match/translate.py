@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from iotsim.match.fieldpath import Steps
-    from iotsim.protocol import Schema
+    from iotsim.protocol.fields import Schema
 
 DEEPEST = 40
 MOST_NODES = 400
