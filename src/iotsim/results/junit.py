@@ -83,7 +83,7 @@ def _add_case(parent: ET.Element, suite: Suite, case: Case) -> None:
     if case.state != "passed":
         attributes = {"message": clean(case.message)}
         if case.kind:
-            attributes["type"] = case.kind
+            attributes["type"] = clean(case.kind)
         ET.SubElement(element, case.state, attributes).text = clean(case.text)
     if case.output:
         ET.SubElement(element, "system-out").text = clean(case.output)

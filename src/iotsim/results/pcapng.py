@@ -9,7 +9,7 @@ An Enhanced Packet Block:
 ======  ============================  =====================================================
 offset  field                         here
 ======  ============================  =====================================================
-0       type, total length            6, 48 + the packet padded to 4 bytes
+0       type, total length            6, 44 + the packet padded to 4 bytes
 8       interface, time high, low     nanoseconds since 1970
 20      captured, original length     equal: packets are whole
 28      packet, padding
@@ -42,7 +42,7 @@ _PACKET_HEAD = Struct("<IIIIIII")
 _FLAGS_AND_LENGTH = Struct("<HHIHHI")
 _LENGTH = Struct("<I")
 
-_EPB_FIXED_BYTES = 48
+_EPB_FIXED_BYTES = 44
 _INBOUND, _OUTBOUND = 1, 2
 _MAX_SNAPLEN = 262144
 

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iotsim.events import Event, GatewayOutput, Note, Received, RunEnded, Sent, Undecodable
+from iotsim.results.jsonl import EventEncoder, plain_message
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.binary(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+messages = st.dictionaries(st.text(st.characters(), max_size=8), values, max_size=5)
+
+
+def message_event(message: Any, kind: type[Received | Sent] = Received) -> Event:
+    return kind(t=1.5, device="meter[3]", peer="10.77.0.1:5600", protocol="p", message=message)
+
+
+def test_a_message_is_one_line() -> None:
+    line = EventEncoder({"p"}).encode([message_event({"kind": "READ", "seq": 3})])
+    assert line == (
+        b'{"event":"received","t":1.5,"device":"meter[3]","peer":"10.77.0.1:5600",'
+        b'"protocol":"p","message":{"kind":"READ","seq":3}}\n'
+    )
+
+
+def test_bytes_become_hex_at_any_depth() -> None:
+    message = {"data": b"\x0a\xff", "list": [{"token": bytearray(b"\1")}], "none": b""}
+    assert plain_message(message) == {
+        "data": "hex:0aff",
+        "list": [{"token": "hex:01"}],
+        "none": "hex:",
+    }
+    (line,) = EventEncoder().encode([message_event(message, Sent)]).splitlines()
+    assert json.loads(line)["message"]["data"] == "hex:0aff"
+
+
+def test_numbers_that_json_lacks_become_null() -> None:
+    line = EventEncoder({"p"}).encode([message_event({"a": math.nan, "b": [-math.inf]})])
+    assert json.loads(line)["message"] == {"a": None, "b": [None]}
+
+
+def test_what_a_gateway_prints_never_loses_an_event() -> None:
+    events = [Note(t=0.0, text="a"), GatewayOutput(t=1.0, line="\ud800\x00"), Note(t=2.0, text="b")]
+    lines = [json.loads(line) for line in EventEncoder().encode(events).splitlines()]
+    assert [line["event"] for line in lines] == ["note", "gateway-output", "note"]
+    assert lines[1]["line"] == "\\ud800\x00"
+
+
+def test_nesting_without_end_is_cut() -> None:
+    deep: dict[str, Any] = {}
+    innermost = deep
+    for _ in range(5000):
+        innermost["a"] = {}
+        innermost = innermost["a"]
+    for safe in ((), ("p",)):
+        assert json.loads(EventEncoder(safe).encode([message_event(deep)]))["event"] == "received"
+
+
+def test_no_events_are_no_bytes() -> None:
+    assert EventEncoder().encode([]) == b""
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(messages, min_size=1, max_size=4), st.booleans())
+def test_any_message_gives_whole_lines_of_json(batch: list[dict[str, Any]], safe: bool) -> None:
+    events = [message_event(message) for message in batch]
+    encoded = EventEncoder({"p"} if safe else ()).encode(events)
+    assert encoded.endswith(b"\n")
+    lines = encoded.decode().split("\n")[:-1]
+    assert len(lines) == len(batch)
+    for line in lines:
+        event = json.loads(line)
+        assert (event["event"], event["t"], event["device"]) == ("received", 1.5, "meter[3]")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters()), st.integers(), st.floats())
+def test_any_text_and_number_in_other_events(text: str, number: int, t: float) -> None:
+    events: list[Event] = [
+        Undecodable(t, text, text, text, text, text, None, text),
+        RunEnded(t=t, verdict=text, counters={text: number}),
+    ]
+    lines = EventEncoder().encode(events).decode().split("\n")[:-1]
+    assert [json.loads(line)["event"] for line in lines] == ["undecodable", "run-ended"]
