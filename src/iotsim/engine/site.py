@@ -19,7 +19,7 @@ from iotsim.errors import MachineError
 from iotsim.link.loopback import LoopbackLink
 from iotsim.link.memory import MemoryLink
 from iotsim.testbed.bed import Helper, Testbed, open_testbed, spawn_helper
-from iotsim.testbed.plan import TestbedPlan, resolve_isolation
+from iotsim.testbed.plan import NO_INTERFACE, TestbedPlan, resolve_isolation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ def make_plan(scenario: Scenario, folder: Path) -> TestbedPlan | None:
         if not starts_gateway:
             return None
         return TestbedPlan(
-            isolate="host", kind="none", run_name=scenario.name, results=str(folder)
+            isolate="host", kind=NO_INTERFACE, run_name=scenario.name, results=str(folder)
         )
     return TestbedPlan(
         isolate=resolve_isolation(link.isolate, starts_gateway=starts_gateway),
@@ -94,6 +94,7 @@ async def open_site(
         return
     assert plan is not None
     async with open_testbed(plan, helper) as testbed:
+        assert testbed.link is not None
         yield Site(testbed.link, testbed)
 
 

@@ -68,14 +68,16 @@ class Testbed:
         self.pid_namespace: bool = values["pid_namespace"]
         self.notes: tuple[str, ...] = tuple(values["notes"])
         """What could not be had, in words: no IPv6, say."""
-        self.link = TunLink(
-            handed["tun"],
-            name=self.interface,
-            kind=plan.kind,
-            mtu=plan.mtu,
-            offload=self.offload,
-        )
-        """Owned by the testbed; closing it twice does no harm."""
+        self.link: TunLink | None = None
+        """Owned by the testbed; closing it twice does no harm. None where the plan has none."""
+        if self.interface:
+            self.link = TunLink(
+                handed["tun"],
+                name=self.interface,
+                kind=plan.kind,
+                mtu=plan.mtu,
+                offload=self.offload,
+            )
         self._counters = CounterReader(
             self.interface,
             handed["netlink"][0],
@@ -92,7 +94,7 @@ class Testbed:
     @property
     def fds(self) -> tuple[int, ...]:
         """One descriptor per queue of the interface."""
-        return self.link.fds
+        return () if self.link is None else self.link.fds
 
     def interface_counters(self) -> InterfaceCounters:
         """What the kernel counted at the interface; cheap."""
@@ -197,7 +199,8 @@ class Testbed:
         for process in self._processes.values():
             process._close()
         self._counters.close()
-        self.link.close()
+        if self.link is not None:
+            self.link.close()
 
 
 @asynccontextmanager

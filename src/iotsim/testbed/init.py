@@ -16,7 +16,7 @@ from typing import Any
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
 from iotsim.testbed import channel, isolation, linux, network
-from iotsim.testbed.plan import TestbedPlan
+from iotsim.testbed.plan import NO_INTERFACE, TestbedPlan
 
 MARK = "iotsim-testbed"
 """The word in the command line by which running testbeds are found; name and results follow it."""
@@ -64,11 +64,17 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
     elif plan.namespace:
         isolation.enter_named_network(plan.namespace)
     # These are of the network namespace in which they are opened, wherever they are used.
-    tun = tuntap.open_tuntap(
-        plan.interface_name, kind=plan.kind, queues=plan.queues, device=plan.tun_device or None
-    )
-    names = ["tun"] * len(tun.fds)
-    fds = list(tun.fds)
+    names: list[str] = []
+    fds: list[int] = []
+    ready: dict[str, Any] = {"event": "ready", "interface": "", "offload": False}
+    if plan.kind != NO_INTERFACE:
+        tun = tuntap.open_tuntap(
+            plan.interface_name, kind=plan.kind, queues=plan.queues, device=plan.tun_device or None
+        )
+        ready |= {"interface": tun.name, "offload": tun.offload}
+        names += ["tun"] * len(tun.fds)
+        fds += tun.fds
+        notes += network.configure(plan, tun.name, private=private)
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     netlink.bind((0, 0))
     names.append("netlink")
@@ -79,14 +85,7 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
         except OSError:
             continue
         names.append(name)
-    notes += network.configure(plan, tun.name, private=private)
-    ready = {
-        "event": "ready",
-        "interface": tun.name,
-        "offload": tun.offload,
-        "user_namespace": user,
-        "fds": names,
-    }
+    ready |= {"user_namespace": user, "fds": names}
     return _fork_init(sock, plan, ready, fds, notes)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from iotsim.errors import MachineError
 
 NETNS_PREFIX = "netns:"
+NO_INTERFACE = "none"
+"""The kind of a testbed that holds a gateway, and no interface of ours."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class TestbedPlan:
     name: str = ""
     """The interface's name; "" is iotsim0, in the host the first free iotsimN."""
     kind: str = "tun"
+    """"tun", "tap", or `NO_INTERFACE`."""
     addresses: tuple[tuple[int, int], ...] = ()
     """The gateway's side."""
     routes: tuple[tuple[int, int], ...] = ()
