@@ -107,6 +107,28 @@ def test_a_silent_gateway_is_reported_once() -> None:
     assert outcome.details == ()
 
 
+def test_the_caller_may_know_better_whether_the_gateway_was_heard() -> None:
+    for kind, fields, heard, notes in (
+        ("within", {"within_s": 5.0}, True, 0),
+        ("never", {}, False, 1),
+        ("never", {"direction": "sends"}, False, 0),
+        ("never", {}, None, 0),
+    ):
+        judge = Transcript(expectation(kind, **fields)).judge
+        judge.finish(9.0, gateway_heard=heard)
+        assert len(judge.notes) == notes
+
+
+def test_progress_counts_what_is_decided() -> None:
+    run = Transcript(expectation("within", within_s=5.0, quantifier="any"), expectation("never"))
+    assert run.judge.progress() == (0, 2)
+    run.hear(0, 1.0)
+    assert run.judge.progress() == (2, 2)
+    run.judge.advance(1.0)
+    first, second = run.judge.take_decisions()
+    assert (first.passed, second.passed, second.t) == (True, False, 1.0)
+
+
 def test_a_message_that_nobody_watches_for_is_still_one() -> None:
     run = Transcript(expectation("within", within_s=5.0))
     run.judge.undecodable(FakeDevice(1), 1.0, "the checksum is wrong")
