@@ -77,7 +77,6 @@ static uint64_t now_ns(clockid_t clock)
 
 /* ---------------------------------------------------------------- SensorNet */
 
-/*BEGIN*/
 static uint16_t crc_table[256];
 
 static void crc_init(void)
@@ -99,32 +98,50 @@ static uint16_t crc16(const uint8_t *data, size_t length)
 	return crc;
 }
 
+/* magic "SN" | version | kind | length (2) | device (4) | seq (2) | body | crc (2), big endian */
+enum { SN_READ = 1, SN_REPORT = 2, SN_READ_SIZE = 15, SN_REPORT_SIZE = 21, SN_BEFORE_LENGTH_ENDS = 6 };
+
 static size_t sensornet_build(uint8_t *out, const struct slot *slot)
 {
-	out[0] = 'S';
-	out[1] = 'N';
-	out[2] = 1;
-	out[3] = 1;
-	put32(out + 4, slot->device);
-	put16(out + 8, slot->sequence);
-	put16(out + 10, crc16(out, 10));
-	return 12;
+	memcpy(out, "SN\x01", 3);
+	out[3] = SN_READ;
+	put16(out + 4, SN_READ_SIZE - SN_BEFORE_LENGTH_ENDS);   /* the bytes that follow */
+	put32(out + 6, slot->device);
+	put16(out + 10, slot->sequence);
+	out[12] = 0;                            /* the point that is read */
+	put16(out + 13, crc16(out, 13));
+	return SN_READ_SIZE;
 }
 
 static int64_t sensornet_sequence(const uint8_t *in, size_t length)
 {
-	return length < 10 ? -1 : (int64_t)get16(in + 8);
+	return length < 12 ? -1 : (int64_t)get16(in + 10);
 }
+
+/* A REPORT's body: point, unit, status, and a float. */
 static enum bad sensornet_report(const uint8_t *in, size_t length)
 {
-	return length < 16 || crc16(in, length - 2) != get16(in + length - 2) ? BAD_CHECKSUM : GOOD;
+	if (length != SN_REPORT_SIZE)
+		return BAD_LENGTH;
+	if (memcmp(in, "SN\x01", 3) || in[3] != SN_REPORT
+	    || get16(in + 4) != SN_REPORT_SIZE - SN_BEFORE_LENGTH_ENDS)
+		return BAD_FORMAT;
+	return crc16(in, 19) == get16(in + 19) ? GOOD : BAD_CHECKSUM;
 }
+
+/* The scenarios say value = device.index + 0.5, which a float holds exactly up to 2^23. */
 static enum bad sensornet_check(const uint8_t *in, size_t length, const struct slot *slot)
 {
-	(void)slot;
-	return sensornet_report(in, length);
+	enum bad reason = sensornet_report(in, length);
+	if (reason != GOOD)
+		return reason;
+	uint32_t bits = get32(in + 15);
+	float value;
+	memcpy(&value, &bits, sizeof value);
+	if (get32(in + 6) != slot->device)
+		return BAD_DEVICE;
+	return value == slot->device + 0.5f ? GOOD : BAD_VALUE;
 }
-/*END*/
 
 /* ---------------------------------------------------------------- raw echo of a SensorNet READ */
 

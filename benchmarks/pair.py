@@ -25,6 +25,7 @@ SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 READY_TIMEOUT_S = 20.0
+SERVER_FAILED = 3
 
 
 class PairError(RuntimeError):
@@ -50,7 +51,7 @@ def run_pair(
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=timeout_s, cwd=cwd, check=False
     )
-    if not done.stdout.strip().endswith("}"):
+    if done.returncode == SERVER_FAILED or not done.stdout.strip().endswith("}"):
         raise PairError(f"{' '.join(server)}: {(done.stderr or done.stdout).strip()[-600:]}")
     result: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
@@ -98,7 +99,7 @@ def wait_ready(server: subprocess.Popen[bytes], ready: str) -> None:
 def main() -> int:
     plan = json.loads(sys.argv[1])
     bring_up("lo")
-    complaints = tempfile.TemporaryFile()
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115  (it outlives the server)
     server = subprocess.Popen(
         plan["server"],
         stdin=subprocess.DEVNULL,
@@ -107,11 +108,14 @@ def main() -> int:
     )
     try:
         wait_ready(server, plan["ready"])
-        return subprocess.run(plan["client"], check=False).returncode
+        status = subprocess.run(plan["client"], check=False).returncode
+        if server.poll() is not None:
+            raise PairError(f"the server ended with {server.returncode} under load")
+        return status
     except PairError as error:
         complaints.seek(0)
         print(f"{error}: {complaints.read(2000).decode(errors='replace')}", file=sys.stderr)
-        return 3
+        return SERVER_FAILED
     finally:
         server.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

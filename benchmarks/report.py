@@ -1,0 +1,291 @@
+"""Tables in Markdown and a chart in SVG, from the results alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from build import HERE
+from peers import ECHO, LIBCOAP, SCAPY
+from sections import OURS_COAP, OURS_SENSORNET, medians, ratio
+
+README = HERE / "README.md"
+CHART = HERE / "chart.svg"
+BEGIN, END = "<!-- results: written by bench.py -->", "<!-- end of results -->"
+MIB = 1 << 20
+
+
+def machine(versions: dict[str, str]) -> dict[str, Any]:
+    model = ""
+    with Path("/proc/cpuinfo").open() as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "peers": {name: version for name, version in versions.items() if version},
+    }
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    numbers = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, numbers, *rows]) + "\n"
+
+
+def short(reason: str) -> str:
+    return " ".join(reason.split())[:120].replace("|", "/")
+
+
+def times(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f} x" if value >= 10 else f"{value:.2f} x"
+
+
+def markdown(results: dict[str, Any]) -> str:
+    parts = [reach(results)]
+    for name, render in RENDERERS.items():
+        if name in results:
+            parts.append(render(results[name]))
+    parts.append(describe_machine(results["machine"]))
+    return "\n".join(parts)
+
+
+def reach(results: dict[str, Any]) -> str:
+    rows = [[name, figure] for name, figure in reached(results) if figure]
+    return "### In short\n\n" + table(["measure", "ratio"], rows)
+
+
+def reached(results: dict[str, Any]) -> list[tuple[str, str]]:
+    rounds = results.get("rates", {}).get("rounds", [])
+    one_core = results.get("latency", {}).get("rounds", [])
+    found = [
+        (
+            "SensorNet READ to REPORT, against the C echo",
+            ratio(rounds, OURS_SENSORNET, ECHO.name, "rate"),
+        ),
+        ("the same, against Scapy over TUN", ratio(rounds, OURS_SENSORNET, SCAPY.name, "rate")),
+        ("CoAP-like GET to 2.05, against libcoap", ratio(rounds, OURS_COAP, LIBCOAP.name, "rate")),
+        (
+            "median round trip, one outstanding, one core, against the C echo",
+            ratio(one_core, OURS_SENSORNET, ECHO.name, "p50_us"),
+        ),
+    ]
+    if us := results.get("codec", {}).get("us"):
+        found += [
+            (f"codec, against construct {rival}", us[f"construct, {rival}"] / us["ours"])
+            for rival in ("interpreted", "compiled")
+        ]
+    sizes = medians(results.get("sizes", {}).get("rounds", []))
+    if "10" in sizes and "1,000,000" in sizes:
+        grown = sizes["1,000,000"]["us"] / sizes["10"]["us"]
+        found.append(("cost of a packet, 1,000,000 devices against 10", grown))
+    rounds = results.get("queues", {}).get("rounds", [])
+    found.append(("two workers against one", ratio(rounds, "two", "one", "rate")))
+    return [(name, times(value)) for name, value in found]
+
+
+def rates(result: dict[str, Any]) -> str:
+    rounds = result["rounds"]
+    rows = []
+    found = medians(rounds)
+    for name in sorted(found, key=lambda name: -found[name]["rate"]):
+        figures = found[name]
+        all_rates = [measured[name]["rate"] for measured in rounds if name in measured]
+        rows.append([
+            f"**{name}**" if name.startswith("iotsim") else name,
+            result["asked"][name],
+            f"{figures['rate']:,.0f}",
+            f"{min(all_rates):,.0f} to {max(all_rates):,.0f}",
+            f"{ratio(rounds, name, ECHO.name, 'rate') or 0:.3f}",
+            f"{figures['p50_us'] / 1000:.2f}",
+            f"{figures['p99_us'] / 1000:.2f}",
+        ])  # fmt: skip
+    rows += [
+        [name, result["asked"][name], f"left out: {short(why)}", "", "", "", ""]
+        for name, why in result["missing"].items()
+    ]
+    head = ["who", "asked", "replies/s", "range", "to the C echo", "p50 ms", "p99 ms"]
+    text = "### Replies a second, 64 outstanding\n\n" + table(head, rows)
+    ours = found.get(OURS_SENSORNET)
+    if ours:
+        flush_ms = ours["flush_s"] * 1000
+        text += (
+            "\nOurs is by an unmodified `iotsim run` with `events.jsonl` and `capture.pcapng` on "
+            "and two expectations, and until every record is on disk, which is "
+            f"{flush_ms:.0f} ms after the last reply. Until the last reply alone it is "
+            f"{ours['rate without flush']:,.0f}/s.\n"
+        )
+    return text
+
+
+def latency(result: dict[str, Any]) -> str:
+    found = medians(result["rounds"])
+    rows = [
+        [name, f"{figures['p50_us']:.1f}", f"{figures['p99_us']:.1f}"]
+        for name, figures in found.items()
+    ]
+    rows += [[name, f"left out: {short(why)}", ""] for name, why in result["missing"].items()]
+    head = ["who", "p50 µs", "p99 µs"]
+    return "### Round trip, one outstanding, all on one core\n\n" + table(head, rows)
+
+
+def codec(result: dict[str, Any]) -> str:
+    us = result["us"]
+    rows = [[name, f"{value:.2f}", f"{value / us['ours']:.1f}"] for name, value in us.items()]
+    head = ["codec", "µs", "to ours"]
+    return "### Codec alone: decode a READ, encode a REPORT\n\n" + table(head, rows)
+
+
+def sizes(result: dict[str, Any]) -> str:
+    found = medians(result["rounds"])
+    least = found.get("10", {}).get("us", 0)
+    rows = [
+        [name, f"{figures['us']:.1f}", f"{figures['us'] / least:.2f}" if least else ""]
+        for name, figures in found.items()
+    ]
+    rows += [[name, f"left out: {short(why)}", ""] for name, why in result["missing"].items()]
+    head = ["devices, asked in random order", "µs a request", "to 10 devices"]
+    return "### Cost of a packet by the size of the fleet\n\n" + table(head, rows)
+
+
+def scale(result: dict[str, Any]) -> str:
+    title = "### A million devices\n\n"
+    if "missing" in result:
+        return f"{title}Left out: {short(result['missing'])}\n"
+    rows = [
+        ["from the start of iotsim to the first request", f"{result['start_s']:.2f} s"],
+        ["memory before traffic, all processes", f"{result['rest_bytes'] / MIB:,.0f} MiB"],
+        [
+            f"peak memory after {result['asked']:,} devices have answered, all processes",
+            f"{result['peak_bytes'] / MIB:,.0f} MiB",
+        ],
+        ["replies a second while devices are created", f"{result['rate']:,.0f}"],
+    ]
+    return title + table(["measure", "figure"], rows)
+
+
+def reports(result: dict[str, Any]) -> str:
+    title = "### 100,000 devices that report every 60 s\n\n"
+    if "missing" in result:
+        return f"{title}Left out: {short(result['missing'])}\n"
+    rows = [
+        ["reports a second, verified", f"{result['rate']:,.0f}"],
+        ["share of one core, all processes", f"{result['cpu_share']:.0%}"],
+        ["peak memory, all processes", f"{result['peak_bytes'] / MIB:,.0f} MiB"],
+    ]
+    return title + table(["measure", "figure"], rows)
+
+
+def queues(result: dict[str, Any]) -> str:
+    rows = [
+        [name, f"{figures['rate']:,.0f}"] for name, figures in medians(result["rounds"]).items()
+    ]
+    rows += [[name, f"left out: {short(why)}"] for name, why in result["missing"].items()]
+    head = ["workers", "replies/s, 12,000 devices, load generator on the same cores"]
+    return "### More cores\n\n" + table(head, rows)
+
+
+def layers(result: dict[str, Any]) -> str:
+    title = "### Where the time of a request goes\n\n"
+    if "missing" in result:
+        return f"{title}Left out: {short(result['missing'])}\n"
+    total = sum(result["layers"].values())
+    rows = [
+        [layer, f"{count / total:.0%}", f"{count / total * result['us']:.1f}"]
+        for layer, count in sorted(result["layers"].items(), key=lambda item: -item[1])
+    ]
+    return title + table(["layer", "share", "µs a request"], rows)
+
+
+def describe_machine(found: dict[str, Any]) -> str:
+    peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
+    text = f"{found['cores']} cores ({found['processor']}), Linux {found['kernel']}, "
+    text += f"Python {found['python']}" + (f"; {peers}" if peers else "")
+    return f"Measured on: {text}.\n"
+
+
+RENDERERS = {
+    "rates": rates,
+    "latency": latency,
+    "codec": codec,
+    "sizes": sizes,
+    "scale": scale,
+    "reports": reports,
+    "queues": queues,
+    "layers": layers,
+}
+
+
+def write(text: str, svg: str) -> None:
+    """Put the tables between their markers in README.md, and the chart beside it."""
+    page = README.read_text()
+    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
+    if not pattern.search(page):
+        raise ValueError(f"{README} has no markers for the results")
+    README.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{text}\n{END}", page))
+    if svg:
+        CHART.write_text(svg)
+
+
+# ---------------------------------------------------------------- the chart
+
+WIDTH, LEFT, RIGHT, ROW, TOP = 860, 250, 150, 30, 46
+OURS_COLOR, PEER_COLOR = "#2f7fd6", "#9aa4b1"
+
+
+def chart(results: dict[str, Any]) -> str:
+    """Horizontal bars of replies a second on a logarithmic axis, the fastest first; "" without."""
+    rounds = results.get("rates", {}).get("rounds", [])
+    found = {name: figures["rate"] for name, figures in medians(rounds).items()}
+    if not found:
+        return ""
+    low, high = 100.0, 10 ** math.ceil(math.log10(max(found.values())))
+    span = WIDTH - LEFT - RIGHT
+    bottom = TOP + ROW * len(found)
+
+    def x(rate: float) -> float:
+        return LEFT + span * max(0.0, math.log(rate / low) / math.log(high / low))
+
+    lines = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 30}" '
+            'font-family="system-ui, sans-serif" font-size="13">'
+        ),
+        f'<rect width="{WIDTH}" height="{bottom + 30}" fill="#ffffff"/>',
+        (
+            '<text x="12" y="24" font-size="15" font-weight="600" fill="#1d232b">'
+            "Replies a second, 64 outstanding (logarithmic; ratio to the C echo)</text>"
+        ),
+    ]
+    mark = low
+    while mark <= high:
+        lines.append(
+            f'<line x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{TOP - 6}" y2="{bottom}" '
+            f'stroke="#e3e7ec"/><text x="{x(mark):.1f}" y="{bottom + 18}" text-anchor="middle" '
+            f'fill="#5b6675">{mark:,.0f}</text>'
+        )
+        mark *= 10
+    for row, name in enumerate(sorted(found, key=lambda name: -found[name])):
+        y = TOP + row * ROW
+        ours = name.startswith("iotsim")
+        against = ratio(rounds, name, ECHO.name, "rate")
+        label = f"{found[name]:,.0f}" + (f"  ({against:.3f})" if against else "")
+        weight = "600" if ours else "400"
+        lines.append(
+            f'<text x="{LEFT - 10}" y="{y + 17}" text-anchor="end" fill="#1d232b" '
+            f'font-weight="{weight}">{escape(name)}</text>'
+            f'<rect x="{LEFT}" y="{y + 4}" width="{x(found[name]) - LEFT:.1f}" height="{ROW - 10}" '
+            f'rx="3" fill="{OURS_COLOR if ours else PEER_COLOR}"/>'
+            f'<text x="{x(found[name]) + 8:.1f}" y="{y + 17}" fill="#1d232b">{label}</text>'
+        )
+    return "\n".join([*lines, "</svg>"]) + "\n"
