@@ -129,10 +129,6 @@ class Judge:
         decided = sum(watcher.verdict is not None for watcher in self._all)
         return decided, len(self._all)
 
-    def progress(self) -> tuple[int, int]:
-        """(how many expectations are decided, how many there are)."""
-        return sum(watcher.verdict is not None for watcher in self._all), len(self._all)
-
     def take_decisions(self) -> list[ExpectationDecided]:
         """What was decided since the last call, as events."""
         decisions: list[ExpectationDecided] = []
