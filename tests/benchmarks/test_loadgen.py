@@ -43,8 +43,11 @@ Answer = Callable[[int, int], bytes]
 
 
 @contextmanager
-def fleet(answer: Answer, silent_first: int = 0) -> Iterator[int]:
-    """Four devices at 127.77.4.1 and on; the first `silent_first` requests get no reply."""
+def fleet(answer: Answer, silent_first: int = 0, wrong_source: bool = False) -> Iterator[int]:
+    """Four devices at 127.77.4.1 and on; the first `silent_first` requests get no reply.
+
+    With ``wrong_source`` every reply comes from the first one's neighbor.
+    """
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(DEVICES)]
     sockets[0].bind(("127.77.4.1", 0))
     port = sockets[0].getsockname()[1]
@@ -62,7 +65,7 @@ def fleet(answer: Answer, silent_first: int = 0) -> Iterator[int]:
             if ignored[0]:
                 ignored[0] -= 1
                 continue
-            sock.sendto(answer(device, seq), peer)
+            (sockets[1] if wrong_source else sock).sendto(answer(device, seq), peer)
 
     threads = [threading.Thread(target=serve, args=(sock,)) for sock in sockets]
     for thread in threads:
@@ -130,3 +133,11 @@ def test_a_reply_with_another_number_is_no_reply(loadgen: Path) -> None:
     assert status == 1
     assert result["replies"] == 0
     assert result["late"] >= 2
+
+
+def test_a_reply_from_another_address_is_bad(loadgen: Path) -> None:
+    with fleet(right, wrong_source=True) as port:
+        status, result = run(loadgen, port, "--requests", "1", "--seconds", "0.2")
+    assert status == 1
+    assert result["replies"] == 0
+    assert result["bad"]["source"] >= 2
