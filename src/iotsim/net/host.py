@@ -12,10 +12,11 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from iotsim.net.delivery import Delivery
 from iotsim.net.fragmentation import IPV4_TIMEOUT_S, IPV6_TIMEOUT_S, FragmentKey, Reassembler
 from iotsim.net.icmp import Icmp
 from iotsim.net.multicast import Groups, combine
-from iotsim.net.outcome import ANSWERED, consumed, dropped
+from iotsim.net.outcome import consumed, dropped
 from iotsim.net.output import Output
 from iotsim.net.packet import (
     HeaderError,
@@ -29,7 +30,7 @@ from iotsim.net.pool import AddressPool
 from iotsim.net.ratelimit import TokenBucket
 from iotsim.net.route import PathMtu, time_to_live
 from iotsim.net.segmentation import split_large_udp
-from iotsim.wire import icmpv6, igmp, ipv4, ipv6, tcp, udp, virtio
+from iotsim.wire import ipv4, ipv6, virtio
 from iotsim.wire.address import IPV4_END, format_address
 from iotsim.wire.errors import PacketError
 
@@ -37,18 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import HostGroup, Run
+    from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
-
-_LINK_MESSAGES = frozenset(
-    {
-        icmpv6.MLD_QUERY,
-        icmpv6.ROUTER_ADVERTISEMENT,
-        icmpv6.NEIGHBOR_SOLICITATION,
-        icmpv6.NEIGHBOR_ADVERTISEMENT,
-    }
-)
-"""What only hosts on a link with neighbors have to do with."""
 
 
 class Host:
@@ -71,10 +62,7 @@ class Host:
         self.mtu = mtu
         self.counters: Counter[str] = Counter()
         self.pool = AddressPool()
-        self.group = 0
         self.groups = Groups(self.pool, self.counters, group_limit)
-        self.link_message: Callable[[Packet, IcmpMessage, float], str] | None = None
-        self.membership_query: Callable[[Packet, float], str] | None = None
         self._transmit = transmit
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
         self._hops: dict[int, int] = {}
@@ -83,6 +71,7 @@ class Host:
         self._output = Output(transmit, self.pool, self._path_mtu, self.counters)
         bucket = TokenBucket(icmp_rate, icmp_burst)
         self._icmp = Icmp(self._output.send, bucket, self.counters, self._too_big)
+        self._delivery = Delivery(self.groups, self._icmp, self._output.send, self._error)
         self._reassembly4 = Reassembler(self.counters, IPV4_TIMEOUT_S)
         self._reassembly6 = Reassembler(self.counters, IPV6_TIMEOUT_S)
 
@@ -120,6 +109,22 @@ class Host:
     def join(self, address: int, group: HostGroup) -> None:
         """Make all hosts of `group` members of the multicast group `address`."""
         self.groups.join(address, group)
+
+    @property
+    def group(self) -> int:
+        """The multicast or broadcast address that was asked, while a handler runs because of it;
+        0 for a request to one host."""
+        return self._delivery.group
+
+    def listen_to_link(
+        self,
+        link_message: Callable[[Packet, IcmpMessage, float], str],
+        membership_query: Callable[[Packet, float], str],
+    ) -> None:
+        """Hand the messages of a link with neighbors to who knows about them: neighbor and router
+        discovery and MLD queries, as (packet, message, now), and IGMP queries, as (packet, now)."""
+        self._delivery.link_message = link_message
+        self._delivery.membership_query = membership_query
 
     def next_due(self) -> float | None:
         """When `pop_due` has something to do, if nothing else happens before; None for never."""
@@ -256,7 +261,13 @@ class Host:
         whole = self._whole(packet, now)
         if whole is None:
             return consumed("fragment")
-        return self._deliver(whole, run, now, distance)
+        return self._delivery.deliver(whole, run, now, distance)
+
+    def _receive_group(self, packet: Packet, now: float) -> str:
+        whole = self._whole(packet, now)
+        if whole is None:
+            return consumed("fragment")
+        return self._delivery.deliver_to_group(whole, now)
 
     def _way_to(self, hop: int) -> Sequence[int]:
         """The routers before the router `hop`."""
@@ -301,122 +312,6 @@ class Host:
             raise PacketError("fragment-nested")
         return whole
 
-    # To the upper layers.
-
-    def _deliver(self, packet: Packet, run: Run | None, now: float, distance: int) -> str:
-        protocol = packet.protocol
-        if protocol == ipv4.UDP:
-            header = _read_udp(packet)
-            handler = run.ports.get(header.destination_port) if run else None
-            if run is not None and handler is not None:
-                return handler(
-                    packet.destination - run.first,
-                    packet.payload[udp.HEADER_LENGTH : header.length],
-                    packet.source,
-                    header.source_port,
-                    packet.destination,
-                    now,
-                )
-            if not (run and run.silent):
-                self._error(
-                    Trouble.PORT_UNREACHABLE, packet, packet.destination, now, distance=distance
-                )
-            return dropped("no-service")
-        if protocol == ipv4.ICMP and packet.destination < IPV4_END:
-            return self._icmp.receive_ipv4(packet, now)
-        if protocol == ipv6.ICMPV6 and packet.destination >= IPV4_END:
-            return self._receive_icmpv6(packet, now)
-        if protocol == tcp.PROTOCOL:
-            return self._refuse_tcp(packet, silent=bool(run and run.silent))
-        if protocol == ipv4.IGMP and packet.destination < IPV4_END:
-            return self._receive_igmp(packet, now)
-        if protocol == ipv6.NO_NEXT_HEADER and packet.destination >= IPV4_END:
-            return consumed("no-next-header")
-        self._error(
-            Trouble.PROTOCOL_UNREACHABLE,
-            packet,
-            packet.destination,
-            now,
-            rest=packet.protocol_at if packet.destination >= IPV4_END else 0,
-            distance=distance,
-        )
-        return dropped("no-protocol")
-
-    def _receive_group(self, packet: Packet, now: float) -> str:
-        """A packet to a multicast group or a broadcast address: no errors about it."""
-        whole = self._whole(packet, now)
-        if whole is None:
-            return consumed("fragment")
-        packet = whole
-        is_ipv4 = packet.destination < IPV4_END
-        if packet.protocol == ipv4.UDP:
-            if not packet.source:
-                return dropped("source-address")
-            header = _read_udp(packet)
-            payload = packet.payload[udp.HEADER_LENGTH : header.length]
-            return self._deliver_to_group(packet, header, payload, now)
-        if packet.protocol == ipv4.ICMP and is_ipv4:
-            # As most hosts do (RFC 1122, section 3.2.2.6 allows it).
-            return consumed("icmp-to-group")
-        if packet.protocol == ipv6.ICMPV6 and not is_ipv4:
-            return self._receive_icmpv6(packet, now)
-        if packet.protocol == ipv4.IGMP and is_ipv4:
-            return self._receive_igmp(packet, now)
-        return dropped("no-member")
-
-    def _deliver_to_group(
-        self, packet: Packet, header: udp.UdpHeader, payload: bytes, now: float
-    ) -> str:
-        port = header.destination_port
-        runs = [
-            run for run in self.groups.runs(packet.destination, packet.source) if port in run.ports
-        ]
-        self.group = packet.destination
-        try:
-            return combine(
-                run.ports[port](
-                    index, payload, packet.source, header.source_port, run.first + index, now
-                )
-                for run, index in self.groups.hosts(runs)
-            )
-        finally:
-            self.group = 0
-
-    def _receive_icmpv6(self, packet: Packet, now: float) -> str:
-        message = icmpv6.parse_icmpv6(packet.source, packet.destination, packet.payload)
-        if message.type in _LINK_MESSAGES and self.link_message is not None:
-            return self.link_message(packet, message, now)
-        if message.type != icmpv6.ECHO_REQUEST:
-            return self._icmp.receive_ipv6(packet, message, now)
-        if not packet.source:
-            return dropped("source-address")
-        if not ipv6.is_multicast(packet.destination):
-            self._icmp.reply_echo_ipv6(packet, message, packet.destination)
-            return ANSWERED
-        outcome = dropped("no-member")
-        for run, index in self.groups.hosts(self.groups.runs(packet.destination, packet.source)):
-            self._icmp.reply_echo_ipv6(packet, message, run.first + index)
-            outcome = ANSWERED
-        return outcome
-
-    def _receive_igmp(self, packet: Packet, now: float) -> str:
-        if igmp.parse_type(packet.payload) != igmp.MEMBERSHIP_QUERY:
-            return consumed("igmp-report")
-        if self.membership_query is not None:
-            return self.membership_query(packet, now)
-        return consumed("igmp-query")
-
-    def _refuse_tcp(self, packet: Packet, *, silent: bool) -> str:
-        segment = tcp.parse_tcp(packet.payload)
-        if not packet.trusted:
-            tcp.verify_tcp(packet.source, packet.destination, packet.payload)
-        if segment.flags & tcp.RST:
-            return consumed("tcp-reset")
-        if not silent and packet.source:
-            reset = tcp.build_reset(packet.destination, packet.source, segment)
-            self._output.send(packet.destination, packet.source, tcp.PROTOCOL, reset)
-        return dropped("tcp-refused")
-
     # ICMP.
 
     def _error(
@@ -448,13 +343,6 @@ class Host:
         if self._path_mtu.learn(destination, mtu, length, now):
             self.counters["path-mtu-learned"] += 1
             self._path_mtu_changed()
-
-
-def _read_udp(packet: Packet) -> udp.UdpHeader:
-    header = udp.parse_udp(packet.payload)
-    if not packet.trusted:
-        udp.verify_udp(packet.source, packet.destination, packet.payload[: header.length])
-    return header
 
 
 def _without_options(data: bytes, header: ipv4.IPv4Header) -> bytes:

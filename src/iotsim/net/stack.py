@@ -60,8 +60,7 @@ class Stack(Host):
     addresses of the link's networks. Errors are limited to `icmp_rate` a second after a burst of
     `icmp_burst`, and the hosts that one request to a group reaches to `group_limit`.
 
-    `counters` has what is no outcome of a received packet, by name. While a handler runs, `group`
-    is the multicast or broadcast address that was asked, and 0 for a request to one host.
+    `counters` has what is no outcome of a received packet, by name.
     """
 
     def __init__(

@@ -1,0 +1,307 @@
+"""The simulated hosts on an Ethernet (TAP): each with a MAC address, all on one segment.
+
+`EthernetHost` has the face of `Stack`, which it puts on top: it takes off and puts on the Ethernet
+header, answers ARP and neighbor discovery for each device by arithmetic, asks for the gateway's MAC
+when a device has something to send, and reports memberships. On a TUN none of this exists.
+
+A device has one MAC address, whatever number of IP addresses it has; with an IPv6 address it also
+has a link-local one. It answers at once, before the detection of duplicate addresses has ended: the
+addresses of a scenario are meant, and waiting would cost seconds at each start. A conflict is
+reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iotsim.net import mac as macs
+from iotsim.net.discovery import Discovery
+from iotsim.net.membership import MembershipReports
+from iotsim.net.neighbor import NeighborCache
+from iotsim.net.outcome import dropped
+from iotsim.net.resolution import Resolution
+from iotsim.net.stack import Stack
+from iotsim.net.sweep import Sweeps
+from iotsim.wire import arp, ethernet, icmpv6, ipv4, ipv6, virtio
+from iotsim.wire.address import IPV4_END
+from iotsim.wire.errors import PacketError
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Collection, Sequence
+
+    from iotsim.net.packet import Packet
+    from iotsim.net.pool import HostGroup
+    from iotsim.wire.icmpv4 import IcmpMessage
+
+
+class EthernetHost:
+    """All simulated hosts on one Ethernet segment.
+
+    `networks` are the prefixes on the link, as (any address in it, prefix length); what is outside
+    of them is sent to `gateway` or `gateway6` (0: for IPv6 the router that advertises itself).
+    `vlan` is the identifier of the VLAN whose tagged frames are ours, 0 for untagged ones.
+    `on_conflict` is called with (address, MAC) when somebody else uses an address of ours.
+    Announcements and reports of many devices are made at `announce_rate` a second. All other
+    parameters are those of `Stack`.
+    """
+
+    def __init__(
+        self,
+        transmit: Callable[[bytes], object],
+        *,
+        seed: int,
+        networks: Sequence[tuple[int, int]],
+        gateway: int = 0,
+        gateway6: int = 0,
+        vlan: int = 0,
+        on_conflict: Callable[[int, int], object] | None = None,
+        announce_rate: float = 1000.0,
+        mtu: int = 1500,
+        broadcasts: Collection[int] = (),
+        icmp_rate: float = 1000.0,
+        icmp_burst: float = 50.0,
+        group_limit: int = 1000,
+    ) -> None:
+        self.stack = Stack(
+            self.send_packet,
+            router=0,
+            mtu=mtu,
+            broadcasts=broadcasts,
+            icmp_rate=icmp_rate,
+            icmp_burst=icmp_burst,
+            group_limit=group_limit,
+        )
+        self.seed = seed
+        self.gateway = gateway
+        self.gateway6 = gateway6
+        self.now = 0.0
+        self._transmit = transmit
+        self._networks = [_network(address, length) for address, length in networks]
+        self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
+        self._vlan = vlan
+        self._tag = vlan or None
+        self._spacing_s = 1.0 / announce_rate
+        # The first MAC of each fleet, and by run of addresses.
+        self._fleets: dict[int, tuple[int, int]] = {}
+        self._first_macs: dict[int, int] = {}
+        self._mac_runs: list[tuple[int, int]] = []
+        self._next_number = 0
+        counters = self.stack.counters
+        self.neighbors = NeighborCache(self._solicit, self._send_to, counters)
+        self.sweeps = Sweeps()
+        self._arp = Resolution(self, on_conflict)
+        self._discovery = Discovery(self, on_conflict)
+        self._reports = MembershipReports(self)
+        self.stack.listen_to_link(self._receive_link_message, self._reports.receive_igmp)
+
+    @property
+    def counters(self) -> Counter[str]:
+        return self.stack.counters
+
+    def attach(
+        self,
+        first: int,
+        count: int,
+        group: HostGroup,
+        *,
+        mac: int = 0,
+        path_mtu: int = 0,
+        silent: bool = False,
+    ) -> None:
+        """As `Stack.attach`. `mac` is that of the fleet's first device, and the others' follow; 0
+        derives them from the seed. A fleet's MACs are settled when its first run is attached."""
+        first_mac = self._settle_macs(group, count, mac)
+        runs = [first]
+        local = macs.link_local(first_mac)
+        if first >= IPV4_END and self.stack.pool.find(local) is None:
+            runs.append(local)
+        for start in runs:
+            self.stack.attach(start, count, group, path_mtu=path_mtu, silent=silent)
+            self._first_macs[start] = first_mac
+
+    def join(self, address: int, group: HostGroup) -> None:
+        """As `Stack.join`; `announce` tells the routers."""
+        self.stack.join(address, group)
+
+    def announce(self, now: float) -> None:
+        """Probe for conflicts, announce the addresses of all devices, and report memberships."""
+        self.now = now
+        for run in self.stack.pool:
+            if run.first < IPV4_END:
+                self._arp.announce(run, now, self._spacing_s)
+            else:
+                self._discovery.announce(run, now, self._spacing_s)
+            self._reports.announce(run, now, self._spacing_s)
+
+    def receive(self, frame: bytes, now: float) -> str:
+        """Handle a frame from the link, virtio header first; returns its outcome."""
+        self.now = now
+        try:
+            header = ethernet.parse_ethernet(frame, virtio.HEADER_LENGTH)
+            return self._receive(frame, header, now)
+        except PacketError as error:
+            return dropped(error.reason)
+
+    def send_udp(
+        self,
+        source: int,
+        source_port: int,
+        destination: int,
+        destination_port: int,
+        payload: bytes,
+    ) -> None:
+        """As `Stack.send_udp`."""
+        self.stack.send_udp(source, source_port, destination, destination_port, payload)
+
+    def next_due(self) -> float | None:
+        """When `pop_due` has something to do, if nothing else happens before; None for never."""
+        times = (self.stack.next_due(), self.neighbors.next_due(), self.sweeps.next_due())
+        return min((time for time in times if time is not None), default=None)
+
+    def pop_due(self, now: float) -> None:
+        """Do what time asks for."""
+        self.now = now
+        self.stack.pop_due(now)
+        self.neighbors.pop_due(now)
+        self.sweeps.pop_due(now)
+
+    # For the protocols of the link.
+
+    def mac_of(self, address: int) -> int:
+        """The MAC of the device at `address`; 0 if no device is there."""
+        run = self.stack.pool.find(address)
+        return self._first_macs[run.first] + address - run.first if run else 0
+
+    def is_ours(self, mac: int) -> bool:
+        """Whether some device has `mac`."""
+        return any(first <= mac < end for first, end in self._mac_runs)
+
+    def send_ethernet(self, destination: int, source: int, ethertype: int, payload: bytes) -> None:
+        """Send a frame whose payload needs nothing from the kernel."""
+        header = ethernet.EthernetHeader(destination, source, ethertype, self._tag)
+        self._transmit(virtio.PLAIN + ethernet.build_ethernet(header) + payload)
+
+    # From the link.
+
+    def _receive(self, frame: bytes, header: ethernet.EthernetHeader, now: float) -> str:
+        if header.vlan != self._vlan:
+            return dropped("vlan")
+        if ethernet.is_group(header.source):
+            return dropped("ethernet-source")
+        start = virtio.HEADER_LENGTH + header.length
+        if start >= len(frame):
+            return dropped("ethernet-truncated")
+        to_group = ethernet.is_group(header.destination)
+        if not to_group and not self.is_ours(header.destination):
+            return dropped("other-mac")
+        if header.ethertype == ethernet.ARP:
+            return self._arp.receive(arp.parse_arp(frame[start:]), now)
+        if header.ethertype == ethernet.IPV4:
+            destination = int.from_bytes(frame[start + 16 : start + 20], "big")
+        elif header.ethertype == ethernet.IPV6:
+            destination = int.from_bytes(frame[start + 24 : start + 40], "big")
+        else:
+            return dropped("ethertype")
+        if (frame[start] >> 4 == 4) != (header.ethertype == ethernet.IPV4):
+            return dropped("ip-version")
+        if not _is_group(destination, self._broadcasts):
+            if to_group:
+                return dropped("link-broadcast")  # RFC 1122, section 3.3.6
+            if self.mac_of(destination) != header.destination:
+                return dropped("no-host")
+        return self.stack.receive(_shift(frame, -header.length) + frame[start:], now)
+
+    def _receive_link_message(self, packet: Packet, message: IcmpMessage, now: float) -> str:
+        if message.type == icmpv6.MLD_QUERY:
+            return self._reports.receive_mld(packet, message, now)
+        return self._discovery.receive(packet, message, now)
+
+    # To the link.
+
+    def send_packet(self, frame: bytes) -> None:
+        """Send what the stack transmits: find out where to, or let it wait until that is known."""
+        if frame[10] >> 4 == 4:
+            source = int.from_bytes(frame[22:26], "big")
+            destination = int.from_bytes(frame[26:30], "big")
+        else:
+            source = int.from_bytes(frame[18:34], "big")
+            destination = int.from_bytes(frame[34:50], "big")
+        if destination in self._broadcasts:
+            mac = ethernet.BROADCAST
+        elif _is_group(destination, self._broadcasts):
+            mac = ethernet.group_mac(destination)
+        else:
+            next_hop = self._next_hop(destination)
+            if not next_hop:
+                self.counters["no-route"] += 1
+                return
+            mac = self.neighbors.resolve(next_hop, source, frame, self.now)
+            if not mac:
+                return
+        self._send_to(frame, mac)
+
+    def _send_to(self, frame: bytes, mac: int) -> None:
+        ethertype = ethernet.IPV4 if frame[10] >> 4 == 4 else ethernet.IPV6
+        place = slice(22, 26) if ethertype == ethernet.IPV4 else slice(18, 34)
+        source = self.mac_of(int.from_bytes(frame[place], "big"))
+        header = ethernet.EthernetHeader(mac, source, ethertype, self._tag)
+        prefix = _shift(frame, header.length) + ethernet.build_ethernet(header)
+        self._transmit(prefix + frame[virtio.HEADER_LENGTH :])
+
+    def _next_hop(self, destination: int) -> int:
+        if ipv6.is_link_local(destination):
+            return destination
+        for network, shift, is_ipv4 in self._networks:
+            if is_ipv4 == (destination < IPV4_END) and destination >> shift == network:
+                return destination
+        if destination < IPV4_END:
+            return self.gateway
+        return self.gateway6 or self._discovery.router
+
+    def _solicit(self, address: int, asker: int, mac: int) -> None:
+        if address < IPV4_END:
+            self._arp.solicit(address, asker, mac)
+        else:
+            self._discovery.solicit(address, asker, mac)
+
+    def _settle_macs(self, group: HostGroup, count: int, mac: int) -> int:
+        known = self._fleets.get(id(group))
+        if known is not None:
+            first_mac, hosts = known
+            if count > hosts or mac not in (0, first_mac):
+                raise ValueError("the runs of a fleet share its MAC addresses")
+            return first_mac
+        first_mac = mac or macs.derived_mac(self.seed, self._next_number)
+        macs.check_run(first_mac, count)
+        for first, end in self._mac_runs:
+            if first < first_mac + count and first_mac < end:
+                raise ValueError(f"{ethernet.format_mac(first_mac)} on: the MACs are taken")
+        if not mac:
+            self._next_number += count
+        self._mac_runs.append((first_mac, first_mac + count))
+        self._fleets[id(group)] = first_mac, count
+        return first_mac
+
+
+def _network(address: int, length: int) -> tuple[int, int, bool]:
+    is_ipv4 = address < IPV4_END
+    shift = (32 if is_ipv4 else 128) - length
+    return address >> shift, shift, is_ipv4
+
+
+def _is_group(address: int, broadcasts: frozenset[int]) -> bool:
+    if address < IPV4_END:
+        return ipv4.is_multicast(address) or address in broadcasts
+    return ipv6.is_multicast(address)
+
+
+def _shift(frame: bytes, distance: int) -> bytes:
+    """The virtio header of `frame` for a packet that begins `distance` bytes later."""
+    if not frame[0] & virtio.NEEDS_CSUM:
+        return frame[: virtio.HEADER_LENGTH]
+    header = virtio.parse_virtio(frame)
+    start = max(header.csum_start + distance, 0)
+    return virtio.build_virtio(
+        header._replace(header_length=max(header.header_length + distance, 0), csum_start=start)
+    )

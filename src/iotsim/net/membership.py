@@ -1,0 +1,102 @@
+"""Membership reports: IGMPv3 (RFC 3376) and MLDv2 (RFC 3810), for every device in a group.
+
+Each device reports for itself, as a switch that learns from reports wants it. Queries are answered
+by a sweep over the fleet that takes as long as the query allows. A query for one group is answered
+with all groups of the device: correct, and one report less to build.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iotsim.net.outcome import consumed, dropped
+from iotsim.wire import icmpv6, igmp, ipv4, ipv6, mld, virtio
+from iotsim.wire.address import IPV4_END
+
+if TYPE_CHECKING:
+    from iotsim.net.ethernet import EthernetHost
+    from iotsim.net.packet import Packet
+    from iotsim.net.pool import Run
+    from iotsim.wire.icmpv4 import IcmpMessage
+
+ROBUSTNESS = 2
+UNSOLICITED_INTERVAL_S = 1.0
+LONGEST_RESPONSE_S = 60.0
+
+
+class MembershipReports:
+    """Reports in the name of each device."""
+
+    def __init__(self, host: EthernetHost) -> None:
+        self._host = host
+
+    def announce(self, run: Run, now: float, spacing_s: float) -> None:
+        """Tell the routers which groups the devices of `run` have joined."""
+        for number in range(ROBUSTNESS):
+            start = now + number * UNSOLICITED_INTERVAL_S
+            kind = igmp.CHANGE_TO_EXCLUDE
+            self._sweep(run, ("join", run.first, number), kind, start, spacing_s)
+
+    def receive_igmp(self, packet: Packet, now: float) -> str:
+        """A query for IPv4 groups, whose checksum was right."""
+        query = igmp.parse_query(packet.payload)
+        self._respond(query.group, query.response_s, now, is_ipv4=True)
+        return consumed("igmp-query")
+
+    def receive_mld(self, packet: Packet, message: IcmpMessage, now: float) -> str:
+        """A query for IPv6 groups, whose checksum was right."""
+        if not ipv6.is_link_local(packet.source):
+            return dropped("mld-not-genuine")
+        query = mld.parse_query(message)
+        self._respond(query.group, query.response_s, now, is_ipv4=False)
+        return consumed("mld-query")
+
+    def _respond(self, group: int, response_s: float, now: float, *, is_ipv4: bool) -> None:
+        for run in self._host.stack.pool:
+            if (run.first < IPV4_END) != is_ipv4:
+                continue
+            if group and group not in self._host.stack.groups.joined(run.group):
+                continue
+            count = run.end - run.first
+            spacing_s = min(response_s, LONGEST_RESPONSE_S) / (count + 1)
+            key = "report", run.first
+            self._sweep(run, key, igmp.MODE_IS_EXCLUDE, now + spacing_s, spacing_s)
+
+    def _sweep(
+        self, run: Run, key: tuple[object, ...], kind: int, start: float, spacing_s: float
+    ) -> None:
+        is_ipv4 = run.first < IPV4_END
+        groups = [
+            group
+            for group in self._host.stack.groups.joined(run.group)
+            if (group < IPV4_END) == is_ipv4
+        ]
+        # MLD is spoken from link-local addresses (RFC 3810, section 5.2.13).
+        if not groups or not (is_ipv4 or ipv6.is_link_local(run.first)):
+            return
+
+        def report(index: int, _: float) -> None:
+            build = _report4 if is_ipv4 else _report6
+            self._host.send_packet(virtio.PLAIN + build(run.first + index, kind, groups))
+
+        self._host.sweeps.add(key, run.end - run.first, start, spacing_s, report)
+
+
+def _report4(source: int, kind: int, groups: list[int]) -> bytes:
+    return ipv4.build_ipv4(
+        source,
+        igmp.ALL_V3_ROUTERS,
+        ipv4.IGMP,
+        igmp.build_report(kind, groups),
+        tos=0xC0,
+        ttl=1,
+        options=igmp.ROUTER_ALERT,
+    )
+
+
+def _report6(source: int, kind: int, groups: list[int]) -> bytes:
+    destination = ipv6.ALL_MLDV2_ROUTERS
+    rest, data = mld.report_fields(kind, groups)
+    message = icmpv6.build_icmpv6(source, destination, icmpv6.MLDV2_REPORT, 0, rest, data)
+    options = ipv6.build_extension(ipv6.ICMPV6, mld.ROUTER_ALERT)
+    return ipv6.build_ipv6(source, destination, ipv6.HOP_BY_HOP, options + message, hop_limit=1)
