@@ -1,0 +1,215 @@
+"""``[[expect]]``: who, what message, and how often or when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
+from iotsim.match import compile_match
+from iotsim.scenario.schema import (
+    CountTable,
+    ExpectTable,
+    GatewayExpectTable,
+    StdoutTable,
+    check,
+)
+from iotsim.scenario.selectors import merged, select
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping, Sequence
+
+    from iotsim.device.spec import FleetSpec
+    from iotsim.expect.spec import Kind
+    from iotsim.match import Matcher
+    from iotsim.protocol.fields import Field, Schema
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+QUANTIFIERS = ("each", "any", "all", "none", "device")
+KINDS = ("within", "never", "always", "count")
+
+
+class JointSchema:
+    """The fields of several protocols; one that they differ about is of any kind."""
+
+    def __init__(self, schemas: Sequence[Schema]) -> None:
+        self.schemas = schemas
+        self.fields = {path: field for schema in schemas for path, field in schema.fields.items()}
+
+    def find(self, path: str) -> Field | None:
+        found = [field for schema in self.schemas if (field := schema.find(path)) is not None]
+        if not found:
+            return None
+        first = found[0]
+        alike = all(
+            (field.kind, field.wire, field.names) == (first.kind, first.wire, first.names)
+            for field in found
+        )
+        return first if alike else type(first)(path, "any", "different types")
+
+    def nearest(self, name: str) -> str | None:
+        return next((near for schema in self.schemas if (near := schema.nearest(name))), None)
+
+
+class ExpectBuilder:
+    """Builds the expectations of one scenario."""
+
+    def __init__(self, fleets: Sequence[FleetSpec], seed: int, problems: Problems) -> None:
+        self.fleets = {fleet.name: fleet for fleet in fleets}
+        self.counts = {fleet.name: fleet.count for fleet in fleets}
+        self.seed = seed
+        self.problems = problems
+
+    def build(self, raw: Any, keys: Keys) -> ExpectSpec | None:
+        table = check(ExpectTable, raw, keys, self.problems)
+        if table is None:
+            return None
+        name = table.name or f"expectation {int(keys[-1]) + 1}"
+        place = self.problems.where(keys)
+        if table.gateway is not None:
+            return self._gateway(table, raw, name, place, keys)
+        return self._messages(table, raw, name, place, keys)
+
+    def _messages(
+        self, table: ExpectTable, raw: Mapping[str, Any], name: str, place: str, keys: Keys
+    ) -> ExpectSpec | None:
+        quantifier = self._one_of(raw, QUANTIFIERS, keys, "says of which devices")
+        direction = self._one_of(raw, ("receives", "sends"), keys, "says of which messages")
+        kind: Any = self._one_of(raw, KINDS, keys, "says what is expected of them")
+        if quantifier is None or direction is None or kind is None:
+            return None
+        devices = self._devices(getattr(table, quantifier), (*keys, quantifier))
+        if quantifier == "device" and sum(len(one.indexes) for one in devices) > 1:
+            self.problems.add(
+                (*keys, "device"), "names more than one device", "write each, any, all or none"
+            )
+        least, most = self._count(table.count, (*keys, "count"))
+        if table.per is not None and kind != "count":
+            self.problems.add((*keys, "per"), "'per' is for 'count'", of_key=True)
+        spec = getattr(table, direction)
+        matcher = self._match(spec, devices, direction == "receives", (*keys, direction))
+        always = None
+        if table.always is not None:
+            always = self._match(table.always, devices, False, (*keys, "always"))
+            if matcher.undecodable:
+                self.problems.add((*keys, "always"), "what cannot be decoded has no fields")
+        if not devices:
+            return None
+        return ExpectSpec(
+            name=name,
+            kind=kind,
+            quantifier=quantifier,  # type: ignore[arg-type]
+            devices=devices,
+            direction=direction,  # type: ignore[arg-type]
+            matcher=matcher,
+            within_s=table.within,
+            count_min=least,
+            count_max=most,
+            per_s=table.per,
+            always=always,
+            severity=table.severity,
+            place=place,
+        )
+
+    def _one_of(
+        self, raw: Mapping[str, Any], names: Sequence[str], keys: Keys, purpose: str
+    ) -> str | None:
+        given = [name for name in names if name in raw]
+        if len(given) == 1:
+            return given[0]
+        listed = ", ".join(names[:-1]) + f" or {names[-1]}"
+        if not given:
+            self.problems.add(keys, f"one of {listed} is missing: it {purpose}")
+        for name in given[1:]:
+            message = f"'{given[0]}' is there already: one of {listed} {purpose}"
+            self.problems.add((*keys, name), message, of_key=True)
+        return None
+
+    def _devices(self, selectors: Sequence[str], keys: Keys) -> tuple[DeviceSelection, ...]:
+        selections = []
+        for number, selector in enumerate(selectors):
+            place = keys if len(selectors) == 1 else (*keys, number)
+            with self.problems.at(*place):
+                selections.append(select(selector, self.counts, self.seed))
+        return merged(selections)
+
+    def _match(
+        self, spec: Any, devices: Sequence[DeviceSelection], receives: bool, keys: Keys
+    ) -> Matcher:
+        fleets = [self.fleets[selection.fleet] for selection in devices]
+        schemas = {
+            id(service.protocol.schema): service.protocol.schema
+            for fleet in fleets
+            for service in fleet.services
+        }
+        if fleets and not schemas:
+            self.problems.add(keys, "these devices have no protocol, so they have no messages")
+        schema: Any = None
+        if len(schemas) == 1:
+            schema = next(iter(schemas.values()))
+        elif schemas:
+            schema = JointSchema(list(schemas.values()))
+        # a signal can be named if all of the devices have it
+        names = set.intersection(*(set(fleet.signals) for fleet in fleets)) if fleets else set()
+
+        def report(inner: Keys, message: str, hint: str) -> None:
+            self.problems.add(keys + inner, message, hint)
+
+        return compile_match(spec, schema, names, undecodable_allowed=receives, report=report)
+
+    def _count(self, value: Any, keys: Keys) -> tuple[int | None, int | None]:
+        if value is None:
+            return None, None
+        exact = isinstance(value, int) and not isinstance(value, bool)
+        raw = {"min": value, "max": value} if exact else value
+        table = check(CountTable, raw, keys, self.problems)
+        if table is None:
+            return None, None
+        if table.min is None and table.max is None:
+            self.problems.add(keys, "needs 'min' or 'max', or is a number itself")
+        elif table.min is not None and table.max is not None and table.min > table.max:
+            self.problems.add((*keys, "min"), "min is greater than max")
+        return table.min, table.max
+
+    def _gateway(
+        self, table: ExpectTable, raw: Mapping[str, Any], name: str, place: str, keys: Keys
+    ) -> ExpectSpec | None:
+        for key in raw:
+            if key not in ("name", "gateway", "within", "severity"):
+                message = "an expectation of the gateway says nothing about devices"
+                self.problems.add((*keys, key), message, of_key=True)
+        inner = (*keys, "gateway")
+        asked = check(GatewayExpectTable, table.gateway, inner, self.problems)
+        if asked is None:
+            return None
+        if not table.gateway:
+            self.problems.add(inner, "asks nothing: give it 'running', 'exit' or 'stdout'")
+        if asked.running is True and asked.exit is not None:
+            self.problems.add((*inner, "exit"), "what is running has not exited", of_key=True)
+        contains, regex, without = self._stdout(asked.stdout, (*inner, "stdout"))
+        if table.within is not None and not contains and regex is None:
+            message = "'within' is for what 'stdout' must contain"
+            self.problems.add((*keys, "within"), message, of_key=True)
+        kind: Kind = "gateway"
+        return ExpectSpec(
+            name=name,
+            kind=kind,
+            within_s=table.within,
+            gateway=GatewayExpectation(asked.running, asked.exit, contains, regex, without),
+            severity=table.severity,
+            place=place,
+        )
+
+    def _stdout(
+        self, value: Any, keys: Keys
+    ) -> tuple[str, re.Pattern[str] | None, re.Pattern[str] | None]:
+        if value is None:
+            return "", None, None
+        raw = {"contains": value} if isinstance(value, str) else value
+        table = check(StdoutTable, raw, keys, self.problems)
+        if table is None:
+            return "", None, None
+        if not raw:
+            self.problems.add(keys, "asks nothing: give it 'contains', 'regex' or 'not'")
+        return table.contains or "", table.regex, table.not_

@@ -1,0 +1,273 @@
+"""From a file to a `Scenario`.
+
+The steps, each of which collects its problems and goes on as far as makes sense:
+
+1. read the TOML, with the place of every key; put the caller's overrides in;
+2. refuse what this version does not support; resolve ``extends``; fill in parameters;
+3. check ``[scenario]`` and ``[link]``, plan the addresses of all fleets;
+4. fill in the placeholders that show addresses;
+5. build fleets, gateway and expectations.
+
+Protocol files are imported in step 3: they are code, and say which fields there are. Behaviors are
+not, but for `check_behaviors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from iotsim.device.loader import load_behavior
+from iotsim.errors import Problem, ScenarioError
+from iotsim.scenario.addresses import check_overlaps, check_reach, relocate
+from iotsim.scenario.csvdata import FileError, read_text
+from iotsim.scenario.expectations import ExpectBuilder
+from iotsim.scenario.fleets import build_fleet, inherit, plan_fleet
+from iotsim.scenario.model import GatewaySpec, LinkSpec, Scenario
+from iotsim.scenario.placeholders import fill_addresses, fill_parameters, placeholder_values
+from iotsim.scenario.problems import Problems, nearest
+from iotsim.scenario.schema import ScenarioTable, check
+from iotsim.scenario.surroundings import build_gateway, build_link
+from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
+from iotsim.scenario.unsupported import MESSAGE, TABLES, without_unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from iotsim.scenario.fleets import FleetPlan
+    from iotsim.scenario.toml import Keys
+
+KNOWN_TABLES = ("scenario", "link", "gateway", "devices", "expect")
+MOST_FLEETS = 1000
+MOST_EXPECTATIONS = 10_000
+LEAST_LOOPBACK_PORT = 1024
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says instead of the file; None leaves the file's word.
+
+    `duration` is a text such as ``10s``; `set` has the parameters, of ``--set NAME=VALUE``.
+    """
+
+    link: str | None = None
+    gateway_command: tuple[str, ...] | None = None
+    seed: int | None = None
+    tolerance: float | None = None
+    duration: str | None = None
+    set: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def load_scenario(
+    path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+) -> Scenario:
+    """The scenario in the file at `path`.
+
+    `default_seed` is taken where neither the file nor `overrides` name one. ScenarioError tells all
+    that is wrong, with places.
+    """
+    try:
+        text = read_text(path, LARGEST_CHARACTERS)
+    except FileError as error:
+        raise ScenarioError([Problem(str(error), str(path), error.line)]) from None
+    return load_text(text, path, overrides=overrides, default_seed=default_seed)
+
+
+def load_text(
+    text: str, path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+) -> Scenario:
+    """As `load_scenario`, of a `text` that stands (or would stand) at `path`."""
+    problems = Problems(str(path))
+    try:
+        document = read_toml(text)
+    except TomlError as error:
+        raise ScenarioError([Problem(str(error), str(path), *error.place)]) from None
+    problems.document = document
+    loader = _Loader(path, overrides or Overrides(), default_seed, problems)
+    scenario = loader.load(document.value)
+    problems.raise_any()
+    assert scenario is not None, "a scenario without problems that cannot be loaded"
+    return scenario
+
+
+class _Loader:
+    def __init__(
+        self, path: Path, overrides: Overrides, default_seed: int, problems: Problems
+    ) -> None:
+        self.path = path
+        self.folder = path.parent
+        self.overrides = overrides
+        self.default_seed = default_seed
+        self.problems = problems
+        self.refused: set[int] = set()
+        """The numbers of expectations that have what is not supported."""
+
+    def load(self, document: dict[str, Any]) -> Scenario | None:
+        raw = self._shaped(document)
+        raw = fill_parameters(raw, self.overrides.set, self.problems)
+        table = check(ScenarioTable, raw["scenario"], ("scenario",), self.problems)
+        link = build_link(raw["link"], self.problems)
+        plans = self._plans(raw["devices"])
+        if table is None or link is None:
+            return None
+        if table.speed != 1:
+            self.problems.add(("scenario", "speed"), MESSAGE)
+        complete = len(plans) == len(raw["devices"])
+        plans = self._placed(plans, link)
+        values = placeholder_values(link, [plan.spec for plan in plans])
+        if complete:  # else what is unknown may be so for want of a fleet
+            raw = fill_addresses(raw, values, self.problems)
+        fleets = tuple(
+            build_fleet(plan, raw["devices"][plan.name], self.folder, self.problems)
+            for plan in plans
+        )
+        gateway = self._gateway(raw["gateway"], link)
+        seed = table.seed
+        scenario = Scenario(
+            path=self.path,
+            name=table.name or self.path.stem,
+            description=table.description,
+            duration_s=table.duration,
+            until=table.until,
+            seed=self.default_seed if seed is None else seed,
+            seed_given=seed is not None,
+            tags=tuple(table.tags),
+            speed=table.speed,
+            tolerance=table.tolerance,
+            link=link,
+            gateway=gateway,
+            fleets=fleets,
+        )
+        if not complete:
+            return None
+        builder = ExpectBuilder(fleets, scenario.seed, self.problems)
+        names: set[str] = set()
+        expectations = []
+        for number, expect in enumerate(raw["expect"]):
+            if number in self.refused:
+                continue
+            built = builder.build(expect, ("expect", number))
+            if built is None:
+                continue
+            if built.name in names:
+                message = f"there is an expectation '{built.name[:100]}' already"
+                self.problems.add(("expect", number, "name"), message)
+            names.add(built.name)
+            expectations.append(built)
+        return replace(scenario, expectations=tuple(expectations))
+
+    def _shaped(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The document with every table there, of the right shape, and supported."""
+        problems = self.problems
+        tables = without_unsupported(document, "", (), problems)
+        for name in tables:
+            if name not in KNOWN_TABLES:
+                hint = nearest(name, [*KNOWN_TABLES, *TABLES])
+                problems.add((name,), "unknown table", hint, of_key=True)
+        raw: dict[str, Any] = {"gateway": None}
+        for name in ("scenario", "link", "gateway", "devices"):
+            value = tables.get(name, raw.get(name, {}))
+            if value is not None and not isinstance(value, dict):
+                problems.add((name,), "must be a table")
+                value = {}
+            raw[name] = value
+        for name in ("link", "gateway"):
+            if raw[name] is not None:
+                raw[name] = without_unsupported(raw[name], name, (name,), problems)
+        self._override(raw)
+        raw["devices"] = self._devices(raw["devices"])
+        raw["expect"] = self._expect(tables.get("expect", []))
+        return raw
+
+    def _override(self, raw: dict[str, Any]) -> None:
+        """Put in what the command line says; it is checked as if the file said so."""
+        given = self.overrides
+        for table, key, value in (
+            ("scenario", "seed", given.seed),
+            ("scenario", "tolerance", given.tolerance),
+            ("scenario", "duration", given.duration),
+            ("link", "kind", given.link),
+            ("gateway", "command", given.gateway_command and list(given.gateway_command)),
+        ):
+            if value is not None:
+                raw[table] = {**(raw[table] or {}), key: value}
+
+    def _devices(self, tables: dict[str, Any]) -> dict[str, Any]:
+        if len(tables) > MOST_FLEETS:
+            self.problems.add(("devices",), f"more than {MOST_FLEETS} fleets")
+            return {}
+        supported = {
+            name: without_unsupported(table, "devices", ("devices", name), self.problems)
+            if isinstance(table, dict)
+            else table
+            for name, table in tables.items()
+        }
+        return inherit(supported, self.problems)
+
+    def _expect(self, tables: Any) -> list[Any]:
+        if not isinstance(tables, list):
+            self.problems.add(("expect",), "must be a list of tables", "write [[expect]]")
+            return []
+        if len(tables) > MOST_EXPECTATIONS:
+            self.problems.add(("expect",), f"more than {MOST_EXPECTATIONS} expectations")
+            return []
+        for number, table in enumerate(tables):
+            if isinstance(table, dict):
+                kept = without_unsupported(table, "expect", ("expect", number), self.problems)
+                if len(kept) < len(table):
+                    self.refused.add(number)
+        return tables
+
+    def _plans(self, tables: dict[str, Any]) -> list[FleetPlan]:
+        plans = []
+        for name, table in tables.items():
+            plan = plan_fleet(name, table, self.folder, self.problems)
+            if plan is not None:
+                plans.append(plan)
+        return plans
+
+    def _placed(self, plans: list[FleetPlan], link: LinkSpec) -> list[FleetPlan]:
+        """The plans with addresses that are right for `link`."""
+        runs = []
+        for plan in plans:
+            listed = len(plan.spec.runs) > 1
+            for number, run in enumerate(plan.spec.runs):
+                keys: Keys = ("devices", plan.name, "address")
+                runs.append((run, (*keys, number) if listed else keys, plan.name))
+        check_overlaps(runs, self.problems)
+        if link.kind != "loopback":
+            for run, keys, _ in runs:
+                check_reach(link, run, keys, self.problems)
+            return plans
+        for plan in plans:
+            for service in plan.spec.services:
+                if service.port < LEAST_LOOPBACK_PORT:
+                    message = f"port {service.port}: the loopback link has none below 1024"
+                    self.problems.add(("devices", plan.name, "protocol"), message)
+        try:
+            moved = relocate([plan.spec for plan in plans])
+        except ValueError as error:
+            self.problems.add(("devices",), str(error))
+            return plans
+        return [replace(plan, spec=spec) for plan, spec in zip(plans, moved, strict=True)]
+
+    def _gateway(self, raw: Any, link: LinkSpec) -> GatewaySpec | None:
+        gateway = None if raw is None else build_gateway(raw, self.problems)
+        if gateway is not None and link.kind == "loopback":
+            return replace(gateway, address=None)  # there, it is the link's whatever it was
+        return gateway
+
+
+def check_behaviors(scenario: Scenario) -> None:
+    """Import the behaviors of `scenario`: their code runs. ScenarioError tells what is wrong."""
+    found: list[Problem] = []
+    for fleet in scenario.fleets:
+        if fleet.behavior is not None:
+            try:
+                load_behavior(fleet.behavior)
+            except ScenarioError as error:
+                found += error.problems
+    if found:
+        raise ScenarioError(found)

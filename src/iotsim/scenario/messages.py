@@ -1,0 +1,148 @@
+"""Messages that a scenario writes down, held against the protocol's schema and compiled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from iotsim.device.spec import MessageTemplate
+from iotsim.errors import ExpressionError
+from iotsim.match import Expression, compile_expression
+from iotsim.match.fieldpath import field_hint, find_field
+from iotsim.match.literal import LiteralError, literal, render
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.fields import Field, Schema
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+STRUCTURED = ("struct", "flags")
+MOST_ELEMENTS = 65_536
+
+
+def formula(
+    text: str,
+    signals: Collection[str],
+    keys: Keys,
+    problems: Problems,
+    *,
+    has_message: bool,
+    schema: Schema | None,
+) -> Expression | None:
+    """The expression `text`, without its ``=``; None if it is none."""
+    try:
+        return compile_expression(text, signals, has_message=has_message, schema=schema)
+    except ExpressionError as error:
+        problems.add(keys, str(error), error.hint)
+        return None
+
+
+def value_or_formula(
+    value: Any,
+    signals: Collection[str],
+    keys: Keys,
+    problems: Problems,
+    *,
+    has_message: bool,
+    schema: Schema | None,
+    field: Field | None = None,
+) -> Any:
+    """A literal as `field` carries it, or an Expression. A constant expression is a literal."""
+    if isinstance(value, str) and value.startswith("="):
+        expression = formula(
+            value[1:], signals, keys, problems, has_message=has_message, schema=schema
+        )
+        if expression is None or not expression.constant:
+            return expression
+        value = expression.evaluate(None, None, 0.0)  # type: ignore[arg-type]
+    try:
+        return literal(value, field)
+    except LiteralError as error:
+        problems.add(keys, str(error), error.hint)
+        return None
+
+
+class TemplateBuilder:
+    """Builds the messages of one rule; `has_message` tells that there is a request to take from."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        signals: Collection[str],
+        problems: Problems,
+        *,
+        has_message: bool,
+    ) -> None:
+        self.schema = protocol.schema
+        self.name = protocol.name
+        self.given = set(protocol.echo) if has_message else set()
+        self.signals = signals
+        self.problems = problems
+        self.has_message = has_message
+
+    def build_all(self, tables: Sequence[Any], keys: Keys, raw: Any) -> tuple[MessageTemplate, ...]:
+        """A template for each of `tables`; `raw` tells whether the file has a list of them."""
+        return tuple(
+            self.build(table, (*keys, number) if isinstance(raw, list) else keys)
+            for number, table in enumerate(tables)
+        )
+
+    def build(self, table: Mapping[str, Any], keys: Keys) -> MessageTemplate:
+        fields: dict[str, Any] = {}
+        self._fill(fields, table, "", keys)
+        for path, field in self.schema.fields.items():
+            plain = "." not in path and "[" not in path
+            needed = plain and field.required and not field.optional and path not in fields
+            if needed and path not in self.given:
+                self.problems.add(keys, f"the field '{path}' of {self.name} is missing")
+        return MessageTemplate(fields)
+
+    def _fill(
+        self, fields: dict[str, Any], table: Mapping[str, Any], prefix: str, keys: Keys
+    ) -> None:
+        for key, value in table.items():
+            here = (*keys, key)
+            path = f"{prefix}.{key}" if prefix else key
+            field = find_field(self.schema, path)
+            if field is None:
+                hint = field_hint(self.schema, path)
+                self.problems.add(here, f"unknown field '{path[:100]}'", hint, of_key=True)
+                continue
+            *outer, last = key.split(".")
+            inside: Any = fields
+            for name in outer:
+                inside = inside.setdefault(name, {}) if isinstance(inside, dict) else None
+            if not isinstance(inside, dict) or last in inside:
+                self.problems.add(here, f"'{path}' is given twice", of_key=True)
+                continue
+            inside[last] = self._value(value, field, path, here)
+
+    def _value(self, value: Any, field: Field | None, path: str, keys: Keys) -> Any:
+        if isinstance(value, dict) and field is not None and field.kind in STRUCTURED:
+            inner: dict[str, Any] = {}
+            self._fill(inner, value, path, keys)
+            return inner
+        if isinstance(value, list) and field is not None and field.kind == "array":
+            if len(value) > MOST_ELEMENTS:
+                self.problems.add(keys, f"more than {MOST_ELEMENTS} elements")
+                return None
+            element = find_field(self.schema, f"{path}[]")
+            return [
+                self._value(item, element, f"{path}[]", (*keys, number))
+                for number, item in enumerate(value)
+            ]
+        if isinstance(value, dict) and (field is None or field.kind not in ("any", "none")):
+            kind = "no structure" if field is None else f"of the kind {field.kind}"
+            self.problems.add(keys, f"{render(value)}, but '{path}' is {kind}")
+            return None
+        return value_or_formula(
+            value,
+            self.signals,
+            keys,
+            self.problems,
+            has_message=self.has_message,
+            schema=self.schema,
+            field=field,
+        )

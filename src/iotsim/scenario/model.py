@@ -1,0 +1,128 @@
+"""A loaded scenario: frozen records in which everything is resolved, checked and compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from iotsim.scenario.placeholders import expand, placeholder_values
+from iotsim.wire.address import is_ipv4
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from iotsim.device.spec import FleetSpec
+    from iotsim.expect.spec import ExpectSpec
+
+LinkKind: TypeAlias = Literal["tun", "tap", "loopback", "memory"]
+Until: TypeAlias = Literal["settled", "gateway_exit", "duration"]
+
+
+@dataclass(frozen=True)
+class LinkSpec:
+    """The link between gateway and devices.
+
+    `address4` and `address6` are the gateway's side, each as (address, length of the prefix), or
+    None where the link does not have that family. `router` and `router6` are what ICMP errors come
+    from; 0 where the link does not have that family. `name` "" leaves the interface's name open.
+    """
+
+    kind: LinkKind = "tun"
+    name: str = ""
+    address4: tuple[int, int] | None = None
+    address6: tuple[int, int] | None = None
+    router: int = 0
+    router6: int = 0
+    mtu: int = 1500
+    isolate: str = "auto"
+    queues: int = 1
+    bridge: str = ""
+
+    @property
+    def broadcasts(self) -> tuple[int, ...]:
+        """The link's directed broadcast address (RFC 919), if it has one."""
+        if self.address4 is None:
+            return ()
+        address, length = self.address4
+        return (address | ((1 << (32 - length)) - 1),) if length < 31 else ()
+
+
+@dataclass(frozen=True)
+class ReadySpec:
+    """When the gateway counts as ready: exactly one of these is set."""
+
+    log: re.Pattern[str] | None = None
+    udp_port: int | None = None
+    tcp_port: int | None = None
+    delay_s: float | None = None
+
+
+@dataclass(frozen=True)
+class GatewaySpec:
+    """The gateway. `command` is empty where something else starts it.
+
+    Strings of `command` and `env`, and `cwd`, may have placeholders, which `Scenario.expand`
+    fills in when the run starts. `cwd` None is a fresh folder of the run. `address` and `port` are
+    where devices send to that nobody has spoken to yet; None is the link's address, and nowhere.
+    `stop_signal` is a name such as SIGTERM.
+    """
+
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cwd: str | None = None
+    address: int | None = None
+    port: int | None = None
+    ready: ReadySpec | None = None
+    stop_signal: str = "SIGTERM"
+    expect_exit: int | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario. Times are seconds, not yet scaled by `tolerance`.
+
+    `seed_given` tells whether the file or the caller's overrides named the seed. `routes` are
+    prefixes of devices beyond the link's own, as (address, length).
+    """
+
+    path: Path
+    name: str
+    link: LinkSpec
+    fleets: tuple[FleetSpec, ...] = ()
+    expectations: tuple[ExpectSpec, ...] = ()
+    gateway: GatewaySpec | None = None
+    description: str = ""
+    duration_s: float = 60.0
+    until: Until = "settled"
+    seed: int = 0
+    seed_given: bool = False
+    tags: tuple[str, ...] = ()
+    speed: float = 1.0
+    tolerance: float = 1.0
+    routes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the files that the scenario names are looked for."""
+        return self.path.parent
+
+    def gateway_endpoint(self, version: int) -> tuple[int, int] | None:
+        """Where devices send to that nobody has spoken to yet, over IP of `version` (4 or 6).
+
+        None if the scenario names no port, or no address of that version.
+        """
+        if self.gateway is None or self.gateway.port is None:
+            return None
+        address = self.gateway.address
+        if address is None:
+            own = self.link.address4 if version == 4 else self.link.address6
+            return None if own is None else (own[0], self.gateway.port)
+        return (address, self.gateway.port) if is_ipv4(address) == (version == 4) else None
+
+    def expand(self, text: str, results: Path) -> str:
+        """`text` (of the gateway's table) with its placeholders filled in."""
+        values = placeholder_values(self.link, self.fleets)
+        return expand(text, {**values, "results": lambda: str(results)})

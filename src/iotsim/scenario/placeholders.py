@@ -1,0 +1,188 @@
+"""Placeholders: ``${...}`` in the strings of a scenario.
+
+============================  ===============================================  ==============
+placeholder                   stands for                                       filled in
+============================  ===============================================  ==============
+``${NAME}``                   a parameter, of ``--set NAME=VALUE``             at first
+``${devices.NAME.first}``     also last, range, addresses, count, port         when addresses
+                              of a fleet                                       are known
+``${link.address}``           the gateway's address                            likewise
+``${results}``                the results folder; only in ``[gateway]``        as the run starts
+============================  ===============================================  ==============
+
+A string that is nothing but one parameter takes the parameter's type: ``count = "${n}"`` is an
+integer for ``--set n=5``. ``$${`` stands for ``${``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from iotsim.scenario.problems import nearest
+from iotsim.wire.address import format_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from iotsim.device.spec import FleetSpec
+    from iotsim.scenario.model import LinkSpec
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+_PLACEHOLDER = re.compile(r"(\$?)\$\{([^{}]*)\}")
+MOST_ADDRESSES = 8000
+"""More than these, comma-separated, fit into no argument of a process (execve(2))."""
+FLEET_ATTRIBUTES = ("range", "first", "last", "addresses", "count", "port")
+
+
+def names_in(text: str) -> list[str]:
+    """The names of the placeholders in `text`."""
+    return [name for escape, name in _PLACEHOLDER.findall(text) if not escape]
+
+
+def expand(text: str, values: Mapping[str, Callable[[], str]]) -> str:
+    """`text` with its placeholders filled in; KeyError names one that is unknown."""
+
+    def fill(match: re.Match[str]) -> str:
+        return match[0][1:] if match[1] else values[match[2]]()
+
+    return _PLACEHOLDER.sub(fill, text)
+
+
+def placeholder_values(link: LinkSpec, fleets: Iterable[FleetSpec]) -> dict[str, Callable[[], str]]:
+    """Name -> what gives the text that stands for it."""
+    values: dict[str, Callable[[], str]] = {}
+    own = link.address4 or link.address6
+    if own is not None:
+        values["link.address"] = lambda address=own[0]: format_address(address)  # type: ignore[misc]
+    for fleet in fleets:
+        for name, text in _fleet_values(fleet).items():
+            values[f"devices.{fleet.name}.{name}"] = text
+    return values
+
+
+def _fleet_values(fleet: FleetSpec) -> dict[str, Callable[[], str]]:
+    """The addresses are those of the fleet's first entry."""
+    values: dict[str, Callable[[], str]] = {"count": lambda: str(fleet.count)}
+    if fleet.services:
+        values["port"] = lambda: str(fleet.services[0].port)
+    if fleet.runs:
+        first = fleet.runs[0].first
+        last = first + fleet.count - 1
+        values["first"] = lambda: format_address(first)
+        values["last"] = lambda: format_address(last)
+        values["range"] = lambda: f"{format_address(first)}-{format_address(last)}"
+        if fleet.count <= MOST_ADDRESSES:
+            values["addresses"] = lambda: ",".join(map(format_address, range(first, last + 1)))
+    return values
+
+
+def strings(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, str]]:
+    """All strings inside `value`, each with the keys that lead to it."""
+    if isinstance(value, str):
+        yield keys, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from strings(inner, (*keys, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from strings(inner, (*keys, number))
+
+
+def replaced(value: Any, replace: Callable[[Keys, str], Any], keys: Keys = ()) -> Any:
+    """A copy of `value` in which each string is what `replace` makes of it."""
+    if isinstance(value, str):
+        return replace(keys, value)
+    if isinstance(value, dict):
+        return {key: replaced(inner, replace, (*keys, key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [replaced(inner, replace, (*keys, number)) for number, inner in enumerate(value)]
+    return value
+
+
+def fill_parameters(document: Any, given: Mapping[str, str], problems: Problems) -> Any:
+    """`document` with its parameters filled in; all other placeholders are left."""
+    used: set[str] = set()
+
+    def replace(keys: Keys, text: str) -> Any:
+        names = names_in(text)
+        for name in names:
+            _check(keys, name, given, problems)
+        wanted = [name for name in names if name in given]
+        if not wanted:
+            return text
+        used.update(wanted)
+        if text == f"${{{wanted[0]}}}":
+            return typed(given[wanted[0]])
+        return _PLACEHOLDER.sub(
+            lambda match: given.get(match[2], match[0]) if not match[1] else match[0], text
+        )
+
+    filled = replaced(document, replace)
+    for name in given.keys() - used:
+        problems.add((), f"--set {name}: the scenario has no '${{{name}}}'")
+    return filled
+
+
+def _check(keys: Keys, name: str, given: Mapping[str, str], problems: Problems) -> None:
+    if name in given:
+        return
+    group = name.partition(".")[0]
+    if name == "results":
+        if keys[:1] != ("gateway",):
+            problems.add(keys, "'${results}' can only stand in [gateway]")
+    elif name == "link.address" or group == "devices":
+        if not _knows_addresses(keys):
+            problems.add(
+                keys, f"'${{{name[:100]}}}' cannot stand here: addresses are not known yet"
+            )
+    else:
+        known = [*given, "link.address", "results", "devices.NAME.range"]
+        hint = nearest(name, known) if "." in name else f"give it by --set {name[:100]}=VALUE"
+        problems.add(keys, f"unknown placeholder '${{{name[:100]}}}'", hint)
+
+
+def _knows_addresses(keys: Keys) -> bool:
+    if keys[:1] in (("gateway",), ("expect",)):
+        return True
+    return keys[:1] == ("devices",) and keys[2:3] in (("rules",), ("state",), ("boot",))
+
+
+def fill_addresses(
+    document: Any, values: Mapping[str, Callable[[], str]], problems: Problems
+) -> Any:
+    """`document` with all placeholders filled in. Those of ``[gateway]`` are only checked."""
+
+    def replace(keys: Keys, text: str) -> str:
+        if "${" not in text:
+            return text
+        unknown = [name for name in names_in(text) if name not in values and name != "results"]
+        for name in unknown:
+            problems.add(keys, *_unknown(name, values))
+        return text if unknown or keys[:1] == ("gateway",) else expand(text, values)
+
+    return replaced(document, replace)
+
+
+def _unknown(name: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    base, _, attribute = name.rpartition(".")
+    if attribute == "addresses" and f"{base}.range" in values:
+        return f"'${{{name}}}' is for at most {MOST_ADDRESSES} devices", f"take ${{{base}.range}}"
+    if attribute in FLEET_ATTRIBUTES and f"{base}.count" in values:
+        return f"'${{{name}}}': the fleet has none", ""
+    return f"unknown placeholder '${{{name[:100]}}}'", nearest(name, values)
+
+
+def typed(text: str) -> Any:
+    """The value of ``--set NAME=TEXT``: an integer, number, true or false, else a text."""
+    if text in ("true", "false"):
+        return text == "true"
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,135 @@
+"""What is wrong with a scenario, collected with its places, so that all of it is told at once."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from iotsim.errors import Problem, ScenarioError
+from iotsim.match.fieldpath import nearest as nearest_name
+from iotsim.scenario.toml import path_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from iotsim.scenario.toml import Document, Keys
+
+MOST_PROBLEMS = 100
+"""More than these are only counted: a file that is that wrong is wrong in one way, many times."""
+
+MESSAGES = {
+    "missing": "this key is missing",
+    "extra_forbidden": "unknown key",
+    "string_type": "must be a text",
+    "int_type": "must be an integer",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "finite_number": "must be finite",
+}
+
+
+class Problems:
+    """The problems of one scenario file.
+
+    `inherited` leads from where a key appears to be (in a template's heir) to where it stands.
+    """
+
+    def __init__(self, file: str, document: Document | None = None) -> None:
+        self.file = file
+        self.document = document
+        self.inherited: dict[Keys, Keys] = {}
+        self._found: dict[Problem, None] = {}
+        self._left_out = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def add(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
+        """Something is wrong at `keys`: with the value there, or with the key if `of_key`."""
+        keys = self.origin(keys)
+        line, column = self.place(keys, of_key=of_key)
+        found = Problem(message, self.file, line, column, path_text(keys), hint)
+        if len(self._found) < MOST_PROBLEMS:
+            self._found[found] = None
+        elif found not in self._found:
+            self._left_out += 1
+
+    def add_in(self, file: str, line: int, message: str, hint: str = "") -> None:
+        """Something is wrong in another file that the scenario names."""
+        self._found[Problem(message, file, line, hint=hint)] = None
+
+    def origin(self, keys: Keys) -> Keys:
+        for length in range(len(keys), 0, -1):
+            standing = self.inherited.get(keys[:length])
+            if standing is not None:
+                return standing + keys[length:]
+        return keys
+
+    def place(self, keys: Keys, *, of_key: bool = False) -> tuple[int, int]:
+        return self.document.place(keys, of_key=of_key) if self.document else (0, 0)
+
+    def where(self, keys: Keys) -> str:
+        """``file:line`` of what stands at `keys`."""
+        line, _ = self.place(self.origin(keys), of_key=True)
+        return f"{self.file}:{line}" if line else self.file
+
+    @contextmanager
+    def at(self, *keys: str | int) -> Iterator[None]:
+        """A ValueError inside becomes a problem at `keys`."""
+        try:
+            yield
+        except ValueError as error:
+            self.add(keys, str(error), getattr(error, "hint", ""))
+
+    def add_errors(self, error: ValidationError, prefix: Keys, known: dict[Keys, Any]) -> None:
+        """All errors of a pydantic model; `known` gives the keys that the model at a path has."""
+        for detail in error.errors(include_url=False):
+            keys = prefix + tuple(detail["loc"])
+            message, hint = _message(detail)
+            if detail["type"] == "missing":
+                message = f"the key '{keys[-1]}' is missing"
+                keys = keys[:-1]
+            if detail["type"] == "extra_forbidden":
+                hint = nearest(str(keys[-1]), known.get(tuple(detail["loc"][:-1]), ()))
+            self.add(keys, message, hint, of_key=detail["type"] in ("missing", "extra_forbidden"))
+
+    def raise_any(self) -> None:
+        """ScenarioError with all problems, in the order of the file, if there are any."""
+        if not self._found:
+            return
+        found = sorted(self._found, key=lambda one: (one.file != self.file, one.line, one.column))
+        if self._left_out:
+            found.append(Problem(f"and {self._left_out} more problems", self.file))
+        raise ScenarioError(found)
+
+
+def _message(detail: ErrorDetails) -> tuple[str, str]:
+    kind = detail["type"]
+    if kind == "value_error":
+        error = detail.get("ctx", {}).get("error")
+        return str(error), getattr(error, "hint", "")
+    if kind == "literal_error":
+        expected = str(detail["ctx"]["expected"])
+        given = str(detail["input"])[:100]
+        choices = [word.strip("' ") for word in expected.replace(" or ", ", ").split(", ")]
+        return f"must be {expected}", nearest(given, choices)
+    message = MESSAGES.get(kind)
+    if message is None:
+        text = detail["msg"].removeprefix("Input should be ")
+        message = f"must be {text}" if text != detail["msg"] else text
+    return message, ""
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """The hint that names what was probably meant, or lists what there is."""
+    hint = nearest_name(name, known)
+    if not hint and known and len(known) <= 20:
+        return "there is " + ", ".join(sorted(known))
+    return hint

@@ -1,0 +1,161 @@
+"""``[[devices.NAME.rules]]``: what a device answers, and what it sends by itself."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from iotsim.device.spec import RuleSpec
+from iotsim.match import compile_match
+from iotsim.scenario.messages import TemplateBuilder, formula, value_or_formula
+from iotsim.scenario.problems import nearest
+from iotsim.scenario.schema import RuleTable, check
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from iotsim.device.spec import ServiceSpec
+    from iotsim.match import Expression, Matcher
+    from iotsim.protocol.fields import Schema
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+STATE_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+ANSWERING = ("when", "where", "reply", "delay", "drop")
+SPEAKING = ("every", "jitter", "to")
+LEAST_INTERVAL_S = 0.001
+
+
+class RuleBuilder:
+    """Builds the rules of one fleet."""
+
+    def __init__(
+        self,
+        services: Sequence[ServiceSpec],
+        signals: Collection[str],
+        problems: Problems,
+    ) -> None:
+        self.services = services
+        self.signals = signals
+        self.problems = problems
+
+    def build(self, raw: Any, keys: Keys) -> RuleSpec | None:
+        table = check(RuleTable, raw, keys, self.problems)
+        if table is None:
+            return None
+        service = self._service(table.protocol, keys)
+        if service is None:
+            return None
+        self._check_shape(table, raw, keys)
+        protocol = self.services[service].protocol
+        speaks = bool(table.send)
+        schema = protocol.schema
+        builder = TemplateBuilder(protocol, self.signals, self.problems, has_message=not speaks)
+        return RuleSpec(
+            name=table.name,
+            when=self._when(table.when, schema, (*keys, "when")),
+            where=self._where(table.where, schema, not speaks, (*keys, "where")),
+            reply=builder.build_all(table.reply, (*keys, "reply"), raw.get("reply")),
+            delay=table.delay,
+            set=self._set(table.set, schema, not speaks, (*keys, "set")),
+            every=table.every,
+            jitter=table.jitter,
+            send=builder.build_all(table.send, (*keys, "send"), raw.get("send")),
+            to=self._to(table.to, (*keys, "to")),
+            after=table.after,
+            times=table.times,
+            drop=table.drop,
+            service=service,
+        )
+
+    def _service(self, name: str | None, keys: Keys) -> int | None:
+        if not self.services:
+            self.problems.add(keys, "these devices have no protocol, so they have no rules")
+            return None
+        if name is None:
+            return 0
+        known = {}
+        for number, service in enumerate(self.services):
+            known[f"{service.protocol.name}:{service.port}"] = number
+            known.setdefault(service.protocol.name, number)
+        if name not in known:
+            self.problems.add(
+                (*keys, "protocol"), "not a protocol of these devices", nearest(name, known)
+            )
+        return known.get(name)
+
+    def _check_shape(self, table: RuleTable, raw: Mapping[str, Any], keys: Keys) -> None:
+        add = self.problems.add
+        if "send" in raw:
+            for key in ("when", "reply", "delay", "drop"):
+                if key in raw:
+                    add((*keys, key), "a rule with 'send' answers nothing", of_key=True)
+            if table.every is not None and table.every.low_s < LEAST_INTERVAL_S:
+                add((*keys, "every"), "must be 1ms at least")
+            return
+        for key in SPEAKING:
+            if key in raw:
+                add((*keys, key), f"'{key}' is for a rule with 'send'", of_key=True)
+        if table.drop and "reply" in raw:
+            add((*keys, "drop"), "a rule either drops a message or replies to it", of_key=True)
+        if not (table.drop or table.reply or table.set):
+            add(keys, "this rule does nothing: give it 'reply', 'set', 'drop' or 'send'")
+
+    def _when(self, spec: Mapping[str, Any] | None, schema: Schema, keys: Keys) -> Matcher | None:
+        if spec is None:
+            return None
+
+        def report(inner: Keys, message: str, hint: str) -> None:
+            self.problems.add(keys + inner, message, hint)
+
+        return compile_match(spec, schema, self.signals, undecodable_allowed=False, report=report)
+
+    def _where(
+        self, text: str | None, schema: Schema, has_message: bool, keys: Keys
+    ) -> Expression | None:
+        if text is None:
+            return None
+        text = text.removeprefix("=")
+        return formula(
+            text, self.signals, keys, self.problems, has_message=has_message, schema=schema
+        )
+
+    def _set(
+        self, table: Mapping[str, Any], schema: Schema, has_message: bool, keys: Keys
+    ) -> Mapping[str, Any]:
+        built = {}
+        for name, value in table.items():
+            here = (*keys, name)
+            if not STATE_NAME.fullmatch(name):
+                self.problems.add(here, f"'{name[:100]}' is no name for state", of_key=True)
+                continue
+            built[name] = value_or_formula(
+                value, self.signals, here, self.problems, has_message=has_message, schema=schema
+            )
+        return MappingProxyType(built)
+
+    def _to(self, text: str, keys: Keys) -> str:
+        with self.problems.at(*keys):
+            check_destination(text)
+        return text
+
+
+def check_destination(text: str) -> None:
+    """``gateway``, ``10.77.0.9:5600`` or ``[fd77::9]:5600``; ValueError for all else."""
+    if text == "gateway":
+        return
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        address = None
+    right = address is not None and bracketed == (address.version == 6)
+    number = int(port) if re.fullmatch("[0-9]{1,5}", port, re.ASCII) else 0
+    if not (right and colon and 0 < number < 65536):
+        raise ValueError(
+            f"'{text[:100]}' is no destination; write 'gateway', '10.77.0.9:5600' "
+            "or '[fd77::9]:5600'"
+        )

@@ -1,0 +1,225 @@
+"""The tables of a scenario as pydantic models: names, types and units of their keys.
+
+Each model is one table by itself; what lies inside it is checked by a model of its own, so that a
+problem knows which keys the table could have had. Values with units are parsed here. Nothing is
+converted silently: a text is no number, 1 is not true, and an unknown key is a problem.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from iotsim.units import DurationRange, parse_duration, parse_duration_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+MOST_ITEMS = 10_000
+LONGEST_TEXT = 10_000
+
+
+def _from_text(parse: Callable[[str], Any], example: str) -> Callable[[Any], Any]:
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a text such as {example}")
+        return parse(value)
+
+    return validate
+
+
+def _texts(value: Any) -> Any:
+    """One text, or a list of them."""
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, str) for item in items):
+        raise ValueError("must be a text or a list of texts")
+    return items
+
+
+def _table(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError("must be a table")
+    return value
+
+
+def _tables(value: Any) -> Any:
+    """One table, or a list of them."""
+    items = value if isinstance(value, list) else [value]
+    if not items or not all(isinstance(item, dict) for item in items):
+        raise ValueError("must be a table or a list of tables")
+    return items
+
+
+def _signal_name(value: str) -> str:
+    name = value.upper() if value.upper().startswith("SIG") else f"SIG{value.upper()}"
+    if name not in STOP_SIGNALS:
+        raise ValueError(f"no signal that stops a process; there is {', '.join(STOP_SIGNALS)}")
+    return name
+
+
+def _pattern(value: Any) -> re.Pattern[str]:
+    if not isinstance(value, str) or len(value) > 1000:
+        raise ValueError("must be a regular expression of at most 1000 characters")
+    try:
+        return re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"no regular expression: {error}") from None
+
+
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL")
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Duration = Annotated[float, BeforeValidator(_from_text(parse_duration, "'20ms' or '1h30m'"))]
+Range = Annotated[
+    DurationRange, BeforeValidator(_from_text(parse_duration_range, "'20ms' or '5ms..20ms'"))
+]
+Texts = Annotated[list[str], Field(max_length=MOST_ITEMS), BeforeValidator(_texts)]
+Table = Annotated[dict[str, Any], BeforeValidator(_table)]
+Tables = Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS), BeforeValidator(_tables)]
+Pattern = Annotated[Any, BeforeValidator(_pattern)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=1, le=1 << 24)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ScenarioTable(Model):
+    format: Literal[1] = 1
+    name: Text = ""
+    description: Text = ""
+    duration: Annotated[Duration, Field(gt=0)] = 60.0
+    until: Literal["settled", "gateway_exit", "duration"] = "settled"
+    seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
+    tags: Texts = []
+    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+
+
+class LinkTable(Model):
+    kind: Literal["tun", "tap", "loopback", "memory"] = "tun"
+    name: Annotated[str, Field(max_length=15, pattern=r"^[A-Za-z0-9_.%-]*$")] = ""
+    address: Texts | None = None
+    router: Texts | None = None
+    mtu: Annotated[int, Field(ge=68, le=65535)] = 1500
+    isolate: Annotated[str, Field(pattern=r"^(auto|private|host|netns:[A-Za-z0-9_.-]+)$")] = "auto"
+    queues: Any = 1
+    bridge: Text = ""
+
+
+class ReadyTable(Model):
+    log: Pattern = None
+    udp: Port | None = None
+    tcp: Port | None = None
+    delay: Duration | None = None
+
+
+class GatewayTable(Model):
+    command: Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
+    env: dict[str, str] = {}
+    cwd: Text | None = None
+    address: Text | None = None
+    port: Port | None = None
+    ready: Table | None = None
+    stop_signal: Annotated[str, BeforeValidator(_from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
+    expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
+
+
+class DeviceTable(Model):
+    count: Count | None = None
+    address: Texts | None = None
+    extends: Text | None = None
+    protocol: Any = None
+    port: Port | None = None
+    signals: Table = {}
+    state: Table = {}
+    rules: Tables = []
+    behavior: Text | None = None
+    data: Text | None = None
+    boot: Table | None = None
+
+
+class BootTable(Model):
+    delay: Range | None = None
+    ramp: Duration = 0.0
+    announce: Tables | None = None
+    to: Text = "gateway"
+
+
+class ProtocolTable(Model):
+    name: Text
+    port: Port | None = None
+
+
+class RuleTable(Model):
+    name: Text = ""
+    protocol: Text | None = None
+    when: Table | None = None
+    where: Text | None = None
+    reply: Tables = []
+    delay: Range | None = None
+    set: Table = {}
+    every: Range | None = None
+    jitter: Duration = 0.0
+    send: Tables = []
+    to: Text = "gateway"
+    after: Duration | None = None
+    times: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
+    drop: bool = False
+
+
+class CountTable(Model):
+    min: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+    max: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+
+
+class GatewayExpectTable(Model):
+    running: bool | None = None
+    exit: Annotated[int, Field(ge=0, le=255)] | None = None
+    stdout: Any = None
+
+
+class StdoutTable(Model):
+    contains: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
+    regex: Pattern = None
+    not_: Annotated[Pattern, Field(alias="not")] = None
+
+
+class ExpectTable(Model):
+    name: Text = ""
+    each: Texts | None = None
+    any: Texts | None = None
+    all: Texts | None = None
+    none: Texts | None = None
+    device: Texts | None = None
+    receives: Table | None = None
+    sends: Table | None = None
+    within: Duration | None = None
+    never: Literal[True] | None = None
+    always: Table | None = None
+    count: Any = None
+    per: Annotated[Duration, Field(gt=0)] | None = None
+    gateway: Table | None = None
+    severity: Literal["error", "warning"] = "error"
+
+
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+def keys_of(model: type[Model]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def check(model: type[AnyModel], table: Any, keys: Keys, problems: Problems) -> AnyModel | None:
+    """`table` as a `model`; None if it is not, which `problems` then knows about."""
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        problems.add_errors(error, keys, {(): keys_of(model)})
+        return None

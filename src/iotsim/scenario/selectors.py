@@ -1,0 +1,92 @@
+"""Device selectors: ``meter``, ``meter[3]``, ``meter[0:10]``, ``meter[::2]``, ``meter 10%``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from iotsim.expect.spec import DeviceSelection
+from iotsim.rng import stream
+from iotsim.scenario.problems import nearest
+from iotsim.units import parse_share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_SELECTOR = re.compile(
+    r"\s*(?P<fleet>[A-Za-z_][\w-]*)\s*"
+    r"(?:\[(?P<index>[^\]]*)\]|(?P<share>[0-9.]+\s*%))?\s*",
+    re.ASCII,
+)
+_INTEGER = re.compile(r"-?[0-9]{1,12}", re.ASCII)
+
+
+class SelectorError(ValueError):
+    """A selector that selects nothing; ``hint`` as in `iotsim.errors.Problem`."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+def select(text: str, counts: Mapping[str, int], seed: int) -> DeviceSelection:
+    """The devices that `text` names, of fleets with `counts` devices; a share is drawn by `seed`.
+
+    The same share of a fleet is the same devices wherever it is named.
+    """
+    match = _SELECTOR.fullmatch(text[:200])
+    if match is None:
+        raise SelectorError(
+            f"'{text[:100]}' selects no devices",
+            "write 'meter', 'meter[3]', 'meter[0:10]' or 'meter 10%'",
+        )
+    fleet = match["fleet"]
+    count = counts.get(fleet)
+    if count is None:
+        raise SelectorError(f"there are no devices called '{fleet}'", nearest(fleet, list(counts)))
+    if match["share"]:
+        return DeviceSelection(fleet, _share(fleet, count, parse_share(match["share"]), seed))
+    if match["index"] is None:
+        return DeviceSelection(fleet, range(count))
+    indexes = _slice(match["index"], count, text)
+    if not indexes:
+        raise SelectorError(f"'{text}' selects no devices", f"'{fleet}' has {count}")
+    return DeviceSelection(fleet, indexes)
+
+
+def _share(fleet: str, count: int, share: float, seed: int) -> tuple[int, ...]:
+    wanted = min(count, max(1, round(count * share)))  # at least one device
+    return tuple(sorted(stream(seed, "share", fleet).sample(range(count), wanted)))
+
+
+def _slice(text: str, count: int, selector: str) -> range:
+    parts = [part.strip() for part in text.split(":")]
+    numbers = [int(part) if _INTEGER.fullmatch(part) else None for part in parts]
+    wrong = any(number is None and part for number, part in zip(numbers, parts, strict=True))
+    if wrong or len(parts) > 3:
+        raise SelectorError(f"'{selector[:100]}' has no index as in 'meter[3]' or 'meter[0:10:2]'")
+    if len(parts) > 1:
+        if numbers[2:] == [0]:
+            raise SelectorError(f"'{selector}' has a step of 0")
+        chosen = range(count)[slice(*numbers)]
+        return chosen if chosen.step > 0 else chosen[::-1]
+    if numbers[0] is None:
+        raise SelectorError(f"'{selector}' has an empty index")
+    index = numbers[0] + count if numbers[0] < 0 else numbers[0]
+    if not 0 <= index < count:
+        raise SelectorError(
+            f"there is no '{selector}'", f"the devices are numbered from 0 to {count - 1}"
+        )
+    return range(index, index + 1)
+
+
+def merged(selections: Iterable[DeviceSelection]) -> tuple[DeviceSelection, ...]:
+    """One selection for each fleet, in the order of their first naming, no device twice."""
+    fleets: dict[str, DeviceSelection] = {}
+    for selection in selections:
+        before = fleets.get(selection.fleet)
+        if before is not None:
+            indexes = tuple(sorted({*before.indexes, *selection.indexes}))
+            selection = DeviceSelection(selection.fleet, indexes)
+        fleets[selection.fleet] = selection
+    return tuple(fleets.values())

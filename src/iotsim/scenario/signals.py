@@ -1,0 +1,149 @@
+"""``[devices.NAME.signals]``: checked by `iotsim.device.spec.SIGNAL_PARAMETERS`."""
+
+from __future__ import annotations
+
+import math
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from iotsim.device.signals import read_points
+from iotsim.device.spec import SIGNAL_PARAMETERS, Parameter, SignalSpec
+from iotsim.match import RESERVED_NAMES
+from iotsim.scenario.csvdata import FileError, read_text
+from iotsim.scenario.problems import nearest
+from iotsim.units import parse_duration, parse_share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+MOST_SIGNALS = 1000
+_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+
+
+def build_signals(
+    table: Mapping[str, Any], folder: Path, keys: Keys, problems: Problems
+) -> Mapping[str, SignalSpec]:
+    signals: dict[str, SignalSpec] = {}
+    for name, value in table.items():
+        here = (*keys, name)
+        if not _NAME.fullmatch(name) or name in RESERVED_NAMES:
+            reason = "means something else" if name in RESERVED_NAMES else "is no name"
+            problems.add(here, f"'{name[:100]}' {reason} in expressions", of_key=True)
+        elif not isinstance(value, dict):
+            problems.add(here, "must be a table", 'write { kind = "constant", value = 20 }')
+        elif len(signals) >= MOST_SIGNALS:
+            problems.add(keys, f"more than {MOST_SIGNALS} signals")
+            break
+        else:
+            built = _build(value, folder, here, problems)
+            if built is not None:
+                signals[name] = built
+    return MappingProxyType(signals)
+
+
+def _build(
+    table: Mapping[str, Any], folder: Path, keys: Keys, problems: Problems
+) -> SignalSpec | None:
+    kind = table.get("kind")
+    if kind is None:
+        problems.add(keys, "the key 'kind' is missing", f"there is {', '.join(SIGNAL_PARAMETERS)}")
+        return None
+    if not isinstance(kind, str) or kind not in SIGNAL_PARAMETERS:
+        hint = nearest(str(kind), SIGNAL_PARAMETERS)
+        problems.add((*keys, "kind"), "no kind of signal", hint)
+        return None
+    known = SIGNAL_PARAMETERS[kind]
+    for name in table:
+        if name != "kind" and name not in known:
+            hint = nearest(name, ["kind", *known])
+            problems.add((*keys, name), f"unknown key of a {kind} signal", hint, of_key=True)
+    parameters: dict[str, Any] = {}
+    for name, parameter in known.items():
+        parameters[name] = parameter.default
+        if name in table:
+            with problems.at(*keys, name):
+                parameters[name] = convert(table[name], parameter)
+        elif parameter.required:
+            problems.add(keys, f"the key '{name}' is missing")
+            return None
+    low, high = parameters.get("min"), parameters.get("max")
+    if isinstance(low, float) and isinstance(high, float) and low >= high:
+        problems.add((*keys, "min"), "min must be less than max")
+    points: tuple[tuple[float, float], ...] = ()
+    if kind == "csv":
+        points = _points(parameters, folder, (*keys, "file"), problems)
+    return SignalSpec(kind, MappingProxyType(parameters), points)
+
+
+def _points(
+    parameters: Mapping[str, Any], folder: Path, keys: Keys, problems: Problems
+) -> tuple[tuple[float, float], ...]:
+    name = parameters["file"]
+    if not isinstance(name, str):
+        return ()  # told already
+    try:
+        text = read_text(folder / name)
+        return read_points(text, parameters["time"], parameters["column"])
+    except FileError as error:
+        problems.add(keys, f"{name}: {error}")
+    except ValueError as error:
+        line = re.match(r"line ([0-9]+): ", str(error))
+        if line is not None:
+            problems.add_in(str(folder / name), int(line[1]), str(error)[line.end() :])
+        else:
+            problems.add(keys, f"{name}: {error}")
+    return ()
+
+
+def convert(value: Any, parameter: Parameter) -> Any:
+    """`value` as the parameter's type has it; ValueError says what it should have been."""
+    kind = parameter.type
+    if kind in ("number", "positive", "deviation"):
+        number = _number(value)
+        if kind == "positive" and number <= 0:
+            raise ValueError("must be above 0")
+        if kind == "deviation" and number < 0:
+            raise ValueError("must not be negative")
+        return number
+    if kind == "share":
+        share = parse_share(value) if isinstance(value, str) else _number(value)
+        if not 0 <= share <= 1:
+            raise ValueError("must be a share such as '30%', or a number from 0 to 1")
+        return share
+    if kind == "phase" and value == "random":
+        return "random"
+    if kind in ("duration", "phase"):
+        if not isinstance(value, str):
+            raise ValueError("must be a text such as '20ms' or '1h30m'")
+        seconds = parse_duration(value)
+        if kind == "duration" and seconds <= 0:
+            raise ValueError("must be longer than 0s")
+        return seconds
+    if kind == "numbers":
+        if not isinstance(value, list) or not value or len(value) > 1_000_000:
+            raise ValueError("must be a list of numbers")
+        return tuple(_number(item) for item in value)
+    if kind == "boolean":
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a text")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("must be a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError("must be a finite number")
+    return number
