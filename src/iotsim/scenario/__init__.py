@@ -2,10 +2,10 @@
 
 `load` is the way through; its docstring names the steps. `toml` reads the file with the place of
 every key, `schema` says what each table looks like, `problems` collects what is wrong;
-`surroundings` (link, gateway), `fleets`, `rules`, `messages`, `signals`, `expectations` and `selectors` build the
-records of `model`, of `iotsim.device.spec` and of `iotsim.expect.spec`; `addresses` plans pools,
-`placeholders` fills in what refers to them, `csvdata` reads data files, and `unsupported` lists
-what is in the format but not in this version.
+`surroundings` (link, gateway), `fleets`, `rules`, `messages`, `signals`, `expectations` and
+`selectors` build the records of `model`, of `iotsim.device.spec` and of `iotsim.expect.spec`;
+`addresses` plans pools, `placeholders` fills in what refers to them, `csvdata` reads data files,
+and `unsupported` lists what is in the format but not in this version.
 
 Every problem of a file is told at once, with line, column and key path. No text of a scenario is
 ever run: expressions go through the whitelist of `iotsim.match`, and behaviors are only named.

@@ -49,15 +49,15 @@ LEAST_LOOPBACK_PORT = 1024
 class Overrides:
     """What the command line says instead of the file; None leaves the file's word.
 
-    `duration` is a text such as ``10s``; `set` has the parameters, of ``--set NAME=VALUE``.
+    `parameters` are those of ``--set NAME=VALUE``.
     """
 
     link: str | None = None
     gateway_command: tuple[str, ...] | None = None
     seed: int | None = None
     tolerance: float | None = None
-    duration: str | None = None
-    set: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    duration_s: float | None = None
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def load_scenario(
@@ -106,7 +106,7 @@ class _Loader:
 
     def load(self, document: dict[str, Any]) -> Scenario | None:
         raw = self._shaped(document)
-        raw = fill_parameters(raw, self.overrides.set, self.problems)
+        raw = fill_parameters(raw, self.overrides.parameters, self.problems)
         table = check(ScenarioTable, raw["scenario"], ("scenario",), self.problems)
         link = build_link(raw["link"], self.problems)
         plans = self._plans(raw["devices"])
@@ -124,12 +124,12 @@ class _Loader:
             for plan in plans
         )
         gateway = self._gateway(raw["gateway"], link)
-        seed = table.seed
+        seed, duration_s = table.seed, self.overrides.duration_s
         scenario = Scenario(
             path=self.path,
             name=table.name or self.path.stem,
             description=table.description,
-            duration_s=table.duration,
+            duration_s=table.duration if duration_s is None else duration_s,
             until=table.until,
             seed=self.default_seed if seed is None else seed,
             seed_given=seed is not None,
@@ -187,7 +187,6 @@ class _Loader:
         for table, key, value in (
             ("scenario", "seed", given.seed),
             ("scenario", "tolerance", given.tolerance),
-            ("scenario", "duration", given.duration),
             ("link", "kind", given.link),
             ("gateway", "command", given.gateway_command and list(given.gateway_command)),
         ):
