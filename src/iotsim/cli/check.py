@@ -33,7 +33,7 @@ def check(
     if not files:
         print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
         return 5
-    overrides = Overrides(set=parse_set(set_ or []))
+    overrides = Overrides(parameters=parse_set(set_ or []))
     problems = 0
     for file in files:
         try:

@@ -112,7 +112,8 @@ def show_report(report: RunReport, *, quiet: bool) -> None:
         for line in summary.gateway_lines:
             console.print(Text(f"    | {line}", style="dim"))
     console.print(f"\n[bold {color}]{summary.verdict.upper()}[/]  {escape(summary.title)}")
-    if summary.reason:
+    told = any(row.state in ("failed", "error") for row in summary.rows)
+    if summary.reason and not (told and result.verdict == "failed"):
         console.print(f"  {escape(summary.reason)}")
     console.print(f"  results: {escape(_short(report.folder))}")
     if summary.repeat and result.verdict != "passed":

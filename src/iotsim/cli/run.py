@@ -79,18 +79,19 @@ def run(
         options += ["--quiet"] if quiet else []
         options += ["--", *gateway] if gateway else []
         return run_suite(files, options, jobs=parallel, out=out)
-    from iotsim.cli.parameters import parse_set
+    from iotsim.cli.parameters import option_duration, parse_set
     from iotsim.scenario.load import Overrides, load_scenario
 
     overrides = Overrides(
         link=link,
         gateway_command=gateway or None,
-        seed=seed if seed is not None else secrets.randbelow(SEEDS),
+        seed=seed,
         tolerance=tolerance,
-        duration=duration,
-        set=parse_set(set_ or []),
+        duration_s=None if duration is None else option_duration(duration),
+        parameters=parse_set(set_ or []),
     )
-    scenario = load_scenario(files[0], overrides=overrides)
+    default_seed = secrets.randbelow(SEEDS)
+    scenario = load_scenario(files[0], overrides=overrides, default_seed=default_seed)
     from iotsim.cli.render import show_progress, show_report
     from iotsim.engine.run import RunOptions, run_scenario
 
