@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 EPSILON_S = 1e-9
 """Two times that should be `per` apart may differ by the rounding of a subtraction."""
+LEAST_SPAN_S = 1e-3
+"""A shorter span means nothing between processes, and would make countless windows of a run."""
 KEPT_TIMES = 1 << 21
 """A part of a pool keeps the times of at most so many messages for the merge."""
 
@@ -39,7 +41,7 @@ class Rate(Watcher):
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         super().__init__(spec, fleets, tolerance)
         assert spec.per_s is not None
-        self.per_s = spec.per_s * tolerance
+        self.per_s = max(spec.per_s * tolerance, LEAST_SPAN_S)
         self.minimum = spec.count_min or 0
         self.maximum = spec.count_max
         self._least_span_s = self.per_s - EPSILON_S
