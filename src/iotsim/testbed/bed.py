@@ -115,6 +115,8 @@ class Testbed:
         GatewayStartError if it cannot be executed.
         """
         assert self._nursery is not None
+        if self._gone.is_set():
+            raise GatewayStartError("the gateway cannot be started: the testbed has ended")
         number = len(self._processes) + 1
         ours, theirs = open_terminal()
         process = GatewayProcess(number, ours, self._request)
@@ -189,7 +191,7 @@ class Testbed:
     def _note_gone(self) -> None:
         self._gone.set()
         for number, started in self._starting.items():
-            self._refusals[number] = {"culprit": "", "reason": "the testbed has ended"}
+            self._refusals[number] = {"culprit": "init", "reason": "the testbed has ended"}
             started.set()
         self._starting.clear()
         for process in self._processes.values():
