@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,3 +127,27 @@ def test_kinds_of_addresses() -> None:
         assert not ipv4.is_unicast(address)
     assert ipv4.is_multicast(0xE00000FB)
     assert not ipv4.is_multicast(0xF0000000)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "offset"),
+    [
+        (b"\x07\x01\x00\x00", "ipv4-option", 21),
+        (b"\x01\x01\x01\x07", "ipv4-option", 23),
+        (b"\x07\x09\x04\x00", "ipv4-option", 21),
+        (b"\x83\x04\x04\x00", "ipv4-source-route", None),
+        (b"\x89\x04\x04\x00", "ipv4-source-route", None),
+    ],
+)
+def test_options_that_do_not_add_up(options: bytes, reason: str, offset: int | None) -> None:
+    with pytest.raises(PacketError, match=reason) as caught:
+        ipv4.check_options(options)
+    assert caught.value.offset == offset
+
+
+@given(st.binary(max_size=40))
+def test_any_options_are_fine_or_an_error(options: bytes) -> None:
+    with suppress(PacketError):
+        ipv4.check_options(options)
+    # What comes after the end of the options is not looked at.
+    ipv4.check_options(b"\x01\x94\x04\x00\x00\x00" + options)

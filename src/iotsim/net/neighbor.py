@@ -27,7 +27,7 @@ REACHABLE_S = 30.0
 RETRANSMIT_S = 1.0
 DELAY_S = 5.0
 ATTEMPTS = 3
-WAITING_PER_NEIGHBOR = 8
+WAITING_PER_NEIGHBOR = 256
 
 
 class State(Enum):
@@ -62,7 +62,7 @@ class NeighborCache:
         counters: Counter[str],
         *,
         capacity: int = 1024,
-        waiting_limit: int = 1024,
+        waiting_limit: int = 4096,
     ) -> None:
         self._solicit = solicit
         self._deliver = deliver
