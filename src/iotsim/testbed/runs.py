@@ -91,6 +91,8 @@ def find_run(text: str = "") -> Run:
 def exec_in_run(run: Run, command: Sequence[str]) -> int:
     """Execute `command` in the namespaces of `run`, on this terminal, and return its exit code.
 
+    Blocks, and minds signals: to be called in the main thread.
+
     In a private testbed the command has every capability over the namespace's network, unlike the
     gateway: tcpdump and ip work. A command that died of signal N gives 128 + N, one that could
     not be executed 126 or 127, as in a shell.
