@@ -26,7 +26,7 @@ LAYERS = (
     ("link", ("iotsim/link/",)),
     ("wire and net", ("iotsim/wire/", "iotsim/net/")),
     ("codec", ("iotsim/protocol/", "<codec", "<protocol", "construct/")),
-    ("rules", ("iotsim/device/", "iotsim/match/", "<rule", "<match", "<expression", "<device")),
+    ("rules", ("iotsim/device/", "iotsim/match/", "<match", "<expression", "<rules", "<schedule")),
     ("expectations", ("iotsim/expect/", "<expect")),
     ("results", ("iotsim/results/", "iotsim/engine/files.py", "iotsim/engine/record.py")),
     ("pump and events", ("iotsim/engine/", "<services", "<engine")),
