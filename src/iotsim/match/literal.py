@@ -37,7 +37,7 @@ def literal(value: Any, field: Field | None) -> Any:
     if isinstance(value, list):
         if field.kind == "array":
             return field.round(_plain(value))
-        if field.kind not in EXPECTED:
+        if field.kind not in EXPECTED and field.kind != "enum":
             return _plain(value)
         raise LiteralError(f"a list, but '{field.path}' is {article(field.kind)}")
     if field.kind == "enum":
@@ -49,7 +49,7 @@ def literal(value: Any, field: Field | None) -> Any:
         hint = "write bytes as 'hex:0a ff'" if field.kind == "bytes" else ""
         shown = render(value)
         raise LiteralError(f"{shown}, but '{field.path}' is {article(field.kind)}", hint)
-    return rounded(value, field)
+    return _plain(value) if isinstance(value, dict) else rounded(value, field)
 
 
 EXPECTED: dict[str, tuple[type, ...]] = {
@@ -58,6 +58,9 @@ EXPECTED: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "bytes": (bytes,),
     "string": (str,),
+    "struct": (dict,),
+    "flags": (dict,),
+    "array": (list,),
 }
 
 

@@ -93,7 +93,7 @@ def _value(cell: str) -> Any:
     if re.fullmatch(r"[+-]?(0|[1-9][0-9]{0,30})", text, re.ASCII):
         return int(text)
     if re.fullmatch(
-        r"[+-]?((0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", text, re.ASCII
+        r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", text, re.ASCII
     ):
         number = float(text)
         if number in (float("inf"), float("-inf")):

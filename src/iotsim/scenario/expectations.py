@@ -154,7 +154,8 @@ class ExpectBuilder:
         names = set.intersection(*(set(fleet.signals) for fleet in fleets)) if fleets else set()
 
         def report(inner: Keys, message: str, hint: str) -> None:
-            self.problems.add(keys + inner, message, hint)
+            of_key = message.startswith("unknown")
+            self.problems.add(keys + inner, message, hint, of_key=of_key)
 
         return compile_match(spec, schema, names, undecodable_allowed=receives, report=report)
 

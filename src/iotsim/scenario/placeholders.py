@@ -157,9 +157,10 @@ def fill_addresses(
     def replace(keys: Keys, text: str) -> str:
         if "${" not in text:
             return text
-        unknown = [name for name in names_in(text) if name not in values and name != "results"]
+        unknown = [name for name in names_in(text) if name not in values]
         for name in unknown:
-            problems.add(keys, *_unknown(name, values))
+            if name != "results":  # which was looked at with the parameters
+                problems.add(keys, *_unknown(name, values))
         return text if unknown or keys[:1] == ("gateway",) else expand(text, values)
 
     return replaced(document, replace)

@@ -69,7 +69,7 @@ class Problems:
         for length in range(len(keys), 0, -1):
             standing = self.inherited.get(keys[:length])
             if standing is not None:
-                return standing + keys[length:]
+                return self.origin(standing + keys[length:])
         return keys
 
     def place(self, keys: Keys, *, of_key: bool = False) -> tuple[int, int]:

@@ -108,7 +108,8 @@ class RuleBuilder:
             return None
 
         def report(inner: Keys, message: str, hint: str) -> None:
-            self.problems.add(keys + inner, message, hint)
+            of_key = message.startswith("unknown")
+            self.problems.add(keys + inner, message, hint, of_key=of_key)
 
         return compile_match(spec, schema, self.signals, undecodable_allowed=False, report=report)
 

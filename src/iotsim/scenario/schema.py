@@ -62,6 +62,18 @@ def _signal_name(value: str) -> str:
     return name
 
 
+def _interface_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,15}", value) or value in (".", ".."):
+        raise ValueError("no name for an interface: 15 letters, digits, '_', '-', '.' at most")
+    return value
+
+
+def _isolation(value: str) -> str:
+    if not re.fullmatch(r"auto|private|host|netns:[A-Za-z0-9_.-]+", value):
+        raise ValueError("must be 'auto', 'private', 'host' or 'netns:NAME'")
+    return value
+
+
 def _pattern(value: Any) -> re.Pattern[str]:
     if not isinstance(value, str) or len(value) > 1000:
         raise ValueError("must be a regular expression of at most 1000 characters")
@@ -104,11 +116,11 @@ class ScenarioTable(Model):
 
 class LinkTable(Model):
     kind: Literal["tun", "tap", "loopback", "memory"] = "tun"
-    name: Annotated[str, Field(max_length=15, pattern=r"^[A-Za-z0-9_.%-]*$")] = ""
+    name: Annotated[str, BeforeValidator(_from_text(_interface_name, "'iot0'"))] = ""
     address: Texts | None = None
     router: Texts | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)] = 1500
-    isolate: Annotated[str, Field(pattern=r"^(auto|private|host|netns:[A-Za-z0-9_.-]+)$")] = "auto"
+    isolate: Annotated[str, BeforeValidator(_from_text(_isolation, "'private'"))] = "auto"
     queues: Any = 1
     bridge: Text = ""
 

@@ -1,0 +1,736 @@
+from __future__ import annotations
+
+import math
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iotsim.errors import ScenarioError
+from iotsim.match import Expression
+from iotsim.scenario import Overrides, Scenario, check_behaviors, load_scenario, load_text
+from iotsim.scenario.load import _Loader
+from iotsim.scenario.problems import Problems
+from iotsim.units import DurationRange
+from iotsim.wire.address import parse_address
+
+PLACE = Path("/nowhere/test.toml")
+
+HEAD = """\
+[devices.meter]
+count = 14
+address = "10.77.1.1"
+protocol = "sensornet"
+"""
+
+WHOLE = """\
+[scenario]
+format = 1
+name = "All of it"
+description = "Every table and key"
+duration = "1m30s"
+until = "duration"
+seed = 7
+tags = ["one", "two"]
+tolerance = 2
+
+[link]
+kind = "memory"
+name = "iot0"
+address = ["10.78.0.1/16", "fd78::1/64"]
+router = ["10.78.255.1", "fd78::ffff"]
+mtu = 1400
+isolate = "private"
+
+[gateway]
+command = ["./gw", "${devices.meter.range}", "${link.address}", "$${HOME}"]
+env = { RESULTS = "${results}" }
+cwd = "work"
+address = "10.78.0.1"
+port = 5683
+ready = { log = "^ready" }
+stop_signal = "int"
+expect_exit = 3
+
+[devices.meter]
+count = 4
+address = ["10.78.1.1", "fd78::1:0-fd78::1:ff"]
+protocol = ["sensornet", { name = "sensornet", port = 5601 }]
+boot = { delay = "1s..2s", ramp = "10s", announce = { kind = "ACK", device = 1, seq = 0 } }
+
+[devices.meter.signals]
+temperature = { kind = "sine", mean = 20, amplitude = 5, period = "1h", noise = 0.1 }
+
+[devices.meter.state]
+reads = 0
+label = "${devices.meter.first}"
+blob = "hex:0a ff"
+
+[[devices.meter.rules]]
+name = "busy"
+when = { kind = "READ" }
+where = "state.reads >= 2"
+reply = { kind = "ERROR", error = "BUSY" }
+delay = "5ms..20ms"
+after = "1s"
+times = 3
+
+[[devices.meter.rules]]
+when = { kind = "READ", point = { min = 0, max = 9 } }
+reply = [
+  { kind = "REPORT", value = "=temperature", status.alarm = true, unit = 1 },
+  { kind = "REPORT", value = "=1/3", "status.quality" = "STALE" },
+]
+set = { reads = "=state.reads + 1", last = "seen" }
+
+[[devices.meter.rules]]
+every = "10s..20s"
+jitter = "1s"
+to = "10.78.0.9:5600"
+send = { kind = "REPORT", device = "=device.index", seq = "=int(t)", value = "=temperature" }
+
+[[devices.meter.rules]]
+protocol = "sensornet:5601"
+drop = true
+
+[[expect]]
+name = "within"
+each = ["meter[0:2]", "meter[1:3]"]
+receives = { kind = "READ" }
+within = "5s"
+severity = "warning"
+
+[[expect]]
+none = "meter 50%"
+sends = { kind = "REPORT", value = 20.1 }
+count = { min = 1, max = 2 }
+per = "1s"
+
+[[expect]]
+device = "meter[-1]"
+receives = { undecodable = true }
+never = true
+
+[[expect]]
+all = "meter"
+receives = {}
+always = { version = 1 }
+
+[[expect]]
+any = "meter"
+receives = { kind = "READ" }
+count = 3
+
+[[expect]]
+gateway = { exit = 3, stdout = { contains = "a", regex = "b+", not = "c" } }
+within = "9s"
+"""
+
+
+def loaded(text: str, place: Path = PLACE, **overrides: Any) -> Scenario:
+    return load_text(text, place, overrides=Overrides(**overrides))
+
+
+def told(text: str, place: Path = PLACE, **overrides: Any) -> list[str]:
+    """The problems of a text, without the file's name."""
+    with pytest.raises(ScenarioError) as caught:
+        loaded(text, place, **overrides)
+    return [str(problem).removeprefix(f"{place}:") for problem in caught.value.problems]
+
+
+def test_the_smallest_scenario() -> None:
+    scenario = loaded("")
+    assert scenario.name == "test"
+    assert scenario.fleets == scenario.expectations == ()
+    assert scenario.gateway is None
+    assert not scenario.seed_given
+    assert scenario.duration_s == 60
+    assert scenario.link.kind == "tun"
+    assert scenario.link.address4 == (parse_address("10.77.0.1"), 16)
+    assert scenario.link.address6 == (parse_address("fd77::1"), 64)
+    assert scenario.link.router == parse_address("10.77.255.254")
+    assert scenario.link.router6 == parse_address("fd77::ffff:ffff:ffff:ffff")
+    assert scenario.link.broadcasts == (parse_address("10.77.255.255"),)
+    assert scenario.link.isolate == "auto"
+
+
+def test_every_table_and_key() -> None:
+    scenario = loaded(WHOLE)
+    assert (scenario.name, scenario.seed, scenario.seed_given) == ("All of it", 7, True)
+    assert (scenario.duration_s, scenario.until, scenario.tolerance) == (90, "duration", 2)
+    assert scenario.tags == ("one", "two")
+    assert scenario.link.kind == "memory"
+    assert scenario.link.mtu == 1400
+    assert scenario.link.router6 == parse_address("fd78::ffff")
+    gateway = scenario.gateway
+    assert gateway is not None
+    assert gateway.stop_signal == "SIGINT"
+    assert gateway.ready is not None
+    assert gateway.ready.log is not None
+    assert gateway.ready.log.search("ready to go")
+    assert scenario.gateway_endpoint(4) == (parse_address("10.78.0.1"), 5683)
+    assert scenario.gateway_endpoint(6) is None
+    assert [scenario.expand(word, Path("/r")) for word in gateway.command] == [
+        *("./gw", "10.78.1.1-10.78.1.4", "10.78.0.1", "${HOME}"),
+    ]
+    assert scenario.expand(gateway.env["RESULTS"], Path("/r")) == "/r"
+
+
+def test_a_fleet_in_full() -> None:
+    (fleet,) = loaded(WHOLE).fleets
+    assert fleet.count == 4
+    assert [run.first for run in fleet.runs] == [
+        parse_address("10.78.1.1"),
+        parse_address("fd78::1:0"),
+    ]
+    assert [service.port for service in fleet.services] == [5600, 5601]
+    assert fleet.state == {"reads": 0, "label": "10.78.1.1", "blob": b"\x0a\xff"}
+    assert fleet.boot_delay == DurationRange(1, 2)
+    assert fleet.ramp_s == 10
+    announcement, busy, read, report, drop = fleet.rules
+    assert announcement.send[0].fields == {"kind": "ACK", "device": 1, "seq": 0}
+    assert busy.where is not None
+    assert (busy.delay, busy.after, busy.times) == (DurationRange(0.005, 0.02), 1, 3)
+    first, second = (template.fields for template in read.reply)
+    assert first["status"] == {"alarm": True}
+    assert first["unit"] == "CELSIUS"
+    assert isinstance(first["value"], Expression)
+    assert second["status"] == {"quality": "STALE"}
+    assert second["value"] == pytest.approx(1 / 3)
+    assert second["value"] != 1 / 3  # it is the nearest 32-bit number
+    assert isinstance(read.set["reads"], Expression)
+    assert read.set["last"] == "seen"
+    assert report.every == DurationRange(10, 20)
+    assert (report.jitter, report.to) == (1, "10.78.0.9:5600")
+    assert (drop.drop, drop.service, drop.when) == (True, 1, None)
+
+
+def test_expectations_in_full() -> None:
+    within, count, never, always, exact, gateway = loaded(WHOLE).expectations
+    assert (within.quantifier, within.kind, within.within_s) == ("each", "within", 5)
+    assert within.devices[0].indexes == (0, 1, 2)
+    assert within.severity == "warning"
+    assert within.place == f"{PLACE}:{WHOLE[: WHOLE.index('[[expect]]')].count(chr(10)) + 1}"
+    assert (count.quantifier, count.direction) == ("none", "sends")
+    assert (count.name, count.count_min, count.count_max, count.per_s) == ("expectation 2", 1, 2, 1)
+    assert len(count.devices[0].indexes) == 2
+    assert never.matcher is not None
+    assert never.matcher.undecodable
+    assert never.devices[0].indexes == range(3, 4)
+    assert always.always is not None
+    assert always.always.text == "version 1"
+    assert (exact.count_min, exact.count_max) == (3, 3)
+    asked = gateway.gateway
+    assert asked is not None
+    assert (asked.exit, asked.stdout_contains, gateway.within_s) == (3, "a", 9)
+    assert asked.stdout_regex is not None
+    assert asked.stdout_not is not None
+
+
+def test_all_problems_are_told_at_once_with_their_places() -> None:
+    text = HEAD.replace("count = 14", "cuont = 14") + (
+        '\n[scenario]\nduration = "10"\n'
+        '[[devices.meter.rules]]\nwhen = { kindd = "READ" }\nreply = { kind = "REPROT" }\n'
+    )
+    assert told(text) == [
+        "2:1: devices.meter.cuont: unknown key (did you mean 'count'?)",
+        "7:12: scenario.duration: '10' has no unit; write '10s' or '10ms'",
+    ]
+    assert told(text.replace("cuont", "count").replace('"10"', '"10s"')) == [
+        "9:10: devices.meter.rules[0].when.kindd: unknown field 'kindd' (did you mean 'kind'?)",
+        (
+            "10:18: devices.meter.rules[0].reply.kind: 'kind' has no value named 'REPROT'"
+            " (did you mean 'REPORT'?)"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[scenarioo]", "1:1: scenarioo: unknown table (did you mean 'scenario'?)"),
+        ("scenario = 1", "1:12: scenario: must be a table"),
+        ("devices = [1]", "1:11: devices: must be a table"),
+        ("[expect]\na = 1", "1:1: expect: must be a list of tables (write [[expect]])"),
+        ("[scenario]\nformat = 2", "2:10: scenario.format: must be 1"),
+        ('[scenario]\nuntil = "setled"', "must be 'settled', 'gateway_exit' or 'duration' (did"),
+        ("[scenario]\nseed = -1", "2:8: scenario.seed: must be greater than or equal to 0"),
+        ("[scenario]\ntolerance = nan", "scenario.tolerance: must be"),
+        ("[scenario]\ntolerance = 0", "scenario.tolerance: must be greater than 0"),
+        ("[scenario]\nspeed = 2", "not supported by this version yet"),
+        ('[scenario]\nduration = "0s"', "scenario.duration: must be greater than 0"),
+        ('[scenario]\nname = "${x}"', "unknown placeholder '${x}' (give it by --set x=VALUE)"),
+        ('[scenario]\nname = "${devices.a.first}"', "cannot stand here"),
+        ('[scenario]\nname = "${results}"', "'${results}' can only stand in [gateway]"),
+        ("[[impair]]\nloss = 1", "1:3: impair: part of the format, not supported"),
+        ("[matrix]\na = [1]", "matrix: part of the format, not supported"),
+        ('[link]\nbridge = "br0"', "link.bridge: part of the format, not supported"),
+        ('[link]\nkind = "wire"', "link.kind: must be 'tun', 'tap', 'loopback' or 'memory'"),
+        ('[link]\naddress = "10.77.0.1"', "needs the length of its prefix"),
+        ('[link]\naddress = "10.77.0.0/16"', "is the address of the network 10.77.0.0/16 itself"),
+        ('[link]\naddress = "10.77.255.255/16"', "is the broadcast address"),
+        ('[link]\naddress = "10.77.0.1/31"', "has no room for devices"),
+        ('[link]\naddress = "127.0.0.1/8"', "is a loopback address"),
+        ('[link]\naddress = "224.0.0.1/8"', "is a multicast address"),
+        ('[link]\naddress = ["10.1.0.1/16", "10.2.0.1/16"]', "link.address[1]: a second IPv4"),
+        ('[link]\naddress = "fd77::1/64"\nmtu = 1000', "IPv6 needs an mtu of 1280"),
+        ('[link]\nrouter = "10.78.0.1"', "lies outside of the link's prefix"),
+        ('[link]\nrouter = "10.77.0.1"', "is the gateway's own address"),
+        ('[link]\nisolate = "netns:"', "link.isolate: must"),
+        ("[link]\nmtu = 20", "link.mtu: must be greater than or equal to 68"),
+        ("[gateway]\ncommand = []", "gateway.command: "),
+        ('[gateway]\ncommand = "a b"', "2:11: gateway.command: must be a list"),
+        ("[gateway]\nready = { udp = 1 }", "'ready' is for a gateway with a 'command'"),
+        ('[gateway]\ncommand = ["a"]\nready = { udp = 1, tcp = 2 }', "needs one of 'log', 'udp'"),
+        ('[gateway]\ncommand = ["a"]\nready = { udp = 70000 }', "gateway.ready.udp: must be"),
+        ('[gateway]\ncommand = ["a"]\nready = { log = "(" }', "no regular expression"),
+        ('[gateway]\ncommand = ["a"]\nstop_signal = "SIGFOO"', "no signal that stops a process"),
+        ('[gateway]\ncommand = ["a"]\nenv = { "a=b" = "c" }', "no name and value"),
+        ('[gateway]\ncommand = ["a"]\nenv = { a = 1 }', "gateway.env.a: must be a text"),
+        ('[gateway]\ncommand = ["a"]\nrestart = true', "gateway.restart: part of the format"),
+        ('[gateway]\ncommand = ["${devices.x.range}"]', "unknown placeholder '${devices.x.range}'"),
+        ('[gateway]\naddress = "10.77.0.1"', "'address' needs 'port', too"),
+        ('[gateway]\naddress = "x"\nport = 1', "gateway.address: 'x' is no IP address"),
+    ],
+)
+def test_problems_of_tables(text: str, problem: str) -> None:
+    assert problem in "\n".join(told(text))
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ("count = 0", "devices.d.count: must be greater than or equal to 1"),
+        ("count = 1000000000000", "devices.d.count: must be less than or equal to 16777216"),
+        ("count = -3", "devices.d.count: must be"),
+        ("count = 1.5", "devices.d.count: must be an integer"),
+        ("count = true", "devices.d.count: must be an integer"),
+        ('count = "3"', "devices.d.count: must be an integer"),
+        ("mac = 1", "devices.d.mac: part of the format, not supported"),
+        ("power = 1", "devices.d.power: part of the format, not supported"),
+        ('extends = "base"', "there is no template 'base'"),
+        ('extends = "d"', "extends itself"),
+        ('protocol = "sensorent"', "there is no protocol 'sensorent' (did you mean 'sensornet'?"),
+        ('protocol = "../evil"', "is no name of a protocol"),
+        ("protocol = 3", "must be the name of a protocol"),
+        ("protocol = []", "must name 1 to 64 protocols"),
+        ("port = 5", "'port' is of no use without 'protocol'"),
+        ('protocol = ["sensornet", "sensornet"]', "port 5600 is taken"),
+        ('protocol = [{ name = "sensornet", prot = 1 }]', "unknown key (did you mean 'port'?)"),
+        ('behavior = "meter.py"', "names no class in a file"),
+        ('protocol = "sensornet"\nbehavior = "no.py:A"', "no.py: there is no such file"),
+        ('data = "no.csv"', "no.csv: there is no such file"),
+        ("rules = [{ drop = true }]", "these devices have no protocol, so they have no rules"),
+        ("rules = 3", "devices.d.rules: must be a table or a list of tables"),
+        ("state = { x = '=1' }", "state begins with literals"),
+        ("state = { 'a b' = 1 }", "'a b' is no name for state"),
+        ("state = { x = 1979-05-27 }", "a date is no value of a message"),
+        ("signals = { a = 1 }", "devices.d.signals.a: must be a table"),
+        ("signals = { t = { kind = 'sine', period = '1s' } }", "'t' means something else"),
+        ("signals = { 'a-b' = { kind = 'noise' } }", "'a-b' is no name in expressions"),
+        ("signals = { a = { kind = 'sinus' } }", "no kind of signal (did you mean 'sine'?)"),
+        ("signals = { a = { kind = 'sine' } }", "the key 'period' is missing"),
+        ("signals = { a = { kind = 'sine', period = 3 } }", "must be a text such as '20ms'"),
+        ("signals = { a = { kind = 'sine', period = '0s' } }", "must be longer than 0s"),
+        ("signals = { a = { kind = 'noise', meen = 1 } }", "(did you mean 'mean'?)"),
+        ("signals = { a = { kind = 'noise', mean = nan } }", "must be a finite number"),
+        ("signals = { a = { kind = 'csv', file = 'no.csv' } }", "no.csv: there is no such file"),
+        ("boot = { dely = '1s' }", "devices.d.boot.dely: unknown key (did you mean 'delay'?)"),
+        ("boot = { announce = {} }", "these devices have no protocol"),
+        ("boot = { to = 'gateway' }", "'to' is for 'announce'"),
+    ],
+)
+def test_problems_of_devices(keys: str, problem: str) -> None:
+    assert problem in "\n".join(told(f'[devices.d]\naddress = "10.77.1.1"\n{keys}'))
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ('"10.77.1.300"', "devices.d.address: '10.77.1.300' is no IP address"),
+        ('"10.78.1.1"', "10.78.1.1 lies outside of the link's 10.77.0.0/16"),
+        ('"10.77.255.235"', "10.77.255.254 is the router's address"),
+        ('"10.77.0.1"', "10.77.0.1 is the gateway's own address"),
+        ('"10.77.0.0-10.77.0.30"', "10.77.0.0 is the address of the network itself"),
+        ('"10.77.1.0/28"', "20 devices do not fit into 14 addresses"),
+        ('"224.0.0.1"', "is a multicast address"),
+        ('"255.255.255.250"', "a reserved address"),
+        ('["10.77.1.1", "10.77.1.5"]', "10.77.1.5-10.77.1.20 belongs to 'd' already"),
+        ('["10.77.1.1", "fd78::1"]', "devices.d.address[1]: fd78::1 lies outside"),
+        ("[]", "must be a text or a list of texts"),
+        ("3", "must be a text or a list of texts"),
+    ],
+)
+def test_problems_of_addresses(address: str, problem: str) -> None:
+    found = "\n".join(told(f"[devices.d]\ncount = 20\naddress = {address}"))
+    assert problem.replace("10.77.0.0/16", "10.77.0.1/16") in found
+
+
+def test_fleets_must_not_overlap() -> None:
+    text = HEAD + '[devices.b]\naddress = "10.77.1.14"\n[devices.c]\naddress = "10.77.1.15"\n'
+    assert told(text) == ["6:11: devices.b.address: 10.77.1.14 belongs to 'meter' already"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("reply = {}", "the field 'kind' of sensornet is missing"),
+        ("reply = { kind = 'REPORT', valeu = 1 }", "unknown field 'valeu' (did you mean 'value'?)"),
+        ("reply = { kind = 'REPORT', value = 'x' }", "x, but 'value' is a number"),
+        ("reply = { kind = 'ACK', seq = 70000 }", "70000 does not fit 'seq', which is uint16"),
+        ("reply = { kind = 'ACK', seq = '=70000 + 1' }", "70001 does not fit 'seq'"),
+        ("reply = { kind = 'ACK', status = 3 }", "reply.status"),
+        ("reply = { kind = 'ACK', status = { alarm = 3 } }", "3, but 'status.alarm' is true or"),
+        ("reply = { kind = 'ACK', seq = '=temprature' }", "unknown name 'temprature'"),
+        ("reply = { kind = 'ACK', seq = '=msg.sq' }", "the message has no field 'sq'"),
+        ("reply = { kind = 'READINGS', readings = 3 }", "readings"),
+        ("reply = { kind = 'READINGS', readings = [{ pont = 1 }] }", "readings[0].pont: unknown"),
+        ("reply = { kind = 'ACK', status.alarm = true, 'status.alarm' = true }", "given twice"),
+        ("reply = []", "must be a table or a list of tables"),
+        ("reply = { kind = 'ACK' }\ndrop = true", "either drops a message or replies"),
+        ("reply = { kind = 'ACK' }\ndelay = '2s..1s'", "ends before it starts"),
+        ("reply = { kind = 'ACK' }\ntimes = 0", "times: must be"),
+        ("reply = { kind = 'ACK' }\nevery = '1s'", "'every' is for a rule with 'send'"),
+        ("reply = { kind = 'ACK' }\nwhere = '1 +'", "where: invalid syntax"),
+        ("reply = { kind = 'ACK' }\nset = { 'a b' = 1 }", "no name for state"),
+        ("reply = { kind = 'ACK' }\nprotocol = 'coap'", "not a protocol of these devices"),
+        ("when = { undecodable = true }\ndrop = true", "only what a device receives can be"),
+        ("when = { kind = 'READ' }", "this rule does nothing"),
+        ("send = { kind = 'ACK' }", "the field 'device' of sensornet is missing"),
+        ("send = { kind = 'ACK', device = '=msg.device', seq = 1 }", "there is no message here"),
+        ("send = { kind = 'ACK', device = 1, seq = 1 }\nwhen = {}", "answers nothing"),
+        ("send = { kind = 'ACK', device = 1, seq = 1 }\nevery = '0s'", "must be 1ms at least"),
+        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'nowhere'", "is no destination"),
+        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'fd77::1:80'", "is no destination"),
+    ],
+)
+def test_problems_of_rules(rule: str, problem: str) -> None:
+    assert problem in "\n".join(told(f"{HEAD}[[devices.meter.rules]]\n{rule}"))
+
+
+@pytest.mark.parametrize(
+    ("expect", "problem"),
+    [
+        ("", "one of each, any, all, none or device is missing"),
+        ("each = 'meter'\nany = 'meter'", "any: 'each' is there already"),
+        ("each = 'meter'", "one of receives or sends is missing"),
+        ("each = 'meter'\nreceives = {}", "one of within, never, always or count is missing"),
+        ("each = 'metre'\nreceives = {}\nnever = true", "no devices called 'metre' (did you mean"),
+        ("each = 'meter[14]'\nreceives = {}\nnever = true", "there is no 'meter[14]' (the devices"),
+        ("each = 'meter[9:2]'\nreceives = {}\nnever = true", "selects no devices"),
+        ("each = 'meter[::0]'\nreceives = {}\nnever = true", "a step of 0"),
+        ("each = 'meter[x]'\nreceives = {}\nnever = true", "has no index"),
+        ("each = 'meter 200%'\nreceives = {}\nnever = true", "more than 100%"),
+        ("each = '!'\nreceives = {}\nnever = true", "selects no devices"),
+        ("device = 'meter'\nreceives = {}\nnever = true", "names more than one device"),
+        ("each = 'meter'\nreceives = { x = 1 }\nnever = true", "receives.x: unknown field 'x'"),
+        ("each = 'meter'\nsends = { undecodable = true }\nnever = true", "only what a device"),
+        ("each = 'meter'\nreceives = {}\nnever = false", "never: must be"),
+        ("each = 'meter'\nreceives = {}\nwithin = '1s'\nper = '1s'", "'per' is for 'count'"),
+        ("each = 'meter'\nreceives = {}\ncount = {}", "needs 'min' or 'max'"),
+        ("each = 'meter'\nreceives = {}\ncount = { min = 3, max = 1 }", "greater than max"),
+        ("each = 'meter'\nreceives = {}\ncount = -1", "count.min: must be"),
+        ("each = 'meter'\nreceives = {}\nwithin = '1s'\nseverity = 'mild'", "severity: must be"),
+        ("each = 'meter'\nsequence = []", "expect[0].sequence: part of the format"),
+        ("latency = {}", "expect[0].latency: part of the format"),
+        ("gateway = {}", "asks nothing"),
+        ("gateway = { running = true, exit = 0 }", "what is running has not exited"),
+        ("gateway = { stdout = {} }", "asks nothing"),
+        ("gateway = { stdout = { regex = '(' } }", "no regular expression"),
+        ("gateway = { running = true }\neach = 'meter'", "says nothing about devices"),
+        ("gateway = { running = true }\nwithin = '1s'", "'within' is for what 'stdout' must"),
+    ],
+)
+def test_problems_of_expectations(expect: str, problem: str) -> None:
+    assert problem in "\n".join(told(f"{HEAD}[[expect]]\n{expect}"))
+
+
+def test_two_expectations_have_two_names() -> None:
+    one = '[[expect]]\nname = "a"\neach = "meter"\nreceives = {}\nnever = true\n'
+    assert "there is an expectation 'a' already" in told(HEAD + one + one)[0]
+
+
+def test_overrides() -> None:
+    scenario = loaded(
+        WHOLE.replace('"5s"', '"${wait}"').replace("count = 4", 'count = "${n}"'),
+        link="tun",
+        gateway_command=("other", "${devices.meter.count}"),
+        seed=9,
+        tolerance=3.0,
+        duration_s=5.0,
+        parameters={"wait": "7s", "n": "6"},
+    )
+    assert scenario.link.kind == "tun"
+    assert scenario.gateway is not None
+    assert scenario.expand(scenario.gateway.command[1], Path()) == "6"
+    assert (scenario.seed, scenario.tolerance, scenario.duration_s) == (9, 3, 5)
+    assert scenario.expectations[0].within_s == 7
+
+
+def test_overrides_are_checked_like_the_file() -> None:
+    assert "link.kind: must be" in told("", link="wire")[0]
+    assert "scenario.tolerance: must be" in told("", tolerance=math.inf)[0]
+    assert "--set a: the scenario has no '${a}'" in told("", parameters={"a": "1"})[0]
+    assert loaded("", gateway_command=("x",)).gateway is not None
+
+
+def test_the_default_seed_is_the_callers() -> None:
+    scenario = load_text("", PLACE, default_seed=5)
+    assert (scenario.seed, scenario.seed_given) == (5, False)
+    assert load_text("[scenario]\nseed = 3", PLACE, default_seed=5).seed == 3
+
+
+def test_the_loopback_link_moves_fleets() -> None:
+    text = WHOLE + '\n[devices.b]\ncount = 3\naddress = "fd78::9:1"\n'
+    scenario = loaded(text, link="loopback")
+    assert [(one.name, [run.first for run in one.runs]) for one in scenario.fleets] == [
+        ("meter", [parse_address("127.77.0.1")]),
+        ("b", [parse_address("127.77.0.5")]),
+    ]
+    assert scenario.gateway_endpoint(4) == (parse_address("127.0.0.1"), 5683)
+    assert scenario.expand("${devices.meter.range} ${link.address}", Path()) == (
+        "127.77.0.1-127.77.0.4 127.0.0.1"
+    )
+    low = HEAD + "port = 500\n"
+    assert "the loopback link has none below 1024" in told(low, link="loopback")[0]
+
+
+def test_a_million_devices_load_at_once() -> None:
+    text = """
+        [link]
+        address = "10.0.0.1/8"
+        [devices.meter]
+        count = 1_000_000
+        address = "10.1.0.0"
+        protocol = "sensornet"
+        [[expect]]
+        each = "meter[::2]"
+        receives = { kind = "READ" }
+        within = "5s"
+    """
+    loaded(HEAD)  # the protocol is loaded now
+    began = time.perf_counter()
+    scenario = loaded(text)
+    assert time.perf_counter() - began < 0.5
+    assert scenario.fleets[0].count == 1_000_000
+    assert len(scenario.expectations[0].devices[0].indexes) == 500_000
+
+
+def test_templates() -> None:
+    text = """
+        [devices.base]
+        protocol = "sensornet"
+        state = { a = 1, b = 2 }
+        boot = { delay = "1s" }
+        [[devices.base.rules]]
+        name = "base"
+        reply = { kind = "ACK" }
+        [devices.one]
+        extends = "base"
+        address = "10.77.1.1"
+        state = { b = 3 }
+        [[devices.one.rules]]
+        name = "own"
+        drop = true
+        [devices.two]
+        extends = "one"
+        address = "10.77.2.1"
+    """
+    one, two = loaded(text).fleets
+    assert (one.name, two.name) == ("one", "two")
+    assert one.state == two.state == {"a": 1, "b": 3}
+    assert [rule.name for rule in two.rules] == ["own", "base"]
+    assert one.boot_delay == DurationRange(1, 1)
+    broken = text.replace('kind = "ACK"', 'kind = "ACCK"').replace("a = 1", "'a b' = 1")
+    places = [line.split(": ")[:2] for line in told(broken)]
+    assert places == [
+        ["4:19", "devices.base.state.'a b'"],
+        ["8:26", "devices.base.rules[0].reply.kind"],
+    ]
+
+
+def test_templates_in_a_circle() -> None:
+    text = '[devices.a]\nextends = "b"\n[devices.b]\nextends = "a"\naddress = "10.77.1.1"\n'
+    assert "extends itself" in "\n".join(told(text))
+    chain = "".join(f'[devices.d{n}]\nextends = "d{n + 1}"\n' for n in range(300))
+    assert "too many heirs" in "\n".join(told(chain + '[devices.d300]\naddress = "10.77.1.1"'))
+
+
+def test_data_files(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("serial,offset\n0012,1.5\n7,hex:0a\n")
+    text = f'{HEAD}data = "rows.csv"\n'.replace("count = 14\n", "")
+    (fleet,) = loaded(text, tmp_path / "x.toml").fleets
+    assert fleet.count == 2
+    assert fleet.data[0] == {"serial": "0012", "offset": 1.5}
+    assert fleet.data[1] == {"serial": 7, "offset": b"\x0a"}
+    many = "\n".join(told(text.replace("address", "count = 3\naddress"), tmp_path / "x.toml"))
+    assert "devices.meter.data: has 2 rows for 3 devices" in many
+    twice = told(f"{text}state = {{ serial = 1 }}", tmp_path / "x.toml")
+    assert "'serial' is a column of the data file, too" in twice[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "rows.csv:1: the file is empty"),
+        (b"a\n", "rows.csv: has no rows under its header"),
+        (b"a,b\n1,2\n1\n", "rows.csv:3: 1 cells under 2 columns"),
+        (b"a,a\n1,2\n", "rows.csv:1: the column 'a' is there twice"),
+        (b"a b\n1\n", "rows.csv:1: 'a b' is no name for a column"),
+        (b"a\nhex:0\n", "rows.csv:2: 'hex:0' is not pairs of hexadecimal digits"),
+        (b"a\n1e999\n", "rows.csv:2: 1e999 is too large"),
+        (b"a\n\xff\n", "rows.csv:2: not a text in UTF-8"),
+        (b'a\n"x', "rows.csv:2: "),
+    ],
+)
+def test_problems_of_data_files(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
+    text = HEAD.replace("count = 14\n", "") + 'data = "rows.csv"\n'
+    assert problem in "\n".join(told(text, tmp_path / "x.toml"))
+
+
+def test_signals_from_files(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text("t,value\n0,1\n10,2\n")
+    signals = 'signals = { level = { kind = "csv", file = "day.csv" } }\n'
+    (fleet,) = loaded(HEAD + signals, tmp_path / "x.toml").fleets
+    assert fleet.signals["level"].points == ((0, 1), (10, 2))
+    (tmp_path / "day.csv").write_text("t,value\n0,1\n10,x\n")
+    assert "day.csv:3: " in told(HEAD + signals, tmp_path / "x.toml")[0]
+
+
+def test_behaviors_are_not_imported_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "meter.py").write_text("raise RuntimeError('imported')\n")
+    scenario = loaded(HEAD + 'behavior = "meter.py:Meter"\n', tmp_path / "x.toml")
+    assert scenario.fleets[0].behavior is not None
+    assert scenario.fleets[0].behavior.place.endswith("x.toml:5")
+    with pytest.raises(ScenarioError, match="imported"):
+        check_behaviors(scenario)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, content in (("binary", b"\x00\xff\xfe"), ("latin", "é = 1".encode("latin-1"))):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "secret").write_text("")
+    (tmp_path / "secret").chmod(0)
+    for name, said in (
+        ("missing", "there is no such file"),
+        ("", "this is no file"),
+        ("binary", "not a text in UTF-8"),
+        ("latin", "not a text in UTF-8"),
+        ("a\0b", "cannot be read|no such file"),
+    ):
+        with pytest.raises(ScenarioError, match=said):
+            load_scenario(tmp_path / name)
+
+
+def test_the_bundled_scenarios_load() -> None:
+    folder = Path(__file__).parents[2] / "scenarios"
+    files = sorted(folder.rglob("*.toml"))
+    assert files
+    for file in files:
+        assert load_scenario(file).expectations
+
+
+KEYS = sorted(
+    {
+        *("scenario", "link", "gateway", "devices", "expect", "meter", "rules", "signals"),
+        *("name", "duration", "until", "seed", "kind", "address", "router", "count", "protocol"),
+        *("command", "env", "ready", "log", "port", "state", "when", "where", "reply", "delay"),
+        *("set", "every", "send", "to", "times", "each", "any", "receives", "sends", "within"),
+        *("never", "always", "per", "gateway", "stdout", "min", "max", "boot", "data", "extends"),
+    }
+)
+scalars = (
+    st.none().map(lambda _: "meter")
+    | st.booleans()
+    | st.integers(-(10**15), 10**15)
+    | st.floats()
+    | st.text(max_size=10)
+    | st.sampled_from(
+        [
+            *("10.77.1.1", "10.77.0.0/16", "fd77::5", "1s", "sensornet", "=t", "=msg.seq", "READ"),
+            *("${devices.meter.range}", "${x}", "tun", "memory", "meter[0]", "meter 5%", "base"),
+        ]
+    )
+    | st.just(date(2026, 1, 1))
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def is_mended(base: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """`base` with `value` at `path`."""
+    inner: Any = base
+    for key in path[:-1]:
+        following = inner.get(key)
+        if isinstance(following, list) and following and isinstance(following[0], dict):
+            following = following[0]
+        if not isinstance(following, dict):
+            following = inner[key] = {}
+        inner = following
+    inner[path[-1]] = value
+    return base
+
+
+def sound() -> dict[str, Any]:
+    return {
+        "scenario": {"name": "x"},
+        "link": {"kind": "memory"},
+        "gateway": {"command": ["a"], "port": 5},
+        "devices": {
+            "meter": {
+                "address": "10.77.1.1",
+                "count": 3,
+                "protocol": "sensornet",
+                "signals": {"level": {"kind": "sine", "period": "1s"}},
+                "rules": [{"when": {"kind": "READ"}, "reply": {"kind": "REPORT", "value": 1}}],
+            }
+        },
+        "expect": [{"each": "meter", "receives": {"kind": "READ"}, "within": "1s"}],
+    }
+
+
+PATHS = [
+    *(["scenario"], ["scenario", "duration"], ["link", "address"], ["link", "router"], ["devices"]),
+    *(["gateway", "command"], ["gateway", "ready"], ["devices", "meter"], ["expect"], ["gateway"]),
+    *(["devices", "meter", key] for key in ("address", "count", "protocol", "rules", "signals")),
+    *(["devices", "meter", key] for key in ("state", "boot", "data", "behavior", "extends")),
+    *(["devices", "meter", "rules", key] for key in ("when", "where", "reply", "set", "delay")),
+    *(["devices", "meter", "rules", "reply", key] for key in ("kind", "value", "status", "seq")),
+    *(["devices", "meter", "signals", "level", key] for key in ("kind", "period", "mean")),
+    *(["expect", key] for key in ("each", "receives", "within", "count", "gateway", "always")),
+    *(["expect", "receives", key] for key in ("kind", "value", "undecodable")),
+]
+
+
+@settings(max_examples=250, deadline=2000)
+@given(st.sampled_from(PATHS), values)
+def test_any_value_at_any_key_is_loaded_or_refused(path: list[str], value: Any) -> None:
+    document = is_mended(sound(), list(path), value)
+    problems = Problems("test.toml")
+    scenario = _Loader(PLACE, Overrides(), 1, problems).load(document)
+    try:
+        problems.raise_any()
+    except ScenarioError as error:
+        assert str(error)  # noqa: PT017
+    else:
+        assert scenario is not None
+
+
+@settings(max_examples=60, deadline=2000)
+@given(st.dictionaries(st.sampled_from(KEYS), values, max_size=5))
+def test_any_document_is_loaded_or_refused(document: dict[str, Any]) -> None:
+    problems = Problems("test.toml")
+    scenario = _Loader(PLACE, Overrides(), 1, problems).load(document)
+    if not problems:
+        assert scenario is not None
