@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
+)
+
 PLAN = TestbedPlan(
     addresses=((parse_address("10.77.0.1"), 16), (parse_address("fd77::1"), 64)),
     routes=((parse_address("192.168.9.0"), 24),),

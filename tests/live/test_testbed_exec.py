@@ -17,6 +17,11 @@ from iotsim.testbed.runs import Run, exec_in_run, find_run, list_runs
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
+)
+
 PLAN = TestbedPlan(
     addresses=((0x0A4D0001, 16),), run_name=f"exec-{os.getpid()}", results="/tmp/exec-results"
 )

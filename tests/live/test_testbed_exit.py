@@ -13,6 +13,11 @@ import pytest
 
 from iotsim.testbed.runs import list_runs
 
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
+)
+
 SIMULATOR = """
 import sys, trio
 from iotsim.testbed.bed import open_testbed

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+
 SCRIPT = """
 import os, sys, trio
 from iotsim.errors import MachineError

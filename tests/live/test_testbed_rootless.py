@@ -19,6 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+
 UID = 54321
 
 BECOME_USER = """
