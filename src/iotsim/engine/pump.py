@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from iotsim.engine.lag import LoopWatch
+from iotsim.engine.timers import RESOLUTION_S
 from iotsim.events import IN, OUT, PacketDropped, PacketRecord
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Pump:
 
     async def _wait(self, now: float) -> None:
         """Sleep until the link is readable, a timer is due, or records have lain long enough."""
-        if now - self._flushed_at > FLUSH_INTERVAL_S:
+        if now + RESOLUTION_S >= self._flushed_at + FLUSH_INTERVAL_S:
             self.flush(now)
         due = self.timers.next_due()
         until = math.inf if due is None else due

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
-from trio.testing import MockClock
 
 from iotsim.engine.accounts import Accounts
 from iotsim.engine.files import Writer
@@ -86,7 +85,12 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
     helper = None if plan is None else spawn_helper(plan)
     try:
         virtual = scenario.link.kind == "memory"
-        clock = MockClock(autojump_threshold=0) if virtual else None
+        clock = None
+        if virtual:
+            # Here, since it imports pytest where that is installed, which takes 0.2 s.
+            from trio.testing import MockClock
+
+            clock = MockClock(autojump_threshold=0)
         return trio.run(Run(scenario, options, folder, virtual=virtual).run, plan, helper, clock=clock)
     finally:
         if helper is not None:

@@ -120,8 +120,8 @@ class Simulation:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled."""
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.pump.run)
             self._start_schedules()
+            await nursery.start(self.pump.run)
             for name, behavior in self._behaviors.items():
                 if behavior.has_run:
                     for index in range(len(self.fleets[name])):

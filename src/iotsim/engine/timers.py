@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RESOLUTION_S = 1e-6
+"""A timer may fire so much early: converting between clocks costs the last digits, and a timer that
+is not due yet when its sleeper wakes would keep a clock that jumps from ever reaching it."""
+
 
 class Timers:
     """A heap of (due, order, callback, arguments). Times are in seconds of the run."""
@@ -38,7 +42,8 @@ class Timers:
         """Fire what is due at `now`, at most `limit` timers; how many were fired."""
         heap = self._heap
         fired = 0
-        while heap and heap[0][0] <= now and fired < limit:
+        reached = now + RESOLUTION_S
+        while heap and heap[0][0] <= reached and fired < limit:
             due, _, callback, arguments = heapq.heappop(heap)
             if now - due > self.lateness:
                 self.lateness = now - due

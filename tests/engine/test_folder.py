@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iotsim.engine.folder import make_results_folder, slug
+from iotsim.errors import MachineError
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Gateway polls every meter", "gateway-polls-every-meter"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("", "scenario"),
+        ("ütf ☃", "tf"),
+        ("x" * 500, "x" * 60),
+    ],
+)
+def test_slug(name: str, expected: str) -> None:
+    assert slug(name) == expected
+
+
+def test_two_runs_of_one_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = {make_results_folder("same", None) for _ in range(3)}
+    assert len(folders) == 3
+    assert all(folder.is_dir() and folder.parent == tmp_path / "results/same" for folder in folders)
+
+
+def test_a_folder_that_cannot_be_made_is_the_machines_error() -> None:
+    with pytest.raises(MachineError, match="cannot be made"):
+        make_results_folder("x", Path("/proc/no/such"))
