@@ -15,17 +15,20 @@ goes with the last process and descriptor in it. There are no files, so nothing 
 
 =============  =====================================================================
 `plan`         what a testbed shall be: plain data
+`helper`       starting the helper process
 `bed`          `open_testbed`, `Testbed`: the simulator's side, in trio
 `process`      `GatewayProcess`: output, exit status, signals, stop
 `counters`     what the kernel counted inside: interface and UDP
 `init`         the helper's program: sets up, forks, supervises
 `isolation`    entering and making namespaces
-`network`      addresses, routes and sysctls (pyroute2)
+`network`      addresses, routes and sysctls
+`rtnetlink`    requests to the kernel, in pyroute2's messages
 `supervisor`   the loop of init
 `channel`      messages and descriptors over the control socket
 `linux`        the system calls that Python 3.11 lacks
 `privileges`   giving up capabilities
-`runs`         running testbeds of this machine, and executing a command inside one
+`runs`         the running testbeds of this user, and executing a command inside one
+`enter`        the program that enters a testbed for that command
 `doctor`       what this machine can and cannot do, and the fix
 =============  =====================================================================
 
@@ -40,7 +43,7 @@ Alternatives considered
 - *Named namespaces* in /run/netns need root, and stay behind after SIGKILL.
 - *unshare(1), ip(8), nsenter(1)*: three more programs to install, and no way to hand out a
   descriptor.
-- *Configuring the interface from the simulator* through the netlink socket: importing pyroute2
-  there costs 0.2 s of the way to the first packet; the helper does it while the simulator loads
-  the scenario.
+- *Configuring the interface from the simulator* through the netlink socket: the helper does it
+  while the simulator is still importing and loading its scenario.
+- *pyroute2.IPRoute* in the helper: see `rtnetlink`.
 """

@@ -1,6 +1,6 @@
 """Configuring the interface: addresses, routes, MTU, queue length, and a quiet kernel.
 
-Runs in the helper, inside the network namespace. pyroute2 speaks rtnetlink.
+Runs in the helper, inside the network namespace.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from iotsim.errors import MachineError
+from iotsim.testbed.rtnetlink import RT_TABLE_LOCAL, RTN_UNICAST, RouteSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from iotsim.testbed.plan import TestbedPlan
 
 Prefix: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 IPV6_SWITCH = "/proc/sys/net/ipv6/conf"
-IFA_F_NODAD = 0x02
+MIN_IPV6_MTU = 1280
 
 
 def has_ipv6() -> bool:
@@ -71,70 +72,47 @@ def configure(plan: TestbedPlan, name: str, *, private: bool) -> list[str]:
 
     MachineError names the address, route or interface that stands in the way.
     """
-    from pyroute2 import IPRoute  # type: ignore[import-untyped]
-
     notes: list[str] = []
-    with IPRoute() as ipr:
-        index = ipr.link_lookup(ifname=name)[0]
+    index = socket.if_nametoindex(name)
+    with contextlib.closing(RouteSocket()) as kernel:
         if private:
-            ipr.link("set", index=1, state="up")
+            kernel.set_link(socket.if_nametoindex("lo"), up=True)
         else:
-            _refuse_conflicts(ipr, plan, index)
+            _refuse_conflicts(kernel, plan, index)
             if has_ipv6():
                 for key, value in _QUIET_IPV6:
                     write_sysctl(f"net/ipv6/conf/{name}/{key}", value)
-        _call(f"the MTU of {name} cannot be {plan.mtu}", ipr.link, "set", index=index, mtu=plan.mtu)
-        ipr.link("set", index=index, txqlen=plan.queue_length)
-        ipr.link("set", index=index, state="up")
-        ipv6 = has_ipv6() and plan.mtu >= 1280 and _ipv6_enabled(name)
+        with _explained(f"the MTU of {name} cannot be {plan.mtu}"):
+            kernel.set_link(index, mtu=plan.mtu)
+        kernel.set_link(index, up=True, queue_length=plan.queue_length)
+        ipv6 = has_ipv6() and plan.mtu >= MIN_IPV6_MTU and _ipv6_enabled(name)
         for number, length in plan.addresses:
             address = ipaddress.ip_address(number)
             if address.version == 6 and not ipv6:
                 notes.append(f"{address}/{length} was not set: {_why_no_ipv6(plan)}")
                 continue
-            extra: dict[str, Any] = {"flags": IFA_F_NODAD} if address.version == 6 else {}
-            _call(
-                f"{address}/{length} cannot be an address of {name}",
-                ipr.addr,
-                "add",
-                index=index,
-                address=str(address),
-                prefixlen=length,
-                family=_family(address.version),
-                **extra,
-            )
+            with _explained(f"{address}/{length} cannot be an address of {name}"):
+                kernel.add_address(index, address, length)
         for number, length in plan.routes:
             route = ipaddress.ip_network((number, length), strict=False)
             if route.version == 6 and not ipv6:
                 notes.append(f"the route to {route} was not set: {_why_no_ipv6(plan)}")
                 continue
-            _call(
-                f"{route} cannot be routed to {name}",
-                ipr.route,
-                "add",
-                dst=str(route),
-                oif=index,
-                family=_family(route.version),
-            )
+            with _explained(f"{route} cannot be routed to {name}"):
+                kernel.add_route(index, route)
     return notes
 
 
-def _call(what: str, function: Any, *arguments: Any, **options: Any) -> None:
-    """Call into pyroute2, whose errors carry an errno, and say what it was about."""
-    from pyroute2 import NetlinkError
-
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Say what a refusal of the kernel's was about."""
     try:
-        function(*arguments, **options)
-    except NetlinkError as error:
-        code = int(error.code)
+        yield
+    except OSError as error:
         fix = "change [link] in the scenario"
-        if code == errno.EPERM:
+        if error.errno == errno.EPERM:
             fix = "run iotsim as root: this needs CAP_NET_ADMIN"
-        raise MachineError(f"{what}: {os.strerror(code)}", fix) from error
-
-
-def _family(version: int) -> int:
-    return int(socket.AF_INET if version == 4 else socket.AF_INET6)
+        raise MachineError(f"{what}: {error.strerror}", fix) from error
 
 
 def _ipv6_enabled(name: str) -> bool:
@@ -146,8 +124,8 @@ def _ipv6_enabled(name: str) -> bool:
 def _why_no_ipv6(plan: TestbedPlan) -> str:
     if not has_ipv6():
         return "this kernel has no IPv6"
-    if plan.mtu < 1280:
-        return f"IPv6 needs an MTU of 1280, not {plan.mtu}"
+    if plan.mtu < MIN_IPV6_MTU:
+        return f"IPv6 needs an MTU of {MIN_IPV6_MTU}, not {plan.mtu}"
     return "IPv6 is disabled on this machine (net.ipv6.conf.default.disable_ipv6)"
 
 
@@ -174,10 +152,10 @@ def find_conflict(
     return None
 
 
-def _refuse_conflicts(ipr: Any, plan: TestbedPlan, own_index: int) -> None:
-    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ipr.get_links()}
+def _refuse_conflicts(kernel: RouteSocket, plan: TestbedPlan, own_index: int) -> None:
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in kernel.links()}
     mine = {number for number, _ in plan.addresses}
-    for message in ipr.get_addr():
+    for message in kernel.addresses():
         text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
         if text and int(ipaddress.ip_address(text)) in mine:
             raise MachineError(
@@ -186,16 +164,20 @@ def _refuse_conflicts(ipr: Any, plan: TestbedPlan, own_index: int) -> None:
                 'choose another [link] address, or isolate = "private"',
             )
     existing: list[tuple[Prefix, str]] = []
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for message in ipr.get_routes(family=family):
-            destination = message.get_attr("RTA_DST")
-            interface = message.get_attr("RTA_OIF")
-            # Table 255 holds the machine's own addresses and broadcasts; multicast is everywhere.
-            if not destination or message["type"] != 1 or interface == own_index:
-                continue
-            prefix = ipaddress.ip_network(f"{destination}/{message['dst_len']}", strict=False)
-            if not prefix.is_link_local and message.get_attr("RTA_TABLE") != 255:
-                existing.append((prefix, names.get(interface, "?")))
+    for message in kernel.routes():
+        destination = message.get_attr("RTA_DST")
+        interface = message.get_attr("RTA_OIF")
+        # The local table holds the machine's own addresses and broadcasts.
+        if (
+            not destination
+            or message["type"] != RTN_UNICAST
+            or message["table"] == RT_TABLE_LOCAL
+            or interface == own_index
+        ):
+            continue
+        prefix = ipaddress.ip_network(f"{destination}/{message['dst_len']}", strict=False)
+        if not prefix.is_link_local:
+            existing.append((prefix, names.get(interface, "?")))
     conflict = find_conflict(wanted_prefixes(plan), existing)
     if conflict:
         prefix, other, where = conflict
