@@ -41,10 +41,10 @@ class Bench:
 
     @property
     def repeats(self) -> int:
-        return 2 if self.quick else 5
+        return 1 if self.quick else 5
 
     def count(self, full: int) -> int:
-        return full // 5 if self.quick else full
+        return full // 10 if self.quick else full
 
     def ours(self, scenario: str, *load: str, **options: Any) -> Ours:
         """One run of ours in a folder of its own, which is removed afterwards."""
@@ -177,7 +177,7 @@ def sizes(bench: Bench) -> dict[str, Any]:
             "10,000": ours("ten-thousand.toml", 10_000),
             "1,000,000": ours("million.toml", 1_000_000),
         },
-        2 if bench.quick else 3,
+        1 if bench.quick else 3,
     )
 
 
@@ -248,5 +248,4 @@ def layers(bench: Bench) -> dict[str, Any]:
         )  # fmt: skip
     except FAILURES as error:
         return {"missing": str(error)}
-    found = json.loads(profile.read_text())
-    return {**found, "us": 1e6 / done.load["rate"]}
+    return {**json.loads(profile.read_text()), "us": 1e6 / done.load["rate"]}
