@@ -116,6 +116,8 @@ MESSAGE = {
         ({"on": False}, False),
         ({"points.1.level": 2.5}, True),
         ({"points.7.level": 2.5}, False),
+        ({"a.¹": 1}, False),
+        ({"a." + "9" * 5000: 1}, False),
         ({"points[1].level": 2.5}, True),
         ({"alarms": {"low": True}}, True),
         ({"alarms": {"low": True, "high": True}}, False),

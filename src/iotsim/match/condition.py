@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
-from iotsim.match.fieldpath import nearest
+from iotsim.match.fieldpath import nearest, split
 from iotsim.match.literal import LiteralError, literal, render, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
     from typing import TypeAlias
 
     from iotsim.match.expression import DeviceView, Expression
@@ -54,7 +55,7 @@ class Invalid(Exception):  # noqa: N818
 def dig(msg: Any, steps: tuple[str | int, ...]) -> Any:
     """The value at a path that leads through arrays, or None."""
     for step in steps:
-        if isinstance(msg, dict):
+        if isinstance(msg, Mapping):
             msg = msg.get(step if isinstance(step, str) else str(step))
         elif isinstance(msg, (list, tuple)) and isinstance(step, int) and step < len(msg):
             msg = msg[step]
@@ -98,10 +99,10 @@ class Writer:
             raise Invalid(str(error), error.hint) from None
 
     def _access(self, path: str) -> str:
-        steps = path.split(".")
-        if len(steps) > 1 and any(step.isdigit() for step in steps):
-            parts = tuple(int(step) if step.isdigit() else step for step in steps)
+        parts = split(path)
+        if len(parts) > 1 and any(isinstance(part, int) for part in parts):
             return f"dig(msg, {parts!r})"
+        steps = path.split(".")
         code = f"msg.get({steps[0]!r})"
         for step in steps[1:]:
             variable = self._variable()

@@ -23,6 +23,14 @@ def dotted(steps: Steps) -> str:
     return ".".join(map(str, steps))
 
 
+def split(path: str) -> tuple[str | int, ...]:
+    """The steps of a path; those that are numbers are indexes."""
+    return tuple(
+        int(step) if step.isascii() and step.isdigit() and len(step) < 10 else step
+        for step in path.split(".")
+    )
+
+
 def find_field(schema: Schema, path: str) -> Field | None:
     """The field `path` of `schema`, or None; numbers in it are indexes of arrays."""
     return schema.find(path.replace(".-", "."))  # an index from the end is an index

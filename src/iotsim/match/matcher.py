@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import ExpressionError, Problem, ScenarioError
-from iotsim.match.condition import DEEPEST, OPERATORS, Invalid, Writer
-from iotsim.match.fieldpath import field_hint, find_field
+from iotsim.match.condition import DEEPEST, OPERATORS, Invalid, Writer, dig
+from iotsim.match.fieldpath import field_hint, find_field, split
 from iotsim.match.literal import render
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Matcher:
             try:
                 if check(msg, device, t):
                     continue
-                actual = render(_value(msg, condition.field))
+                actual = render(dig(msg, split(condition.field)))
             except ExpressionError as error:
                 actual = f"an error: {error.reason}"
             mismatches.append(Mismatch(condition.field, condition.expected, actual))
@@ -110,17 +110,6 @@ class Matcher:
 
 def _shown(condition: Condition) -> str:
     return f"{condition.field} {condition.expected}"
-
-
-def _value(msg: Any, path: str) -> Any:
-    for step in path.split("."):
-        if isinstance(msg, (list, tuple)) and step.isdigit() and int(step) < len(msg):
-            msg = msg[int(step)]
-        elif hasattr(msg, "get"):
-            msg = msg.get(step)
-        else:
-            return None
-    return msg
 
 
 def compile_match(

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from iotsim.device.spec import AddressRun, FleetSpec
+from iotsim.errors import ScenarioError
+from iotsim.scenario.addresses import (
+    check_overlaps,
+    default_router,
+    gateway_side,
+    plan_runs,
+    relocate,
+    within,
+)
+from iotsim.scenario.problems import Problems
+from iotsim.wire.address import parse_address
+
+BASE = parse_address("10.0.0.0")
+
+
+def test_default_routers() -> None:
+    for text, router in (
+        ("10.77.0.1/16", "10.77.255.254"),
+        ("10.77.0.2/30", "10.77.0.1"),
+        ("192.168.5.254/24", "192.168.5.253"),
+        ("fd77::1/64", "fd77::ffff:ffff:ffff:ffff"),
+        ("fd77::ff/120", "fd77::fe"),
+    ):
+        assert default_router(gateway_side(text)) == parse_address(router)
+
+
+def test_within_a_prefix() -> None:
+    side = gateway_side("10.77.0.1/16")
+    assert within(parse_address("10.77.255.255"), side)
+    assert not within(parse_address("10.78.0.0"), side)
+    assert not within(parse_address("fd77::1"), side)
+    assert not within(parse_address("10.77.0.1"), None)
+
+
+@pytest.mark.parametrize(
+    ("entries", "count", "expected"),
+    [
+        (["10.77.1.1"], None, (1, [1])),
+        (["10.77.1.1"], 5, (5, [5])),
+        (["10.77.1.0/28"], None, (14, [14])),
+        (["10.77.1.0/28"], 3, (3, [3])),
+        (["10.77.1.1-10.77.1.9", "fd77::1"], None, (9, [9, 9])),
+        (["10.77.1.0/24", "fd77::1:0/120"], None, (254, [254, 254])),
+    ],
+)
+def test_counts(entries: list[str], count: int | None, expected: tuple[int, list[int]]) -> None:
+    problems = Problems("x")
+    planned, runs = plan_runs(entries, count, (), problems)
+    problems.raise_any()
+    assert (planned, [run.count for run in runs]) == expected
+
+
+@pytest.mark.parametrize(
+    ("entries", "count", "said"),
+    [
+        (["fd77::/64"], None, "room for 18446744073709551615 devices"),
+        (["fd77::1-fd77::2"], 3, "3 devices do not fit into 2 addresses"),
+        (["239.255.255.255"], 2, "multicast"),
+        (["10.77.1.1", "nonsense"], 2, "no IP address"),
+    ],
+)
+def test_what_cannot_be_planned(entries: list[str], count: int | None, said: str) -> None:
+    problems = Problems("x")
+    plan_runs(entries, count, (), problems)
+    with pytest.raises(ScenarioError, match=said):
+        problems.raise_any()
+
+
+runs = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=6)
+
+
+@settings(max_examples=80)
+@given(runs)
+def test_overlaps_are_found(pairs: list[tuple[int, int]]) -> None:
+    problems = Problems("x")
+    listed = [(AddressRun(BASE + a, n), ("r", i), str(i)) for i, (a, n) in enumerate(pairs)]
+    check_overlaps(listed, problems)
+    addresses = [a + k for a, n in pairs for k in range(n)]
+    assert bool(problems) == (len(set(addresses)) < len(addresses))
+
+
+def test_relocation_is_in_the_order_of_declaration() -> None:
+    moved = relocate(
+        [
+            FleetSpec("b", 3, (AddressRun(BASE, 3), AddressRun(1 << 100, 3))),
+            FleetSpec("a", 2, (AddressRun(BASE + 9, 2), AddressRun(BASE + 99, 2))),
+            FleetSpec("c", 1, (AddressRun(1 << 101, 1),)),
+        ]
+    )
+    first = parse_address("127.77.0.1")
+    assert [[run.first - first for run in fleet.runs] for fleet in moved] == [[0], [3, 5], [7]]
+    with pytest.raises(ValueError, match="has room for"):
+        relocate([FleetSpec("a", 1 << 24, (AddressRun(BASE, 1 << 24),))])
