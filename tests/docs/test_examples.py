@@ -9,9 +9,9 @@ A page has a working folder of its own, and its blocks run in order. A fenced bl
 ``toml fragment``
     must pass it together with a minimal scenario with a fleet ``meter`` of SensorNet devices.
 ``console``
-    each line that starts with ``$ `` is run by bash, and the lines below it are its output, both
-    streams: ``...`` alone on a line stands for any number of lines, inside a line for any text.
-    ``[exit N]`` as the last line is the exit status; without it the status must be 0.
+    each line that starts with ``$ `` is run by bash in the page's folder, and the lines below it
+    are its output, both streams: ``...`` alone on a line stands for any number of lines, inside a
+    line for any text. ``[exit N]`` as the last line is the exit status; without it that must be 0.
 ``text``, ``json``
     may be shown without being run if the line before says why: ``<!-- shown: why -->``.
 
@@ -190,7 +190,6 @@ class Page:
         self.name = str(page)
         self.text = (REPOSITORY / page).read_text()
         self.folder = folder
-        self.cwd = folder
         self.to_check: list[Block] = []
 
     def run(self) -> str | None:
@@ -261,14 +260,12 @@ class Page:
             names.append(name)
         if not names:
             return
-        self.cwd = self.folder
         status, output = self.bash(f"iotsim check {' '.join(names)}")
         if status:
             raise ExampleError(f"{self.name}: iotsim check says {status}\n{output}")
 
     def bash(self, text: str) -> tuple[int, str]:
-        """Run `text` in the page's current folder; a ``cd`` lasts, as in a terminal."""
-        where = self.folder / ".cwd"
+        """Run `text` in the page's folder; status and output, both streams."""
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -279,8 +276,8 @@ class Page:
             "PYTHONUNBUFFERED": "1",
         }
         process = subprocess.Popen(
-            ["bash", "-c", f"trap 'pwd >\"{where}\"' EXIT\n{text}"],
-            cwd=self.cwd,
+            ["bash", "-c", text],
+            cwd=self.folder,
             env=environment,
             text=True,
             errors="replace",
@@ -295,8 +292,6 @@ class Page:
             os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             output += f"\n(ended after {COMMAND_TIMEOUT_S} s)"
-        self.cwd = Path(where.read_text().strip()) if where.exists() else self.cwd
-        where.unlink(missing_ok=True)
         return process.returncode, output
 
 
@@ -369,7 +364,7 @@ def test_match_output(expected: tuple[str, ...], actual: list[str], wrong: int |
 
 def make_page(folder: Path, text: str) -> Page:
     page = Page.__new__(Page)
-    page.name, page.text, page.folder, page.cwd, page.to_check = "p.md", text, folder, folder, []
+    page.name, page.text, page.folder, page.to_check = "p.md", text, folder, []
     return page
 
 
@@ -400,7 +395,7 @@ def test_a_page_runs_in_order_in_one_folder(tmp_path: Path) -> None:
     page = make_page(
         tmp_path,
         '```csv title="sub/a.csv"\n1,2\n```\n'
-        "```console\n$ cd sub\n$ cat a.csv; exit 4\n1,...\n[exit 4]\n$ pwd\n.../sub\n```\n",
+        "```console\n$ cd sub && cat a.csv; exit 4\n1,...\n[exit 4]\n$ ls\nsub\n```\n",
     )
     assert page.run() is None
 
