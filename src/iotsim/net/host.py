@@ -187,17 +187,17 @@ class Host:
             packet = read_ipv4(data, trusted=trusted)
         except HeaderError as problem:
             header = ipv4.parse_ipv4(data)
-            if ipv4.is_unicast(header.source) and self.pool.find(header.destination):
+            if self._unicast[header.source >> 24] and self.pool.find(header.destination):
                 packet = read_ipv4(_without_options(data, header), trusted=trusted)
                 packet.data = data[: header.total_length]
                 self._error(problem.trouble, packet, packet.destination, now, rest=problem.pointer)
             raise
-        if not ipv4.is_unicast(packet.source) or packet.source in self._broadcasts:
+        if not self._unicast[packet.source >> 24] or packet.source in self._broadcasts:
             return dropped("source-address")
         destination = packet.destination
         if ipv4.is_multicast(destination) or destination in self._broadcasts:
             return self._receive_group(packet, now)
-        if not ipv4.is_unicast(destination):
+        if not self._unicast[destination >> 24]:
             return dropped("destination-address")
         return self._receive_unicast(packet, self.router, now)
 

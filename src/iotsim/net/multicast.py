@@ -1,7 +1,7 @@
 """Groups of hosts, and a request that goes to all of them.
 
-Membership is a fleet's: all of its hosts are in a group, or none. All hosts hear broadcasts, and
-are members of the all-hosts groups of both families. A fleet may have several addresses per host;
+Membership is a fleet's: all of its hosts are in a group, or none. All hosts on the link hear
+broadcasts, and are members of the all-hosts groups of both families. A fleet may have several addresses per host;
 a request reaches each host once, at the address that suits the sender's (a link-local one asks a
 link-local one).
 
@@ -64,7 +64,10 @@ class Groups:
         for run in self._pool:
             if (run.first < IPV4_END) != (address < IPV4_END):
                 continue
-            if not everybody and not any(member is run.group for member in members):
+            if everybody:
+                if run.hops:
+                    continue  # Behind a router, and so not on the link.
+            elif not any(member is run.group for member in members):
                 continue
             known = chosen.get(id(run.group))
             if known is None or (_scope(known.first) != scope == _scope(run.first)):

@@ -48,8 +48,6 @@ _PREFIX6 = virtio.needs_checksum(40, udp.CHECKSUM_OFFSET) + b"\x60\0\0\0"
 _NEXT_HEADER_HOP_LIMIT = ipv4.UDP << 8 | 64
 _LOW = (1 << 64) - 1
 
-_UNICAST = tuple(ipv4.is_unicast(octet << 24) for octet in range(256))
-
 
 class Stack(Host):
     """All simulated hosts behind one link.
@@ -59,6 +57,8 @@ class Stack(Host):
     they have to be addresses that nobody else has. `broadcasts` are the directed broadcast
     addresses of the link's networks. Errors are limited to `icmp_rate` a second after a burst of
     `icmp_burst`, and the hosts that one request to a group reaches to `group_limit`.
+
+    With `loopback` the hosts may be in 127.0.0.0/8, which is nobody's on any other link.
 
     `counters` has what is no outcome of a received packet, by name.
     """
@@ -74,6 +74,7 @@ class Stack(Host):
         icmp_rate: float = 1000.0,
         icmp_burst: float = 50.0,
         group_limit: int = 1000,
+        loopback: bool = False,
     ) -> None:
         super().__init__(
             transmit,
@@ -84,6 +85,7 @@ class Stack(Host):
             icmp_rate=icmp_rate,
             icmp_burst=icmp_burst,
             group_limit=group_limit,
+            loopback=loopback,
         )
         # The longest datagram that fits every path, with the header of either family.
         self._plain_length = mtu - ipv6.HEADER_LENGTH
@@ -120,7 +122,7 @@ class Stack(Host):
                     version_tos_length + fragment + ttl_protocol_checksum + source + destination
                 )
                 % 65535
-                and _UNICAST[source >> 24]
+                and self._unicast[source >> 24]
                 and source not in self._broadcasts
             ):
                 index = destination - self._first
