@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCRIPT = """
 import os, threading
@@ -13,7 +17,7 @@ def show():
     found = dict(line.split(":\\t") for line in lines if ":\\t" in line)
     print(*(int(found[key], 16) for key in ("CapEff", "CapPrm", "CapAmb")), found["NoNewPrivs"])
 
-print(privileges.drop_privileges())
+print(privileges.drop_privileges(Path.cwd()))
 show()
 assert not linux.has_capability(linux.CAP_NET_ADMIN)
 thread = threading.Thread(target=show)
@@ -22,14 +26,18 @@ thread.join()
 stop = threading.Event()
 thread = threading.Thread(target=stop.wait)
 thread.start()
-print(privileges.drop_privileges())
+print(privileges.drop_privileges(Path.cwd()))
 stop.set()
 """
 
 
-def test_all_is_dropped_and_threads_that_come_later_inherit_it() -> None:
+def test_all_is_dropped_and_threads_that_come_later_inherit_it(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
     )
     nothing = "0 0 0 1"
     assert result.stdout.splitlines() == ["True", nothing, nothing, "False"]

@@ -121,7 +121,7 @@ class Run:
         """Set everything up, live, and write the results."""
         async with open_site(self.scenario, plan, helper) as self.site:
             if self.options.drop_privileges:
-                drop_privileges()
+                drop_privileges(self.folder)
             self._start_clock()
             self.simulation = Simulation(
                 self.scenario, self.site.link, seed=self.scenario.seed, clock=self.clock

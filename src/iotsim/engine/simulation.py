@@ -69,6 +69,7 @@ class Simulation:
             router6=scenario.link.router6,
             mtu=link.mtu,
             broadcasts=scenario.link.broadcasts,
+            loopback=link.kind == "loopback",
         )
         self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
         self.judge = Judge(

@@ -56,6 +56,7 @@ class Host:
         icmp_rate: float,
         icmp_burst: float,
         group_limit: int,
+        loopback: bool,
     ) -> None:
         self.router = router
         self.router6 = router6
@@ -65,6 +66,7 @@ class Host:
         self.groups = Groups(self.pool, self.counters, group_limit)
         self._transmit = transmit
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
+        self._unicast = ipv4.LOOPBACK_OCTETS if loopback else ipv4.UNICAST_OCTETS
         self._hops: dict[int, int] = {}
         self._path_mtu = PathMtu(mtu)
         self._least_mtu = mtu

@@ -7,6 +7,7 @@ other). So privileges are dropped before other threads are started; threads inhe
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 from iotsim.testbed import linux
@@ -30,12 +31,14 @@ def drop_capabilities(keep: int = 0) -> None:
             linux.prctl(linux.PR_CAP_AMBIENT, linux.PR_CAP_AMBIENT_RAISE, capability)
 
 
-def drop_privileges() -> bool:
-    """Drop what the simulator no longer needs once its testbed stands; True if that is everything.
+def drop_privileges(results: Path) -> bool:
+    """Drop what the simulator no longer needs once its testbed stands; True if no thread keeps it.
 
     Call it in the main thread, after set-up and before the first worker thread: False means that
     other threads existed already, which keep what they had. Root without capabilities is subject to
-    file permissions like everyone else: open the results first.
+    file permissions like everyone else, so the right to override them stays where the folder
+    `results` is another user's.
     """
-    drop_capabilities()
+    foreign = results.stat().st_uid != os.geteuid()
+    drop_capabilities(1 << linux.CAP_DAC_OVERRIDE if foreign else 0)
     return sum(1 for _ in Path("/proc/self/task").iterdir()) == 1

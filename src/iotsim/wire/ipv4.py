@@ -147,7 +147,10 @@ def check_options(options: bytes) -> None:
         position += length
 
 
-_UNICAST_FIRST_OCTET = tuple(0 < octet < 224 and octet != 127 for octet in range(256))
+UNICAST_OCTETS = tuple(0 < octet < 224 and octet != 127 for octet in range(256))
+"""For each first octet, whether addresses that begin with it may be a host's on a network."""
+LOOPBACK_OCTETS = tuple(octet == 127 or unicast for octet, unicast in enumerate(UNICAST_OCTETS))
+"""The same on a loopback interface."""
 
 
 def is_unicast(address: int) -> bool:
@@ -155,7 +158,7 @@ def is_unicast(address: int) -> bool:
 
     A subnet's broadcast address is not known by its looks: see `iotsim.net.stack`.
     """
-    return _UNICAST_FIRST_OCTET[address >> 24]
+    return UNICAST_OCTETS[address >> 24]
 
 
 def is_multicast(address: int) -> bool:
