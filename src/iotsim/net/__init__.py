@@ -1,24 +1,53 @@
-"""The userspace IP host, sans I/O: frames in, frames and outcomes out, time as an argument.
+"""The userspace IP hosts, sans I/O: frames in, frames and outcomes out, time as an argument.
 
-`Stack` (stack.py) is all simulated hosts behind one link::
+`Stack` (stack.py) is all simulated hosts behind one TUN (or memory) link, IPv4 and IPv6 alike::
 
-    stack = Stack(link.send_nowait, router=..., mtu=1500)
-    stack.attach(first_address, count, fleet)        # fleet.ports: {5600: handler}
+    stack = Stack(link.send_nowait, router=..., router6=..., mtu=1500, broadcasts=[...])
+    stack.attach(first_address, count, fleet)        # once for each run of addresses of a fleet
+    stack.join(group_address, fleet)                 # for each multicast group that it is in
     outcome = stack.receive(frame, now)              # for each frame that the link read
     stack.send_udp(source, 5600, peer, port, data)   # from a handler, or from anywhere
+    due = stack.next_due()                           # None: nothing to wait for
+    stack.pop_due(now)                               # when `due` has come
 
-A fleet is one run of addresses and one dictionary of ports, so a million hosts cost what ten do,
-and a datagram reaches its handler with the host's index, by subtraction. Each frame has exactly one
-outcome (outcome.py), so received packets equal the sum of the outcomes counted.
+`EthernetHost` (ethernet.py) puts the same hosts on an Ethernet (TAP). It has the same methods, and
+``announce(now)``, to be called once when the link is up; its ``attach`` also takes the MACs.
+
+A fleet, to this package, is anything with a dictionary ``ports`` of UDP port -> handler. Attach it
+once per run of addresses (an IPv4 run, an IPv6 run: ``run.first, run.count`` of a fleet's
+specification are the arguments); a handler is told the index of its host, whichever address was
+asked. Per run, ``hops`` puts simulated routers before the hosts, ``path_mtu`` narrows the way to
+them, and ``silent`` keeps them from refusing anything. A handler that needs to know whether all
+were asked (to spread its answer) looks at ``stack.group``.
+
+Each frame has exactly one outcome (outcome.py), so received packets equal the sum of the outcomes.
+What is no outcome of a received packet is in ``counters``: errors sent and suppressed, datagrams
+reassembled and given up, members of a group that were left out, packets that waited for a neighbor
+in vain, and so on. All state is bounded: fragments per source and in all, neighbors and what waits
+for them, path MTUs, announcements. Of the devices themselves there is no state at all.
+
+How it is cut: stack.py is the short cut of plain datagrams, and what it does not take goes by the
+book: host.py (does it get there, is it whole) with packet.py (is it well-formed), route.py,
+fragmentation.py and segmentation.py; delivery.py (what does its upper layer want) with icmp.py and
+multicast.py; output.py for the way down. On an Ethernet: resolution.py (ARP), discovery.py
+(neighbor discovery), neighbor.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
+devices of a fleet say, one after the other) and mac.py.
 
 Alternatives considered
 -----------------------
 *A socket-like object per host.* A million of them cost gigabytes and a second to make, for state
-that a UDP host does not have.
+that a UDP host does not have. A fleet is one run of addresses and one dictionary of ports, so a
+million hosts cost what ten do, and a datagram reaches its handler by subtraction.
 
 *Addresses on the kernel's loopback, and kernel sockets.* Limited to what one machine lets us add,
 and nothing of a device's network behavior (its ICMP, fragments, silence) is ours to script.
 
 *A full stack (lwIP, smoltcp) by foreign functions.* They model one host with few interfaces; the
 claim of a whole prefix, faults per device and virtual time would be patches to each of them.
+
+*A neighbor cache per device.* What one device learns of the gateway, every other would learn with
+the same question: a thousand devices would ask a thousand times. One cache serves them all.
+
+*Waiting until an address is known to be free.* Seconds at each start, for addresses that a scenario
+chose. Devices answer at once, and a conflict is reported.
 """

@@ -99,6 +99,11 @@ class EthernetHost:
     def counters(self) -> Counter[str]:
         return self.stack.counters
 
+    @property
+    def group(self) -> int:
+        """As `Stack.group`."""
+        return self.stack.group
+
     def attach(
         self,
         first: int,
@@ -302,6 +307,4 @@ def _shift(frame: bytes, distance: int) -> bytes:
         return frame[: virtio.HEADER_LENGTH]
     header = virtio.parse_virtio(frame)
     start = max(header.csum_start + distance, 0)
-    return virtio.build_virtio(
-        header._replace(header_length=max(header.header_length + distance, 0), csum_start=start)
-    )
+    return virtio.build_virtio(header._replace(csum_start=start))

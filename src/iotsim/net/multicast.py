@@ -1,9 +1,9 @@
 """Groups of hosts, and a request that goes to all of them.
 
 Membership is a fleet's: all of its hosts are in a group, or none. All hosts on the link hear
-broadcasts, and are members of the all-hosts groups of both families. A fleet may have several addresses per host;
-a request reaches each host once, at the address that suits the sender's (a link-local one asks a
-link-local one).
+broadcasts, and are members of the all-hosts groups of both families. A fleet may have several
+addresses per host; a request reaches each host once, at the address that suits the sender's (a
+link-local one asks a link-local one).
 
 A request makes at most `limit` hosts speak, so that one packet cannot start a storm; how many it
 left out is counted. When they answer is up to their handlers: protocols ask for a spread of their

@@ -145,7 +145,13 @@ class NeighborCache:
             self._settle(address, neighbor, now, reachable=False)
 
     def next_due(self) -> float | None:
-        return self._timers[0][0] if self._timers else None
+        while self._timers:
+            due, timer, address = self._timers[0]
+            neighbor = self._neighbors.get(address)
+            if neighbor is not None and neighbor.timer == timer:
+                return due
+            heapq.heappop(self._timers)
+        return None
 
     def pop_due(self, now: float) -> None:
         """Ask again, probe, and forget who does not answer."""
