@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import cyclopts
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 2
 EXIT_SKIPPED = 3
+EXIT_INTERRUPTED = 130
 
 app = cyclopts.App(
     name="iotsim",
@@ -59,5 +61,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return EXIT_ERROR
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
+    except Exception:
+        # With Python's own exit status, 1, this would be blamed on the gateway.
+        traceback.print_exc()
+        print("iotsim: this is a fault of iotsim itself", file=sys.stderr)
+        return EXIT_ERROR
     return code if isinstance(code, int) else 0

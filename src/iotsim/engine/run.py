@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from iotsim.engine.accounts import Accounts
+from iotsim.engine.failure import sole_cause, write_failure
 from iotsim.engine.files import Writer
 from iotsim.engine.folder import make_results_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
 from iotsim.engine.record import Record
 from iotsim.engine.simulation import Simulation
 from iotsim.engine.site import Site, make_plan, open_site, spawn_helper
+from iotsim.errors import IotsimError
 from iotsim.events import LinkUp, Note, RunEnded, RunStarted
 from iotsim.results.result import (
     RUNNING,
@@ -78,12 +80,13 @@ class RunReport(NamedTuple):
 
 
 def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
-    """Run `scenario` to its end. MachineError if this machine cannot."""
+    """Run `scenario` to its end. MachineError if this machine cannot; the results say so too."""
     folder = make_results_folder(scenario.path.stem, options.out)
-    plan = make_plan(scenario, folder)
-    # It makes the namespaces while the event loop and the fleets are being made here.
-    helper = None if plan is None else spawn_helper(plan)
+    helper = None
     try:
+        plan = make_plan(scenario, folder)
+        # It makes the namespaces while the event loop and the fleets are being made here.
+        helper = None if plan is None else spawn_helper(plan)
         virtual = scenario.link.kind == "memory"
         clock = None
         if virtual:
@@ -92,6 +95,12 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
 
             clock = MockClock(autojump_threshold=0)
         return trio.run(Run(scenario, options, folder, virtual=virtual).run, plan, helper, clock=clock)
+    except BaseException as error:
+        cause = sole_cause(error)
+        write_failure(folder, scenario, cause)
+        if isinstance(cause, (IotsimError, KeyboardInterrupt)):
+            raise cause from None
+        raise
     finally:
         if helper is not None:
             helper.close()
@@ -138,8 +147,11 @@ class Run:
                 )
                 self._record.replace_result(self._result(Decision(Verdict.ERROR, ""), [], RUNNING))
                 self._announce()
-                outcomes, ended_at = await self._live()
-                result = self._conclude(outcomes, ended_at)
+                try:
+                    outcomes, ended_at = await self._live()
+                    result = self._conclude(outcomes, ended_at)
+                finally:
+                    self.simulation.journal.flush()
             self._record.close()
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
         self._record.replace_result(result)
