@@ -239,14 +239,34 @@ def test_all_problems_are_told_at_once_with_their_places() -> None:
     assert told(text) == [
         "2:1: devices.meter.cuont: unknown key (did you mean 'count'?)",
         "7:12: scenario.duration: '10' has no unit; write '10s' or '10ms'",
-    ]
-    assert told(text.replace("cuont", "count").replace('"10"', '"10s"')) == [
         "9:10: devices.meter.rules[0].when.kindd: unknown field 'kindd' (did you mean 'kind'?)",
         (
             "10:18: devices.meter.rules[0].reply.kind: 'kind' has no value named 'REPROT'"
             " (did you mean 'REPORT'?)"
         ),
     ]
+
+
+def test_a_problem_does_not_make_others() -> None:
+    expect = '[[expect]]\neach = "meter[13]"\nreceives = { kind = "READ" }\nwithin = "1s"\n'
+    gateway = '[gateway]\ncommand = ["${devices.meter.range}"]\nready = { delay = "1s" }\n'
+    for good, bad in (
+        ("count = 14", "count = 1.4"),
+        ("count = 14", "cuont = 14"),
+        ('"10.77.1.1"', "7"),
+        ('"10.77.1.1"', '"10.77.1"'),
+        ('address = "10.77.1.1"', ""),
+        ('"sensornet"', '"sensorent"'),
+        ('["${devices', '[3, "${devices'),
+        ('"meter[13]"', '"meter[13"'),
+        ('"1s" }', '"1" }'),
+        ('within = "1s"', 'within = "1"'),
+        ('{ kind = "READ" }', "3"),
+    ):
+        text = (HEAD + gateway + expect).replace(good, bad)
+        assert len(told(text)) == 1, text
+    link = '[link]\naddress = 7\n[devices.meter]\naddress = "10.99.1.1"\n'
+    assert len(told(link)) == 1
 
 
 @pytest.mark.parametrize(

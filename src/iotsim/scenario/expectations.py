@@ -13,11 +13,11 @@ from iotsim.scenario.schema import (
     StdoutTable,
     check,
 )
-from iotsim.scenario.selectors import merged, select
+from iotsim.scenario.selectors import SelectorError, merged, select
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import Kind
@@ -55,10 +55,22 @@ class JointSchema:
 class ExpectBuilder:
     """Builds the expectations of one scenario."""
 
-    def __init__(self, fleets: Sequence[FleetSpec], seed: int, problems: Problems) -> None:
+    def __init__(
+        self,
+        fleets: Sequence[FleetSpec],
+        seed: int,
+        problems: Problems,
+        doubtful: Collection[str] = (),
+        mute: Collection[str] = (),
+    ) -> None:
+        """`doubtful` are fleets of which it is not known how many devices they have, `mute` those
+        of which it is not known what their messages are.
+        """
         self.fleets = {fleet.name: fleet for fleet in fleets}
         self.counts = {fleet.name: fleet.count for fleet in fleets}
         self.seed = seed
+        self.doubtful = doubtful
+        self.mute = mute
         self.problems = problems
 
     def build(self, raw: Any, keys: Keys) -> ExpectSpec | None:
@@ -67,7 +79,7 @@ class ExpectBuilder:
             return None
         name = table.name or f"expectation {int(keys[-1]) + 1}"
         place = self.problems.where(keys)
-        if table.gateway is not None:
+        if "gateway" in raw:
             return self._gateway(table, raw, name, place, keys)
         return self._messages(table, raw, name, place, keys)
 
@@ -79,7 +91,7 @@ class ExpectBuilder:
         kind: Any = self._one_of(raw, KINDS, keys, "says what is expected of them")
         if quantifier is None or direction is None or kind is None:
             return None
-        devices = self._devices(getattr(table, quantifier), (*keys, quantifier))
+        devices = self._devices(getattr(table, quantifier) or [], (*keys, quantifier))
         if quantifier == "device" and sum(len(one.indexes) for one in devices) > 1:
             self.problems.add(
                 (*keys, "device"), "names more than one device", "write each, any, all or none"
@@ -88,7 +100,7 @@ class ExpectBuilder:
         if table.per is not None and kind != "count":
             self.problems.add((*keys, "per"), "'per' is for 'count'", of_key=True)
         spec = getattr(table, direction)
-        matcher = self._match(spec, devices, direction == "receives", (*keys, direction))
+        matcher = self._match(spec or {}, devices, direction == "receives", (*keys, direction))
         always = None
         if table.always is not None:
             always = self._match(table.always, devices, False, (*keys, "always"))
@@ -130,8 +142,13 @@ class ExpectBuilder:
         selections = []
         for number, selector in enumerate(selectors):
             place = keys if len(selectors) == 1 else (*keys, number)
-            with self.problems.at(*place):
+            try:
                 selections.append(select(selector, self.counts, self.seed))
+            except SelectorError as error:
+                if error.fleet not in self.doubtful:
+                    self.problems.add(place, str(error), error.hint)
+            except ValueError as error:
+                self.problems.add(place, str(error))
         return merged(selections)
 
     def _match(
@@ -143,9 +160,11 @@ class ExpectBuilder:
             for fleet in fleets
             for service in fleet.services
         }
-        if fleets and not schemas:
-            self.problems.add(keys, "these devices have no protocol, so they have no messages")
         schema: Any = None
+        if any(fleet.name in self.mute for fleet in fleets):
+            schemas = {}  # its fields cannot be looked at
+        elif fleets and not schemas:
+            self.problems.add(keys, "these devices have no protocol, so they have no messages")
         if len(schemas) == 1:
             schema = next(iter(schemas.values()))
         elif schemas:
@@ -167,7 +186,7 @@ class ExpectBuilder:
         table = check(CountTable, raw, keys, self.problems)
         if table is None:
             return None, None
-        if table.min is None and table.max is None:
+        if not raw:
             self.problems.add(keys, "needs 'min' or 'max', or is a number itself")
         elif table.min is not None and table.max is not None and table.min > table.max:
             self.problems.add((*keys, "min"), "min is greater than max")
@@ -181,6 +200,8 @@ class ExpectBuilder:
                 message = "an expectation of the gateway says nothing about devices"
                 self.problems.add((*keys, key), message, of_key=True)
         inner = (*keys, "gateway")
+        if table.gateway is None:
+            return None
         asked = check(GatewayExpectTable, table.gateway, inner, self.problems)
         if asked is None:
             return None

@@ -39,16 +39,22 @@ class FleetPlan:
     """What is known of a fleet before placeholders are filled in."""
 
     name: str
+    raw: Mapping[str, Any]
     table: DeviceTable
     spec: FleetSpec
     """Name, count, runs, services and data."""
+    sound: bool
+    """Whether nothing is wrong so far. Else the count, at least, is in doubt."""
+    speaks: bool
+    """Whether all its protocols could be had. Else it is not known what its messages are."""
 
 
 def plan_fleet(
     name: str, raw: Mapping[str, Any], folder: Path, problems: Problems
 ) -> FleetPlan | None:
-    """Check the table and plan its addresses; None if that cannot be."""
+    """Check the table and plan its addresses; None if it is no table for devices."""
     keys: Keys = ("devices", name)
+    before = len(problems)
     if not FLEET_NAME.fullmatch(name):
         problems.add(
             keys,
@@ -64,28 +70,27 @@ def plan_fleet(
     count = table.count
     if count is None and data:
         count = len(data)
-    if table.address is None:
+    if "address" not in raw:
         problems.add(keys, "the key 'address' is missing")
-        return None
-    count, runs = plan_runs(table.address, count, (*keys, "address"), problems)
+    count, runs = plan_runs(table.address or [], count, (*keys, "address"), problems)
     if data and len(data) < count:
         problems.add((*keys, "data"), f"has {len(data)} rows for {count} devices")
+    sound = len(problems) == before
+    before = len(problems)
     services = _services(table, folder, keys, problems)
-    if not count or len(runs) != len(table.address):
-        return None
     spec = FleetSpec(name=name, count=count, runs=runs, services=services, data=data[:count])
-    return FleetPlan(name, table, spec)
+    return FleetPlan(name, raw, table, spec, sound, speaks=len(problems) == before)
 
 
 def build_fleet(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> FleetSpec:
     """The whole fleet; `raw` is its table with placeholders filled in."""
     keys: Keys = ("devices", plan.name)
-    table = check(DeviceTable, raw, keys, problems) or plan.table
+    table = plan.table if raw is plan.raw else check(DeviceTable, raw, keys, problems) or plan.table
     spec = plan.spec
     signals = build_signals(table.signals, folder, (*keys, "signals"), problems)
     builder = RuleBuilder(spec.services, signals, problems)
     rules = []
-    for number, rule in enumerate(table.rules):
+    for number, rule in enumerate(table.rules if plan.speaks else ()):
         built = builder.build(rule, (*keys, "rules", number))
         if built is not None:
             rules.append(built)
@@ -93,7 +98,7 @@ def build_fleet(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> 
     if table.boot is not None:
         boot_keys = (*keys, "boot")
         boot = check(BootTable, table.boot, boot_keys, problems)
-        if boot is not None:
+        if boot is not None and plan.speaks:
             delay, ramp = boot.delay, boot.ramp
             announcement = _announcement(boot, table.boot, spec, signals, boot_keys, problems)
     return replace(
@@ -101,7 +106,7 @@ def build_fleet(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> 
         signals=signals,
         state=_state(table.state, spec, (*keys, "state"), problems),
         rules=tuple(rules) if announcement is None else (announcement, *rules),
-        behavior=_behavior(table.behavior, spec, folder, (*keys, "behavior"), problems),
+        behavior=_behavior(table.behavior, plan, folder, (*keys, "behavior"), problems),
         boot_delay=delay,
         ramp_s=ramp,
     )
@@ -117,7 +122,7 @@ def _announcement(
 ) -> RuleSpec | None:
     """What a device sends as soon as it has booted, as a rule."""
     if boot.announce is None:
-        if "to" in raw:
+        if "to" in raw and "announce" not in raw:
             problems.add((*keys, "to"), "'to' is for 'announce'", of_key=True)
         return None
     if not spec.services:
@@ -225,7 +230,7 @@ def _data(
 
 
 def _behavior(
-    text: str | None, spec: FleetSpec, folder: Path, keys: Keys, problems: Problems
+    text: str | None, plan: FleetPlan, folder: Path, keys: Keys, problems: Problems
 ) -> BehaviorSpec | None:
     """Where the behavior's class is; its file is not opened."""
     if text is None:
@@ -234,7 +239,7 @@ def _behavior(
     if match is None:
         problems.add(keys, f"'{text[:100]}' names no class in a file", "write 'meter.py:Meter'")
         return None
-    if not spec.services:
+    if plan.speaks and not plan.spec.services:
         problems.add(keys, "these devices have no protocol, so a behavior could say nothing")
     path = folder / match["file"]
     try:

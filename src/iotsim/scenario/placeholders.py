@@ -23,7 +23,7 @@ from iotsim.scenario.problems import nearest
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from iotsim.device.spec import FleetSpec
     from iotsim.scenario.model import LinkSpec
@@ -150,16 +150,24 @@ def _knows_addresses(keys: Keys) -> bool:
 
 
 def fill_addresses(
-    document: Any, values: Mapping[str, Callable[[], str]], problems: Problems
+    document: Any,
+    values: Mapping[str, Callable[[], str]],
+    doubtful: Collection[str],
+    problems: Problems,
 ) -> Any:
-    """`document` with all placeholders filled in. Those of ``[gateway]`` are only checked."""
+    """`document` with all placeholders filled in. Those of ``[gateway]`` are only checked.
+
+    Of `doubtful` fleets it is not known what there is: nothing is said about these.
+    """
 
     def replace(keys: Keys, text: str) -> str:
         if "${" not in text:
             return text
         unknown = [name for name in names_in(text) if name not in values]
         for name in unknown:
-            if name != "results":  # which was looked at with the parameters
+            fleet = name.removeprefix("devices.").rpartition(".")[0]
+            # results was looked at together with the parameters
+            if name != "results" and fleet not in doubtful:
                 problems.add(keys, *_unknown(name, values))
         return text if unknown or keys[:1] == ("gateway",) else expand(text, values)
 

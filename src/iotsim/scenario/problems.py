@@ -48,8 +48,8 @@ class Problems:
         self._found: dict[Problem, None] = {}
         self._left_out = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found) + self._left_out
 
     def add(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
         """Something is wrong at `keys`: with the value there, or with the key if `of_key`."""

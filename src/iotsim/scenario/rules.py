@@ -100,7 +100,7 @@ class RuleBuilder:
                 add((*keys, key), f"'{key}' is for a rule with 'send'", of_key=True)
         if table.drop and "reply" in raw:
             add((*keys, "drop"), "a rule either drops a message or replies to it", of_key=True)
-        if not (table.drop or table.reply or table.set):
+        if not (table.drop or "reply" in raw or "set" in raw):
             add(keys, "this rule does nothing: give it 'reply', 'set', 'drop' or 'send'")
 
     def _when(self, spec: Mapping[str, Any] | None, schema: Schema, keys: Keys) -> Matcher | None:

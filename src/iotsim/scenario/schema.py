@@ -229,9 +229,18 @@ def keys_of(model: type[Model]) -> list[str]:
 
 
 def check(model: type[AnyModel], table: Any, keys: Keys, problems: Problems) -> AnyModel | None:
-    """`table` as a `model`; None if it is not, which `problems` then knows about."""
+    """`table` as a `model`, without the keys that are wrong; these become problems.
+
+    None if nothing can be made of the rest: a key is missing, or it is no table.
+    """
     try:
         return model.model_validate(table)
     except ValidationError as error:
         problems.add_errors(error, keys, {(): keys_of(model)})
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+    if not isinstance(table, dict):
+        return None
+    try:
+        return model.model_validate({key: table[key] for key in table if key not in wrong})
+    except ValidationError:
         return None

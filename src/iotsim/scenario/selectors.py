@@ -22,10 +22,11 @@ _INTEGER = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 
 
 class SelectorError(ValueError):
-    """A selector that selects nothing; ``hint`` as in `iotsim.errors.Problem`."""
+    """A selector that selects nothing of ``fleet``; ``hint`` as in `iotsim.errors.Problem`."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", fleet: str = "") -> None:
         self.hint = hint
+        self.fleet = fleet
         super().__init__(message)
 
 
@@ -43,14 +44,16 @@ def select(text: str, counts: Mapping[str, int], seed: int) -> DeviceSelection:
     fleet = match["fleet"]
     count = counts.get(fleet)
     if count is None:
-        raise SelectorError(f"there are no devices called '{fleet}'", nearest(fleet, list(counts)))
+        raise SelectorError(
+            f"there are no devices called '{fleet}'", nearest(fleet, list(counts)), fleet
+        )
     if match["share"]:
         return DeviceSelection(fleet, _share(fleet, count, parse_share(match["share"]), seed))
     if match["index"] is None:
         return DeviceSelection(fleet, range(count))
-    indexes = _slice(match["index"], count, text)
+    indexes = _slice(match["index"], count, text, fleet)
     if not indexes:
-        raise SelectorError(f"'{text}' selects no devices", f"'{fleet}' has {count}")
+        raise SelectorError(f"'{text}' selects no devices", f"'{fleet}' has {count}", fleet)
     return DeviceSelection(fleet, indexes)
 
 
@@ -59,7 +62,7 @@ def _share(fleet: str, count: int, share: float, seed: int) -> tuple[int, ...]:
     return tuple(sorted(stream(seed, "share", fleet).sample(range(count), wanted)))
 
 
-def _slice(text: str, count: int, selector: str) -> range:
+def _slice(text: str, count: int, selector: str, fleet: str) -> range:
     parts = [part.strip() for part in text.split(":")]
     numbers = [int(part) if _INTEGER.fullmatch(part) else None for part in parts]
     wrong = any(number is None and part for number, part in zip(numbers, parts, strict=True))
@@ -75,7 +78,7 @@ def _slice(text: str, count: int, selector: str) -> range:
     index = numbers[0] + count if numbers[0] < 0 else numbers[0]
     if not 0 <= index < count:
         raise SelectorError(
-            f"there is no '{selector}'", f"the devices are numbered from 0 to {count - 1}"
+            f"there is no '{selector}'", f"the devices are numbered from 0 to {count - 1}", fleet
         )
     return range(index, index + 1)
 

@@ -108,12 +108,12 @@ def build_gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
     if table is None:
         return None
     command = tuple(table.command or ())
-    if not command:
+    if "command" not in raw:
         for key in ("env", "cwd", "ready", "stop_signal", "expect_exit"):
             if key in raw:
                 message = f"'{key}' is for a gateway with a 'command'"
                 problems.add((*keys, key), message, of_key=True)
-    elif not command[0]:
+    elif command and not command[0]:
         problems.add((*keys, "command"), "the command's name is empty")
     for number, word in enumerate(command):
         if "\0" in word:
@@ -129,7 +129,7 @@ def build_gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
     if table.address is not None:
         with problems.at(*keys, "address"):
             address = host_address(table.address)
-    if table.address is not None and table.port is None:
+    if table.address is not None and "port" not in raw:
         message = "'address' needs 'port', too: both are where devices send to"
         problems.add((*keys, "address"), message, of_key=True)
     return GatewaySpec(
