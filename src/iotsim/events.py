@@ -15,7 +15,7 @@ as `PacketRecord` on a way of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -23,12 +23,9 @@ IN = 0
 OUT = 1
 
 
-class PacketRecord(NamedTuple):
-    """A packet at the link. ``direction`` is IN (to the devices) or OUT; ``frame`` as in `iotsim.link`."""
-
-    t: float
-    direction: int
-    frame: bytes
+PacketRecord: TypeAlias = tuple[float, int, bytes]
+"""A packet at the link: (t, direction, frame). The direction is `IN` (to the devices) or `OUT`, the
+frame as in `iotsim.link`. A plain tuple, since there are two for every request."""
 
 
 class Event(msgspec.Struct, tag_field="event", omit_defaults=True, gc=False):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iotsim.events import IN, OUT, PacketRecord
+from iotsim.events import IN, OUT
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from iotsim.wire.checksum import checksum, pseudo_header_sum
 from iotsim.wire.virtio import PLAIN, complete_checksum, needs_checksum
@@ -83,7 +83,7 @@ def test_the_header_names_the_interface_and_the_unit_of_time() -> None:
 
 def test_a_packet_block() -> None:
     frame = udp4(GATEWAY, METER, b"hello", partial=False)
-    data = PcapngWriter(LINKTYPE_RAW, epoch=EPOCH).encode([PacketRecord(0.5, OUT, frame)])
+    data = PcapngWriter(LINKTYPE_RAW, epoch=EPOCH).encode([(0.5, OUT, frame)])
     ((kind, body),) = blocks(data)
     assert kind == 6
     interface, high, low, captured, original = unpack_from("<IIIII", body)
@@ -96,7 +96,7 @@ def test_a_packet_block() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([IN, OUT]), st.binary(max_size=80)), max_size=6))
 def test_any_frames_give_whole_blocks(frames: list[tuple[int, bytes]]) -> None:
-    records = [PacketRecord(0.1, direction, frame) for direction, frame in frames]
+    records = [(0.1, direction, frame) for direction, frame in frames]
     found = blocks(PcapngWriter(LINKTYPE_ETHERNET).encode(records))
     whole = [frame for _, frame in frames if len(frame) >= 10]
     assert [packet_of(body) for _, body in found] == [complete_checksum(frame) for frame in whole]
@@ -106,7 +106,7 @@ def test_any_frames_give_whole_blocks(frames: list[tuple[int, bytes]]) -> None:
 @given(st.binary(max_size=70))
 def test_a_partial_checksum_is_completed_as_the_kernel_would(payload: bytes) -> None:
     partial = udp4(GATEWAY, METER, payload, partial=True)
-    ((_, body),) = blocks(PcapngWriter(LINKTYPE_RAW).encode([PacketRecord(0, IN, partial)]))
+    ((_, body),) = blocks(PcapngWriter(LINKTYPE_RAW).encode([(0, IN, partial)]))
     assert packet_of(body) == udp4(GATEWAY, METER, payload, partial=False)[10:]
     assert packet_of(body) == complete_checksum(partial)
 
@@ -116,7 +116,7 @@ def test_a_stream_may_be_cut_anywhere_between_batches() -> None:
     frame = udp4(METER, GATEWAY, b"x", partial=True)
     data = writer.header()
     for number in range(3):
-        data += writer.encode([PacketRecord(number, IN, frame)] * number)
+        data += writer.encode([(number, IN, frame)] * number)
         assert len(blocks(data)) == 2 + number * (number + 1) // 2
 
 
@@ -127,10 +127,10 @@ def test_tshark_finds_no_fault(tmp_path: Path) -> None:
     records = []
     for number in range(40):
         payload = bytes(range(number))
-        records.append(PacketRecord(number / 100, IN, udp4(GATEWAY, METER, payload, partial=True)))
+        records.append((number / 100, IN, udp4(GATEWAY, METER, payload, partial=True)))
         reply = udp4(METER, GATEWAY, payload, partial=bool(number % 2))
-        records.append(PacketRecord(number / 100 + 0.001, OUT, reply))
-        records.append(PacketRecord(number / 100 + 0.002, IN, udp6(payload)))
+        records.append((number / 100 + 0.001, OUT, reply))
+        records.append((number / 100 + 0.002, IN, udp6(payload)))
     writer = PcapngWriter(LINKTYPE_RAW, name="iotsim0", epoch=EPOCH)
     path = tmp_path / "capture.pcapng"
     path.write_bytes(writer.header() + writer.encode(records[:7]) + writer.encode(records[7:]))

@@ -17,7 +17,7 @@ import trio
 
 from iotsim.engine.lag import LoopWatch
 from iotsim.engine.timers import RESOLUTION_S
-from iotsim.events import IN, OUT, PacketDropped, PacketRecord
+from iotsim.events import IN, OUT, PacketDropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +67,8 @@ class Pump:
         self.on_turn: Callable[[float], None] = _nothing
         self.outcomes = Outcomes()
         self.frames_received = 0
+        self.sent_at = 0.0
+        """When the last frame was sent."""
         self.max_lag = 0.0
         """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
         self._loop = LoopWatch(clock)
@@ -78,7 +80,8 @@ class Pump:
 
     def transmit(self, frame: bytes) -> None:
         """Send `frame` on the link, and record it."""
-        self.journal.packet(PacketRecord(self.clock(), OUT, frame))
+        self.sent_at = now = self.clock()
+        self.journal.packet((now, OUT, frame))
         self.link.send_nowait(frame)
 
     def settle_pending(self, outcome: str) -> None:
@@ -120,7 +123,7 @@ class Pump:
         frames = self.link.receive_nowait(BATCH_FRAMES)
         for frame in frames:
             now = clock()
-            record(PacketRecord(now, IN, frame))
+            record((now, IN, frame))
             outcome = receive(frame, now)
             outcomes[outcome] += 1
             if outcome[0] == "d":  # dropped

@@ -100,7 +100,7 @@ class Service:
     ) -> None:
         """Send `message` from `device`'s address `local` now. EncodeError if it cannot be sent."""
         self._send_udp(local, self.port, peer, peer_port, self._encode(message))
-        now = self._clock()
+        now = self._pump.sent_at
         self._emit(Sent(now, device.name, format_endpoint(peer, peer_port), self._name, message))
         for observe in self._told:
             observe(device, message, now)

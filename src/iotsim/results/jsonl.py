@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
 MAX_DEPTH = 32
+_WITH_MESSAGE = (Received, Sent)
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
 
@@ -36,7 +37,7 @@ class EventEncoder:
         safe = self._safe
         converted = [
             event
-            if not isinstance(event, Received | Sent) or event.protocol in safe
+            if not isinstance(event, _WITH_MESSAGE) or event.protocol in safe
             else _converted(event)
             for event in events
         ]
