@@ -99,7 +99,7 @@ Count = Annotated[int, Field(ge=1, le=1 << 24)]
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class ScenarioTable(Model):
