@@ -143,12 +143,12 @@ def test_tshark_finds_no_fault(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     rows = [line.split(";") for line in done.stdout.splitlines()]
     assert len(rows) == len(records)
-    for row, record in zip(rows, records, strict=True):
-        version = record.frame[10] >> 4
+    for row, (_, direction, frame) in zip(rows, records, strict=True):
+        version = frame[10] >> 4
         assert row[0] == ("1" if version == 4 else "")  # 1: good
         assert row[1] == "1"
-        assert int(row[2]) == len(record.frame) - 10
+        assert int(row[2]) == len(frame) - 10
         assert row[4] == ""  # no expert has anything to say
         assert row[5] == "iotsim0"
-        assert int(row[6], 0) == (2 if record.direction == OUT else 1)
+        assert int(row[6], 0) == (2 if direction == OUT else 1)
     assert float(rows[1][3]) == pytest.approx(0.001, abs=1e-6)
