@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .compiler import compile_schema
 from .fields import Schema
 from .interpreted import Interpreter
 
@@ -24,6 +25,8 @@ class Codec:
     ``decode``     bytes -> dict; raises DecodeError
     ``encode``     mapping -> bytes; raises EncodeError
     ``json_safe``  whether JSON holds each message as it is: no bytes can be in it
+    ``source``     the Python that does it, for people
+    ``fallbacks``  the fields that are left to construct, with the reason for each
     """
 
     decode: Callable[[bytes], dict[str, Any]]
@@ -31,6 +34,9 @@ class Codec:
 
     def __init__(self, message: Construct[Any, Any], strict: bool = True) -> None:
         reference = Interpreter(message, strict)
-        self.decode = reference.decode
-        self.encode = reference.encode
+        compiled = compile_schema(message, reference)
+        self.decode = compiled.decode
+        self.encode = compiled.encode
+        self.source = compiled.source
+        self.fallbacks = compiled.fallbacks
         self.json_safe = Schema(message).json_safe

@@ -414,7 +414,7 @@ class Tracer:
         for name, value in vars(node).items():
             if isinstance(value, Construct):
                 setattr(new, name, self.copy(value, embedded))
-            elif isinstance(value, list) and value and isinstance(value[0], Construct):
+            elif isinstance(value, list) and value and all(isinstance(v, Construct) for v in value):
                 flat = isinstance(node, FlatStruct)
                 children = [
                     self.copy(v, (flat and not v.name) if is_struct else embedded) for v in value
