@@ -42,7 +42,20 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def short(reason: str) -> str:
-    return " ".join(reason.split())[:120].replace("|", "/")
+    """The first line, which says who, and the last, which says why."""
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return " … ".join(dict.fromkeys(lines[:1] + lines[-1:]))[:240].replace("|", "/")
+
+
+def left_out(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who was not measured, or not in every round, and why."""
+    rounds = result["rounds"]
+    found = []
+    for name, why in result["missing"].items():
+        done = sum(name in measured for measured in rounds)
+        after = f"after {done} of {len(rounds)} rounds" if done else "left out"
+        found.append((name, f"{after}: {short(why)}"))
+    return found
 
 
 def times(value: float | None) -> str:
@@ -110,10 +123,7 @@ def rates(result: dict[str, Any]) -> str:
             f"{figures['p50_us'] / 1000:.2f}",
             f"{figures['p99_us'] / 1000:.2f}",
         ])  # fmt: skip
-    rows += [
-        [name, result["asked"][name], f"left out: {short(why)}", "", "", "", ""]
-        for name, why in result["missing"].items()
-    ]
+    rows += [[name, result["asked"][name], why, "", "", "", ""] for name, why in left_out(result)]
     head = ["who", "asked", "replies/s", "range", "to the C echo", "p50 ms", "p99 ms"]
     text = "### Replies a second, 64 outstanding\n\n" + table(head, rows)
     ours = found.get(OURS_SENSORNET)
@@ -134,7 +144,7 @@ def latency(result: dict[str, Any]) -> str:
         [name, f"{figures['p50_us']:.1f}", f"{figures['p99_us']:.1f}"]
         for name, figures in found.items()
     ]
-    rows += [[name, f"left out: {short(why)}", ""] for name, why in result["missing"].items()]
+    rows += [[name, why, ""] for name, why in left_out(result)]
     head = ["who", "p50 µs", "p99 µs"]
     return "### Round trip, one outstanding, all on one core\n\n" + table(head, rows)
 
@@ -153,7 +163,7 @@ def sizes(result: dict[str, Any]) -> str:
         [name, f"{figures['us']:.1f}", f"{figures['us'] / least:.2f}" if least else ""]
         for name, figures in found.items()
     ]
-    rows += [[name, f"left out: {short(why)}", ""] for name, why in result["missing"].items()]
+    rows += [[name, why, ""] for name, why in left_out(result)]
     head = ["devices, asked in random order", "µs a request", "to 10 devices"]
     return "### Cost of a packet by the size of the fleet\n\n" + table(head, rows)
 
@@ -190,7 +200,7 @@ def queues(result: dict[str, Any]) -> str:
     rows = [
         [name, f"{figures['rate']:,.0f}"] for name, figures in medians(result["rounds"]).items()
     ]
-    rows += [[name, f"left out: {short(why)}"] for name, why in result["missing"].items()]
+    rows += [[name, why] for name, why in left_out(result)]
     head = ["workers", "replies/s, 12,000 devices, load generator on the same cores"]
     return "### More cores\n\n" + table(head, rows)
 
