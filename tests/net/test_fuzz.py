@@ -78,7 +78,8 @@ DATA = st.binary(max_size=60) | st.builds(
 
 @st.composite
 def packets4(draw: st.DrawFn) -> bytes:
-    source = draw(st.sampled_from([GATEWAY, FIRST, 0, 0x7F000001, GROUP, 0xFFFFFFFF]))
+    sources = [GATEWAY] * 9 + [FIRST, 0, 0x7F000001, GROUP, 0xFFFFFFFF]
+    source = draw(st.sampled_from(sources))
     destinations = [FIRST, FIRST + 4, FAR, ROUTER, 0x0A630001, GROUP, 0x0A4DFFFF, 0xE0000001]
     destination = draw(st.sampled_from(destinations))
     protocol = draw(st.sampled_from([1, 2, 6, 17, 132]))
@@ -89,17 +90,20 @@ def packets4(draw: st.DrawFn) -> bytes:
         protocol,
         payload,
         identification=draw(st.integers(0, 2)),
-        more_fragments=draw(st.booleans()),
-        fragment_offset=draw(st.sampled_from([0, 0, 0, 8, 16, 65000])),
-        ttl=draw(st.integers(0, 3)),
-        options=draw(st.sampled_from([b"", b"", b"\x94\x04\0\0", b"\x07\x09\0\0", b"\x83\3\4\0"])),
+        more_fragments=draw(st.sampled_from([False, False, False, len(payload) % 8 == 0])),
+        fragment_offset=draw(st.sampled_from([0, 0, 0, 0, 0, 8, 16, 65000])),
+        ttl=draw(st.sampled_from([64, 64, 1, 0])),
+        options=draw(
+            st.sampled_from([b""] * 5 + [b"\x94\x04\0\0", b"\x07\x09\0\0", b"\x83\3\4\0"])
+        ),
     )
 
 
 @st.composite
 def packets6(draw: st.DrawFn) -> bytes:
-    source = draw(st.sampled_from([GATEWAY6, FIRST6, 0, 1, GROUP6, 0xFE80 << 112 | 1]))
-    destinations = [FIRST6, FIRST6 + 4, FAR6, ROUTER6, V6 | 0x30001, GROUP6, ipv6.ALL_NODES]
+    sources = [GATEWAY6] * 9 + [FIRST6, 0, 1, GROUP6, 0xFE80 << 112 | 1, FIRST]
+    source = draw(st.sampled_from(sources))
+    destinations = [FIRST6, FIRST6 + 4, FAR6, ROUTER6, V6 | 0x30001, GROUP6, ipv6.ALL_NODES, FIRST]
     destination = draw(st.sampled_from(destinations))
     protocol = draw(st.sampled_from([6, 17, 58, 59, 132]))
     payload = inner(source, destination, protocol, draw(DATA))
@@ -110,16 +114,17 @@ def packets6(draw: st.DrawFn) -> bytes:
             header = ipv6.FragmentHeader(protocol, offset, draw(st.booleans()), number)
             payload = ipv6.build_fragment(header) + payload
         else:
-            content = draw(st.sampled_from([b"", bytes(6), b"\x9e\0", b"\xde\0", b"\x05\x02\0\0"]))
+            contents = [bytes(6)] * 5 + [b"", b"\x9e\0", b"\xde\0", b"\x05\x02\0\0"]
+            content = draw(st.sampled_from(contents))
             payload = ipv6.build_extension(protocol, content) + payload
         protocol = kind
-    limit = draw(st.integers(0, 3))
+    limit = draw(st.sampled_from([64, 64, 1, 0]))
     return ipv6.build_ipv6(source, destination, protocol, payload, hop_limit=limit)
 
 
 HEADERS = st.sampled_from(
     [
-        virtio.PLAIN,
+        *[virtio.PLAIN] * 9,
         virtio.needs_checksum(20, 6),
         virtio.needs_checksum(40, 6),
         virtio.needs_checksum(60000, 60000),
@@ -134,7 +139,11 @@ def frames(draw: st.DrawFn) -> bytes:
     packet = bytearray(draw(packets4() | packets6()))
     for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         packet[draw(st.integers(0, len(packet) - 1))] = draw(st.integers(0, 255))
-    end = draw(st.sampled_from([None, None, None, -1, 10, 30]))
+    if packet[0] == 0x45 and draw(st.booleans()):
+        packet[10:12] = checksum(bytes(packet[:10]) + bytes(2) + bytes(packet[12:20])).to_bytes(
+            2, "big"
+        )
+    end = draw(st.sampled_from([None] * 9 + [-1, 10, 30]))
     return draw(HEADERS) + bytes(packet[:end])
 
 

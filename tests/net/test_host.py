@@ -275,6 +275,8 @@ def test_odd_chains(
         ("::", "ff05::fd", "dropped.source-address"),
         ("fd77::1", "::1", "dropped.destination-address"),
         ("fd77::1", "::", "dropped.destination-address"),
+        ("::10.77.0.1", "fd77::1:1", "dropped.source-address"),
+        ("fd77::1", "::10.77.1.1", "dropped.destination-address"),
         ("fd77::1", "fe80::1", "dropped.no-host"),
         ("fd77::1", "ff05::99", "dropped.no-member"),
     ],
@@ -588,6 +590,17 @@ def test_an_incomplete_datagram_is_reported_when_its_time_is_over() -> None:
     assert header6.source == FIRST6
     assert message[:3] == (3, 1, 0)
     assert network.stack.next_due() is None
+
+
+def test_an_incomplete_request_to_a_group_is_forgotten_in_silence() -> None:
+    network = Network()
+    network.stack.join(GROUP, network.near)
+    for destination in (GROUP, BROADCAST):
+        first = packet4(destination, 17, bytes(64), more_fragments=True)
+        assert network.receive(first, 5.0) == "consumed.fragment"
+    network.stack.pop_due(35.0)
+    assert network.sent == []
+    assert network.stack.counters == {"reassembly-timeouts": 2}
 
 
 def test_a_path_mtu_is_learned_kept_to_and_forgotten() -> None:

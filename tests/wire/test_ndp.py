@@ -28,9 +28,10 @@ def test_a_neighbor_message(mac: int | None) -> None:
     [
         (bytes(15), "ndp-truncated"),
         (parse_address("ff02::1").to_bytes(16, "big"), "ndp-target"),
-        (bytes(16) + b"\x01", "ndp-option-length"),
-        (bytes(16) + b"\x01\x00" + bytes(6), "ndp-option-length"),
-        (bytes(16) + b"\x01\x02" + bytes(6), "ndp-option-length"),
+        (parse_address("::10.77.1.1").to_bytes(16, "big"), "ndp-target"),
+        (TARGET.to_bytes(16, "big") + b"\x01", "ndp-option-length"),
+        (TARGET.to_bytes(16, "big") + b"\x01\x00" + bytes(6), "ndp-option-length"),
+        (TARGET.to_bytes(16, "big") + b"\x01\x02" + bytes(6), "ndp-option-length"),
     ],
 )
 def test_malformed_messages_are_told_apart(data: bytes, reason: str) -> None:

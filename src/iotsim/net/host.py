@@ -140,12 +140,9 @@ class Host:
     def pop_due(self, now: float) -> None:
         """Do what time asks for: give up incomplete datagrams, forget path MTUs."""
         for first in self._reassembly4.pop_due(now):
-            packet = read_ipv4(first, trusted=True)
-            self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
+            self._report_timeout(read_ipv4(first, trusted=True), now)
         for first in self._reassembly6.pop_due(now):
-            packet = read_ipv6(first, trusted=True)
-            read_extensions(packet)
-            self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
+            self._report_timeout(read_ipv6(first, trusted=True), now)
         self._path_mtu.pop_due(now)
         self._path_mtu_changed()
 
@@ -204,7 +201,8 @@ class Host:
         return self._receive_unicast(packet, self.router, now)
 
     def _receive_ipv6(self, packet: Packet, now: float) -> str:
-        if ipv6.is_multicast(packet.source) or packet.source == ipv6.LOOPBACK:
+        # Loopback and the former IPv4-compatible addresses must not pass for IPv4 ones below.
+        if ipv6.is_multicast(packet.source) or 0 < packet.source < IPV4_END:
             return dropped("source-address")
         if ipv6.is_multicast(packet.destination):
             try:
@@ -217,7 +215,7 @@ class Host:
             return self._receive_group(packet, now)
         if not packet.source:
             return dropped("source-address")
-        if packet.destination in (0, ipv6.LOOPBACK):
+        if packet.destination < IPV4_END:
             return dropped("destination-address")
         return self._receive_unicast(packet, self.router6, now)
 
@@ -315,6 +313,10 @@ class Host:
         return whole
 
     # ICMP.
+
+    def _report_timeout(self, packet: Packet, now: float) -> None:
+        if self.pool.find(packet.destination) is not None:
+            self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
 
     def _error(
         self,

@@ -204,4 +204,5 @@ class Icmp:
         length = ipv6.HEADER_LENGTH + int.from_bytes(quoted[4:6], "big")
         source = int.from_bytes(quoted[8:24], "big")
         destination = int.from_bytes(quoted[24:40], "big")
-        self._too_big(source, destination, message.rest, length, now)
+        if destination >= IPV4_END:
+            self._too_big(source, destination, message.rest, length, now)

@@ -18,7 +18,8 @@ def split_large_udp(frame: bytes, gso_size: int) -> list[bytes]:
     packet = frame[virtio.HEADER_LENGTH :]
     if not packet:
         raise PacketError("truncated-frame")
-    if packet[0] >> 4 == 4:
+    is_ipv4 = packet[0] >> 4 == 4
+    if is_ipv4:
         header4 = ipv4.parse_ipv4(packet)
         source, destination = header4.source, header4.destination
         start, end = header4.header_length, header4.total_length
@@ -39,17 +40,7 @@ def split_large_udp(frame: bytes, gso_size: int) -> list[bytes]:
     for number, offset in enumerate(range(0, len(payload), gso_size)):
         part = payload[offset : offset + gso_size]
         segment = udp.build_partial_udp(source, destination, source_port, port, part)
-        if destination >> 32:
-            piece = ipv6.build_ipv6(
-                source,
-                destination,
-                ipv6.UDP,
-                segment,
-                hop_limit=packet[7],
-                traffic_class=header6.traffic_class,
-                flow_label=header6.flow_label,
-            )
-        else:
+        if is_ipv4:
             piece = ipv4.build_ipv4(
                 source,
                 destination,
@@ -60,6 +51,16 @@ def split_large_udp(frame: bytes, gso_size: int) -> list[bytes]:
                 dont_fragment=header4.dont_fragment,
                 ttl=header4.ttl,
                 options=header4.options,
+            )
+        else:
+            piece = ipv6.build_ipv6(
+                source,
+                destination,
+                ipv6.UDP,
+                segment,
+                hop_limit=header6.hop_limit,
+                traffic_class=header6.traffic_class,
+                flow_label=header6.flow_label,
             )
         frames.append(prefix + piece)
     return frames

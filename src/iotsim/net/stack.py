@@ -207,6 +207,7 @@ class Stack(Host):
                 and next_header == 17
                 and payload_length == length == len(frame) - 50
                 and source_high
+                and destination_high
                 and source_high >> 56 != 0xFF
             ):
                 destination = destination_high << 64 | destination_low

@@ -5,6 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from iotsim.wire.address import IPV4_END
 from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def parse_neighbor(message: IcmpMessage, option: int) -> NeighborMessage:
     if len(message.data) < 16:
         raise PacketError("ndp-truncated")
     target = int.from_bytes(message.data[:16], "big")
-    if target >> 120 == 0xFF:
+    if target >> 120 == 0xFF or target < IPV4_END:
         raise PacketError("ndp-target")
     return NeighborMessage(
         target,
