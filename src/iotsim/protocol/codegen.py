@@ -13,7 +13,7 @@ import keyword
 import operator
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from construct import (
@@ -70,6 +70,8 @@ class Value:
     constant: Any = None
     scope: Scope | None = None
     scalar: bool = False
+    maybe: bool = False
+    """Whether it may turn out that there is no such field."""
 
 
 def literal(constant: Any) -> Value:
@@ -113,6 +115,8 @@ class Scope:
     source: str | None = None
     allowed: frozenset[str] | None = None
     index: str | None = None
+    spreads: list[tuple[Any, str]] = field(default_factory=list)
+    """Nodes and variables of dicts whose fields belong here, too."""
 
     def lookup(self, name: str) -> Value:
         if name in self.fields:
@@ -126,9 +130,7 @@ class Scope:
 
     def copy(self) -> Scope:
         """This scope, whose fields may differ from now on; the parents are shared."""
-        return Scope(
-            self.parent, self.node, dict(self.fields), self.source, self.allowed, self.index
-        )
+        return replace(self, fields=dict(self.fields), spreads=list(self.spreads))
 
 
 # Names that generated code must not shadow.
@@ -213,13 +215,14 @@ def find_member(struct: Any, name: str) -> Any:
         if member.name == name:
             return member
         if not member.name and isinstance(struct, FlatStruct) and name in flat_names(member):
-            found = _find_flat(member, name)
+            found = find_flat(member, name)
             if found is not None:
                 return found
     return None
 
 
-def _find_flat(node: Any, name: str) -> Any:
+def find_flat(node: Any, name: str) -> Any:
+    """As `find_member`, below a node that is not named."""
     if isinstance(node, Struct):
         return find_member(node, name)
     children: list[Any] = []
@@ -232,7 +235,7 @@ def _find_flat(node: Any, name: str) -> Any:
     elif hasattr(node, "subcon"):
         children = [node.subcon]
     for child in children:
-        found = _find_flat(child, name)
+        found = find_flat(child, name)
         if found is not None:
             return found
     return None

@@ -252,11 +252,15 @@ class Decoder:
         levels: list[str] = []
         here: Scope | None = scope
         while here is not None:
-            fields = ", ".join(
+            entries = [
                 f"{name!r}: {self.native(here.node, name, value)}"
                 for name, value in here.fields.items()
-                if value.source
-            )
+                if value.source and not value.maybe
+            ]
+            for spread, source in here.spreads:
+                bound = self.w.bind("node", spread)
+                entries.append(f"**native_fields({bound}, {source})")
+            fields = ", ".join(entries)
             if here.node is not None:
                 node = self.w.bind("node", here.node)
                 levels.insert(0, f"({node}, {{{fields}}}, {here.index})")
@@ -288,6 +292,7 @@ class Decoder:
         if isinstance(node, Renamed):
             return self.fallback(node, hint, scope, "it has a hook")
         saved, fields, index = self.snapshot(), dict(scope.fields), scope.index
+        spreads = len(scope.spreads)
         try:
             handler = _HANDLERS.get(type(node)) or _SINGLETONS.get(id(node))
             if handler is None:
@@ -298,6 +303,7 @@ class Decoder:
             scope.fields.clear()
             scope.fields.update(fields)
             scope.index = index
+            del scope.spreads[spreads:]
             return self.fallback(node, hint, scope, str(error))
 
     def snapshot(self) -> Any:
@@ -316,7 +322,7 @@ class Decoder:
         stream = self.stream()
         context = self.context(scope, stream)
         name, end = self.variable(hint), self.variable("p")
-        traced = self.w.bind("node", self.tracer.copy(node, self.embedded), repr(node), id(node))
+        traced = self.w.bind("traced", self.tracer.copy(node, self.embedded), repr(node), id(node))
         self.w.line(
             f"{name}, {end} = run_parse({traced}, {stream}, {context}, {self.place.origin})"
         )
@@ -513,7 +519,8 @@ class Decoder:
                 self.embedded = False
             self.flush()
             for name in flat_names(member):
-                scope.fields[name] = Value(f"{value.source}[{name!r}]")
+                scope.fields[name] = Value(f"{value.source}[{name!r}]", maybe=True)
+            scope.spreads.append((bare, value.source))
             entries.append(f"**({value.source} or {{}})")
             return
         entries.extend(added)
@@ -1231,6 +1238,7 @@ HELPERS: dict[str, Any] = {
     "open_stream": runtime.open_stream,
     "enter": runtime.enter,
     "native": runtime.native,
+    "native_fields": runtime.native_fields,
     "normalize": normalize,
     "run_parse": runtime.run_parse,
     "read_varint": runtime.read_varint,

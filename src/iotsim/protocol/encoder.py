@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -92,7 +92,9 @@ from .interpreted import Tracer
 
 _BIT_CODES = {1: "B", 2: "H", 4: "L", 8: "Q"}
 UNKNOWN = Value("")
-"""The value of a field that later expressions cannot be given."""
+"""A field whose built value, with its defaults and rebuilt values, is nowhere as a whole."""
+LATER = Value("")
+"""A length: no value yet."""
 
 
 @dataclass(eq=False)
@@ -322,7 +324,7 @@ class Encoder:
                 fields = [
                     f"{name!r}: {self.whole(value)}"
                     for name, value in here.fields.items()
-                    if value.source or value.scope is not None
+                    if value is not LATER
                 ]
                 if here.source is not None:
                     allowed = here.allowed
@@ -340,12 +342,14 @@ class Encoder:
 
     def whole(self, value: Value) -> str:
         """Source of a value that may be a struct just built."""
+        if value is UNKNOWN:
+            raise UnsupportedError("what it may need of the fields before it is not known")
         if value.scope is None:
             return value.source
         fields = [
             f"{name!r}: {self.whole(item)}"
             for name, item in value.scope.fields.items()
-            if item.source or item.scope is not None
+            if item is not LATER
         ]
         return f"Container({{{', '.join(fields)}}})"
 
@@ -387,7 +391,7 @@ class Encoder:
             raise UnsupportedError(f"{type(node).__name__} looks at the bytes before it")
         self.note(reason)
         context = self.context(scope)
-        traced = self.w.bind("node", self.tracer.copy(node), repr(node), id(node))
+        traced = self.w.bind("traced", self.tracer.copy(node), repr(node), id(node))
         built, data = self.w.new(f"{hint}_built"), self.w.new(f"{hint}_bytes")
         call = f"{traced}, {value.source}, {context}"
         if looks and self.out.parts:
@@ -527,9 +531,16 @@ class Encoder:
             inner = Scope(scope, node, source=source, index=scope.index if scope else None)
         names: list[str] = []
         sets: list[str] = []
+        self.require_dict(node, inner.source)
         self.members(node, inner, names, sets)
         self.refuse_unknown(inner.source, names, sets)
         return Value("", scope=inner)
+
+    def require_dict(self, node: Any, source: str | None) -> None:
+        """Where nothing is taken from a struct's value, see that it is one that can be."""
+        taken = (m for m in node.subcons if m.name and not isinstance(_bare(m), _IGNORES_VALUE))
+        if source is not None and not any(taken):
+            self.refuse_if(f"not isinstance({source}, Mapping)")
 
     def refuse_unknown(self, source: str | None, names: list[str], sets: list[str]) -> None:
         if source is None or not self.strict:
@@ -537,7 +548,7 @@ class Encoder:
         if sets:
             # `sets` are variables: frozensets of the names that a branch knows.
             known = " | ".join(
-                [self.w.bind("known", frozenset(names), key=frozenset(names)), *sets]
+                [self.w.bind("fields", frozenset(names), key=frozenset(names)), *sets]
             )
             self.refuse_if(f"not ({known}).issuperset({source})")
             return
@@ -567,7 +578,7 @@ class Encoder:
             if flat and isinstance(bare, Length):
                 slots.append(self.length(bare))
                 if member.name:
-                    scope.fields[member.name] = UNKNOWN
+                    scope.fields[member.name] = LATER
                 continue
             if flat and not member.name and flat_names(member):
                 self.embed(member, scope, names, sets)
@@ -584,7 +595,7 @@ class Encoder:
         if code is None or size is None:
             raise UnsupportedError("a Length that is no plain integer")
         slot = _Slot(node, 0, 0)
-        self.push(code[1], size, UNKNOWN, code[0], slot)
+        self.push(code[1], size, LATER, code[0], slot)
         slot.fixed, slot.varying = self.out.fixed, len(self.out.varying)
         self.out.slots.append(slot)
         return slot
@@ -663,7 +674,7 @@ class Encoder:
                     else:
                         self.embed(case, scope.copy(), names, inner_sets)
                 self.w.line(f"{data} = {self.joined().source}")
-                bound = self.w.bind("known", frozenset(names), key=frozenset(names))
+                bound = self.w.bind("fields", frozenset(names), key=frozenset(names))
                 self.w.line(f"{known} = {' | '.join([bound, *inner_sets])}")
         self.part(data)
         sets.append(known)
@@ -978,6 +989,7 @@ class Encoder:
         source = self.variable(value, hint)
         self.w.line(f"if {source} is None: {source} = {{}}")
         fields = Scope(scope, inner, source=source, index=scope.index)
+        self.require_dict(inner, source)
         writer.members(inner, fields)
         writer.finish(node)
         self.refuse_unknown(source, [m.name for m in inner.subcons if m.name], [])
@@ -1247,6 +1259,7 @@ _SINGLETONS: dict[int, _Handler] = {
 HELPERS: dict[str, Any] = {
     "BytesIO": io.BytesIO,
     "Container": Container,
+    "Mapping": Mapping,
     "pack": struct.pack,
     "run_build": runtime.run_build,
     "varint_bytes": runtime.varint_bytes,

@@ -9,6 +9,7 @@ from typing import Any
 from construct import Const, Construct, Container, Default, Enum, ListContainer, Rebuild, Struct
 from construct.core import BytesIOWithOffsets, EnumInteger
 
+from .codegen import find_flat
 from .constructs import FlatStruct, unnamed
 from .interpreted import normalize
 
@@ -84,6 +85,15 @@ def native(node: Construct[Any, Any], value: Any) -> Any:
     if isinstance(value, dict):
         return Container({name: _container(item) for name, item in value.items()})
     return _container(value)
+
+
+def native_fields(node: Construct[Any, Any], fields: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The fields that an unnamed member of a FlatStruct gave, as construct would have them."""
+    found = {}
+    for name, value in (fields or {}).items():
+        member = find_flat(node, name)
+        found[name] = _container(value) if member is None else native(member, value)
+    return found
 
 
 def _container(value: Any) -> Any:
