@@ -36,11 +36,10 @@ _TRUST = (virtio.NEEDS_CSUM << 8, virtio.DATA_VALID << 8)
 
 # The same on the way out, as one constant up to the total length. A datagram that needs no
 # fragmentation has DF set and the identification 0 (RFC 6864, section 4.1).
-_pack_headers = Struct(">12sHIHHIIHHHH").pack
+_pack_headers = Struct(">12sH6sHIIHHHH").pack
 _PREFIX = virtio.needs_checksum(20, udp.CHECKSUM_OFFSET) + b"\x45\x00"
-_IDENTIFICATION_FLAGS = ipv4.DONT_FRAGMENT
-_TTL_PROTOCOL = 64 << 8 | ipv4.UDP
-_CONSTANT_SUM = 0x4500 + _IDENTIFICATION_FLAGS + _TTL_PROTOCOL + 20
+_FLAGS_TTL_PROTOCOL = b"\0\0\x40\0\x40\x11"
+_CONSTANT_SUM = 0x4500 + 0x4000 + 0x4011 + 20
 
 # IPv6 has no header checksum, but its addresses are four words.
 _pack_headers6 = Struct(">14sHHQQQQHHHH").pack
@@ -173,8 +172,7 @@ class Stack(Host):
             _pack_headers(
                 _PREFIX,
                 length + 20,
-                _IDENTIFICATION_FLAGS,
-                _TTL_PROTOCOL,
+                _FLAGS_TTL_PROTOCOL,
                 -(addresses + length + _CONSTANT_SUM) % 65535,
                 source,
                 destination,
