@@ -63,15 +63,19 @@ async def show_progress(run: Run) -> None:
 
 def progress_line(run: Run) -> str:
     """One line: how far the run is."""
-    outcomes = run.simulation.pump.outcomes.by_category()
-    decided, total = run.simulation.judge.progress()
+    progress = run.crew.progress()
     parts = [
         f"{run.clock():5.1f} s",
-        f"{run.simulation.pump.frames_received} packets in",
-        f"{outcomes['answered']} answered",
+        f"{progress.received} packets in",
+        f"{progress.answered} answered",
     ]
-    parts += [f"{outcomes[name]} {name}" for name in ("pending", "dropped") if outcomes[name]]
-    parts.append(f"{decided} of {total} expectations decided")
+    if progress.pending:
+        parts.append(f"{progress.pending} pending")
+    if progress.dropped:
+        parts.append(f"{progress.dropped} dropped")
+    undecided = progress.verdicts.count(None)
+    total = len(progress.verdicts)
+    parts.append(f"{total - undecided} of {total} expectations decided")
     if run.gateway is not None:
         state = "exited" if run.gateway.status else "ready" if run.gateway.ready.is_set() else "starting"
         parts.append(f"gateway {state}")
@@ -112,8 +116,9 @@ def show_report(report: RunReport, *, quiet: bool) -> None:
         for line in summary.gateway_lines:
             console.print(Text(f"    | {line}", style="dim"))
     console.print(f"\n[bold {color}]{summary.verdict.upper()}[/]  {escape(summary.title)}")
+    crashed = result.gateway is not None and result.gateway.crashed
     told = any(row.state in ("failed", "error") for row in summary.rows)
-    if summary.reason and not (told and result.verdict == "failed"):
+    if summary.reason and (crashed or not told or result.verdict != "failed"):
         console.print(f"  {escape(summary.reason)}")
     console.print(f"  results: {escape(_short(report.folder))}")
     if summary.repeat and result.verdict != "passed":

@@ -1,6 +1,6 @@
 """What is left of a run that could not go to its end: its results say so, and why.
 
-A run may fail before it has anything to count: this machine has no TUN, a behavior's file is broken,
+A run may fail before it has anything to count: this machine has no TUN, a behavior is broken, or
 somebody pressed Ctrl-C. CI systems look for the results all the same.
 """
 

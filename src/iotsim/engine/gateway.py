@@ -24,6 +24,8 @@ LINE_BYTES = 4096
 """A longer line is cut into lines of this length."""
 LAST_LINES = 10
 STOP_GRACE_S = 2.0
+LAST_OUTPUT_S = 0.5
+"""After its exit, for what it wrote last; its children may hold the terminal open for longer."""
 POLL_S = 0.02
 TCP_LISTEN = "0A"
 """The state in /proc/net/tcp."""
@@ -58,6 +60,7 @@ class Gateway:
         self._pid = 0
         self._stopping = False
         self._seen = trio.Event()
+        self._output_ended = trio.Event()
 
     @property
     def signal_name(self) -> str:
@@ -98,21 +101,21 @@ class Gateway:
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._wait_ready, testbed.init_pid)
+            # Shielded: what it prints while it is being stopped is output as well.
+            reading = trio.CancelScope(shield=True)
+            nursery.start_soon(self._read, process.output, reading)
             try:
-                async with trio.open_nursery() as output:
-                    output.start_soon(self._read, process.output)
+                try:
                     status = await process.wait()
-                    # What it wrote last is still on its way; its children may hold the pty open.
-                    output.cancel_scope.deadline = trio.current_time() + 0.5
-            except trio.Cancelled:
-                self._stopping = True
-                with trio.CancelScope(shield=True):
-                    async with trio.open_nursery() as output:
-                        output.start_soon(self._read, process.output)
+                except trio.Cancelled:
+                    self._stopping = True
+                    with trio.CancelScope(shield=True):
                         status = await process.stop(_signal(self.spec.stop_signal), STOP_GRACE_S)
-                        output.cancel_scope.deadline = trio.current_time() + 0.2
-                self._ended(status)
-                raise
+                with trio.CancelScope(shield=True):
+                    reading.deadline = trio.current_time() + LAST_OUTPUT_S
+                    await self._output_ended.wait()
+            finally:
+                reading.cancel()
             self._ended(status)
             nursery.cancel_scope.cancel()
 
@@ -125,23 +128,26 @@ class Gateway:
             self.crashed = status.status != expected
         else:
             self.crashed = status.status != 0
-        self._emit(
-            GatewayExited(self._clock(), status.status, self.signal_name, self.crashed)
-        )
+        self._emit(GatewayExited(self._clock(), status.status, self.signal_name, self.crashed))
         self.exited.set()
 
-    async def _read(self, output: trio.MemoryReceiveChannel[bytes]) -> None:
+    async def _read(
+        self, output: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope
+    ) -> None:
+        """Take all output, within `scope`."""
         rest = b""
-        async for chunk in output:
-            self._log.append(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._line(line)
-            while len(rest) > LINE_BYTES:
-                self._line(rest[:LINE_BYTES])
-                rest = rest[LINE_BYTES:]
+        with scope:
+            async for chunk in output:
+                self._log.append(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._line(line)
+                while len(rest) > LINE_BYTES:
+                    self._line(rest[:LINE_BYTES])
+                    rest = rest[LINE_BYTES:]
         if rest:
             self._line(rest)
+        self._output_ended.set()
 
     def _line(self, line: bytes) -> None:
         now = self._clock()
@@ -172,19 +178,22 @@ class Gateway:
 async def _port_open(pid: int, ready: ReadySpec) -> str:
     """Wait until a socket in the network namespace of `pid` is bound to the port asked for."""
     kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
-    while True:
-        for table in (f"/proc/{pid}/net/{kind}", f"/proc/{pid}/net/{kind}6"):
-            try:
-                lines = Path(table).read_text().splitlines()[1:]
-            except OSError:
-                continue  # no IPv6 here, or the namespace has just ended
-            for line in lines:
-                fields = line.split()
-                if int(fields[1].rpartition(":")[2], 16) == port and (
-                    kind == "udp" or fields[3] == TCP_LISTEN
-                ):
-                    return f"{kind.upper()} port {port} is open"
+    tables = [Path(f"/proc/{pid}/net/{table}") for table in (kind, f"{kind}6")]
+    while not any(_is_bound(table, port) for table in tables):  # noqa: ASYNC110 - nobody tells
         await trio.sleep(POLL_S)
+    return f"{kind.upper()} port {port} is open"
+
+
+def _is_bound(table: Path, port: int | None) -> bool:
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    except OSError:
+        return False  # no IPv6 here, or the namespace has just ended
+    return any(
+        int(row[1].rpartition(":")[2], 16) == port
+        and (table.name.startswith("udp") or row[3] == TCP_LISTEN)
+        for row in rows
+    )
 
 
 def gateway_environment(extra: Mapping[str, str], results: Path) -> dict[str, str]:
@@ -193,7 +202,7 @@ def gateway_environment(extra: Mapping[str, str], results: Path) -> dict[str, st
 
 
 def locate(word: str, folders: Sequence[Path]) -> str:
-    """A word of the gateway's command: the file that it names in the first of `folders` that has it.
+    """A word of the gateway's command: the file that it names in the first of `folders` to have it.
 
     The gateway runs in a folder of its own, so what was written relative must be made absolute.
     What is no relative path, or names no file, stays as it is.

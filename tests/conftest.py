@@ -1,0 +1,236 @@
+"""What the tests of the command line share: `iotsim` as users start it, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TIMEOUT_S = 60.0
+RUNS_AT_A_TIME = 4
+
+METERS = """
+[scenario]
+duration = "5s"
+until = "{until}"
+
+[link]
+{link}
+
+[gateway]
+{gateway}
+
+[devices.meter]
+count = 3
+address = "10.77.1.1"
+protocol = "sensornet"
+
+{rules}
+
+{expect}
+"""
+ANSWER_READ = """
+[[devices.meter.rules]]
+when = { kind = "READ" }
+reply = { kind = "REPORT", value = 20.5 }
+"""
+EACH_IS_READ = """
+[[expect]]
+name = "every meter is read"
+each = "meter"
+receives = { kind = "READ" }
+within = "4s"
+"""
+POLLER = '''
+"""Asks each address on the command line once, in turn, and prints what answers."""
+import binascii, socket, struct, sys, time
+
+def read(number):
+    body = b"SN" + struct.pack("!BBHIHB", 1, 1, 9, 7, number, 0)
+    return body + struct.pack("!H", binascii.crc_hqx(body, 0xFFFF))
+
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(5)
+for number, address in enumerate(sys.argv[1:]):
+    sock.sendto(read(number), (address, 5600))
+    data, peer = sock.recvfrom(2048)
+    kind, seq = data[3], int.from_bytes(data[10:12], "big")
+    assert (peer[0], seq) == (address, number), (peer, seq)
+    print("answer", address, "kind", kind, flush=True)
+'''
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended. `text` is what it printed, errors included."""
+
+    status: int
+    text: str
+    out: Path
+
+    @property
+    def result(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.out / "result.json").read_text())
+        return loaded
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        lines = (self.out / "events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def events_of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == kind]
+
+    @property
+    def log(self) -> str:
+        return (self.out / "gateway.log").read_text()
+
+
+class CommandLine:
+    """The command ``iotsim`` in `folder`."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.out = folder / "out"
+        self._started: list[subprocess.Popen[str]] = []
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def meters(
+        self,
+        *,
+        gateway: str = "",
+        rules: str = ANSWER_READ,
+        expect: str = EACH_IS_READ,
+        link: str = "",
+        until: str = "settled",
+        name: str = "meters.toml",
+    ) -> Path:
+        """A scenario of three meters at 10.77.1.1 and on, with ``poller.py`` beside it."""
+        self.write("poller.py", POLLER)
+        text = METERS.format(gateway=gateway, rules=rules, expect=expect, link=link, until=until)
+        return self.write(name, text)
+
+    def words(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "iotsim", *map(str, arguments)]
+
+    def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+        """Start the command; it is killed when the test ends before it."""
+        process = subprocess.Popen(
+            self.words(*arguments),
+            **{
+                "cwd": self.folder,
+                "env": self.environment,
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.STDOUT,
+                "text": True,
+                **options,
+            },
+        )
+        self._started.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str], out: Path | None = None) -> Done:
+        text, _ = process.communicate(timeout=TIMEOUT_S)
+        return Done(process.returncode, text or "", out or self.out)
+
+    def __call__(self, *arguments: str | Path, **options: Any) -> Done:
+        return self.finish(self.start(*arguments, **options))
+
+    def run(self, scenario: str | Path, *arguments: str | Path, **options: Any) -> Done:
+        """``iotsim run`` with its results in `out`."""
+        return self("run", scenario, "--out", self.out, *arguments, **options)
+
+    @staticmethod
+    def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S / 2) -> Any:
+        """What `condition` gives once it is true."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            time.sleep(0.01)
+        return value
+
+    def end(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def iotsim_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the second start is as quick as on a user's machine."""
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
+    environment["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
+    return environment
+
+
+@pytest.fixture
+def iotsim(tmp_path: Path, iotsim_environment: dict[str, str]) -> Iterator[CommandLine]:
+    """``iotsim(*words)`` runs the command in `tmp_path`; see `CommandLine` for the rest."""
+    command_line = CommandLine(tmp_path, dict(iotsim_environment))
+    yield command_line
+    command_line.end()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "background(job): job(iotsim, **parameters) is called while other tests go on, and gives "
+        "the fixture `done`: most of a run is waiting",
+    )
+
+
+@pytest.fixture(scope="module")
+def background(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    iotsim_environment: dict[str, str],
+) -> Iterator[dict[str, Future[Any]]]:
+    """The marked jobs of the module's selected tests, all started, by the tests' ids."""
+
+    def work(job: Callable[..., Any], folder: Path, parameters: dict[str, Any]) -> Any:
+        command_line = CommandLine(folder, dict(iotsim_environment))
+        try:
+            return job(command_line, **parameters)
+        finally:
+            command_line.end()
+
+    jobs: dict[str, Future[Any]] = {}
+    pool = ThreadPoolExecutor(RUNS_AT_A_TIME)
+    for item in request.session.items:
+        mark = item.get_closest_marker("background")
+        if mark is not None and item.path == request.path:
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            folder = tmp_path_factory.mktemp("background")
+            jobs[item.nodeid] = pool.submit(work, mark.kwargs["job"], folder, parameters)
+    yield jobs
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def done(request: pytest.FixtureRequest, background: dict[str, Future[Any]]) -> Any:
+    """What the job of the test's mark `background` gave."""
+    return background[request.node.nodeid].result()

@@ -1,0 +1,237 @@
+"""The gateway's process in a run, from its start to its end, as the results tell of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import CommandLine, Done
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
+)
+
+
+background = pytest.mark.background
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-u", "-c", code]
+
+
+def silent(iotsim: CommandLine) -> Done:
+    command = ["python3", "-c", "import time; time.sleep(9)"]
+    return iotsim.run("quickstart", "--duration", "400ms", "--", *command)
+
+
+@background(job=silent)
+def test_a_gateway_that_says_nothing_fails_and_was_not_heard(done: Done) -> None:
+    assert done.status == 1
+    assert "every meter is polled" in done.text
+    assert "nothing was heard from the gateway at all" in done.text.lower()
+    assert done.result["verdict"] == "failed"
+    assert done.result["counters"].get("packets.received", 0) == 0
+
+
+def segfault(iotsim: CommandLine) -> Done:
+    code = "import os\nfor n in range(12): print('line', n)\nos.kill(os.getpid(), 11)"
+    return iotsim.run(iotsim.meters(), "--", *python(code))
+
+
+@background(job=segfault)
+def test_a_crash_shows_the_signal_and_the_last_lines(done: Done) -> None:
+    assert done.status == 1
+    assert "the gateway crashed: SIGSEGV" in done.text
+    assert "| line 11" in done.text
+    assert "| line 1\n" not in done.text
+    gateway = done.result["gateway"]
+    assert (gateway["crashed"], gateway["signal"], gateway["status"]) == (True, "SIGSEGV", None)
+    assert gateway["last_lines"] == [f"line {n}" for n in range(2, 12)]
+    assert done.log.splitlines() == [f"line {n}" for n in range(12)]
+    (exited,) = done.events_of("gateway-exited")
+    assert (exited["signal"], exited["crashed"]) == ("SIGSEGV", True)
+
+
+def exit_3(iotsim: CommandLine) -> Done:
+    return iotsim.run(iotsim.meters(), "--", *python("print('all is lost'); raise SystemExit(3)"))
+
+
+@background(job=exit_3)
+def test_an_exit_status_other_than_0_is_a_crash(done: Done) -> None:
+    assert done.status == 1
+    assert "the gateway crashed: exit status 3" in done.text
+    assert "| all is lost" in done.text
+
+
+def expected_exit_3(iotsim: CommandLine) -> Done:
+    gateway = 'command = ["sh", "-c", "exit 3"]\nexpect_exit = 3'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=""))
+
+
+@background(job=expected_exit_3)
+def test_an_exit_status_that_was_expected_is_no_crash(done: Done) -> None:
+    assert done.status == 5  # nothing was checked, and nothing was wrong
+    assert not done.result["gateway"]["crashed"]
+
+
+def no_such_gateway(iotsim: CommandLine) -> Done:
+    return iotsim.run(iotsim.meters(), "--", "/no/such/gateway")
+
+
+@background(job=no_such_gateway)
+def test_a_command_that_cannot_be_started_is_an_error_in_a_line(done: Done) -> None:
+    assert done.status == 2
+    assert "Traceback" not in done.text
+    reason = "the gateway cannot be started: /no/such/gateway: No such file or directory"
+    assert f"iotsim: {reason}\n" in done.text
+    assert (done.result["verdict"], done.result["reason"]) == ("error", reason)
+    assert reason in (done.out / "junit.xml").read_text()
+    assert [event["event"] for event in done.events] == ["run-started", "link-up"]
+
+
+READY = {
+    "log": ('{ log = "^listening" }', "printed a line that matches '^listening'"),
+    "udp": ("{ udp = 4711 }", "UDP port 4711 is open"),
+    "tcp": ("{ tcp = 4712 }", "TCP port 4712 is open"),
+    "delay": ('{ delay = "300ms" }', "0.3 s have passed"),
+}
+SLOW_TO_LISTEN = """
+import socket, sys, time
+time.sleep(0.25)
+udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+udp.bind(("", 4711))
+tcp.bind(("", 4712))
+tcp.listen()
+print("listening", flush=True)
+time.sleep(0.1)
+udp.sendto(bytes.fromhex(sys.argv[1]), ("10.77.1.1", 5600))
+udp.recv(100)
+"""
+READ = "534e0101000900000007000100ea02"
+WITHIN_AFTER_READY = """
+[[expect]]
+name = "soon after it was ready"
+device = "meter[0]"
+receives = { kind = "READ" }
+within = "1s"
+"""
+
+
+def slow(iotsim: CommandLine, ready: str, how: str) -> Done:
+    iotsim.write("slow.py", SLOW_TO_LISTEN)
+    gateway = f'command = ["python3", "-ISu", "slow.py", "{READ}"]\nready = {ready}'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=WITHIN_AFTER_READY))
+
+
+@background(job=slow)
+@pytest.mark.parametrize(("ready", "how"), READY.values(), ids=READY)
+def test_ready(ready: str, how: str, done: Done) -> None:
+    assert done.status == 0, done.text
+    (event,) = done.events_of("gateway-ready")
+    assert event["how"] == how
+    started = done.events_of("gateway-started")[0]["t"]
+    assert event["t"] - started > 0.24
+
+
+def never_ready(iotsim: CommandLine) -> Done:
+    gateway = 'command = ["sleep", "60"]\nready = { log = "never printed" }'
+    return iotsim.run(iotsim.meters(gateway=gateway), "--duration", "300ms")
+
+
+@background(job=never_ready)
+def test_a_gateway_that_never_becomes_ready(done: Done) -> None:
+    assert done.status == 1
+    assert "ready" in done.text
+    assert not done.events_of("gateway-ready")
+
+
+SELF_PORTRAIT = """
+import json, os, sys
+print(json.dumps({
+    "arguments": sys.argv[1:], "color": os.environ["COLOR"], "cwd": os.getcwd(),
+    "results": os.environ["IOTSIM_RESULTS"], "beside": os.path.dirname(os.path.abspath(__file__)),
+}))
+open("written", "w").close()
+"""
+
+
+def self_portrait(iotsim: CommandLine) -> Done:
+    iotsim.write("tools/portrait.py", SELF_PORTRAIT)
+    iotsim.write("tools/config.json", "{}")
+    gateway = """
+    command = ["python3", "-IS", "tools/portrait.py", "${results}/db", "${devices.meter.range}",
+               "--config", "tools/config.json", "no/such.file"]
+    env = { COLOR = "blue ${link.address}" }
+    """
+    expect = '[[expect]]\nname = "runs"\ngateway = { exit = 0 }'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=expect))
+
+
+@background(job=self_portrait)
+def test_arguments_environment_and_files(done: Done) -> None:
+    assert done.status == 0, done.text
+    folder = done.out.parent
+    found = json.loads(done.log)
+    assert found == {
+        "arguments": [
+            f"{done.out}/db",
+            "10.77.1.1-10.77.1.3",
+            "--config",
+            f"{folder}/tools/config.json",
+            "no/such.file",
+        ],
+        "color": "blue 10.77.0.1",
+        "cwd": f"{done.out}/work",
+        "results": str(done.out),
+        "beside": f"{folder}/tools",
+    }
+    assert (done.out / "work" / "written").exists()
+
+
+def lists_its_folder(iotsim: CommandLine) -> Done:
+    iotsim.write("state/here", "")
+    gateway = 'command = ["ls"]\ncwd = "state"'
+    expect = '[[expect]]\nname = "sees it"\ngateway = { stdout = { regex = "^here$" } }'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=expect))
+
+
+@background(job=lists_its_folder)
+def test_a_working_folder_of_its_own(done: Done) -> None:
+    assert done.status == 0, done.text
+
+
+TRAP = "trap 'echo good-bye; exit 0' INT; echo up; while :; do sleep 0.02; done"
+
+
+def says_good_bye(iotsim: CommandLine) -> Done:
+    gateway = f'command = ["sh", "-c", "{TRAP}"]\nstop_signal = "SIGINT"'
+    expect = '[[expect]]\nname = "is up"\ngateway = { stdout = { contains = "up" } }'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=expect))
+
+
+@background(job=says_good_bye)
+def test_at_the_end_it_is_asked_to_stop_and_has_its_last_words(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log.splitlines() == ["up", "good-bye"]
+    assert done.result["gateway"]["status"] == 0
+    assert [event["line"] for event in done.events_of("gateway-output")] == ["up", "good-bye"]
+
+
+def polls_13_of_14(iotsim: CommandLine) -> Done:
+    gateway = ["python3", "examples/polling_gateway.py", "--devices", "10.77.1.1-10.77.1.13"]
+    return iotsim.run("quickstart", "--", *gateway, "--rounds", "1")
+
+
+@background(job=polls_13_of_14)
+def test_a_meter_that_is_forgotten_is_named(done: Done) -> None:
+    assert done.status == 1
+    (failed,) = [e for e in done.result["expectations"] if not e["passed"]]
+    assert (failed["name"], failed["devices"]) == ("every meter is polled", ["meter[13]"])
+    assert "meter[13]" in done.text
+    assert done.result["counters"]["outcome.answered"] == 13
