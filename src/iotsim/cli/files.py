@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iotsim.errors import ScenarioError, Problem
+from iotsim.errors import Problem, ScenarioError
 from iotsim.protocol.registry import bundled_folder
 
 if TYPE_CHECKING:
@@ -43,4 +43,6 @@ def find_scenarios(words: Iterable[str]) -> list[Path]:
 
 def scenario_names(folder: Path) -> list[str]:
     """What the scenarios below `folder` are called: ``quickstart``, ``scale/million``."""
-    return [str(path.relative_to(folder).with_suffix("")) for path in sorted(folder.rglob("*.toml"))]
+    return [
+        str(path.relative_to(folder).with_suffix("")) for path in sorted(folder.rglob("*.toml"))
+    ]

@@ -20,7 +20,10 @@ def init(directory: Path = Path(), /) -> int:
     targets = [directory / path.relative_to(STARTER) for path in sources]
     existing = [str(target) for target in targets if target.exists()]
     if existing:
-        print(f"iotsim: nothing written, since there is already: {', '.join(existing)}", file=sys.stderr)
+        print(
+            f"iotsim: nothing written, since there is already: {', '.join(existing)}",
+            file=sys.stderr,
+        )
         return 2
     try:
         for source, target in zip(sources, targets, strict=True):

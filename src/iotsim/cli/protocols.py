@@ -11,7 +11,6 @@ import cyclopts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iotsim.protocol.codec import Codec
     from iotsim.protocol.registry import LoadedProtocol
 
 app = cyclopts.App(help="List, show and check protocols.")
@@ -34,9 +33,7 @@ def list_() -> int:
 
 
 @app.command
-def show(
-    name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())] = False
-) -> int:
+def show(name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())] = False) -> int:
     """Show a protocol's fields: place in the message, type, names of values.
 
     Parameters

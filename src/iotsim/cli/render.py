@@ -77,7 +77,13 @@ def progress_line(run: Run) -> str:
     total = len(progress.verdicts)
     parts.append(f"{total - undecided} of {total} expectations decided")
     if run.gateway is not None:
-        state = "exited" if run.gateway.status else "ready" if run.gateway.ready.is_set() else "starting"
+        state = (
+            "exited"
+            if run.gateway.status
+            else "ready"
+            if run.gateway.ready.is_set()
+            else "starting"
+        )
         parts.append(f"gateway {state}")
     return "  " + " · ".join(parts)
 
@@ -91,7 +97,9 @@ def route_hints(run: Run) -> list[str]:
     for fleet in run.scenario.fleets:
         for fleet_run in fleet.runs:
             network = covering_prefix(fleet_run.first, fleet_run.count)
-            hints.append(f"on a gateway elsewhere: ip route add {network} via ADDRESS-OF-THIS-MACHINE")
+            hints.append(
+                f"on a gateway elsewhere: ip route add {network} via ADDRESS-OF-THIS-MACHINE"
+            )
     return list(dict.fromkeys(hints))
 
 

@@ -57,7 +57,6 @@ def run(
         Print the verdict alone.
     """
     from iotsim.cli.files import find_scenarios
-
     from iotsim.cli.suite import parse_jobs
 
     try:

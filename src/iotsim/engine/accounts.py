@@ -17,9 +17,10 @@ from iotsim.wire.address import format_run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iotsim.engine.simulation import Simulation
+    from iotsim.engine.crew import Crew
     from iotsim.engine.site import Site
     from iotsim.expect.outcome import Outcome
+    from iotsim.scenario.model import Scenario
     from iotsim.testbed.counters import InterfaceCounters
 
 LAG_BOUND_S = 0.1
@@ -29,10 +30,10 @@ SILENT_KINDS = ("never", "always", "count")
 
 
 class Accounts:
-    """The books of one run over `site`."""
+    """The books of one run of `scenario` by `crew` over `site`."""
 
-    def __init__(self, simulation: Simulation, site: Site) -> None:
-        self._simulation = simulation
+    def __init__(self, scenario: Scenario, crew: Crew, site: Site) -> None:
+        self._crew = crew
         self._site = site
         self._interface: InterfaceCounters | None = None
         self._udp_errors_before = self._udp_errors()
@@ -50,44 +51,34 @@ class Accounts:
                 "addresses": [format_run(run.first, run.count) for run in spec.runs],
                 "protocols": [service.protocol.name for service in spec.services],
             }
-            for spec in simulation.scenario.fleets
+            for spec in scenario.fleets
         }
 
     def look(self, now: float) -> None:
         """Read the kernel's counters, and report what has become worse since the last look."""
         if self._site.testbed is not None and self._site.testbed.interface:
             self._interface = self._site.testbed.interface_counters()
-        emit = self._simulation.journal.emit
-        lag = max(self.lag().values())
+        emit = self._crew.journal.emit
+        lag = self._worst_lag()
         if lag > self._lag_reported:
             self._lag_reported = 2 * lag
             emit(SimulatorLag(now, lag, "packets waited, or timers were late, for so long"))
         lost = self._lost()
         if lost > self._lost_before:
             what = f"{lost - self._lost_before} packets were dropped before they could be read"
-            emit(SimulatorLag(now, self.lag()["queue"], what))
+            emit(SimulatorLag(now, lag, what))
             self._lost_before = lost
 
     def lag(self) -> dict[str, float]:
         """Upper bounds of how late the simulator was at worst, in seconds."""
-        pump = self._simulation.pump
-        return {"queue": pump.max_lag, "timers": pump.timers.lateness}
+        return self._crew.books().lag
+
+    def _worst_lag(self) -> float:
+        return max(self.lag().values(), default=0.0)
 
     def counters(self) -> dict[str, int]:
         """Everything counted, by name. Packets by outcome add up to ``packets.received``."""
-        simulation = self._simulation
-        pump = simulation.pump
-        counters = {
-            "packets.received": pump.frames_received,
-            "events": simulation.journal.event_count,
-            "packets.recorded": simulation.journal.packet_count,
-            "devices.created": simulation.devices_created(),
-            "devices.failed": len(simulation.failed_devices),
-            "sendings.skipped": simulation.skipped_sendings,
-        }
-        counters |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
-        counters |= {f"net.{name}": count for name, count in simulation.stack.counters.items()}
-        counters |= {f"link.{name}": count for name, count in self._site.link.statistics().items()}
+        counters = dict(self._crew.books().counters)
         if self._interface is not None:
             counters |= {
                 "interface.to_devices": self._interface.tx_packets,
@@ -99,12 +90,14 @@ class Accounts:
         return counters
 
     def errors(self) -> list[str]:
-        """What makes the verdict error: devices that a rule or behavior of the user's has stopped."""
-        failed = self._simulation.failed_devices
+        """What makes the verdict error: what broke among ourselves, and devices that were stopped
+        by a rule or behavior of the user's."""
+        failed = self._crew.books().failed_devices
         if not failed:
-            return []
+            return list(self._crew.errors)
         names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
-        return [f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks"]
+        told = f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks"
+        return [*self._crew.errors, told]
 
     def doubts(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Why this run's expectations cannot be held against the gateway; [] if they can."""
@@ -114,7 +107,7 @@ class Accounts:
         lost = self._lost()
         if lost and (failed or silent):
             doubts.append(f"{lost} packets were lost in the simulator, or on their way to it")
-        lag = max(self.lag().values())
+        lag = self._worst_lag()
         if failed and lag > LAG_BOUND_S:
             doubts.append(
                 f"the simulator itself was up to {lag * 1000:.0f} ms late, "
@@ -132,7 +125,7 @@ class Accounts:
 
     def _lost(self) -> int:
         """Packets dropped by our queues, in either direction."""
-        lost = self._site.link.statistics()["send_dropped"]
+        lost = self._crew.books().lost
         if self._interface is not None:
             lost += self._interface.tx_dropped + self._interface.rx_dropped
         return lost

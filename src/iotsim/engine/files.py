@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="iotsim-writer", daemon=True)
         self._threaded = threaded
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         if self._threaded:
             self._thread.start()
         return self

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """The files of one run in `folder`: events, capture and log grow, results are replaced."""
+    """The files of one run in `folder`: events, capture and log grow, results are replaced.
+
+    `part` is the name of a shard that has files of its own, which are put together at the end.
+    """
+
+    log: AppendFile
 
     def __init__(
         self,
@@ -33,19 +38,19 @@ class Record:
         *,
         wall_time: float,
         interface: str,
+        part: str = "",
     ) -> None:
         self.folder = folder
-        self.log = AppendFile(folder / "gateway.log", writer)
-        self._events = AppendFile(folder / "events.jsonl", writer)
-        self._capture = AppendFile(folder / "capture.pcapng", writer)
-        self._files = (self._events, self._capture, self.log)
+        middle = f".{part}" if part else ""
+        self._events = AppendFile(folder / f"events{middle}.jsonl", writer)
+        self._capture = AppendFile(folder / f"capture{middle}.pcapng", writer)
+        self._files = [self._events, self._capture]
+        if not part:
+            self.log = AppendFile(folder / "gateway.log", writer)
+            self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {
-                service.protocol.name
-                for service in services
-                if service.protocol.codec.json_safe
-            }
+            {service.protocol.name for service in services if service.protocol.codec.json_safe}
         )
         linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
         self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)

@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from iotsim.engine.accounts import Accounts
+from iotsim.engine.crew import Alone, Crew
 from iotsim.engine.failure import sole_cause, write_failure
 from iotsim.engine.files import Writer
 from iotsim.engine.folder import make_results_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
 from iotsim.engine.record import Record
+from iotsim.engine.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
 from iotsim.engine.simulation import Simulation
-from iotsim.engine.site import Site, make_plan, open_site, spawn_helper
+from iotsim.engine.site import Site, make_plan, open_site, queue_count, spawn_helper
 from iotsim.errors import IotsimError
 from iotsim.events import LinkUp, Note, RunEnded, RunStarted
+from iotsim.expect.report import Findings
 from iotsim.results.result import (
     RUNNING,
-    GatewayResult,
     RunResult,
     counted,
     expectation_result,
@@ -40,9 +42,8 @@ from iotsim.testbed.privileges import drop_privileges
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from iotsim.expect.outcome import Outcome
     from iotsim.scenario.model import Scenario
     from iotsim.testbed.bed import Helper
     from iotsim.testbed.plan import TestbedPlan
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 WATCH_INTERVAL_S = 1.0
 LAST_WORDS_S = 0.05
 """After the gateway's exit, for what it sent last to arrive and be answered."""
+NO_FINDINGS = Findings([], [])
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
 """2000-01-01: a run in virtual time has no date, and is the same every time."""
 
@@ -83,7 +85,11 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
     """Run `scenario` to its end. MachineError if this machine cannot; the results say so too."""
     folder = make_results_folder(scenario.path.stem, options.out)
     helper = None
+    workers: list[WorkerProcess] = []
     try:
+        queues = queue_count(scenario)
+        if queues > 1:
+            workers = fork_workers(scenario, folder, queues)
         plan = make_plan(scenario, folder)
         # It makes the namespaces while the event loop and the fleets are being made here.
         helper = None if plan is None else spawn_helper(plan)
@@ -94,7 +100,9 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
             from trio.testing import MockClock
 
             clock = MockClock(autojump_threshold=0)
-        return trio.run(Run(scenario, options, folder, virtual=virtual).run, plan, helper, clock=clock)
+        return trio.run(
+            Run(scenario, options, folder, workers, virtual=virtual).run, plan, helper, clock=clock
+        )
     except BaseException as error:
         cause = sole_cause(error)
         write_failure(folder, scenario, cause)
@@ -104,22 +112,30 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
     finally:
         if helper is not None:
             helper.close()
+        dismiss_workers(workers)
 
 
 class Run:
     """One run, while it goes on: what a progress display may look at."""
 
-    simulation: Simulation
+    crew: Crew
     site: Site
     clock: Callable[[], float]
 
     def __init__(
-        self, scenario: Scenario, options: RunOptions, folder: Path, *, virtual: bool
+        self,
+        scenario: Scenario,
+        options: RunOptions,
+        folder: Path,
+        workers: Sequence[WorkerProcess] = (),
+        *,
+        virtual: bool,
     ) -> None:
         self.scenario = scenario
         self.options = options
         self.folder = folder
         self.virtual = virtual
+        self._workers = workers
         self.gateway: Gateway | None = None
         self.stopped_by: signal.Signals | None = None
         self.over = False
@@ -132,27 +148,28 @@ class Run:
             if self.options.drop_privileges:
                 drop_privileges(self.folder)
             self._start_clock()
-            self.simulation = Simulation(
-                self.scenario, self.site.link, seed=self.scenario.seed, clock=self.clock
-            )
-            self._accounts = Accounts(self.simulation, self.site)
+            self.crew = self._make_crew()
+            self._accounts = Accounts(self.scenario, self.crew, self.site)
             with Writer(threaded=not self.virtual) as writer:
                 self._record = Record(
                     self.folder,
                     self.scenario,
-                    self.simulation.journal,
+                    self.crew.journal,
                     writer,
                     wall_time=self._wall_time,
                     interface=self.site.link.name,
                 )
-                self._record.replace_result(self._result(Decision(Verdict.ERROR, ""), [], RUNNING))
+                self._record.replace_result(
+                    self._result(Decision(Verdict.ERROR, ""), NO_FINDINGS, RUNNING)
+                )
                 self._announce()
                 try:
-                    outcomes, ended_at = await self._live()
-                    result = self._conclude(outcomes, ended_at)
+                    findings, ended_at = await self._live()
+                    result = self._conclude(findings, ended_at)
                 finally:
-                    self.simulation.journal.flush()
+                    self.crew.journal.flush()
             self._record.close()
+            self.crew.put_together(self.folder)
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
         self._record.replace_result(result)
         return RunReport(result, self.folder, self.stopped_by)
@@ -164,37 +181,35 @@ class Run:
 
     # --- living -------------------------------------------------------------------------------
 
-    async def _live(self) -> tuple[list[Outcome], float]:
+    async def _live(self) -> tuple[Findings, float]:
         """From the first packet to the last; what was judged, and as of when."""
-        simulation = self.simulation
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._heed_signals)
-            await nursery.start(simulation.run)
+            await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
             if self.options.progress is not None:
                 nursery.start_soon(self.options.progress, self)
             async with trio.open_nursery() as gateway_nursery:
                 await self._start_gateway(gateway_nursery)
                 await self._wait_for_the_end()
-                simulation.drain()
                 ended_at = self.clock()
-                outcomes = simulation.judge.finish(ended_at, gateway_heard=simulation.gateway_heard())
+                findings = await self.crew.conclude(ended_at)
                 self.over = True
                 gateway_nursery.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
-        simulation.drain()
-        return outcomes, ended_at
+        await self.crew.finish()
+        return findings, ended_at
 
     async def _start_gateway(self, nursery: trio.Nursery) -> None:
         """Start the gateway, if there is one, and let the windows of expectations begin with it."""
         spec, testbed = self.scenario.gateway, self.site.testbed
         if spec is None or not spec.command or testbed is None:
-            self.simulation.ready(self.clock())
+            self.crew.ready(self.clock())
             return
-        judge = self.simulation.judge
+        judge = self.crew.judge
         self.gateway = gateway = Gateway(
             spec,
-            emit=self.simulation.journal.emit,
+            emit=self.crew.journal.emit,
             clock=self.clock,
             log=self._record.log,
             on_line=judge.gateway_output,
@@ -208,10 +223,10 @@ class Run:
         beside = [self.scenario.folder, self.scenario.folder.parent]
         if self.options.gateway_given:
             beside.insert(0, Path.cwd())
-        command = [
-            locate(self.scenario.expand(word, self.folder), beside) for word in spec.command
-        ]
-        await nursery.start(gateway.run, testbed, command, gateway_environment(env, self.folder), work)
+        command = [locate(self.scenario.expand(word, self.folder), beside) for word in spec.command]
+        await nursery.start(
+            gateway.run, testbed, command, gateway_environment(env, self.folder), work
+        )
         nursery.start_soon(self._follow_gateway, gateway)
 
     async def _follow_gateway(self, gateway: Gateway) -> None:
@@ -220,14 +235,14 @@ class Run:
 
             async def ready() -> None:
                 await gateway.ready.wait()
-                self.simulation.ready(self.clock())
+                self.crew.ready(self.clock())
 
             nursery.start_soon(ready)
             await gateway.exited.wait()
             nursery.cancel_scope.cancel()
         if not self.over and gateway.status is not None:
             status = gateway.status
-            self.simulation.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
+            self.crew.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
 
     async def _wait_for_the_end(self) -> None:
         """Wait for what the scenario's ``until`` says, its duration at the longest, or a signal."""
@@ -245,7 +260,7 @@ class Run:
             nursery.start_soon(end_after, self._stop)
             if not self.options.serve:
                 if scenario.until == "settled":
-                    nursery.start_soon(end_after, self.simulation.settled)
+                    nursery.start_soon(end_after, self.crew.settled)
                 if scenario.until in ("settled", "gateway_exit") and self.gateway is not None:
                     nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
             with duration:
@@ -272,11 +287,26 @@ class Run:
             return
         self._wall_time = time.time()
         counter = time.perf_counter
-        zero = counter()
+        self._zero = zero = counter()
         self.clock = lambda: counter() - zero
 
+    def _make_crew(self) -> Crew:
+        scenario, site = self.scenario, self.site
+        if not self._workers:
+            return Alone(Simulation(scenario, site.link, seed=scenario.seed, clock=self.clock))
+        assert site.testbed is not None
+        return Shards(
+            scenario,
+            self._workers,
+            site.testbed,
+            clock=self.clock,
+            zero=self._zero,
+            wall_time=self._wall_time,
+            drop_privileges=self.options.drop_privileges,
+        )
+
     def _announce(self) -> None:
-        emit = self.simulation.journal.emit
+        emit = self.crew.journal.emit
         scenario, link = self.scenario, self.site.link
         emit(
             RunStarted(
@@ -296,23 +326,23 @@ class Run:
         for note in self.site.notes:
             emit(Note(0.0, note))
 
-    def _conclude(self, outcomes: list[Outcome], ended_at: float) -> RunResult:
+    def _conclude(self, findings: Findings, ended_at: float) -> RunResult:
         """Decide, and put the last events on their way to disk."""
         accounts = self._accounts
         accounts.look(self.clock())
         crash = self.gateway.crash if self.gateway is not None else ""
         decision = decide(
-            outcomes,
+            findings.outcomes,
             errors=accounts.errors(),
             crash=crash,
-            doubts=accounts.doubts(outcomes),
+            doubts=accounts.doubts(findings.outcomes),
             served=self.options.serve,
         )
         if self.stopped_by is not None and not self.options.serve:
             decision = Decision(Verdict.ERROR, f"interrupted by {self.stopped_by.name}")
-        journal = self.simulation.journal
+        journal = self.crew.journal
         journal.flush()
-        result = self._result(decision, outcomes, decision.verdict, ended_at)
+        result = self._result(decision, findings, decision.verdict, ended_at)
         journal.emit(RunEnded(self.clock(), result.verdict, result.counters))
         journal.flush()
         return result
@@ -320,7 +350,7 @@ class Run:
     def _result(
         self,
         decision: Decision,
-        outcomes: list[Outcome],
+        findings: Findings,
         verdict: str,
         ended_at: float = 0.0,
     ) -> RunResult:
@@ -345,8 +375,8 @@ class Run:
             ),
             link=scenario.link.kind,
             tolerance=scenario.tolerance,
-            expectations=[expectation_result(outcome) for outcome in outcomes],
-            notes=[*self.simulation.judge.notes, *self.site.notes, *accounts.notes()],
+            expectations=[expectation_result(outcome) for outcome in findings.outcomes],
+            notes=[*findings.notes, *self.site.notes, *accounts.notes()],
             errors=accounts.errors(),
             gateway=gateway,
             fleets=accounts.fleets,

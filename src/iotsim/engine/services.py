@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from iotsim.errors import DecodeError, EncodeError
+from iotsim.errors import DecodeError
 from iotsim.events import DeviceFailed, Received, Sent, Undecodable
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.wire.address import format_endpoint
@@ -196,4 +196,3 @@ class Service:
 
 def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-

@@ -6,7 +6,7 @@ It needs an event loop and a link, and neither files nor namespaces nor a gatewa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -18,6 +18,7 @@ from iotsim.device import (
     attach_behavior,
     load_behavior,
 )
+from iotsim.engine.books import Books, Progress
 from iotsim.engine.journal import Journal
 from iotsim.engine.pump import Pump
 from iotsim.engine.runtime import EngineRuntime
@@ -25,7 +26,7 @@ from iotsim.engine.services import UNDECODABLE, Service
 from iotsim.engine.timers import Timers
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
-from iotsim.net.outcome import ANSWERED, PENDING
+from iotsim.net.outcome import ANSWERED, PENDING, consumed
 from iotsim.net.stack import Stack
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ if TYPE_CHECKING:
     from iotsim.net.pool import PortHandler
     from iotsim.scenario.model import Scenario
 
+
+class Shard(NamedTuple):
+    """One of `shards` equal parts of all fleets: every `shards`-th device, from device `number` on."""
+
+    number: int
+    shards: int
+
+    def owned(self, devices: int) -> range:
+        """The indexes of this part, of a fleet of `devices`."""
+        return range(self.number, devices, self.shards)
+
+
+WHOLE = Shard(0, 1)
+OTHER_SHARD = consumed("other-shard")
 
 HEARD = (ANSWERED, PENDING, UNDECODABLE, NO_RULE, NO_REPLY)
 """Outcomes of packets that a device has heard."""
@@ -52,12 +67,20 @@ class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
     `clock` gives the seconds since the start of the run. `settled` is set once every expectation is
-    decided; `failed_devices` are those that a rule or behavior of theirs has stopped.
+    decided; `failed_devices` are those that a rule or behavior of theirs has stopped. Of a fleet that
+    several processes share, this one owns the devices whose indexes are those of `shard`.
     """
 
     def __init__(
-        self, scenario: Scenario, link: Link, *, seed: int, clock: Callable[[], float]
+        self,
+        scenario: Scenario,
+        link: Link,
+        *,
+        seed: int,
+        clock: Callable[[], float],
+        shard: Shard = WHOLE,
     ) -> None:
+        self.shard = shard
         self.scenario = scenario
         self.link = link
         self.clock = clock
@@ -74,7 +97,7 @@ class Simulation:
         self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
         self.judge = Judge(
             scenario.expectations,
-            {name: _view(fleet) for name, fleet in self.fleets.items()},
+            {name: _view(fleet, shard) for name, fleet in self.fleets.items()},
             scenario.tolerance,
         )
         self.settled = trio.Event()
@@ -114,9 +137,24 @@ class Simulation:
             for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
-        hosts = FleetHosts({service.port: service.receive for service in services})
+        hosts = FleetHosts({service.port: self._handler(service) for service in services})
         for run in fleet.spec.runs:
             self.stack.attach(run.first, run.count, hosts)
+
+    def _handler(self, service: Service) -> PortHandler:
+        """What takes the datagrams of `service`: of a packet to a group, only for our own devices."""
+        if self.shard is WHOLE:
+            return service.receive
+        number, shards = self.shard
+
+        def receive(
+            index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float, /
+        ) -> str:
+            if index % shards != number:
+                return OTHER_SHARD
+            return service.receive(index, payload, peer, peer_port, local, now)
+
+        return receive
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled."""
@@ -125,7 +163,7 @@ class Simulation:
             await nursery.start(self.pump.run)
             for name, behavior in self._behaviors.items():
                 if behavior.has_run:
-                    for index in range(len(self.fleets[name])):
+                    for index in self.shard.owned(len(self.fleets[name])):
                         nursery.start_soon(self._live, self.fleets[name], index, behavior)
             task_status.started()
 
@@ -146,9 +184,37 @@ class Simulation:
         while self.pump.turn():
             pass
 
-    def devices_created(self) -> int:
-        """How many devices have been spoken to, or have spoken."""
-        return sum(fleet.created for fleet in self.fleets.values())
+    def progress(self) -> Progress:
+        """How far it is."""
+        outcomes = self.pump.outcomes.by_category()
+        return Progress(
+            received=self.pump.frames_received,
+            answered=outcomes["answered"],
+            pending=outcomes["pending"],
+            dropped=outcomes["dropped"],
+            verdicts=self.judge.verdicts(),
+        )
+
+    def books(self) -> Books:
+        """Everything that was counted here."""
+        pump, link = self.pump, self.link.statistics()
+        counters = {
+            "packets.received": pump.frames_received,
+            "packets.recorded": self.journal.packet_count,
+            "events": self.journal.event_count,
+            "devices.created": sum(fleet.created for fleet in self.fleets.values()),
+            "devices.failed": len(self.failed_devices),
+            "sendings.skipped": self.skipped_sendings,
+        }
+        counters |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
+        counters |= {f"net.{name}": count for name, count in self.stack.counters.items()}
+        counters |= {f"link.{name}": count for name, count in link.items()}
+        return Books(
+            counters=counters,
+            lag={"queue": pump.max_lag, "timers": pump.timers.lateness},
+            failed_devices=self.failed_devices,
+            lost=link["send_dropped"],
+        )
 
     def gateway_heard(self) -> bool:
         """Whether any datagram reached a service of any device."""
@@ -167,7 +233,8 @@ class Simulation:
         if self.judge.settled and not self.settled.is_set():
             self.settled.set()
         for decision in self.judge.take_decisions():
-            self.journal.emit(decision)
+            if self.shard is WHOLE:  # else it is for all shards together to say
+                self.journal.emit(decision)
 
     def _on_failure(self, device: SimDevice) -> None:
         self.failed_devices.append(device.name)
@@ -175,7 +242,7 @@ class Simulation:
     def _start_schedules(self) -> None:
         for fleet in self.fleets.values():
             for schedule in fleet.schedules:
-                for index in range(len(fleet)):
+                for index in self.shard.owned(len(fleet)):
                     first = schedule.first(index)
                     if first is not None:
                         self.pump.timers.call_at(first, self._speak, fleet, schedule, index, 0)
@@ -211,10 +278,12 @@ class Simulation:
             self._services[fleet.spec.name][0].fail(device, error)
 
 
-def _view(fleet: Fleet) -> FleetView:
+def _view(fleet: Fleet, shard: Shard) -> FleetView:
     """What the judge needs to know of `fleet`."""
+    name, count = fleet.spec.name, fleet.spec.count
+    owned = None if shard is WHOLE else shard.owned(count)
     if not fleet.boots_later:
-        return FleetView(fleet.spec.name, fleet.spec.count)
+        return FleetView(name, count, owned)
     delay = fleet.spec.boot_delay
     last = fleet.spec.ramp_s + (0.0 if delay is None else delay.high_s)
-    return FleetView(fleet.spec.name, fleet.spec.count, None, fleet.boots_at, last)
+    return FleetView(name, count, owned, fleet.boots_at, last)

@@ -11,6 +11,7 @@ memory     none: nobody outside the process is there
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,6 +43,14 @@ class Site:
         return () if self.testbed is None else self.testbed.notes
 
 
+def queue_count(scenario: Scenario) -> int:
+    """How many queues the interface of `scenario` has, and so how many processes simulate."""
+    link = scenario.link
+    if link.kind != "tun":
+        return 1
+    return link.queues or len(os.sched_getaffinity(0))
+
+
 def make_plan(scenario: Scenario, folder: Path) -> TestbedPlan | None:
     """The testbed that `scenario` needs; None if it needs none."""
     link = scenario.link
@@ -66,7 +75,7 @@ def make_plan(scenario: Scenario, folder: Path) -> TestbedPlan | None:
         addresses=tuple(address for address in (link.address4, link.address6) if address),
         routes=scenario.routes,
         mtu=link.mtu,
-        queues=link.queues,
+        queues=queue_count(scenario),
         run_name=scenario.name,
         results=str(folder),
     )

@@ -124,10 +124,9 @@ class Judge:
         self._purge()
         return all(watcher.verdict is not None for watcher in self._all)
 
-    def progress(self) -> tuple[int, int]:
-        """(how many expectations are decided, how many there are)."""
-        decided = sum(watcher.verdict is not None for watcher in self._all)
-        return decided, len(self._all)
+    def verdicts(self) -> list[bool | None]:
+        """For each expectation its verdict so far; None while it is undecided."""
+        return [watcher.verdict for watcher in self._all]
 
     def take_decisions(self) -> list[ExpectationDecided]:
         """What was decided since the last call, as events."""

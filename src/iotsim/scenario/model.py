@@ -28,6 +28,7 @@ class LinkSpec:
     `address4` and `address6` are the gateway's side, each as (address, length of the prefix), or
     None where the link does not have that family. `router` and `router6` are what ICMP errors come
     from; 0 where the link does not have that family. `name` "" leaves the interface's name open.
+    `queues` 0 is one per processor.
     """
 
     kind: LinkKind = "tun"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 DEFAULT_ADDRESSES = ("10.77.0.1/16", "fd77::1/64")
+MOST_QUEUES = 64
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 MOST_ENV = 1000
 
@@ -35,9 +36,7 @@ def build_link(raw: Any, problems: Problems) -> LinkSpec | None:
         return None
     if table.kind == "tap":
         problems.add((*keys, "kind"), f"tap: {MESSAGE}")
-    queues = table.queues
-    if isinstance(queues, bool) or queues != 1:
-        problems.add((*keys, "queues"), MESSAGE if _is_queues(queues) else "must be 1")
+    queues = _queues(table, problems)
     sides = _sides(table, problems)
     routers = _routers(table, sides, problems)
     if table.kind == "loopback":
@@ -51,11 +50,21 @@ def build_link(raw: Any, problems: Problems) -> LinkSpec | None:
         router6=routers.get(6, 0),
         mtu=table.mtu,
         isolate=table.isolate,
+        queues=queues,
     )
 
 
-def _is_queues(value: Any) -> bool:
-    return value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 1)
+def _queues(table: LinkTable, problems: Problems) -> int:
+    """How many queues, and so processes; 0 stands for one per processor."""
+    keys, queues = ("link", "queues"), table.queues
+    if queues == "auto":
+        return 0
+    if isinstance(queues, bool) or not isinstance(queues, int) or not 1 <= queues <= MOST_QUEUES:
+        problems.add(keys, f'must be "auto", or from 1 to {MOST_QUEUES}')
+        return 1
+    if queues > 1 and table.kind != "tun":
+        problems.add(keys, "only a tun link can have several queues")
+    return queues
 
 
 def _sides(table: LinkTable, problems: Problems) -> dict[int, tuple[int, int]]:

@@ -1,0 +1,48 @@
+"""What a crew has counted, as plain data: it travels between processes, and shards add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Books(msgspec.Struct, kw_only=True):
+    """``counters`` by name; packets by outcome add up to ``packets.received``.
+
+    ``lag`` are upper bounds of how late the simulator was at worst, in seconds. ``failed_devices``
+    are those that a rule or behavior of theirs has stopped; ``lost`` is what our own queues dropped.
+    """
+
+    counters: dict[str, int] = {}
+    lag: dict[str, float] = {}
+    failed_devices: list[str] = []
+    lost: int = 0
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """How far a crew is. ``verdicts``: for each expectation, None while it is undecided."""
+
+    received: int = 0
+    answered: int = 0
+    pending: int = 0
+    dropped: int = 0
+    verdicts: list[bool | None] = []
+
+
+def add_books(parts: Iterable[Books]) -> Books:
+    """The books of several shards as one."""
+    counters: Counter[str] = Counter()
+    total = Books()
+    for part in parts:
+        counters.update(part.counters)
+        for name, lag in part.lag.items():
+            total.lag[name] = max(lag, total.lag.get(name, 0.0))
+        total.failed_devices += part.failed_devices
+        total.lost += part.lost
+    total.counters = dict(counters)
+    return total
