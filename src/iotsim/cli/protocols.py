@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from iotsim.protocol.registry import LoadedProtocol
 
-app = cyclopts.App(help="List, show and check protocols.")
+app = cyclopts.App(name="protocols", help="List, show and check protocols.")
 
 
 @app.command(name="list")
@@ -123,6 +123,16 @@ def decode(name: str, /, *data: str) -> int:
     if summary:
         print(f"\n{summary}")
     return 0
+
+
+def _show_codec(codec: Codec) -> None:
+    print(codec.source)
+    if not codec.fallbacks:
+        print("# construct does nothing here")
+        return
+    print("# left to construct:")
+    for path, reason in codec.fallbacks.items():
+        print(f"#   {path or '(the message)'}: {reason}")
 
 
 def _load(name: str) -> LoadedProtocol:
