@@ -187,10 +187,16 @@ def iotsim_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     return environment
 
 
+@pytest.fixture(scope="session")
+def command_line_in(iotsim_environment: dict[str, str]) -> Callable[[Path], CommandLine]:
+    """Makes a `CommandLine` for a folder. Whoever does so calls its `end`."""
+    return lambda folder: CommandLine(folder, dict(iotsim_environment))
+
+
 @pytest.fixture
-def iotsim(tmp_path: Path, iotsim_environment: dict[str, str]) -> Iterator[CommandLine]:
+def iotsim(tmp_path: Path, command_line_in: Callable[[Path], CommandLine]) -> Iterator[CommandLine]:
     """``iotsim(*words)`` runs the command in `tmp_path`; see `CommandLine` for the rest."""
-    command_line = CommandLine(tmp_path, dict(iotsim_environment))
+    command_line = command_line_in(tmp_path)
     yield command_line
     command_line.end()
 
@@ -207,12 +213,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def background(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    iotsim_environment: dict[str, str],
+    command_line_in: Callable[[Path], CommandLine],
 ) -> Iterator[dict[str, Future[Any]]]:
     """The marked jobs of the module's selected tests, all started, by the tests' ids."""
 
     def work(job: Callable[..., Any], folder: Path, parameters: dict[str, Any]) -> Any:
-        command_line = CommandLine(folder, dict(iotsim_environment))
+        command_line = command_line_in(folder)
         try:
             return job(command_line, **parameters)
         finally:
