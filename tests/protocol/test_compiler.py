@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iotsim.errors import DecodeError, EncodeError
-from iotsim.protocol.compiler import compile_schema
+from iotsim.protocol.generate.compiler import compile_schema
 from iotsim.protocol.interpreted import Interpreter
 
 spec = importlib.util.spec_from_file_location("schemas", Path(__file__).with_name("schemas.py"))

@@ -9,8 +9,8 @@ A protocol is declared once, as a construct schema with a port, and everything e
 `fields`       names, types and places of the fields, read off the schema
 `codec`        bytes <-> messages; the only caller of construct's parse and build
 `interpreted`  the codec's reference engine: construct, made strict and able to say where it failed
-`compiler`     the codec's fast engine: Python code made from the schema
-`inspect`      for people: field tables, dissected messages, the check of a protocol file
+`generate`     the codec's fast engine: Python code made from the schema
+`examine`      for people: field tables, dissected messages, the check of a protocol file
 
 construct is the language, not the engine: its interpretation of a message takes 30 to 60 us, code
 made from the schema one or two. What the generator does not know is left to construct, for that

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .compiler import compile_schema
 from .fields import Schema
+from .generate.compiler import compile_schema
 from .interpreted import Interpreter
 
 if TYPE_CHECKING:

@@ -54,9 +54,7 @@ from construct import (
     VarInt,
     ZigZag,
 )
-from construct import (
-    Mapping as ConstructMapping,
-)
+from construct import Mapping as ConstructMapping
 from construct.lib import bytes2bits
 
 from .constructs import Checksum, FlatStruct, Length

@@ -1,6 +1,6 @@
 """Makes ``decode`` and ``encode`` for a schema, as Python source that is executed once.
 
-`iotsim.protocol.decoder` and `iotsim.protocol.encoder` write the code. Here it is put together:
+`decode` and `encode` write the code. Here it is put together:
 
 - Most schemas have a field that says which message it is. If the root struct has such a one, an
   Enum or an integer at a fixed place on which a Switch (or an If) turns, the code begins by looking
@@ -16,7 +16,6 @@ from __future__ import annotations
 import binascii
 import operator
 import zlib
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,28 +33,24 @@ from construct import (
 )
 from construct.expr import BinExpr, Path
 
-from . import decoder, encoder
-from .codegen import (
-    UnsupportedError,
-    Value,
-    Writer,
-    is_int_node,
-    literal,
-    plain,
-    static_size,
-    steps,
-    unwrap,
-)
+from . import decode, encode
+from .decoder import Decoder
+from .encoder import Encoder
+from .expressions import steps
+from .nodes import children, is_int_node, static_size, unwrap
+from .source import UnsupportedError, Value, Writer, literal, plain
 
 if TYPE_CHECKING:
-    from .interpreted import Interpreter
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..interpreted import Interpreter
 
 MAX_VALUES = 16
 """Messages that get a branch of their own."""
 
 _HELPERS = {
-    **decoder.HELPERS,
-    **encoder.HELPERS,
+    **decode.HELPERS,
+    **encode.HELPERS,
     "ExplicitError": ExplicitError,
     "crc_hqx": binascii.crc_hqx,
     "zlib_crc32": zlib.crc32,
@@ -131,8 +126,10 @@ def _write_decode(
     key: _Key | None,
 ) -> None:
     def write(known: dict[str, Value]) -> None:
-        made = decoder.Decoder(writer, reference.tracer, reference.strict, fallbacks, known)
-        _attempt(writer, fallbacks, lambda: decoder.root(made, message))
+        made = Decoder(
+            writer, decode.HANDLERS, reference.tracer, reference.strict, fallbacks, known
+        )
+        _attempt(writer, fallbacks, lambda: decode.write_root(made, message))
 
     if key is not None:
         name = writer.new(key.name)
@@ -155,12 +152,14 @@ def _write_encode(
     key: _Key | None,
 ) -> None:
     def write(known: dict[str, Value], bare: bool) -> bool:
-        made = encoder.Encoder(writer, reference.tracer, reference.strict, fallbacks, known, bare)
+        made = Encoder(
+            writer, encode.HANDLERS, reference.tracer, reference.strict, fallbacks, known, bare
+        )
         start = len(writer.lines)
         if bare:
             writer.line("")
             writer.depth += 1
-        written = _attempt(writer, fallbacks, lambda: encoder.root(made, message))
+        written = _attempt(writer, fallbacks, lambda: encode.write_root(made, message))
         if bare:
             writer.depth -= 1
             if not written or made.branched:
@@ -284,13 +283,8 @@ def _values(node: Any, name: str, depth: int, seen: set[int]) -> Iterator[Any]:
         if condition.op is operator.eq and _is_field(left, here) and not callable(right):
             yield right
     inside = depth + 1 if isinstance(node, Struct | Sequence | FocusedSeq) else depth
-    for value in vars(node).values():
-        children = value if isinstance(value, list) else [value]
-        if isinstance(value, dict):
-            children = list(value.values())
-        for child in children:
-            if isinstance(child, Construct):
-                yield from _values(child, name, inside, seen)
+    for child in children(node):
+        yield from _values(child, name, inside, seen)
 
 
 def _is_field(expression: Any, path: list[str]) -> bool:

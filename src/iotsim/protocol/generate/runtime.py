@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import Const, Construct, Container, Default, Enum, ListContainer, Rebuild, Struct
 from construct.core import BytesIOWithOffsets, EnumInteger
 
-from .codegen import find_flat
-from .constructs import FlatStruct, unnamed
-from .interpreted import normalize
+from ..constructs import FlatStruct, unnamed
+from ..interpreted import normalize
+from .nodes import find_flat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Mismatch(Exception):  # noqa: N818  # never leaves generated code
     """The bytes, or the values, are not those of a message."""
 
 
-class Unusual(BaseException):  # noqa: N818  # likewise
+class Unusual(BaseException):  # likewise
     """Perhaps fine, but not what generated code is made for: construct decides.
 
     Not an Exception, so that no part of the generated code takes it for a failed alternative.

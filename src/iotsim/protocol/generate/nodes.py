@@ -1,0 +1,215 @@
+"""What both generators ask about constructs: sizes, struct codes, names, cases."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from construct import (
+    Aligned,
+    Array,
+    Bytes,
+    BytesInteger,
+    Check,
+    Computed,
+    Const,
+    Construct,
+    Default,
+    Enum,
+    FixedSized,
+    Flag,
+    FlagsEnum,
+    FormatField,
+    Hex,
+    HexDump,
+    IfThenElse,
+    Padded,
+    Pass,
+    Rebuild,
+    Renamed,
+    Select,
+    Sequence,
+    StringEncoded,
+    Struct,
+    Switch,
+    Tell,
+    Transformed,
+)
+from construct import Mapping as ConstructMapping
+
+from ..checksums import INLINE
+from ..constructs import AnyConstruct, Checksum, FlatStruct, Length, flat_names
+from .source import UnsupportedError, Value, Writer, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BIT_CODES = {1: "B", 2: "H", 4: "L", 8: "Q"}
+"""The struct codes of numbers of so many bytes."""
+TRANSPARENT: tuple[Any, ...] = (Rebuild, Default, Hex, HexDump)
+"""What only passes on what it parses."""
+
+
+class Unmatched(AnyConstruct):
+    """Stands for the default that a strict Switch does not have."""
+
+
+UNMATCHED = Unmatched()
+
+
+def find_member(struct: Any, name: str) -> Any:
+    """The node of a field in a struct, also of one that an unnamed member gives it; or None."""
+    for member in getattr(struct, "subcons", ()):
+        if member.name == name:
+            return member
+        if not member.name and isinstance(struct, FlatStruct) and name in flat_names(member):
+            found = find_flat(member, name)
+            if found is not None:
+                return found
+    return None
+
+
+def find_flat(node: Any, name: str) -> Any:
+    """As `find_member`, below a node that is not named."""
+    if isinstance(node, Struct):
+        return find_member(node, name)
+    children: list[Any] = []
+    if isinstance(node, Switch):
+        children = [*node.cases.values(), node.default]
+    elif isinstance(node, IfThenElse):
+        children = [node.thensubcon, node.elsesubcon]
+    elif isinstance(node, Select):
+        children = list(node.subcons)
+    elif hasattr(node, "subcon"):
+        children = [node.subcon]
+    for child in children:
+        found = find_flat(child, name)
+        if found is not None:
+            return found
+    return None
+
+
+def unwrap(node: Any) -> Any:
+    """``node`` without its names and docs."""
+    while isinstance(node, Renamed):
+        if node.parsed is not None:
+            raise UnsupportedError("it has a hook")
+        node = node.subcon
+    return node
+
+
+def peel(node: Any) -> Any:
+    """``node`` without its names, docs and hooks."""
+    while isinstance(node, Renamed):
+        node = node.subcon
+    return node
+
+
+def hidden(node: Any) -> bool:
+    return bool(node.name and node.name.startswith("_"))
+
+
+def kind_name(node: Any) -> str:
+    """What to call ``node`` in a note."""
+    return type(node).__name__
+
+
+def children(node: Any) -> Iterator[Any]:
+    """The constructs directly below ``node``."""
+    for value in vars(node).values():
+        values = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            values = list(value.values())
+        yield from (child for child in values if isinstance(child, Construct))
+
+
+_WRAPPERS: tuple[Any, ...] = (
+    Renamed,
+    Const,
+    Default,
+    Rebuild,
+    Enum,
+    FlagsEnum,
+    ConstructMapping,
+    Checksum,
+    Length,
+    Hex,
+    HexDump,
+    StringEncoded,
+)
+
+
+def static_size(node: Any) -> int | None:
+    """The bytes that ``node`` always takes, or None if that varies (or is not known)."""
+    if isinstance(node, FormatField):
+        return node.length
+    if node is Flag:
+        return 1
+    if isinstance(node, Bytes | BytesInteger | Padded | FixedSized):
+        length: Any = node.length
+        return length if isinstance(length, int) and length >= 0 else None
+    if isinstance(node, _WRAPPERS):
+        return static_size(node.subcon)
+    if isinstance(node, Transformed):
+        amount: Any = node.decodeamount
+        return amount if amount == node.encodeamount and isinstance(amount, int) else None
+    if isinstance(node, Struct | Sequence):
+        sizes = [static_size(member) for member in node.subcons]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+    if isinstance(node, Array) and isinstance(node.count, int):
+        size = static_size(node.subcon)
+        return None if size is None else size * node.count
+    if isinstance(node, Aligned) and isinstance(node.modulus, int):
+        size = static_size(node.subcon)
+        return None if size is None else size + -size % node.modulus
+    if isinstance(node, Computed | Check) or node is Pass or node is Tell:
+        return 0
+    return None
+
+
+def struct_code(node: Any) -> tuple[str, str] | None:
+    """Byte order (">", "<" or "" for one byte) and code of a node that is one of struct's."""
+    if isinstance(node, FormatField):
+        order, code = node.fmtstr[0], node.fmtstr[1]
+        if order == "=":
+            order = "<" if sys.byteorder == "little" else ">"
+        return ("" if node.length == 1 else order), code
+    if node is Flag:
+        return "", "?"
+    return None
+
+
+def is_int_node(node: Any) -> bool:
+    """Whether ``node`` always parses to an int."""
+    return isinstance(node, FormatField) and node.fmtstr[1] in "BHLQbhlq"
+
+
+def checksum_call(writer: Writer, function: Any, covered: str) -> str:
+    """Source that calls ``function`` on the source ``covered``."""
+    inline = INLINE.get(function)
+    if inline is not None:
+        return inline.format(covered)
+    name = getattr(function, "__name__", "checksum")
+    return f"{writer.bind('checksum', function, name)}({covered})"
+
+
+def switch_tests(
+    writer: Writer, node: Any, key: Value, variable: Callable[[str], str]
+) -> list[tuple[str, Any]]:
+    """The condition of each case, as source. Writes a line if the key has to be looked up."""
+    cases = list(node.cases.items())
+    try:
+        constants = [literal(constant) for constant, _ in cases]
+    except UnsupportedError:
+        constants = []
+    if key.scalar and len(cases) <= 8 and constants:
+        return [
+            (f"{key.source} == {constant.source}", case)
+            for constant, (_, case) in zip(constants, cases, strict=True)
+        ]
+    # A dict finds equal keys as construct does, and refuses those without a hash.
+    index = {constant: number for number, (constant, _) in enumerate(cases)}
+    table = writer.bind("cases", index, key=id(node))
+    case_ = variable("case")
+    writer.line(f"{case_} = {table}.get({key.source}, -1)")
+    return [(f"{case_} == {number}", case) for number, (_, case) in enumerate(cases)]

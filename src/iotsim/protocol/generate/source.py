@@ -1,0 +1,170 @@
+"""The pieces of generated source: lines, names, values, scopes.
+
+A `Value` is a piece of Python source that gives a field's value in the generated function, and the
+value itself where it is known when the code is made. A `Scope` mirrors one of construct's contexts:
+the fields of a struct that ``this`` can name, with ``this._`` as its parent.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import keyword
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from construct import Construct
+
+PLAIN = {int, float, str, bytes, bool, type(None)}
+
+
+class UnsupportedError(Exception):
+    """The generator does not know this node, or not here: construct has to do it."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """Source that gives a value; ``scope`` if it is a struct whose fields are at hand.
+
+    ``scalar`` tells that it is an int, str or bytes, and so has a hash.
+    """
+
+    source: str
+    known: bool = False
+    constant: Any = None
+    scope: Scope | None = None
+    scalar: bool = False
+    maybe: bool = False
+    """Whether it may turn out that there is no such field."""
+
+
+def literal(constant: Any) -> Value:
+    """The value of a plain constant."""
+    constant = plain(constant)
+    return Value(repr(constant), True, constant, scalar=isinstance(constant, int | str | bytes))
+
+
+def plain(constant: Any) -> Any:
+    """``constant`` as one of Python's own types; UnsupportedError if it is none."""
+    kind = type(constant)
+    if kind is float:
+        # repr() of nan and inf is no Python source.
+        if constant != constant or abs(constant) == float("inf"):
+            raise UnsupportedError("a constant that is not finite")
+        return constant
+    if kind in PLAIN:
+        return constant
+    if isinstance(constant, str):
+        return str.__str__(constant)
+    if isinstance(constant, int):
+        return int.__int__(constant)
+    raise UnsupportedError(f"{kind.__name__} is no plain constant")
+
+
+NONE = literal(None)
+
+
+@dataclass
+class Scope:
+    """The names that ``this`` has in a struct.
+
+    ``fields`` are those already done. While encoding, ``source`` is the mapping that the struct is
+    built from, where ``this`` finds those still to come; ``allowed`` limits which. ``node`` and
+    ``index`` are for the context that a lambda is given.
+    """
+
+    parent: Scope | None = None
+    node: Construct[Any, Any] | None = None
+    fields: dict[str, Value] = field(default_factory=dict)
+    source: str | None = None
+    allowed: frozenset[str] | None = None
+    index: str | None = None
+    spreads: list[tuple[Any, str]] = field(default_factory=list)
+    """Nodes and variables of dicts whose fields belong here, too."""
+
+    def lookup(self, name: str) -> Value:
+        if name in self.fields:
+            value = self.fields[name]
+            if not value.source and value.scope is None:
+                raise UnsupportedError(f"this.{name} is not known yet")
+            return value
+        if self.source is None or (self.allowed is not None and name not in self.allowed):
+            raise UnsupportedError(f"this.{name} is not known")
+        return Value(f"{self.source}[{name!r}]")
+
+    def copy(self) -> Scope:
+        """This scope, whose fields may differ from now on; the parents are shared."""
+        return replace(self, fields=dict(self.fields), spreads=list(self.spreads))
+
+
+# Names that generated code must not shadow.
+_RESERVED = {*keyword.kwlist, *dir(builtins), "data", "message", "this"}
+
+
+class Writer:
+    """Collects the lines of a function, and the objects that they name."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.depth = 0
+        self.bindings: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
+        self._used: set[str] = set()
+        self._bound: dict[Any, str] = {}
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    @contextlib.contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        """Lines below ``header``; an empty block gets a ``pass``."""
+        self.line(header)
+        self.depth += 1
+        start = len(self.lines)
+        try:
+            yield
+        finally:
+            if len(self.lines) == start:
+                self.line("pass")
+            self.depth -= 1
+
+    @contextlib.contextmanager
+    def names(self) -> Iterator[None]:
+        """Local names made inside may be made again afterwards: for branches that return."""
+        saved = set(self._used)
+        try:
+            yield
+        finally:
+            self._used = saved
+
+    def new(self, hint: str) -> str:
+        """A local name that is not taken."""
+        base = re.sub(r"\W", "_", hint, flags=re.ASCII).strip("_").lower() or "value"
+        if base[0].isdigit() or base in _RESERVED or base in self.bindings:
+            base = f"v_{base}"
+        name, number = base, 1
+        while name in self._used or name in self.bindings:
+            number += 1
+            name = f"{base}_{number}"
+        self._used.add(name)
+        return name
+
+    def bind(self, prefix: str, value: Any, note: str = "", key: Any = None) -> str:
+        """A global name for an object; the same for the same ``key``."""
+        key = (prefix, id(value)) if key is None else (prefix, key)
+        if key not in self._bound:
+            number = sum(1 for name in self.bindings if name.rpartition("_")[0] == prefix) + 1
+            name = f"{prefix}_{number}"
+            self.bindings[name] = value
+            self.notes[name] = note or repr(value)
+            self._bound[key] = name
+        return self._bound[key]
+
+    def source(self) -> str:
+        """The names and the lines, for people."""
+        notes = [f"{name} = {note}" for name, note in self.notes.items()]
+        return "\n".join([*notes, *([""] if notes else []), *self.lines])
