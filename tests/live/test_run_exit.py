@@ -1,0 +1,226 @@
+"""However a run ends, it leaves nothing behind but its results, and those up to the last second."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.conftest import CommandLine, Done
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
+    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
+)
+
+background = pytest.mark.background
+
+HIDING_GATEWAY = '''
+"""Ignores every polite signal, detaches two children, and polls from each process for ever."""
+import binascii, os, signal, socket, struct, time
+
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+for _ in range(2):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        break
+body = b"SN" + struct.pack("!BBHIHB", 1, 1, 9, 7, 1, 0)
+read = body + struct.pack("!H", binascii.crc_hqx(body, 0xFFFF))
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    sock.sendto(read, ("10.77.1.1", 5600))
+    sock.recv(99)
+    time.sleep(0.02)
+'''
+END_S = 10.0
+
+
+def hiding(iotsim: CommandLine) -> tuple[Path, str]:
+    """A scenario that goes on until it is ended, and a word in the command line of its gateway."""
+    iotsim.write("hiding.py", HIDING_GATEWAY)
+    token = f"token-{random.Random(str(iotsim.folder)).getrandbits(64)}"
+    command = f'command = ["{sys.executable}", "-IS", "hiding.py", "{token}"]'
+    scenario = iotsim.meters(gateway=command, until="duration")
+    (iotsim.folder / "tmp").mkdir()
+    iotsim.environment["TMPDIR"] = str(iotsim.folder / "tmp")
+    return scenario, token
+
+
+def processes_of(words: set[str]) -> list[str]:
+    """Command lines that carry one of `words`, of processes that are not yet dead."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words & set(line):
+            found.append(f"{folder.name}: {' '.join(line)}")
+    return found
+
+
+def namespaces() -> dict[str, str]:
+    """Every namespace that a process is in, and one such process."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        for kind in ("net", "pid", "user", "mnt"):
+            try:
+                found[str((folder / "ns" / kind).readlink())] = folder.name
+            except OSError:
+                continue
+    return found
+
+
+def namespaces_of(words: set[str]) -> set[str]:
+    """The namespaces of processes that carry one of `words`, without our own."""
+    pids = [line.partition(":")[0] for line in processes_of(words)]
+    theirs = {name for name, pid in namespaces().items() if pid in pids}
+    for pid in pids:
+        for kind in ("net", "pid", "user", "mnt"):
+            try:
+                theirs.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
+            except OSError:
+                continue
+    own = {str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("net", "pid", "user", "mnt")}
+    return theirs - own
+
+
+def check_nothing_is_left(iotsim: CommandLine, words: set[str], made: set[str]) -> None:
+    deadline = time.monotonic() + END_S
+    while left := [*processes_of(words), *(made & namespaces().keys())]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
+    assert list((iotsim.folder / "tmp").iterdir()) == []
+    for path in iotsim.out.glob("*"):
+        assert not path.name.startswith("."), path
+
+
+def end_at(iotsim: CommandLine, run: subprocess.Popen[str], delay_s: float | None) -> None:
+    """Wait for `delay_s`, or until the gateway has been heard."""
+    if delay_s is None:
+        events = iotsim.out / "events.jsonl"
+        iotsim.wait_for(
+            lambda: events.exists() and b'"received"' in events.read_bytes(), "an event"
+        )
+        time.sleep(0.6)
+    else:
+        time.sleep(delay_s)
+    assert run.poll() is None
+
+
+def events_in(iotsim: CommandLine) -> list[dict[str, Any]]:
+    """All whole lines; the last one may have been cut."""
+    path = iotsim.out / "events.jsonl"
+    if not path.exists():
+        return []
+    *lines, rest = path.read_text().split("\n")
+    assert not rest, "a batch of events is written whole"
+    return [json.loads(line) for line in lines]
+
+
+def age_of_last_event(events: list[dict[str, Any]], killed_at: float) -> float:
+    """By how much the last event on disk is older than `killed_at`, in seconds."""
+    started = next(event["wall_time"] for event in events if event["event"] == "run-started")
+    last: float = max(event["t"] for event in events)
+    return killed_at - started - last
+
+
+def killed(iotsim: CommandLine, attempt: int) -> None:
+    # From the first import to the traffic's steady flow; the last waits for that flow.
+    delay = None if attempt == KILLS - 1 else random.Random(attempt).uniform(0.3, 2.0)
+    scenario, token = hiding(iotsim)
+    mounts = Path("/proc/self/mountinfo").read_text()
+    words = {token, str(iotsim.out)}
+    interfaces = set(Path("/sys/class/net").iterdir())
+    run = iotsim.start("run", scenario, "--out", iotsim.out)
+    end_at(iotsim, run, delay)
+    made = namespaces_of(words)
+    killed_at = time.time()
+    run.kill()
+    run.wait()
+    check_nothing_is_left(iotsim, words, made)
+    assert set(Path("/sys/class/net").iterdir()) == interfaces
+    assert Path("/proc/self/mountinfo").read_text() == mounts
+    events = events_in(iotsim)
+    if any(event["event"] == "received" for event in events):
+        assert age_of_last_event(events, killed_at) < 1.0
+        assert json.loads((iotsim.out / "result.json").read_text())["verdict"] == "running"
+    else:
+        assert delay is not None
+
+
+KILLS = 6
+
+
+@background(job=killed)
+@pytest.mark.parametrize("attempt", range(KILLS))
+def test_sigkill_at_any_moment_leaves_nothing_and_loses_no_second(attempt: int, done: None) -> None:
+    pass
+
+
+def interrupted(iotsim: CommandLine, number: int) -> Done:
+    gateway = 'command = ["python3", "-ISu", "again.py"]'
+    iotsim.write("again.py", GATEWAY_WITH_MANNERS)
+    (iotsim.folder / "tmp").mkdir()
+    iotsim.environment["TMPDIR"] = str(iotsim.folder / "tmp")
+    words = {str(iotsim.out), "again.py"}
+    run = iotsim.start("run", iotsim.meters(gateway=gateway, until="duration"), "--out", iotsim.out)
+    end_at(iotsim, run, None)
+    made = namespaces_of(words)
+    assert made
+    run.send_signal(number)
+    done = iotsim.finish(run)
+    check_nothing_is_left(iotsim, words, made)
+    return done
+
+
+GATEWAY_WITH_MANNERS = HIDING_GATEWAY.replace(
+    "signal.signal(number, signal.SIG_IGN)",
+    "signal.signal(number, lambda *_: (print('good-bye'), os._exit(0)))",
+).replace("range(2)", "range(0)")
+
+
+@background(job=interrupted)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_in_order(number: signal.Signals, done: Done) -> None:
+    assert done.status == 128 + number, done.text
+    assert "Traceback" not in done.text
+    assert f"interrupted by {number.name}" in done.text
+    assert done.result["verdict"] == "error"
+    assert done.result["reason"] == f"interrupted by {number.name}"
+    assert done.log.endswith("good-bye\n")
+    assert done.events[-1]["event"] == "run-ended"
+    counters = done.result["counters"]
+    assert counters["packets.received"] == counters["interface.to_devices"]
+
+
+def early(iotsim: CommandLine) -> Done:
+    """Interrupted as soon as there is a results folder: in the midst of setting up."""
+    scenario, token = hiding(iotsim)
+    run = iotsim.start("run", scenario, "--out", iotsim.out)
+    iotsim.wait_for(iotsim.out.exists, "the results folder")
+    run.send_signal(signal.SIGINT)
+    done = iotsim.finish(run)
+    check_nothing_is_left(iotsim, {token, str(iotsim.out)}, set())
+    return done
+
+
+@background(job=early)
+def test_ctrl_c_during_set_up(done: Done) -> None:
+    assert done.status == 130, done.text
+    assert "Traceback" not in done.text
+    assert done.result["verdict"] == "error"
+    assert done.result["reason"] == "interrupted by SIGINT"
