@@ -10,6 +10,7 @@ A message is the number of frames, their lengths, and the frames, the numbers as
 
 from __future__ import annotations
 
+import contextlib
 import select
 from array import array
 from bisect import bisect_right
@@ -117,6 +118,10 @@ class ShardLink:
             # The queue was not seen empty, which a shorter list would claim.
             frames += self.receive_nowait(limit)
         return frames
+
+    def wait_briefly(self, timeout_s: float) -> None:
+        with contextlib.suppress(ValueError):  # a descriptor beyond what select(2) can take
+            select.select((self._epoll.fileno(),), (), (), timeout_s)
 
     async def wait_readable(self) -> None:
         await trio.lowlevel.wait_readable(self._epoll.fileno())

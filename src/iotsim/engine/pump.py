@@ -2,8 +2,9 @@
 
 The pump drains the link, gives each frame to the stack, fires timers and flushes the journal. It is
 one task: what answers a packet are plain calls, and nothing on the way switches tasks. Frames are
-drained in batches, between which other tasks get their turn; after a batch the link is read once
-more before the pump sleeps, since under load something has arrived meanwhile.
+drained in batches. When the link is empty after some traffic the pump first waits for a moment
+without the event loop, whose own wake-up costs more than an answer; only then does it sleep. Other
+tasks get their turn when it sleeps, and otherwise every few milliseconds.
 
 Every frame has exactly one outcome, counted by name, so that what was received always adds up.
 """
@@ -31,6 +32,8 @@ FLUSH_RECORDS = 512
 FLUSH_INTERVAL_S = 0.25
 TURN_S = 0.005
 """After this long without a pause, other tasks get their turn."""
+BRIEF_WAIT_S = 200e-6
+"""How long to wait for the next frame before giving up the thread."""
 DROP_EVENTS_PER_REASON = 100
 DROP_EVENT_BYTES = 128
 HEADER_BYTES = 10
@@ -65,14 +68,17 @@ class Pump:
         self.clock = clock
         self.receive: Callable[[bytes, float], str] = _nobody
         self.on_turn: Callable[[float], None] = _nothing
+        """Called before every sleep, and every few milliseconds while there is none."""
         self.outcomes = Outcomes()
         self.frames_received = 0
         self.sent_at = 0.0
         """When the last frame was sent."""
-        self.max_lag = 0.0
+        self._max_lag = 0.0
         """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
         self._loop = LoopWatch(clock)
         self._queue_empty_at = 0.0
+        self._behind = False
+        """The link was not seen empty at the last look."""
         self._flushed_at = 0.0
         self._sleep = trio.CancelScope()
         self._epoch = 0.0
@@ -83,6 +89,10 @@ class Pump:
         self.sent_at = now = self.clock()
         self.journal.packet((now, OUT, frame))
         self.link.send_nowait(frame)
+
+    def lag(self) -> float:
+        """Upper bound of how long a frame has waited unread, at worst."""
+        return max(self._max_lag, self.clock() - self._queue_empty_at if self._behind else 0.0)
 
     def settle_pending(self, outcome: str) -> None:
         """A frame that was counted as pending has come to `outcome`."""
@@ -109,11 +119,15 @@ class Pump:
         while True:
             busy = self.turn()
             now = self.clock()
-            if not busy:
-                await self._wait(now)
-                turn_began = self.clock()
-            elif now - turn_began > TURN_S:
+            if now - turn_began > TURN_S:
+                self.on_turn(now)
                 await trio.lowlevel.checkpoint()
+                turn_began = self.clock()
+            elif busy:
+                self._wait_briefly(now)
+            else:
+                self.on_turn(now)
+                await self._wait(now)
                 turn_began = self.clock()
 
     def turn(self) -> bool:
@@ -130,12 +144,12 @@ class Pump:
                 self._report_drop(now, outcome, frame)
         now = clock()
         self.frames_received += len(frames)
-        if len(frames) < BATCH_FRAMES:
-            if now - self._queue_empty_at > self.max_lag and frames:
-                self.max_lag = now - self._queue_empty_at
+        self._behind = len(frames) >= BATCH_FRAMES
+        if not self._behind:
+            if now - self._queue_empty_at > self._max_lag and frames:
+                self._max_lag = now - self._queue_empty_at
             self._queue_empty_at = now
         fired = self.timers.fire(now, BATCH_FRAMES)
-        self.on_turn(now)
         journal = self.journal
         if len(journal.packets) + len(journal.events) > FLUSH_RECORDS:
             self.flush(now)
@@ -149,6 +163,15 @@ class Pump:
         if self.outcomes[outcome] <= DROP_EVENTS_PER_REASON:
             head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
             self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
+
+    def _wait_briefly(self, now: float) -> None:
+        """Wait for the next frame or timer, but for no longer than a moment."""
+        if self._behind:
+            return
+        due = self.timers.next_due()
+        timeout = BRIEF_WAIT_S if due is None else min(BRIEF_WAIT_S, due - now)
+        if timeout > 0:
+            self.link.wait_briefly(timeout)
 
     async def _wait(self, now: float) -> None:
         """Sleep until the link is readable, a timer is due, or records have lain long enough."""

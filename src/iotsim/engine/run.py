@@ -22,6 +22,7 @@ from iotsim.engine.failure import sole_cause, write_failure
 from iotsim.engine.files import Writer
 from iotsim.engine.folder import make_results_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
+from iotsim.engine.memory import settle_memory
 from iotsim.engine.record import Record
 from iotsim.engine.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
 from iotsim.engine.simulation import Simulation
@@ -163,6 +164,7 @@ class Run:
                     self._result(Decision(Verdict.ERROR, ""), NO_FINDINGS, RUNNING)
                 )
                 self._announce()
+                settle_memory()
                 try:
                     findings, ended_at = await self._live()
                     result = self._conclude(findings, ended_at)

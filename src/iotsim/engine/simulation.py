@@ -211,7 +211,7 @@ class Simulation:
         counters |= {f"link.{name}": count for name, count in link.items()}
         return Books(
             counters=counters,
-            lag={"queue": pump.max_lag, "timers": pump.timers.lateness},
+            lag={"queue": pump.lag(), "timers": pump.timers.lateness},
             failed_devices=self.failed_devices,
             lost=link["send_dropped"],
         )

@@ -8,7 +8,6 @@ each of which has one answer. When that socket closes, the worker ends: nothing 
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import time
@@ -20,6 +19,7 @@ import trio
 
 from iotsim.engine.files import Writer
 from iotsim.engine.handover import Owners, ShardLink
+from iotsim.engine.memory import settle_memory
 from iotsim.engine.record import Record
 from iotsim.engine.simulation import Shard, Simulation
 from iotsim.link.tun import TunLink
@@ -49,7 +49,6 @@ def work(
         # What the terminal sends is for the run's process to heed; it tells us when to end.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        gc.freeze()
         trio.run(Worker(scenario, folder, shard, control, peers).run)
         status = 0
     except BrokenPipeError:
@@ -108,6 +107,7 @@ class Worker:
                 interface=link.name,
                 part=f"shard{self._shard.number}",
             )
+            settle_memory()
             try:
                 await self._live()
             finally:

@@ -26,6 +26,10 @@ class Link(Protocol):
         """Send one frame. False: it was dropped, and counted in `statistics`."""
         ...
 
+    def wait_briefly(self, timeout_s: float) -> None:
+        """Block the thread until there may be something to receive, or `timeout_s` has passed."""
+        ...
+
     async def wait_readable(self) -> None:
         """Wait until there may be something to receive."""
         ...

@@ -10,6 +10,7 @@ What it cannot do: IPv6, ICMP, fragments, ports below 1024, and two runs on one 
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -87,6 +88,9 @@ class LoopbackLink:
             return False
         self._sent += 1
         return True
+
+    def wait_briefly(self, timeout_s: float) -> None:
+        select.select(list(self._sockets.values()), (), (), timeout_s)
 
     async def wait_readable(self) -> None:
         sockets = list(self._sockets.values())

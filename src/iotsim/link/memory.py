@@ -50,6 +50,9 @@ class MemoryLink:
         self._sent += 1
         return True
 
+    def wait_briefly(self, timeout_s: float) -> None:
+        """Nothing can arrive while this thread waits, so it does not."""
+
     async def wait_readable(self) -> None:
         if self._queue:
             await trio.lowlevel.checkpoint()

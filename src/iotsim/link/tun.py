@@ -96,6 +96,11 @@ class TunLink:
         self._sent += 1
         return True
 
+    def wait_briefly(self, timeout_s: float) -> None:
+        """Block the thread until a queue has a frame, or `timeout_s` has passed."""
+        with contextlib.suppress(ValueError):  # a descriptor beyond what select(2) can take
+            select.select((self._wait_fd,), (), (), timeout_s)
+
     async def wait_readable(self) -> None:
         """Wait until a queue has a frame."""
         await trio.lowlevel.wait_readable(self._wait_fd)
