@@ -3,7 +3,7 @@
 A protocol is declared once, as a construct schema with a port, and everything else follows from it:
 
 `definition`   `Protocol`, the declaration
-`constructs`   checksums, verified lengths and flat structs, for schemas
+`constructs`   checksums, lengths and flat structs, for schemas (from `verified` and `flat`)
 `checksums`    the functions that go into them
 `registry`     finds a protocol by name and loads its file
 `fields`       names, types and places of the fields, read off the schema

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from construct import GreedyRange, Struct
 
 from ..errors import DecodeError, EncodeError
-from .constructs import FlatStruct, Length, unnamed
+from .flat import FlatStruct
 from .interpreted import Interpreter, Recorder, normalize
+from .verified import Length, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -57,7 +57,8 @@ from construct import (
 from construct import Mapping as ConstructMapping
 from construct.lib import bytes2bits
 
-from .constructs import Checksum, FlatStruct, Length
+from .flat import FlatStruct
+from .verified import Checksum, Length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -48,7 +48,7 @@ from construct.core import evaluate
 from construct.expr import Path
 
 from ..errors import DecodeError, EncodeError
-from .constructs import FlatStruct, flat_names
+from .flat import FlatStruct, flat_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -280,8 +280,8 @@ class TracedFlatStruct(FlatStruct):
     strict: bool
     embedded: bool
 
-    def enter(self, stream: Any, outer: Any) -> Any:
-        context = super().enter(stream, outer)
+    def _enter(self, stream: Any, outer: Any) -> Any:
+        context = super()._enter(stream, outer)
         context["_flat"] = {m.name for m in self.subcons if m.name}
         return context
 
@@ -385,7 +385,7 @@ class Tracer:
         elif kind is FlatStruct:
             new.__class__ = TracedFlatStruct
             new.strict, new.embedded = self.strict, embedded
-            new.plan()
+            new._plan()
         elif kind is Switch:
             new.__class__ = TracedSwitch
             new.strict, new.embedded = self.strict, embedded

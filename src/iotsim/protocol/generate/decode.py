@@ -47,8 +47,9 @@ from construct import (
 )
 from construct import Mapping as ConstructMapping
 
-from ..constructs import Checksum, FlatStruct, Length
+from ..flat import FlatStruct
 from ..interpreted import normalize
+from ..verified import Checksum, Length
 from . import decode_arrays, decode_bits, decode_structs, decode_values, runtime
 from .nodes import Unmatched, unwrap
 from .source import Scope

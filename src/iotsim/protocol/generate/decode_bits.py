@@ -8,7 +8,7 @@ from construct import BitsInteger, Computed, Const, Enum, Flag, FlagsEnum, Padde
 from construct import Mapping as ConstructMapping
 from construct.lib import bits2bytes, bytes2bits
 
-from ..constructs import FlatStruct, flat_names
+from ..flat import FlatStruct, flat_names
 from .decode_values import computed, enum_of, flags_of, mapping_of
 from .nodes import BIT_CODES, TRANSPARENT, hidden, kind_name, peel, unwrap
 from .source import NONE, Scope, UnsupportedError, Value, literal

@@ -7,7 +7,8 @@ from typing import Any
 
 from construct import IfThenElse, Pass, Renamed, StopIf, Struct, Switch, Transformed
 
-from ..constructs import FlatStruct, Length, flat_names
+from ..flat import FlatStruct, flat_names
+from ..verified import Length
 from .decode_bits import bits
 from .decoder import Decoder, Position
 from .expressions import translate

@@ -49,7 +49,8 @@ from construct import (
 )
 from construct import Mapping as ConstructMapping
 
-from ..constructs import Checksum, FlatStruct
+from ..flat import FlatStruct
+from ..verified import Checksum
 from . import encode_arrays, encode_bits, encode_fields, encode_structs, encode_values, runtime
 from .nodes import Unmatched, unwrap
 from .source import Scope, Value

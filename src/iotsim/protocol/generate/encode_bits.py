@@ -22,7 +22,8 @@ from construct import (
 from construct import Mapping as ConstructMapping
 from construct.lib import bits2bytes, bytes2bits
 
-from ..constructs import FlatStruct, Length, flat_names
+from ..flat import FlatStruct, flat_names
+from ..verified import Length
 from .encode_fields import fetch, refuse_unknown, require_dict
 from .encode_values import computed, default_value, enum_number, flags_number, mapped
 from .nodes import BIT_CODES, peel

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from construct import Check, Computed, Rebuild
 
-from ..constructs import Checksum, Length
+from ..verified import Checksum, Length
 from .nodes import peel
 from .source import NONE, Scope, UnsupportedError, Value
 

@@ -21,7 +21,8 @@ from construct import (
     ZigZag,
 )
 
-from ..constructs import Checksum, FlatStruct, Length, flat_names
+from ..flat import FlatStruct, flat_names
+from ..verified import Checksum, Length
 from .encode_bits import Bits
 from .encode_fields import fetch, refuse_unknown, require_dict
 from .encoder import LATER, UNKNOWN, Encoder, Slot

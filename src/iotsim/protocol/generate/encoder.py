@@ -27,8 +27,8 @@ from .nodes import children
 from .source import Scope, UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:
-    from ..constructs import Length
     from ..interpreted import Tracer
+    from ..verified import Length
 
 Handler = Callable[["Encoder", Any, Value, str, Scope], Value]
 

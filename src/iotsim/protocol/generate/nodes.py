@@ -38,7 +38,8 @@ from construct import (
 from construct import Mapping as ConstructMapping
 
 from ..checksums import INLINE
-from ..constructs import AnyConstruct, Checksum, FlatStruct, Length, flat_names
+from ..flat import FlatStruct, flat_names
+from ..verified import AnyConstruct, Checksum, Length
 from .source import UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from construct import Const, Construct, Container, Default, Enum, ListContainer, Rebuild, Struct
 from construct.core import BytesIOWithOffsets, EnumInteger
 
-from ..constructs import FlatStruct, unnamed
+from ..flat import FlatStruct
 from ..interpreted import normalize
+from ..verified import unnamed
 from .nodes import find_flat
 
 if TYPE_CHECKING:
