@@ -346,7 +346,7 @@ def test_broken_options_are_reported_with_a_pointer() -> None:
     assert network.receive(packet) == "dropped.ipv4-option"
     header, message = network.sent_icmp()
     assert header.source == FIRST
-    assert message[:3] == (icmpv4.PARAMETER_PROBLEM, 0, 22 << 24)
+    assert message[:3] == (icmpv4.PARAMETER_PROBLEM, 0, 21 << 24)
     assert message.data == packet
     packet = packet4(FIRST, 17, datagram(), options=b"\x83\x03\x04\x00")
     assert network.receive(packet) == "dropped.ipv4-source-route"
@@ -539,7 +539,7 @@ def test_options_before_and_after_a_fragment_header() -> None:
     assert outcome == "dropped.ipv6-header-chain"
 
 
-ATOMIC = ipv6.FragmentHeader(17, 0, False, 1)
+NESTED = ipv6.FragmentHeader(17, 8, False, 1)
 
 
 @pytest.mark.parametrize(
@@ -550,8 +550,8 @@ ATOMIC = ipv6.FragmentHeader(17, 0, False, 1)
         (fragment6(b"", 0, more=True, kind=59), "dropped.fragment-length", None),
         (fragment6(bytes(8), 0, more=True, kind=6), "dropped.ipv6-header-chain", (4, 3, 0)),
         (
-            fragment6(ipv6.build_fragment(ATOMIC) + bytes(8), 0, more=False, kind=44),
-            "dropped.fragment-nested",
+            fragment6(ipv6.build_fragment(NESTED) + bytes(8), 0, more=False, kind=44),
+            "consumed.fragment",
             None,
         ),
         (packet4(FIRST, 17, b"123456789", more_fragments=True), "dropped.fragment-length", None),
@@ -567,6 +567,26 @@ def test_odd_fragments(packet: bytes, outcome: str, told: tuple[int, int, int] |
         assert message[:3] == told
     else:
         assert network.sent == []
+
+
+def test_fragments_in_fragments_are_refused() -> None:
+    network = Network()
+    inner = ipv6.build_fragment(NESTED) + bytes(8)
+    assert network.receive(fragment6(inner[:8], 0, more=True, kind=44)) == "consumed.fragment"
+    outcome = network.receive(fragment6(inner[8:], 8, more=False, kind=44))
+    assert outcome == "dropped.fragment-nested"
+
+
+def test_a_datagram_that_gets_too_long_by_the_options_of_its_first_fragment() -> None:
+    network = Network()
+    whole = datagram(FIRST, bytes(65507))
+    options = b"\x01" * 40
+    first = packet4(FIRST, 17, whole[:800], more_fragments=True, options=options)
+    assert network.receive(first) == "consumed.fragment"
+    second = packet4(FIRST, 17, whole[800:40000], more_fragments=True, fragment_offset=800)
+    assert network.receive(second) == "consumed.fragment"
+    last = packet4(FIRST, 17, whole[40000:], fragment_offset=40000)
+    assert network.receive(last) == "dropped.fragment-length"
 
 
 def test_an_incomplete_datagram_is_reported_when_its_time_is_over() -> None:

@@ -132,9 +132,9 @@ def test_kinds_of_addresses() -> None:
 @pytest.mark.parametrize(
     ("options", "reason", "offset"),
     [
-        (b"\x07\x01\x00\x00", "ipv4-option", 21),
+        (b"\x07\x01\x00\x00", "ipv4-option", 20),
         (b"\x01\x01\x01\x07", "ipv4-option", 23),
-        (b"\x07\x09\x04\x00", "ipv4-option", 21),
+        (b"\x07\x09\x04\x00", "ipv4-option", 20),
         (b"\x83\x04\x04\x00", "ipv4-source-route", None),
         (b"\x89\x04\x04\x00", "ipv4-source-route", None),
     ],

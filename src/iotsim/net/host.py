@@ -24,7 +24,8 @@ from iotsim.net.packet import (
     read_extensions,
     read_ipv4,
     read_ipv6,
-    unfragmented,
+    unfragmented_ipv4,
+    unfragmented_ipv6,
 )
 from iotsim.net.pool import AddressPool
 from iotsim.net.ratelimit import TokenBucket
@@ -282,31 +283,23 @@ class Host:
         if fragment is None:
             return packet
         is_ipv4 = packet.destination < IPV4_END
-        if not is_ipv4 and not fragment.more and not fragment.offset:
-            # Atomic, and so in no relation to other fragments (RFC 6946).
-            data = unfragmented(packet.data, packet.payload)
-        else:
-            # The protocol is no part of the key in IPv6, where only the first fragment's counts.
-            key = FragmentKey(
-                packet.source,
-                packet.destination,
-                packet.protocol if is_ipv4 else 0,
-                fragment.identification,
-            )
-            reassembly = self._reassembly4 if is_ipv4 else self._reassembly6
-            complete = reassembly.add(
-                key, fragment.offset, packet.payload, packet.data, now, more=fragment.more
-            )
-            if complete is None:
-                return None
-            self.counters["reassembled"] += 1
-            if is_ipv4:
-                packet = read_ipv4(complete.first, trusted=False)
-                packet.payload = complete.payload
-                packet.fragment = None
-                return packet
-            data = unfragmented(complete.first, complete.payload)
-        whole = read_ipv6(data, trusted=False)
+        # The protocol is no part of the key in IPv6, where only the first fragment's counts.
+        key = FragmentKey(
+            packet.source,
+            packet.destination,
+            packet.protocol if is_ipv4 else 0,
+            fragment.identification,
+        )
+        reassembly = self._reassembly4 if is_ipv4 else self._reassembly6
+        complete = reassembly.add(
+            key, fragment.offset, packet.payload, packet.data, now, more=fragment.more
+        )
+        if complete is None:
+            return None
+        self.counters["reassembled"] += 1
+        if is_ipv4:
+            return read_ipv4(unfragmented_ipv4(*complete), trusted=False)
+        whole = read_ipv6(unfragmented_ipv6(*complete), trusted=False)
         read_extensions(whole)
         if whole.fragment is not None:
             raise PacketError("fragment-nested")

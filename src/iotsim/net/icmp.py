@@ -96,7 +96,7 @@ class Icmp:
         kind = message.type
         if kind == icmpv4.ECHO_REQUEST:
             reply = icmpv4.build_icmpv4(icmpv4.ECHO_REPLY, message.code, message.rest, message.data)
-        elif kind == icmpv4.TIMESTAMP_REQUEST and len(message.data) == 12:
+        elif kind == icmpv4.TIMESTAMP_REQUEST and len(message.data) >= 4:
             # Milliseconds since the start of the run: not since midnight, so flagged as such.
             time = _NONSTANDARD_TIME | int(now * 1000) % _DAY_MS
             times = message.data[:4] + time.to_bytes(4, "big") * 2

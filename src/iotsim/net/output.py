@@ -24,8 +24,8 @@ _PARTIAL_IPV6 = virtio.needs_checksum(ipv6.HEADER_LENGTH, udp.CHECKSUM_OFFSET)
 class Output:
     """Sends packets of any size up to IP's limit.
 
-    What fits its path goes with DF and identification 0 (RFC 6864, section 4.1); what does not goes
-    in fragments.
+    What fits its path goes with DF and identification 0 (RFC 6864, section 4.1), but for ICMP, which
+    a narrower path may cut as it likes; what does not fit goes in fragments.
     """
 
     def __init__(
@@ -70,13 +70,15 @@ class Output:
                     )
                 )
                 return
+            # The least path MTU may be more than the path carries: see `PathMtu`.
+            whole = protocol != ipv4.ICMP and mtu > MINIMUM_PATH_MTU_IPV4
             packet = ipv4.build_ipv4(
                 source,
                 destination,
                 protocol,
                 payload,
-                # The least path MTU may be more than the path carries: see `PathMtu`.
-                dont_fragment=mtu > MINIMUM_PATH_MTU_IPV4,
+                identification=0 if whole else next(self._identifications) & 0xFFFF,
+                dont_fragment=whole,
                 ttl=hop_limit,
                 tos=traffic_class,
             )

@@ -140,6 +140,11 @@ def read_extensions(packet: Packet) -> None:
                 raise HeaderError("ipv6-routing-type", Trouble.FIELD, offset + 2)
         elif kind == ipv6.FRAGMENT:
             header = ipv6.parse_fragment(data, offset)
+            if not header.offset and not header.more:
+                # Atomic: in no relation to other fragments (RFC 6946), and so nothing special.
+                field, kind = offset, header.next_header
+                offset += ipv6.FRAGMENT_HEADER_LENGTH
+                continue
             packet.fragment = Fragment(header.identification, header.offset, header.more)
             packet.protocol = header.next_header
             packet.protocol_at = field
@@ -156,7 +161,24 @@ def read_extensions(packet: Packet) -> None:
         kind = extension.next_header
 
 
-def unfragmented(first: bytes, payload: bytes) -> bytes:
+def unfragmented_ipv4(first: bytes, payload: bytes) -> bytes:
+    """The IPv4 packet that was sent in fragments: the header of the `first` and all `payload`."""
+    header = ipv4.parse_ipv4(first)
+    if header.header_length + len(payload) > ipv4.MAXIMUM_LENGTH:
+        raise PacketError("fragment-length")
+    return ipv4.build_ipv4(
+        header.source,
+        header.destination,
+        header.protocol,
+        payload,
+        tos=header.tos,
+        identification=header.identification,
+        ttl=header.ttl,
+        options=header.options,
+    )
+
+
+def unfragmented_ipv6(first: bytes, payload: bytes) -> bytes:
     """The IPv6 packet that was sent in fragments: the headers of the `first` and all `payload`."""
     opening = Packet(0, 0, 0, b"", first, 0, 0)
     read_extensions(opening)

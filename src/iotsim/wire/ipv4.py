@@ -126,7 +126,7 @@ def build_ipv4(
 
 
 def check_options(options: bytes) -> None:
-    """PacketError, with the offset in the packet, unless the lengths in `options` add up; and for
+    """PacketError, with the option's offset in the packet, unless the lengths in `options` add up; and for
     source routes, which hosts and routers refuse these days (RFC 7126, section 4.3)."""
     position = 0
     while position < len(options):
@@ -141,7 +141,7 @@ def check_options(options: bytes) -> None:
             raise PacketError("ipv4-option", at)
         length = options[position + 1]
         if length < 2 or position + length > len(options):
-            raise PacketError("ipv4-option", at + 1)
+            raise PacketError("ipv4-option", at)
         if kind in SOURCE_ROUTES:
             raise PacketError("ipv4-source-route")
         position += length
