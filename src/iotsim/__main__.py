@@ -6,9 +6,13 @@ import sys
 
 
 def main() -> None:
-    from iotsim.cli.app import run_command_line
+    try:
+        from iotsim.cli.app import run_command_line
 
-    sys.exit(run_command_line(sys.argv[1:]))
+        code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # while importing
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":
