@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 
 import cyclopts
 
-from iotsim.cli.app import EXIT_ERROR, external_command
+from iotsim.cli.app import EXIT_ERROR, EXIT_SKIPPED, external_command
+from iotsim.errors import MachineError
 
 EXIT_EMPTY = 5
 EXIT_SIGNALLED = 128
 SEEDS = 1 << 32
+LESSER_WAY = (
+    "  or, the lesser way, without TUN: --link loopback (no ICMP, no IPv6, devices in 127/8)"
+)
 
 
 def run(
@@ -94,17 +98,23 @@ def run(
     from iotsim.cli.render import show_progress, show_report
     from iotsim.engine.run import RunOptions, run_scenario
 
-    report = run_scenario(
-        scenario,
-        RunOptions(
-            out=out,
-            serve=serve,
-            drop_privileges=True,
-            words=words,
-            gateway_given=bool(gateway),
-            progress=None if quiet else show_progress,
-        ),
-    )
+    try:
+        report = run_scenario(
+            scenario,
+            RunOptions(
+                out=out,
+                serve=serve,
+                drop_privileges=True,
+                words=words,
+                gateway_given=bool(gateway),
+                progress=None if quiet else show_progress,
+            ),
+        )
+    except MachineError as error:
+        print(f"iotsim: skipped: {error}", file=sys.stderr)
+        if scenario.link.kind in ("tun", "tap"):
+            print(LESSER_WAY, file=sys.stderr)
+        return EXIT_SKIPPED
     show_report(report, quiet=quiet)
     if report.stopped_by is not None and not serve:
         return EXIT_SIGNALLED + report.stopped_by

@@ -1,0 +1,104 @@
+"""Runs as an ordinary user: with TUN, without it, and on the loopback link instead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import junitparser
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import CommandLine, Done
+    from tests.live.conftest import OrdinaryUser
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+POLL = 'command = ["python3", "-ISu", "poller.py", {}]'
+POLL_ALL = POLL.format(", ".join(f'"10.77.1.{n}"' for n in (1, 2, 3)))
+
+
+@pytest.fixture
+def run(iotsim: CommandLine, ordinary_user: OrdinaryUser) -> Run:
+    return Run(iotsim, ordinary_user)
+
+
+class Run:
+    """``iotsim run`` as the ordinary user, in a network whose ports nobody else has."""
+
+    def __init__(self, iotsim: CommandLine, user: OrdinaryUser) -> None:
+        self.iotsim = iotsim
+        self.user = user
+        iotsim.folder = user.home
+        iotsim.out = user.home / "out"
+
+    def __call__(self, *words: str | Path) -> Done:
+        network = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+        process = subprocess.Popen(
+            [*network, *self.user.words(*map(str, words))],
+            env=self.user.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return self.iotsim.finish(process)
+
+    def iotsim_run(self, *words: str | Path) -> Done:
+        return self(*self.iotsim.words("run", *words, "--out", self.iotsim.out))
+
+
+def test_with_tun_no_privilege_is_needed(run: Run) -> None:
+    done = run.iotsim_run(run.iotsim.meters(gateway=POLL_ALL))
+    assert done.status == 0, done.text
+    assert done.result["link"] == "tun"
+    assert done.result["counters"]["outcome.answered"] == 3
+    assert (done.out / "capture.pcapng").stat().st_uid == run.user.uid
+
+
+def test_without_tun_the_run_is_skipped_with_the_fix(run: Run) -> None:
+    run.user.device.chmod(0o600)
+    done = run.iotsim_run(run.iotsim.meters(gateway=POLL_ALL))
+    assert done.status == 3
+    assert f"{run.user.device} may not be opened by this user" in done.text
+    assert f"fix: sudo chmod 666 {run.user.device}" in done.text
+    assert "--link loopback" in done.text
+    assert "Traceback" not in done.text
+    assert done.result["verdict"] == "skipped"
+    (suite,) = junitparser.JUnitXml.fromfile(str(done.out / "junit.xml"))
+    assert (suite.tests, suite.skipped) == (1, 1)
+
+
+def test_without_tun_the_demo_runs_on_loopback_and_says_so(run: Run) -> None:
+    run.user.device.chmod(0o600)
+    binaries = Path(sys.executable).parent
+    done = run("env", f"BIN={binaries}", "sh", REPOSITORY / "examples" / "demo.sh")
+    assert done.status == 0, done.text
+    skipped, banner, passed = (done.text.index(word) for word in ("fix:", "LOOPBACK", "PASSED"))
+    assert skipped < banner < passed
+    assert "meter: 14 devices, 127." in done.text
+
+
+def test_the_loopback_link_moves_the_devices_and_answers(run: Run) -> None:
+    scenario = run.iotsim.meters(
+        gateway=POLL.format('"${devices.meter.first}"'), expect=ONE_IS_READ
+    )
+    done = run.iotsim_run(scenario, "--link", "loopback")
+    assert done.status == 0, done.text
+    assert done.result["link"] == "loopback"
+    (received,) = done.events_of("received")
+    assert received["device"] == "meter[0]"
+    assert received["peer"].startswith("127.")
+    assert done.log.startswith("answer 127.")
+
+
+ONE_IS_READ = """
+[[expect]]
+name = "the first is read"
+device = "meter[0]"
+receives = { kind = "READ" }
+within = "4s"
+"""
