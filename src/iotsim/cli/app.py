@@ -22,15 +22,21 @@ app = cyclopts.App(
     name="iotsim",
     help="Simulated IoT devices with IP addresses of their own, behind a TUN interface.",
     version=__version__,
+    help_format="plaintext",  # any other imports a Markdown parser, which takes half the time again
     result_action="return_value",
 )
-app.command("iotsim.cli.run:run")
-app.command("iotsim.cli.check:check")
-app.command("iotsim.cli.execute:execute", name="exec")
-app.command("iotsim.cli.doctor:doctor")
-app.command("iotsim.cli.init:init")
-app.command("iotsim.cli.protocols:app", name="protocols")
-app.command("iotsim.cli.protocols:decode", name="decode")
+# Named by path, so that one command's imports are not every command's; for which the overview has to
+# be told what they do.
+for _name, _path, _help in (
+    ("run", "iotsim.cli.run:run", "Run scenarios and judge them."),
+    ("check", "iotsim.cli.check:check", "Say what is wrong with scenarios, without running them."),
+    ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
+    ("doctor", "iotsim.cli.doctor:doctor", "Check what this machine offers, and how to fix the rest."),
+    ("init", "iotsim.cli.init:init", "Write a scenario, a protocol and a behavior to start from."),
+    ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
+    ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),
+):
+    app.command(_path, name=_name, help=_help)
 
 _external_command: list[str] = []
 

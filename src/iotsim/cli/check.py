@@ -22,7 +22,7 @@ def check(
     behaviors
         Load the files of behaviors too. They are code, and loading them runs it.
     set_
-        ``NAME=VALUE``: the value of ``${NAME}`` in the scenario.
+        'NAME=VALUE': the value of '${NAME}' in the scenario.
     """
     from iotsim.cli.files import find_scenarios
     from iotsim.cli.parameters import parse_set

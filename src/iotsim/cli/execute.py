@@ -8,7 +8,7 @@ from iotsim.cli.app import EXIT_ERROR, external_command
 
 
 def execute(run: str = "", /) -> int:
-    """Run a tool (ping, tcpdump, a shell) inside a running scenario: ``iotsim exec -- COMMAND...``
+    """Run a tool (ping, tcpdump, a shell) inside a running scenario: 'iotsim exec -- COMMAND...'
 
     Parameters
     ----------

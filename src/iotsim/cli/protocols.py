@@ -103,7 +103,7 @@ def decode(name: str, /, *data: str) -> int:
     name
         The protocol's name.
     data
-        The bytes in hex, with or without spaces; ``-`` reads them from standard input.
+        The bytes in hex, with or without spaces; '-' reads them from standard input.
     """
     from iotsim.protocol.examine import dissect
 

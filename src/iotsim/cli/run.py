@@ -32,7 +32,7 @@ def run(
     jobs: str = "1",
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> int:
-    """Run scenarios and judge them; what stands behind ``--`` replaces the gateway's command.
+    """Run scenarios and judge them; what stands behind '--' replaces the gateway's command.
 
     Exit code: 0 passed, 1 failed, 2 error, 3 skipped (this machine cannot), 4 inconclusive,
     5 empty (nothing was checked).
@@ -40,23 +40,23 @@ def run(
     Parameters
     ----------
     scenarios
-        Files, folders of files, or names of bundled scenarios (``quickstart``).
+        Files, folders of files, or names of bundled scenarios ('quickstart').
     link
         Use this kind of link, whatever the scenario says.
     out
-        The results folder. Default: ``results/NAME/TIME``. With several scenarios, one in it each.
+        The results folder. Default: 'results/NAME/TIME'. With several scenarios, one in it each.
     seed
         Use this seed: same seed, same devices, same faults.
     duration
-        The longest that a run may take, such as ``30s``.
+        The longest that a run may take, such as '30s'.
     tolerance
         Scale every window of time by this factor.
     set_
-        ``NAME=VALUE``: the value of ``${NAME}`` in the scenario.
+        'NAME=VALUE': the value of '${NAME}' in the scenario.
     serve
         Run until interrupted, for use by hand.
     jobs
-        How many scenarios run at a time: a number, or ``auto`` for one per processor.
+        How many scenarios run at a time: a number, or 'auto' for one per processor.
     quiet
         Print the verdict alone.
     """
