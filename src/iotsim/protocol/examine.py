@@ -149,7 +149,11 @@ def dissect(protocol: Protocol, data: bytes) -> Dissection:
 
 def _unnamed(data: bytes, start: int, end: int) -> DissectedField:
     chunk = data[start // 8 : -(-end // 8)]
-    return DissectedField(start, end - start, "", chunk, chunk)
+    value: bytes | str = chunk
+    if start % 8 or end % 8:
+        bits = int.from_bytes(chunk, "big") >> (-end % 8) & ((1 << end - start) - 1)
+        value = f"0b{bits:0{end - start}b}"
+    return DissectedField(start, end - start, "", value, chunk)
 
 
 @dataclass(frozen=True)

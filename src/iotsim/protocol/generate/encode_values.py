@@ -58,7 +58,8 @@ def bytes_(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Valu
         e.push_bytes(value.constant)
         return value
     source = e.variable(value, hint)
-    e.w.line(f"if {source}.__class__ is not bytes: raise not_bytes({source}, True)")
+    if source not in e.bytes:
+        e.w.line(f"if {source}.__class__ is not bytes: raise not_bytes({source}, True)")
     e.refuse_if(f"len({source}) != {length.source}")
     if length.known and isinstance(length.constant, int) and length.constant >= 0:
         e.push(f"{length.constant:d}s", length.constant, Value(source))
@@ -72,7 +73,8 @@ def greedy_bytes(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -
         e.push_bytes(value.constant)
         return value
     source = e.variable(value, hint)
-    e.w.line(f"if {source}.__class__ is not bytes: raise not_bytes({source}, False)")
+    if source not in e.bytes:
+        e.w.line(f"if {source}.__class__ is not bytes: raise not_bytes({source}, False)")
     e.part(source)
     return Value(source, scalar=True)
 
@@ -88,7 +90,9 @@ def string(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Valu
     source = e.variable(value, hint)
     e.refuse_if(f"not isinstance({source}, str)")
     encoding = Value(f"{source}.encode({node.encoding!r}) if {source} else b''")
-    e.encode(node.subcon, Value(e.variable(encoding, f"{hint}_bytes")), hint, scope)
+    encoded_name = e.variable(encoding, f"{hint}_bytes")
+    e.bytes.add(encoded_name)
+    e.encode(node.subcon, Value(encoded_name), hint, scope)
     return Value(source, scalar=True)
 
 

@@ -117,6 +117,8 @@ class Encoder:
         self.path: list[str] = []
         self.required: set[str] = set()
         """The fields of the message that the code has taken without asking whether they are there."""
+        self.bytes: set[str] = set()
+        """Variables that certainly are bytes."""
         self.branched = False
         """Whether which fields the message has depends on their values."""
 
