@@ -11,7 +11,8 @@
     stack.pop_due(now)                               # when `due` has come
 
 `EthernetHost` (ethernet.py) puts the same hosts on an Ethernet (TAP). It has the same methods, and
-``announce(now)``, to be called once when the link is up; its ``attach`` also takes the MACs.
+``announce(now)``, to be called once when the link is up; its ``attach`` also takes the MACs, and
+``lease(count, fleet, now)`` lets hosts get their addresses by DHCP instead.
 
 A fleet, to this package, is anything with a dictionary ``ports`` of UDP port -> handler. Attach it
 once per run of addresses (an IPv4 run, an IPv6 run: ``run.first, run.count`` of a fleet's
@@ -24,14 +25,15 @@ Each frame has exactly one outcome (outcome.py), so received packets equal the s
 What is no outcome of a received packet is in ``counters``: errors sent and suppressed, datagrams
 reassembled and given up, members of a group that were left out, packets that waited for a neighbor
 in vain, and so on. All state is bounded: fragments per source and in all, neighbors and what waits
-for them, path MTUs, announcements. Of the devices themselves there is no state at all.
+for them, path MTUs, announcements. Of the devices themselves
+there is no state at all, but for those that have a DHCP client.
 
 How it is cut: stack.py is the short cut of plain datagrams, and what it does not take goes by the
 book: host.py (does it get there, is it whole) with packet.py (is it well-formed), route.py,
 fragmentation.py and segmentation.py; delivery.py (what does its upper layer want) with icmp.py and
 multicast.py; output.py for the way down. On an Ethernet: resolution.py (ARP), discovery.py
 (neighbor discovery), neighbor.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
-devices of a fleet say, one after the other) and mac.py.
+devices of a fleet say, one after the other), dhcp.py (clients) and mac.py.
 
 Alternatives considered
 -----------------------

@@ -68,7 +68,7 @@ class Delivery:
             handler = run.ports.get(header.destination_port) if run else None
             if run is not None and handler is not None:
                 return handler(
-                    packet.destination - run.first,
+                    packet.destination - run.first + run.start,
                     packet.payload[udp.HEADER_LENGTH : header.length],
                     packet.source,
                     header.source_port,
@@ -129,9 +129,14 @@ class Delivery:
         try:
             return combine(
                 run.ports[port](
-                    index, payload, packet.source, header.source_port, run.first + index, now
+                    run.start + place,
+                    payload,
+                    packet.source,
+                    header.source_port,
+                    run.first + place,
+                    now,
                 )
-                for run, index in self._groups.hosts(runs)
+                for run, place in self._groups.hosts(runs)
             )
         finally:
             self.group = 0
@@ -148,8 +153,8 @@ class Delivery:
             self._icmp.reply_echo_ipv6(packet, message, packet.destination)
             return ANSWERED
         outcome = dropped("no-member")
-        for run, index in self._groups.hosts(self._groups.runs(packet.destination, packet.source)):
-            self._icmp.reply_echo_ipv6(packet, message, run.first + index)
+        for run, place in self._groups.hosts(self._groups.runs(packet.destination, packet.source)):
+            self._icmp.reply_echo_ipv6(packet, message, run.first + place)
             outcome = ANSWERED
         return outcome
 

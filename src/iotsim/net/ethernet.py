@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.net import mac as macs
+from iotsim.net.dhcp import DhcpClients
 from iotsim.net.discovery import Discovery
 from iotsim.net.membership import MembershipReports
 from iotsim.net.neighbor import NeighborCache
@@ -22,7 +23,7 @@ from iotsim.net.outcome import dropped
 from iotsim.net.resolution import Resolution
 from iotsim.net.stack import Stack
 from iotsim.net.sweep import Sweeps
-from iotsim.wire import arp, ethernet, icmpv6, ipv4, ipv6, virtio
+from iotsim.wire import arp, dhcp, ethernet, icmpv6, ipv4, ipv6, virtio
 from iotsim.wire.address import IPV4_END
 from iotsim.wire.errors import PacketError
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
 
+NETWORKS_LEARNED = 64
+_DHCP_CLIENT_PORT = dhcp.CLIENT_PORT.to_bytes(2, "big")
+
 
 class EthernetHost:
     """All simulated hosts on one Ethernet segment.
@@ -41,7 +45,8 @@ class EthernetHost:
     `networks` are the prefixes on the link, as (any address in it, prefix length); what is outside
     of them is sent to `gateway` or `gateway6` (0: for IPv6 the router that advertises itself).
     `vlan` is the identifier of the VLAN whose tagged frames are ours, 0 for untagged ones.
-    `on_conflict` is called with (address, MAC) when somebody else uses an address of ours.
+    `on_conflict` is called with (address, MAC) when somebody else uses an address of ours, `on_lease`
+    as in `DhcpClients`.
     Announcements and reports of many devices are made at `announce_rate` a second. All other
     parameters are those of `Stack`.
     """
@@ -56,6 +61,7 @@ class EthernetHost:
         gateway6: int = 0,
         vlan: int = 0,
         on_conflict: Callable[[int, int], object] | None = None,
+        on_lease: Callable[[HostGroup, int, int], object] | None = None,
         announce_rate: float = 1000.0,
         mtu: int = 1500,
         broadcasts: Collection[int] = (),
@@ -93,6 +99,7 @@ class EthernetHost:
         self._arp = Resolution(self, on_conflict)
         self._discovery = Discovery(self, on_conflict)
         self._reports = MembershipReports(self)
+        self.dhcp = DhcpClients(self, on_lease)
         self.stack.listen_to_link(self._receive_link_message, self._reports.receive_igmp)
 
     @property
@@ -124,6 +131,12 @@ class EthernetHost:
         for start in runs:
             self.stack.attach(start, count, group, path_mtu=path_mtu, silent=silent)
             self._first_macs[start] = first_mac
+
+    def lease(self, count: int, group: HostGroup, now: float, *, mac: int = 0) -> None:
+        """Let the `count` hosts of `group` get their IPv4 addresses by DHCP; `mac` as in `attach`.
+        What is known of the networks and the gateway is what the server says."""
+        first_mac = self._settle_macs(group, count, mac)
+        self.dhcp.start(group, count, first_mac, now, self._spacing_s)
 
     def join(self, address: int, group: HostGroup) -> None:
         """As `Stack.join`; `announce` tells the routers."""
@@ -161,7 +174,12 @@ class EthernetHost:
 
     def next_due(self) -> float | None:
         """When `pop_due` has something to do, if nothing else happens before; None for never."""
-        times = (self.stack.next_due(), self.neighbors.next_due(), self.sweeps.next_due())
+        times = (
+            self.stack.next_due(),
+            self.neighbors.next_due(),
+            self.sweeps.next_due(),
+            self.dhcp.next_due(),
+        )
         return min((time for time in times if time is not None), default=None)
 
     def pop_due(self, now: float) -> None:
@@ -170,6 +188,7 @@ class EthernetHost:
         self.stack.pop_due(now)
         self.neighbors.pop_due(now)
         self.sweeps.pop_due(now)
+        self.dhcp.pop_due(now)
 
     # For the protocols of the link.
 
@@ -186,6 +205,24 @@ class EthernetHost:
         """Send a frame whose payload needs nothing from the kernel."""
         header = ethernet.EthernetHeader(destination, source, ethertype, self._tag)
         self._transmit(virtio.PLAIN + ethernet.build_ethernet(header) + payload)
+
+    def attach_one(self, address: int, group: HostGroup, index: int) -> None:
+        """Give host `index` of `group`, whose MAC is settled, the `address`."""
+        self.stack.attach(address, 1, group, start=index)
+        self._first_macs[address] = self._fleets[id(group)][0] + index
+        self._arp.declare(address)
+
+    def detach_one(self, address: int) -> None:
+        """Take back what `attach_one` gave."""
+        self.stack.detach(address)
+        del self._first_macs[address]
+
+    def learn_network(self, address: int, mask: int, gateway: int) -> None:
+        """Take note of what a DHCP server says of the network of `address`; 0 for nothing."""
+        network = _network(address, mask.bit_count() or 32)
+        if network not in self._networks and len(self._networks) < NETWORKS_LEARNED:
+            self._networks.append(network)
+        self.gateway = self.gateway or gateway
 
     # From the link.
 
@@ -208,6 +245,10 @@ class EthernetHost:
             destination = int.from_bytes(frame[start + 24 : start + 40], "big")
         else:
             return dropped("ethertype")
+        if self.dhcp.active and _is_for_dhcp_client(frame[start : start + 24]):
+            trusted = bool(frame[0])
+            data = virtio.complete_checksum(_shift(frame, -header.length) + frame[start:])
+            return self.dhcp.receive(data, now, trusted=trusted)
         if (frame[start] >> 4 == 4) != (header.ethertype == ethernet.IPV4):
             return dropped("ip-version")
         if not _is_group(destination, self._broadcasts):
@@ -287,6 +328,16 @@ class EthernetHost:
         self._mac_runs.append((first_mac, first_mac + count))
         self._fleets[id(group)] = first_mac, count
         return first_mac
+
+
+def _is_for_dhcp_client(packet: bytes) -> bool:
+    """Whether the beginning of an IPv4 packet says that it is a datagram to a DHCP client."""
+    return (
+        packet[:1] == b"\x45"
+        and packet[9:10] == b"\x11"
+        and packet[22:24] == _DHCP_CLIENT_PORT
+        and not int.from_bytes(packet[6:8], "big") & 0x3FFF
+    )
 
 
 def _network(address: int, length: int) -> tuple[int, int, bool]:

@@ -87,8 +87,9 @@ class Host:
         hops: Sequence[int] = (),
         path_mtu: int = 0,
         silent: bool = False,
+        start: int = 0,
     ) -> None:
-        """Give host i of `group` the address `first` + i.
+        """Give host `start` + i of `group` the address `first` + i.
 
         `hops`, `path_mtu` and `silent` are as in `Run`. ValueError if an address is taken already.
         """
@@ -102,12 +103,19 @@ class Host:
         for hop in hops:
             if self.pool.find(hop) or (hop < IPV4_END) != (first < IPV4_END):
                 raise ValueError(f"{format_address(hop)} cannot be a router on the way")
-        self.pool.add(first, count, group, hops=tuple(hops), path_mtu=path_mtu, silent=silent)
+        self.pool.add(
+            first, count, group, hops=tuple(hops), path_mtu=path_mtu, silent=silent, start=start
+        )
         for distance, hop in enumerate(hops):
             self._hops.setdefault(hop, distance)
         if path_mtu:
             self._least_mtu = min(self._least_mtu, path_mtu)
             self._path_mtu_changed()
+
+    def detach(self, first: int) -> None:
+        """Give up the run of addresses that begins at `first`; KeyError if there is none."""
+        self.pool.remove(first)
+        self._runs_changed()
 
     def join(self, address: int, group: HostGroup) -> None:
         """Make all hosts of `group` members of the multicast group `address`."""
@@ -152,6 +160,9 @@ class Host:
     def receive(self, frame: bytes, now: float) -> str:
         """Handle a frame from the link, and return its outcome."""
         raise NotImplementedError
+
+    def _runs_changed(self) -> None:
+        """A run of addresses is gone."""
 
     def _path_mtu_changed(self) -> None:
         """The least path MTU may have changed."""

@@ -59,7 +59,7 @@ class Groups:
         a broadcast address."""
         everybody = address in ALL_HOSTS or (address < IPV4_END and not is_multicast(address))
         members = self._members.get(address, ())
-        chosen: dict[int, Run] = {}
+        chosen: dict[tuple[int, int], Run] = {}
         scope = _scope(source)
         for run in self._pool:
             if (run.first < IPV4_END) != (address < IPV4_END):
@@ -69,18 +69,19 @@ class Groups:
                     continue  # Behind a router, and so not on the link.
             elif not any(member is run.group for member in members):
                 continue
-            known = chosen.get(id(run.group))
+            hosts = id(run.group), run.start
+            known = chosen.get(hosts)
             if known is None or (_scope(known.first) != scope == _scope(run.first)):
-                chosen[id(run.group)] = run
+                chosen[hosts] = run
         return list(chosen.values())
 
     def hosts(self, runs: Iterable[Run]) -> Iterator[tuple[Run, int]]:
-        """(run, index) of each host that may answer one request: no more than the limit."""
+        """(run, place in it) of each host that may answer a request: no more than the limit."""
         room = self._limit
         for run in runs:
             count = run.end - run.first
-            for index in range(min(count, room)):
-                yield run, index
+            for place in range(min(count, room)):
+                yield run, place
             if count > room:
                 self._counters["group-members-left-out"] += count - room
             room -= min(count, room)

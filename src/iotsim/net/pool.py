@@ -42,9 +42,10 @@ class HostGroup(Protocol):
 class Run:
     """Hosts with consecutive addresses, from `first` to just before `end`.
 
-    `hops` are the addresses of the simulated routers before them, the nearest to the link first.
-    `path_mtu` is what the way behind the first of them carries, 0 for as much as the link. Hosts
-    that are `silent` refuse nothing: no port unreachable, no reset.
+    The first of them is host `start` of the group. `hops` are the addresses of the simulated
+    routers before them, the nearest to the link first. `path_mtu` is what the way behind the first
+    of those carries, 0 for as much as the link. Hosts that are `silent` refuse nothing: no port
+    unreachable, no reset.
     """
 
     first: int
@@ -54,6 +55,7 @@ class Run:
     hops: tuple[int, ...] = ()
     path_mtu: int = 0
     silent: bool = False
+    start: int = 0
 
 
 class AddressPool:
@@ -72,6 +74,7 @@ class AddressPool:
         hops: tuple[int, ...] = (),
         path_mtu: int = 0,
         silent: bool = False,
+        start: int = 0,
     ) -> Run:
         """Claim `count` addresses; ValueError if they are not free, or of two families."""
         last = first + count - 1
@@ -85,10 +88,15 @@ class AddressPool:
                     f"{format_address(first)}-{format_address(last)} overlaps "
                     f"{format_address(before.first)}-{format_address(before.end - 1)}"
                 )
-        run = Run(first, first + count, group, group.ports, hops, path_mtu, silent)
+        run = Run(first, first + count, group, group.ports, hops, path_mtu, silent, start)
         insort(self._firsts, first)
         self._runs[first] = run
         return run
+
+    def remove(self, first: int) -> None:
+        """Give up the run that begins at `first`; KeyError if there is none."""
+        del self._runs[first]
+        self._firsts.remove(first)
 
     def find(self, address: int) -> Run | None:
         """The run that holds `address`."""

@@ -76,6 +76,10 @@ class Resolution:
         request = ArpMessage(arp.REQUEST, self._host.mac_of(asker), asker, 0, address)
         self._send(request, mac or ethernet.BROADCAST)
 
+    def declare(self, address: int) -> None:
+        """Tell everybody that `address` is ours."""
+        self._broadcast(sender=address, target=address)
+
     def announce(self, run: Run, now: float, spacing_s: float) -> None:
         """Probe for the addresses of `run`, and then announce them (RFC 5227, section 2)."""
 
@@ -83,7 +87,7 @@ class Resolution:
             self._broadcast(sender=0, target=run.first + index)
 
         def declare(index: int, _: float) -> None:
-            self._broadcast(sender=run.first + index, target=run.first + index)
+            self.declare(run.first + index)
 
         count = run.end - run.first
         for number in range(PROBES):

@@ -226,12 +226,15 @@ class Stack(Host):
         """The index of `destination` in its run, which becomes the current one; -1 if it has none,
         or if the way there is not plain."""
         run = self.pool.find(destination)
-        if run is None or run.hops or run.path_mtu:
+        if run is None or run.hops or run.path_mtu or run.start:
             return -1
         self._first = run.first
         self._count = run.end - run.first
         self._ports = run.ports
         return destination - run.first
+
+    def _runs_changed(self) -> None:
+        self._count = 0
 
     def _path_mtu_changed(self) -> None:
         self._plain_length = min(self._path_mtu.smallest, self._least_mtu) - ipv6.HEADER_LENGTH
