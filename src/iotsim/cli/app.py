@@ -31,7 +31,11 @@ for _name, _path, _help in (
     ("run", "iotsim.cli.run:run", "Run scenarios and judge them."),
     ("check", "iotsim.cli.check:check", "Say what is wrong with scenarios, without running them."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
-    ("doctor", "iotsim.cli.doctor:doctor", "Check what this machine offers, and how to fix the rest."),
+    (
+        "doctor",
+        "iotsim.cli.doctor:doctor",
+        "Check what this machine offers, and how to fix the rest.",
+    ),
     ("init", "iotsim.cli.init:init", "Write a scenario, a protocol and a behavior to start from."),
     ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
     ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),

@@ -11,6 +11,7 @@ import cyclopts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from iotsim.protocol.codec import Codec
     from iotsim.protocol.registry import LoadedProtocol
 
 app = cyclopts.App(name="protocols", help="List, show and check protocols.")

@@ -30,6 +30,8 @@ def run(
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set", negative=())] = None,
     serve: Annotated[bool, cyclopts.Parameter(negative=())] = False,
     jobs: str = "1",
+    messages: Annotated[bool, cyclopts.Parameter(negative="--no-messages")] = True,
+    capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> int:
     """Run scenarios and judge them; what stands behind '--' replaces the gateway's command.
@@ -57,6 +59,10 @@ def run(
         Run until interrupted, for use by hand.
     jobs
         How many scenarios run at a time: a number, or 'auto' for one per processor.
+    messages
+        Write each message into events.jsonl. Without them, a failure cannot show what led to it.
+    capture
+        Write each packet into capture.pcapng.
     quiet
         Print the verdict alone.
     """
@@ -73,6 +79,7 @@ def run(
         print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
         return EXIT_EMPTY
     words = _repeating_words(link, duration, tolerance, set_)
+    words += ("--no-messages",) * (not messages) + ("--no-capture",) * (not capture)
     gateway = external_command()
     if len(files) > 1:
         from iotsim.cli.suite import run_suite
@@ -96,6 +103,7 @@ def run(
     default_seed = secrets.randbelow(SEEDS)
     scenario = load_scenario(files[0], overrides=overrides, default_seed=default_seed)
     from iotsim.cli.render import show_progress, show_report
+    from iotsim.engine.journal import Recording
     from iotsim.engine.run import RunOptions, run_scenario
 
     try:
@@ -105,6 +113,7 @@ def run(
                 out=out,
                 serve=serve,
                 drop_privileges=True,
+                recording=Recording(messages, capture),
                 words=words,
                 gateway_given=bool(gateway),
                 progress=None if quiet else show_progress,

@@ -117,11 +117,12 @@ class Accounts:
 
     def notes(self) -> list[str]:
         """What people should know of the run besides."""
-        errors = self._gateway_errors()
-        full = errors.get("gateway.UdpRcvbufErrors", 0)
+        notes = list(self._crew.books().notes)
+        full = self._gateway_errors().get("gateway.UdpRcvbufErrors", 0)
         if full:
-            return [f"The gateway's own receive buffer was full: it lost {full} datagrams there."]
-        return []
+            lost = f"it lost {full} datagrams there"
+            notes.append(f"The gateway's own receive buffer was full: {lost}.")
+        return notes
 
     def _lost(self) -> int:
         """Packets dropped by our queues, in either direction."""

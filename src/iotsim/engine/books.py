@@ -16,12 +16,14 @@ class Books(msgspec.Struct, kw_only=True):
 
     ``lag`` are upper bounds of how late the simulator was at worst, in seconds. ``failed_devices``
     are those that a rule or behavior of theirs has stopped; ``lost`` is what our own queues dropped.
+    ``notes`` are for people.
     """
 
     counters: dict[str, int] = {}
     lag: dict[str, float] = {}
     failed_devices: list[str] = []
     lost: int = 0
+    notes: list[str] = []
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -44,5 +46,6 @@ def add_books(parts: Iterable[Books]) -> Books:
             total.lag[name] = max(lag, total.lag.get(name, 0.0))
         total.failed_devices += part.failed_devices
         total.lost += part.lost
+        total.notes += part.notes
     total.counters = dict(counters)
     return total

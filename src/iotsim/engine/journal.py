@@ -6,20 +6,35 @@ way only appends to two lists, and `flush` hands them on in batches, when the pu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iotsim.events import Event, EventSink, PacketRecord, PacketSink
+
+
+class Recording(NamedTuple):
+    """What a run keeps of what passes: each message as an event, each packet in the capture."""
+
+    messages: bool = True
+    packets: bool = True
+
+
+EVERYTHING = Recording()
 
 
 class Journal:
     """The events and packets of a run. ``emit`` and ``packet`` are list appends."""
 
-    def __init__(self) -> None:
+    def __init__(self, recording: Recording = EVERYTHING) -> None:
+        self.recording = recording
         self.events: list[Event] = []
         self.packets: list[PacketRecord] = []
         self.emit = self.events.append
-        self.packet = self.packets.append
+        self.packet: Callable[[PacketRecord], None] = self.packets.append
+        if not recording.packets:
+            self.packet = _forget
         self.event_count = 0
         self.packet_count = 0
         self._event_sinks: list[EventSink] = []
@@ -43,3 +58,7 @@ class Journal:
             for packet_sink in self._packet_sinks:
                 packet_sink(self.packets)
             self.packets.clear()
+
+
+def _forget(_record: PacketRecord) -> None:
+    pass

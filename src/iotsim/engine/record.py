@@ -28,6 +28,7 @@ class Record:
     """
 
     log: AppendFile
+    """The gateway's output; a shard has none."""
 
     def __init__(
         self,
@@ -39,12 +40,12 @@ class Record:
         wall_time: float,
         interface: str,
         part: str = "",
+        capture: bool = True,
     ) -> None:
         self.folder = folder
         middle = f".{part}" if part else ""
         self._events = AppendFile(folder / f"events{middle}.jsonl", writer)
-        self._capture = AppendFile(folder / f"capture{middle}.pcapng", writer)
-        self._files = [self._events, self._capture]
+        self._files = [self._events]
         if not part:
             self.log = AppendFile(folder / "gateway.log", writer)
             self._files.append(self.log)
@@ -52,10 +53,14 @@ class Record:
         self._encoder = EventEncoder(
             {service.protocol.name for service in services if service.protocol.codec.json_safe}
         )
+        journal.add_event_sink(self._write_events)
+        if not capture:
+            return
+        self._capture = AppendFile(folder / f"capture{middle}.pcapng", writer)
+        self._files.append(self._capture)
         linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
         self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)
         self._capture.append(self._pcapng.header())
-        journal.add_event_sink(self._write_events)
         journal.add_packet_sink(self._write_packets)
 
     def replace_result(self, result: RunResult) -> None:
@@ -68,13 +73,14 @@ class Record:
         """The files of the run, besides the result."""
         return ["junit.xml", *(file.path.name for file in self._files)]
 
-    def lost(self) -> dict[str, str]:
-        """Files that lack something, and why."""
-        return {
-            file.path.name: f"{file.lost_appends} batches lost: {file.error or 'disk too slow'}"
+    def losses(self) -> list[str]:
+        """What the files lack, and why, in words."""
+        return [
+            f"{file.path.name} lacks {file.lost_appends} batches: "
+            f"{file.error or 'the disk was too slow'}"
             for file in self._files
             if file.lost_appends
-        }
+        ]
 
     def close(self) -> None:
         for file in self._files:

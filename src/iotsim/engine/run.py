@@ -22,6 +22,7 @@ from iotsim.engine.failure import sole_cause, write_failure
 from iotsim.engine.files import Writer
 from iotsim.engine.folder import make_results_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
+from iotsim.engine.journal import EVERYTHING, Recording
 from iotsim.engine.memory import settle_memory
 from iotsim.engine.record import Record
 from iotsim.engine.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
@@ -69,6 +70,7 @@ class RunOptions:
     out: Path | None = None
     serve: bool = False
     drop_privileges: bool = False
+    recording: Recording = EVERYTHING
     words: tuple[str, ...] = ()
     gateway_given: bool = False
     progress: Callable[[Run], Awaitable[None]] | None = None
@@ -159,6 +161,7 @@ class Run:
                     writer,
                     wall_time=self._wall_time,
                     interface=self.site.link.name,
+                    capture=self.options.recording.packets,
                 )
                 self._record.replace_result(
                     self._result(Decision(Verdict.ERROR, ""), NO_FINDINGS, RUNNING)
@@ -172,6 +175,7 @@ class Run:
                     self.crew.journal.flush()
             self._record.close()
             self.crew.put_together(self.folder)
+        result.notes += self._record.losses()
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
         self._record.replace_result(result)
         return RunReport(result, self.folder, self.stopped_by)
@@ -295,7 +299,14 @@ class Run:
     def _make_crew(self) -> Crew:
         scenario, site = self.scenario, self.site
         if not self._workers:
-            return Alone(Simulation(scenario, site.link, seed=scenario.seed, clock=self.clock))
+            simulation = Simulation(
+                scenario,
+                site.link,
+                seed=scenario.seed,
+                clock=self.clock,
+                recording=self.options.recording,
+            )
+            return Alone(simulation)
         assert site.testbed is not None
         return Shards(
             scenario,
@@ -305,6 +316,7 @@ class Run:
             zero=self._zero,
             wall_time=self._wall_time,
             drop_privileges=self.options.drop_privileges,
+            recording=self.options.recording,
         )
 
     def _announce(self) -> None:

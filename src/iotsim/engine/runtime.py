@@ -53,7 +53,7 @@ class EngineRuntime:
         if device.peer is not None:
             return device.peer
         runs = device.fleet.spec.runs
-        if runs and is_ipv4(runs[0].first):
+        if device.fleet.spec.network.dhcp or (runs and is_ipv4(runs[0].first)):
             return self._gateway4
         return self._gateway6
 
@@ -81,6 +81,8 @@ class EngineRuntime:
 
 def _address_for(device: SimDevice, peer: Endpoint) -> int | None:
     """The device's address of the same family as `peer`'s."""
+    if device.leased and is_ipv4(peer[0]):
+        return device.leased
     for run in device.fleet.spec.runs:
         if is_ipv4(run.first) == is_ipv4(peer[0]):
             return run.first + device.index

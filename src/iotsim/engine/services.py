@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reply
+    from iotsim.engine.hosts import Hosts, Request
     from iotsim.engine.journal import Journal
     from iotsim.engine.pump import Pump
     from iotsim.expect.judge import Judge
-    from iotsim.net.stack import Stack
 
 FAILED = dropped("device-failed")
 NOT_BOOTED = dropped("device-not-booted")
@@ -39,7 +39,7 @@ class Service:
         fleet: Fleet,
         index: int,
         *,
-        stack: Stack,
+        hosts: Hosts,
         pump: Pump,
         judge: Judge,
         journal: Journal,
@@ -55,11 +55,13 @@ class Service:
         self._decode = spec.protocol.codec.decode
         self._encode = spec.protocol.codec.encode
         self._respond = fleet.responders[index]
-        self._send_udp = stack.send_udp
+        self._hosts = hosts
+        self._send_udp = hosts.send_udp
         self._pump = pump
         self._clock = pump.clock
         self._judge = judge
         self._emit = journal.emit
+        self._recorded = journal.recording.messages
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
@@ -78,9 +80,9 @@ class Service:
         except DecodeError as error:
             return self._undecodable(device, payload, error, (peer, peer_port), local, now)
         device.peer = (peer, peer_port)
-        self._emit(
-            Received(now, device.name, format_endpoint(peer, peer_port), self._name, message)
-        )
+        if self._recorded:
+            who = format_endpoint(peer, peer_port)
+            self._emit(Received(now, device.name, who, self._name, message))
         try:
             for observe in self._heard:
                 observe(device, message, now)
@@ -101,7 +103,9 @@ class Service:
         """Send `message` from `device`'s address `local` now. EncodeError if it cannot be sent."""
         self._send_udp(local, self.port, peer, peer_port, self._encode(message))
         now = self._pump.sent_at
-        self._emit(Sent(now, device.name, format_endpoint(peer, peer_port), self._name, message))
+        if self._recorded:
+            who = format_endpoint(peer, peer_port)
+            self._emit(Sent(now, device.name, who, self._name, message))
         for observe in self._told:
             observe(device, message, now)
 
@@ -123,6 +127,7 @@ class Service:
     ) -> str:
         """Send what is due at once; for the rest the request stays pending until the first is sent."""
         outcome = PENDING
+        request = self._hosts.request
         later = []
         for reply in replies:
             if reply.delay_s > 0:
@@ -132,7 +137,7 @@ class Service:
                 outcome = ANSWERED
         for number, (delay_s, message) in enumerate(later):
             settles = outcome is PENDING and number == 0
-            arguments = (device, message, local, peer, peer_port, settles)
+            arguments = (device, message, local, peer, peer_port, settles, request)
             self._pump.timers.call_at(now + delay_s, self._send_later, *arguments)
         return outcome
 
@@ -145,6 +150,7 @@ class Service:
         peer: int,
         peer_port: int,
         settles: bool,
+        request: Request | None,
     ) -> None:
         outcome = FAILED
         if not device.failed:
@@ -153,7 +159,9 @@ class Service:
                 outcome = ANSWERED
             except Exception as error:
                 self.fail(device, error)
-        if settles:
+        if settles and (request is None or request.open):
+            if request is not None:
+                request.open = False
             self._pump.settle_pending(outcome)
 
     def _undecodable(

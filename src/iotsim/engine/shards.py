@@ -20,7 +20,7 @@ import msgspec
 import trio
 
 from iotsim.engine.books import Books, Progress, add_books
-from iotsim.engine.journal import Journal
+from iotsim.engine.journal import Journal, Recording
 from iotsim.engine.simulation import Shard
 from iotsim.engine.worker import work
 from iotsim.events import ExpectationDecided, Note
@@ -125,6 +125,7 @@ class Shards:
         zero: float,
         wall_time: float,
         drop_privileges: bool,
+        recording: Recording,
     ) -> None:
         self.journal = Journal()
         self.settled = trio.Event()
@@ -145,6 +146,7 @@ class Shards:
             "offload": testbed.offload,
             "mtu": scenario.link.mtu,
             "drop_privileges": drop_privileges,
+            "recording": recording,
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -201,6 +203,8 @@ class Shards:
         events = [folder / "events.jsonl", *sorted(folder.glob("events.shard*.jsonl"))]
         _merge_files(events, lambda files: merge_events(files))
         captures = [folder / "capture.pcapng", *sorted(folder.glob("capture.shard*.pcapng"))]
+        if not captures[0].exists():
+            return
         header = captures[0].read_bytes()  # of the run's own file, which has no packets
         _merge_files(captures, lambda files: itertools.chain([header], merge_captures(files)))
 

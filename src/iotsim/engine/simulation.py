@@ -19,7 +19,8 @@ from iotsim.device import (
     load_behavior,
 )
 from iotsim.engine.books import Books, Progress
-from iotsim.engine.journal import Journal
+from iotsim.engine.hosts import make_hosts
+from iotsim.engine.journal import EVERYTHING, Journal, Recording
 from iotsim.engine.pump import Pump
 from iotsim.engine.runtime import EngineRuntime
 from iotsim.engine.services import UNDECODABLE, Service
@@ -27,7 +28,6 @@ from iotsim.engine.timers import Timers
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.net.outcome import ANSWERED, PENDING, consumed
-from iotsim.net.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +56,6 @@ HEARD = (ANSWERED, PENDING, UNDECODABLE, NO_RULE, NO_REPLY)
 """Outcomes of packets that a device has heard."""
 
 
-class FleetHosts:
-    """A fleet as the stack sees it: which UDP ports its hosts have."""
-
-    def __init__(self, ports: dict[int, PortHandler]) -> None:
-        self.ports = ports
-
-
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
@@ -79,21 +72,15 @@ class Simulation:
         seed: int,
         clock: Callable[[], float],
         shard: Shard = WHOLE,
+        recording: Recording = EVERYTHING,
     ) -> None:
         self.shard = shard
         self.scenario = scenario
         self.link = link
         self.clock = clock
-        self.journal = Journal()
+        self.journal = Journal(recording)
         self.pump = Pump(link, Timers(), self.journal, clock)
-        self.stack = Stack(
-            self.pump.transmit,
-            router=scenario.link.router,
-            router6=scenario.link.router6,
-            mtu=link.mtu,
-            broadcasts=scenario.link.broadcasts,
-            loopback=link.kind == "loopback",
-        )
+        self.hosts = make_hosts(scenario, link.mtu, self.pump, seed=seed, journal=self.journal)
         self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
         self.judge = Judge(
             scenario.expectations,
@@ -114,7 +101,7 @@ class Simulation:
         self._behaviors: dict[str, AttachedBehavior] = {}
         for name, fleet in self.fleets.items():
             self._attach(name, fleet)
-        self.pump.receive = self.stack.receive
+        self.pump.receive = self.hosts.receive
         self.pump.on_turn = self._on_turn
         self._deadline = float("inf")
         """When the judge will be called next."""
@@ -128,7 +115,7 @@ class Simulation:
             Service(
                 fleet,
                 index,
-                stack=self.stack,
+                hosts=self.hosts,
                 pump=self.pump,
                 judge=self.judge,
                 journal=self.journal,
@@ -137,9 +124,7 @@ class Simulation:
             for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
-        hosts = FleetHosts({service.port: self._handler(service) for service in services})
-        for run in fleet.spec.runs:
-            self.stack.attach(run.first, run.count, hosts)
+        self.hosts.add(fleet, {service.port: self._handler(service) for service in services})
 
     def _handler(self, service: Service) -> PortHandler:
         """What takes the datagrams of `service`: of a packet to a group, only for our own devices."""
@@ -161,6 +146,7 @@ class Simulation:
         async with trio.open_nursery() as nursery:
             self._start_schedules()
             await nursery.start(self.pump.run)
+            self.hosts.start(self.clock())
             for name, behavior in self._behaviors.items():
                 if behavior.has_run:
                     for index in self.shard.owned(len(self.fleets[name])):
@@ -207,7 +193,7 @@ class Simulation:
             "sendings.skipped": self.skipped_sendings,
         }
         counters |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
-        counters |= {f"net.{name}": count for name, count in self.stack.counters.items()}
+        counters |= {f"net.{name}": count for name, count in self.hosts.counters.items()}
         counters |= {f"link.{name}": count for name, count in link.items()}
         return Books(
             counters=counters,

@@ -19,6 +19,7 @@ import trio
 
 from iotsim.engine.files import Writer
 from iotsim.engine.handover import Owners, ShardLink
+from iotsim.engine.journal import Recording
 from iotsim.engine.memory import settle_memory
 from iotsim.engine.record import Record
 from iotsim.engine.simulation import Shard, Simulation
@@ -87,6 +88,7 @@ class Worker:
             return
         if start.values["drop_privileges"]:
             drop_privileges(self._folder)
+        recording = Recording(*start.values["recording"])
         zero: float = start.values["zero"]
         counter = time.perf_counter  # CLOCK_MONOTONIC, which all processes share
         link = self._make_link(start)
@@ -96,6 +98,7 @@ class Worker:
             seed=self._scenario.seed,
             clock=lambda: counter() - zero,
             shard=self._shard,
+            recording=recording,
         )
         with Writer(threaded=True) as writer:
             record = Record(
@@ -106,6 +109,7 @@ class Worker:
                 wall_time=start.values["wall_time"],
                 interface=link.name,
                 part=f"shard{self._shard.number}",
+                capture=recording.packets,
             )
             settle_memory()
             try:
@@ -116,7 +120,9 @@ class Worker:
         link.close()
         # The books are closed only when everything they count is on disk.
         with contextlib.suppress(OSError):
-            self._send("finished", simulation.books())
+            books = simulation.books()
+            books.notes = record.losses()
+            self._send("finished", books)
 
     async def _live(self) -> None:
         simulation = self._simulation
