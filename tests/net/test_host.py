@@ -464,6 +464,15 @@ def test_addresses_have_one_owner(first: int, count: int, hops: list[int]) -> No
 # Path MTU and fragments.
 
 
+def test_an_mtu_has_to_carry_ip() -> None:
+    network = Network()
+    with pytest.raises(ValueError, match="an MTU of 67 bytes"):
+        network.stack.attach(0x0A000001, 1, network.near, path_mtu=67)
+    for mtu in (0, 67, 65536):
+        with pytest.raises(ValueError, match="an MTU of"):
+            Stack(network.sent.append, router=ROUTER, mtu=mtu)
+
+
 def test_a_narrow_path_is_reported_and_ours_is_kept_to() -> None:
     network = Network()
     long4 = packet4(FAR, 17, datagram(FAR, bytes(1400)), dont_fragment=True)

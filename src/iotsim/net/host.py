@@ -59,6 +59,7 @@ class Host:
         group_limit: int,
         loopback: bool,
     ) -> None:
+        _check_mtu(mtu)
         self.router = router
         self.router6 = router6
         self.mtu = mtu
@@ -93,6 +94,8 @@ class Host:
 
         `hops`, `path_mtu` and `silent` are as in `Run`. ValueError if an address is taken already.
         """
+        if path_mtu:
+            _check_mtu(path_mtu)
         taken = {self.router, self.router6, *self._broadcasts, *self._hops, *hops}
         for address in taken:
             if first <= address < first + count:
@@ -351,6 +354,11 @@ class Host:
         if self._path_mtu.learn(destination, mtu, length, now):
             self.counters["path-mtu-learned"] += 1
             self._path_mtu_changed()
+
+
+def _check_mtu(mtu: int) -> None:
+    if not ipv4.MINIMUM_MTU <= mtu <= ipv4.MAXIMUM_LENGTH:
+        raise ValueError(f"an MTU of {mtu} bytes: IPv4 needs {ipv4.MINIMUM_MTU} to 65535")
 
 
 def _without_options(data: bytes, header: ipv4.IPv4Header) -> bytes:
