@@ -31,11 +31,12 @@ class SimDevice:
     """One simulated device, as rules and expressions see it. Made by `Fleet.device` alone.
 
     ``peer`` is who last spoke to it, ``failed`` tells that a rule or behavior of it raised, and
-    ``behavior`` is the instance of the user's class, if there is one and it was needed already:
-    these are the engine's to set. ``received`` counts the messages that reached its rules.
+    ``behavior`` is the instance of the user's class, if there is one and it was needed already,
+    ``leased`` the IPv4 address that a DHCP server gave it, 0 for none: these are the engine's to
+    set. ``received`` counts the messages that reached its rules.
     """
 
-    __slots__ = ("_state", "behavior", "failed", "fleet", "index", "peer", "received")
+    __slots__ = ("_state", "behavior", "failed", "fleet", "index", "leased", "peer", "received")
 
     def __init__(self, fleet: Fleet, index: int) -> None:
         self.fleet = fleet
@@ -43,6 +44,7 @@ class SimDevice:
         self._state: dict[str, Any] | None = None
         self.peer: Endpoint | None = None
         self.failed = False
+        self.leased = 0
         self.behavior: Device | None = None
         self.received = 0
 
@@ -54,6 +56,8 @@ class SimDevice:
     @property
     def address(self) -> str:
         """The device's first address, as text; "" if it has none."""
+        if self.leased:
+            return format_address(self.leased)
         runs = self.fleet.spec.runs
         return format_address(runs[0].first + self.index) if runs else ""
 

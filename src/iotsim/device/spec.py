@@ -192,6 +192,25 @@ class BehaviorSpec:
     place: str = ""
 
 
+@dataclass(frozen=True)
+class NetworkSpec:
+    """How the hosts of a fleet behave below their protocols.
+
+    ``mac`` is that of device 0 on an Ethernet, the others' follow; 0 derives them from the seed.
+    ``hops`` are the addresses of simulated routers before the devices, the nearest to the link
+    first; ``path_mtu`` is what the way behind the first of them carries, 0 for as much as the link.
+    ``groups`` are multicast groups. Devices that are ``silent`` refuse nothing: a closed port stays
+    without an answer. With ``dhcp`` they get their IPv4 addresses from a server.
+    """
+
+    mac: int = 0
+    hops: tuple[int, ...] = ()
+    path_mtu: int = 0
+    groups: tuple[int, ...] = ()
+    silent: bool = False
+    dhcp: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class FleetSpec:
     """A fleet: the devices of one template.
@@ -212,3 +231,4 @@ class FleetSpec:
     data: tuple[Mapping[str, Any], ...] = ()
     boot_delay: DurationRange | None = None
     ramp_s: float = 0.0
+    network: NetworkSpec = NetworkSpec()

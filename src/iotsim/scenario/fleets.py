@@ -18,6 +18,7 @@ from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.addresses import plan_runs
 from iotsim.scenario.csvdata import FileError, read_rows, read_text
 from iotsim.scenario.messages import TemplateBuilder
+from iotsim.scenario.network import build_network
 from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
 from iotsim.scenario.schema import BootTable, DeviceTable, ProtocolTable, check
 from iotsim.scenario.signals import build_signals
@@ -70,7 +71,7 @@ def plan_fleet(
     count = table.count
     if count is None and data:
         count = len(data)
-    if "address" not in raw:
+    if "address" not in raw and not table.dhcp:
         problems.add(keys, "the key 'address' is missing")
     count, runs = plan_runs(table.address or [], count, (*keys, "address"), problems)
     if data and len(data) < count:
@@ -78,7 +79,14 @@ def plan_fleet(
     sound = len(problems) == before
     before = len(problems)
     services = _services(table, folder, keys, problems)
-    spec = FleetSpec(name=name, count=count, runs=runs, services=services, data=data[:count])
+    spec = FleetSpec(
+        name=name,
+        count=count,
+        runs=runs,
+        services=services,
+        data=data[:count],
+        network=build_network(table, count, runs, keys, problems),
+    )
     return FleetPlan(name, raw, table, spec, sound, speaks=len(problems) == before)
 
 
@@ -266,7 +274,12 @@ def inherit(devices: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     return {
         name: table
         for name, table in resolved.items()
-        if not (name in templates and isinstance(table, dict) and "address" not in table)
+        if not (
+            name in templates
+            and isinstance(table, dict)
+            and "address" not in table
+            and "dhcp" not in table
+        )
     }
 
 

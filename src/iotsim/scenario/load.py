@@ -25,6 +25,7 @@ from iotsim.scenario.csvdata import FileError, read_text
 from iotsim.scenario.expectations import ExpectBuilder
 from iotsim.scenario.fleets import build_fleet, inherit, plan_fleet
 from iotsim.scenario.model import GatewaySpec, LinkSpec, Scenario
+from iotsim.scenario.network import check_network
 from iotsim.scenario.placeholders import fill_addresses, fill_parameters, placeholder_values
 from iotsim.scenario.problems import Problems, nearest
 from iotsim.scenario.schema import ScenarioTable, check
@@ -118,6 +119,8 @@ class _Loader:
             self.problems.add(("scenario", "speed"), MESSAGE)
         doubtful = raw["devices"].keys() - {plan.name for plan in plans if plan.sound}
         plans = self._placed(plans, link, check=link_sound)
+        if link_sound:
+            check_network(link, [plan.spec for plan in plans], self.problems)
         values = placeholder_values(link, [plan.spec for plan in plans])
         raw = fill_addresses(raw, values, doubtful, self.problems)
         fleets = tuple(

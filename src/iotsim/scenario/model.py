@@ -27,8 +27,9 @@ class LinkSpec:
 
     `address4` and `address6` are the gateway's side, each as (address, length of the prefix), or
     None where the link does not have that family. `router` and `router6` are what ICMP errors come
-    from; 0 where the link does not have that family. `name` "" leaves the interface's name open.
-    `queues` 0 is one per processor.
+    from, and on a TAP the routers that devices send to what is not on the link; 0 for none. `name`
+    "" leaves the interface's name open. `queues` 0 is one per processor. `bridge` is the name of one
+    that the TAP joins, and `vlan` the identifier of the VLAN that the devices are in, 0 for none.
     """
 
     kind: LinkKind = "tun"
@@ -41,6 +42,7 @@ class LinkSpec:
     isolate: str = "auto"
     queues: int = 1
     bridge: str = ""
+    vlan: int = 0
 
     @property
     def broadcasts(self) -> tuple[int, ...]:

@@ -122,7 +122,8 @@ class LinkTable(Model):
     mtu: Annotated[int, Field(ge=68, le=65535)] = 1500
     isolate: Annotated[str, BeforeValidator(_from_text(_isolation, "'private'"))] = "auto"
     queues: Any = 1
-    bridge: Text = ""
+    bridge: Annotated[str, BeforeValidator(_from_text(_interface_name, "'br0'"))] = ""
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
 
 
 class ReadyTable(Model):
@@ -155,6 +156,12 @@ class DeviceTable(Model):
     behavior: Text | None = None
     data: Text | None = None
     boot: Table | None = None
+    mac: Text | None = None
+    hops: Texts = []
+    path_mtu: Annotated[int, Field(ge=68, le=65535)] | None = None
+    groups: Texts = []
+    silent: bool = False
+    dhcp: bool = False
 
 
 class BootTable(Model):

@@ -14,7 +14,6 @@ from iotsim.scenario.addresses import (
 )
 from iotsim.scenario.model import GatewaySpec, LinkSpec, ReadySpec
 from iotsim.scenario.schema import GatewayTable, LinkTable, ReadyTable, check
-from iotsim.scenario.unsupported import MESSAGE
 from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ def build_link(raw: Any, problems: Problems) -> LinkSpec | None:
     table = check(LinkTable, raw, keys, problems)
     if table is None:
         return None
-    if table.kind == "tap":
-        problems.add((*keys, "kind"), f"tap: {MESSAGE}")
+    _check_tap(table, problems)
     queues = _queues(table, problems)
     sides = _sides(table, problems)
     routers = _routers(table, sides, problems)
@@ -51,7 +49,22 @@ def build_link(raw: Any, problems: Problems) -> LinkSpec | None:
         mtu=table.mtu,
         isolate=table.isolate,
         queues=queues,
+        bridge=table.bridge,
+        vlan=table.vlan or 0,
     )
+
+
+def _check_tap(table: LinkTable, problems: Problems) -> None:
+    """Bridges and VLANs are for Ethernets."""
+    if table.bridge and table.kind != "tap":
+        problems.add(("link", "bridge"), "'bridge' is for a tap link", of_key=True)
+    if table.vlan and not table.bridge:
+        problems.add(
+            ("link", "vlan"), "'vlan' is for a tap link that joins a 'bridge'", of_key=True
+        )
+    if table.bridge and table.isolate == "private":
+        message = "a bridge is in the host or in a named namespace, not in a private one"
+        problems.add(("link", "isolate"), message, 'write isolate = "host"')
 
 
 def _queues(table: LinkTable, problems: Problems) -> int:
@@ -91,7 +104,8 @@ def _sides(table: LinkTable, problems: Problems) -> dict[int, tuple[int, int]]:
 def _routers(
     table: LinkTable, sides: dict[int, tuple[int, int]], problems: Problems
 ) -> dict[int, int]:
-    routers = {version: default_router(side) for version, side in sides.items()}
+    tap = table.kind == "tap"
+    routers = {version: side[0] if tap else default_router(side) for version, side in sides.items()}
     for place, text in _places(table.router or [], ("link", "router")):
         with problems.at(*place):
             address = host_address(text)
@@ -99,7 +113,7 @@ def _routers(
             side = sides.get(version)
             if not within(address, side):
                 raise ValueError(f"{text} lies outside of the link's prefix")
-            if side is not None and address == side[0]:
+            if side is not None and address == side[0] and not tap:
                 raise ValueError(f"{text} is the gateway's own address")
             routers[version] = address
     return routers

@@ -12,9 +12,8 @@ MESSAGE = "part of the format, not supported by this version yet"
 
 TABLES = ("impair", "fault", "step", "northbound", "matrix")
 KEYS = {
-    "link": ("bridge",),
     "gateway": ("restart",),
-    "devices": ("mac", "model", "power"),
+    "devices": ("model", "power"),
     "expect": ("sequence", "latency", "delivered"),
 }
 
