@@ -25,6 +25,7 @@ COAPLIKE = ("--mode", "coap", "--first", "10.77.1.1", "--devices", "1000")
 BIG_FLEET = ("--mode", "sensornet", "--first", "10.128.0.1")
 OURS_SENSORNET = "iotsim, SensorNet"
 OURS_COAP = "iotsim, CoAP-like"
+BARE = ", log and capture off"
 FAILURES = (OursError, PairError, TimeoutExpired, OSError)
 
 Measured = dict[str, float]
@@ -97,12 +98,16 @@ def ratio(rounds: list[dict[str, Measured]], name: str, to: str, key: str) -> fl
 
 
 def rates(bench: Bench) -> dict[str, Any]:
-    def ours(scenario: str, load: tuple[str, ...]) -> Contender:
+    def ours(scenario: str, load: tuple[str, ...], *, bare: bool = False) -> Contender:
+        options = ("--no-messages", "--no-capture") if bare else ()
+
         def run() -> Measured:
             requests = str(bench.count(200_000))
-            done = bench.ours(scenario, *load, "--requests", requests)
+            done = bench.ours(
+                scenario, *load, "--requests", requests, options=options, check_records=not bare
+            )
             return {
-                "rate": done.rate,
+                "rate": done.load["rate"] if bare else done.rate,
                 "rate without flush": done.load["rate"],
                 "flush_s": done.flush_s,
                 "p50_us": done.load["latency_us"]["p50"],
@@ -114,6 +119,8 @@ def rates(bench: Bench) -> dict[str, Any]:
     contenders: dict[str, Contender] = {
         OURS_SENSORNET: ours("sensornet.toml", SENSORNET),
         OURS_COAP: ours("coaplike.toml", COAPLIKE),
+        OURS_SENSORNET + BARE: ours("sensornet.toml", SENSORNET, bare=True),
+        OURS_COAP + BARE: ours("coaplike.toml", COAPLIKE, bare=True),
     }
     absent = {}
     for peer in YARDSTICKS:
@@ -124,6 +131,7 @@ def rates(bench: Bench) -> dict[str, Any]:
     result = interleave(contenders, bench.repeats)
     result["missing"] |= absent
     asked = {OURS_SENSORNET: "SensorNet READ to REPORT", OURS_COAP: "CoAP-like GET to 2.05"}
+    asked |= {name + BARE: what for name, what in asked.items()}
     result["asked"] = asked | {peer.name: peer.asked for peer in YARDSTICKS}
     return result
 

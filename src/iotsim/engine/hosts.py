@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from iotsim.events import Note
 from iotsim.net.ethernet import EthernetHost
-from iotsim.net.outcome import PENDING
 from iotsim.net.stack import Stack
 from iotsim.wire.address import format_address, is_ipv4
 from iotsim.wire.ethernet import format_mac
@@ -32,24 +31,11 @@ MOST_NOTES = 100
 """So many conflicts and leases are told; further ones are only counted."""
 
 
-class Request:
-    """A packet that may be for many devices, of which each may answer later, but which is counted
-    once: the first answer settles it. ``open`` tells whether it still counts as pending."""
-
-    __slots__ = ("open",)
-
-    def __init__(self) -> None:
-        self.open = True
-
-
 class Hosts(Protocol):
-    """``request`` is the packet that is being received, where it may be for more than one device."""
+    """What a simulation asks of its hosts, on whatever link."""
 
     @property
     def counters(self) -> Counter[str]: ...
-
-    @property
-    def request(self) -> Request | None: ...
 
     def receive(self, frame: bytes, now: float) -> str: ...
 
@@ -116,18 +102,10 @@ class TunHosts(Stack):
             broadcasts=link.broadcasts,
             loopback=link.kind == "loopback",
         )
-        self.request: Request | None = None
         self._alarm = Alarm(pump, self.next_due, self.pop_due)
 
     def receive_by_the_book(self, frame: bytes, now: float) -> str:
-        if self.request is not None:  # a part of a large packet
-            return super().receive_by_the_book(frame, now)
-        self.request = request = Request()
-        try:
-            outcome = super().receive_by_the_book(frame, now)
-        finally:
-            self.request = None
-        request.open = outcome is PENDING
+        outcome = super().receive_by_the_book(frame, now)
         self._alarm.update()
         return outcome
 
@@ -172,7 +150,7 @@ class TapHosts(EthernetHost):
             mtu=mtu,
             broadcasts=link.broadcasts,
         )
-        self.request: Request | None = None
+        self._receiving = False
         self._clock = pump.clock
         self._journal = journal
         self._notes = 0
@@ -180,14 +158,12 @@ class TapHosts(EthernetHost):
         self._alarm = Alarm(pump, self.next_due, self.pop_due)
 
     def receive(self, frame: bytes, now: float) -> str:
-        self.request = request = Request()
+        self._receiving = True
         try:
-            outcome = super().receive(frame, now)
+            return super().receive(frame, now)
         finally:
-            self.request = None
-        request.open = outcome is PENDING
-        self._alarm.update()
-        return outcome
+            self._receiving = False
+            self._alarm.update()
 
     def send_udp(
         self,
@@ -199,7 +175,7 @@ class TapHosts(EthernetHost):
     ) -> None:
         self.now = self._clock()
         super().send_udp(source, source_port, destination, destination_port, payload)
-        if self.request is None:  # else it is done when the packet has been dealt with
+        if not self._receiving:  # else it is done when the packet has been dealt with
             self._alarm.update()
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:

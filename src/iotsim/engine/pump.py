@@ -19,6 +19,7 @@ import trio
 from iotsim.engine.lag import LoopWatch
 from iotsim.engine.timers import RESOLUTION_S
 from iotsim.events import IN, OUT, PacketDropped
+from iotsim.net.outcome import ANSWERED, PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,9 @@ class Pump:
         """Called before every sleep, and every few milliseconds while there is none."""
         self.outcomes = Outcomes()
         self.frames_received = 0
+        """Also the number of the frame that is being handled, from 1."""
+        self._pending: set[int] = set()
+        """The numbers of the frames that are counted as pending."""
         self.sent_at = 0.0
         """When the last frame was sent."""
         self._max_lag = 0.0
@@ -94,10 +98,15 @@ class Pump:
         """Upper bound of how long a frame has waited unread, at worst."""
         return max(self._max_lag, self.clock() - self._queue_empty_at if self._behind else 0.0)
 
-    def settle_pending(self, outcome: str) -> None:
-        """A frame that was counted as pending has come to `outcome`."""
-        self.outcomes["pending"] -= 1
-        self.outcomes[outcome] += 1
+    def settle_pending(self, frame: int, outcome: str) -> None:
+        """A reply to the frame of this number has come to `outcome`.
+
+        The first reply decides, where there are several: a frame may ask a whole group.
+        """
+        if frame in self._pending:
+            self._pending.remove(frame)
+            self.outcomes[PENDING] -= 1
+            self.outcomes[outcome] += 1
 
     def call_at(self, due: float, callback: Callable[..., object], *arguments: object) -> None:
         """As `Timers.call_at`, from any task: the pump wakes up in time."""
@@ -138,12 +147,12 @@ class Pump:
         for frame in frames:
             now = clock()
             record((now, IN, frame))
+            self.frames_received += 1
             outcome = receive(frame, now)
             outcomes[outcome] += 1
-            if outcome[0] == "d":  # dropped
-                self._report_drop(now, outcome, frame)
+            if outcome is not ANSWERED:
+                self._note(outcome, frame, now)
         now = clock()
-        self.frames_received += len(frames)
         self._behind = len(frames) >= BATCH_FRAMES
         if not self._behind:
             if now - self._queue_empty_at > self._max_lag and frames:
@@ -159,8 +168,11 @@ class Pump:
         self._flushed_at = now
         self.journal.flush()
 
-    def _report_drop(self, now: float, outcome: str, frame: bytes) -> None:
-        if self.outcomes[outcome] <= DROP_EVENTS_PER_REASON:
+    def _note(self, outcome: str, frame: bytes, now: float) -> None:
+        """Keep in mind what is pending, and report what was dropped, the first times."""
+        if outcome is PENDING:
+            self._pending.add(self.frames_received)
+        elif outcome[0] == "d" and self.outcomes[outcome] <= DROP_EVENTS_PER_REASON:
             head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
             self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
 

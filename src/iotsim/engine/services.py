@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reply
-    from iotsim.engine.hosts import Hosts, Request
+    from iotsim.engine.hosts import Hosts
     from iotsim.engine.journal import Journal
     from iotsim.engine.pump import Pump
     from iotsim.expect.judge import Judge
@@ -55,7 +55,6 @@ class Service:
         self._decode = spec.protocol.codec.decode
         self._encode = spec.protocol.codec.encode
         self._respond = fleet.responders[index]
-        self._hosts = hosts
         self._send_udp = hosts.send_udp
         self._pump = pump
         self._clock = pump.clock
@@ -127,18 +126,14 @@ class Service:
     ) -> str:
         """Send what is due at once; for the rest the request stays pending until the first is sent."""
         outcome = PENDING
-        request = self._hosts.request
-        later = []
-        for reply in replies:
-            if reply.delay_s > 0:
-                later.append(reply)
+        frame = self._pump.frames_received
+        for delay_s, message in replies:
+            if delay_s > 0:
+                arguments = (device, message, local, peer, peer_port, frame)
+                self._pump.timers.call_at(now + delay_s, self._send_later, *arguments)
             else:
-                self.send(device, reply.message, local, peer, peer_port)
+                self.send(device, message, local, peer, peer_port)
                 outcome = ANSWERED
-        for number, (delay_s, message) in enumerate(later):
-            settles = outcome is PENDING and number == 0
-            arguments = (device, message, local, peer, peer_port, settles, request)
-            self._pump.timers.call_at(now + delay_s, self._send_later, *arguments)
         return outcome
 
     def _send_later(
@@ -149,8 +144,7 @@ class Service:
         local: int,
         peer: int,
         peer_port: int,
-        settles: bool,
-        request: Request | None,
+        frame: int,
     ) -> None:
         outcome = FAILED
         if not device.failed:
@@ -159,10 +153,7 @@ class Service:
                 outcome = ANSWERED
             except Exception as error:
                 self.fail(device, error)
-        if settles and (request is None or request.open):
-            if request is not None:
-                request.open = False
-            self._pump.settle_pending(outcome)
+        self._pump.settle_pending(frame, outcome)
 
     def _undecodable(
         self,
