@@ -238,7 +238,7 @@ class _Checker:
         pairs = zip(built, data, strict=False)
         offset = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(built), len(data)))
         path = ""
-        for row in dissect(self.protocol, data).rows:
+        for row in dissect(self.protocol, built).rows:
             if row.offset // 8 <= offset < -(-(row.offset + row.size) // 8) and not row.nested:
                 path = row.path
                 break

@@ -309,9 +309,13 @@ class _Walker:
         self.fields[place.path] = replace(field_, wire=note)
 
     def focused(self, node: Any, place: _Place) -> None:
+        start = self.offset
         for member in node.subcons:
             if member.name == node.parsebuildfrom:
                 self.field(member.subcon, place)
+                # What comes before it, a count, is part of it.
+                field_ = self.fields[place.path]
+                self.fields[place.path] = replace(field_, offset=start)
             else:
                 self.advance(self.size(member, place))
 

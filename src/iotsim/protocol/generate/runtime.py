@@ -118,7 +118,11 @@ def run_build(node: Any, value: Any, context: Any, prefix: bytes = b"") -> tuple
     stream = io.BytesIO(prefix)
     stream.seek(len(prefix))
     built = node._build(value, stream, context, "(building)")
-    return built, stream.getvalue()
+    data = stream.getvalue()
+    if stream.tell() != len(data):
+        # It wrote elsewhere, and what follows will go over it.
+        raise Unusual
+    return built, data
 
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:

@@ -1,0 +1,123 @@
+from typing import Any
+
+import pytest
+from construct import (
+    Bytes,
+    ExprAdapter,
+    GreedyBytes,
+    Int8ub,
+    Int16ub,
+    Padding,
+    Peek,
+    Pointer,
+    Prefixed,
+    Struct,
+    Switch,
+    this,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotsim import DecodeError, EncodeError
+from iotsim.protocol.codec import Codec
+
+SCHEMA = Struct(
+    "kind" / Int8ub,
+    "body" / Switch(this.kind, {1: Int16ub, 2: Prefixed(Int8ub, GreedyBytes)}),
+)
+
+
+def test_errors_have_path_and_offset() -> None:
+    codec = Codec(SCHEMA)
+    with pytest.raises(DecodeError) as decoding:
+        codec.decode(b"\x01\x02")
+    assert (decoding.value.path, decoding.value.offset) == ("body", 1)
+    with pytest.raises(EncodeError) as encoding:
+        codec.encode({"kind": 1, "body": 70000})
+    assert encoding.value.path == "body"
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        ({}, "kind"),
+        ({"kind": 1}, "body"),
+        ({"kind": 1, "body": None}, "body"),
+        ({"kind": 1, "body": "x"}, "body"),
+        ({"kind": 1.0, "body": 1}, "kind"),
+        ({"kind": [], "body": 1}, "kind"),
+        ({"kind": 3, "body": 1}, "body"),
+        ({"kind": 1, "body": 1, "more": 2}, "more"),
+    ],
+)
+def test_odd_messages_are_refused(message: dict[str, Any], path: str) -> None:
+    with pytest.raises(EncodeError) as caught:
+        Codec(SCHEMA).encode(message)
+    assert caught.value.path == path
+
+
+def test_values_that_construct_accepts_beyond_the_usual() -> None:
+    codec = Codec(Struct("a" / Bytes(2), "b" / Int8ub))
+    assert codec.encode({"a": bytearray(b"xy"), "b": True}) == b"xy\x01"
+    assert codec.encode({"a": 0x7879, "b": 1}) == b"xy\x01"
+
+
+def test_a_mapping_need_not_be_a_dict() -> None:
+    from types import MappingProxyType
+
+    assert Codec(SCHEMA).encode(MappingProxyType({"kind": 1, "body": 2})) == b"\x01\x00\x02"
+
+
+def test_decoded_values_are_not_shared() -> None:
+    codec = Codec(Struct("s" / Struct("a" / Int8ub), "l" / Int8ub[1]))
+    first, second = codec.decode(b"\x01\x02"), codec.decode(b"\x01\x02")
+    first["s"]["a"] = first["l"][0] = 9
+    assert second == {"s": {"a": 1}, "l": [2]}
+
+
+def test_lax() -> None:
+    codec = Codec(SCHEMA, strict=False)
+    assert codec.decode(b"\x09rest") == {"kind": 9, "body": None}
+    assert codec.encode({"kind": 9, "body": None, "more": 1}) == b"\x09"
+
+
+def test_what_is_left_to_construct_is_told() -> None:
+    adapter = ExprAdapter(Int8ub, lambda value, _: value * 2, lambda value, _: value // 2)
+    codec = Codec(
+        Struct(
+            "a" / Int8ub,
+            "b" / Bytes(lambda context: context.a),
+            "c" / adapter,
+            "d" / Struct("e" / Peek(Int8ub)),
+            "f" / Int16ub,
+        )
+    )
+    assert codec.fallbacks == {"b": "a lambda", "c": "ExprAdapter", "d.e": "Peek"}
+    data = b"\x02xy\x04\x00\x07"
+    message = codec.decode(data)
+    assert message == {"a": 2, "b": b"xy", "c": 8, "d": {"e": 0}, "f": 7}
+    assert codec.encode(message) == data
+    assert "run_parse" in codec.source
+
+
+def test_nodes_that_move_about() -> None:
+    codec = Codec(Struct("at" / Int8ub, "there" / Pointer(this.at, Int8ub), Padding(2)))
+    assert codec.decode(b"\x02\x00\x07") == {"at": 2, "there": 7}
+    assert codec.encode({"at": 2, "there": 7}) == b"\x02\x00\x00"
+
+
+def test_json_safe() -> None:
+    assert not Codec(SCHEMA).json_safe
+    assert Codec(Struct("a" / Int8ub)).json_safe
+
+
+@given(st.binary(max_size=20))
+def test_any_bytes(data: bytes) -> None:
+    try:
+        message = CODEC.decode(data)
+    except DecodeError:
+        return
+    assert CODEC.encode(message) == data
+
+
+CODEC = Codec(SCHEMA)

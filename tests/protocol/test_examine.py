@@ -1,0 +1,145 @@
+from typing import Any
+
+from construct import (
+    BitsInteger,
+    BitStruct,
+    Computed,
+    Const,
+    Enum,
+    GreedyRange,
+    Int8ub,
+    Int16ub,
+    Padding,
+    PrefixedArray,
+    Struct,
+    Switch,
+    this,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotsim import Checksum, FlatStruct, Length, Protocol, crc16_ccitt
+from iotsim.protocol.examine import check, dissect, field_rows
+from iotsim.protocol.registry import LoadedProtocol, Vector, load_protocol
+
+MESSAGE = FlatStruct(
+    Const(b"Z"),
+    "kind" / Enum(Int8ub, A=1, B=2),
+    BitStruct("hi" / BitsInteger(3), Padding(5)),
+    Switch(
+        this.kind,
+        {"A": Struct(), "B": Struct("list" / PrefixedArray(Int8ub, Struct("x" / Int8ub)))},
+    ),
+    "crc" / Checksum(Int16ub, crc16_ccitt),
+)
+
+
+def loaded(
+    *vectors: tuple[bytes, dict[str, Any]], message: Any = MESSAGE, **more: Any
+) -> LoadedProtocol:
+    protocol = Protocol(name="p", message=message, port=7, **more)
+    return LoadedProtocol(protocol, tuple(Vector(*vector) for vector in vectors), None)
+
+
+def a_vector(fields: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    return MESSAGE.build(fields), fields
+
+
+B = {"kind": "B", "hi": 5, "list": [{"x": 1}, {"x": 2}]}
+
+
+def test_field_rows() -> None:
+    rows = field_rows(loaded().protocol)
+    assert [(row.place, row.path) for row in rows] == [
+        ("1", "kind"),
+        ("2", "hi"),
+        ("3", "list"),
+        ("", "list[]"),
+        ("", "list[].x"),
+        ("", "crc"),
+    ]
+    assert rows[0].note == "A=1, B=2"
+
+
+def test_dissect() -> None:
+    data, _ = a_vector(B)
+    found = dissect(loaded().protocol, data)
+    assert found.message == B | {"crc": int.from_bytes(data[-2:], "big")}
+    assert [(row.offset, row.size, row.path, row.value) for row in found.rows] == [
+        (0, 8, "", b"Z"),
+        (8, 8, "kind", "B"),
+        (16, 3, "hi", 5),
+        (19, 5, "", "0b00000"),
+        (24, 24, "list", [{"x": 1}, {"x": 2}]),
+        (24, 8, "", b"\x02"),
+        (32, 8, "list.0.x", 1),
+        (40, 8, "list.1.x", 2),
+        (48, 16, "crc", int.from_bytes(data[-2:], "big")),
+    ]
+    assert "hi" in "\n".join(found.lines())
+
+
+def test_dissect_what_is_wrong() -> None:
+    data, _ = a_vector(B)
+    found = dissect(loaded().protocol, data[:-1] + b"\x00")
+    assert found.message is None
+    assert found.error is not None
+    assert found.error.path == "crc"
+    assert [row.path for row in found.rows][-2:] == ["list.1.x", ""]
+    assert list(found.lines())[-1].startswith("error: crc: wrong checksum")
+
+
+@given(st.binary(max_size=30))
+def test_dissect_accounts_for_every_byte(data: bytes) -> None:
+    rows = [row for row in dissect(PROTOCOLS["sensornet"].protocol, data).rows if not row.nested]
+    assert sum(row.size for row in rows) == 8 * len(data)
+
+
+PROTOCOLS = {name: load_protocol(name) for name in ("sensornet", "coaplike")}
+
+
+def test_check_of_good_ones() -> None:
+    assert check(loaded(a_vector(B), a_vector({"kind": "A", "hi": 0}))) == []
+
+
+def test_check_of_a_wrong_field() -> None:
+    data, _ = a_vector(B)
+    found = check(loaded((data, B | {"hi": 4})))
+    built, expected = MESSAGE.build(B | {"hi": 4})[2:].hex(" "), data[2:].hex(" ")
+    assert [str(finding) for finding in found] == [
+        "VECTORS[0]: hi: expected 4, decoded 5 (at byte 2)",
+        f"VECTORS[0]: hi: the vector's fields encode to {built}, expected {expected} (at byte 2)",
+    ]
+
+
+def test_check_of_wrong_bytes() -> None:
+    data, fields = a_vector({"kind": "A", "hi": 0})
+    found = check(loaded((data[:-1] + b"\x00", fields)))
+    assert [(finding.where, finding.path, finding.offset) for finding in found] == [
+        ("VECTORS[0]", "crc", 3),
+        ("VECTORS[0]", "crc", 4),
+    ]
+
+
+def test_check_of_an_unknown_field() -> None:
+    data, fields = a_vector({"kind": "A", "hi": 0})
+    texts = [str(finding) for finding in check(loaded((data, fields | {"nope": 1})))]
+    assert "VECTORS[0]: nope: expected 1, but the message has no such field" in texts
+
+
+def test_check_of_no_vectors() -> None:
+    assert [finding.where for finding in check(loaded())] == ["VECTORS"]
+
+
+def test_check_of_a_schema_that_makes_no_sense() -> None:
+    lengths = Struct("n" / Struct("len" / Length(Int8ub)), "a" / GreedyRange(Computed(1)))
+    texts = [str(finding) for finding in check(loaded(message=lengths))]
+    assert "n.len: a Length stands in a Struct: use FlatStruct" in texts
+    assert "a: an element may take no bytes: it would repeat for ever" in texts
+
+
+def test_check_of_an_error_reply_that_fails() -> None:
+    data, fields = a_vector({"kind": "A", "hi": 0})
+    found = check(loaded((data, fields), error_reply=lambda error, data: {"kind": data[5]}))
+    assert [finding.where for finding in found] == ["error_reply"]
+    assert "IndexError" in found[0].message

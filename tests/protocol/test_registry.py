@@ -1,0 +1,123 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from iotsim import ProtocolError
+from iotsim.protocol import registry
+from iotsim.protocol.registry import bundled_folder, list_protocols, load_file, load_protocol
+
+GOOD = """
+from construct import Int8ub, Struct
+from iotsim import Protocol
+PROTOCOL = Protocol(name="{name}", message=Struct("a" / Int8ub), port={port})
+VECTORS = [("07", {{"a": 7}})]
+"""
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.py"
+    path.write_text(text)
+    return path
+
+
+def good(name: str = "mine", port: int = 1) -> str:
+    return GOOD.format(name=name, port=port)
+
+
+def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenario = tmp_path / "scenarios"
+    scenario.mkdir()
+    write(tmp_path / "protocols", "sensornet", good("sensornet", 1))
+    assert load_protocol("sensornet", [scenario]).protocol.port == 1
+    write(scenario, "sensornet", good("sensornet", 2))
+    assert load_protocol("sensornet", [scenario]).protocol.port == 2
+    write(scenario / "protocols", "sensornet", good("sensornet", 3))
+    assert load_protocol("sensornet", [scenario]).protocol.port == 3
+    assert load_protocol("sensornet").protocol.port == 1
+
+
+def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load_protocol("sensornet")
+    assert loaded.path == (bundled_folder() / "sensornet.py").resolve()
+    assert loaded.protocol.name == "sensornet"
+    assert loaded is load_protocol("sensornet")
+
+
+def test_vectors(tmp_path: Path) -> None:
+    (vector,) = load_file(write(tmp_path, "mine", good())).vectors
+    assert (vector.data, vector.fields) == (b"\x07", {"a": 7})
+
+
+def test_nothing_else_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "mine", "raise SystemExit('a behavior, not a protocol')")
+    write(tmp_path, "broken", "this is no Python")
+    with pytest.raises(ProtocolError, match="there is no protocol 'mine'"):
+        load_protocol("mine", [tmp_path])
+    with pytest.raises(ProtocolError, match="there is no protocol 'broken'"):
+        load_protocol("broken", [tmp_path])
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", r"mine\.py: has no PROTOCOL"),
+        ("PROTOCOL = 7", "no iotsim.Protocol"),
+        ("\n\n1/0", r"mine\.py:3: ZeroDivisionError: division by zero"),
+        ("\ndef f(:\n", r"mine\.py:2: SyntaxError"),
+        ("raise SystemExit(3)", r"mine\.py:1: SystemExit: 3"),
+        ("import nonesuch", "ModuleNotFoundError"),
+        (good("other"), "declares the protocol 'other'"),
+        (good() + "VECTORS = 7", "VECTORS is no list"),
+        (good() + "VECTORS = [('zz', {})]", r"VECTORS\[0\] is no pair"),
+        (good(port=0), r"mine\.py:4: mine: port"),
+    ],
+)
+def test_a_wrong_file_says_where_and_why(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path / "protocols", "mine", text)
+    with pytest.raises(ProtocolError, match=message):
+        load_protocol("mine", [tmp_path])
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", "", "A b", "mine.py"])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(ProtocolError, match="no name of a protocol"):
+        load_protocol(name)
+
+
+def test_the_nearest_name_is_offered() -> None:
+    with pytest.raises(ProtocolError, match="did you mean 'sensornet'"):
+        load_protocol("sensornett")
+
+
+def test_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "protocols", "mine", good())
+    write(tmp_path / "protocols", "helper", "x = 1")
+    write(tmp_path, "behavior", "1/0")
+    names = dict(list_protocols([tmp_path]))
+    assert names["mine"] == tmp_path / "protocols" / "mine.py"
+    assert "sensornet" in names
+    assert not {"helper", "behavior"} & names.keys()
+
+
+def test_entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = load_file(write(tmp_path, "mine", good()))
+    found = SimpleNamespace(PROTOCOL=module.protocol, VECTORS=[("01", {"a": 1})])
+    entry = SimpleNamespace(name="mine", value="x:y", load=lambda: found)
+
+    def broken() -> None:
+        raise ImportError("gone")
+
+    entries = [entry, SimpleNamespace(name="gone", value="z", load=broken)]
+    monkeypatch.setattr(registry, "_entry_points", lambda: entries)
+    loaded = load_protocol("mine")
+    assert (loaded.path, loaded.vectors[0].fields) == (None, {"a": 1})
+    assert ("mine", None) in list_protocols()
+    with pytest.raises(ProtocolError, match="gone"):
+        load_protocol("gone")

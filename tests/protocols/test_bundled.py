@@ -1,0 +1,39 @@
+"""What holds for every protocol that comes with iotsim."""
+
+from pathlib import Path
+
+import pytest
+
+from iotsim.protocol.examine import check
+from iotsim.protocol.registry import LoadedProtocol, bundled_folder, load_protocol
+
+NAMES = sorted(path.stem for path in bundled_folder().glob("*.py"))
+
+
+@pytest.fixture(params=NAMES)
+def loaded(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> LoadedProtocol:
+    monkeypatch.chdir(tmp_path)
+    return load_protocol(request.param)
+
+
+def test_its_file_is_right(loaded: LoadedProtocol) -> None:
+    assert check(loaded) == []
+
+
+def test_nothing_is_left_to_construct(loaded: LoadedProtocol) -> None:
+    assert loaded.protocol.codec.fallbacks == {}
+
+
+def test_plain_construct_speaks_it_too(loaded: LoadedProtocol) -> None:
+    for vector in loaded.vectors:
+        assert loaded.protocol.message.build(dict(vector.fields)) == vector.data
+        parsed = loaded.protocol.message.parse(vector.data)
+        assert parsed == loaded.protocol.codec.decode(vector.data)
+
+
+def test_it_is_described(loaded: LoadedProtocol) -> None:
+    assert loaded.protocol.description
+    for vector in loaded.vectors:
+        assert loaded.protocol.summarize(vector.fields)
