@@ -24,12 +24,12 @@ would have been on a wire.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from iotsim.wire.virtio import HEADER_LENGTH, complete_checksum, needs_checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from iotsim.events import PacketRecord
 
@@ -53,6 +53,10 @@ _PLAIN_UDP = needs_checksum(20, 6)
 _UDP_START = HEADER_LENGTH + 20
 _UDP_CHECKSUM = HEADER_LENGTH + 26
 _UDP_PAYLOAD = HEADER_LENGTH + 28
+_UDP_LEAST = 28
+
+Shape: TypeAlias = "tuple[int, bytes, Callable[..., bytes]]"
+"""The block's total length, its end behind the packet, and how a plain UDP packet is packed whole."""
 
 
 class PcapngWriter:
@@ -62,8 +66,8 @@ class PcapngWriter:
         self._linktype = linktype
         self._name = name
         self._epoch_ns = int(epoch * 1e9)
-        # Length of a packet -> (total length, padding and what follows it), one per direction.
-        self._tails: tuple[dict[int, tuple[int, bytes]], ...] = ({}, {})
+        # Length of a packet -> what its block looks like, one per direction.
+        self._shapes: tuple[dict[int, Shape], ...] = ({}, {})
 
     def header(self) -> bytes:
         """What the file begins with."""
@@ -76,39 +80,41 @@ class PcapngWriter:
     def encode(self, records: Sequence[PacketRecord]) -> bytes:
         """`records` as blocks, each of them whole."""
         parts: list[bytes] = []
-        append, pack = parts.append, _PACKET_HEAD.pack
-        epoch, tails = self._epoch_ns, self._tails
+        append = parts.append
+        epoch, shapes = self._epoch_ns, self._shapes
         from_bytes = int.from_bytes
         for t, direction, frame in records:
             ns = epoch + int(t * 1e9)
             length = len(frame) - HEADER_LENGTH
             try:
-                total, tail = tails[direction][length]
+                total, tail, pack_udp = shapes[direction][length]
             except KeyError:
                 if length < 0:
                     continue  # not even a header: there is no packet in it
-                total, tail = self._make_tail(direction, length)
-            append(pack(6, total, 0, ns >> 32, ns & 0xFFFFFFFF, length, length))
-            if frame[0] != 1:
-                append(complete_checksum(frame))
-            elif frame[:HEADER_LENGTH] == _PLAIN_UDP and length >= 28:
-                value = from_bytes(frame[_UDP_START:], "big")
-                if length & 1:
-                    value <<= 8
-                append(frame[HEADER_LENGTH:_UDP_CHECKSUM])
-                append((-value % 65535 or 65535).to_bytes(2, "big"))
-                append(frame[_UDP_PAYLOAD:])
+                total, tail, pack_udp = self._make_shape(direction, length)
+            high, low = ns >> 32, ns & 0xFFFFFFFF
+            if frame[:HEADER_LENGTH] == _PLAIN_UDP and length >= _UDP_LEAST:
+                # The sum may be taken over words of either byte order (RFC 1071, section 2), and in
+                # this one an odd length needs no padding.
+                checksum = -from_bytes(frame[_UDP_START:], "little") % 65535 or 65535
+                head, payload = frame[HEADER_LENGTH:_UDP_CHECKSUM], frame[_UDP_PAYLOAD:]
+                append(
+                    pack_udp(6, total, 0, high, low, length, length, head, checksum, payload, tail)
+                )
             else:
+                append(_PACKET_HEAD.pack(6, total, 0, high, low, length, length))
                 append(complete_checksum(frame))
-            append(tail)
+                append(tail)
         return b"".join(parts)
 
-    def _make_tail(self, direction: int, length: int) -> tuple[int, bytes]:
+    def _make_shape(self, direction: int, length: int) -> Shape:
         padding = -length % 4
         total = _EPB_FIXED_BYTES + length + padding
         flags = _OUTBOUND if direction else _INBOUND
-        made = total, bytes(padding) + _FLAGS_AND_LENGTH.pack(2, 4, flags, 0, 0, total)
-        self._tails[direction][length] = made
+        tail = bytes(padding) + _FLAGS_AND_LENGTH.pack(2, 4, flags, 0, 0, total)
+        payload = max(0, length - _UDP_LEAST)
+        pack_udp = Struct(f"{_PACKET_HEAD.format}26sH{payload}s{len(tail)}s").pack
+        self._shapes[direction][length] = made = total, tail, pack_udp
         return made
 
 
