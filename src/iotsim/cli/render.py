@@ -13,7 +13,7 @@ from rich.text import Text
 
 from iotsim.results.context import device_context
 from iotsim.results.summary import moments_wanted, summarize
-from iotsim.wire.address import covering_prefix, format_run
+from iotsim.wire.address import format_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,18 +89,21 @@ def progress_line(run: Run) -> str:
 
 
 def route_hints(run: Run) -> list[str]:
-    """What a gateway elsewhere needs to know to reach the devices."""
-    link = run.site.link
+    """How whoever is to be the gateway reaches the devices."""
+    link, spec = run.site.link, run.scenario.link
     if link.kind not in ("tun", "tap"):
         return []
-    hints = [f"interface {link.name} is up; whoever has a route to the devices is the gateway"]
-    for fleet in run.scenario.fleets:
-        for fleet_run in fleet.runs:
-            network = covering_prefix(fleet_run.first, fleet_run.count)
-            hints.append(
-                f"on a gateway elsewhere: ip route add {network} via ADDRESS-OF-THIS-MACHINE"
-            )
-    return list(dict.fromkeys(hints))
+    if spec.bridge:
+        where = f"the devices are on the bridge {spec.bridge}: who is there, too, is the gateway"
+    elif link.kind == "tap":
+        where = f"the devices are on the Ethernet of {link.name}: who is there, too, is the gateway"
+    elif spec.isolate == "private":
+        where = (
+            "the devices are in a network of their own: iotsim exec -- COMMAND runs a gateway there"
+        )
+    else:
+        where = f"interface {link.name} is up; whoever has a route to the devices is the gateway"
+    return [where, *run.site.notes]
 
 
 def show_report(report: RunReport, *, quiet: bool) -> None:

@@ -21,6 +21,11 @@ from iotsim.link.loopback import LoopbackLink
 from iotsim.link.memory import MemoryLink
 from iotsim.testbed.bed import Helper, Testbed, open_testbed, spawn_helper
 from iotsim.testbed.plan import NO_INTERFACE, TestbedPlan, resolve_isolation
+from iotsim.units import parse_interface
+from iotsim.wire.address import covering_prefix, is_ipv4
+
+ALL_GROUPS = (0xE0000000, 4)
+LIMITED_BROADCAST = (0xFFFFFFFF, 32)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,17 +73,44 @@ def make_plan(scenario: Scenario, folder: Path) -> TestbedPlan | None:
         return TestbedPlan(
             isolate="host", kind=NO_INTERFACE, run_name=scenario.name, results=str(folder)
         )
+    isolate = resolve_isolation(link.isolate, starts_gateway=starts_gateway, bridge=link.bridge)
+    sides = tuple(side for side in (link.address4, link.address6) if side)
     return TestbedPlan(
-        isolate=resolve_isolation(link.isolate, starts_gateway=starts_gateway),
+        isolate=isolate,
         name=link.name,
         kind=link.kind,
-        addresses=tuple(address for address in (link.address4, link.address6) if address),
-        routes=scenario.routes,
+        addresses=() if link.bridge else sides,
+        routes=() if link.bridge else _routes(scenario, private=isolate == "private"),
+        bridge=link.bridge,
+        reach=_reach(scenario) if isolate != "private" and link.kind == "tun" else (),
         mtu=link.mtu,
         queues=queue_count(scenario),
         run_name=scenario.name,
         results=str(folder),
     )
+
+
+def _routes(scenario: Scenario, *, private: bool) -> tuple[tuple[int, int], ...]:
+    """Prefixes that go to the devices besides the link's own.
+
+    In a network of its own that is every IPv4 group, and the limited broadcast address, for which
+    there would be no route; elsewhere it is the groups that devices have joined. With IPv6, the
+    kernel has such routes by itself.
+    """
+    if private:
+        return (*scenario.routes, ALL_GROUPS, LIMITED_BROADCAST)
+    groups = {group for fleet in scenario.fleets for group in fleet.network.groups}
+    return (*scenario.routes, *((group, 32) for group in sorted(groups) if is_ipv4(group)))
+
+
+def _reach(scenario: Scenario) -> tuple[tuple[int, int], ...]:
+    """What a gateway elsewhere needs routes for: the least prefixes that hold each fleet."""
+    prefixes = [
+        parse_interface(covering_prefix(run.first, run.count))
+        for fleet in scenario.fleets
+        for run in fleet.runs
+    ]
+    return tuple(dict.fromkeys((int(address), length) for address, length in prefixes))
 
 
 @asynccontextmanager

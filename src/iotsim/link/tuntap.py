@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -30,12 +31,16 @@ NAME_BYTES = 15
 """IFNAMSIZ without its terminating zero."""
 
 TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
+TUNSETOWNER = 0x400454CC
 TUNSETOFFLOAD = 0x400454D0
+TUNGETIFF = 0x800454D2
 TUNSETVNETHDRSZ = 0x400454D8
 
 IFF_TUN = 0x0001
 IFF_TAP = 0x0002
 IFF_MULTI_QUEUE = 0x0100
+IFF_PERSIST = 0x0800
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 IFF_TUN_EXCL = 0x8000
@@ -54,6 +59,8 @@ class TunTap(NamedTuple):
     """One non-blocking descriptor per queue."""
     offload: bool
     """Whether the kernel leaves the checksums of local packets to us (TUN_F_CSUM)."""
+    persistent: bool = False
+    """It was there before, and stays when its descriptors are closed (`make_persistent`)."""
 
 
 def tun_device() -> str:
@@ -67,11 +74,13 @@ def open_tuntap(
     kind: str = "tun",
     queues: int = 1,
     device: str | None = None,
+    persistent: bool = False,
 ) -> TunTap:
     """Make the interface `name` in the network namespace of the caller, and open its queues.
 
     ``%d`` in the name becomes the first free number. An interface that exists already is never
-    taken over. MachineError says what is missing and what to do about it.
+    taken over, unless `persistent` allows for one that `make_persistent` has made and that nobody
+    uses. MachineError says what is missing and what to do about it.
     """
     if not 0 < len(name.encode()) <= NAME_BYTES or set(name) & set("/: \t\n"):
         raise MachineError(
@@ -80,6 +89,12 @@ def open_tuntap(
         )
     path = device or tun_device()
     base = {"tun": IFF_TUN, "tap": IFF_TAP}[kind] | IFF_NO_PI | IFF_VNET_HDR
+    taken_over = persistent and _exists(name)
+    if taken_over and queues > 1:
+        raise MachineError(
+            f"the interface {name} has one queue, not {queues}",
+            "write queues = 1 in [link], or choose another name",
+        )
     if queues > 1:
         base |= IFF_MULTI_QUEUE
     fds: list[int] = []
@@ -87,7 +102,7 @@ def open_tuntap(
         for queue in range(queues):
             fds.append(_open_device(path))
             # Only the first queue makes the interface; the others join it by its final name.
-            flags = base if queue else base | IFF_TUN_EXCL
+            flags = base if queue or taken_over else base | IFF_TUN_EXCL
             name = _attach(fds[-1], name, flags, kind, path)
         offload = _negotiate_offload(fds[0])
         for fd in fds:
@@ -96,7 +111,57 @@ def open_tuntap(
         for fd in fds:
             os.close(fd)
         raise
-    return TunTap(name, kind, tuple(fds), offload)
+    return TunTap(name, kind, tuple(fds), offload, taken_over)
+
+
+def make_persistent(name: str, *, kind: str, owner: int, device: str | None = None) -> None:
+    """Make an interface that stays, and that the user with the uid `owner` may open."""
+    tun = open_tuntap(name, kind=kind, device=device)
+    try:
+        fcntl.ioctl(tun.fds[0], TUNSETOWNER, owner)
+        fcntl.ioctl(tun.fds[0], TUNSETPERSIST, 1)
+    finally:
+        os.close(tun.fds[0])
+
+
+def remove_persistent(name: str, *, device: str | None = None) -> None:
+    """Remove what `make_persistent` made; MachineError if it is in use, or something else."""
+    if not _exists(name):
+        raise MachineError(f"there is no interface called {name}", "see what there is: ip link")
+    path = device or tun_device()
+    for kind in ("tun", "tap"):
+        fd = _open_device(path)
+        try:
+            flags = {"tun": IFF_TUN, "tap": IFF_TAP}[kind] | IFF_NO_PI
+            fcntl.ioctl(fd, TUNSETIFF, _IFREQ.pack(name.encode(), flags))
+            fcntl.ioctl(fd, TUNSETPERSIST, 0)
+        except OSError as error:
+            if error.errno == errno.EINVAL and kind == "tun":
+                continue  # it may be of the other kind
+            raise _explain_removal(name, error) from error
+        finally:
+            os.close(fd)
+        return
+
+
+def _explain_removal(name: str, error: OSError) -> MachineError:
+    match error.errno:
+        case errno.EBUSY:
+            return MachineError(f"{name} is in use by a program", "end the run that uses it")
+        case errno.EPERM:
+            return MachineError(f"{name} may not be removed by this user", "run it with sudo")
+        case _:
+            return MachineError(
+                f"{name} is no TUN or TAP interface of iotsim's", f"sudo ip link delete {name}"
+            )
+
+
+def _exists(name: str) -> bool:
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return False
+    return True
 
 
 def _open_device(path: str) -> int:
@@ -142,10 +207,15 @@ def _explain_attach(name: str, kind: str, path: str, error: OSError) -> MachineE
     match error.errno:
         case errno.EBUSY:
             return MachineError(
-                f"there is already an interface called {name}",
+                f"there is already an interface called {name}, and it is in use",
                 f"choose another name in [link], or remove it: sudo ip link delete {name}",
             )
         case errno.EPERM:
+            if _exists(name):
+                return MachineError(
+                    f"the interface {name} belongs to another user",
+                    f"sudo iotsim link delete {name}; sudo iotsim link create {name} --owner $USER",
+                )
             return MachineError(
                 f"making the interface {name} needs the capability CAP_NET_ADMIN",
                 'run iotsim as root, or use isolate = "private", which needs no privilege',

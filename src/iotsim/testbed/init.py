@@ -69,12 +69,16 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
     ready: dict[str, Any] = {"event": "ready", "interface": "", "offload": False}
     if plan.kind != NO_INTERFACE:
         tun = tuntap.open_tuntap(
-            plan.interface_name, kind=plan.kind, queues=plan.queues, device=plan.tun_device or None
+            plan.interface_name,
+            kind=plan.kind,
+            queues=plan.queues,
+            device=plan.tun_device or None,
+            persistent=bool(plan.name) and not private,
         )
         ready |= {"interface": tun.name, "offload": tun.offload}
         names += ["tun"] * len(tun.fds)
         fds += tun.fds
-        notes += network.configure(plan, tun.name, private=private)
+        notes += network.configure(plan, tun.name, private=private, existing=tun.persistent)
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     netlink.bind((0, 0))
     names.append("netlink")

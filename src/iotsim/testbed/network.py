@@ -11,10 +11,10 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim.errors import MachineError
-from iotsim.testbed.rtnetlink import RT_TABLE_LOCAL, RTN_UNICAST, RouteSocket
+from iotsim.testbed.rtnetlink import IFF_UP, RT_TABLE_LOCAL, RTN_UNICAST, RouteSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +25,8 @@ Prefix: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 IPV6_SWITCH = "/proc/sys/net/ipv6/conf"
 MIN_IPV6_MTU = 1280
+MOST_NEIGHBORS = 3
+"""So many addresses of this machine are offered as the way to the devices."""
 
 
 def has_ipv6() -> bool:
@@ -67,51 +69,158 @@ _QUIET_IPV6 = (
 )
 
 
-def configure(plan: TestbedPlan, name: str, *, private: bool) -> list[str]:
+def configure(plan: TestbedPlan, name: str, *, private: bool, existing: bool = False) -> list[str]:
     """Bring `name` up with the plan's addresses and routes; returns notes.
 
+    An `existing` interface keeps what it has, and what it lacks is added where that is allowed.
     MachineError names the address, route or interface that stands in the way.
     """
-    notes: list[str] = []
     index = socket.if_nametoindex(name)
     with contextlib.closing(RouteSocket()) as kernel:
         if private:
             kernel.set_link(socket.if_nametoindex("lo"), up=True)
+        elif plan.bridge:
+            return _join_bridge(kernel, plan, name, index)
         else:
             _refuse_conflicts(kernel, plan, index)
-            if has_ipv6():
+            if has_ipv6() and not existing:
                 for key, value in _QUIET_IPV6:
                     write_sysctl(f"net/ipv6/conf/{name}/{key}", value)
-        with _explained(f"the MTU of {name} cannot be {plan.mtu}"):
-            kernel.set_link(index, mtu=plan.mtu)
-        kernel.set_link(index, up=True, queue_length=plan.queue_length)
-        ipv6 = has_ipv6() and plan.mtu >= MIN_IPV6_MTU and _ipv6_enabled(name)
-        for number, length in plan.addresses:
-            address = ipaddress.ip_address(number)
-            if address.version == 6 and not ipv6:
-                notes.append(f"{address}/{length} was not set: {_why_no_ipv6(plan)}")
-                continue
-            with _explained(f"{address}/{length} cannot be an address of {name}"):
-                kernel.add_address(index, address, length)
-        for number, length in plan.routes:
-            route = ipaddress.ip_network((number, length), strict=False)
-            if route.version == 6 and not ipv6:
-                notes.append(f"the route to {route} was not set: {_why_no_ipv6(plan)}")
-                continue
-            with _explained(f"{route} cannot be routed to {name}"):
-                kernel.add_route(index, route)
+        has = _Present(kernel, index) if existing else None
+        if has is None or has.mtu != plan.mtu:
+            with _explained(f"the MTU of {name} cannot be {plan.mtu}"):
+                kernel.set_link(index, mtu=plan.mtu)
+        if has is None or not has.up:
+            with _explained(f"{name} cannot be switched on"):
+                kernel.set_link(index, up=True, queue_length=plan.queue_length)
+        notes = _add_addresses(kernel, plan, name, index, has)
+        if not private:
+            notes += reach_notes(kernel, plan, index)
     return notes
 
 
+class _Present:
+    """What an interface has already."""
+
+    def __init__(self, kernel: RouteSocket, index: int) -> None:
+        (link,) = (link for link in kernel.links() if link["index"] == index)
+        self.mtu = link.get_attr("IFLA_MTU")
+        self.up = bool(link["flags"] & IFF_UP)
+        self.addresses = {
+            (int(ipaddress.ip_address(_address_of(message))), message["prefixlen"])
+            for message in kernel.addresses()
+            if message["index"] == index
+        }
+        self.routes = {
+            ipaddress.ip_network(f"{destination}/{message['dst_len']}", strict=False)
+            for message in kernel.routes()
+            if message.get_attr("RTA_OIF") == index and (destination := message.get_attr("RTA_DST"))
+        }
+
+
+def _add_addresses(
+    kernel: RouteSocket, plan: TestbedPlan, name: str, index: int, has: _Present | None
+) -> list[str]:
+    notes: list[str] = []
+    ipv6 = has_ipv6() and plan.mtu >= MIN_IPV6_MTU and _ipv6_enabled(name)
+    for number, length in plan.addresses:
+        address = ipaddress.ip_address(number)
+        if address.version == 6 and not ipv6:
+            notes.append(f"{address}/{length} was not set: {_why_no_ipv6(plan)}")
+            continue
+        if has is not None and (number, length) in has.addresses:
+            continue
+        fix = f"sudo ip address add {address}/{length} dev {name}" if has is not None else ""
+        with _explained(f"{address}/{length} cannot be an address of {name}", fix):
+            kernel.add_address(index, address, length)
+    for number, length in plan.routes:
+        route = ipaddress.ip_network((number, length), strict=False)
+        if route.version == 6 and not ipv6:
+            notes.append(f"the route to {route} was not set: {_why_no_ipv6(plan)}")
+            continue
+        if has is not None and route in has.routes:
+            continue
+        fix = f"sudo ip route add {route} dev {name}" if has is not None else ""
+        with _explained(f"{route} cannot be routed to {name}", fix):
+            kernel.add_route(index, route)
+    return notes
+
+
+def _join_bridge(kernel: RouteSocket, plan: TestbedPlan, name: str, index: int) -> list[str]:
+    """Make `name` a port of the plan's bridge: all addresses are the devices' and the bridge's."""
+    bridge, kind, up = 0, "", False
+    for link in kernel.links():
+        if link.get_attr("IFLA_IFNAME") == plan.bridge:
+            info = link.get_attr("IFLA_LINKINFO")
+            bridge, up = link["index"], bool(link["flags"] & IFF_UP)
+            kind = info.get_attr("IFLA_INFO_KIND") if info else ""
+    if not bridge:
+        fix = f"sudo ip link add {plan.bridge} type bridge && sudo ip link set {plan.bridge} up"
+        raise MachineError(f"there is no bridge called {plan.bridge}", fix)
+    if kind != "bridge":
+        raise MachineError(
+            f"{plan.bridge} is an interface, but no bridge",
+            "see what there is: ip link show type bridge",
+        )
+    if has_ipv6():
+        # A port of a bridge is no host: neither addresses of its own nor questions of its own.
+        write_sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+    with _explained(f"{name} cannot join the bridge {plan.bridge}"):
+        kernel.set_link(index, mtu=plan.mtu, queue_length=plan.queue_length)
+        kernel.set_link(index, master=bridge)
+        kernel.set_link(index, up=True)
+    if not up:
+        return [f"the bridge {plan.bridge} is down: sudo ip link set {plan.bridge} up"]
+    return []
+
+
+def reach_notes(kernel: RouteSocket, plan: TestbedPlan, own_index: int) -> list[str]:
+    """What a gateway on another machine needs: a route on its side, and forwarding on ours."""
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in kernel.links()}
+    neighbors: dict[int, list[str]] = {4: [], 6: []}
+    for message in kernel.addresses():
+        address = ipaddress.ip_address(_address_of(message))
+        if message["index"] != own_index and not (address.is_loopback or address.is_link_local):
+            where = f"{address} ({names.get(message['index'], '?')})"
+            neighbors[address.version].append(where)
+    notes = []
+    for number, length in plan.reach:
+        prefix = ipaddress.ip_network((number, length), strict=False)
+        via = " or ".join(neighbors[prefix.version][:MOST_NEIGHBORS]) or "ADDRESS-OF-THIS-MACHINE"
+        family = "-6 " if prefix.version == 6 else ""
+        notes.append(f"on a gateway elsewhere: ip {family}route add {prefix} via {via}")
+    for version, name in ((4, "net/ipv4/ip_forward"), (6, "net/ipv6/conf/all/forwarding")):
+        asked = any(ipaddress.ip_address(number).version == version for number, _ in plan.reach)
+        if asked and neighbors[version] and _read_sysctl(name) == "0":
+            key = name.replace("/", ".")
+            notes.append(
+                f"this machine does not forward IPv{version}, so only its own programs reach the "
+                f"devices; sudo sysctl -w {key}=1 lets others reach them, too"
+            )
+    return notes
+
+
+def _address_of(message: Any) -> str:
+    """The address in a message about one: an interface's own end, where there are two."""
+    return str(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
+
+
+def _read_sysctl(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""
+
+
 @contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explained(what: str, fix_by_root: str = "") -> Iterator[None]:
     """Say what a refusal of the kernel's was about."""
     try:
         yield
     except OSError as error:
         fix = "change [link] in the scenario"
         if error.errno == errno.EPERM:
-            fix = "run iotsim as root: this needs CAP_NET_ADMIN"
+            fix = fix_by_root or "run iotsim as root: this needs CAP_NET_ADMIN"
         raise MachineError(f"{what}: {error.strerror}", fix) from error
 
 
@@ -156,8 +265,8 @@ def _refuse_conflicts(kernel: RouteSocket, plan: TestbedPlan, own_index: int) ->
     names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in kernel.links()}
     mine = {number for number, _ in plan.addresses}
     for message in kernel.addresses():
-        text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-        if text and int(ipaddress.ip_address(text)) in mine:
+        text = _address_of(message)
+        if message["index"] != own_index and int(ipaddress.ip_address(text)) in mine:
             raise MachineError(
                 f"{text} is already an address of {names.get(message['index'], '?')} "
                 "(another run, perhaps)",

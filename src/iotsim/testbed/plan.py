@@ -32,7 +32,11 @@ class TestbedPlan:
     addresses: tuple[tuple[int, int], ...] = ()
     """The gateway's side."""
     routes: tuple[tuple[int, int], ...] = ()
-    """Prefixes of devices that lie outside of the link's own."""
+    """Prefixes of devices and groups that lie outside of the link's own."""
+    bridge: str = ""
+    """The bridge that a TAP joins; the interface itself has no address then."""
+    reach: tuple[tuple[int, int], ...] = ()
+    """Prefixes that other machines have to route here, for the notes; () where nothing is said."""
     mtu: int = 1500
     queue_length: int = 10_000
     """Packets that the kernel keeps for us while we are busy. A pointer each."""
@@ -60,15 +64,15 @@ class TestbedPlan:
     @classmethod
     def from_json(cls, text: str) -> TestbedPlan:
         values = json.loads(text)
-        for key in ("addresses", "routes"):
+        for key in ("addresses", "routes", "reach"):
             values[key] = tuple(tuple(entry) for entry in values[key])
         return cls(**values)
 
 
-def resolve_isolation(isolate: str, *, starts_gateway: bool) -> str:
-    """ "auto" is private when iotsim starts the gateway itself, else the host."""
+def resolve_isolation(isolate: str, *, starts_gateway: bool, bridge: str = "") -> str:
+    """ "auto" is private when iotsim starts the gateway itself, else the host, where bridges are."""
     if isolate == "auto":
-        return "private" if starts_gateway else "host"
+        return "private" if starts_gateway and not bridge else "host"
     if isolate in ("private", "host") or isolate.removeprefix(NETNS_PREFIX) not in ("", isolate):
         return isolate
     raise MachineError(

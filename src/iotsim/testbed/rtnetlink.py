@@ -81,7 +81,13 @@ class RouteSocket:
     # -- changes
 
     def set_link(
-        self, index: int, *, up: bool = False, mtu: int = 0, queue_length: int = 0
+        self,
+        index: int,
+        *,
+        up: bool = False,
+        mtu: int = 0,
+        queue_length: int = 0,
+        master: int = 0,
     ) -> None:
         message = self._ifinfmsg()
         message["index"] = index
@@ -89,7 +95,11 @@ class RouteSocket:
             message["flags"] = message["change"] = IFF_UP
         message["attrs"] = [
             (name, value)
-            for name, value in (("IFLA_MTU", mtu), ("IFLA_TXQLEN", queue_length))
+            for name, value in (
+                ("IFLA_MTU", mtu),
+                ("IFLA_TXQLEN", queue_length),
+                ("IFLA_MASTER", master),
+            )
             if value
         ]
         self._change(message, RTM_NEWLINK, 0)
