@@ -209,7 +209,8 @@ def locate(word: str, folders: Sequence[Path]) -> str:
     """
     if word and not word.startswith(("/", "-")) and ("/" in word or "." in word):
         for folder in folders:
-            if (folder / word).is_file():
+            # os.path's, unlike pathlib's, takes what can be no name, such as a script, for no file.
+            if os.path.isfile(folder / word):  # noqa: PTH113
                 return str((folder / word).resolve())
     return word
 
