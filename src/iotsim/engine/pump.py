@@ -35,9 +35,13 @@ TURN_S = 0.005
 """After this long without a pause, other tasks get their turn."""
 BRIEF_WAIT_S = 200e-6
 """How long to wait for the next frame before giving up the thread."""
+SOON_S = 0.001
+"""A timer that is due within this time is waited for without giving up the thread."""
 DROP_EVENTS_PER_REASON = 100
 DROP_EVENT_BYTES = 128
 HEADER_BYTES = 10
+NO_FRAME = 0
+"""The number of no frame."""
 
 
 class Outcomes(dict[str, int]):
@@ -108,11 +112,35 @@ class Pump:
             self.outcomes[PENDING] -= 1
             self.outcomes[outcome] += 1
 
+    def receive_copy(self, frame: bytes) -> None:
+        """Handle a frame that another process has received: it is counted and recorded there."""
+        number, self.frames_received = self.frames_received, NO_FRAME
+        try:
+            self.receive(frame, self.clock())
+        finally:
+            self.frames_received = number
+
+    def discard(self, limit: int, outcome: str) -> int:
+        """Leave up to `limit` frames that wait unhandled, with this outcome; how many they were."""
+        discarded = 0
+        while discarded < limit and (frames := self.link.receive_nowait(BATCH_FRAMES)):
+            now = self.clock()
+            for frame in frames:
+                self.journal.packet((now, IN, frame))
+            self.frames_received += len(frames)
+            self.outcomes[outcome] += len(frames)
+            discarded += len(frames)
+        return discarded
+
     def call_at(self, due: float, callback: Callable[..., object], *arguments: object) -> None:
         """As `Timers.call_at`, from any task: the pump wakes up in time."""
         self.timers.call_at(due, callback, *arguments)
         if due < self._sleep.deadline - self._epoch:
             self._sleep.deadline = due + self._epoch
+
+    def wake(self) -> None:
+        """Take a turn soon, from any task: something has happened besides frames and timers."""
+        self._sleep.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self._epoch = trio.current_time() - self.clock()
@@ -132,9 +160,7 @@ class Pump:
                 self.on_turn(now)
                 await trio.lowlevel.checkpoint()
                 turn_began = self.clock()
-            elif busy:
-                self._wait_briefly(now)
-            else:
+            elif not self._wait_briefly(now, busy=busy):
                 self.on_turn(now)
                 await self._wait(now)
                 turn_began = self.clock()
@@ -176,14 +202,20 @@ class Pump:
             head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
             self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
 
-    def _wait_briefly(self, now: float) -> None:
-        """Wait for the next frame or timer, but for no longer than a moment."""
+    def _wait_briefly(self, now: float, *, busy: bool) -> bool:
+        """Wait for the next frame or timer without the event loop, if it is likely to come soon.
+
+        False: it is not, or this link cannot be waited for in this way.
+        """
         if self._behind:
-            return
+            return True
         due = self.timers.next_due()
-        timeout = BRIEF_WAIT_S if due is None else min(BRIEF_WAIT_S, due - now)
-        if timeout > 0:
-            self.link.wait_briefly(timeout)
+        ahead = math.inf if due is None else due - now
+        if ahead > SOON_S:
+            if not busy:
+                return False
+            ahead = BRIEF_WAIT_S
+        return ahead <= 0 or self.link.wait_briefly(ahead)
 
     async def _wait(self, now: float) -> None:
         """Sleep until the link is readable, a timer is due, or records have lain long enough."""

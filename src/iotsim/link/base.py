@@ -26,8 +26,11 @@ class Link(Protocol):
         """Send one frame. False: it was dropped, and counted in `statistics`."""
         ...
 
-    def wait_briefly(self, timeout_s: float) -> None:
-        """Block the thread until there may be something to receive, or `timeout_s` has passed."""
+    def wait_briefly(self, timeout_s: float) -> bool:
+        """Block the thread until there may be something to receive, or `timeout_s` has passed.
+
+        False: this link cannot be waited for in this way, and nothing was done.
+        """
         ...
 
     async def wait_readable(self) -> None:

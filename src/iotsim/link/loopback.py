@@ -89,8 +89,9 @@ class LoopbackLink:
         self._sent += 1
         return True
 
-    def wait_briefly(self, timeout_s: float) -> None:
+    def wait_briefly(self, timeout_s: float) -> bool:
         select.select(list(self._sockets.values()), (), (), timeout_s)
+        return True
 
     async def wait_readable(self) -> None:
         sockets = list(self._sockets.values())
@@ -163,4 +164,3 @@ def _frame(
         )
         + payload
     )
-

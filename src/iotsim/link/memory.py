@@ -50,8 +50,9 @@ class MemoryLink:
         self._sent += 1
         return True
 
-    def wait_briefly(self, timeout_s: float) -> None:
-        """Nothing can arrive while this thread waits, so it does not."""
+    def wait_briefly(self, timeout_s: float) -> bool:
+        """Nothing can arrive while this thread waits, and virtual time would stand still."""
+        return False
 
     async def wait_readable(self) -> None:
         if self._queue:

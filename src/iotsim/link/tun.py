@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ETHERNET_HEADER_BYTES = 18
 """With one VLAN tag."""
 MIN_READ_BYTES = 2048
+FD_SETSIZE = 1024
+"""What select(2) can take; it alone waits for fractions of a millisecond."""
 
 
 class TunLink:
@@ -96,10 +98,12 @@ class TunLink:
         self._sent += 1
         return True
 
-    def wait_briefly(self, timeout_s: float) -> None:
+    def wait_briefly(self, timeout_s: float) -> bool:
         """Block the thread until a queue has a frame, or `timeout_s` has passed."""
-        with contextlib.suppress(ValueError):  # a descriptor beyond what select(2) can take
-            select.select((self._wait_fd,), (), (), timeout_s)
+        if self._wait_fd >= FD_SETSIZE:
+            return False
+        select.select((self._wait_fd,), (), (), timeout_s)
+        return True
 
     async def wait_readable(self) -> None:
         """Wait until a queue has a frame."""
