@@ -38,6 +38,9 @@ class Crew(Protocol):
     def ready(self, now: float) -> None:
         """The gateway is ready, or there is none: the windows of expectations begin."""
 
+    def wake(self) -> None:
+        """Look at `journal` and `judge` soon: somebody else has told them something."""
+
     async def conclude(self, now: float) -> Findings:
         """Handle what the link still holds, then judge everything as of `now`."""
         ...
@@ -64,6 +67,7 @@ class Alone:
         self.errors: list[str] = []
         self.run = simulation.run
         self.ready = simulation.ready
+        self.wake = simulation.pump.wake
         self.books = simulation.books
         self.progress = simulation.progress
 

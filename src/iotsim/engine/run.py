@@ -46,6 +46,7 @@ from iotsim.wire.address import format_address
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from iotsim.events import Event
     from iotsim.scenario.model import Scenario
     from iotsim.testbed.bed import Helper
     from iotsim.testbed.plan import TestbedPlan
@@ -212,13 +213,17 @@ class Run:
         if spec is None or not spec.command or testbed is None:
             self.crew.ready(self.clock())
             return
-        judge = self.crew.judge
+
+        def emit(event: Event) -> None:
+            self.crew.journal.emit(event)
+            self.crew.wake()
+
         self.gateway = gateway = Gateway(
             spec,
-            emit=self.crew.journal.emit,
+            emit=emit,
             clock=self.clock,
             log=self._record.log,
-            on_line=judge.gateway_output,
+            on_line=self.crew.judge.gateway_output,
         )
         work = self.folder / "work"
         if spec.cwd is None:
@@ -249,6 +254,7 @@ class Run:
         if not self.over and gateway.status is not None:
             status = gateway.status
             self.crew.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
+            self.crew.wake()
 
     async def _wait_for_the_end(self) -> None:
         """Wait for what the scenario's ``until`` says, its duration at the longest, or a signal."""
@@ -283,6 +289,8 @@ class Run:
         while True:
             await trio.sleep(WATCH_INTERVAL_S)
             self._accounts.look(self.clock())
+            if self.crew.journal.events:
+                self.crew.wake()
 
     # --- results ------------------------------------------------------------------------------
 

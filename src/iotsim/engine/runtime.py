@@ -22,7 +22,7 @@ class EngineRuntime:
     """The `iotsim.device.behavior.Runtime` of a simulation; one for all of its devices.
 
     `gateway4` and `gateway6` are where devices send that nobody has spoken to yet, if the scenario
-    declares it.
+    declares it. `wake` has the pump see what a behavior's task has done while the pump slept.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class EngineRuntime:
         *,
         gateway4: Endpoint | None,
         gateway6: Endpoint | None,
+        wake: Callable[[], None],
     ) -> None:
         self._services = services
         self._journal = journal
         self._clock = clock
         self._gateway4 = gateway4
         self._gateway6 = gateway6
+        self._wake = wake
 
     def now(self) -> float:
         return self._clock()
@@ -59,11 +61,13 @@ class EngineRuntime:
 
     def note(self, device: SimDevice, text: str) -> None:
         self._journal.emit(Note(self._clock(), f"{device.name}: {text}"))
+        self._wake()
 
     def send_nowait(
         self, device: SimDevice, message: Mapping[str, Any], to: Endpoint | None, service: int
     ) -> None:
         """Send by service number `service`; EncodeError as `Service.send`."""
+        self._wake()
         peer = to or self.gateway(device)
         if device.failed:
             return

@@ -167,6 +167,9 @@ class Shards:
         for worker in self._workers:
             worker.request(op="ready", t=now)
 
+    def wake(self) -> None:
+        pass  # the next tick is near
+
     async def conclude(self, now: float) -> Findings:
         # What one hands over while it drains, another has to take: so they drain twice.
         for _ in range(2):

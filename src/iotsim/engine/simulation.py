@@ -27,7 +27,7 @@ from iotsim.engine.services import UNDECODABLE, Service
 from iotsim.engine.timers import Timers
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
-from iotsim.net.outcome import ANSWERED, PENDING, consumed
+from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,10 @@ class Shard(NamedTuple):
 
 WHOLE = Shard(0, 1)
 OTHER_SHARD = consumed("other-shard")
+DRAIN_S = 0.5
+"""After this long, what still waits at the end is not answered any more."""
+MOST_LEFT_OVER = 1 << 16
+TOO_LATE = dropped("too-late")
 
 HEARD = (ANSWERED, PENDING, UNDECODABLE, NO_RULE, NO_REPLY)
 """Outcomes of packets that a device has heard."""
@@ -90,6 +94,7 @@ class Simulation:
         self.settled = trio.Event()
         self.failed_devices: list[str] = []
         self.skipped_sendings = 0
+        self._left_over = 0
         self._services: dict[str, list[Service]] = {}
         self.runtime = EngineRuntime(
             self._services,
@@ -97,6 +102,7 @@ class Simulation:
             clock,
             gateway4=scenario.gateway_endpoint(4),
             gateway6=scenario.gateway_endpoint(6),
+            wake=self.pump.wake,
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
         for name, fleet in self.fleets.items():
@@ -166,9 +172,16 @@ class Simulation:
             self.pump.call_at(due, self._advance)
 
     def drain(self) -> None:
-        """Handle whatever the link still holds, without waiting."""
+        """Handle what the link still holds, without waiting.
+
+        Where that would take too long, since packets come faster than they can be answered, the rest
+        is dropped, and counted as lost.
+        """
+        until = self.clock() + DRAIN_S
         while self.pump.turn():
-            pass
+            if self.clock() > until:
+                self._left_over += self.pump.discard(MOST_LEFT_OVER, TOO_LATE)
+                return
 
     def progress(self) -> Progress:
         """How far it is."""
@@ -199,7 +212,7 @@ class Simulation:
             counters=counters,
             lag={"queue": pump.lag(), "timers": pump.timers.lateness},
             failed_devices=self.failed_devices,
-            lost=link["send_dropped"],
+            lost=link["send_dropped"] + self._left_over,
         )
 
     def gateway_heard(self) -> bool:
@@ -262,6 +275,7 @@ class Simulation:
             await behavior.instance(device).run()
         except Exception as error:
             self._services[fleet.spec.name][0].fail(device, error)
+            self.pump.wake()
 
 
 def _view(fleet: Fleet, shard: Shard) -> FleetView:
