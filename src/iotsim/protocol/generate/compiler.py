@@ -37,7 +37,7 @@ from . import decode, encode
 from .decoder import Decoder
 from .encoder import Encoder
 from .expressions import steps
-from .nodes import children, is_int_node, static_size, unwrap
+from .nodes import children, hides_context, is_int_node, static_size, unwrap
 from .source import UnsupportedError, Value, Writer, literal, plain
 
 if TYPE_CHECKING:
@@ -151,23 +151,28 @@ def _write_encode(
     fallbacks: dict[str, str],
     key: _Key | None,
 ) -> None:
-    def write(known: dict[str, Value], bare: bool) -> bool:
+    keep = hides_context(message, encode.HANDLERS, set())
+
+    def write(known: dict[str, Value], bare: bool) -> None:
+        notes: dict[str, str] = {}
         made = Encoder(
-            writer, encode.HANDLERS, reference.tracer, reference.strict, fallbacks, known, bare
+            writer, encode.HANDLERS, reference.tracer, reference.strict, notes, known, bare, keep
         )
         start = len(writer.lines)
         if bare:
             writer.line("")
             writer.depth += 1
-        written = _attempt(writer, fallbacks, lambda: encode.write_root(made, message))
+        _attempt(writer, notes, lambda: encode.write_root(made, message))
         if bare:
             writer.depth -= 1
-            if not written or made.branched:
+            if notes or made.branched:
+                # It is not for such messages; the code for all of them will do.
                 del writer.lines[start:]
             else:
                 count = len(made.required)
                 writer.lines[start] = "    " * writer.depth + f"if len(message) == {count}:"
-        return written
+        else:
+            fallbacks.update({path: notes[path] for path in notes if path not in fallbacks})
 
     if key is not None:
         name = writer.new(key.name)
@@ -190,7 +195,7 @@ def _write_encode(
         write({}, bare=False)
 
 
-def _attempt(writer: Writer, fallbacks: dict[str, str], write: Callable[[], None]) -> bool:
+def _attempt(writer: Writer, fallbacks: dict[str, str], write: Callable[[], None]) -> None:
     """Write a function's body, or, where that cannot be, that construct has to do it all."""
     lines, depth = len(writer.lines), writer.depth
     try:
@@ -200,8 +205,6 @@ def _attempt(writer: Writer, fallbacks: dict[str, str], write: Callable[[], None
         writer.depth = depth
         writer.line("raise Unusual")
         fallbacks.setdefault("(message)", str(error))
-        return False
-    return True
 
 
 def find_key(message: Construct[Any, Any], strict: bool) -> _Key | None:

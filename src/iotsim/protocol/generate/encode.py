@@ -30,6 +30,7 @@ from construct import (
     Hex,
     HexDump,
     IfThenElse,
+    ListContainer,
     NullStripped,
     NullTerminated,
     Padded,
@@ -120,6 +121,7 @@ def write_root(e: Encoder, message: Construct[Any, Any]) -> None:
 HELPERS: dict[str, Any] = {
     "BytesIO": io.BytesIO,
     "Container": Container,
+    "ListContainer": ListContainer,
     "Mapping": Mapping,
     "pack": struct.pack,
     "run_build": runtime.run_build,

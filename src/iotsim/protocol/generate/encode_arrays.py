@@ -7,7 +7,7 @@ from typing import Any
 
 from construct import Array, Pass
 
-from .encode_structs import _returns_value
+from .encode_structs import returns_value
 from .encoder import UNKNOWN, Encoder
 from .nodes import static_size, struct_code, unwrap
 from .source import NONE, Scope, UnsupportedError, Value
@@ -21,28 +21,36 @@ def array(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value
         count = e.evaluate(node.count, scope)
         e.refuse_if(f"len({source}) != {count.source}")
     code = struct_code(unwrap(node.subcon))
-    data = e.w.new(f"{hint}_bytes")
+    data, kept = e.w.new(f"{hint}_bytes"), e.w.new(f"{hint}_built")
     if code is not None and isinstance(node, Array):
         form = f"f'{code[0] or '>'}{{len({source})}}{code[1]}'"
         e.w.line(f"{data} = pack({form}, *{source})")
         scope.index = f"(len({source}) - 1 if {source} else {scope.index})"
     else:
-        elements(e, node, source, data, hint, scope)
+        elements(e, node, source, data, kept, hint, scope)
     e.part(data)
-    return Value(source) if _returns_value(node.subcon) else UNKNOWN
+    if returns_value(node.subcon):
+        return Value(source)
+    return Value(f"ListContainer({kept})") if e.keep else UNKNOWN
 
 
-def elements(e: Encoder, node: Any, source: str, data: str, hint: str, scope: Scope) -> None:
+def elements(
+    e: Encoder, node: Any, source: str, data: str, kept: str, hint: str, scope: Scope
+) -> None:
     parts = e.w.new(f"{hint}_parts")
     index, item = e.w.new("index"), e.w.new(re.sub(r"s\Z", "", hint))
     e.w.line(f"{parts} = []")
+    if e.keep:
+        e.w.line(f"{kept} = []")
     e.w.line(f"{index} = {scope.index}")
     # construct, too, leaves the last index in the context.
     scope.index = index
     header = f"for {index}, {item} in enumerate({source}):"
     with e.w.block(header), e.output(isolated=True):
-        e.encode(node.subcon, Value(item), hint, scope)
+        built = e.encode(node.subcon, Value(item), hint, scope)
         e.w.line(f"{parts}.append({e.joined().source})")
+        if e.keep and not returns_value(node.subcon):
+            e.w.line(f"{kept}.append({e.whole(built)})")
     e.w.line(f"{data} = b''.join({parts})")
 
 

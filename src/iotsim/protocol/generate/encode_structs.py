@@ -8,6 +8,7 @@ from construct import (
     BitsInteger,
     BytesInteger,
     Enum,
+    Error,
     FlagsEnum,
     IfThenElse,
     Pass,
@@ -27,7 +28,7 @@ from .encode_bits import Bits
 from .encode_fields import fetch, refuse_unknown, require_dict
 from .encoder import LATER, UNKNOWN, Encoder, Slot
 from .expressions import translate
-from .nodes import UNMATCHED, children, peel, static_size, struct_code, switch_tests
+from .nodes import UNMATCHED, peel, static_size, struct_code, switch_tests, uses_context
 from .source import NONE, Scope, UnsupportedError, Value
 
 
@@ -110,18 +111,22 @@ def embed(e: Encoder, member: Any, scope: Scope, names: list[str], sets: list[st
     elif isinstance(bare, Switch | IfThenElse):
         embed_branches(e, bare, scope, allowed, sets)
         for name in allowed:
-            scope.fields[name] = UNKNOWN
+            scope.fields[name] = Value("", maybe=True) if e.keep else UNKNOWN
+        return
+    elif bare is Error or bare is UNMATCHED:
+        e.encode(bare, NONE, "unnamed", scope)
         return
     else:
         raise UnsupportedError(f"{type(bare).__name__} of fields")
     scope.fields.update(inner.fields)
+    scope.spreads.extend(inner.spreads)
 
 
 def embed_branches(
     e: Encoder, node: Any, scope: Scope, allowed: frozenset[str], sets: list[str]
 ) -> None:
     e.branched = True
-    data, known = e.w.new("body"), e.w.new("known_here")
+    data, known, kept = e.w.new("body"), e.w.new("known_here"), e.w.new("built")
     for header, case in tests(e, node, scope):
         names: list[str] = []
         inner_sets: list[str] = []
@@ -130,19 +135,22 @@ def embed_branches(
                 e.w.line("raise Mismatch")
                 continue
             struct_ = peel(case)
-            if struct_ is not Pass:
-                inner = Scope(
-                    scope, struct_, source=scope.source, allowed=allowed, index=scope.index
-                )
-                if isinstance(struct_, Struct):
-                    members(e, struct_, inner, names, inner_sets)
-                else:
-                    embed(e, case, scope.copy(), names, inner_sets)
+            inner = Scope(scope, struct_, source=scope.source, allowed=allowed, index=scope.index)
+            if isinstance(struct_, Struct):
+                members(e, struct_, inner, names, inner_sets)
+            elif struct_ is not Pass:
+                around = scope.copy()
+                embed(e, case, around, names, inner_sets)
+                inner.fields = {k: v for k, v in around.fields.items() if k in allowed}
+                inner.spreads = around.spreads[len(scope.spreads) :]
             e.w.line(f"{data} = {e.joined().source}")
             bound = e.w.bind("fields", frozenset(names), key=frozenset(names))
             e.w.line(f"{known} = {' | '.join([bound, *inner_sets])}")
+            e.kept(kept, Value("", scope=inner))
     e.part(data)
     sets.append(known)
+    if e.keep:
+        scope.spreads.append((node, kept))
 
 
 def resolve(e: Encoder, node: Any, scope: Scope) -> Any:
@@ -176,11 +184,15 @@ def sequence(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Va
     inner = Scope(scope, node, index=scope.index)
     names = [e.w.new(f"{hint}_{index}") for index in range(len(node.subcons))]
     e.w.line(f"{', '.join([*names, '*_'])} = {value.source}")
+    builts: list[Value] = []
     for name, member in zip(names, node.subcons, strict=True):
         built = e.encode(member, Value(name), hint, inner)
         if member.name:
             inner.fields[member.name] = built
-    return UNKNOWN
+        builts.append(built)
+    if not e.keep:
+        return UNKNOWN
+    return Value(f"ListContainer([{', '.join(map(e.whole, builts))}])")
 
 
 def focused(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
@@ -224,17 +236,19 @@ def alternatives(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -
         return e.encode(chosen, value, hint, scope)
     if not value.known:
         value = Value(e.variable(value, hint))
-    data = e.w.new(f"{hint}_bytes")
+    data, kept = e.w.new(f"{hint}_bytes"), e.w.new(f"{hint}_built")
     choices, index = tests(e, node, scope), scope.index
     for header, case in choices:
         scope.index = index
         with e.w.block(header), e.output(isolated=True):
-            e.encode(case, value, hint, scope)
+            built = e.encode(case, value, hint, scope)
             e.w.line(f"{data} = {e.joined().source}")
+            e.kept(kept, built)
     e.part(data)
     scope.index = index
-    simple = all(_returns_value(case) for _, case in choices)
-    return value if simple else UNKNOWN
+    if all(returns_value(case) for _, case in choices):
+        return value
+    return Value(kept) if e.keep else UNKNOWN
 
 
 def select(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
@@ -243,7 +257,7 @@ def select(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Valu
     if not value.known:
         value = Value(e.variable(value, hint))
     data = e.w.new(f"{hint}_bytes")
-    if _uses_context(node.subcons[0], set()):
+    if uses_context(node.subcons[0], set()):
         raise UnsupportedError("Optional of what depends on other fields")
     with e.w.block("try:"), e.output(isolated=True):
         e.encode(node.subcons[0], value, hint, scope)
@@ -253,25 +267,12 @@ def select(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Valu
     e.w.line("except Exception:")
     e.w.line(f"    {data} = b''")
     e.part(data)
-    return value if _returns_value(node.subcons[0]) else UNKNOWN
+    return value
 
 
-def _returns_value(node: Any) -> bool:
+def returns_value(node: Any) -> bool:
     """Whether building ``node`` gives back what it was given."""
     bare = peel(node)
     if bare is Pass or struct_code(bare) is not None or bare in (VarInt, ZigZag):
         return True
     return isinstance(bare, BytesInteger | BitsInteger | Enum | FlagsEnum | StringEncoded)
-
-
-def _uses_context(node: Any, seen: set[int]) -> bool:
-    """Whether a parameter in ``node`` is an expression or a lambda."""
-    if id(node) in seen:
-        return False
-    seen.add(id(node))
-    own = any(
-        callable(value)
-        for name, value in vars(node).items()
-        if name in {"length", "count", "keyfunc", "condfunc", "func", "value", "start"}
-    )
-    return own or any(_uses_context(child, seen) for child in children(node))

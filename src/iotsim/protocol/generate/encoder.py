@@ -93,7 +93,8 @@ class Encoder:
     """Writes the body of ``encode(message)`` for one schema.
 
     ``known`` are fields of the root whose value is given. If ``bare``, the message has only the
-    fields that it must have.
+    fields that it must have. If ``keep``, the code also collects built values that no expression
+    names, for lambdas and nodes left to construct, which may look at all of them.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Encoder:
         fallbacks: dict[str, str],
         known: dict[str, Value] | None = None,
         bare: bool = False,
+        keep: bool = False,
     ) -> None:
         self.w = writer
         self.handlers = handlers
@@ -117,6 +119,7 @@ class Encoder:
         self.path: list[str] = []
         self.required: set[str] = set()
         """The fields of the message that the code has taken without asking whether they are there."""
+        self.keep = keep
         self.bytes: set[str] = set()
         """Variables that certainly are bytes."""
         self.branched = False
@@ -270,8 +273,9 @@ class Encoder:
                 fields = [
                     f"{name!r}: {self.whole(value)}"
                     for name, value in here.fields.items()
-                    if value is not LATER
+                    if value is not LATER and not value.maybe
                 ]
+                fields += [f"**{source}" for _, source in here.spreads]
                 if here.source is not None:
                     allowed = here.allowed
                     given = here.source
@@ -286,6 +290,11 @@ class Encoder:
         self.w.line(f"{name} = enter({', '.join(['BytesIO()', 'False', *levels])})")
         return name
 
+    def kept(self, name: str, built: Value) -> None:
+        """Write that the variable ``name`` is ``built``, if that may be wanted."""
+        if self.keep:
+            self.w.line(f"{name} = {self.whole(built)}")
+
     def whole(self, value: Value) -> str:
         """Source of a value that may be a struct just built."""
         if value is UNKNOWN:
@@ -295,8 +304,9 @@ class Encoder:
         fields = [
             f"{name!r}: {self.whole(item)}"
             for name, item in value.scope.fields.items()
-            if item is not LATER
+            if item is not LATER and not item.maybe
         ]
+        fields += [f"**{source}" for _, source in value.scope.spreads]
         return f"Container({{{', '.join(fields)}}})"
 
     # -- dispatch -------------------------------------------------------------------------------
@@ -314,7 +324,7 @@ class Encoder:
                     self.path.pop()
         lines, depth, out, path = len(self.w.lines), self.w.depth, self.out, [*self.path]
         saved, fields, required = out.copy(), dict(scope.fields), set(self.required)
-        index = scope.index
+        index, spreads = scope.index, len(scope.spreads)
         try:
             handler = self.handlers.get(type(node)) or self.handlers.get(id(node))
             if handler is None:
@@ -326,6 +336,7 @@ class Encoder:
             vars(out).update(vars(saved))
             self.out = out
             scope.index = index
+            del scope.spreads[spreads:]
             scope.fields.clear()
             scope.fields.update(fields)
             return self.fallback(node, value, hint, scope, str(error))

@@ -40,10 +40,11 @@ from construct import Mapping as ConstructMapping
 from ..checksums import INLINE
 from ..flat import FlatStruct, flat_names
 from ..verified import AnyConstruct, Checksum, Length
+from .expressions import is_expression
 from .source import UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
 BIT_CODES = {1: "B", 2: "H", 4: "L", 8: "Q"}
 """The struct codes of numbers of so many bytes."""
@@ -113,6 +114,41 @@ def hidden(node: Any) -> bool:
 def kind_name(node: Any) -> str:
     """What to call ``node`` in a note."""
     return type(node).__name__
+
+
+_PARAMETERS = {
+    "length",
+    "count",
+    "keyfunc",
+    "condfunc",
+    "func",
+    "value",
+    "start",
+    "modulus",
+    "predicate",
+}
+
+
+def uses_context(node: Any, seen: set[int]) -> bool:
+    """Whether a parameter in ``node`` is an expression or a lambda."""
+    if id(node) in seen:
+        return False
+    seen.add(id(node))
+    own = any(callable(value) for name, value in vars(node).items() if name in _PARAMETERS)
+    return own or any(uses_context(child, seen) for child in children(node))
+
+
+def hides_context(node: Any, known: Container[Any], seen: set[int]) -> bool:
+    """Whether something in ``node`` may look at any field: a lambda, or a node not ``known``."""
+    if id(node) in seen:
+        return False
+    seen.add(id(node))
+    if not (isinstance(node, Renamed) or type(node) in known or id(node) in known):
+        return True
+    parameters = (value for name, value in vars(node).items() if name in _PARAMETERS)
+    if any(callable(value) and not is_expression(value) for value in parameters):
+        return True
+    return any(hides_context(child, known, seen) for child in children(node))
 
 
 def children(node: Any) -> Iterator[Any]:
