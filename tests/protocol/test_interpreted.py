@@ -30,7 +30,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim import Checksum, DecodeError, EncodeError, FlatStruct, crc16_ccitt
-from iotsim.protocol.interpreted import EMPTY_ELEMENTS, Interpreter
+from iotsim.protocol.interpreted import Interpreter
+from iotsim.protocol.traced import EMPTY_ELEMENTS
 
 MESSAGE = FlatStruct(
     "kind" / Enum(Byte, ONE=1, MANY=2),

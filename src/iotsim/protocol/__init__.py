@@ -6,9 +6,10 @@ A protocol is declared once, as a construct schema with a port, and everything e
 `constructs`   checksums, lengths and flat structs, for schemas (from `verified` and `flat`)
 `checksums`    the functions that go into them
 `registry`     finds a protocol by name and loads its file
-`fields`       names, types and places of the fields, read off the schema
+`fields`       names, types and places of the fields, read off the schema (`field walk kinds`)
 `codec`        bytes <-> messages; the only caller of construct's parse and build
-`interpreted`  the codec's reference engine: construct, made strict and able to say where it failed
+`interpreted`  the codec's reference engine: construct, on a copy of the schema (`traced`) that is
+               strict and can say where it failed
 `generate`     the codec's fast engine: Python code made from the schema
 `examine`      for people: field tables, dissected messages, the check of a protocol file
 

@@ -12,7 +12,8 @@ from construct import GreedyRange, Struct
 
 from ..errors import DecodeError, EncodeError
 from .flat import FlatStruct
-from .interpreted import Interpreter, Recorder, normalize
+from .interpreted import Interpreter, normalize
+from .traced import Recorder
 from .verified import Length, unnamed
 
 if TYPE_CHECKING:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from construct import (
-    ChecksumError,
-    Construct,
-    ConstructError,
-    SizeofError,
-    Subconstruct,
-)
+from construct import ChecksumError, Construct, ConstructError, SizeofError, Subconstruct
 from construct.core import evaluate, stream_read, stream_seek, stream_tell
 
 if TYPE_CHECKING:

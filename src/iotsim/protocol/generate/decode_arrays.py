@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from construct import GreedyBytes, NullStripped, Pass
 
-from ..interpreted import EMPTY_ELEMENTS
+from ..traced import EMPTY_ELEMENTS
 from .decode_values import fixed
 from .decoder import Decoder, Place, Position
 from .nodes import peel, static_size, struct_code, unwrap

@@ -24,7 +24,7 @@ from .nodes import find_member, kind_name, peel
 from .source import Scope, UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:
-    from ..interpreted import Tracer
+    from ..traced import Tracer
 
 Handler = Callable[["Decoder", Any, str, Scope], Value]
 

@@ -27,7 +27,7 @@ from .nodes import children
 from .source import Scope, UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:
-    from ..interpreted import Tracer
+    from ..traced import Tracer
     from ..verified import Length
 
 Handler = Callable[["Encoder", Any, Value, str, Scope], Value]

@@ -1,0 +1,55 @@
+"""`Field`: what is known of one field of a message."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a message.
+
+    ``kind``      int, float, bool, enum, flags, bytes, string, array, struct, none, or any
+    ``wire``      how it travels, for people: "uint16 big-endian", "4 bits", "float32"
+    ``names``     the names of an enum or of flags, with their values on the wire
+    ``optional``  the message may be without it: it stands in a Switch, an If or an Optional
+    ``required``  an encoder must be given it, if the message has it at all
+    ``offset``    its place in the message in bits, if that is the same in all messages
+    ``size``      its length in bits, likewise
+    """
+
+    path: str
+    kind: str
+    wire: str = ""
+    names: Mapping[str, int] = field(default_factory=dict)
+    optional: bool = False
+    required: bool = True
+    offset: int | None = None
+    size: int | None = None
+    doc: str = ""
+    format: str = ""
+    """The struct format of a float."""
+
+    def round(self, value: Any) -> Any:
+        """``value`` as it would be after a journey in this field.
+
+        A float of 32 bits comes back as its nearest; the number of an enum as its name. What the
+        field cannot carry comes back as it is.
+        """
+        if isinstance(value, list | tuple):
+            return [self.round(item) for item in value] if self.kind == "array" else value
+        if self.format and isinstance(value, int | float):
+            try:
+                return struct.unpack(self.format, struct.pack(self.format, value))[0]
+            except (OverflowError, struct.error):
+                return value
+        if self.kind == "enum" and isinstance(value, int) and not isinstance(value, bool):
+            for name, number in self.names.items():
+                if number == value:
+                    return name
+        return value

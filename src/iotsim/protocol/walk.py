@@ -1,0 +1,305 @@
+"""Walks through a schema and notes its fields, their places, and what they depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from construct import (
+    Adapter,
+    Aligned,
+    Array,
+    Const,
+    Construct,
+    Default,
+    FixedSized,
+    FocusedSeq,
+    GreedyRange,
+    IfThenElse,
+    NullStripped,
+    NullTerminated,
+    Padded,
+    Pass,
+    Prefixed,
+    Rebuild,
+    Renamed,
+    RepeatUntil,
+    Restreamed,
+    Select,
+    Struct,
+    Subconstruct,
+    Switch,
+    Transformed,
+)
+from construct.lib import bytes2bits
+
+from .flat import FlatStruct
+from .verified import Checksum, Length
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+from .field import Field
+from .kinds import scalar_kind, through
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the walker is: path, and what the nodes around say of the field to come."""
+
+    path: str = ""
+    optional: bool = False
+    required: bool = True
+    doc: str = ""
+    bits: bool = False
+
+    def name(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+
+class _Walker:
+    def __init__(self, fields: dict[str, Field]) -> None:
+        self.fields = fields
+        self.offset: int | None = 0
+        self.unsafe = False
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def advance(self, size: int | None) -> None:
+        if self.offset is not None:
+            self.offset = None if size is None else self.offset + size
+
+    def size(self, node: Any, place: _Place) -> int | None:
+        """The length of ``node`` in bits, if it is fixed."""
+        try:
+            size = node.sizeof()
+        except Exception:
+            return None
+        return int(size) * (1 if place.bits else 8)
+
+    def add(self, field_: Field) -> None:
+        old = self.fields.get(field_.path)
+        if old is not None:
+            field_ = replace(
+                old,
+                kind=old.kind if old.kind == field_.kind else "any",
+                wire=old.wire if field_.wire in old.wire else f"{old.wire} or {field_.wire}",
+                names={**old.names, **field_.names},
+                optional=old.optional and field_.optional,
+                required=old.required and field_.required,
+                offset=old.offset if old.offset == field_.offset else None,
+                size=old.size if old.size == field_.size else None,
+                format=old.format if old.format == field_.format else "",
+                doc=old.doc or field_.doc,
+            )
+        self.fields[field_.path] = field_
+
+    # -- the walk -------------------------------------------------------------------------------
+
+    def root(self, node: Any) -> None:
+        node = through(node)
+        if isinstance(node, Struct | Transformed | Restreamed | Switch | Select | IfThenElse):
+            self.embed(node, _Place())
+        elif isinstance(node, Prefixed):
+            self.advance(self.size(node.lengthfield, _Place()))
+            self.root(node.subcon)
+        elif isinstance(node, Subconstruct) and not isinstance(node, Adapter | Array | GreedyRange):
+            self.root(node.subcon)
+        else:
+            self.unsafe = True
+
+    def members(self, node: Any, place: _Place) -> None:
+        """The members of a Struct: fields of ``place``."""
+        for member in node.subcons:
+            if member.name:
+                if member.name.startswith("_"):
+                    self.advance(self.size(member, place))
+                    continue
+                self.field(member, replace(place, path=place.name(member.name)))
+            elif isinstance(node, FlatStruct):
+                self.embed(member, place)
+            else:
+                self.advance(self.size(member, place))
+
+    def embed(self, node: Any, place: _Place) -> None:
+        """An unnamed node whose structs give their fields to ``place``."""
+        node = through(node)
+        if isinstance(node, Struct):
+            self.members(node, place)
+        elif isinstance(node, Transformed | Restreamed) and _is_bits(node):
+            self.embed(node.subcon, replace(place, bits=True))
+        elif (cases := _cases(node)) is not None:
+            self.branches(cases, place, self.embed, place.path)
+        else:
+            self.advance(self.size(node, place))
+
+    def branches(self, cases: list[Any], place: _Place, walk: Any, prefix: str) -> None:
+        """Alternatives: a field that not all of them have is optional."""
+        start = self.offset
+        ends: set[int | None] = set()
+        before = dict(self.fields)
+        seen: list[dict[str, Field]] = []
+        for case in cases:
+            self.offset = start
+            self.fields.clear()
+            walk(case, place)
+            seen.append(dict(self.fields))
+            ends.add(self.offset)
+        self.fields.clear()
+        self.fields.update(before)
+        for fields in seen:
+            for path, field_ in fields.items():
+                everywhere = all(path in other for other in seen)
+                self.add(field_ if everywhere else replace(field_, optional=True))
+        self.offset = ends.pop() if len(ends) == 1 else None
+
+    def field(self, node: Any, place: _Place) -> None:
+        """A named node."""
+        while isinstance(node, Renamed):
+            place = replace(place, doc=place.doc or str(node.docs or ""))
+            node = node.subcon
+        start = self.offset
+        if node.flagbuildnone and not isinstance(node, Struct):
+            place = replace(place, required=False)
+        if isinstance(node, Struct) or (
+            isinstance(node, Transformed | Restreamed) and isinstance(through(node.subcon), Struct)
+        ):
+            inner: Any = node
+            while not isinstance(inner, Struct):
+                if not _is_bits(inner):
+                    break
+                place, inner = replace(place, bits=True), through(inner.subcon)
+            required = place.required and not node.flagbuildnone
+            self.add(self.make(node, place, "struct", "struct", required=required))
+            if isinstance(inner, Struct):
+                self.members(inner, place)
+                if self.offset is not None and inner is not node and start is not None:
+                    self.offset = start + (self.size(node, _Place()) or 0)
+            return
+        if isinstance(node, Default | Rebuild | Const | Checksum | Length):
+            self.wrapped(node, place)
+            return
+        if (cases := _cases(node)) is not None:
+            self.branches(cases, place, self.field, place.path)
+            return
+        if isinstance(node, FocusedSeq):
+            self.focused(node, place)
+            return
+        if isinstance(node, Array | GreedyRange | RepeatUntil):
+            self.array(node, place)
+            return
+        if isinstance(node, _TRANSPARENT):
+            if isinstance(node, Prefixed):
+                self.advance(self.size(node.lengthfield, place))
+            self.field(node.subcon, place)
+            size = self.size(node, place)
+            self.offset = None if start is None or size is None else start + size
+            return
+        self.scalar(node, place)
+
+    def wrapped(self, node: Any, place: _Place) -> None:
+        self.field(node.subcon, replace(place, required=False))
+        field_ = self.fields[place.path]
+        note = field_.wire
+        if isinstance(node, Const):
+            note += f", always {node.value!r}"
+        elif isinstance(node, Default) and not callable(node.value):
+            note += f", {node.value!r} by default"
+        elif isinstance(node, Checksum):
+            note += f", {getattr(node.function, '__name__', 'checksum')} of the bytes before"
+        elif isinstance(node, Length):
+            what = "what follows" if node.of == "rest" else "the message"
+            note += f", the length of {what}" + (f" {node.adjust:+d}" if node.adjust else "")
+        self.fields[place.path] = replace(field_, wire=note)
+
+    def focused(self, node: Any, place: _Place) -> None:
+        start = self.offset
+        for member in node.subcons:
+            if member.name == node.parsebuildfrom:
+                self.field(member.subcon, place)
+                # What comes before it, a count, is part of it.
+                field_ = self.fields[place.path]
+                self.fields[place.path] = replace(field_, offset=start)
+            else:
+                self.advance(self.size(member, place))
+
+    def array(self, node: Any, place: _Place) -> None:
+        count = getattr(node, "count", None)
+        note = f"{count} times" if isinstance(count, int) else "repeated"
+        self.add(self.make(node, place, "array", note))
+        start = self.offset
+        self.offset = None
+        element = replace(place, path=f"{place.path}[]", required=True, doc="", optional=True)
+        self.field(node.subcon, element)
+        inner = self.fields.get(element.path)
+        if inner is not None:
+            array = self.fields[place.path]
+            self.fields[place.path] = replace(
+                array, wire=f"{inner.wire}, {array.wire}", format=inner.format
+            )
+        size = self.size(node, place)
+        self.offset = None if start is None or size is None else start + size
+
+    def scalar(self, node: Any, place: _Place) -> None:
+        kind, wire, names, format_ = scalar_kind(node)
+        if kind in {"bytes", "any"}:
+            self.unsafe = True
+        self.add(self.make(node, place, kind, wire, names=names, format_=format_))
+        if kind == "flags":
+            for name in names:
+                path = f"{place.path}.{name}"
+                self.add(Field(path, "bool", "a flag", optional=place.optional, required=False))
+        self.advance(self.size(node, place))
+
+    def make(
+        self,
+        node: Any,
+        place: _Place,
+        kind: str,
+        wire: str,
+        *,
+        names: Mapping[str, int] | None = None,
+        format_: str = "",
+        required: bool | None = None,
+    ) -> Field:
+        outside = replace(place, bits=False) if isinstance(node, Transformed) else place
+        return Field(
+            place.path,
+            kind,
+            wire,
+            names or {},
+            place.optional,
+            place.required if required is None else required,
+            self.offset,
+            self.size(node, outside),
+            place.doc,
+            format_,
+        )
+
+
+_TRANSPARENT = (Padded, Aligned, Prefixed, FixedSized, NullTerminated, NullStripped)
+
+
+def _is_bits(node: Any) -> bool:
+    return getattr(node, "decodefunc", getattr(node, "decoder", None)) is bytes2bits
+
+
+def _cases(node: Any) -> list[Any] | None:
+    """The alternatives of a node that has such; a Switch without a default has no other."""
+    if isinstance(node, Switch):
+        default = [] if node.default is Pass and node.cases else [node.default]
+        return [*node.cases.values(), *default]
+    if isinstance(node, IfThenElse):
+        return [node.thensubcon, node.elsesubcon]
+    if isinstance(node, Select):
+        return list(node.subcons)
+    return None
+
+
+def walk(message: Construct[Any, Any]) -> tuple[dict[str, Field], bool]:
+    """The fields of a schema by path, and whether JSON holds all their values."""
+    fields: dict[str, Field] = {}
+    walker = _Walker(fields)
+    walker.root(message)
+    return fields, not walker.unsafe
