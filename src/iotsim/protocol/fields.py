@@ -11,15 +11,11 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from construct import (
-        Construct,
-    )
-
-    from .field import Field
-
-
+from .field import Field
 from .walk import walk
+
+if TYPE_CHECKING:
+    from construct import Construct
 
 
 class Schema:
