@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 class Crew(Protocol):
     """``journal`` takes the run's own events; ``judge`` is told of the gateway's process.
 
-    ``settled`` is set once every expectation is decided, or nothing can be decided any more;
-    ``errors`` tells of what broke among ourselves.
+    ``settled`` is set once every expectation is decided. ``errors`` tells of what broke among
+    ourselves; ``broken`` is set with the first of them, when to go on makes no sense.
     """
 
     journal: Journal
     judge: Judge
     settled: trio.Event
+    broken: trio.Event
     errors: list[str]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Live until cancelled."""
+        """Live until cancelled; it has started when what it simulates can be reached."""
 
     def ready(self, now: float) -> None:
         """The gateway is ready, or there is none: the windows of expectations begin."""
@@ -64,6 +65,7 @@ class Alone:
         self.journal = simulation.journal
         self.judge = simulation.judge
         self.settled = simulation.settled
+        self.broken = trio.Event()  # what breaks here ends the process
         self.errors: list[str] = []
         self.run = simulation.run
         self.ready = simulation.ready

@@ -270,6 +270,7 @@ class Run:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(end_after, self._stop)
+            nursery.start_soon(end_after, self.crew.broken)
             if not self.options.serve:
                 if scenario.until == "settled":
                     nursery.start_soon(end_after, self.crew.settled)

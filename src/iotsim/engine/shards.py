@@ -5,15 +5,27 @@ Each has a control socket, by which it gets its queue, is asked, and answers, an
 socket for the packets that one reads and the other owns. Expectations are judged by every worker for
 its own devices, and merged; those about the gateway's process are judged here.
 
+The end of a run has three steps for all workers, each begun when all have done the one before: to
+judge, to leave the queues unread, and to finish. So nothing that one hands over comes too late for
+the other, and every packet that was read has been counted.
+
 A worker that dies ends the run with an error. What it had written is on disk, and is kept.
+
+An expectation that pools its devices (``all``) is decided at the end only, while a single process
+would see at once that, say, too many messages came: no worker knows what the others have seen. The
+verdict is the same; a run until everything is settled just lasts longer.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
+import signal
 import socket
+import sys
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -22,7 +34,8 @@ import trio
 from iotsim.engine.books import Books, Progress, add_books
 from iotsim.engine.journal import Journal, Recording
 from iotsim.engine.simulation import Shard
-from iotsim.engine.worker import work
+from iotsim.engine.worker import HELD_SIGNALS, work
+from iotsim.errors import IotsimError
 from iotsim.events import ExpectationDecided, Note
 from iotsim.expect.judge import Judge
 from iotsim.expect.report import Findings, merge
@@ -43,6 +56,8 @@ T = TypeVar("T")
 TICK_S = 0.1
 ANSWER_TIMEOUT_S = 60.0
 """Longer than any worker takes that is alive: it may have a million devices to judge."""
+DISMISSAL_TIMEOUT_S = 10.0
+"""After which a worker that was let go of is killed."""
 PEER_BUFFER_BYTES = 4 << 20
 
 
@@ -54,13 +69,18 @@ class WorkerProcess:
         self.pid = pid
         self.control = control
         self.progress = Progress()
-        self.books: Books | None = None
+        self.books = Books()
         self.dead = False
         self.answers: dict[str, Any] = {}
         self.news = trio.Event()
 
     def __str__(self) -> str:
         return f"worker {self.number} (process {self.pid})"
+
+    def tell(self) -> None:
+        """There are news for whoever waits for an answer."""
+        news, self.news = self.news, trio.Event()
+        news.set()
 
     def request(self, fds: Sequence[int] = (), /, **values: Any) -> None:
         with contextlib.suppress(OSError):  # it has died, which `_listen` sees
@@ -72,27 +92,35 @@ def fork_workers(scenario: Scenario, folder: Path, count: int) -> list[WorkerPro
     controls = [channel.make_pair() for _ in range(count)]
     pairs = {pair: _make_peers() for pair in itertools.combinations(range(count), 2)}
     workers: list[WorkerProcess] = []
-    for number, (ours, theirs) in enumerate(controls):
-        pid = os.fork()
-        if pid == 0:
-            peers = {}
-            for (one, other), (left, right) in pairs.items():
-                if number == one:
-                    peers[other] = left
-                elif number == other:
-                    peers[one] = right
-            # The others' ends would keep their sockets open when the others have gone.
-            kept = {theirs, *peers.values()}
-            for sock in itertools.chain(*controls, *pairs.values()):
-                if sock not in kept:
-                    sock.close()
-            work(scenario, folder, Shard(number, count), theirs, peers)
-        ours.setblocking(False)
-        workers.append(WorkerProcess(number, pid, ours))
-    for _, theirs in controls:
-        theirs.close()
-    for sock in itertools.chain(*pairs.values()):
-        sock.close()
+    # What exists now is shared with the workers, as long as no collector touches it.
+    gc.freeze()
+    sys.stdout.flush()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+    try:
+        for number, (ours, theirs) in enumerate(controls):
+            pid = os.fork()
+            if pid == 0:
+                peers = {}
+                for (one, other), (left, right) in pairs.items():
+                    if number == one:
+                        peers[other] = left
+                    elif number == other:
+                        peers[one] = right
+                # The others' ends would keep their sockets open when the others have gone.
+                kept = {theirs, *peers.values()}
+                for sock in itertools.chain(*controls, *pairs.values()):
+                    if sock not in kept:
+                        sock.close()
+                work(scenario, folder, Shard(number, count), theirs, peers)
+            ours.setblocking(False)
+            workers.append(WorkerProcess(number, pid, ours))
+        for sock in itertools.chain((theirs for _, theirs in controls), *pairs.values()):
+            sock.close()
+    except BaseException:
+        dismiss_workers(workers)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
     return workers
 
 
@@ -107,9 +135,20 @@ def dismiss_workers(workers: Iterable[WorkerProcess]) -> None:
     """Let go of `workers`, whatever they do, and wait until they have ended."""
     for worker in workers:
         worker.control.close()
+    deadline = time.monotonic() + DISMISSAL_TIMEOUT_S
     for worker in workers:
-        with contextlib.suppress(ChildProcessError):
+        while not (ended := _has_ended(worker)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if not ended:
+            os.kill(worker.pid, signal.SIGKILL)
             os.waitpid(worker.pid, 0)
+
+
+def _has_ended(worker: WorkerProcess) -> bool:
+    try:
+        return os.waitpid(worker.pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
 
 
 class Shards:
@@ -129,6 +168,7 @@ class Shards:
     ) -> None:
         self.journal = Journal()
         self.settled = trio.Event()
+        self.broken = trio.Event()
         self.errors: list[str] = []
         self._specs = scenario.expectations
         views = {
@@ -140,6 +180,7 @@ class Shards:
         self._clock = clock
         self._announced: set[int] = set()
         self._start = {
+            "op": "start",
             "zero": zero,
             "wall_time": wall_time,
             "interface": testbed.interface,
@@ -150,11 +191,11 @@ class Shards:
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        for worker, fd in zip(self._workers, self._testbed.fds, strict=True):
-            worker.request((fd,), **self._start)
         async with trio.open_nursery() as nursery:
-            for worker in self._workers:
+            for worker, fd in zip(self._workers, self._testbed.fds, strict=True):
+                worker.request((fd,), **self._start)
                 nursery.start_soon(self._listen, worker)
+            await self._wait_for("started", self._workers)
             task_status.started()
             while True:
                 await trio.sleep(TICK_S)
@@ -182,6 +223,7 @@ class Shards:
             for worker in self._workers:
                 if not worker.dead:
                     nursery.start_soon(self._listen, worker)
+            await self._ask("sealed", op="seal")
             await self._ask("finished", op="finish")
             nursery.cancel_scope.cancel()
         for worker in self._workers:
@@ -190,7 +232,7 @@ class Shards:
 
     def books(self) -> Books:
         own = Books(counters={"events": self.journal.event_count})
-        return add_books([own, *(worker.books for worker in self._workers if worker.books)])
+        return add_books([own, *(worker.books for worker in self._workers)])
 
     def progress(self) -> Progress:
         parts = [worker.progress for worker in self._workers]
@@ -219,16 +261,22 @@ class Shards:
         for worker in asked:
             worker.answers.pop(answer, None)
             worker.request(**request)
-        with trio.move_on_after(ANSWER_TIMEOUT_S):
-            for worker in asked:
-                while answer not in worker.answers and not worker.dead:
-                    await worker.news.wait()
-        for worker in asked:
-            if answer not in worker.answers and not worker.dead:
-                self._lose(worker, f"has not answered for {ANSWER_TIMEOUT_S:.0f} s")
+        await self._wait_for(answer, asked)
         return [worker.answers[answer] for worker in asked if answer in worker.answers]
 
+    async def _wait_for(self, answer: str, workers: Iterable[WorkerProcess]) -> None:
+        """Wait until each of `workers` has given `answer`, or never will."""
+        with trio.move_on_after(ANSWER_TIMEOUT_S):
+            for worker in workers:
+                while answer not in worker.answers and not worker.dead:
+                    await worker.news.wait()
+        for worker in workers:
+            if answer not in worker.answers and not worker.dead:
+                self._lose(worker, f"has not answered for {ANSWER_TIMEOUT_S:.0f} s")
+                os.kill(worker.pid, signal.SIGKILL)
+
     async def _listen(self, worker: WorkerProcess) -> None:
+        """Take what `worker` reports. IotsimError if it could not even start, by a user's fault."""
         while True:
             try:
                 message = channel.receive(worker.control)
@@ -239,7 +287,7 @@ class Shards:
                 break
             self._take(worker, message)
         if "finished" not in worker.answers:
-            self._lose(worker, "died")
+            self._lose(worker, await _ending(worker))
 
     def _take(self, worker: WorkerProcess, message: channel.Message) -> None:
         content = None
@@ -247,17 +295,21 @@ class Shards:
             with os.fdopen(fd, "rb") as file:
                 file.seek(0)
                 content = msgspec.msgpack.decode(file.read())
-        event = message.values["event"]
-        if event == "progress":
-            worker.progress = msgspec.convert(content, Progress)
-            self._decide()
-            return
-        if event == "crashed":
-            self._lose(worker, f"crashed:\n{message.values['traceback']}")
-            return
-        worker.answers[event] = content
-        news, worker.news = worker.news, trio.Event()
-        news.set()
+        match message.values["event"]:
+            case "progress":
+                worker.progress = msgspec.convert(content, Progress)
+                self._decide()
+            case "books":
+                worker.books = msgspec.convert(content, Books)
+            case "refused" if "started" not in worker.answers:
+                raise IotsimError(content)
+            case "refused":
+                self._lose(worker, f"gave up: {content}")
+            case "crashed":
+                self._lose(worker, f"crashed:\n{content}")
+            case answer:
+                worker.answers[answer] = content
+                worker.tell()
 
     def _lose(self, worker: WorkerProcess, how: str) -> None:
         """`worker` is of no use any more; there is nothing to wait for."""
@@ -265,8 +317,8 @@ class Shards:
             worker.dead = True
             self.errors.append(f"{worker} {how}")
             self.journal.emit(Note(self._clock(), self.errors[-1]))
-        worker.news.set()
-        self.settled.set()
+        worker.tell()
+        self.broken.set()
 
     def _verdicts(self) -> list[bool | None]:
         own = self.judge.verdicts()
@@ -290,6 +342,27 @@ class Shards:
                 self.journal.emit(ExpectationDecided(self._clock(), name, verdict))
         if None not in verdicts:
             self.settled.set()
+
+
+async def _ending(worker: WorkerProcess) -> str:
+    """How `worker`, whose socket is closed, comes to its end, which is near."""
+    pidfd = os.pidfd_open(worker.pid)
+    try:
+        with trio.move_on_after(DISMISSAL_TIMEOUT_S):
+            await trio.lowlevel.wait_readable(pidfd)
+        return _exit_status(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _exit_status(pidfd: int) -> str:
+    """How a process has ended, which is left for others to ask, too."""
+    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None:
+        return "does not listen any more"
+    if ended.si_code == os.CLD_EXITED:
+        return f"ended with status {ended.si_status}"
+    return f"was ended by {signal.Signals(ended.si_status).name}"
 
 
 def combine(spec: ExpectSpec, verdicts: Sequence[bool | None]) -> bool | None:

@@ -29,7 +29,10 @@ class Findings(NamedTuple):
 
 
 def merge(exports: Sequence[Mapping[str, Any]]) -> Findings:
-    """The findings of judges that each saw a part of the devices; see `Judge.export`."""
+    """The findings of judges that each saw a part of the devices; see `Judge.export`.
+
+    The first of them is the one that was told of the gateway's process.
+    """
     silent = _gateway_was_silent(exports)
     outcomes: list[Outcome] = []
     for parts in zip(*(export["items"] for export in exports), strict=True):
@@ -64,18 +67,17 @@ def _gateway_was_silent(exports: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _gateway_outcome(parts: Sequence[Mapping[str, Any]]) -> Outcome:
-    """Only one judge is told of the gateway's process; the others know of no failure."""
-    first = parts[0]
-    failed = next((part for part in parts if part["failed"]), None)
+    """Of several judges, only the first one is told of the gateway's process."""
+    told = parts[0]
     return Outcome(
-        name=first["name"],
+        name=told["name"],
         kind="gateway",
-        passed=failed is None,
-        severity=first["severity"],
-        expected=first["expected"],
-        actual="so it was" if failed is None else failed["text"],
-        place=first["place"],
-        t=None if failed is None else failed["failed_at"],
+        passed=not told["failed"],
+        severity=told["severity"],
+        expected=told["expected"],
+        actual=told["text"] if told["failed"] else "so it was",
+        place=told["place"],
+        t=told["failed_at"],
     )
 
 

@@ -58,6 +58,9 @@ class Watcher:
         """When the verdict was found; None: at the end only."""
         self.closed = False
         """Nothing that comes can change anything any more: its observers can go."""
+        if self.slots.sharded and not self.count:
+            # None of its devices are ours, so that the others alone decide, as soon as they can.
+            self.verdict, self.closed = quantified(spec.quantifier, 0, 0), True
         self.ready_at: float | None = None
         self.error = ""
         self._notes: dict[int, tuple[float, str]] = {}

@@ -56,7 +56,8 @@ def receive(sock: socket.socket) -> Message | None:
     try:
         data, ancillary, _, _ = sock.recvmsg(MAX_MESSAGE_BYTES, space, socket.MSG_CMSG_CLOEXEC)
     except ConnectionResetError:
-        return None
+        # It is gone, and did not read all we sent. That is told once; then comes what it had sent.
+        return receive(sock)
     fds: list[int] = []
     pid = 0
     for level, kind, content in ancillary:
