@@ -7,13 +7,15 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import Construct
 
 from ..errors import DecodeError, ProtocolError
-from .codec import Codec
 from .fields import Schema
+
+if TYPE_CHECKING:
+    from .codec import Codec
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*\Z", re.ASCII)
 
@@ -79,6 +81,9 @@ class Protocol:
 
     @cached_property
     def codec(self) -> Codec:
+        # Imported late: the generator is not needed to list, show or check files.
+        from .codec import Codec
+
         return Codec(self.message, strict=self.strict)
 
     @cached_property
