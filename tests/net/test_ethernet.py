@@ -474,7 +474,13 @@ def describe(header: EthernetHeader, payload: bytes) -> str:
     if message6.type == icmpv6.MLDV2_REPORT:
         assert (packet.hop_limit, packet.destination) == (1, ipv6.ALL_MLDV2_ROUTERS)
         assert ipv6.is_link_local(packet.source)
-        assert message6.data[-16:] == GROUP6.to_bytes(16, "big")
+        records = [message6.data[at : at + 20] for at in range(0, len(message6.data), 20)]
+        groups = [int.from_bytes(record[4:], "big") for record in records]
+        number = header.source - FIRST_MAC
+        assert groups[0] == GROUP6
+        assert set(groups[1:]) == {
+            ipv6.solicited_node(address) for address in (packet.source, FIRST6 + number)
+        }
         return "mld report"
     assert packet.hop_limit == 255
     if message6.type == icmpv6.NEIGHBOR_SOLICITATION:
@@ -504,6 +510,22 @@ def test_queries_are_answered_within_their_time() -> None:
     assert segment.receive(mac, ethernet.IPV6, packet, 60.0) == "consumed.mld-query"
     segment.host.pop_due(62.0)
     assert [describe(*frame) for frame in segment.frames()] == ["mld report"] * 5
+
+
+def test_a_query_for_the_solicitations_of_an_address_is_answered_by_its_device() -> None:
+    segment = Segment()
+    segment.host.join(GROUP6, segment.fleet)
+    group = ipv6.solicited_node(FIRST6 + 3)
+    message = icmpv6.build_icmpv6(
+        GATEWAY_LOCAL, group, icmpv6.MLD_QUERY, 0, 2000 << 16, group.to_bytes(16, "big")
+    )
+    packet = ipv6.build_ipv6(GATEWAY_LOCAL, group, 58, message, hop_limit=1)
+    mac = ethernet.group_mac(group)
+    assert segment.receive(mac, ethernet.IPV6, packet, 60.0) == "consumed.mld-query"
+    segment.host.pop_due(62.0)
+    ((header, report),) = segment.frames()
+    assert header.source == FIRST_MAC + 3
+    assert describe(header, report) == "mld report"
 
 
 def test_queries_that_concern_nobody() -> None:

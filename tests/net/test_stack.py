@@ -122,7 +122,7 @@ def test_a_reply_leaves_its_checksum_to_the_kernel() -> None:
 @given(
     source=st.integers(1, 0xFFFFFFFF),
     destination=st.integers(1, 0xFFFFFFFF),
-    ports=st.tuples(st.integers(0, 65535), st.integers(0, 65535)),
+    ports=st.tuples(st.integers(0, 65535), st.integers(1, 65535)),
     payload=st.binary(max_size=30),
 )
 def test_sending_agrees_with_the_builders(
@@ -133,6 +133,13 @@ def test_sending_agrees_with_the_builders(
     segment = udp.build_udp(source, destination, *ports, payload)
     packet = ipv4.build_ipv4(source, destination, 17, segment, dont_fragment=True)
     assert virtio.complete_checksum(bench.sent[0]) == packet
+
+
+def test_nothing_is_sent_to_port_0() -> None:
+    bench = Bench()
+    bench.stack.send_udp(FIRST, PORT, GATEWAY, 0, b"no answer wanted")
+    assert bench.sent == []
+    assert bench.stack.counters == {"no-port": 1}
 
 
 def test_a_datagram_without_checksum_is_taken() -> None:
@@ -295,9 +302,19 @@ def test_an_unknown_protocol_is_reported_by_the_device() -> None:
         (udp_packet(parse_address("239.1.2.3"), port=9), "dropped.no-member"),
         (udp_packet(BROADCAST, port=9), "dropped.no-member"),
         (udp_packet(0xFFFFFFFF, port=9), "dropped.no-member"),
-        (udp_packet(FIRST, port=9, source=0xF0000001), "dropped.source-address"),
+        (udp_packet(FIRST, port=9, source=BROADCAST), "dropped.source-address"),
+        (udp_packet(FIRST, source=FIRST), "dropped.source-address"),
     ],
-    ids=["error", "unknown type", "fragment", "multicast", "broadcast", "limited", "class E"],
+    ids=[
+        "error",
+        "unknown type",
+        "fragment",
+        "multicast",
+        "broadcast",
+        "limited",
+        "from all",
+        "own",
+    ],
 )
 def test_no_error_is_sent_about_these(packet: bytes, outcome: str) -> None:
     bench = Bench()

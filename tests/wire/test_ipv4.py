@@ -123,7 +123,7 @@ def test_what_no_header_can_hold_is_refused(options: dict[str, object]) -> None:
 def test_kinds_of_addresses() -> None:
     assert ipv4.is_unicast(0x0A4D0001)
     assert ipv4.is_unicast(0xDFFFFFFF)
-    for address in (0, 0x00FFFFFF, 0x7F000001, 0xE0000001, 0xF0000000, 0xFFFFFFFF):
+    for address in (0, 0x00FFFFFF, 0x7F000001, 0xE0000001, 0xFFFFFFFF):
         assert not ipv4.is_unicast(address)
     assert ipv4.is_multicast(0xE00000FB)
     assert not ipv4.is_multicast(0xF0000000)
@@ -133,6 +133,10 @@ def test_kinds_of_addresses() -> None:
     ("options", "reason", "offset"),
     [
         (b"\x07\x01\x00\x00", "ipv4-option", 20),
+        (b"\x07\x02\x00\x00", "ipv4-option", 21),
+        (b"\x01\x07\x07\x03" + bytes(8), "ipv4-option", 23),
+        (b"\x07\x07\x06\x00" + bytes(4), "ipv4-option", 22),
+        (b"\x44\x08\x04\x00" + bytes(4), "ipv4-option", 22),
         (b"\x01\x01\x01\x07", "ipv4-option", 23),
         (b"\x07\x09\x04\x00", "ipv4-option", 20),
         (b"\x83\x04\x04\x00", "ipv4-source-route", None),

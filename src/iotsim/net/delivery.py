@@ -178,7 +178,7 @@ class Delivery:
 
 
 def _read_udp(packet: Packet) -> udp.UdpHeader:
-    header = udp.parse_udp(packet.payload)
+    header = udp.parse_udp(packet.payload, jumbo=packet.destination >= IPV4_END)
     if not packet.trusted:
         udp.verify_udp(packet.source, packet.destination, packet.payload[: header.length])
     return header

@@ -85,7 +85,11 @@ class Discovery:
             return ANSWERED
         if solicitation.link_address is not None:
             self._host.neighbors.learn(packet.source, solicitation.link_address, now, create=True)
-        self._advertise(target, packet.source, ndp.SOLICITED | ndp.OVERRIDE)
+        if ipv6.is_multicast(packet.destination):
+            self._advertise(target, packet.source, ndp.SOLICITED | ndp.OVERRIDE)
+        else:
+            # Who asks by unicast knows the link address (RFC 4861, section 7.2.4).
+            self._advertise(target, packet.source, ndp.SOLICITED)
         return ANSWERED
 
     def _receive_advertisement(self, packet: Packet, message: IcmpMessage, now: float) -> str:
@@ -127,7 +131,7 @@ class Discovery:
         return consumed("router-advertisement")
 
     def _advertise(self, target: int, destination: int, flags: int) -> None:
-        mac = self._host.mac_of(target)
+        mac = self._host.mac_of(target) if flags & ndp.OVERRIDE else None
         data = ndp.neighbor_data(target, ndp.TARGET_LINK_ADDRESS, mac)
         packet = _build(icmpv6.NEIGHBOR_ADVERTISEMENT, target, destination, data, flags)
         self._host.send_packet(virtio.PLAIN + packet)

@@ -201,23 +201,29 @@ class Host:
             packet = read_ipv4(data, trusted=trusted)
         except HeaderError as problem:
             header = ipv4.parse_ipv4(data)
-            if self._unicast[header.source >> 24] and self.pool.find(header.destination):
+            if self._may_send(header.source) and self.pool.find(header.destination):
                 packet = read_ipv4(_without_options(data, header), trusted=trusted)
                 packet.data = data[: header.total_length]
                 self._error(problem.trouble, packet, packet.destination, now, rest=problem.pointer)
             raise
-        if not self._unicast[packet.source >> 24] or packet.source in self._broadcasts:
-            return dropped("source-address")
         destination = packet.destination
+        if not self._may_send(packet.source) or packet.source == destination:
+            return dropped("source-address")  # RFC 1812, section 5.3.7
         if ipv4.is_multicast(destination) or destination in self._broadcasts:
             return self._receive_group(packet, now)
         if not self._unicast[destination >> 24]:
             return dropped("destination-address")
         return self._receive_unicast(packet, self.router, now)
 
+    def _may_send(self, source: int) -> bool:
+        """Whether an IPv4 packet may come from `source`."""
+        return self._unicast[source >> 24] and source not in self._broadcasts
+
     def _receive_ipv6(self, packet: Packet, now: float) -> str:
-        # Loopback and the former IPv4-compatible addresses must not pass for IPv4 ones below.
-        if ipv6.is_multicast(packet.source) or 0 < packet.source < IPV4_END:
+        # Loopback and the former IPv4-compatible addresses must not pass for IPv4 ones below, and
+        # IPv4-mapped ones are for use inside of hosts (RFC 4942, section 2.2).
+        source = packet.source
+        if ipv6.is_multicast(source) or 0 < source < IPV4_END or ipv6.is_mapped(source):
             return dropped("source-address")
         if ipv6.is_multicast(packet.destination):
             try:
@@ -228,9 +234,9 @@ class Host:
                     self._error(problem.trouble, packet, source, now, rest=problem.pointer)
                 raise
             return self._receive_group(packet, now)
-        if not packet.source:
+        if not source or source == packet.destination:
             return dropped("source-address")
-        if packet.destination < IPV4_END:
+        if packet.destination < IPV4_END or ipv6.is_mapped(packet.destination):
             return dropped("destination-address")
         return self._receive_unicast(packet, self.router6, now)
 

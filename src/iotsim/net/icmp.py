@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _QUOTED_IPV4 = icmpv4.MAXIMUM_ERROR_LENGTH - ipv4.MINIMUM_HEADER_LENGTH - icmpv4.HEADER_LENGTH
 _QUOTED_IPV6 = icmpv6.MAXIMUM_ERROR_LENGTH - ipv6.HEADER_LENGTH - icmpv4.HEADER_LENGTH
 _INTERNETWORK_CONTROL = 0xC0
-"""The precedence of errors (RFC 1812, section 4.3.2.5)."""
+_TYPE_OF_SERVICE = 0x1E
+"""An error has this precedence, and the type of service of what it is about (RFC 1812, section
+4.3.2.5)."""
 
 _NONSTANDARD_TIME = 1 << 31
 _DAY_MS = 86_400_000
@@ -172,7 +174,8 @@ class Icmp:
             if kind == icmpv4.PARAMETER_PROBLEM:
                 rest <<= 24
             message = icmpv4.build_icmpv4(kind, code, rest, packet.data[:_QUOTED_IPV4])
-            protocol, traffic_class = ipv4.ICMP, _INTERNETWORK_CONTROL
+            protocol = ipv4.ICMP
+            traffic_class = packet.traffic_class & _TYPE_OF_SERVICE | _INTERNETWORK_CONTROL
         else:
             kind, code = trouble.value[1]
             message = icmpv6.build_icmpv6(

@@ -3,6 +3,9 @@
 Each device reports for itself, as a switch that learns from reports wants it. Queries are answered
 by a sweep over the fleet that takes as long as the query allows. A query for one group is answered
 with all groups of the device: correct, and one report less to build.
+
+Devices with IPv6 addresses are in the groups of those addresses in which neighbor solicitations are
+sent (RFC 4291, section 2.8), and report them: a switch would keep solicitations from them otherwise.
 """
 
 from __future__ import annotations
@@ -52,19 +55,38 @@ class MembershipReports:
         return consumed("mld-query")
 
     def _respond(self, group: int, response_s: float, now: float, *, is_ipv4: bool) -> None:
+        response_s = min(response_s, LONGEST_RESPONSE_S)
         for run in self._host.stack.pool:
             if (run.first < IPV4_END) != is_ipv4:
                 continue
-            if group and group not in self._host.stack.groups.joined(run.group):
-                continue
             count = run.end - run.first
-            spacing_s = min(response_s, LONGEST_RESPONSE_S) / (count + 1)
-            key = "report", run.first
-            self._sweep(run, key, igmp.MODE_IS_EXCLUDE, now + spacing_s, spacing_s)
+            if not group or group in self._host.stack.groups.joined(run.group):
+                spacing_s = response_s / (count + 1)
+                key = "report", run.first
+                self._sweep(run, key, igmp.MODE_IS_EXCLUDE, now + spacing_s, spacing_s)
+            elif group & -(1 << 24) == ipv6.SOLICITED_NODE:
+                # Of the devices, one at most has an address whose end is the group's.
+                index = (group - run.first) & 0xFFFFFF
+                if index < count:
+                    self._report_solicited(run, index, now + response_s / 2)
+
+    def _report_solicited(self, run: Run, index: int, due: float) -> None:
+        for local in self._host.stack.pool:
+            if local.group is run.group and ipv6.is_link_local(local.first):
+                key = "report", local.first, index
+                self._sweep(local, key, igmp.MODE_IS_EXCLUDE, due, 0.0, only=index)
 
     def _sweep(
-        self, run: Run, key: tuple[object, ...], kind: int, start: float, spacing_s: float
+        self,
+        run: Run,
+        key: tuple[object, ...],
+        kind: int,
+        start: float,
+        spacing_s: float,
+        *,
+        only: int | None = None,
     ) -> None:
+        """Report for all devices of `run`, or `only` for one."""
         is_ipv4 = run.first < IPV4_END
         groups = [
             group
@@ -72,14 +94,31 @@ class MembershipReports:
             if (group < IPV4_END) == is_ipv4
         ]
         # MLD is spoken from link-local addresses (RFC 3810, section 5.2.13).
-        if not groups or not (is_ipv4 or ipv6.is_link_local(run.first)):
+        if not (groups if is_ipv4 else ipv6.is_link_local(run.first)):
             return
 
         def report(index: int, _: float) -> None:
-            build = _report4 if is_ipv4 else _report6
-            self._host.send_packet(virtio.PLAIN + build(run.first + index, kind, groups))
+            index = index if only is None else only
+            source = run.first + index
+            if is_ipv4:
+                packet = _report4(source, kind, groups)
+            else:
+                packet = _report6(source, kind, [*groups, *self._solicited_nodes(run, index)])
+            self._host.send_packet(virtio.PLAIN + packet)
 
-        self._host.sweeps.add(key, run.end - run.first, start, spacing_s, report)
+        count = run.end - run.first if only is None else 1
+        self._host.sweeps.add(key, count, start, spacing_s, report)
+
+    def _solicited_nodes(self, run: Run, index: int) -> list[int]:
+        """The groups for neighbor solicitations of the addresses of a device."""
+        groups = {
+            ipv6.solicited_node(other.first + index)
+            for other in self._host.stack.pool
+            if other.group is run.group
+            and other.first >= IPV4_END
+            and index < other.end - other.first
+        }
+        return sorted(groups)
 
 
 def _report4(source: int, kind: int, groups: list[int]) -> bytes:

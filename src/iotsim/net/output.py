@@ -115,7 +115,10 @@ class Output:
         destination_port: int,
         payload: bytes,
     ) -> None:
-        """Send a datagram of any length. EncodeError if IP cannot carry it."""
+        """Send a datagram of any length, unless to port 0. EncodeError if IP cannot carry it."""
+        if not destination_port:
+            self._counters["no-port"] += 1
+            return
         is_ipv4 = destination < IPV4_END
         limit = udp.MAXIMUM_PAYLOAD_IPV4 if is_ipv4 else udp.MAXIMUM_PAYLOAD_IPV6
         if len(payload) > limit:

@@ -77,6 +77,9 @@ def read_ipv4(data: bytes, *, trusted: bool) -> Packet:
     fragment = None
     if header.is_fragment:
         fragment = Fragment(header.identification, header.fragment_offset, header.more_fragments)
+        if fragment.more:
+            # As Linux: what goes beyond whole words must come again in the next fragment.
+            payload = payload[: len(payload) & ~7]
         _check_fragment(fragment, payload, 65535 - header.header_length)
     if header.options:
         try:
@@ -139,6 +142,8 @@ def read_extensions(packet: Packet) -> None:
                 # Segments are left, and no type of routing is known here.
                 raise HeaderError("ipv6-routing-type", Trouble.FIELD, offset + 2)
         elif kind == ipv6.FRAGMENT:
+            if offset + ipv6.FRAGMENT_HEADER_LENGTH > len(data):
+                raise HeaderError("ipv6-header-chain", Trouble.FIELD, offset)
             header = ipv6.parse_fragment(data, offset)
             if not header.offset and not header.more:
                 # Atomic: in no relation to other fragments (RFC 6946), and so nothing special.
@@ -193,9 +198,7 @@ def unfragmented_ipv6(first: bytes, payload: bytes) -> bytes:
 
 
 def _check_fragment(fragment: Fragment, payload: bytes, limit: int) -> None:
-    if not payload or (fragment.more and len(payload) % 8):
-        raise PacketError("fragment-length")
-    if fragment.offset + len(payload) > limit:
+    if not payload or fragment.offset + len(payload) > limit:
         raise PacketError("fragment-length")
 
 
@@ -204,10 +207,10 @@ def _check_fragment6(fragment: Fragment, payload: bytes, offset: int, next_heade
         raise HeaderError("fragment-length", Trouble.FIELD, 4)
     if offset - ipv6.HEADER_LENGTH + fragment.offset + len(payload) > 65535:
         raise HeaderError("fragment-length", Trouble.FIELD, offset + 2)
-    if not payload:
-        raise PacketError("fragment-length")
     if fragment.offset == 0 and fragment.more and not _holds_upper_header(payload, next_header):
         raise HeaderError("ipv6-header-chain", Trouble.HEADER_CHAIN, 0)
+    if not payload:
+        raise PacketError("fragment-length")
 
 
 _UPPER_HEADER_LENGTHS = {ipv6.UDP: 8, ipv6.TCP: 20, ipv6.ICMPV6: 8}
@@ -229,7 +232,10 @@ def _check_options(data: bytes, offset: int, length: int) -> None:
     """What to do about an unknown option is in its two upper bits (RFC 8200, section 4.2)."""
     for option in ipv6.parse_options(data, offset, length):
         if option.kind == ipv6.JUMBO_PAYLOAD:
-            raise HeaderError("ipv6-jumbogram", Trouble.FIELD, option.offset)
+            # RFC 2675, section 3: too short for a jumbogram, or in a packet that is none.
+            too_short = int.from_bytes(option.value, "big") <= 65535
+            pointer = option.offset + 2 if too_short else option.offset
+            raise HeaderError("ipv6-jumbogram", Trouble.FIELD, pointer)
         action = option.kind >> 6
         if option.kind in _KNOWN_OPTIONS or action == 0:
             continue

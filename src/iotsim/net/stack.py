@@ -123,6 +123,7 @@ class Stack(Host):
                 % 65535
                 and self._unicast[source >> 24]
                 and source not in self._broadcasts
+                and source != destination
             ):
                 index = destination - self._first
                 if not 0 <= index < self._count:
@@ -144,9 +145,12 @@ class Stack(Host):
         destination_port: int,
         payload: bytes,
     ) -> None:
-        """Send a datagram, in fragments if it must. EncodeError if IP cannot carry it."""
+        """Send a datagram, in fragments if it must. EncodeError if IP cannot carry it.
+
+        What goes to port 0, the source port of who wants no answer (RFC 768), is not sent.
+        """
         length = len(payload) + 8
-        if length > self._plain_length:
+        if length > self._plain_length or not destination_port:
             self._output.send_udp(source, source_port, destination, destination_port, payload)
             return
         if destination > 0xFFFFFFFF:
@@ -207,6 +211,7 @@ class Stack(Host):
                 and source_high
                 and destination_high
                 and source_high >> 56 != 0xFF
+                and (source_low != destination_low or source_high != destination_high)
             ):
                 destination = destination_high << 64 | destination_low
                 index = destination - self._first

@@ -10,6 +10,10 @@ from iotsim.wire.errors import PacketError
 REQUEST = 1
 REPLY = 2
 
+_ETHERNET = 1
+_IEEE_802 = 6
+"""The hardware type that some write for Ethernet, and others take for it."""
+
 _MESSAGE = Struct(">HHBBH6sI6sI")
 
 
@@ -28,7 +32,9 @@ def parse_arp(message: bytes) -> ArpMessage:
     hardware, protocol, hardware_length, protocol_length, operation, *addresses = (
         _MESSAGE.unpack_from(message)
     )
-    if (hardware, protocol, hardware_length, protocol_length) != (1, 0x0800, 6, 4):
+    if hardware not in (_ETHERNET, _IEEE_802) or (
+        (protocol, hardware_length, protocol_length) != (0x0800, 6, 4)
+    ):
         raise PacketError("arp-format")
     sender_mac, sender, target_mac, target = addresses
     return ArpMessage(
@@ -42,7 +48,7 @@ def parse_arp(message: bytes) -> ArpMessage:
 
 def build_arp(message: ArpMessage) -> bytes:
     return _MESSAGE.pack(
-        1,
+        _ETHERNET,
         0x0800,
         6,
         4,

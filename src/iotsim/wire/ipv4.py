@@ -24,7 +24,12 @@ LIMITED_BROADCAST = 0xFFFFFFFF
 
 END_OF_OPTIONS = 0
 NO_OPERATION = 1
+RECORD_ROUTE = 7
+TIMESTAMP = 68
 SOURCE_ROUTES = frozenset({131, 137})
+
+# For each option in which routers leave something: where its place for that begins, from 1.
+_RECORDS = {RECORD_ROUTE: 4, TIMESTAMP: 5}
 
 _HEADER = Struct(">BBHHHBBHII")
 
@@ -145,21 +150,29 @@ def check_options(options: bytes) -> None:
             raise PacketError("ipv4-option", at)
         if kind in SOURCE_ROUTES:
             raise PacketError("ipv4-source-route")
+        least = _RECORDS.get(kind)
+        if least is not None:
+            if length < least - 1:
+                raise PacketError("ipv4-option", at + 1)
+            pointer = options[position + 2]
+            if pointer < least or pointer <= length < pointer + 3:
+                raise PacketError("ipv4-option", at + 2)
         position += length
 
 
-UNICAST_OCTETS = tuple(0 < octet < 224 and octet != 127 for octet in range(256))
+UNICAST_OCTETS = tuple(octet not in (0, 127, *range(224, 240)) for octet in range(256))
 """For each first octet, whether addresses that begin with it may be a host's on a network."""
 LOOPBACK_OCTETS = tuple(octet == 127 or unicast for octet, unicast in enumerate(UNICAST_OCTETS))
 """The same on a loopback interface."""
 
 
 def is_unicast(address: int) -> bool:
-    """Whether a host may have `address`: neither "this network", loopback, multicast nor class E.
+    """Whether a host may have `address`: neither "this network", loopback, multicast nor the limited
+    broadcast address. Class E is reserved, and used.
 
     A subnet's broadcast address is not known by its looks: see `iotsim.net.stack`.
     """
-    return UNICAST_OCTETS[address >> 24]
+    return UNICAST_OCTETS[address >> 24] and address != LIMITED_BROADCAST
 
 
 def is_multicast(address: int) -> bool:

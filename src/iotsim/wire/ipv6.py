@@ -180,6 +180,11 @@ def is_multicast(address: int) -> bool:
     return address >> 120 == 0xFF
 
 
+def is_mapped(address: int) -> bool:
+    """Whether `address` is in ::ffff:0:0/96, IPv4 in disguise."""
+    return address >> 32 == 0xFFFF
+
+
 def is_link_local(address: int) -> bool:
     """Whether `address` is in fe80::/10."""
     return address >> 118 == 0x3FA

@@ -28,11 +28,16 @@ class UdpHeader(NamedTuple):
     checksum: int
 
 
-def parse_udp(segment: bytes) -> UdpHeader:
-    """The header of `segment`, which may be longer than its length field says but not shorter."""
+def parse_udp(segment: bytes, *, jumbo: bool = False) -> UdpHeader:
+    """The header of `segment`, which may be longer than its length field says but not shorter.
+
+    With `jumbo`, as over IPv6, a length of 0 stands for all of the segment (RFC 2675, section 4).
+    """
     if len(segment) < HEADER_LENGTH:
         raise PacketError("udp-truncated")
     header = UdpHeader._make(HEADER.unpack_from(segment))
+    if jumbo and not header.length:
+        header = header._replace(length=len(segment))
     if not HEADER_LENGTH <= header.length <= len(segment):
         raise PacketError("udp-length")
     return header
