@@ -159,14 +159,20 @@ class CommandLine:
         """``iotsim run`` with its results in `out`."""
         return self("run", scenario, "--out", self.out, *arguments, **options)
 
-    @staticmethod
-    def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S / 2) -> Any:
-        """What `condition` gives once it is true."""
-        deadline = time.monotonic() + timeout_s
-        while not (value := condition()):
+    def wait_for(
+        self,
+        condition: Callable[[], Any],
+        what: str,
+        process: subprocess.Popen[Any] | None = None,
+    ) -> None:
+        """Wait until `condition` is true, as long as `process` has not ended."""
+        deadline = time.monotonic() + TIMEOUT_S / 2
+        while not condition():
+            if process is not None and process.poll() is not None and not condition():
+                text = process.stdout.read() if process.stdout is not None else ""
+                raise AssertionError(f"it ended before {what}: {process.returncode}\n{text}")
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             time.sleep(0.01)
-        return value
 
     def end(self) -> None:
         for process in self._started:

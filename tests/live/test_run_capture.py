@@ -56,7 +56,7 @@ def quickstart(iotsim: CommandLine) -> Quickstart:
     )
     gateway = ["sh", "-c", script, "examples/polling_gateway.py"]
     run = iotsim.start("run", "quickstart", "--out", iotsim.out, "--", *gateway)
-    iotsim.wait_for((folder / "up").exists, "the gateway")
+    iotsim.wait_for((folder / "up").exists, "the gateway", run)
     pings = {
         address: iotsim("exec", iotsim.out, "--", "ping", "-n", "-c1", "-W2", address)
         for address in PINGS
@@ -65,7 +65,7 @@ def quickstart(iotsim: CommandLine) -> Quickstart:
         words = ["tcpdump", "-i", "iotsim0", "-U", "--immediate-mode", "-s2048", "-w", "-"]
         tcpdump = iotsim.start("exec", iotsim.out, "--", *words, stderr=log, text=False)
         listening = folder / "tcpdump.log"
-        iotsim.wait_for(lambda: "listening on" in listening.read_text(), "tcpdump")
+        iotsim.wait_for(lambda: "listening on" in listening.read_text(), "tcpdump", run)
         (folder / "go").touch()
         done = iotsim.finish(run)
         captured, _ = tcpdump.communicate(timeout=30)
@@ -77,8 +77,10 @@ def watched(
     tmp_path_factory: pytest.TempPathFactory, command_line_in: Callable[[Path], CommandLine]
 ) -> Iterator[Quickstart]:
     iotsim = command_line_in(tmp_path_factory.mktemp("quickstart"))
-    yield quickstart(iotsim)
-    iotsim.end()
+    try:
+        yield quickstart(iotsim)
+    finally:
+        iotsim.end()
 
 
 def test_it_passes_and_leaves_everything(watched: Quickstart) -> None:

@@ -113,7 +113,7 @@ def end_at(iotsim: CommandLine, run: subprocess.Popen[str], delay_s: float | Non
     if delay_s is None:
         events = iotsim.out / "events.jsonl"
         iotsim.wait_for(
-            lambda: events.exists() and b'"received"' in events.read_bytes(), "an event"
+            lambda: events.exists() and b'"received"' in events.read_bytes(), "an event", run
         )
         time.sleep(0.6)
     else:
@@ -181,7 +181,9 @@ def interrupted(iotsim: CommandLine, number: int) -> Done:
     end_at(iotsim, run, None)
     made = namespaces_of(words)
     assert made
-    run.send_signal(number)
+    for _ in range(3):  # as people do who are impatient
+        run.send_signal(number)
+        time.sleep(0.005)
     done = iotsim.finish(run)
     check_nothing_is_left(iotsim, words, made)
     return done
@@ -211,7 +213,7 @@ def early(iotsim: CommandLine) -> Done:
     """Interrupted as soon as there is a results folder: in the midst of setting up."""
     scenario, token = hiding(iotsim)
     run = iotsim.start("run", scenario, "--out", iotsim.out)
-    iotsim.wait_for(iotsim.out.exists, "the results folder")
+    iotsim.wait_for(iotsim.out.exists, "the results folder", run)
     run.send_signal(signal.SIGINT)
     done = iotsim.finish(run)
     check_nothing_is_left(iotsim, {token, str(iotsim.out)}, set())

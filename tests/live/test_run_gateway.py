@@ -235,3 +235,41 @@ def test_a_meter_that_is_forgotten_is_named(done: Done) -> None:
     assert (failed["name"], failed["devices"]) == ("every meter is polled", ["meter[13]"])
     assert "meter[13]" in done.text
     assert done.result["counters"]["outcome.answered"] == 13
+
+
+SPEAKS_ONCE = """
+from iotsim import Device
+
+class Meter(Device):
+    async def run(self):
+        await self.sleep({after})
+        await self.send({{"kind": "REPORT", "device": 1, "seq": 1, "value": 1.0}}, to=self.gateway)
+        await self.sleep(60)
+"""
+BOTH_SPOKE = """
+[[expect]]
+name = "the gateway spoke"
+gateway = { stdout = { contains = "up" } }
+
+[[expect]]
+name = "the meters spoke"
+each = "meter"
+sends = { kind = "REPORT" }
+within = "4s"
+"""
+
+
+def out_of_silence(iotsim: CommandLine, gateway_s: float, meters_s: float) -> Done:
+    iotsim.write("once.py", SPEAKS_ONCE.format(after=meters_s))
+    command = f'command = ["sh", "-c", "sleep {gateway_s}; echo up; exec sleep 60"]\nport = 7000'
+    rules = 'behavior = "once.py:Meter"'
+    return iotsim.run(iotsim.meters(gateway=command, rules=rules, expect=BOTH_SPOKE))
+
+
+@background(job=out_of_silence)
+@pytest.mark.parametrize(("gateway_s", "meters_s"), [(0.8, 0.4), (0.4, 0.8)])
+def test_what_breaks_a_silence_is_seen_at_once(
+    gateway_s: float, meters_s: float, done: Done
+) -> None:
+    assert done.status == 0, done.text
+    assert 0.8 < done.result["duration_s"] < 3

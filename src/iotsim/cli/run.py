@@ -67,7 +67,9 @@ def run(
         Print the verdict alone.
     """
     from iotsim.cli.files import find_scenarios
-    from iotsim.cli.suite import parse_jobs
+    from iotsim.cli.suite import follow_suite, parse_jobs
+
+    follow_suite()
 
     try:
         parallel = parse_jobs(jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 
 from iotsim.engine.folder import slug
 from iotsim.results.verdict import EXIT_CODES, Verdict, combine
+from iotsim.testbed import linux
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 VERDICTS = {code: verdict for verdict, code in EXIT_CODES.items()}
+EXIT_SIGNALLED = 128
+SUITE = "IOTSIM_SUITE"
+"""The variable that tells a run the process of the suite that it is part of."""
 
 
 def run_suite(files: Sequence[Path], options: Sequence[str], *, jobs: int, out: Path | None) -> int:
@@ -24,33 +29,62 @@ def run_suite(files: Sequence[Path], options: Sequence[str], *, jobs: int, out: 
     A process each, since what a run gives up (privileges) or leaves behind (imported protocols)
     would be missing, or in the way, in the next.
     """
+    running: set[subprocess.Popen[str]] = set()
+    stopped_by: list[int] = []
 
-    def run(file: Path) -> tuple[Path, int, str]:
+    def stop(number: int, _frame: object) -> None:
+        stopped_by.append(number)
+        for process in tuple(running):
+            process.terminate()
+
+    def run(file: Path) -> tuple[Path, int, str] | None:
+        if stopped_by:
+            return None
         command = [sys.executable, "-m", "iotsim", "run", str(file)]
         if out is not None:
             command += ["--out", str(out / slug(str(file.with_suffix(""))))]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*command, *options],
-            check=False,
+            env={**os.environ, SUITE: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
         )
-        return file, done.returncode, done.stdout
+        running.add(process)
+        if stopped_by:  # while it was being started
+            process.terminate()
+        output, _ = process.communicate()
+        running.discard(process)
+        return file, process.returncode, output
 
     verdicts: list[Verdict] = []
-    with ThreadPoolExecutor(jobs) as pool:
-        for file, code, output in pool.map(run, files):
-            verdict = VERDICTS.get(code, Verdict.ERROR)
-            verdicts.append(verdict)
-            print(f"== {file}: {verdict}")
-            print(output, end="", flush=True)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            for file, code, output in filter(None, pool.map(run, files)):
+                verdict = VERDICTS.get(code, Verdict.ERROR)
+                verdicts.append(verdict)
+                print(f"== {file}: {verdict}")
+                print(output, end="", flush=True)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     total = combine(verdicts)
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
-    print(f"{len(verdicts)} scenarios: {counts}")
-    return EXIT_CODES[total]
+    print(f"{len(verdicts)} of {len(files)} scenarios: {counts}")
+    return EXIT_SIGNALLED + stopped_by[0] if stopped_by else EXIT_CODES[total]
+
+
+def follow_suite() -> None:
+    """If this process is one run of a suite: end with it, even if it is ended by SIGKILL."""
+    parent = os.environ.pop(SUITE, "")
+    if parent:
+        # It comes when the thread that has started us ends, and that one waits for our end.
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
+        if str(os.getppid()) != parent:  # too late
+            signal.raise_signal(signal.SIGTERM)
 
 
 def parse_jobs(text: str) -> int:

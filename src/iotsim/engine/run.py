@@ -44,7 +44,7 @@ from iotsim.testbed.privileges import drop_privileges
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from iotsim.events import Event
     from iotsim.scenario.model import Scenario
@@ -148,6 +148,15 @@ class Run:
 
     async def run(self, plan: TestbedPlan | None, helper: Helper | None) -> RunReport:
         """Set everything up, live, and write the results."""
+        # Until the very end: a second Ctrl-C must not spoil what the first one has asked for.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._heed_signals, received)
+                report = await self._run(plan, helper)
+                nursery.cancel_scope.cancel()
+        return report
+
+    async def _run(self, plan: TestbedPlan | None, helper: Helper | None) -> RunReport:
         async with open_site(self.scenario, plan, helper) as self.site:
             if self.options.drop_privileges:
                 drop_privileges(self.folder)
@@ -182,22 +191,23 @@ class Run:
         return RunReport(result, self.folder, self.stopped_by)
 
     def stop(self, by: signal.Signals) -> None:
-        """End the run now, as if its time had come."""
-        self.stopped_by = by
-        self._stop.set()
+        """End the run now, as if its time had come; nothing happens when it has."""
+        if not self.over:
+            self.stopped_by = by
+            self._stop.set()
 
     # --- living -------------------------------------------------------------------------------
 
     async def _live(self) -> tuple[Findings, float]:
         """From the first packet to the last; what was judged, and as of when."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._heed_signals)
             await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
             if self.options.progress is not None:
                 nursery.start_soon(self.options.progress, self)
             async with trio.open_nursery() as gateway_nursery:
-                await self._start_gateway(gateway_nursery)
+                if not self._stop.is_set():
+                    await self._start_gateway(gateway_nursery)
                 await self._wait_for_the_end()
                 ended_at = self.clock()
                 findings = await self.crew.conclude(ended_at)
@@ -280,10 +290,9 @@ class Run:
                 await trio.sleep_forever()
             nursery.cancel_scope.cancel()
 
-    async def _heed_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            async for number in received:
-                self.stop(signal.Signals(number))
+    async def _heed_signals(self, received: AsyncIterator[int]) -> None:
+        async for number in received:
+            self.stop(signal.Signals(number))
 
     async def _watch(self) -> None:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
