@@ -122,6 +122,7 @@ class Pump:
 
     def discard(self, limit: int, outcome: str) -> int:
         """Leave up to `limit` frames that wait unhandled, with this outcome; how many they were."""
+        self._max_lag = self.lag()
         discarded = 0
         while discarded < limit and (frames := self.link.receive_nowait(BATCH_FRAMES)):
             now = self.clock()
@@ -179,9 +180,10 @@ class Pump:
             if outcome is not ANSWERED:
                 self._note(outcome, frame, now)
         now = clock()
+        waited = self._behind or bool(frames)
         self._behind = len(frames) >= BATCH_FRAMES
         if not self._behind:
-            if now - self._queue_empty_at > self._max_lag and frames:
+            if waited and now - self._queue_empty_at > self._max_lag:
                 self._max_lag = now - self._queue_empty_at
             self._queue_empty_at = now
         fired = self.timers.fire(now, BATCH_FRAMES)
