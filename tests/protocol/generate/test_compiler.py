@@ -188,10 +188,33 @@ def test_each_kind_of_message_is_one_struct() -> None:
         "crc" / Checksum(c.Int16ub, crc16_ccitt),
     )
     source = Both(schema, strict=True).compiled.source
-    assert "unpack_1 = Struct('>1xBBH').unpack" in source
-    assert "unpack_2 = Struct('>1xBfH').unpack" in source
+    assert "UNPACK_1 = Struct('>1xBBH').unpack" in source
+    assert "UNPACK_2 = Struct('>1xBfH').unpack" in source
     assert "if kind == 1:" in source
     assert r"b'\x01\x03'" in source  # kind and length of A, as constants
+
+
+def test_fields_may_be_called_anything() -> None:
+    names = [
+        "pack",
+        "enter",
+        "names",
+        "NAMES_1",
+        "data",
+        "message",
+        "crc_hqx",
+        "Mismatch",
+        "p",
+        "class",
+    ]
+    names += ["unpack_from", "self", "this", "a b", "1", "Unusual", "len", "int", "native", "é"]
+    members = [name / c.Enum(c.Int8ub, X=1) for name in names]
+    varying = [f"{name}_1" / c.PascalString(c.Int8ub, "utf8") for name in names]
+    both = Both(c.Struct(*members, *varying, "crc" / Checksum(c.Int16ub, crc16_ccitt)), strict=True)
+    message = dict.fromkeys(names, "X") | {f"{name}_1": "x" for name in names}
+    data = both.encode(message, must=True)
+    assert data is not None
+    assert both.decode(data) is not None
 
 
 def test_an_if_on_the_kind_is_decided_too() -> None:

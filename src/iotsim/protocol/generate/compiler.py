@@ -91,7 +91,7 @@ class _Key:
 
 def compile_schema(message: Construct[Any, Any], reference: Interpreter) -> Compiled:
     """Code for ``message`` that does what ``reference`` does, faster."""
-    writer = Writer()
+    writer = Writer(reserved={*_HELPERS, "decode_by_construct", "encode_by_construct"})
     fallbacks: dict[str, str] = {}
     key = find_key(message, reference.strict)
     with writer.block("def decode(data):"):

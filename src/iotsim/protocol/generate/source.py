@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from construct import Construct
 
@@ -108,7 +108,8 @@ _RESERVED = {*keyword.kwlist, *dir(builtins), "data", "message", "this"}
 class Writer:
     """Collects the lines of a function, and the objects that they name."""
 
-    def __init__(self) -> None:
+    def __init__(self, reserved: Collection[str] = ()) -> None:
+        self.reserved = _RESERVED | set(reserved)
         self.lines: list[str] = []
         self.depth = 0
         self.bindings: dict[str, Any] = {}
@@ -144,21 +145,23 @@ class Writer:
     def new(self, hint: str) -> str:
         """A local name that is not taken."""
         base = re.sub(r"\W", "_", hint, flags=re.ASCII).strip("_").lower() or "value"
-        if base[0].isdigit() or base in _RESERVED or base in self.bindings:
+        if base[0].isdigit() or base in self.reserved:
             base = f"v_{base}"
         name, number = base, 1
-        while name in self._used or name in self.bindings:
+        while name in self._used:
             number += 1
             name = f"{base}_{number}"
         self._used.add(name)
         return name
 
     def bind(self, prefix: str, value: Any, note: str = "", key: Any = None) -> str:
-        """A global name for an object; the same for the same ``key``."""
+        """A global name for an object; the same for the same ``key``. No local is upper case."""
         key = (prefix, id(value)) if key is None else (prefix, key)
         if key not in self._bound:
-            number = sum(1 for name in self.bindings if name.rpartition("_")[0] == prefix) + 1
-            name = f"{prefix}_{number}"
+            number = (
+                sum(1 for name in self.bindings if name.rpartition("_")[0] == prefix.upper()) + 1
+            )
+            name = f"{prefix.upper()}_{number}"
             self.bindings[name] = value
             self.notes[name] = note or repr(value)
             self._bound[key] = name
