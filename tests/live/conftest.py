@@ -1,18 +1,22 @@
-"""An ordinary user, for tests that run as root."""
+"""An ordinary user, and hosts of a local network, for tests that run as root."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import stat
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 UID = 54321
 
@@ -74,3 +78,134 @@ def ordinary_user() -> Iterator[OrdinaryUser]:
     """In a folder that every user may enter; pytest's own is private."""
     with tempfile.TemporaryDirectory(prefix="iotsim-test-", dir="/tmp") as name:
         yield OrdinaryUser(Path(name))
+
+
+class NetHost:
+    """A computer of a made-up local network: a network namespace, held by a process of ours.
+
+    Its `/run` is its own, for ``ip netns add``. Calling it runs a shell script there, and gives
+    the output, both streams.
+    """
+
+    def __init__(self) -> None:
+        hold = "mount -t tmpfs none /run; ip link set lo up; echo up; exec sleep infinity"
+        words = ["unshare", "--net", "--mount", "sh", "-ec", hold]
+        self._holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == "up\n"
+        self._started: list[subprocess.Popen[str]] = []
+
+    @property
+    def pid(self) -> int:
+        return self._holder.pid
+
+    def words(self, *command: str) -> list[str]:
+        """The command line that runs `command` there."""
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", *command]
+
+    def __call__(self, script: str, *, fails: bool = False) -> str:
+        result = subprocess.run(
+            self.words("sh", "-ec", script),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (result.returncode != 0) == fails, result.stdout
+        return result.stdout
+
+    def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
+        """Start `command` there; it is ended with the host."""
+        process = subprocess.Popen(
+            self.words(*command), stdin=subprocess.DEVNULL, text=True, **options
+        )
+        self._started.append(process)
+        return process
+
+    def plug(self, name: str, other: NetHost, other_name: str) -> None:
+        """Lay a cable from an interface of this host to one of another."""
+        self(f"ip link add {name} type veth peer name {other_name} netns {other.pid}")
+        self(f"ip link set {name} up")
+        other(f"ip link set {other_name} up")
+
+    def close(self) -> None:
+        for process in (*self._started, self._holder):
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.fixture
+def net_hosts() -> Iterator[Callable[[], NetHost]]:
+    """Makes hosts, which end with the test."""
+    made: list[NetHost] = []
+
+    def make() -> NetHost:
+        made.append(NetHost())
+        return made[-1]
+
+    yield make
+    for host in made:
+        host.close()
+
+
+class Simulated:
+    """``iotsim run --serve`` on one of these hosts, and what it leaves in `out`."""
+
+    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
+        self.process = process
+        self.out = out
+
+    def end(self) -> dict[str, Any]:
+        """Interrupt it; its result."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=30)
+        result: dict[str, Any] = json.loads((self.out / "result.json").read_text())
+        assert result["verdict"] in ("passed", "empty"), result
+        return result
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        lines = (self.out / "events.jsonl").read_text().splitlines()
+        return [event for line in lines if (event := json.loads(line))["event"] == kind]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, iotsim_environment: dict[str, str]) -> Callable[..., Simulated]:
+    """``serve(host, toml)`` simulates on a host until the test ends it; the devices are up."""
+
+    def start(host: NetHost, text: str, *, out: str = "out") -> Simulated:
+        scenario = tmp_path / f"{out}.toml"
+        scenario.write_text(text)
+        folder = tmp_path / out
+        process = host.start(
+            *(
+                sys.executable,
+                "-m",
+                "iotsim",
+                "run",
+                str(scenario),
+                "--serve",
+                "--out",
+                str(folder),
+            ),
+            env=iotsim_environment,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 30
+        while True:
+            events = folder / "events.jsonl"
+            if events.exists() and '"link-up"' in events.read_text():
+                return Simulated(process, folder)
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(process.communicate()[0] if process.poll() else "not up")
+            time.sleep(0.02)
+
+    return start

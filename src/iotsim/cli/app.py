@@ -36,6 +36,7 @@ for _name, _path, _help in (
         "iotsim.cli.doctor:doctor",
         "Check what this machine offers, and how to fix the rest.",
     ),
+    ("link", "iotsim.cli.link:app", "Make and remove interfaces that are used without root."),
     ("init", "iotsim.cli.init:init", "Write a scenario, a protocol and a behavior to start from."),
     ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
     ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),

@@ -199,15 +199,20 @@ def _attach(fd: int, name: str, flags: int, kind: str, path: str) -> str:
     try:
         answer = fcntl.ioctl(fd, TUNSETIFF, _IFREQ.pack(name.encode(), flags))
     except OSError as error:
-        raise _explain_attach(name, kind, path, error) from error
+        raise _explain_attach(name, kind, flags, path, error) from error
     return bytes(answer[:16]).rstrip(b"\0").decode()
 
 
-def _explain_attach(name: str, kind: str, path: str, error: OSError) -> MachineError:
+def _explain_attach(name: str, kind: str, flags: int, path: str, error: OSError) -> MachineError:
     match error.errno:
         case errno.EBUSY:
+            if not flags & IFF_TUN_EXCL:
+                return MachineError(
+                    f"the interface {name} is in use by another program, an earlier run perhaps",
+                    "end that, or choose another name in [link]",
+                )
             return MachineError(
-                f"there is already an interface called {name}, and it is in use",
+                f"there is already an interface called {name}",
                 f"choose another name in [link], or remove it: sudo ip link delete {name}",
             )
         case errno.EPERM:

@@ -22,6 +22,7 @@ goes with the last process and descriptor in it. There are no files, so nothing 
 `init`         the helper's program: sets up, forks, supervises
 `isolation`    entering and making namespaces
 `network`      addresses, routes and sysctls
+`persistent`   interfaces that stay, for runs without root
 `rtnetlink`    requests to the kernel, in pyroute2's messages
 `supervisor`   the loop of init
 `channel`      messages and descriptors over the control socket

@@ -148,8 +148,10 @@ def _add_addresses(
 
 def _join_bridge(kernel: RouteSocket, plan: TestbedPlan, name: str, index: int) -> list[str]:
     """Make `name` a port of the plan's bridge: all addresses are the devices' and the bridge's."""
-    bridge, kind, up = 0, "", False
+    bridge, kind, up, joined = 0, "", False, 0
     for link in kernel.links():
+        if link["index"] == index and link.get_attr("IFLA_MTU") == plan.mtu:
+            joined = link.get_attr("IFLA_MASTER") or 0
         if link.get_attr("IFLA_IFNAME") == plan.bridge:
             info = link.get_attr("IFLA_LINKINFO")
             bridge, up = link["index"], bool(link["flags"] & IFF_UP)
@@ -162,6 +164,8 @@ def _join_bridge(kernel: RouteSocket, plan: TestbedPlan, name: str, index: int) 
             f"{plan.bridge} is an interface, but no bridge",
             "see what there is: ip link show type bridge",
         )
+    if joined == bridge:
+        return []  # it is persistent, and was a port already
     if has_ipv6():
         # A port of a bridge is no host: neither addresses of its own nor questions of its own.
         write_sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")
