@@ -59,6 +59,7 @@ ANSWER_TIMEOUT_S = 60.0
 DISMISSAL_TIMEOUT_S = 10.0
 """After which a worker that was let go of is killed."""
 PEER_BUFFER_BYTES = 4 << 20
+SO_SNDBUFFORCE = 32
 
 
 class WorkerProcess:
@@ -90,7 +91,7 @@ class WorkerProcess:
 def fork_workers(scenario: Scenario, folder: Path, count: int) -> list[WorkerProcess]:
     """Fork `count` workers. Call it while this process has neither threads nor an event loop."""
     controls = [channel.make_pair() for _ in range(count)]
-    pairs = {pair: _make_peers() for pair in itertools.combinations(range(count), 2)}
+    pairs = {pair: make_peers() for pair in itertools.combinations(range(count), 2)}
     workers: list[WorkerProcess] = []
     # What exists now is shared with the workers, as long as no collector touches it.
     gc.freeze()
@@ -124,10 +125,14 @@ def fork_workers(scenario: Scenario, folder: Path, count: int) -> list[WorkerPro
     return workers
 
 
-def _make_peers() -> tuple[socket.socket, socket.socket]:
+def make_peers() -> tuple[socket.socket, socket.socket]:
+    """The ends of a socket between two workers, each with as large a buffer as it may have."""
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for sock in pair:
+        sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PEER_BUFFER_BYTES)
+        with contextlib.suppress(PermissionError):  # an ordinary user's limit holds
+            sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, PEER_BUFFER_BYTES)
     return pair
 
 

@@ -134,8 +134,6 @@ class Worker:
     async def run(self) -> None:
         """Serve until told to finish, or until the control socket closes."""
         self._control.setblocking(False)
-        for peer in self._peers.values():
-            peer.setblocking(False)
         start = await self._receive()
         if start is None:
             return
