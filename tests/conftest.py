@@ -215,34 +215,42 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(scope="module")
+def job_of(item: pytest.Item) -> tuple[Callable[..., Any], tuple[tuple[str, Any], ...]] | None:
+    """The job of a test's mark `background`, with the test's parameters."""
+    mark = item.get_closest_marker("background")
+    if mark is None:
+        return None
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return mark.kwargs["job"], tuple(sorted(parameters.items()))
+
+
+@pytest.fixture(scope="session")
 def background(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     command_line_in: Callable[[Path], CommandLine],
-) -> Iterator[dict[str, Future[Any]]]:
-    """The marked jobs of the module's selected tests, all started, by the tests' ids."""
+) -> Iterator[dict[Any, Future[Any]]]:
+    """The jobs of all selected tests, started."""
 
-    def work(job: Callable[..., Any], folder: Path, parameters: dict[str, Any]) -> Any:
-        command_line = command_line_in(folder)
+    def work(job: Callable[..., Any], parameters: dict[str, Any], folder: Path) -> Any:
+        iotsim = command_line_in(folder)
         try:
-            return job(command_line, **parameters)
+            return job(iotsim, **parameters)
         finally:
-            command_line.end()
+            iotsim.end()
 
-    jobs: dict[str, Future[Any]] = {}
+    futures: dict[Any, Future[Any]] = {}
     pool = ThreadPoolExecutor(RUNS_AT_A_TIME)
-    for item in request.session.items:
-        mark = item.get_closest_marker("background")
-        if mark is not None and item.path == request.path:
-            parameters = item.callspec.params if hasattr(item, "callspec") else {}
-            folder = tmp_path_factory.mktemp("background")
-            jobs[item.nodeid] = pool.submit(work, mark.kwargs["job"], folder, parameters)
-    yield jobs
+    for key in dict.fromkeys(map(job_of, request.session.items)):
+        if key is not None:
+            job, parameters = key
+            folder = tmp_path_factory.mktemp(job.__name__)
+            futures[key] = pool.submit(work, job, dict(parameters), folder)
+    yield futures
     pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
-def done(request: pytest.FixtureRequest, background: dict[str, Future[Any]]) -> Any:
-    """What the job of the test's mark `background` gave."""
-    return background[request.node.nodeid].result()
+def done(request: pytest.FixtureRequest, background: dict[Any, Future[Any]]) -> Any:
+    """What the job of the test's mark `background` gave; tests with the same job share it."""
+    return background[job_of(request.node)].result()

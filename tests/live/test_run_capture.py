@@ -15,9 +15,6 @@ import junitparser
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from tests.conftest import CommandLine, Done
 
 pytestmark = [
@@ -30,6 +27,7 @@ pytestmark = [
         reason="needs: apt install tshark tcpdump iputils-ping",
     ),
 ]
+background = pytest.mark.background
 
 METERS = 14
 ROUNDS = 2
@@ -42,7 +40,7 @@ RECORD = struct.Struct("<IIII")
 class Quickstart:
     """The quickstart, watched: by pings before the gateway starts, and by tcpdump."""
 
-    done: Done
+    run: Done
     pings: dict[str, Done]
     tcpdump: bytes
 
@@ -67,34 +65,25 @@ def quickstart(iotsim: CommandLine) -> Quickstart:
         listening = folder / "tcpdump.log"
         iotsim.wait_for(lambda: "listening on" in listening.read_text(), "tcpdump", run)
         (folder / "go").touch()
-        done = iotsim.finish(run)
+        ended = iotsim.finish(run)
         captured, _ = tcpdump.communicate(timeout=30)
-    return Quickstart(done, pings, captured)
+    return Quickstart(ended, pings, captured)
 
 
-@pytest.fixture(scope="module")
-def watched(
-    tmp_path_factory: pytest.TempPathFactory, command_line_in: Callable[[Path], CommandLine]
-) -> Iterator[Quickstart]:
-    iotsim = command_line_in(tmp_path_factory.mktemp("quickstart"))
-    try:
-        yield quickstart(iotsim)
-    finally:
-        iotsim.end()
-
-
-def test_it_passes_and_leaves_everything(watched: Quickstart) -> None:
-    done = watched.done
-    assert done.status == 0, done.text
-    assert "PASSED" in done.text
+@background(job=quickstart)
+def test_it_passes_and_leaves_everything(done: Quickstart) -> None:
+    run = done.run
+    assert run.status == 0, run.text
+    assert "PASSED" in run.text
     names = {"result.json", "events.jsonl", "capture.pcapng", "junit.xml", "gateway.log"}
-    assert names <= {path.name for path in done.out.iterdir()}
-    assert {"result.json", *done.result["files"]} == names
-    assert not [path.name for path in done.out.iterdir() if path.name.startswith(".")]
+    assert names <= {path.name for path in run.out.iterdir()}
+    assert {"result.json", *run.result["files"]} == names
+    assert not [path.name for path in run.out.iterdir() if path.name.startswith(".")]
 
 
-def test_the_books_balance(watched: Quickstart) -> None:
-    result = watched.done.result
+@background(job=quickstart)
+def test_the_books_balance(done: Quickstart) -> None:
+    result = done.run.result
     counters = result["counters"]
     assert result["verdict"] == "passed"
     assert result["seed"] > 0
@@ -106,14 +95,15 @@ def test_the_books_balance(watched: Quickstart) -> None:
     assert outcomes["outcome.answered"] == asked - 1
     assert counters["interface.from_devices"] == counters["link.sent"] == asked
     assert counters["packets.recorded"] == 2 * asked
-    events = Counter(event["event"] for event in watched.done.events)
+    events = Counter(event["event"] for event in done.run.events)
     assert events["received"] == events["sent"] == METERS * ROUNDS
     assert events["gateway-exited"] == events["run-ended"] == 1
     assert sum(events.values()) == counters["events"] + 1  # all but the last, which tells it
 
 
-def test_ping_by_exec(watched: Quickstart) -> None:
-    first, last, nobody = (watched.pings[address] for address in PINGS)
+@background(job=quickstart)
+def test_ping_by_exec(done: Quickstart) -> None:
+    first, last, nobody = (done.pings[address] for address in PINGS)
     assert "1 received" in first.text
     assert "64 bytes from 10.77.1.1:" in first.text
     assert "64 bytes from 10.77.1.14:" in last.text
@@ -137,10 +127,11 @@ FIELDS = (
 GOOD = "1"
 
 
+@background(job=quickstart)
 def test_the_capture_holds_the_same_datagrams_as_tcpdump_and_not_one_bad_packet(
-    watched: Quickstart,
+    done: Quickstart,
 ) -> None:
-    words = ["tshark", "-n", "-r", watched.done.out / "capture.pcapng", "-T", "fields"]
+    words = ["tshark", "-n", "-r", done.run.out / "capture.pcapng", "-T", "fields"]
     for name in ("ip", "udp", "tcp"):
         words += ["-o", f"{name}.check_checksum:TRUE"]
     for name in FIELDS:
@@ -159,7 +150,7 @@ def test_the_capture_holds_the_same_datagrams_as_tcpdump_and_not_one_bad_packet(
         assert severity in ("", "2097152", "4194304"), row
         if udp_sum:
             datagrams[tuple(datagram)] += 1
-    assert datagrams == udp_datagrams(watched.tcpdump)
+    assert datagrams == udp_datagrams(done.tcpdump)
     assert sum(datagrams.values()) == 2 * METERS * ROUNDS
 
 
@@ -178,8 +169,9 @@ def udp_datagrams(capture: bytes) -> Counter[tuple[str, ...]]:
     return found
 
 
-def test_junit_is_read_by_others(watched: Quickstart) -> None:
-    xml = junitparser.JUnitXml.fromfile(str(watched.done.out / "junit.xml"))
+@background(job=quickstart)
+def test_junit_is_read_by_others(done: Quickstart) -> None:
+    xml = junitparser.JUnitXml.fromfile(str(done.run.out / "junit.xml"))
     (suite,) = list(xml)
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (5, 0, 0, 0)
     assert suite.name == "Gateway polls every meter"
@@ -187,9 +179,10 @@ def test_junit_is_read_by_others(watched: Quickstart) -> None:
     assert all(case.is_passed for case in suite)
 
 
-def test_events_name_the_way_of_every_poll(watched: Quickstart) -> None:
-    received = watched.done.events_of("received")
-    sent = watched.done.events_of("sent")
+@background(job=quickstart)
+def test_events_name_the_way_of_every_poll(done: Quickstart) -> None:
+    received = done.run.events_of("received")
+    sent = done.run.events_of("sent")
     assert {event["device"] for event in received} == {f"meter[{n}]" for n in range(METERS)}
     times = [event["t"] for event in received]
     assert times == sorted(times)
