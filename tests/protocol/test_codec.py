@@ -106,9 +106,9 @@ def test_nodes_that_move_about() -> None:
     assert codec.encode({"at": 2, "there": 7}) == b"\x02\x00\x00"
 
 
-def test_json_safe() -> None:
-    assert not Codec(SCHEMA).json_safe
-    assert Codec(Struct("a" / Int8ub)).json_safe
+def test_odd_fields() -> None:
+    assert Codec(SCHEMA).odd_fields
+    assert Codec(Struct("a" / Int8ub)).odd_fields == ()
 
 
 @given(st.binary(max_size=20))

@@ -162,8 +162,8 @@ def test_docs() -> None:
     assert Schema(MESSAGE).fields["value"].doc == "in volts"
 
 
-def test_json_safe() -> None:
-    assert Schema(MESSAGE).json_safe
-    assert not Schema(Struct("a" / Bytes(1))).json_safe
-    assert not Schema(Struct("a" / Switch(this.x, {1: Int8ub, 2: GreedyBytes}))).json_safe
-    assert Schema(Struct("_private" / Bytes(1), "a" / Int8ub)).json_safe
+def test_odd_fields() -> None:
+    assert Schema(MESSAGE).odd_fields == ()
+    assert Schema(Struct("a" / Bytes(1))).odd_fields == ("a",)
+    assert Schema(Struct("a" / Switch(this.x, {1: Int8ub, 2: GreedyBytes}))).odd_fields == ("a",)
+    assert Schema(Struct("_private" / Bytes(1), "a" / Int8ub)).odd_fields == ()

@@ -24,7 +24,7 @@ def received(t: float, device: str = "meter[3]", **message: object) -> Received:
 
 
 def lines_of(*events: Event) -> list[bytes]:
-    return EventEncoder({"p"}).encode(events).splitlines(keepends=True)
+    return EventEncoder({"p": ()}).encode(events).splitlines(keepends=True)
 
 
 def test_the_messages_around_a_moment() -> None:
@@ -62,7 +62,7 @@ def test_each_kind_of_event_of_a_device() -> None:
 
 
 def test_a_file_that_was_cut_off() -> None:
-    data = EventEncoder({"p"}).encode([received(1.0, seq=1), received(2.0, seq=2)])
+    data = EventEncoder({"p": ()}).encode([received(1.0, seq=1), received(2.0, seq=2)])
     for end in range(len(data)):
         lines = data[:end].splitlines(keepends=True)
         found = device_context(lines, {"meter[3]": None})["meter[3]"]

@@ -24,7 +24,7 @@ class Codec:
 
     ``decode``     bytes -> dict; raises DecodeError
     ``encode``     mapping -> bytes; raises EncodeError
-    ``json_safe``  whether JSON holds each message as it is: no bytes can be in it
+    ``odd_fields`` the fields of a message that JSON may have no form for (`fields.Schema`)
     ``source``     the Python that does it, for people
     ``fallbacks``  the fields that are left to construct, with the reason for each
     """
@@ -39,4 +39,4 @@ class Codec:
         self.encode = compiled.encode
         self.source = compiled.source
         self.fallbacks = compiled.fallbacks
-        self.json_safe = Schema(message).json_safe
+        self.odd_fields = Schema(message).odd_fields

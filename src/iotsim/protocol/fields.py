@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 class Schema:
     """The fields of a construct schema.
 
-    ``json_safe`` tells whether all values in messages are of JSON's types: no bytes.
+    ``odd_fields`` are the fields of the message itself that may hold, or contain, what JSON has no
+    form for, such as bytes; None means that any may.
     """
 
     def __init__(self, message: Construct[Any, Any]) -> None:
-        self.fields, self.json_safe = walk(message)
+        self.fields, opaque = walk(message)
+        odd = (field for field in self.fields.values() if field.kind in ("bytes", "any"))
+        names = dict.fromkeys(re.split(r"[.\[]", field.path)[0] for field in odd)
+        self.odd_fields = None if opaque else tuple(names)
 
     def find(self, path: str) -> Field | None:
         """The field that ``path`` names; an index in it, as in ``readings.0.value``, is any."""

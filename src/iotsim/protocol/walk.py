@@ -62,7 +62,7 @@ class _Walker:
     def __init__(self, fields: dict[str, Field]) -> None:
         self.fields = fields
         self.offset: int | None = 0
-        self.unsafe = False
+        self.opaque = False
 
     # -- places ---------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class _Walker:
         elif isinstance(node, Subconstruct) and not isinstance(node, Adapter | Array | GreedyRange):
             self.root(node.subcon)
         else:
-            self.unsafe = True
+            self.opaque = True
 
     def members(self, node: Any, place: _Place) -> None:
         """The members of a Struct: fields of ``place``."""
@@ -243,8 +243,6 @@ class _Walker:
 
     def scalar(self, node: Any, place: _Place) -> None:
         kind, wire, names, format_ = scalar_kind(node)
-        if kind in {"bytes", "any"}:
-            self.unsafe = True
         self.add(self.make(node, place, kind, wire, names=names, format_=format_))
         if kind == "flags":
             for name in names:
@@ -298,8 +296,8 @@ def _cases(node: Any) -> list[Any] | None:
 
 
 def walk(message: Construct[Any, Any]) -> tuple[dict[str, Field], bool]:
-    """The fields of a schema by path, and whether JSON holds all their values."""
+    """The fields of a schema by path, and whether it hides others that have no name."""
     fields: dict[str, Field] = {}
     walker = _Walker(fields)
     walker.root(message)
-    return fields, not walker.unsafe
+    return fields, walker.opaque

@@ -17,34 +17,52 @@ import msgspec
 from iotsim.events import Event, Received, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_DEPTH = 32
-_WITH_MESSAGE = (Received, Sent)
+_WITH_MESSAGE = frozenset((Received, Sent))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
 
 
 class EventEncoder:
-    """`json_safe` names the protocols whose messages hold nothing that JSON has no form for."""
+    """`odd_fields`: protocol -> the fields of its messages that may hold what JSON has no form for.
 
-    def __init__(self, json_safe: Container[str] = ()) -> None:
-        self._safe = json_safe
+    An empty tuple means that there is none; of a protocol that is not named, any field may.
+    """
+
+    def __init__(self, odd_fields: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._odd = dict(odd_fields or {})
         self._encoder = msgspec.json.Encoder()
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """`events` as lines, each ended by a newline."""
-        safe = self._safe
+        plain = self._plain
         converted = [
-            event
-            if not isinstance(event, _WITH_MESSAGE) or event.protocol in safe
-            else _converted(event)
+            plain(event) if event.__class__ in _WITH_MESSAGE else event  # type: ignore[arg-type]
             for event in events
         ]
         try:
             return self._encoder.encode_lines(converted)
         except _REFUSALS:
             return b"".join(map(self._encode_one, converted))
+
+    def _plain(self, event: Received | Sent) -> Event:
+        """`event`, with a message that JSON has a form for."""
+        names = self._odd.get(event.protocol)
+        if names is None:
+            message = plain_message(event.message)
+        elif names:
+            message = dict(event.message)
+            for name in names:
+                value = message.get(name)
+                if value.__class__ is bytes:
+                    message[name] = "hex:" + value.hex()
+                elif value is not None:
+                    message[name] = _plain(value, MAX_DEPTH)
+        else:
+            return event
+        return event.__class__(event.t, event.device, event.peer, event.protocol, message)
 
     def _encode_one(self, event: Event) -> bytes:
         try:
@@ -54,16 +72,6 @@ class EventEncoder:
             for name in event.__struct_fields__:
                 fields[name] = printable(getattr(event, name))
             return self._encoder.encode(fields) + b"\n"
-
-
-def _converted(event: Received | Sent) -> Event:
-    return type(event)(
-        t=event.t,
-        device=event.device,
-        peer=event.peer,
-        protocol=event.protocol,
-        message=plain_message(event.message),
-    )
 
 
 def plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
