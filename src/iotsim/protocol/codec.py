@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .fields import Schema
-from .generate.compiler import compile_schema
-from .interpreted import Interpreter
+from iotsim.protocol.fields import Schema
+from iotsim.protocol.generate.compiler import compile_schema
+from iotsim.protocol.interpreted import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

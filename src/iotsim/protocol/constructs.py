@@ -13,7 +13,7 @@ a length but does not verify it. And a Struct with a Switch nests the fields of 
 
 from __future__ import annotations
 
-from .flat import FlatStruct
-from .verified import Checksum, Length
+from iotsim.protocol.flat import FlatStruct
+from iotsim.protocol.verified import Checksum, Length
 
 __all__ = ["Checksum", "FlatStruct", "Length"]

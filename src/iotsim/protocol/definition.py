@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from construct import Construct
 
-from ..errors import DecodeError, ProtocolError
-from .fields import Schema
+from iotsim.errors import DecodeError, ProtocolError
+from iotsim.protocol.fields import Schema
 
 if TYPE_CHECKING:
-    from .codec import Codec
+    from iotsim.protocol.codec import Codec
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*\Z", re.ASCII)
 
@@ -82,7 +82,7 @@ class Protocol:
     @cached_property
     def codec(self) -> Codec:
         # Imported late: the generator is not needed to list, show or check files.
-        from .codec import Codec
+        from iotsim.protocol.codec import Codec
 
         return Codec(self.message, strict=self.strict)
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import GreedyRange, Struct
 
-from ..errors import DecodeError, EncodeError
-from .flat import FlatStruct
-from .interpreted import Interpreter, normalize
-from .traced import Recorder
-from .verified import Length, unnamed
+from iotsim.errors import DecodeError, EncodeError
+from iotsim.protocol.flat import FlatStruct
+from iotsim.protocol.interpreted import Interpreter, normalize
+from iotsim.protocol.traced import Recorder
+from iotsim.protocol.verified import Length, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from construct import Construct
 
-    from .definition import Protocol
-    from .fields import Field
-    from .registry import LoadedProtocol, Vector
+    from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.fields import Field
+    from iotsim.protocol.registry import LoadedProtocol, Vector
 
 
 class FieldRow(NamedTuple):

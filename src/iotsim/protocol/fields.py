@@ -11,8 +11,8 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
-from .field import Field
-from .walk import walk
+from iotsim.protocol.field import Field
+from iotsim.protocol.walk import walk
 
 if TYPE_CHECKING:
     from construct import Construct

@@ -27,7 +27,7 @@ from construct import (
 )
 from construct.core import stream_seek, stream_tell
 
-from .verified import AnyConstruct, Checksum, Length, LengthError, unnamed
+from iotsim.protocol.verified import AnyConstruct, Checksum, Length, LengthError, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from construct import Construct, ConstructError, Renamed, StreamError, Subconstruct, Switch
 
-from ..errors import DecodeError, EncodeError
+from iotsim.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
     AnyConstruct = Construct[Any, Any]
@@ -21,7 +21,7 @@ else:
     AnySubconstruct = Subconstruct
     AnySwitch = Switch
 
-from .traced import Recorder, Tracer
+from iotsim.protocol.traced import Recorder, Tracer
 
 
 def normalize(value: Any) -> Any:

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ProtocolError
-from .definition import NAME, Protocol
+from iotsim.errors import ProtocolError
+from iotsim.protocol.definition import NAME, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

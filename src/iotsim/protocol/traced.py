@@ -45,7 +45,7 @@ from construct import (
 from construct.core import evaluate
 from construct.expr import Path
 
-from .flat import FlatStruct, flat_names
+from iotsim.protocol.flat import FlatStruct, flat_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -33,15 +33,15 @@ from construct import (
 )
 from construct.lib import bytes2bits
 
-from .flat import FlatStruct
-from .verified import Checksum, Length
+from iotsim.protocol.flat import FlatStruct
+from iotsim.protocol.verified import Checksum, Length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-from .field import Field
-from .kinds import scalar_kind, through
+from iotsim.protocol.field import Field
+from iotsim.protocol.kinds import scalar_kind, through
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,17 +33,17 @@ from construct import (
 )
 from construct.expr import BinExpr, Path
 
-from . import decode, encode
-from .decoder import Decoder
-from .encoder import Encoder
-from .expressions import steps
-from .nodes import children, hides_context, is_int_node, static_size, unwrap
-from .source import UnsupportedError, Value, Writer, literal, plain
+from iotsim.protocol.generate import decode, encode
+from iotsim.protocol.generate.decoder import Decoder
+from iotsim.protocol.generate.encoder import Encoder
+from iotsim.protocol.generate.expressions import steps
+from iotsim.protocol.generate.nodes import children, hides_context, is_int_node, static_size, unwrap
+from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ..interpreted import Interpreter
+    from iotsim.protocol.interpreted import Interpreter
 
 MAX_VALUES = 16
 """Messages that get a branch of their own."""

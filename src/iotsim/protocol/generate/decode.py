@@ -47,15 +47,21 @@ from construct import (
 )
 from construct import Mapping as ConstructMapping
 
-from ..flat import FlatStruct
-from ..interpreted import normalize
-from ..verified import Checksum, Length
-from . import decode_arrays, decode_bits, decode_structs, decode_values, runtime
-from .nodes import Unmatched, unwrap
-from .source import Scope
+from iotsim.protocol.flat import FlatStruct
+from iotsim.protocol.generate import (
+    decode_arrays,
+    decode_bits,
+    decode_structs,
+    decode_values,
+    runtime,
+)
+from iotsim.protocol.generate.nodes import Unmatched, unwrap
+from iotsim.protocol.generate.source import Scope
+from iotsim.protocol.interpreted import normalize
+from iotsim.protocol.verified import Checksum, Length
 
 if TYPE_CHECKING:
-    from .decoder import Decoder, Handler
+    from iotsim.protocol.generate.decoder import Decoder, Handler
 
 HANDLERS: dict[Any, Handler] = {
     FormatField: decode_values.format_field,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from construct import GreedyBytes, NullStripped, Pass
 
-from ..traced import EMPTY_ELEMENTS
-from .decode_values import fixed
-from .decoder import Decoder, Place, Position
-from .nodes import peel, static_size, struct_code, unwrap
-from .source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.generate.decode_values import fixed
+from iotsim.protocol.generate.decoder import Decoder, Place, Position
+from iotsim.protocol.generate.nodes import peel, static_size, struct_code, unwrap
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.traced import EMPTY_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ from construct import BitsInteger, Computed, Const, Enum, Flag, FlagsEnum, Padde
 from construct import Mapping as ConstructMapping
 from construct.lib import bits2bytes, bytes2bits
 
-from ..flat import FlatStruct, flat_names
-from .decode_values import computed, enum_of, flags_of, mapping_of
-from .nodes import BIT_CODES, TRANSPARENT, hidden, kind_name, peel, unwrap
-from .source import NONE, Scope, UnsupportedError, Value, literal
+from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.generate.decode_values import computed, enum_of, flags_of, mapping_of
+from iotsim.protocol.generate.nodes import BIT_CODES, TRANSPARENT, hidden, kind_name, peel, unwrap
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
-    from .decoder import Decoder
+    from iotsim.protocol.generate.decoder import Decoder
 
 
 def transformed(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:

@@ -7,13 +7,20 @@ from typing import Any
 
 from construct import IfThenElse, Pass, Renamed, StopIf, Struct, Switch, Transformed
 
-from ..flat import FlatStruct, flat_names
-from ..verified import Length
-from .decode_bits import bits
-from .decoder import Decoder, Position
-from .expressions import translate
-from .nodes import UNMATCHED, hidden, peel, static_size, switch_tests, unwrap
-from .source import Scope, UnsupportedError, Value
+from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.generate.decode_bits import bits
+from iotsim.protocol.generate.decoder import Decoder, Position
+from iotsim.protocol.generate.expressions import translate
+from iotsim.protocol.generate.nodes import (
+    UNMATCHED,
+    hidden,
+    peel,
+    static_size,
+    switch_tests,
+    unwrap,
+)
+from iotsim.protocol.generate.source import Scope, UnsupportedError, Value
+from iotsim.protocol.verified import Length
 
 
 def struct_(d: Decoder, node: Any, hint: str, scope: Scope | None) -> Value:

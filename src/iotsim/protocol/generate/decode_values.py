@@ -6,9 +6,16 @@ from typing import Any
 
 from construct import Bytes, BytesInteger, FormatField, StringEncoded, VarInt, ZigZag
 
-from .decoder import Decoder, Position
-from .nodes import checksum_call, is_int_node, kind_name, static_size, struct_code, unwrap
-from .source import NONE, Scope, UnsupportedError, Value, literal, plain
+from iotsim.protocol.generate.decoder import Decoder, Position
+from iotsim.protocol.generate.nodes import (
+    checksum_call,
+    is_int_node,
+    kind_name,
+    static_size,
+    struct_code,
+    unwrap,
+)
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal, plain
 
 
 def format_field(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:

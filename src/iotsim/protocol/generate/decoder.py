@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from construct import BitsInteger, Bytes, BytesInteger, FormatField, Renamed
 
-from .expressions import is_expression, translate
-from .nodes import find_member, kind_name, peel
-from .source import Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.generate.expressions import is_expression, translate
+from iotsim.protocol.generate.nodes import find_member, kind_name, peel
+from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:
-    from ..traced import Tracer
+    from iotsim.protocol.traced import Tracer
 
 Handler = Callable[["Decoder", Any, str, Scope], Value]
 

@@ -50,14 +50,21 @@ from construct import (
 )
 from construct import Mapping as ConstructMapping
 
-from ..flat import FlatStruct
-from ..verified import Checksum
-from . import encode_arrays, encode_bits, encode_fields, encode_structs, encode_values, runtime
-from .nodes import Unmatched, unwrap
-from .source import Scope, Value
+from iotsim.protocol.flat import FlatStruct
+from iotsim.protocol.generate import (
+    encode_arrays,
+    encode_bits,
+    encode_fields,
+    encode_structs,
+    encode_values,
+    runtime,
+)
+from iotsim.protocol.generate.nodes import Unmatched, unwrap
+from iotsim.protocol.generate.source import Scope, Value
+from iotsim.protocol.verified import Checksum
 
 if TYPE_CHECKING:
-    from .encoder import Encoder, Handler
+    from iotsim.protocol.generate.encoder import Encoder, Handler
 
 HANDLERS: dict[Any, Handler] = {
     FormatField: encode_values.format_field,

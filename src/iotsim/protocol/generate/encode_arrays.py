@@ -7,10 +7,10 @@ from typing import Any
 
 from construct import Array, Pass
 
-from .encode_structs import returns_value
-from .encoder import UNKNOWN, Encoder
-from .nodes import static_size, struct_code, unwrap
-from .source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.generate.encode_structs import returns_value
+from iotsim.protocol.generate.encoder import UNKNOWN, Encoder
+from iotsim.protocol.generate.nodes import static_size, struct_code, unwrap
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
 
 
 def array(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:

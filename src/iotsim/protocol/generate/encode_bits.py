@@ -22,15 +22,21 @@ from construct import (
 from construct import Mapping as ConstructMapping
 from construct.lib import bits2bytes, bytes2bits
 
-from ..flat import FlatStruct, flat_names
-from ..verified import Length
-from .encode_fields import fetch, refuse_unknown, require_dict
-from .encode_values import computed, default_value, enum_number, flags_number, mapped
-from .nodes import BIT_CODES, peel
-from .source import NONE, Scope, UnsupportedError, Value, literal
+from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.generate.encode_fields import fetch, refuse_unknown, require_dict
+from iotsim.protocol.generate.encode_values import (
+    computed,
+    default_value,
+    enum_number,
+    flags_number,
+    mapped,
+)
+from iotsim.protocol.generate.nodes import BIT_CODES, peel
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal
+from iotsim.protocol.verified import Length
 
 if TYPE_CHECKING:
-    from .encoder import Encoder
+    from iotsim.protocol.generate.encoder import Encoder
 
 
 def transformed(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from construct import Check, Computed, Rebuild
 
-from ..verified import Checksum, Length
-from .nodes import peel
-from .source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.generate.nodes import peel
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.verified import Checksum, Length
 
 if TYPE_CHECKING:
-    from .encoder import Encoder
+    from iotsim.protocol.generate.encoder import Encoder
 
 IGNORES_VALUE: tuple[Any, ...] = (Computed, Rebuild, Checksum, Length, Check)
 """Nodes to which it is all the same what they are given."""

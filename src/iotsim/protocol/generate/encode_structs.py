@@ -22,14 +22,21 @@ from construct import (
     ZigZag,
 )
 
-from ..flat import FlatStruct, flat_names
-from ..verified import Checksum, Length
-from .encode_bits import Bits
-from .encode_fields import fetch, refuse_unknown, require_dict
-from .encoder import LATER, UNKNOWN, Encoder, Slot
-from .expressions import translate
-from .nodes import UNMATCHED, peel, static_size, struct_code, switch_tests, uses_context
-from .source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.generate.encode_bits import Bits
+from iotsim.protocol.generate.encode_fields import fetch, refuse_unknown, require_dict
+from iotsim.protocol.generate.encoder import LATER, UNKNOWN, Encoder, Slot
+from iotsim.protocol.generate.expressions import translate
+from iotsim.protocol.generate.nodes import (
+    UNMATCHED,
+    peel,
+    static_size,
+    struct_code,
+    switch_tests,
+    uses_context,
+)
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.verified import Checksum, Length
 
 
 def struct_(e: Encoder, node: Any, value: Value, hint: str, scope: Scope | None) -> Value:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from construct import BytesInteger, VarInt, ZigZag
 
-from .nodes import checksum_call, is_int_node, struct_code, unwrap
-from .source import NONE, Scope, UnsupportedError, Value, literal, plain
+from iotsim.protocol.generate.nodes import checksum_call, is_int_node, struct_code, unwrap
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal, plain
 
 if TYPE_CHECKING:
-    from .encoder import Encoder
+    from iotsim.protocol.generate.encoder import Encoder
 
 
 def format_field(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from construct import Adapter, Padded, Pass, Renamed
 
-from .expressions import is_expression, translate
-from .nodes import children
-from .source import Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.generate.expressions import is_expression, translate
+from iotsim.protocol.generate.nodes import children
+from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, literal
 
 if TYPE_CHECKING:
-    from ..traced import Tracer
-    from ..verified import Length
+    from iotsim.protocol.traced import Tracer
+    from iotsim.protocol.verified import Length
 
 Handler = Callable[["Encoder", Any, Value, str, Scope], Value]
 

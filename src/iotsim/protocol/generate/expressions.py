@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from construct.expr import BinExpr, FuncPath, Path, UniExpr
 
-from .source import Scope, UnsupportedError, Value, literal
+from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

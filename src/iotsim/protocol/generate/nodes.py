@@ -37,11 +37,11 @@ from construct import (
 )
 from construct import Mapping as ConstructMapping
 
-from ..checksums import INLINE
-from ..flat import FlatStruct, flat_names
-from ..verified import AnyConstruct, Checksum, Length
-from .expressions import is_expression
-from .source import UnsupportedError, Value, Writer, literal
+from iotsim.protocol.checksums import INLINE
+from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.generate.expressions import is_expression
+from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal
+from iotsim.protocol.verified import AnyConstruct, Checksum, Length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator

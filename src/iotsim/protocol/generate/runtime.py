@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from construct import Const, Construct, Container, Default, Enum, ListContainer, Rebuild, Struct
 from construct.core import BytesIOWithOffsets, EnumInteger
 
-from ..flat import FlatStruct
-from ..interpreted import normalize
-from ..verified import unnamed
-from .nodes import find_flat
+from iotsim.protocol.flat import FlatStruct
+from iotsim.protocol.generate.nodes import find_flat
+from iotsim.protocol.interpreted import normalize
+from iotsim.protocol.verified import unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
