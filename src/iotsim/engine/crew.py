@@ -53,8 +53,9 @@ class Crew(Protocol):
 
     def progress(self) -> Progress: ...
 
-    def put_together(self, folder: Path) -> None:
-        """The files are closed: make one of those that have parts."""
+    def put_together(self, folder: Path) -> list[str]:
+        """The files are closed: make one of those that have parts. What went wrong, in words."""
+        ...
 
 
 class Alone:
@@ -82,5 +83,5 @@ class Alone:
     async def finish(self) -> None:
         self.simulation.drain()
 
-    def put_together(self, folder: Path) -> None:
-        pass
+    def put_together(self, folder: Path) -> list[str]:
+        return []

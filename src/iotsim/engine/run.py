@@ -184,7 +184,7 @@ class Run:
                 finally:
                     self.crew.journal.flush()
             self._record.close()
-            self.crew.put_together(self.folder)
+            result.notes += self.crew.put_together(self.folder)
         result.notes += self._record.losses()
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
         self._record.replace_result(result)

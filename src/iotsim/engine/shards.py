@@ -26,7 +26,7 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 import trio
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from iotsim.expect.spec import ExpectSpec
     from iotsim.scenario.model import Scenario
     from iotsim.testbed.bed import Testbed
-
-T = TypeVar("T")
 
 TICK_S = 0.1
 ANSWER_TIMEOUT_S = 60.0
@@ -249,14 +247,17 @@ class Shards:
             verdicts=self._verdicts(),
         )
 
-    def put_together(self, folder: Path) -> None:
+    def put_together(self, folder: Path) -> list[str]:
+        notes = []
         events = [folder / "events.jsonl", *sorted(folder.glob("events.shard*.jsonl"))]
-        _merge_files(events, lambda files: merge_events(files))
+        notes += _merge_files(events, merge_events)
         captures = [folder / "capture.pcapng", *sorted(folder.glob("capture.shard*.pcapng"))]
-        if not captures[0].exists():
-            return
-        header = captures[0].read_bytes()  # of the run's own file, which has no packets
-        _merge_files(captures, lambda files: itertools.chain([header], merge_captures(files)))
+        if captures[0].exists():
+            header = captures[0].read_bytes()  # of the run's own file, which has no packets
+            notes += _merge_files(
+                captures, lambda files: itertools.chain([header], merge_captures(files))
+            )
+        return notes
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -295,7 +296,7 @@ class Shards:
             self._lose(worker, await _ending(worker))
 
     def _take(self, worker: WorkerProcess, message: channel.Message) -> None:
-        content = None
+        content: Any = None
         for fd in message.fds:
             with os.fdopen(fd, "rb") as file:
                 file.seek(0)
@@ -311,17 +312,18 @@ class Shards:
             case "refused":
                 self._lose(worker, f"gave up: {content}")
             case "crashed":
-                self._lose(worker, f"crashed:\n{content}")
+                self._lose(worker, f"crashed: {content.splitlines()[-1]}", content)
             case answer:
                 worker.answers[answer] = content
                 worker.tell()
 
-    def _lose(self, worker: WorkerProcess, how: str) -> None:
+    def _lose(self, worker: WorkerProcess, how: str, details: str = "") -> None:
         """`worker` is of no use any more; there is nothing to wait for."""
         if not worker.dead:
             worker.dead = True
-            self.errors.append(f"{worker} {how}")
-            self.journal.emit(Note(self._clock(), self.errors[-1]))
+            error = f"{worker} {how}"
+            self.errors.append(error)
+            self.journal.emit(Note(self._clock(), f"{error}\n{details}" if details else error))
         worker.tell()
         self.broken.set()
 
@@ -380,15 +382,26 @@ def combine(spec: ExpectSpec, verdicts: Sequence[bool | None]) -> bool | None:
     return None if None in verdicts else not decisive
 
 
-def _merge_files(parts: Sequence[Path], merged: Callable[[list[Any]], Iterator[bytes]]) -> None:
-    """Put what `merged` makes of `parts` in the place of the first, and remove the others."""
+def _merge_files(
+    parts: Sequence[Path], merged: Callable[[Sequence[BinaryIO]], Iterator[bytes]]
+) -> list[str]:
+    """Put what `merged` makes of `parts` in the place of the first, and remove the others.
+
+    If that cannot be done, since the disk is full, say, the parts stay; what went wrong, in words.
+    """
     if len(parts) == 1:
-        return
+        return []
     target = parts[0].with_name(f".{parts[0].name}.new")
-    with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(part.open("rb")) for part in parts]
-        out = stack.enter_context(target.open("wb"))
-        out.writelines(merged(files))
+    try:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(part.open("rb")) for part in parts]
+            out = stack.enter_context(target.open("wb"))
+            out.writelines(merged(files))
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        names = ", ".join(part.name for part in parts)
+        return [f"{names} could not be put together: {error.strerror}"]
     target.replace(parts[0])
     for part in parts[1:]:
         part.unlink()
+    return []

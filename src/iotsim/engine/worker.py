@@ -81,7 +81,8 @@ def work(
             if isinstance(cause, IotsimError):
                 _report(control, "refused", str(cause))
             else:
-                _report(control, "crashed", traceback.format_exc()[-TRACEBACK_CHARACTERS:])
+                text = "".join(traceback.format_exception(cause))
+                _report(control, "crashed", text[-TRACEBACK_CHARACTERS:])
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
