@@ -2,14 +2,34 @@
 
 Every consumer names what it draws for, (seed, "meter", 3, "delay"), and gets a stream that no other
 consumer shares. So adding a device, or a draw elsewhere, changes nobody else's numbers.
+
+A million devices with a `random.Random` each would cost 2.5 GB. So where there may be many, a draw is
+a hash without state: a Weyl sequence in both the index and the counter (multiples of two odd constants,
+modulo 2**64), scrambled by two rounds of xor-shift and multiply, as the finalizer of MurmurHash3 does it.
+The n-th number of device i needs neither memory nor the numbers before it, and no device shares a number
+with another.
+
+Normal deviates come from a table of 4096 quantiles of the normal distribution. They end at ± 3.67
+standard deviations; what is simulated here has no use for rarer ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
+from statistics import NormalDist
+from typing import Final
 
-MASK64 = (1 << 64) - 1
+MASK: Final = (1 << 64) - 1
+INDEX: Final = 0x9E3779B97F4A7C15
+COUNTER: Final = 0xD1342543DE82EF95
+FIRST: Final = 0xFF51AFD7ED558CCD
+SECOND: Final = 0xC4CEB9FE1A85EC53
+
+_QUANTILES: Final = 4096
+NORMAL: Final = tuple(
+    NormalDist().inv_cdf((position + 0.5) / _QUANTILES) for position in range(_QUANTILES)
+)
 
 
 def key(seed: int, *names: str | int) -> int:
@@ -23,14 +43,23 @@ def stream(seed: int, *names: str | int) -> random.Random:
     return random.Random(key(seed, *names))
 
 
-def mix(value: int) -> int:
-    """Scramble 64 bits (the finalizer of SplitMix64, Steele et al. 2014): cheap and stateless."""
-    value = (value + 0x9E3779B97F4A7C15) & MASK64
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK64
-    return value ^ (value >> 31)
+def draw(stream_key: int, index: int, counter: int) -> int:
+    """64 random bits: number `counter` of device `index`, in the stream that `stream_key` names."""
+    value = (stream_key + index * INDEX + counter * COUNTER) & MASK
+    value = ((value ^ value >> 32) * FIRST) & MASK
+    value = ((value ^ value >> 29) * SECOND) & MASK
+    return value ^ value >> 32
 
 
-def unit(stream_key: int, counter: int) -> float:
-    """The `counter`-th number of a stateless stream, uniform in [0, 1)."""
-    return (mix(stream_key ^ mix(counter & MASK64)) >> 11) * 2.0**-53
+def unit(stream_key: int, index: int, counter: int = 0) -> float:
+    """Uniform in [0, 1)."""
+    return (draw(stream_key, index, counter) >> 11) * 2.0**-53
+
+
+def normal(stream_key: int, index: int, counter: int = 0) -> float:
+    """Of the standard normal distribution: mean 0, standard deviation 1.
+
+    Only 12 bits are needed, and those at the top are good after one round of scrambling.
+    """
+    value = (stream_key + index * INDEX + counter * COUNTER) & MASK
+    return NORMAL[((value ^ value >> 32) * FIRST & MASK) >> 52]

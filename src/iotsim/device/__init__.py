@@ -8,7 +8,6 @@ A scenario's description of a fleet (`spec`) is compiled once, then nothing is i
 - `schedule`: unsolicited sendings, whose times are arithmetic too.
 - `fleet`: the devices, made when they are first needed.
 - `behavior`: the base class of devices written in Python, and `loader`, which reads their files.
-- `draws`: the randomness of all of these, without state.
 
 Time is an argument, randomness comes from the scenario's seed, the device's index and a counter, so
 that the same seed gives the same devices, and a device more changes none of the others. What waits

@@ -22,9 +22,8 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from iotsim.device.draws import unit
 from iotsim.device.schedule import Endpoint, parse_endpoint
-from iotsim.rng import key, stream
+from iotsim.rng import key, stream, unit
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:

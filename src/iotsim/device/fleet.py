@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from iotsim.device.draws import unit
 from iotsim.device.reaction import no_rule
 from iotsim.device.rules import compile_responder
 from iotsim.device.schedule import Schedule
 from iotsim.device.signals import compile_signal
 from iotsim.errors import Problem, ScenarioError
-from iotsim.rng import key
+from iotsim.rng import key, unit
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:

@@ -29,10 +29,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from iotsim.device.draws import unit
 from iotsim.device.reaction import DROPPED, NO_REPLY, Reply, Responder, no_rule
 from iotsim.device.template import Source, value_source, write_message
 from iotsim.errors import ExpressionError
+from iotsim.rng import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,9 +16,9 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from iotsim.device.draws import unit
 from iotsim.device.rules import Uses, where_source, write_set
 from iotsim.device.template import Source, write_message
+from iotsim.rng import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

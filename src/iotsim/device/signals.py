@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from iotsim.device.draws import COUNTER, FIRST, INDEX, MASK, NORMAL, draw, normal, unit
+from iotsim.rng import COUNTER, FIRST, INDEX, MASK, NORMAL, draw, normal, unit
 from iotsim.rng import key as stream_key
 
 if TYPE_CHECKING:

@@ -266,7 +266,7 @@ class DhcpClients:
 
     def _draw(self, client: _Client) -> float:
         client.draws += 1
-        return unit(self._key ^ client.mac, client.draws)
+        return unit(self._key, client.mac, client.draws)
 
 
 def _half_of(rest_s: float) -> float:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import statistics
 
-from iotsim.device.draws import draw, normal, unit
+from iotsim.rng import draw, normal, unit
 
 
 def test_draws_are_uniform_in_each_argument() -> None:
