@@ -206,7 +206,7 @@ class Run:
             if self.options.progress is not None:
                 nursery.start_soon(self.options.progress, self)
             async with trio.open_nursery() as gateway_nursery:
-                if not self._stop.is_set():
+                if not (self._stop.is_set() or self.crew.broken.is_set()):
                     await self._start_gateway(gateway_nursery)
                 await self._wait_for_the_end()
                 ended_at = self.clock()

@@ -182,6 +182,7 @@ class Shards:
         self._testbed = testbed
         self._clock = clock
         self._announced: set[int] = set()
+        self._refusal = ""
         self._start = {
             "op": "start",
             "zero": zero,
@@ -194,11 +195,14 @@ class Shards:
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """IotsimError if a worker could not even start, by a user's fault."""
         async with trio.open_nursery() as nursery:
             for worker, fd in zip(self._workers, self._testbed.fds, strict=True):
                 worker.request((fd,), **self._start)
                 nursery.start_soon(self._listen, worker)
             await self._wait_for("started", self._workers)
+            if self._refusal:
+                raise IotsimError(self._refusal)
             task_status.started()
             while True:
                 await trio.sleep(TICK_S)
@@ -282,7 +286,7 @@ class Shards:
                 os.kill(worker.pid, signal.SIGKILL)
 
     async def _listen(self, worker: WorkerProcess) -> None:
-        """Take what `worker` reports. IotsimError if it could not even start, by a user's fault."""
+        """Take what `worker` reports, until it ends."""
         while True:
             try:
                 message = channel.receive(worker.control)
@@ -307,9 +311,9 @@ class Shards:
                 self._decide()
             case "books":
                 worker.books = msgspec.convert(content, Books)
-            case "refused" if "started" not in worker.answers:
-                raise IotsimError(content)
             case "refused":
+                if "started" not in worker.answers:
+                    self._refusal = content
                 self._lose(worker, f"gave up: {content}")
             case "crashed":
                 self._lose(worker, f"crashed: {content.splitlines()[-1]}", content)
