@@ -32,6 +32,7 @@ def run(
     jobs: str = "1",
     messages: Annotated[bool, cyclopts.Parameter(negative="--no-messages")] = True,
     capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
+    capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> int:
     """Run scenarios and judge them; what stands behind '--' replaces the gateway's command.
@@ -63,6 +64,9 @@ def run(
         Write each message into events.jsonl. Without them, a failure cannot show what led to it.
     capture
         Write each packet into capture.pcapng.
+    capture_filter
+        Only those of these devices, and what goes to all: ``meter``, ``meter[3]``, ``meter 10%``.
+        May be given several times.
     quiet
         Print the verdict alone.
     """
@@ -82,6 +86,8 @@ def run(
         return EXIT_EMPTY
     words = _repeating_words(link, duration, tolerance, set_)
     words += ("--no-messages",) * (not messages) + ("--no-capture",) * (not capture)
+    for selector in capture_filter or ():
+        words += ("--capture-filter", selector)
     gateway = external_command()
     if len(files) > 1:
         from iotsim.cli.suite import run_suite
@@ -105,9 +111,15 @@ def run(
     default_seed = secrets.randbelow(SEEDS)
     scenario = load_scenario(files[0], overrides=overrides, default_seed=default_seed)
     from iotsim.cli.render import show_progress, show_report
+    from iotsim.engine.capturefilter import make_filter
     from iotsim.engine.journal import Recording
     from iotsim.engine.run import RunOptions, run_scenario
 
+    try:
+        make_filter(scenario, capture_filter or ())
+    except ValueError as error:
+        print(f"iotsim: --capture-filter: {error}", file=sys.stderr)
+        return EXIT_ERROR
     try:
         report = run_scenario(
             scenario,
@@ -115,7 +127,7 @@ def run(
                 out=out,
                 serve=serve,
                 drop_privileges=True,
-                recording=Recording(messages, capture),
+                recording=Recording(messages, capture, tuple(capture_filter or ())),
                 words=words,
                 gateway_given=bool(gateway),
                 progress=None if quiet else show_progress,

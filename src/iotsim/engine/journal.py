@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from iotsim.events import Event, EventSink, PacketRecord, PacketSink
 
 
 class Recording(NamedTuple):
-    """What a run keeps of what passes: each message as an event, each packet in the capture."""
+    """What a run keeps of what passes: each message as an event, each packet in the capture, or
+    there only those of the devices that are selected by `only`."""
 
     messages: bool = True
     packets: bool = True
+    only: Sequence[str] = ()
 
 
 EVERYTHING = Recording()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from iotsim.engine.capturefilter import make_filter
 from iotsim.engine.files import AppendFile, replace_file
 from iotsim.results.jsonl import EventEncoder
 from iotsim.results.junit import encode_junit, suite_of
@@ -65,6 +66,8 @@ class Record:
         linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
         self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)
         self._capture.append(self._pcapng.header())
+        only = journal.recording.only
+        self._keep = make_filter(scenario, only) if only else None
         journal.add_packet_sink(self._write_packets)
 
     def replace_result(self, result: RunResult) -> None:
@@ -94,4 +97,7 @@ class Record:
         self._events.append(self._encoder.encode(events))
 
     def _write_packets(self, packets: Sequence[PacketRecord]) -> None:
+        keep = self._keep
+        if keep is not None:
+            packets = [record for record in packets if keep(record[1], record[2])]
         self._capture.append(self._pcapng.encode(packets))
