@@ -11,9 +11,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import CommandLine
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
 
@@ -75,3 +78,64 @@ def test_the_page_is_current(found: dict[str, Any]) -> None:
     if f"Linux {release} host" not in written:
         pytest.skip(f"the page was made with another Linux than {release}")
     assert written == found["page"], f"out of date: {sys.executable} {PROGRAM} --write"
+
+
+ECHO_PROTOCOL = """
+from construct import GreedyBytes, Struct
+from iotsim import Protocol
+
+PROTOCOL = Protocol(name="raw", message=Struct("data" / GreedyBytes), port=5600)
+"""
+ECHO = """
+[scenario]
+duration = "30s"
+until = "duration"
+
+[gateway]
+command = ["sh", "-c", "touch up; sleep 30"]
+cwd = "."
+
+[devices.echo]
+count = 1
+address = ["10.77.1.1", "fd77::1:1"]
+protocol = "raw"
+groups = ["239.1.2.3", "ff05::fd"]
+
+[[devices.echo.rules]]
+reply = { data = "=msg.data" }
+"""
+UNREACHABLE4 = "ICMP host unreachable, 10.77.255.254 > peer, quoting 33 bytes, TOS 0xc0"
+UNREACHABLE6 = "ICMP address unreachable, fd77::ffff:ffff:ffff:ffff > peer, quoting 53 bytes"
+ROUTER = {
+    "IPv4 addresses: to nobody's address": UNREACHABLE4,
+    "IPv4 addresses: to the subnet's address": UNREACHABLE4,
+    "IPv6 addresses: to nobody's address": UNREACHABLE6,
+}
+"""What in a run the link's router answers, which neither of the two hosts has."""
+
+
+def test_a_run_answers_the_same_through_its_interface(
+    found: dict[str, Any], iotsim: CommandLine
+) -> None:
+    iotsim.write("protocols/raw.py", ECHO_PROTOCOL)
+    scenario = iotsim.write("echo.toml", ECHO)
+    run = iotsim.start("run", scenario, "--out", iotsim.out)
+    iotsim.wait_for((iotsim.folder / "up").exists, "the run")
+    asked = iotsim("exec", iotsim.out, "--", sys.executable, PROGRAM, "--through", "iotsim0")
+    run.terminate()
+    assert asked.status == 0, asked.text
+    answers = json.loads(asked.text)
+    expected = {
+        f"{row['section']}: {row['name']}": row["iotsim"]
+        for row in found["rows"]
+        if row["link"] == "tun"
+    }
+    for place, told in ROUTER.items():
+        expected[place] = [told]
+    differing = [
+        f"{place}\n    alone:    {expected[place]}\n    in a run: {said}"
+        for place, said in answers.items()
+        if said != expected[place]
+    ]
+    assert not differing, "\n".join(differing)
+    assert len(answers) > 200

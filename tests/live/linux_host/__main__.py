@@ -1,7 +1,8 @@
 """Compares the simulated host with Linux, packet by packet, and writes docs/linux-host.md.
 
 ``python tests/live/linux_host`` prints what both answer, as JSON; with ``--write`` it writes the
-page. Each kernel host stands in a network namespace of its own, so this takes root.
+page. Each kernel host stands in a network namespace of its own, so this takes root. ``--through
+INTERFACE`` asks the simulated host of a run instead, in whose namespace it must be called.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from answers import describe, describe_frames
 from kernel import KernelHost, change
 from page import render
 from simulated import SimulatedHost
+from through import ask_through
 
 if TYPE_CHECKING:
     from answers import Answer
@@ -108,9 +110,12 @@ def compare_all() -> list[dict[str, Any]]:
     return found
 
 
-def main(argument: str = "") -> None:
+def main(argument: str = "", interface: str = "") -> None:
     if argument in LINKS:
         json.dump(compare(argument), sys.stdout)
+        return
+    if argument == "--through":
+        json.dump(ask_through(interface, LINKS["tun"]), sys.stdout)
         return
     rows = compare_all()
     release = ".".join(platform.release().split(".")[:2])
