@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 EXIT_ERROR = 2
 EXIT_SKIPPED = 3
 EXIT_INTERRUPTED = 130
+RUN_HELP = """Run scenarios and judge them.
+
+What stands behind `--` replaces the gateway's command: iotsim run quickstart -- ./my-gateway
+
+Exit code: 0 passed, 1 failed, 2 error, 3 skipped (this machine cannot), 4 inconclusive, \
+5 empty (nothing was checked)."""
 
 app = cyclopts.App(
     name="iotsim",
@@ -28,7 +34,7 @@ app = cyclopts.App(
 # Named by path, so that one command's imports are not every command's; for which the overview has to
 # be told what they do.
 for _name, _path, _help in (
-    ("run", "iotsim.cli.run:run", "Run scenarios and judge them."),
+    ("run", "iotsim.cli.run:run", RUN_HELP),
     ("check", "iotsim.cli.check:check", "Say what is wrong with scenarios, without running them."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (
@@ -54,6 +60,7 @@ def external_command() -> tuple[str, ...]:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
     ours = list(arguments)
+    _external_command.clear()
     if "--" in ours:
         dashes = ours.index("--")
         ours, _external_command[:] = ours[:dashes], ours[dashes + 1 :]

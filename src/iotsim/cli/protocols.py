@@ -96,7 +96,9 @@ def check(*names: str) -> int:
     return 2 if wrong else 0
 
 
-def decode(name: str, /, *data: str) -> int:
+def decode(
+    name: str, /, *data: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]
+) -> int:
     """Decode a datagram, field by field with offsets.
 
     Parameters

@@ -35,10 +35,7 @@ def run(
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> int:
-    """Run scenarios and judge them; what stands behind '--' replaces the gateway's command.
-
-    Exit code: 0 passed, 1 failed, 2 error, 3 skipped (this machine cannot), 4 inconclusive,
-    5 empty (nothing was checked).
+    """Run scenarios and judge them.
 
     Parameters
     ----------

@@ -1,16 +1,19 @@
-"""A protocol of six to ten bytes. Check it with: iotsim protocols check thermo"""
+"""A protocol of six or ten bytes. Check it with: iotsim protocols check thermo"""
 
 from construct import Const, Default, Enum, Flag, Float32b, Int8ub, Int16ub, Struct, Switch, this
 
-from iotsim import Checksum, Protocol, crc16_ccitt
+from iotsim import Checksum, FlatStruct, Protocol, crc16_ccitt
 
-MESSAGE = Struct(
+MESSAGE = FlatStruct(
     "magic" / Const(b"T1"),
     "kind" / Enum(Int8ub, GET=1, VALUE=2, START=3),
     "number" / Int8ub,
     "unasked" / Default(Flag, False),
-    "celsius" / Switch(this.kind, {"VALUE": Float32b, "GET": Const(b""), "START": Const(b"")}),
-    "crc" / Checksum(Int16ub, crc16_ccitt),
+    Switch(
+        this.kind,
+        {"VALUE": Struct("celsius" / Float32b), "GET": Struct(), "START": Struct()},
+    ),
+    "crc" / Checksum(Int16ub, crc16_ccitt),  # over all before it
 )
 
 PROTOCOL = Protocol(
@@ -20,3 +23,9 @@ PROTOCOL = Protocol(
     echo=["number"],
     summary="{kind} #{number} {celsius}",
 )
+
+# Bytes on the wire and what they mean, both ways: take yours from the protocol's documents.
+VECTORS = [
+    ("5431 01 07 00 79c2", {"kind": "GET", "number": 7}),
+    ("5431 02 07 00 41a40000 5863", {"kind": "VALUE", "number": 7, "celsius": 20.5}),
+]

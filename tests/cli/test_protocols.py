@@ -1,0 +1,107 @@
+"""``iotsim protocols`` and ``iotsim decode``."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from iotsim.cli.app import run_command_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READ = "534e 01 01 0009 00000007 0001 00 ea02"
+MINE = """
+from construct import Int8ub, Struct
+from iotsim import Protocol
+
+PROTOCOL = Protocol(name="{name}", message=Struct("a" / Int8ub, "b" / Int8ub), port=7000)
+VECTORS = [("0102", {{"a": 1, "b": {b}}})]
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_list_has_the_bundled_ones_and_those_at_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "protocols").mkdir()
+    (tmp_path / "protocols" / "cli_listed.py").write_text(MINE.format(name="cli_listed", b=2))
+    assert run_command_line(["protocols", "list"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["sensornet"] == "bundled"
+    assert rows["cli_listed"].endswith("protocols/cli_listed.py")
+
+
+def test_show_tells_every_field(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["protocols", "show", "sensornet"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("sensornet: UDP port 5600\n")
+    rows = {line.split()[1]: line for line in text.splitlines() if line[:1].isdigit()}
+    assert rows["device"].split() == [
+        "6", "device", "int", "uint32", "big-endian", "the", "device's", "own", "number",
+    ]  # fmt: skip
+    assert "READ=1, REPORT=2" in rows["kind"]
+    assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_show_codec_tells_how_it_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["protocols", "show", "sensornet", "--codec"]) == 0
+    assert "def decode(" in capsys.readouterr().out
+
+
+def test_check_of_a_good_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["protocols", "check", "sensornet"]) == 0
+    assert capsys.readouterr().out == "sensornet: ok, 6 golden vectors\n"
+
+
+def test_check_of_a_bad_one_says_what_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cli_wrong.py").write_text(MINE.format(name="cli_wrong", b=3))
+    (tmp_path / "cli_broken.py").write_text("PROTOCOL = 7 / 0\n")
+    assert run_command_line(["protocols", "check", "cli_wrong", "cli_broken", "sensornet"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("cli_wrong: ") and "b" in line for line in lines)
+    assert any(line.startswith("cli_broken: ") and "division by zero" in line for line in lines)
+    assert lines[-1] == "sensornet: ok, 6 golden vectors"
+
+
+@pytest.mark.parametrize(
+    "data", [[READ], READ.split(), [READ.replace(" ", "")], ["0x" + READ.replace(" ", "")]]
+)
+def test_decode_shows_each_field_at_its_place(
+    data: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["decode", "sensornet", *data]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["6", "00", "00", "00", "07", "device", "7"] in lines
+    assert lines[-1][0] == "READ"
+
+
+def test_decode_reads_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(READ + "\n"))
+    assert run_command_line(["decode", "sensornet", "-"]) == 0
+    assert "device" in capsys.readouterr().out
+
+
+def test_decode_of_what_is_no_message_shows_how_far_it_came(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_command_line(["decode", "sensornet", READ[:-1] + "3"]) == 2
+    text = capsys.readouterr().out
+    assert "device" in text
+    assert "error: crc: wrong checksum: the message has 0xea03, its bytes give 0xea02" in text
+
+
+@pytest.mark.parametrize("data", ["xyz", "123"])
+def test_decode_of_what_is_no_hex(data: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["decode", "sensornet", data]) == 2
+    assert "that is no hex" in capsys.readouterr().err
