@@ -34,7 +34,7 @@ from iotsim.expect.watcher import quantified
 from iotsim.results.jsonl import EventEncoder
 from iotsim.scenario import load_text
 from iotsim.testbed import channel
-from iotsim.wire import ipv4, ipv6, udp, virtio
+from iotsim.wire import icmpv6, ipv4, ipv6, udp, virtio
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
@@ -162,11 +162,15 @@ class Pair:
         packet = build(
             source, address, udp.PROTOCOL, udp.build_udp(source, address, 4000, 5600, payload)
         )
+        return sorted(map(self._answer, self.give(packet, queue)))
+
+    def give(self, packet: bytes, queue: int) -> list[bytes]:
+        """Let `packet` come by `queue`; what is sent then."""
         for each in self.queues:
             each.sent.clear()
         self.queues[queue].waiting.append(virtio.PLAIN + packet)
         self.turn()
-        return sorted(map(self._answer, self.queues[0].sent + self.queues[1].sent))
+        return self.queues[0].sent + self.queues[1].sent
 
     def turn(self) -> None:
         for simulation in self.simulations * 2:
@@ -229,6 +233,16 @@ def test_a_group_hears_a_datagram_once(
     assert pair.total("packets.recorded") == 0  # not flushed yet
     recorded = [len(s.journal.packets) for s in pair.simulations]
     assert sum(recorded) == 2 + 2 * len(everybody)
+
+
+def test_a_ping_to_all_hosts_is_answered_once_by_each(pair_of: Callable[[str], Pair]) -> None:
+    pair = pair_of(SCENARIO)
+    everybody = parse_address("ff02::1")
+    echo = icmpv6.build_icmpv6(GATEWAY6, everybody, icmpv6.ECHO_REQUEST, 0, 1, b"ping")
+    packet = ipv6.build_ipv6(GATEWAY6, everybody, icmpv6.PROTOCOL, echo)
+    sources = [frame[10 + 8 : 10 + 24][-1] for frame in pair.give(packet, 1)]
+    assert sorted(sources) == [1, 2, 3, 4, 5]
+    assert pair.total("packets.received") == 1
 
 
 def test_delayed_answers_of_a_group_leave_nothing_pending(pair_of: Callable[[str], Pair]) -> None:
