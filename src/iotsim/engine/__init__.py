@@ -3,7 +3,8 @@
 ::
 
     run          a whole run: machine, files, nursery, judgement
-    simulation   fleets, stack, expectations and pump over one link, whatever the link is
+    simulation   fleets, hosts, expectations and pump over one link, whatever the link is
+    hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
     services     the way of a message: decode, tell, answer, encode
     runtime      what a behavior may ask for
