@@ -48,12 +48,12 @@ while True:
 END_S = 10.0
 
 
-def hiding(iotsim: CommandLine) -> tuple[Path, str]:
+def hiding(iotsim: CommandLine, queues: int = 1) -> tuple[Path, str]:
     """A scenario that goes on until it is ended, and a word in the command line of its gateway."""
     iotsim.write("hiding.py", HIDING_GATEWAY)
     token = f"token-{random.Random(str(iotsim.folder)).getrandbits(64)}"
     command = f'command = ["{sys.executable}", "-IS", "hiding.py", "{token}"]'
-    scenario = iotsim.meters(gateway=command, until="duration")
+    scenario = iotsim.meters(gateway=command, link=f"queues = {queues}", until="duration")
     (iotsim.folder / "tmp").mkdir()
     iotsim.environment["TMPDIR"] = str(iotsim.folder / "tmp")
     return scenario, token
@@ -111,9 +111,12 @@ def check_nothing_is_left(iotsim: CommandLine, words: set[str], made: set[str]) 
 def end_at(iotsim: CommandLine, run: subprocess.Popen[str], delay_s: float | None) -> None:
     """Wait for `delay_s`, or until the gateway has been heard."""
     if delay_s is None:
-        events = iotsim.out / "events.jsonl"
         iotsim.wait_for(
-            lambda: events.exists() and b'"received"' in events.read_bytes(), "an event", run
+            lambda: any(
+                b'"received"' in path.read_bytes() for path in iotsim.out.glob("events*.jsonl")
+            ),
+            "an event",
+            run,
         )
         time.sleep(0.6)
     else:
@@ -122,13 +125,13 @@ def end_at(iotsim: CommandLine, run: subprocess.Popen[str], delay_s: float | Non
 
 
 def events_in(iotsim: CommandLine) -> list[dict[str, Any]]:
-    """All whole lines; the last one may have been cut."""
-    path = iotsim.out / "events.jsonl"
-    if not path.exists():
-        return []
-    *lines, rest = path.read_text().split("\n")
-    assert not rest, "a batch of events is written whole"
-    return [json.loads(line) for line in lines]
+    """The events on disk, in the file of the run and in those of its workers, if it has any."""
+    events = []
+    for path in iotsim.out.glob("events*.jsonl"):
+        *lines, rest = path.read_text().split("\n")
+        assert not rest, "a batch of events is written whole"
+        events += [json.loads(line) for line in lines]
+    return events
 
 
 def age_of_last_event(events: list[dict[str, Any]], killed_at: float) -> float:
@@ -141,7 +144,8 @@ def age_of_last_event(events: list[dict[str, Any]], killed_at: float) -> float:
 def killed(iotsim: CommandLine, attempt: int) -> None:
     # From the first import to the traffic's steady flow; the last waits for that flow.
     delay = None if attempt == KILLS - 1 else random.Random(attempt).uniform(0.3, 2.0)
-    scenario, token = hiding(iotsim)
+    # Half of them are simulated by several processes.
+    scenario, token = hiding(iotsim, queues=1 + attempt % 2)
     mounts = Path("/proc/self/mountinfo").read_text()
     words = {token, str(iotsim.out)}
     interfaces = set(Path("/sys/class/net").iterdir())
