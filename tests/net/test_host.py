@@ -442,6 +442,11 @@ def test_a_far_device_answers_at_its_ports() -> None:
     assert network.receive(packet4(FAR + 2, 17, datagram(FAR + 2))) == "answered"
     assert network.receive(packet6(FAR6 + 2, 17, datagram(FAR6 + 2))) == "answered"
     assert [entry[0] for entry in network.far.heard] == [2, 2]
+    assert [frame[18] for frame in network.sent[:1]] == [61]  # three routers have taken one each
+    assert [frame[17] for frame in network.sent[1:]] == [61]
+    network.sent.clear()
+    assert network.receive(packet4(FIRST, 17, datagram(FIRST))) == "answered"
+    assert [frame[18] for frame in network.sent] == [64]
 
 
 @pytest.mark.parametrize(

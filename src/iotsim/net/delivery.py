@@ -44,7 +44,6 @@ class SendError(Protocol):
         now: float,
         *,
         rest: int = 0,
-        distance: int = 0,
     ) -> object: ...
 
 
@@ -60,8 +59,8 @@ class Delivery:
         self._send = send
         self._error = error
 
-    def deliver(self, packet: Packet, run: Run | None, now: float, distance: int) -> str:
-        """A packet to a host in `run`, or (None) to a router; `distance` routers away."""
+    def deliver(self, packet: Packet, run: Run | None, now: float) -> str:
+        """A packet to a host in `run`, or (None) to a router."""
         protocol = packet.protocol
         if protocol == ipv4.UDP:
             header = _read_udp(packet)
@@ -76,9 +75,7 @@ class Delivery:
                     now,
                 )
             if not (run and run.silent):
-                self._error(
-                    Trouble.PORT_UNREACHABLE, packet, packet.destination, now, distance=distance
-                )
+                self._error(Trouble.PORT_UNREACHABLE, packet, packet.destination, now)
             return dropped("no-service")
         if protocol == ipv4.ICMP and packet.destination < IPV4_END:
             return self._icmp.receive_ipv4(packet, now)
@@ -96,7 +93,6 @@ class Delivery:
             packet.destination,
             now,
             rest=packet.protocol_at if packet.destination >= IPV4_END else 0,
-            distance=distance,
         )
         return dropped("no-protocol")
 

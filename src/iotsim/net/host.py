@@ -29,7 +29,7 @@ from iotsim.net.packet import (
 )
 from iotsim.net.pool import AddressPool
 from iotsim.net.ratelimit import TokenBucket
-from iotsim.net.route import PathMtu, time_to_live
+from iotsim.net.route import PathMtu
 from iotsim.net.segmentation import split_large_udp
 from iotsim.wire import ipv4, ipv6, virtio
 from iotsim.wire.address import IPV4_END, format_address
@@ -72,7 +72,7 @@ class Host:
         self._hops: dict[int, int] = {}
         self._path_mtu = PathMtu(mtu)
         self._least_mtu = mtu
-        self._output = Output(transmit, self.pool, self._path_mtu, self.counters)
+        self._output = Output(transmit, self.pool, self._hops, self._path_mtu, self.counters)
         bucket = TokenBucket(icmp_rate, icmp_burst)
         self._icmp = Icmp(self._output.send, bucket, self.counters, self._too_big)
         self._delivery = Delivery(self.groups, self._icmp, self._output.send, self._error)
@@ -113,6 +113,7 @@ class Host:
             self._hops.setdefault(hop, distance)
         if path_mtu:
             self._least_mtu = min(self._least_mtu, path_mtu)
+        if path_mtu or hops:
             self._path_mtu_changed()
 
     def detach(self, first: int) -> None:
@@ -168,7 +169,7 @@ class Host:
         """A run of addresses is gone."""
 
     def _path_mtu_changed(self) -> None:
-        """The least path MTU may have changed."""
+        """The least path MTU may have changed, or there are routers on the way now."""
 
     # From the link up.
 
@@ -253,10 +254,9 @@ class Host:
                 self._error(Trouble.HOST_UNREACHABLE, packet, router, now)
             return dropped("no-host")
         if hops and packet.hop_limit <= len(hops):
-            distance = max(packet.hop_limit - 1, 0)
-            self._error(Trouble.HOPS_EXCEEDED, packet, hops[distance], now, distance=distance)
+            router = hops[max(packet.hop_limit - 1, 0)]
+            self._error(Trouble.HOPS_EXCEEDED, packet, router, now)
             return dropped("hops-exceeded")
-        distance = len(hops)
         if (
             run is not None
             and run.path_mtu
@@ -276,13 +276,12 @@ class Host:
                     destination,
                     now,
                     rest=problem.pointer,
-                    distance=distance,
                 )
                 raise
         whole = self._whole(packet, now)
         if whole is None:
             return consumed("fragment")
-        return self._delivery.deliver(whole, run, now, distance)
+        return self._delivery.deliver(whole, run, now)
 
     def _receive_group(self, packet: Packet, now: float) -> str:
         whole = self._whole(packet, now)
@@ -339,14 +338,11 @@ class Host:
         now: float,
         *,
         rest: int = 0,
-        distance: int = 0,
     ) -> None:
         if packet.destination >= IPV4_END and packet.protocol_at == 6:
             with suppress(PacketError):
                 read_extensions(packet)
-        self._icmp.error(
-            trouble, packet, source=source, now=now, rest=rest, hop_limit=time_to_live(distance)
-        )
+        self._icmp.error(trouble, packet, source=source, now=now, rest=rest)
 
     def _group_address(self, packet: Packet) -> int:
         """The address of some member of the group that `packet` is for; 0 if it has none."""

@@ -68,7 +68,6 @@ class Send(Protocol):
         protocol: int,
         payload: bytes,
         *,
-        hop_limit: int = 64,
         traffic_class: int = 0,
     ) -> object: ...
 
@@ -145,7 +144,6 @@ class Icmp:
         source: int,
         now: float,
         rest: int = 0,
-        hop_limit: int = 64,
     ) -> None:
         """Tell the sender of `packet`, from `source`, what is wrong with it; if we may.
 
@@ -187,7 +185,6 @@ class Icmp:
             packet.source,
             protocol,
             message,
-            hop_limit=hop_limit,
             traffic_class=traffic_class,
         )
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import EncodeError
 from iotsim.net.fragmentation import fragment_ipv4, fragment_ipv6
-from iotsim.net.route import MINIMUM_PATH_MTU_IPV4, PathMtu
+from iotsim.net.route import MINIMUM_PATH_MTU_IPV4, PathMtu, time_to_live
 from iotsim.wire import ipv4, ipv6, udp, virtio
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotsim.net.pool import AddressPool
 
@@ -25,18 +25,21 @@ class Output:
     """Sends packets of any size up to IP's limit.
 
     What fits its path goes with DF and identification 0 (RFC 6864, section 4.1), but for ICMP, which
-    a narrower path may cut as it likes; what does not fit goes in fragments.
+    a narrower path may cut as it likes; what does not fit goes in fragments. `distances` has the
+    simulated routers, each with the number of routers before it.
     """
 
     def __init__(
         self,
         transmit: Callable[[bytes], object],
         pool: AddressPool,
+        distances: Mapping[int, int],
         path_mtu: PathMtu,
         counters: Counter[str],
     ) -> None:
         self._transmit = transmit
         self._pool = pool
+        self._distances = distances
         self._path_mtu = path_mtu
         self._counters = counters
         self._identifications = count(1)
@@ -48,13 +51,13 @@ class Output:
         protocol: int,
         payload: bytes,
         *,
-        hop_limit: int = 64,
         traffic_class: int = 0,
         prefix: bytes = virtio.PLAIN,
     ) -> None:
         """Send `payload`, whose checksums are complete unless `prefix`, the virtio header, says
         otherwise; it must not when the packet may need fragmentation."""
         mtu = self.mtu_between(source, destination)
+        hop_limit = self._hop_limit(source)
         if destination < IPV4_END:
             if ipv4.MINIMUM_HEADER_LENGTH + len(payload) > mtu:
                 self._send_fragments(
@@ -140,6 +143,11 @@ class Output:
         if run and run.path_mtu:
             mtu = min(mtu, run.path_mtu)
         return mtu if destination < IPV4_END else max(mtu, ipv6.MINIMUM_MTU)
+
+    def _hop_limit(self, source: int) -> int:
+        """What is left of it when a packet from `source` comes to the link."""
+        run = self._pool.find(source)
+        return time_to_live(len(run.hops) if run else self._distances.get(source, 0))
 
     def _send_fragments(self, packets: list[bytes]) -> None:
         self._counters["fragmented"] += 1

@@ -242,7 +242,9 @@ class Stack(Host):
         self._count = 0
 
     def _path_mtu_changed(self) -> None:
-        self._plain_length = min(self._path_mtu.smallest, self._least_mtu) - ipv6.HEADER_LENGTH
+        least = min(self._path_mtu.smallest, self._least_mtu)
+        # No datagram is plain that may have come through a router: its TTL is less than 64.
+        self._plain_length = 0 if self._hops else least - ipv6.HEADER_LENGTH
 
 
 def _is_correct(frame: bytes, length: int) -> bool:
