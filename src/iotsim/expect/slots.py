@@ -113,8 +113,14 @@ class Slots:
             return range(segments[0].base, segments[0].base + view.count)
         table = array("i", [-1]) * view.count
         for segment in segments:
-            for offset, index in enumerate(segment.indexes):
-                table[index] = 0 if self.pooled else segment.base + offset
+            indexes, base = segment.indexes, segment.base
+            count = len(indexes)
+            slots = array("i", bytes(4 * count) if self.pooled else range(base, base + count))
+            if isinstance(indexes, range) and indexes.step > 0:  # a million devices, perhaps
+                table[indexes.start : indexes.stop : indexes.step] = slots
+            else:
+                for index, slot in zip(indexes, slots, strict=True):
+                    table[index] = slot
         return table
 
 
