@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iotsim.engine.folder import make_results_folder, slug
+from iotsim.engine.folder import make_results_folder, make_work_folder, slug
 from iotsim.errors import MachineError
 
 
@@ -34,3 +34,17 @@ def test_two_runs_of_one_second_have_folders_of_their_own(
 def test_a_folder_that_cannot_be_made_is_the_machines_error() -> None:
     with pytest.raises(MachineError, match="cannot be made"):
         make_results_folder("x", Path("/proc/no/such"))
+
+
+def test_the_files_of_an_earlier_run_go_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("result.json", "events.shard3.jsonl", "capture.pcapng", "mine.txt", "work/db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    assert make_results_folder("x", tmp_path) == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "work"}
+    assert (tmp_path / "work" / "db").exists()
+
+
+def test_the_working_folder_is_fresh(tmp_path: Path) -> None:
+    folders = [make_work_folder(tmp_path) for _ in range(3)]
+    assert [folder.name for folder in folders] == ["work", "work_2", "work_3"]

@@ -152,7 +152,7 @@ def test_several_come_to_the_gravest(done: Done) -> None:
     ]
     assert lines[-1] == "3 of 3 scenarios: 1 passed, 1 failed, 1 empty"
     folders = {path.parent.name for path in done.out.rglob("result.json")}
-    assert folders == {"all-passes", "all-deeper-fails", "all-empty"}
+    assert folders == {"passes", "deeper-fails", "empty"}
 
 
 def twice(iotsim: CommandLine) -> list[dict[str, bytes]]:
@@ -231,7 +231,7 @@ def suite_ended(iotsim: CommandLine, number: int) -> tuple[Done, list[str]]:
     iotsim.wait_for(lambda: all(path.exists() for path in up), "the gateways", suite)
     suite.send_signal(number)
     done = iotsim.finish(suite)
-    results = [iotsim.out / f"all-{name}" / "result.json" for name in ("a", "b")]
+    results = [iotsim.out / name / "result.json" for name in ("a", "b")]
     iotsim.wait_for(
         lambda: all('"interrupted by SIGTERM"' in path.read_text() for path in results), "the runs"
     )
@@ -246,6 +246,6 @@ def test_the_runs_of_a_suite_end_with_it(
 ) -> None:
     suite, folders = done
     assert suite.status == (-number if number == signal.SIGKILL else 128 + number)
-    assert sorted(folders) == ["all-a", "all-b"]
+    assert sorted(folders) == ["a", "b"]
     if number != signal.SIGKILL:
         assert "2 of 3 scenarios: 2 error" in suite.text

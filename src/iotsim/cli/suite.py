@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -29,6 +30,7 @@ def run_suite(files: Sequence[Path], options: Sequence[str], *, jobs: int, out: 
     A process each, since what a run gives up (privileges) or leaves behind (imported protocols)
     would be missing, or in the way, in the next.
     """
+    folders = name_folders(files)
     running: set[subprocess.Popen[str]] = set()
     stopped_by: list[int] = []
 
@@ -42,7 +44,7 @@ def run_suite(files: Sequence[Path], options: Sequence[str], *, jobs: int, out: 
             return None
         command = [sys.executable, "-m", "iotsim", "run", str(file)]
         if out is not None:
-            command += ["--out", str(out / slug(str(file.with_suffix(""))))]
+            command += ["--out", str(out / folders[file])]
         process = subprocess.Popen(
             [*command, *options],
             env={**os.environ, SUITE: str(os.getpid())},
@@ -75,6 +77,17 @@ def run_suite(files: Sequence[Path], options: Sequence[str], *, jobs: int, out: 
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
     print(f"{len(verdicts)} of {len(files)} scenarios: {counts}")
     return EXIT_SIGNALLED + stopped_by[0] if stopped_by else EXIT_CODES[total]
+
+
+def name_folders(files: Sequence[Path]) -> dict[Path, str]:
+    """A name for the results of each of `files`: its path below the folder that all are in."""
+    common = os.path.commonpath([file.resolve().parent for file in files])
+    folders: dict[Path, str] = {}
+    for file in files:
+        name = slug(str(file.resolve().relative_to(common).with_suffix("")))
+        names = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+        folders[file] = next(name for name in names if name not in folders.values())
+    return folders
 
 
 def follow_suite() -> None:

@@ -20,7 +20,7 @@ from iotsim.engine.accounts import Accounts
 from iotsim.engine.crew import Alone, Crew
 from iotsim.engine.failure import sole_cause, write_failure
 from iotsim.engine.files import Writer
-from iotsim.engine.folder import make_results_folder
+from iotsim.engine.folder import make_results_folder, make_work_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
 from iotsim.engine.journal import EVERYTHING, Recording
 from iotsim.engine.memory import settle_memory
@@ -235,9 +235,8 @@ class Run:
             log=self._record.log,
             on_line=self.crew.judge.gateway_output,
         )
-        work = self.folder / "work"
         if spec.cwd is None:
-            work.mkdir(exist_ok=True)
+            work = make_work_folder(self.folder)
         else:
             work = self.scenario.folder / self.scenario.expand(spec.cwd, self.folder)
         env = {name: self.scenario.expand(text, self.folder) for name, text in spec.env.items()}
