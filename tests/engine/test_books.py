@@ -14,6 +14,7 @@ some_books = st.builds(
     counters=st.dictionaries(names, st.integers(0, 1 << 40)),
     lag=st.dictionaries(st.sampled_from(["queue", "timers"]), st.floats(0, 10)),
     failed_devices=st.lists(st.sampled_from(["meter[0]", "meter[1]"])),
+    first_failure=st.sampled_from(["", "meter[0]: why"]),
     lost=st.integers(0, 1 << 20),
     notes=st.lists(st.text(max_size=5), max_size=2),
 )
@@ -21,11 +22,13 @@ some_books = st.builds(
 
 def test_counts_add_up_and_the_worst_lag_counts() -> None:
     one = Books(counters={"a": 1, "b": 2}, lag={"queue": 0.1}, failed_devices=["m[0]"], lost=1)
+    one.first_failure = "m[0]: why"
     other = Books(counters={"b": 3}, lag={"queue": 0.05, "timers": 0.2}, lost=2, notes=["full"])
     assert add_books([one, other]) == Books(
         counters={"a": 1, "b": 5},
         lag={"queue": 0.1, "timers": 0.2},
         failed_devices=["m[0]"],
+        first_failure="m[0]: why",
         lost=3,
         notes=["full"],
     )

@@ -116,6 +116,27 @@ async def test_a_rule_that_raises_stops_its_device_alone(
         assert [event.device for event in failures] == ["meter[1]"]
         assert "ZeroDivision" in failures[0].traceback or "division" in failures[0].error
         assert gateway.simulation.failed_devices == ["meter[1]"]
+        why = "meter[1]: division by zero, in '=1 / (device.index - 1)'"
+        assert gateway.simulation.books().first_failure == why
+
+
+async def test_what_is_sent_is_judged_as_the_wire_carries_it(
+    autojump_clock: MockClock, simulated: Callable[..., Any]
+) -> None:
+    text = (
+        METERS.replace('"=temperature + device.index"', '"=20.1 + 0 * t"')
+        + """
+[[expect]]
+each = "meter"
+sends = { version = 1, unit = "NONE", status.alarm = false, value = 20.1, crc = { exists = true } }
+within = "5s"
+"""
+    )
+    async with simulated(text) as gateway:
+        for last in (1, 2, 3):
+            gateway.send(f"10.77.1.{last}", READ)
+        await trio.sleep(0.01)
+        assert gateway.simulation.judge.verdicts() == [True]
 
 
 async def test_unsolicited_sendings_come_in_time(

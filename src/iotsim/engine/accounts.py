@@ -92,17 +92,20 @@ class Accounts:
     def errors(self) -> list[str]:
         """What makes the verdict error: what broke among ourselves, and devices that were stopped
         by a rule or behavior of the user's."""
-        failed = self._crew.books().failed_devices
+        books = self._crew.books()
+        failed = books.failed_devices
         if not failed:
             return list(self._crew.errors)
         names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
-        told = f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks"
+        why = f" ({books.first_failure})" if books.first_failure else ""
+        told = f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks{why}"
         return [*self._crew.errors, told]
 
     def doubts(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Why this run's expectations cannot be held against the gateway; [] if they can."""
-        failed = any(not outcome.passed for outcome in outcomes)
-        silent = any(outcome.kind in SILENT_KINDS for outcome in outcomes)
+        grave = [outcome for outcome in outcomes if outcome.severity == "error"]
+        failed = any(not outcome.passed for outcome in grave)
+        silent = any(outcome.kind in SILENT_KINDS for outcome in grave)
         doubts = []
         lost = self._lost()
         if lost and (failed or silent):

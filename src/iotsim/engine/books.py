@@ -22,6 +22,7 @@ class Books(msgspec.Struct, kw_only=True):
     counters: dict[str, int] = {}
     lag: dict[str, float] = {}
     failed_devices: list[str] = []
+    first_failure: str = ""
     lost: int = 0
     notes: list[str] = []
 
@@ -45,6 +46,7 @@ def add_books(parts: Iterable[Books]) -> Books:
         for name, lag in part.lag.items():
             total.lag[name] = max(lag, total.lag.get(name, 0.0))
         total.failed_devices += part.failed_devices
+        total.first_failure = total.first_failure or part.first_failure
         total.lost += part.lost
         total.notes += part.notes
     total.counters = dict(counters)

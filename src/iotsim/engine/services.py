@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from iotsim.errors import DecodeError
+from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, Received, Sent, Undecodable
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.wire.address import format_endpoint
@@ -43,7 +43,7 @@ class Service:
         pump: Pump,
         judge: Judge,
         journal: Journal,
-        on_failure: Callable[[SimDevice], None],
+        on_failure: Callable[[SimDevice, str], None],
     ) -> None:
         spec = fleet.spec.services[index]
         self.protocol = spec.protocol
@@ -100,20 +100,31 @@ class Service:
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
     ) -> None:
         """Send `message` from `device`'s address `local` now. EncodeError if it cannot be sent."""
-        self._send_udp(local, self.port, peer, peer_port, self._encode(message))
+        payload = self._encode(message)
+        self._send_udp(local, self.port, peer, peer_port, payload)
         now = self._pump.sent_at
         if self._recorded:
             who = format_endpoint(peer, peer_port)
             self._emit(Sent(now, device.name, who, self._name, message))
-        for observe in self._told:
-            observe(device, message, now)
+        if self._told:
+            carried = self._as_carried(payload, message)
+            for observe in self._told:
+                observe(device, carried, now)
+
+    def _as_carried(self, payload: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the other side reads: with defaults, computed fields, and numbers of the wire."""
+        try:
+            return self._decode(payload)
+        except DecodeError:
+            return message  # a protocol may write what it does not read
 
     def fail(self, device: SimDevice, error: Exception) -> None:
         """`device` has done what it cannot go on from: report it and let it be silent."""
         device.failed = True
         text = "".join(traceback.format_exception(error))
-        self._emit(DeviceFailed(self._clock(), device.name, _one_line(error), text))
-        self._on_failure(device)
+        why = _one_line(error)
+        self._emit(DeviceFailed(self._clock(), device.name, why, text))
+        self._on_failure(device, why)
 
     def _reply_in_turn(
         self,
@@ -194,4 +205,6 @@ class Service:
 
 
 def _one_line(error: Exception) -> str:
+    if isinstance(error, IotsimError):
+        return str(error).splitlines()[0]  # written for people; its class would tell them nothing
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -93,6 +93,7 @@ class Simulation:
         )
         self.settled = trio.Event()
         self.failed_devices: list[str] = []
+        self._first_failure = ""
         self.skipped_sendings = 0
         self._left_over = 0
         self._services: dict[str, list[Service]] = {}
@@ -212,6 +213,7 @@ class Simulation:
             counters=counters,
             lag={"queue": pump.lag(), "timers": pump.timers.lateness},
             failed_devices=self.failed_devices,
+            first_failure=self._first_failure,
             lost=link["send_dropped"] + self._left_over,
         )
 
@@ -235,7 +237,9 @@ class Simulation:
             if self.shard is WHOLE:  # else it is for all shards together to say
                 self.journal.emit(decision)
 
-    def _on_failure(self, device: SimDevice) -> None:
+    def _on_failure(self, device: SimDevice, why: str) -> None:
+        if not self.failed_devices:
+            self._first_failure = f"{device.name}: {why}"
         self.failed_devices.append(device.name)
 
     def _start_schedules(self) -> None:
