@@ -167,7 +167,7 @@ def test_matching_with_a_schema(spec: dict[str, Any], expected: bool | None) -> 
         ({"kind": 1.5}, "kind: 1.5, but 'kind' is an enum (write one of its names)"),
         ({"version": 300}, "300 does not fit 'version', which is uint8 (0 to 255)"),
         ({"version": True}, "version: true, but 'version' is an integer"),
-        ({"version": "x"}, "version: x, but 'version' is an integer"),
+        ({"version": "x"}, "'x', but 'version' is an integer (an expression begins with '=')"),
         ({"on": 1}, "on: 1, but 'on' is true or false"),
         ({"data": "0aff"}, "data: '0aff', but 'data' is bytes (write bytes as 'hex:0a ff')"),
         ({"data": "hex:0"}, "data: 'hex:0' is not pairs of hexadecimal digits"),
@@ -177,7 +177,8 @@ def test_matching_with_a_schema(spec: dict[str, Any], expected: bool | None) -> 
         ({"version": {"min": 2, "max": 1}}, "version.min: min is greater than max"),
         ({"version": {"min": "a"}}, "version.min: must be a number or an expression"),
         ({"version": {"any": []}}, "version.any: must be a list with at least one value"),
-        ({"version": {"any": [1, "x"]}}, "version.any.1: x, but 'version' is an integer"),
+        ({"version": {"any": [1, "x"]}}, "version.any.1: 'x', but 'version' is an integer"),
+        ({"version": {"regex": "1"}}, "version: 'version' is an integer, so no regex matches it"),
         ({"label": {"regex": "("}}, "label.regex: no regular expression: missing )"),
         ({"label": {"exists": 1}}, "label.exists: must be true or false"),
         ({"version": "=1 +"}, "version: invalid syntax"),
@@ -299,3 +300,11 @@ def test_any_table_matches_or_is_refused(
     if not matcher.undecodable:
         assert (matcher.explain(msg, DEVICE, 1.0) == []) == result
     assert isinstance(matcher.text, str)
+
+
+def test_a_structure_can_be_asked_whether_it_is_there() -> None:
+    assert matches({"header": {"exists": True}}, MESSAGE, SCHEMA)
+    assert not matches({"header": {"exists": False}}, MESSAGE, SCHEMA)
+    assert matches({"header": {"exists": False}}, {"kind": "READ"}, SCHEMA)
+    odd = Schema(Struct("odd" / Struct("exists" / Flag)))  # a field of this name is what is meant
+    assert matches({"odd": {"exists": False}}, {"odd": {"exists": False}}, odd)

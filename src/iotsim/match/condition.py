@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
 from iotsim.match.fieldpath import nearest, split
-from iotsim.match.literal import LiteralError, literal, render, rounded
+from iotsim.match.literal import LiteralError, article, literal, render, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -32,6 +32,7 @@ OPERATORS = ("min", "max", "any", "regex", "not", "exists")
 LONGEST_REGEX = 1000
 MOST_CHOICES = 10_000
 DEEPEST = 8
+NO_TEXT = ("int", "float", "bool", "struct", "flags", "array")
 
 
 class Condition(NamedTuple):
@@ -186,7 +187,7 @@ class Writer:
                 codes.append(code)
                 texts.append(text)
         if "regex" in table:
-            codes.append(self._regex(variable, table["regex"]))
+            codes.append(self._regex(variable, table["regex"], field))
             texts.append(f"like /{table['regex']}/")
         if "exists" in table:
             wanted = table["exists"]
@@ -262,7 +263,9 @@ class Writer:
         code, text = self._test(variable, value, field, depth)
         return f"({variable} is None or not ({code}))", f"not {text}"
 
-    def _regex(self, variable: str, pattern: Any) -> str:
+    def _regex(self, variable: str, pattern: Any, field: Field | None) -> str:
+        if field is not None and field.kind in NO_TEXT:
+            raise Invalid(f"'{field.path}' is {article(field.kind)}, so no regex matches it")
         if not isinstance(pattern, str) or len(pattern) > LONGEST_REGEX:
             raise Invalid(f"must be a text of at most {LONGEST_REGEX} characters", keys=("regex",))
         try:

@@ -48,6 +48,10 @@ def literal(value: Any, field: Field | None) -> Any:
     if isinstance(value, bool) is not (field.kind == "bool") or not isinstance(value, wanted):
         hint = "write bytes as 'hex:0a ff'" if field.kind == "bytes" else ""
         shown = render(value)
+        if isinstance(value, str):
+            shown = repr(value[:80])
+            if field.kind in ("int", "float", "bool"):
+                hint = "an expression begins with '='"
         raise LiteralError(f"{shown}, but '{field.path}' is {article(field.kind)}", hint)
     return _plain(value) if isinstance(value, dict) else rounded(value, field)
 
@@ -185,5 +189,7 @@ def _number(value: float) -> str:
     """20.1 also for the nearest 32-bit number to it."""
     if not math.isfinite(value):
         return str(value)
+    if value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
     short = f"{value:.7g}"
     return short if abs(float(short) - value) <= abs(value) * 6e-8 else repr(value)

@@ -177,7 +177,7 @@ def _collect(
         if schema is not None and field is None:
             report(here, f"unknown field '{path[:100]}'", field_hint(schema, path))
             continue
-        if isinstance(value, dict) and _is_nested(value, field):
+        if isinstance(value, dict) and _is_nested(value, field, schema):
             _collect(value, path + ".", here, schema, writer, conditions, report)
             continue
         try:
@@ -186,9 +186,11 @@ def _collect(
             report((*here, *error.keys), error.message, error.hint)
 
 
-def _is_nested(table: dict[str, Any], field: Any) -> bool:
+def _is_nested(table: dict[str, Any], field: Any, schema: Any) -> bool:
     if field is None:
         return bool(table) and not all(key in OPERATORS for key in table)
-    if field.kind == "struct":
-        return True
-    return field.kind == "flags" and not all(key in OPERATORS for key in table)
+    if field.kind not in ("struct", "flags"):
+        return False
+    return not table or not all(
+        key in OPERATORS and find_field(schema, f"{field.path}.{key}") is None for key in table
+    )
