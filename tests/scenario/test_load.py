@@ -39,7 +39,7 @@ tags = ["one", "two"]
 tolerance = 2
 
 [link]
-kind = "memory"
+kind = "tun"
 name = "iot0"
 address = ["10.78.0.1/16", "fd78::1/64"]
 router = ["10.78.255.1", "fd78::ffff"]
@@ -163,7 +163,7 @@ def test_every_table_and_key() -> None:
     assert (scenario.name, scenario.seed, scenario.seed_given) == ("All of it", 7, True)
     assert (scenario.duration_s, scenario.until, scenario.tolerance) == (90, "duration", 2)
     assert scenario.tags == ("one", "two")
-    assert scenario.link.kind == "memory"
+    assert scenario.link.kind == "tun"
     assert scenario.link.mtu == 1400
     assert scenario.link.router6 == parse_address("fd78::ffff")
     gateway = scenario.gateway
@@ -282,6 +282,7 @@ def test_a_problem_does_not_make_others() -> None:
         ("[scenario]\ntolerance = nan", "scenario.tolerance: must be"),
         ("[scenario]\ntolerance = 0", "scenario.tolerance: must be greater than 0"),
         ("[scenario]\nspeed = 2", "not supported by this version yet"),
+        ("[scenario]\nduration = 5", "2:12: scenario.duration: 5 has no unit; write '5s' or '5ms'"),
         ('[scenario]\nduration = "0s"', "scenario.duration: must be greater than 0"),
         ('[scenario]\nname = "${x}"', "unknown placeholder '${x}' (give it by --set x=VALUE)"),
         ('[scenario]\nname = "${devices.a.first}"', "cannot stand here"),
@@ -308,7 +309,20 @@ def test_a_problem_does_not_make_others() -> None:
         ('[link]\nisolate = "netns:"', "link.isolate: must"),
         ("[link]\nmtu = 20", "link.mtu: must be greater than or equal to 68"),
         ("[gateway]\ncommand = []", "gateway.command: "),
-        ('[gateway]\ncommand = "a b"', "2:11: gateway.command: must be a list"),
+        (
+            '[gateway]\ncommand = "a \\"b c\\""',
+            "2:11: gateway.command: must be a list of the program",
+        ),
+        (
+            '[gateway]\ncommand = "a b"',
+            "gateway.command: must be a list of the program and its arg",
+        ),
+        ('[gateway]\ncommand = "a b"', 'arguments: ["a", "b"]'),
+        ('[link]\nkind = "memory"\n[gateway]\ncommand = ["a"]', "no gateway process can reach"),
+        (
+            '[gateway]\ncommand = ["a"]\nready = "up"',
+            'must be a table, such as { log = "^listening" }',
+        ),
         ("[gateway]\nready = { udp = 1 }", "'ready' is for a gateway with a 'command'"),
         ('[gateway]\ncommand = ["a"]\nready = { udp = 1, tcp = 2 }', "needs one of 'log', 'udp'"),
         ('[gateway]\ncommand = ["a"]\nready = { udp = 70000 }', "gateway.ready.udp: must be"),
@@ -413,7 +427,7 @@ def test_fleets_must_not_overlap() -> None:
     [
         ("reply = {}", "the field 'kind' of sensornet is missing"),
         ("reply = { kind = 'REPORT', valeu = 1 }", "unknown field 'valeu' (did you mean 'value'?)"),
-        ("reply = { kind = 'REPORT', value = 'x' }", "x, but 'value' is a number"),
+        ("reply = { kind = 'REPORT', value = 'x' }", "'x', but 'value' is a number"),
         ("reply = { kind = 'ACK', seq = 70000 }", "70000 does not fit 'seq', which is uint16"),
         ("reply = { kind = 'ACK', seq = '=70000 + 1' }", "70001 does not fit 'seq'"),
         ("reply = { kind = 'ACK', status = 3 }", "reply.status"),
@@ -462,7 +476,8 @@ def test_problems_of_rules(rule: str, problem: str) -> None:
         ("device = 'meter'\nreceives = {}\nnever = true", "names more than one device"),
         ("each = 'meter'\nreceives = { x = 1 }\nnever = true", "receives.x: unknown field 'x'"),
         ("each = 'meter'\nsends = { undecodable = true }\nnever = true", "only what a device"),
-        ("each = 'meter'\nreceives = {}\nnever = false", "never: must be"),
+        ("each = 'meter'\nreceives = {}\nnever = false", "expect[0].never: must be true"),
+        ("each = 'meter'\nreceives = 'READ'\nnever = true", 'a table, such as { kind = "READ" }'),
         ("each = 'meter'\nreceives = {}\nwithin = '1s'\nper = '1s'", "'per' is for 'count'"),
         ("each = 'meter'\nreceives = {}\ncount = {}", "needs 'min' or 'max'"),
         ("each = 'meter'\nreceives = {}\ncount = { min = 3, max = 1 }", "greater than max"),
@@ -480,6 +495,17 @@ def test_problems_of_rules(rule: str, problem: str) -> None:
 )
 def test_problems_of_expectations(expect: str, problem: str) -> None:
     assert problem in "\n".join(told(f"{HEAD}[[expect]]\n{expect}"))
+
+
+def test_a_misspelled_key_is_one_problem_and_not_two() -> None:
+    expect = "[[expect]]\neach = 'meter'\nrecieves = {}\nnever = true"
+    assert told(HEAD + expect) == [
+        "7:1: expect[0].recieves: unknown key (did you mean 'receives'?)"
+    ]
+    rule = "[[devices.meter.rules]]\nwhen = { kind = 'READ' }\nreplay = { kind = 'ACK' }"
+    assert told(HEAD + rule) == [
+        "7:1: devices.meter.rules[0].replay: unknown key (did you mean 'reply'?)"
+    ]
 
 
 def test_two_expectations_have_two_names() -> None:

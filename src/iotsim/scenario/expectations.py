@@ -12,6 +12,7 @@ from iotsim.scenario.schema import (
     GatewayExpectTable,
     StdoutTable,
     check,
+    misspelled,
 )
 from iotsim.scenario.selectors import SelectorError, merged, select
 
@@ -131,7 +132,7 @@ class ExpectBuilder:
         if len(given) == 1:
             return given[0]
         listed = ", ".join(names[:-1]) + f" or {names[-1]}"
-        if not given:
+        if not given and not misspelled(raw, ExpectTable, names):
             self.problems.add(keys, f"one of {listed} is missing: it {purpose}")
         for name in given[1:]:
             message = f"'{given[0]}' is there already: one of {listed} {purpose}"

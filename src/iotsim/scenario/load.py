@@ -257,6 +257,11 @@ class _Loader:
 
     def _gateway(self, raw: Any, link: LinkSpec) -> GatewaySpec | None:
         gateway = None if raw is None else build_gateway(raw, self.problems)
+        if gateway is not None and gateway.command and link.kind == "memory":
+            message = "no gateway process can reach a memory link, which is inside of iotsim's own"
+            self.problems.add(
+                ("gateway", "command"), message, "use --link tun or loopback", of_key=True
+            )
         if gateway is not None and link.kind == "loopback":
             return replace(gateway, address=None)  # there, it is the link's whatever it was
         return gateway

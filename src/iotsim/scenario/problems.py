@@ -119,7 +119,8 @@ def _message(detail: ErrorDetails) -> tuple[str, str]:
         expected = str(detail["ctx"]["expected"])
         given = str(detail["input"])[:100]
         choices = [word.strip("' ") for word in expected.replace(" or ", ", ").split(", ")]
-        return f"must be {expected}", nearest(given, choices)
+        shown = "true" if expected == "True" else expected
+        return f"must be {shown}", nearest_name(given, choices)
     message = MESSAGES.get(kind)
     if message is None:
         text = detail["msg"].removeprefix("Input should be ")

@@ -11,7 +11,7 @@ from iotsim.device.spec import RuleSpec
 from iotsim.match import compile_match
 from iotsim.scenario.messages import TemplateBuilder, formula, value_or_formula
 from iotsim.scenario.problems import nearest
-from iotsim.scenario.schema import RuleTable, check
+from iotsim.scenario.schema import RuleTable, check, misspelled
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -100,7 +100,8 @@ class RuleBuilder:
                 add((*keys, key), f"'{key}' is for a rule with 'send'", of_key=True)
         if table.drop and "reply" in raw:
             add((*keys, "drop"), "a rule either drops a message or replies to it", of_key=True)
-        if not (table.drop or "reply" in raw or "set" in raw):
+        does = ("reply", "set", "drop", "send")
+        if not (table.drop or "reply" in raw or "set" in raw or misspelled(raw, RuleTable, does)):
             add(keys, "this rule does nothing: give it 'reply', 'set', 'drop' or 'send'")
 
     def _when(self, spec: Mapping[str, Any] | None, schema: Schema, keys: Keys) -> Matcher | None:

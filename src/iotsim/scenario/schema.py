@@ -7,15 +7,18 @@ converted silently: a text is no number, 1 is not true, and an unknown key is a 
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from iotsim.match.fieldpath import nearest
 from iotsim.units import DurationRange, parse_duration, parse_duration_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -33,6 +36,27 @@ def _from_text(parse: Callable[[str], Any], example: str) -> Callable[[Any], Any
     return validate
 
 
+def _time(parse: Callable[[str], Any], example: str) -> Callable[[Any], Any]:
+    from_text = _from_text(parse, example)
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            raise ValueError(f"{value} has no unit; write '{value}s' or '{value}ms'")
+        return from_text(value)
+
+    return validate
+
+
+def _command(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            words = [value]
+        raise ValueError(f"must be a list of the program and its arguments: {json.dumps(words)}")
+    return value
+
+
 def _texts(value: Any) -> Any:
     """One text, or a list of them."""
     items = value if isinstance(value, list) else [value]
@@ -41,18 +65,28 @@ def _texts(value: Any) -> Any:
     return items
 
 
-def _table(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError("must be a table")
-    return value
+def _table(example: str = "") -> Callable[[Any], Any]:
+    such = f", such as {example}" if example else ""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"must be a table{such}")
+        return value
+
+    return validate
 
 
-def _tables(value: Any) -> Any:
+def _tables(example: str = "") -> Callable[[Any], Any]:
     """One table, or a list of them."""
-    items = value if isinstance(value, list) else [value]
-    if not items or not all(isinstance(item, dict) for item in items):
-        raise ValueError("must be a table or a list of tables")
-    return items
+    such = f", such as {example}" if example else ""
+
+    def validate(value: Any) -> Any:
+        items = value if isinstance(value, list) else [value]
+        if not items or not all(isinstance(item, dict) for item in items):
+            raise ValueError(f"must be a table or a list of tables{such}")
+        return items
+
+    return validate
 
 
 def _signal_name(value: str) -> str:
@@ -86,13 +120,23 @@ def _pattern(value: Any) -> re.Pattern[str]:
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL")
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Duration = Annotated[float, BeforeValidator(_from_text(parse_duration, "'20ms' or '1h30m'"))]
+Duration = Annotated[float, BeforeValidator(_time(parse_duration, "'20ms' or '1h30m'"))]
 Range = Annotated[
-    DurationRange, BeforeValidator(_from_text(parse_duration_range, "'20ms' or '5ms..20ms'"))
+    DurationRange, BeforeValidator(_time(parse_duration_range, "'20ms' or '5ms..20ms'"))
 ]
 Texts = Annotated[list[str], Field(max_length=MOST_ITEMS), BeforeValidator(_texts)]
-Table = Annotated[dict[str, Any], BeforeValidator(_table)]
-Tables = Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS), BeforeValidator(_tables)]
+Table = Annotated[dict[str, Any], BeforeValidator(_table())]
+Tables = Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS), BeforeValidator(_tables())]
+Match = Annotated[dict[str, Any], BeforeValidator(_table('{ kind = "READ" }'))]
+Messages = Annotated[
+    list[dict[str, Any]],
+    Field(max_length=MOST_ITEMS),
+    BeforeValidator(_tables('{ kind = "REPORT", value = 20 }')),
+]
+Ready = Annotated[dict[str, Any], BeforeValidator(_table('{ log = "^listening" }'))]
+Command = Annotated[
+    list[str], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_command)
+]
 Pattern = Annotated[Any, BeforeValidator(_pattern)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1, le=1 << 24)]
@@ -134,12 +178,12 @@ class ReadyTable(Model):
 
 
 class GatewayTable(Model):
-    command: Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
+    command: Command | None = None
     env: dict[str, str] = {}
     cwd: Text | None = None
     address: Text | None = None
     port: Port | None = None
-    ready: Table | None = None
+    ready: Ready | None = None
     stop_signal: Annotated[str, BeforeValidator(_from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
     expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
 
@@ -167,7 +211,7 @@ class DeviceTable(Model):
 class BootTable(Model):
     delay: Range | None = None
     ramp: Duration = 0.0
-    announce: Tables | None = None
+    announce: Messages | None = None
     to: Text = "gateway"
 
 
@@ -179,14 +223,14 @@ class ProtocolTable(Model):
 class RuleTable(Model):
     name: Text = ""
     protocol: Text | None = None
-    when: Table | None = None
+    when: Match | None = None
     where: Text | None = None
-    reply: Tables = []
+    reply: Messages = []
     delay: Range | None = None
     set: Table = {}
     every: Range | None = None
     jitter: Duration = 0.0
-    send: Tables = []
+    send: Messages = []
     to: Text = "gateway"
     after: Duration | None = None
     times: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
@@ -217,11 +261,11 @@ class ExpectTable(Model):
     all: Texts | None = None
     none: Texts | None = None
     device: Texts | None = None
-    receives: Table | None = None
-    sends: Table | None = None
+    receives: Match | None = None
+    sends: Match | None = None
     within: Duration | None = None
     never: Literal[True] | None = None
-    always: Table | None = None
+    always: Match | None = None
     count: Any = None
     per: Annotated[Duration, Field(gt=0)] | None = None
     gateway: Table | None = None
@@ -233,6 +277,15 @@ AnyModel = TypeVar("AnyModel", bound=Model)
 
 def keys_of(model: type[Model]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def misspelled(table: Mapping[str, Any], model: type[Model], names: Sequence[str]) -> bool:
+    """Whether one of `names` is probably there, under a key that `model` does not know.
+
+    The unknown key is a problem already; that the right one is missing need not be told.
+    """
+    known = keys_of(model)
+    return any(key not in known and nearest(key, names) for key in table)
 
 
 def check(model: type[AnyModel], table: Any, keys: Keys, problems: Problems) -> AnyModel | None:
