@@ -503,3 +503,19 @@ def test_the_exit_status_of_a_gateway() -> None:
     assert judge.finish(9.0)[0].actual == "it was ended by SIGSEGV"
     assert gateway(exit=0).finish(9.0)[0].actual == "it was still running at the end"
     assert not gateway(running=False).finish(9.0)[0].passed
+
+
+def test_none_fails_by_what_came_and_not_by_how_the_run_ended() -> None:
+    run = Transcript(expectation("within", quantifier="none", within_s=5.0))
+    run.hear(1, 0.2)
+    outcome = run.end(1.0)
+    assert not outcome.passed
+    assert outcome.actual == "1 of 3 did: meter[1]"
+    assert outcome.nearest == "meter[1]: received it in time"
+
+
+def test_an_invariant_of_any_message_reads_well() -> None:
+    spec = expectation("always", match={}, always=compile_match({"version": 1}))
+    run = Transcript(spec)
+    run.hear(0, 0.1, {"version": 2})
+    assert run.end().expected.endswith("every message that it receives has version 1")

@@ -97,7 +97,5 @@ class Always(_Invariant):
         self.fail(slot, t, f"{who}{why} in {text.message_text(message)}")
 
     def expectation(self) -> str:
-        return (
-            f"every message that it {self.spec.direction} with {self.matcher.text}"
-            f" has {self.always.text}"
-        )
+        which = f" with {self.matcher.text}" if self.matcher.conditions else ""
+        return f"every message that it {self.spec.direction}{which} has {self.always.text}"

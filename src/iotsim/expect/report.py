@@ -121,10 +121,12 @@ def _outcome(parts: Sequence[Mapping[str, Any]], *, silent: bool) -> Outcome:
         _, name, index, _, detail = min(near, key=lambda told: (told[3], told[0], told[2]))
         nearest = f"{name}[{index}]: {detail}" if detail else ""
     failing = _failed_text(first, total, devices, names)
+    if first["quantifier"] != "none":  # there, what should not come has come, however the run ended
+        failing = _with_ending(failing, parts)
     return Outcome(
         **common,
         passed=False,
-        actual=_with_ending(failing, parts),
+        actual=failing,
         nearest=nearest,
         devices=names,
         details=() if silent else details,

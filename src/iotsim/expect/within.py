@@ -98,7 +98,7 @@ class Within(Watcher):
 
     def detail(self, slot: int) -> str:
         if self.state[slot] == HELD:
-            return f"{self.spec.direction} it in time"
+            return "received it in time" if self.spec.direction == "receives" else "sent it in time"
         return self.misses.describe(slot)
 
     def distance(self, slot: int) -> int:
