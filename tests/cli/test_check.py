@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,3 +103,22 @@ def test_behaviors_are_code_and_are_loaded_only_when_asked(
     (line,) = capsys.readouterr().out.splitlines()
     assert "meter.py" in line
     assert "Meter" in line
+
+
+def test_a_folder_that_vanishes_meanwhile_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "gone").mkdir()
+    (tmp_path / "some" / "right.toml").write_text(RIGHT.replace("${first}", "10.77.1.1"))
+    (tmp_path / "some" / "meter.py").write_text("")
+    scandir = os.scandir
+
+    def vanishing(path: str) -> object:
+        if str(path).endswith("gone"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert run_command_line(["check", "some"]) == 0
+    assert "some/right.toml: ok" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,9 @@ def find_scenarios(words: Iterable[str]) -> list[Path]:
     for word in words:
         path = Path(word)
         if path.is_dir():
-            found += sorted(path.rglob("*.toml"))
+            # os.walk, unlike rglob, takes it that a folder vanishes or cannot be read
+            files = (Path(top, name) for top, _, names in os.walk(path) for name in names)
+            found += sorted(file for file in files if file.suffix == ".toml")
         elif path.exists():
             found.append(path)
         elif "\0" not in word and (bundled / f"{word}.toml").is_file():
