@@ -15,9 +15,6 @@ from iotsim.errors import MachineError
 EXIT_EMPTY = 5
 EXIT_SIGNALLED = 128
 SEEDS = 1 << 32
-LESSER_WAY = (
-    "  or, the lesser way, without TUN: --link loopback (no ICMP, no IPv6, devices in 127/8)"
-)
 
 
 def run(
@@ -132,8 +129,6 @@ def run(
         )
     except MachineError as error:
         print(f"iotsim: skipped: {error}", file=sys.stderr)
-        if scenario.link.kind in ("tun", "tap"):
-            print(LESSER_WAY, file=sys.stderr)
         return EXIT_SKIPPED
     show_report(report, quiet=quiet)
     if report.stopped_by is not None and not serve:

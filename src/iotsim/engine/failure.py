@@ -21,10 +21,20 @@ if TYPE_CHECKING:
     from iotsim.scenario.model import Scenario
 
 
+LESSER_WAY = "or, the lesser way, without TUN: --link loopback (no ICMP, no IPv6, devices in 127/8)"
+
+
 def sole_cause(error: BaseException) -> BaseException:
     """What went wrong, without the groups that the nurseries it passed have put around it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
+    return error
+
+
+def with_lesser_way(error: BaseException, scenario: Scenario) -> BaseException:
+    """`error`, naming the loopback link too if it is for want of an interface."""
+    if isinstance(error, MachineError) and scenario.link.kind in ("tun", "tap"):
+        return MachineError(error.reason, "\n  ".join(filter(None, (error.fix, LESSER_WAY))))
     return error
 
 

@@ -18,7 +18,7 @@ import trio
 
 from iotsim.engine.accounts import Accounts
 from iotsim.engine.crew import Alone, Crew
-from iotsim.engine.failure import sole_cause, write_failure
+from iotsim.engine.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.engine.files import Writer
 from iotsim.engine.folder import make_results_folder, make_work_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
@@ -108,7 +108,7 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
             Run(scenario, options, folder, workers, virtual=virtual).run, plan, helper, clock=clock
         )
     except BaseException as error:
-        cause = sole_cause(error)
+        cause = with_lesser_way(sole_cause(error), scenario)
         write_failure(folder, scenario, cause)
         if isinstance(cause, (IotsimError, KeyboardInterrupt)):
             raise cause from None
