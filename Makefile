@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types imports check bench wheel clean
+.PHONY: demo test lint types imports check fuzz bench wheel clean
 
 demo: $(VENV)/.core
 	@BIN=$(BIN) sh examples/demo.sh
@@ -25,6 +25,11 @@ types: $(VENV)/.dev
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+# Optional: installs the fuzzer if it can, and says so if it cannot.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.dev
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

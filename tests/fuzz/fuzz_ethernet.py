@@ -1,0 +1,132 @@
+"""The hosts on an Ethernet as a whole: ARP, neighbor discovery, membership, DHCP, and IP on top.
+
+A record whose sixth bit of circumstances is set holds the payload of a frame to the second host; the
+seventh bit of the first one lets the hosts announce themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from driver import fuzz, instrumented
+from inputs import FIX, Record, corrected, crafted, header, read, write
+
+with instrumented():
+    from iotsim.net.ethernet import EthernetHost
+    from iotsim.wire import arp, dhcp, ethernet, ipv4, ipv6, udp, virtio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from iotsim.net.pool import PortHandler
+
+FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
+GATEWAY, GATEWAY_MAC = 0x0A4D0001, 0x021A000000FE
+MAC, LEASED_MAC = 0x021A00000001, 0x021A00000101
+COUNT, LEASED = 4, 2
+BARE = 0x20
+ANNOUNCE = 0x40
+CATEGORIES = {"answered", "consumed", "dropped"}
+MOST_TIMERS = 200
+
+
+class Hosts:
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.host = EthernetHost(
+            self.sent.append,
+            seed=1,
+            networks=[(FIRST, 16), (FIRST6, 64)],
+            gateway=GATEWAY,
+            broadcasts=[0x0A4DFFFF],
+        )
+        self.ports: dict[int, PortHandler] = {5600: self.answer}
+        self.host.attach(FIRST, COUNT, self, mac=MAC)
+        self.host.attach(FIRST6, COUNT, self)
+        self.host.join(0xEF010203, self)
+        self.host.join(0xFF05 << 112 | 0xFD, self)
+        self.leased = Leased()
+        self.host.lease(LEASED, self.leased, 0.0, mac=LEASED_MAC)
+
+    def answer(
+        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
+    ) -> str:
+        self.host.send_udp(local, 5600, peer, peer_port, payload)
+        return "answered"
+
+
+class Leased:
+    def __init__(self) -> None:
+        self.ports: dict[int, PortHandler] = {}
+
+
+def target(data: bytes) -> None:
+    hosts = Hosts()
+    now = 0.0
+    if data[:1] and data[0] & ANNOUNCE:
+        hosts.host.announce(now)
+    for record in read(data):
+        now += record.passed_s
+        advance(hosts, now)
+        frame, start = record.packet, 14
+        if record.circumstances & BARE:
+            ends = (MAC + 1).to_bytes(6, "big") + GATEWAY_MAC.to_bytes(6, "big")
+            kind = {4: ethernet.IPV4, 6: ethernet.IPV6}.get(frame[0] >> 4 if frame else 0)
+            frame = ends + (kind or ethernet.ARP).to_bytes(2, "big") + frame
+        if record.circumstances & FIX:
+            frame = frame[:start] + corrected(frame[start:])
+        outcome = hosts.host.receive(header(record.circumstances, start + 20) + frame, now)
+        assert outcome.split(".")[0] in CATEGORIES, outcome
+    advance(hosts, now + 30.0)
+    for sent in hosts.sent:
+        check_sent(virtio.complete_checksum(sent))
+
+
+def advance(hosts: Hosts, now: float) -> None:
+    """Do all that is due: each timer once, and none at once again."""
+    last = -1.0
+    for _ in range(MOST_TIMERS):
+        due = hosts.host.next_due()
+        if due is None or due > now:
+            return
+        assert due > last, due
+        hosts.host.pop_due(due)
+        last = due
+    raise AssertionError("the timers never come to rest")
+
+
+def check_sent(frame: bytes) -> None:
+    """What leaves is well-formed, and from the MAC of a device."""
+    head = ethernet.parse_ethernet(frame)
+    assert any(
+        head.source in range(mac, mac + n) for mac, n in ((MAC, COUNT), (LEASED_MAC, LEASED))
+    )
+    assert head.source != head.destination
+    payload = frame[head.length :]
+    assert len(payload) <= 1500
+    if head.ethertype == ethernet.ARP:
+        arp.parse_arp(payload)
+        return
+    if head.ethertype == ethernet.IPV4:
+        parsed = ipv4.parse_ipv4(payload)
+        assert parsed.total_length == len(payload)
+        if parsed.protocol == udp.PROTOCOL and not parsed.is_fragment:
+            segment = payload[20:]
+            message = udp.parse_udp(segment)
+            udp.verify_udp(parsed.source, parsed.destination, segment)
+            if message.source_port == 68:
+                dhcp.parse_dhcp(segment[8:])
+        return
+    assert ipv6.parse_ipv6(payload).payload_length + 40 == len(payload)
+
+
+def seeds() -> Iterator[bytes]:
+    for packets in crafted("rows2"):
+        yield write([Record(FIX, packet) for packet in packets])
+        yield write([Record(16 | ANNOUNCE, packet) for packet in packets * 2])
+    for packets in crafted("rows4", "rows6"):
+        yield write([Record(FIX | BARE, packet) for packet in packets[:5]])
+
+
+if __name__ == "__main__":
+    fuzz(target)
