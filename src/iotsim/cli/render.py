@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,8 +17,6 @@ from iotsim.results.summary import moments_wanted, summarize
 from iotsim.wire.address import format_run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from iotsim.engine.run import Run, RunReport
     from iotsim.results.summary import Row
 
@@ -35,8 +34,15 @@ PLAIN_INTERVAL_S = 5.0
 LABEL_COLUMNS = 10
 
 
+class SteadyConsole(Console):
+    """A console whose reader may go away: a run is for its results, and goes on without."""
+
+    def on_broken_pipe(self) -> None:
+        self.file = Path(os.devnull).open("w")  # noqa: SIM115  # it lives as long as we do
+
+
 def make_console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return SteadyConsole(highlight=False, soft_wrap=True)
 
 
 async def show_progress(run: Run) -> None:
