@@ -23,7 +23,7 @@ RUNS_AT_A_TIME = 4
 
 METERS = """
 [scenario]
-duration = "5s"
+duration = "20s"
 until = "{until}"
 
 [link]
@@ -51,7 +51,7 @@ EACH_IS_READ = """
 name = "every meter is read"
 each = "meter"
 receives = { kind = "READ" }
-within = "4s"
+within = "15s"
 """
 POLLER = '''
 """Asks each address on the command line once, in turn, and prints what answers."""
@@ -229,8 +229,8 @@ def background(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     command_line_in: Callable[[Path], CommandLine],
-) -> Iterator[dict[Any, Future[Any]]]:
-    """The jobs of all selected tests, started."""
+) -> Iterator[Callable[[pytest.Item], Future[Any]]]:
+    """Gives the job of a test, and starts those of all selected tests of the same folder."""
 
     def work(job: Callable[..., Any], parameters: dict[str, Any], folder: Path) -> Any:
         iotsim = command_line_in(folder)
@@ -240,17 +240,22 @@ def background(
             iotsim.end()
 
     futures: dict[Any, Future[Any]] = {}
+
+    def job_in_hand(wanted: pytest.Item) -> Future[Any]:
+        for item in request.session.items:
+            key = job_of(item)
+            if key is not None and key not in futures and item.path.parent == wanted.path.parent:
+                job, parameters = key
+                folder = tmp_path_factory.mktemp(job.__name__)
+                futures[key] = pool.submit(work, job, dict(parameters), folder)
+        return futures[job_of(wanted)]
+
     pool = ThreadPoolExecutor(RUNS_AT_A_TIME)
-    for key in dict.fromkeys(map(job_of, request.session.items)):
-        if key is not None:
-            job, parameters = key
-            folder = tmp_path_factory.mktemp(job.__name__)
-            futures[key] = pool.submit(work, job, dict(parameters), folder)
-    yield futures
+    yield job_in_hand
     pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
-def done(request: pytest.FixtureRequest, background: dict[Any, Future[Any]]) -> Any:
+def done(request: pytest.FixtureRequest, background: Callable[[pytest.Item], Future[Any]]) -> Any:
     """What the job of the test's mark `background` gave; tests with the same job share it."""
-    return background[job_of(request.node)].result()
+    return background(request.node).result()

@@ -53,7 +53,8 @@ def quickstart(iotsim: CommandLine) -> Quickstart:
         f"--rounds {ROUNDS} --interval 0.1"
     )
     gateway = ["sh", "-c", script, "examples/polling_gateway.py"]
-    run = iotsim.start("run", "quickstart", "--out", iotsim.out, "--", *gateway)
+    options = ["--tolerance", "10", "--out", iotsim.out]  # for the pings before the first poll
+    run = iotsim.start("run", "quickstart", *options, "--", *gateway)
     iotsim.wait_for((folder / "up").exists, "the gateway", run)
     pings = {
         address: iotsim("exec", iotsim.out, "--", "ping", "-n", "-c1", "-W2", address)

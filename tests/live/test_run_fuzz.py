@@ -147,7 +147,7 @@ def fuzzed(iotsim: CommandLine, seed: int) -> tuple[Done, Done]:
     )
     scenario = iotsim.meters(rules=RULES, until="gateway_exit")
     text = scenario.read_text().replace('"10.77.1.1"', '["10.77.1.1", "fd77::1:1"]')
-    scenario.write_text(text.replace('"5s"', '"30s"').replace('"4s"', '"30s"'))
+    scenario.write_text(text.replace('"20s"', '"60s"').replace('"15s"', '"60s"'))
     generator = iotsim.write("generator.py", GENERATOR)
     run = iotsim.start("run", scenario, "--out", iotsim.out, "--", "sh", "-c", script)
     iotsim.wait_for((folder / "up").exists, "the gateway", run)

@@ -255,7 +255,7 @@ gateway = { stdout = { contains = "up" } }
 name = "the meters spoke"
 each = "meter"
 sends = { kind = "REPORT" }
-within = "4s"
+within = "15s"
 """
 
 
@@ -272,4 +272,4 @@ def test_what_breaks_a_silence_is_seen_at_once(
     gateway_s: float, meters_s: float, done: Done
 ) -> None:
     assert done.status == 0, done.text
-    assert 0.8 < done.result["duration_s"] < 3
+    assert 0.8 < done.result["duration_s"] < 8  # of 20

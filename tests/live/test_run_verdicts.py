@@ -196,7 +196,7 @@ def served(iotsim: CommandLine) -> Done:
 def test_serve_goes_on_until_interrupted_and_needs_no_expectation(done: Done) -> None:
     assert done.status == 0, done.text
     assert "PASSED" in done.text
-    assert done.result["counters"]["outcome.answered"] == 1
+    assert len(done.events_of("received")) == 1
 
 
 def at_once(iotsim: CommandLine) -> list[Done]:
@@ -217,7 +217,6 @@ def test_two_runs_at_once_do_not_meet(done: list[Done]) -> None:
     for each in done:
         assert each.status == 0, each.text
         assert each.result["verdict"] == "passed"
-        assert each.result["counters"]["outcome.answered"] == 3
         assert len(each.events_of("received")) == 3
 
 
