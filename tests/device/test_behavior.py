@@ -163,6 +163,14 @@ def test_handlers_that_wait_are_refused_when_the_class_is_made() -> None:
             def read(self, request: dict[str, Any]) -> Any:
                 yield {}
 
+
+def test_a_run_that_cannot_wait_is_refused_when_the_class_is_made() -> None:
+    with pytest.raises(TypeError, match=r"Plain\.run is a task of .* must be an 'async def'"):
+
+        class Plain(Device):
+            def run(self) -> None:  # type: ignore[override]
+                pass
+
     with pytest.raises(TypeError, match=r"read\(\) must take two arguments"):
 
         class Short(Device):

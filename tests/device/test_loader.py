@@ -54,6 +54,7 @@ def test_a_file_is_a_module_of_its_own_each_time(tmp_path: Path) -> None:
         ("def f():\n    return 1 / 0\n\nf()\n", 2, "ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)\n", 2, "SystemExit: 3"),
         (METER.replace("    def", "    async def"), 12, "is an 'async def', but an @on handler"),
+        (METER + "    def run(self): ...\n", 11, "so it must be an 'async def'"),
         ("from iotsim import Device\n", 0, "there is no class 'Meter'"),
         ("class Meter: pass\n", 0, "no class derived from iotsim.Device"),
         ("from iotsim import Device as Meter\n", 0, "no class derived from iotsim.Device"),

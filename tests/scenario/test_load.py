@@ -381,7 +381,10 @@ def test_problems_of_tables(text: str, problem: str) -> None:
         ("signals = { 'a-b' = { kind = 'noise' } }", "'a-b' is no name in expressions"),
         ("signals = { a = { kind = 'sinus' } }", "no kind of signal (did you mean 'sine'?)"),
         ("signals = { a = { kind = 'sine' } }", "the key 'period' is missing"),
-        ("signals = { a = { kind = 'sine', period = 3 } }", "must be a text such as '20ms'"),
+        (
+            "signals = { a = { kind = 'sine', period = 3 } }",
+            "must be a text with a unit, such as '20ms'",
+        ),
         ("signals = { a = { kind = 'sine', period = '0s' } }", "must be longer than 0s"),
         ("signals = { a = { kind = 'noise', meen = 1 } }", "(did you mean 'mean'?)"),
         ("signals = { a = { kind = 'noise', mean = nan } }", "must be a finite number"),
@@ -479,6 +482,7 @@ def test_problems_of_rules(rule: str, problem: str) -> None:
         ("each = 'meter'\nreceives = {}\nnever = false", "expect[0].never: must be true"),
         ("each = 'meter'\nreceives = 'READ'\nnever = true", 'a table, such as { kind = "READ" }'),
         ("each = 'meter'\nreceives = {}\nwithin = '1s'\nper = '1s'", "'per' is for 'count'"),
+        ("each = 'meter'\nreceives = {}\ncount = '3'", "must be a number, or a table such as"),
         ("each = 'meter'\nreceives = {}\ncount = {}", "needs 'min' or 'max'"),
         ("each = 'meter'\nreceives = {}\ncount = { min = 3, max = 1 }", "greater than max"),
         ("each = 'meter'\nreceives = {}\ncount = -1", "count.min: must be"),
@@ -793,3 +797,20 @@ def test_any_document_is_loaded_or_refused(document: dict[str, Any]) -> None:
     scenario = _Loader(PLACE, Overrides(), 1, problems).load(document)
     if not problems:
         assert scenario is not None
+
+
+def test_one_port_is_given_once() -> None:
+    text = "[devices.a]\naddress = '10.77.1.1'\nport = 1\n"
+    text += "protocol = { name = 'sensornet', port = 2 }"
+    assert told(text) == ["4:34: devices.a.protocol.port: 'port' stands beside 'protocol', too"]
+
+
+def test_handlers_are_held_against_the_protocol_when_asked(tmp_path: Path) -> None:
+    handler = "    @on(knd='READ')\n    def read(self, request): ...\n"
+    (tmp_path / "odd.py").write_text(
+        "from iotsim import Device, on\nclass Odd(Device):\n" + handler
+    )
+    path = tmp_path / "odd.toml"
+    path.write_text(HEAD + 'behavior = "odd.py:Odd"\n')
+    with pytest.raises(ScenarioError, match="unknown field 'knd' \\(did you mean 'kind'"):
+        check_behaviors(load_scenario(path))

@@ -108,6 +108,13 @@ class Device:
     _clocks: int = 0
     _random: Random | None = None
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not inspect.iscoroutinefunction(cls.run):
+            raise TypeError(
+                f"{cls.__name__}.run is a task of the device's own, so it must be an 'async def'"
+            )
+
     async def run(self) -> None:
         """The device's own task, from its boot on. When it returns, the handlers still answer."""
 

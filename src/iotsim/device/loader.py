@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from iotsim.device.behavior import Runtime
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reaction, Responder
-    from iotsim.device.spec import BehaviorSpec
+    from iotsim.device.spec import BehaviorSpec, FleetSpec
     from iotsim.match import Matcher
 
 _numbers = itertools.count(1)
@@ -133,6 +133,24 @@ def attach_behavior(fleet: Fleet, behavior: type[Device], runtime: Runtime) -> A
     """
     attached = AttachedBehavior(behavior, runtime)
     services = fleet.spec.services
+    by_service = match_handlers(behavior, fleet.spec)
+    fleet.compile_responders(
+        [
+            _handling(handlers, service.protocol.echo, attached)
+            for handlers, service in zip(by_service, services, strict=True)
+        ]
+    )
+    return attached
+
+
+def match_handlers(
+    behavior: type[Device], spec: FleetSpec
+) -> list[list[tuple[Matcher, Callable[..., Any]]]]:
+    """For each service of the fleet, the handlers of `behavior` that are for it.
+
+    ScenarioError names handlers that fit none.
+    """
+    services = spec.services
     by_service: list[list[tuple[Matcher, Callable[..., Any]]]] = [[] for _ in services]
     problems: list[Problem] = []
     for function, match in _handlers(behavior):
@@ -140,7 +158,7 @@ def attach_behavior(fleet: Fleet, behavior: type[Device], runtime: Runtime) -> A
         fits = False
         for number, service in enumerate(services):
             try:
-                matcher = compile_match(match, service.protocol.schema, fleet.signals.keys())
+                matcher = compile_match(match, service.protocol.schema, spec.signals.keys())
             except ScenarioError as error:
                 wrong += error.problems
             else:
@@ -160,13 +178,7 @@ def attach_behavior(fleet: Fleet, behavior: type[Device], runtime: Runtime) -> A
             ]
     if problems:
         raise ScenarioError(problems)
-    fleet.compile_responders(
-        [
-            _handling(handlers, service.protocol.echo, attached)
-            for handlers, service in zip(by_service, services, strict=True)
-        ]
-    )
-    return attached
+    return by_service
 
 
 def _handlers(behavior: type[Device]) -> Iterator[tuple[Any, Mapping[str, Any]]]:

@@ -183,6 +183,9 @@ class ExpectBuilder:
         if value is None:
             return None, None
         exact = isinstance(value, int) and not isinstance(value, bool)
+        if not exact and not isinstance(value, dict):
+            self.problems.add(keys, "must be a number, or a table such as { min = 1, max = 3 }")
+            return None, None
         raw = {"min": value, "max": value} if exact else value
         table = check(CountTable, raw, keys, self.problems)
         if table is None:

@@ -184,6 +184,8 @@ def _service(
         table = check(ProtocolTable, entry, keys, problems)
         if table is None:
             return None
+        if table.port is not None and port is not None:
+            problems.add((*keys, "port"), "'port' stands beside 'protocol', too", of_key=True)
         name, port, keys = table.name, table.port or port, (*keys, "name")
     elif isinstance(entry, str):
         name = entry

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from iotsim.device.loader import load_behavior
+from iotsim.device.loader import load_behavior, match_handlers
 from iotsim.errors import Problem, ScenarioError
 from iotsim.scenario.addresses import check_overlaps, check_reach, relocate
 from iotsim.scenario.csvdata import FileError, read_text
@@ -273,7 +273,7 @@ def check_behaviors(scenario: Scenario) -> None:
     for fleet in scenario.fleets:
         if fleet.behavior is not None:
             try:
-                load_behavior(fleet.behavior)
+                match_handlers(load_behavior(fleet.behavior), fleet)
             except ScenarioError as error:
                 found += error.problems
     if found:

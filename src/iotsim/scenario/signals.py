@@ -119,7 +119,7 @@ def convert(value: Any, parameter: Parameter) -> Any:
         return "random"
     if kind in ("duration", "phase"):
         if not isinstance(value, str):
-            raise ValueError("must be a text such as '20ms' or '1h30m'")
+            raise ValueError("must be a text with a unit, such as '20ms' or '1h30m'")
         seconds = parse_duration(value)
         if kind == "duration" and seconds <= 0:
             raise ValueError("must be longer than 0s")
