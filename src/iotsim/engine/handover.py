@@ -16,6 +16,7 @@ from __future__ import annotations
 import select
 from array import array
 from bisect import bisect_right
+from struct import Struct
 from typing import TYPE_CHECKING
 
 import trio
@@ -39,6 +40,7 @@ IPV4_PROTOCOL = 19
 IPV4_DESTINATION = slice(26, 30)
 IPV6_NEXT_HEADER = 16
 IPV6_DESTINATION = slice(34, 50)
+_read_ipv4_destination = Struct(">26xI").unpack_from
 
 
 class Owners:
@@ -49,6 +51,8 @@ class Owners:
     ) -> None:
         self._runs = sorted(runs)
         self._firsts = [first for first, _ in self._runs]
+        # The run that was asked last.
+        self._first, self._count = self._runs[0] if self._runs else (0, 0)
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
         self._shards = shards
         self._own = own
@@ -61,7 +65,10 @@ class Owners:
         if len(frame) < IPV4_DESTINATION.stop:
             return self._own
         if frame[10] >> 4 == 4:
-            destination = int.from_bytes(frame[IPV4_DESTINATION], "big")
+            (destination,) = _read_ipv4_destination(frame)
+            index = destination - self._first
+            if 0 <= index < self._count:
+                return index % self._shards
             group = frame[IPV4_PROTOCOL] == udp.PROTOCOL and (
                 ipv4.is_multicast(destination) or destination in self._broadcasts
             )
@@ -77,6 +84,7 @@ class Owners:
         if position:
             first, count = self._runs[position - 1]
             if destination < first + count:
+                self._first, self._count = first, count
                 return (destination - first) % self._shards
         return self._own
 
