@@ -37,7 +37,7 @@ MESSAGE_BYTES = 128 * 1024
 COPIES = 1 << 31
 WORD = 4
 IPV4_PROTOCOL = 19
-IPV4_DESTINATION = slice(26, 30)
+IPV4_HEADER_END = 30
 IPV6_NEXT_HEADER = 16
 IPV6_DESTINATION = slice(34, 50)
 _read_ipv4_destination = Struct(">26xI").unpack_from
@@ -62,10 +62,10 @@ class Owners:
 
         What is for no device at all is for whoever read it.
         """
-        if len(frame) < IPV4_DESTINATION.stop:
+        if len(frame) < IPV4_HEADER_END:
             return self._own
         if frame[10] >> 4 == 4:
-            (destination,) = _read_ipv4_destination(frame)
+            destination: int = _read_ipv4_destination(frame)[0]
             index = destination - self._first
             if 0 <= index < self._count:
                 return index % self._shards
