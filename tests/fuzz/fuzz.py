@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build" / "fuzz"
 HARNESSES = sorted(path.stem for path in HERE.glob("fuzz_*.py"))
-LONGEST_INPUT = 4096
+LONGEST_INPUT = 8192
 INSTALL = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "atheris"]
 
 

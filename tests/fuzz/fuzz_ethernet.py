@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from driver import fuzz, instrumented
-from inputs import FIX, Record, corrected, crafted, header, read, write
+from inputs import FIX, TIMES_S, Record, corrected, crafted, header, read, write
 
 with instrumented():
     from iotsim.net.ethernet import EthernetHost
@@ -120,7 +120,43 @@ def check_sent(frame: bytes) -> None:
     assert ipv6.parse_ipv6(payload).payload_length + 40 == len(payload)
 
 
+def asked_for(hosts: Hosts) -> Iterator[dhcp.DhcpMessage]:
+    """The messages of DHCP clients that were sent last."""
+    for frame in hosts.sent:
+        packet = virtio.complete_checksum(frame)[14:]
+        if packet[0] >> 4 == 4 and packet[9] == udp.PROTOCOL and packet[20:22] == b"\0\x44":
+            yield dhcp.parse_dhcp(packet[28:])
+    hosts.sent.clear()
+
+
+def lease() -> list[Record]:
+    """How a DHCP server gives out addresses, which are renewed and then refused."""
+    hosts, now = Hosts(), TIMES_S[2]
+    records = [Record(2 << 3, b"")]
+    times = b"\0\0\0\x3c"
+    for kind in (dhcp.OFFER, dhcp.ACK, dhcp.ACK, dhcp.NAK):
+        advance(hosts, now)
+        for message in list(asked_for(hosts)):
+            options = {dhcp.MESSAGE_TYPE: bytes([kind]), dhcp.LEASE_TIME: times}
+            options |= {dhcp.SERVER_IDENTIFIER: GATEWAY.to_bytes(4, "big")}
+            options |= {dhcp.SUBNET_MASK: b"\xff\xff\0\0", dhcp.ROUTER: b"\x0a\x4d\0\1"}
+            yours = GATEWAY + 0x900 + message.mac % 256
+            reply = message._replace(operation=dhcp.REPLY, yours=yours, options=options)
+            ends = GATEWAY, 0xFFFFFFFF
+            segment = udp.build_udp(*ends, 67, 68, dhcp.build_dhcp(reply))
+            packet = ipv4.build_ipv4(*ends, udp.PROTOCOL, segment)
+            header = ethernet.EthernetHeader(ethernet.BROADCAST, GATEWAY_MAC, ethernet.IPV4)
+            frame = ethernet.build_ethernet(header) + packet
+            hosts.host.receive(virtio.PLAIN + frame, now)
+            records.append(Record(0, frame))
+            assert bool(hosts.host.mac_of(yours)) == (kind == dhcp.ACK)
+        now += TIMES_S[3]
+        records.append(Record(3 << 3, b""))
+    return records
+
+
 def seeds() -> Iterator[bytes]:
+    yield write(lease())
     for packets in crafted("rows2"):
         yield write([Record(FIX, packet) for packet in packets])
         yield write([Record(16 | ANNOUNCE, packet) for packet in packets * 2])
