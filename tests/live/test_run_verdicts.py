@@ -151,6 +151,7 @@ def test_several_come_to_the_gravest(done: Done) -> None:
         "== all/passes.toml: passed",
     ]
     assert lines[-1] == "3 of 3 scenarios: 1 passed, 1 failed, 1 empty"
+    assert "failed fails (seed 7)" in lines
     folders = {path.parent.name for path in done.out.rglob("result.json")}
     assert folders == {"passes", "deeper-fails", "empty"}
 

@@ -118,7 +118,8 @@ def show_report(report: RunReport, *, quiet: bool) -> None:
     result = report.result
     color = COLORS[result.verdict]
     if quiet:
-        console.print(f"[{color}]{result.verdict}[/] {escape(result.scenario)}")
+        name = escape(result.scenario)
+        console.print(f"[{color}]{result.verdict}[/] {name} (seed {result.seed})")
         return
     with (report.folder / "events.jsonl").open("rb") as lines:
         context = device_context(lines, moments_wanted(result.expectations))

@@ -62,7 +62,7 @@ def run(
         Only those of these devices, and what goes to all: ``meter``, ``meter[3]``, ``meter 10%``.
         May be given several times.
     quiet
-        Print the verdict alone.
+        Print the verdict and the seed alone.
     """
     from iotsim.cli.files import find_scenarios
     from iotsim.cli.suite import follow_suite, parse_jobs
