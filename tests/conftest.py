@@ -6,17 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TIMEOUT_S = 60.0
 RUNS_AT_A_TIME = 4
@@ -184,13 +185,14 @@ class CommandLine:
 
 
 @pytest.fixture(scope="session")
-def iotsim_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def iotsim_environment() -> Iterator[dict[str, str]]:
     """An environment in which the second start is as quick as on a user's machine."""
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
     }
-    environment["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("bytecode"))
-    return environment
+    with tempfile.TemporaryDirectory(prefix="iotsim-bytecode-") as folder:
+        Path(folder).chmod(0o755)  # pytest's own folders are closed to other users
+        yield {**environment, "PYTHONPYCACHEPREFIX": folder}
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ class Run:
         network = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
         process = subprocess.Popen(
             [*network, *self.user.words(*map(str, words))],
-            env=self.user.environment,
+            env={**self.iotsim.environment, "IOTSIM_TUN": str(self.user.device)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
