@@ -88,7 +88,7 @@ def test_within_names_who_is_missing_and_what_it_heard_instead() -> None:
     assert outcome.devices == ("meter[1]", "meter[2]")
     assert outcome.total == 2
     assert outcome.details[0].startswith("heard 2 messages, nearest: kind was COMMAND instead of")
-    assert outcome.details[1] == "heard nothing at all"
+    assert outcome.details[1] == "heard nothing in that time"
     assert outcome.nearest.startswith("meter[1]: heard 2 messages")
     assert outcome.expected.startswith("each of meter (3 devices) receives kind")
     assert outcome.expected.endswith("within 5 s")
@@ -380,7 +380,7 @@ def test_the_direction_is_the_devices(direction: Any) -> None:
     assert len(run.judge.observers("meter", direction)) == 1
     assert run.judge.observers("meter", other) == []
     if direction == "sends":
-        assert "nothing at all" in run.end().details[0]
+        assert "nothing in that time" in run.end().details[0]
         assert run.judge.notes == []
 
 

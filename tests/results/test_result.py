@@ -28,7 +28,7 @@ def test_a_result_reads_back() -> None:
         expected="a",
         actual="b",
         devices=("meter[1]",),
-        details=("heard nothing at all",),
+        details=("heard nothing in that time",),
         total=1,
         t=5.0,
     )

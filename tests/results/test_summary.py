@@ -87,7 +87,7 @@ def failed_run() -> RunResult:
         actual="2 of 14 did not: meter[3], meter[4]",
         nearest="meter[3]: heard 1 message, nearest: kind was COMMAND instead of READ (t=1.000 s)",
         devices=["meter[3]", "meter[4]"],
-        details=["heard 1 message", "heard nothing at all"],
+        details=["heard 1 message", "heard nothing in that time"],
         total=2,
         place="polls.toml:20",
         t=5.0,
@@ -118,7 +118,7 @@ def test_the_summary_of_a_failed_run() -> None:
         "             actual     2 of 14 did not: meter[3], meter[4]\n"
         "             nearest    meter[3]: heard 1 message, nearest: kind was COMMAND"
         " instead of READ (t=1.000 s)\n"
-        "             also       meter[4]: heard nothing at all\n"
+        "             also       meter[4]: heard nothing in that time\n"
         "             stands in  polls.toml:20\n"
         "             around meter[3]\n"
         "               t=1.000 s  received    kind=COMMAND  from 10.77.0.1:40000\n"

@@ -7,8 +7,8 @@ import sys
 from iotsim.cli.app import EXIT_ERROR, external_command
 
 
-def execute(run: str = "", /) -> int:
-    """Run a tool (ping, tcpdump, a shell) inside a running scenario: 'iotsim exec -- COMMAND...'
+def execute(run: str = "", /, *misplaced: str) -> int:
+    """Run a tool (ping, tcpdump, a shell) inside a running scenario: 'iotsim exec [RUN] -- COMMAND...'
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def execute(run: str = "", /) -> int:
     from iotsim.testbed.runs import exec_in_run, find_run
 
     command = external_command()
-    if not command:
+    if not command or misplaced:
         hint = "write it behind `--`, as in: iotsim exec -- ping 10.77.1.1"
         print(f"iotsim: no command: {hint}", file=sys.stderr)
         return EXIT_ERROR

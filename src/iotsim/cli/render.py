@@ -57,6 +57,8 @@ async def show_progress(run: Run) -> None:
     if scenario.gateway is None or not scenario.gateway.command:
         for line in route_hints(run):
             console.print(f"  {escape(line)}")
+    if run.virtual:
+        return  # there is no time to watch it
     if not console.is_terminal:
         while True:
             await trio.sleep(PLAIN_INTERVAL_S)

@@ -37,6 +37,11 @@ class Accounts:
         self._site = site
         self._interface: InterfaceCounters | None = None
         self._udp_errors_before = self._udp_errors()
+        ports = (
+            f"{spec.name}: {', '.join(str(service.port) for service in spec.services)}"
+            for spec in scenario.fleets
+        )
+        self._listening = f"they listen at {'; '.join(ports)}"
         self._lag_reported = LAG_BOUND_S
         self._lost_before = 0
         self.versions = {
@@ -125,6 +130,10 @@ class Accounts:
         if full:
             lost = f"it lost {full} datagrams there"
             notes.append(f"The gateway's own receive buffer was full: {lost}.")
+        refused = self._crew.books().counters.get("outcome.dropped.no-service", 0)
+        if refused:
+            what = "1 packet came" if refused == 1 else f"{refused} packets came"
+            notes.append(f"{what} to UDP ports where no device listens; {self._listening}.")
         return notes
 
     def _lost(self) -> int:

@@ -119,6 +119,17 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
         dismiss_workers(workers)
 
 
+def only_decided(findings: Findings, verdicts: Sequence[bool | None]) -> Findings:
+    """`findings` of a run that was interrupted: what was still open then is no failure."""
+    pairs = zip(findings.outcomes, verdicts, strict=True)
+    outcomes = [outcome for outcome, verdict in pairs if verdict is not None]
+    undecided = verdicts.count(None)
+    notes = (
+        [f"{undecided} of {len(verdicts)} expectations were not decided yet."] if undecided else []
+    )
+    return Findings(outcomes, notes)
+
+
 class Run:
     """One run, while it goes on: what a progress display may look at."""
 
@@ -210,7 +221,10 @@ class Run:
                     await self._start_gateway(gateway_nursery)
                 await self._wait_for_the_end()
                 ended_at = self.clock()
+                verdicts = self.crew.progress().verdicts
                 findings = await self.crew.conclude(ended_at)
+                if self.stopped_by is not None and not self.options.serve:
+                    findings = only_decided(findings, verdicts)
                 self.over = True
                 gateway_nursery.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
@@ -390,6 +404,8 @@ class Run:
         if self.gateway is not None:
             gateway = self.gateway.result()
         command = scenario.gateway.command if scenario.gateway else ()
+        # Whoever starts the gateway is told at the start what the link is like.
+        site_notes = self.site.notes if self.gateway is not None else ()
         return RunResult(
             scenario=scenario.name,
             path=str(scenario.path),
@@ -407,7 +423,7 @@ class Run:
             link=scenario.link.kind,
             tolerance=scenario.tolerance,
             expectations=[expectation_result(outcome) for outcome in findings.outcomes],
-            notes=[*findings.notes, *self.site.notes, *accounts.notes()],
+            notes=[*findings.notes, *site_notes, *accounts.notes()],
             errors=accounts.errors(),
             gateway=gateway,
             fleets=accounts.fleets,

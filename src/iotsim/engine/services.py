@@ -103,20 +103,18 @@ class Service:
         payload = self._encode(message)
         self._send_udp(local, self.port, peer, peer_port, payload)
         now = self._pump.sent_at
+        if not (self._recorded or self._told):
+            return
+        try:  # noqa: SIM105  # a context manager costs more than the rest of this
+            # As the other side reads it: with defaults, computed fields, and numbers of the wire.
+            message = self._decode(payload)
+        except DecodeError:
+            pass  # a protocol may write what it does not read: then what was meant has to do
         if self._recorded:
             who = format_endpoint(peer, peer_port)
             self._emit(Sent(now, device.name, who, self._name, message))
-        if self._told:
-            carried = self._as_carried(payload, message)
-            for observe in self._told:
-                observe(device, carried, now)
-
-    def _as_carried(self, payload: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the other side reads: with defaults, computed fields, and numbers of the wire."""
-        try:
-            return self._decode(payload)
-        except DecodeError:
-            return message  # a protocol may write what it does not read
+        for observe in self._told:
+            observe(device, message, now)
 
     def fail(self, device: SimDevice, error: Exception) -> None:
         """`device` has done what it cannot go on from: report it and let it be silent."""

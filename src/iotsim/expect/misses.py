@@ -92,12 +92,12 @@ class Misses:
         return nearest.distance if nearest else 1 << 30
 
     def describe(self, slot: int) -> str:
-        """``heard nothing at all``, ``heard 2 messages, nearest: kind was READ instead of ACK``."""
+        """``heard nothing in that time``, ``heard 2 messages, nearest: kind was READ instead of ACK``."""
         heard = self.heard[slot]
         nearest = self._nearest.get(slot)
         told = f"{text.clip(nearest.text, 300)} ({text.moment(nearest.t)})" if nearest else ""
         if not heard:
-            return told if nearest else f"{self._verb} nothing at all"
+            return told if nearest else f"{self._verb} nothing in that time"
         count = text.plural(heard, "message")
         if not nearest or not nearest.text:
             return f"{self._verb} {count} that did not match"

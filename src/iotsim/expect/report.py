@@ -154,6 +154,8 @@ def _passed_text(item: Mapping[str, Any], held: int, broken: int) -> str:
         return "at least one did"
     if item["quantifier"] == "none":
         return f"none of {broken} did"
+    if item["kind"] == "never":
+        return "it did not" if held == 1 else f"none of {held} did"
     return "it did" if held == 1 else f"all {held} did"
 
 
@@ -165,6 +167,8 @@ def _failed_text(item: Mapping[str, Any], total: int, devices: int, names: Seque
     did = "did" if (item["quantifier"] == "none") != (item["kind"] == "never") else "did not"
     if devices == 1:
         return f"{named} {did}"
+    if total == devices > MAX_DEVICES:
+        return f"all {devices} {did}" if did == "did" else f"none of {devices} did"
     return f"{total} of {devices} {did}: {named}"
 
 

@@ -1,4 +1,4 @@
-"""A protocol of six or ten bytes. Check it with: iotsim protocols check thermo"""
+"""A protocol of seven or eleven bytes. Check it with: iotsim protocols check thermo"""
 
 from construct import Const, Default, Enum, Flag, Float32b, Int8ub, Int16ub, Struct, Switch, this
 
