@@ -34,3 +34,10 @@ def test_a_reader_that_goes_away_does_not_end_the_run(iotsim: CommandLine) -> No
     assert process.wait(30) == 0
     result = json.loads((iotsim.out / "result.json").read_text())
     assert result["verdict"] == "passed"
+
+
+def test_virtual_time_is_not_served(iotsim: CommandLine) -> None:
+    scenario = iotsim.write("speaks.toml", SPEAKS)
+    done = iotsim("run", scenario, "--link", "memory", "--serve")
+    assert done.status == 2
+    assert "--serve: a memory link is in virtual time" in done.text

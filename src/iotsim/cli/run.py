@@ -104,6 +104,10 @@ def run(
     )
     default_seed = secrets.randbelow(SEEDS)
     scenario = load_scenario(files[0], overrides=overrides, default_seed=default_seed)
+    if serve and scenario.link.kind == "memory":
+        why = "a memory link is in virtual time, which would run on for ever"
+        print(f"iotsim: --serve: {why}; use --link tun or --link loopback", file=sys.stderr)
+        return EXIT_ERROR
     from iotsim.cli.render import show_progress, show_report
     from iotsim.engine.capturefilter import make_filter
     from iotsim.engine.journal import Recording

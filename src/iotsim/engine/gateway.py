@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, GatewayStarted
+from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, GatewayStarted, Note
 from iotsim.results.result import GatewayResult
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LINE_BYTES = 4096
 """A longer line is cut into lines of this length."""
+MOST_LINES = 1000
+"""So many lines of a second become events. A gateway that prints without end must not drown the rest."""
 LAST_LINES = 10
 STOP_GRACE_S = 2.0
 LAST_OUTPUT_S = 0.5
@@ -61,6 +63,9 @@ class Gateway:
         self._stopping = False
         self._seen = trio.Event()
         self._output_ended = trio.Event()
+        self._second = 0.0
+        self._lines = 0
+        """How many lines there have been since `_second`."""
 
     @property
     def signal_name(self) -> str:
@@ -152,12 +157,23 @@ class Gateway:
     def _line(self, line: bytes) -> None:
         now = self._clock()
         text = line.rstrip(b"\r").decode(errors="replace")
-        self._emit(GatewayOutput(now, text))
+        self._report_line(text, now)
         self.last_lines = [*self.last_lines[1 - LAST_LINES :], text]
         self._on_line(text, now)
         ready = self.spec.ready
         if ready is not None and ready.log is not None and ready.log.search(text):
             self._seen.set()
+
+    def _report_line(self, text: str, now: float) -> None:
+        """Make an event of a line, unless there have been very many in this second."""
+        if now >= self._second + 1.0:
+            if self._lines > MOST_LINES:
+                left_out = self._lines - MOST_LINES
+                self._emit(Note(now, f"{left_out} lines of the gateway are in gateway.log alone"))
+            self._second, self._lines = now, 0
+        self._lines += 1
+        if self._lines <= MOST_LINES:
+            self._emit(GatewayOutput(now, text))
 
     async def _wait_ready(self, init_pid: int) -> None:
         ready = self.spec.ready
