@@ -52,11 +52,7 @@ class Record:
             self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {
-                service.protocol.name: odd
-                for service in services
-                if (odd := service.protocol.codec.odd_fields) is not None
-            }
+            {service.protocol.name: service.protocol.codec.odd_fields for service in services}
         )
         journal.add_event_sink(self._write_events)
         if not capture:

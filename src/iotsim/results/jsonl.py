@@ -28,20 +28,24 @@ _REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.Msgsp
 class EventEncoder:
     """`odd_fields`: protocol -> the fields of its messages that may hold what JSON has no form for.
 
-    An empty tuple means that there is none; of a protocol that is not named, any field may.
+    An empty tuple means that there is none, None that any field may, as of a protocol that is not named.
+    Where all that are named have none, no message is looked at.
     """
 
-    def __init__(self, odd_fields: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, odd_fields: Mapping[str, Sequence[str] | None] | None = None) -> None:
         self._odd = dict(odd_fields or {})
+        self._as_they_are = bool(self._odd) and all(names == () for names in self._odd.values())
         self._encoder = msgspec.json.Encoder()
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """`events` as lines, each ended by a newline."""
-        plain = self._plain
-        converted = [
-            plain(event) if event.__class__ in _WITH_MESSAGE else event  # type: ignore[arg-type]
-            for event in events
-        ]
+        converted = events
+        if not self._as_they_are:
+            plain = self._plain
+            converted = [
+                plain(event) if event.__class__ in _WITH_MESSAGE else event  # type: ignore[arg-type]
+                for event in events
+            ]
         try:
             return self._encoder.encode_lines(converted)
         except _REFUSALS:
