@@ -20,7 +20,7 @@ a behavior's ``run``, the gateway's process, the counters' watch, the progress d
 Time is the seconds since the start of the run, from one clock that everything shares. Over a kernel's
 interface it is real time. On the memory link the event loop may run on `trio.testing.MockClock` with
 autojump: hours pass in milliseconds, and exactly. That needs that nothing waits for anything outside
-the process, so the files are then written in place rather than by a thread.
+the process, so the files are then always written in place.
 
 Alternatives considered
 -----------------------

@@ -1,21 +1,29 @@
 """The files of a run: appended to as it goes, replaced whole at its end.
 
-A thread of its own writes, so that a slow disk delays no device. Its backlog has a bound; what does
-not fit is dropped and counted, by file. In virtual time (`threaded=False`) every write is made at
-once, since work in a thread would be overtaken by a clock that jumps.
+As long as the system takes what is written at the speed of memory, writing in place is by far the
+cheapest: a second thread would contend for the interpreter with the packets' way, at half as much again
+for each of them. But a disk may become slow, and must delay no device then. So the first write that takes
+long is the last that is made in place: from then on a thread writes. Its backlog has a bound, and what
+does not fit is dropped and counted, by file. In virtual time no thread is used at all, since its work
+would be overtaken by a clock that jumps.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BACKLOG_BYTES = 256 << 20
+PATIENCE_S = 0.005
+"""A write that takes longer shows that the disk is slow."""
+NO_THREAD = math.inf
 
 
 class AppendFile:
@@ -46,28 +54,36 @@ class AppendFile:
 
 
 class Writer:
-    """Writes what `AppendFile`s were given. A context manager: leaving it writes all that is left."""
+    """Writes what `AppendFile`s were given. A context manager: leaving it writes all that is left.
 
-    def __init__(self, *, threaded: bool) -> None:
+    `patience_s` is what one write may take before a thread takes over; `NO_THREAD`: none ever does.
+    """
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._queue: queue.SimpleQueue[tuple[AppendFile, bytes] | None] = queue.SimpleQueue()
         self._backlog = 0
         self._written = 0
-        self._thread = threading.Thread(target=self._work, name="iotsim-writer", daemon=True)
-        self._threaded = threaded
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        if self._threaded:
-            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._threaded:
+        if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
 
     def put(self, file: AppendFile, data: bytes) -> bool:
-        if not self._threaded:
+        """Write `data` to `file`, now or soon. False: there is no room for it, and it is lost."""
+        if self._thread is None:
+            began = time.perf_counter()
             file.write_now(data)
+            if time.perf_counter() - began > self._patience_s:
+                self._thread = threading.Thread(
+                    target=self._work, name="iotsim-writer", daemon=True
+                )
+                self._thread.start()
             return True
         # Each counter has one thread that writes it, so neither needs a lock.
         if self._backlog - self._written > BACKLOG_BYTES:

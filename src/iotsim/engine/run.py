@@ -19,7 +19,7 @@ import trio
 from iotsim.engine.accounts import Accounts
 from iotsim.engine.crew import Alone, Crew
 from iotsim.engine.failure import sole_cause, with_lesser_way, write_failure
-from iotsim.engine.files import Writer
+from iotsim.engine.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.engine.folder import make_results_folder, make_work_folder
 from iotsim.engine.gateway import Gateway, gateway_environment, locate
 from iotsim.engine.journal import EVERYTHING, Recording
@@ -174,7 +174,7 @@ class Run:
             self._start_clock()
             self.crew = self._make_crew()
             self._accounts = Accounts(self.scenario, self.crew, self.site)
-            with Writer(threaded=not self.virtual) as writer:
+            with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
                 self._record = Record(
                     self.folder,
                     self.scenario,

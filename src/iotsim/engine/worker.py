@@ -152,7 +152,7 @@ class Worker:
             shard=self._shard,
             recording=recording,
         )
-        with Writer(threaded=True) as writer:
+        with Writer() as writer:
             record = Record(
                 self._folder,
                 self._scenario,
