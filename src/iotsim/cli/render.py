@@ -17,7 +17,8 @@ from iotsim.results.summary import moments_wanted, summarize
 from iotsim.wire.address import format_run
 
 if TYPE_CHECKING:
-    from iotsim.engine.run import Run, RunReport
+    from iotsim.engine.report import RunReport
+    from iotsim.engine.run import Run
     from iotsim.results.summary import Row
 
 COLORS = {

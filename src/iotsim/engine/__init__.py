@@ -2,7 +2,9 @@
 
 ::
 
-    run          a whole run: machine, files, nursery, judgement
+    run          a whole run: machine, files, nursery, judgement; report, what it says of itself
+    site         the link, and the testbed behind it
+    crew         who simulates: this process alone, or several (shards, worker, handover)
     simulation   fleets, hosts, expectations and pump over one link, whatever the link is
     hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
@@ -10,7 +12,8 @@
     runtime      what a behavior may ask for
     timers       all that happens later, in one ordered queue
     gateway      the gateway's process, from start to exit
-    journal      where events gather; files, where they end
+    journal      where events gather; record and files, where they end
+    accounts     what was counted (books), and what that puts in doubt
     lag          how late the simulator itself is
 
 What answers a packet is a chain of plain calls from the pump: link, stack, service, rules, stack,

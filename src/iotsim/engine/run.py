@@ -12,7 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -25,23 +25,19 @@ from iotsim.engine.gateway import Gateway, gateway_environment, locate
 from iotsim.engine.journal import EVERYTHING, Recording
 from iotsim.engine.memory import settle_memory
 from iotsim.engine.record import Record
+from iotsim.engine.report import RunReport, announce, make_result, only_decided
 from iotsim.engine.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
 from iotsim.engine.simulation import Simulation
 from iotsim.engine.site import Site, make_plan, open_site, queue_count, spawn_helper
 from iotsim.errors import IotsimError
-from iotsim.events import LinkUp, Note, RunEnded, RunStarted
+from iotsim.events import RunEnded
 from iotsim.expect.report import Findings
 from iotsim.results.result import (
     RUNNING,
     RunResult,
-    counted,
-    expectation_result,
-    repeat_command,
-    utc_text,
 )
 from iotsim.results.verdict import Decision, Verdict, decide
 from iotsim.testbed.privileges import drop_privileges
-from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -75,14 +71,6 @@ class RunOptions:
     words: tuple[str, ...] = ()
     gateway_given: bool = False
     progress: Callable[[Run], Awaitable[None]] | None = None
-
-
-class RunReport(NamedTuple):
-    """``stopped_by`` is the signal that ended the run before its time, None if none did."""
-
-    result: RunResult
-    folder: Path
-    stopped_by: signal.Signals | None
 
 
 def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
@@ -119,17 +107,6 @@ def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
         dismiss_workers(workers)
 
 
-def only_decided(findings: Findings, verdicts: Sequence[bool | None]) -> Findings:
-    """`findings` of a run that was interrupted: what was still open then is no failure."""
-    pairs = zip(findings.outcomes, verdicts, strict=True)
-    outcomes = [outcome for outcome, verdict in pairs if verdict is not None]
-    undecided = verdicts.count(None)
-    notes = (
-        [f"{undecided} of {len(verdicts)} expectations were not decided yet."] if undecided else []
-    )
-    return Findings(outcomes, notes)
-
-
 class Run:
     """One run, while it goes on: what a progress display may look at."""
 
@@ -154,7 +131,7 @@ class Run:
         self.gateway: Gateway | None = None
         self.stopped_by: signal.Signals | None = None
         self.over = False
-        self._wall_time = EPOCH_OF_VIRTUAL_TIME
+        self.wall_time = EPOCH_OF_VIRTUAL_TIME
         self._stop = trio.Event()
 
     async def run(self, plan: TestbedPlan | None, helper: Helper | None) -> RunReport:
@@ -173,32 +150,30 @@ class Run:
                 drop_privileges(self.folder)
             self._start_clock()
             self.crew = self._make_crew()
-            self._accounts = Accounts(self.scenario, self.crew, self.site)
+            self.accounts = Accounts(self.scenario, self.crew, self.site)
             with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
-                self._record = Record(
+                self.record = Record(
                     self.folder,
                     self.scenario,
                     self.crew.journal,
                     writer,
-                    wall_time=self._wall_time,
+                    wall_time=self.wall_time,
                     interface=self.site.link.name,
                     capture=self.options.recording.packets,
                 )
-                self._record.replace_result(
-                    self._result(Decision(Verdict.ERROR, ""), NO_FINDINGS, RUNNING)
-                )
-                self._announce()
+                self.record.replace_result(make_result(self, NO_FINDINGS, RUNNING))
+                announce(self)
                 settle_memory()
                 try:
                     findings, ended_at = await self._live()
                     result = self._conclude(findings, ended_at)
                 finally:
                     self.crew.journal.flush()
-            self._record.close()
+            self.record.close()
             result.notes += self.crew.put_together(self.folder)
-        result.notes += self._record.losses()
+        result.notes += self.record.losses()
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
-        self._record.replace_result(result)
+        self.record.replace_result(result)
         return RunReport(result, self.folder, self.stopped_by)
 
     def stop(self, by: signal.Signals) -> None:
@@ -246,7 +221,7 @@ class Run:
             spec,
             emit=emit,
             clock=self.clock,
-            log=self._record.log,
+            log=self.record.log,
             on_line=self.crew.judge.gateway_output,
         )
         if spec.cwd is None:
@@ -311,7 +286,7 @@ class Run:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
         while True:
             await trio.sleep(WATCH_INTERVAL_S)
-            self._accounts.look(self.clock())
+            self.accounts.look(self.clock())
             if self.crew.journal.events:
                 self.crew.wake()
 
@@ -322,7 +297,7 @@ class Run:
         if self.virtual:
             self.clock = lambda: trio.current_time() - start
             return
-        self._wall_time = time.time()
+        self.wall_time = time.time()
         counter = time.perf_counter
         self._zero = zero = counter()
         self.clock = lambda: counter() - zero
@@ -345,35 +320,14 @@ class Run:
             site.testbed,
             clock=self.clock,
             zero=self._zero,
-            wall_time=self._wall_time,
+            wall_time=self.wall_time,
             drop_privileges=self.options.drop_privileges,
             recording=self.options.recording,
         )
 
-    def _announce(self) -> None:
-        emit = self.crew.journal.emit
-        scenario, link = self.scenario, self.site.link
-        emit(
-            RunStarted(
-                0.0,
-                scenario.name,
-                scenario.seed,
-                self._wall_time,
-                self._accounts.versions,
-                self._accounts.fleets,
-            )
-        )
-        addresses = [
-            f"{format_address(address)}/{length}"
-            for address, length in filter(None, (scenario.link.address4, scenario.link.address6))
-        ]
-        emit(LinkUp(0.0, link.kind, link.name, addresses, link.mtu))
-        for note in self.site.notes:
-            emit(Note(0.0, note))
-
     def _conclude(self, findings: Findings, ended_at: float) -> RunResult:
         """Decide, and put the last events on their way to disk."""
-        accounts = self._accounts
+        accounts = self.accounts
         accounts.look(self.clock())
         crash = self.gateway.crash if self.gateway is not None else ""
         decision = decide(
@@ -387,48 +341,7 @@ class Run:
             decision = Decision(Verdict.ERROR, f"interrupted by {self.stopped_by.name}")
         journal = self.crew.journal
         journal.flush()
-        result = self._result(decision, findings, decision.verdict, ended_at)
+        result = make_result(self, findings, decision.verdict, decision.reason, ended_at)
         journal.emit(RunEnded(self.clock(), result.verdict, result.counters))
         journal.flush()
         return result
-
-    def _result(
-        self,
-        decision: Decision,
-        findings: Findings,
-        verdict: str,
-        ended_at: float = 0.0,
-    ) -> RunResult:
-        scenario, accounts = self.scenario, self._accounts
-        gateway = None
-        if self.gateway is not None:
-            gateway = self.gateway.result()
-        command = scenario.gateway.command if scenario.gateway else ()
-        # Whoever starts the gateway is told at the start what the link is like.
-        site_notes = self.site.notes if self.gateway is not None else ()
-        return RunResult(
-            scenario=scenario.name,
-            path=str(scenario.path),
-            verdict=verdict,
-            reason=decision.reason,
-            seed=scenario.seed,
-            started=utc_text(self._wall_time),
-            duration_s=ended_at,
-            repeat=repeat_command(
-                str(scenario.path),
-                scenario.seed,
-                options=self.options.words,
-                gateway=command if self.options.gateway_given else (),
-            ),
-            link=scenario.link.kind,
-            tolerance=scenario.tolerance,
-            expectations=[expectation_result(outcome) for outcome in findings.outcomes],
-            notes=[*findings.notes, *site_notes, *accounts.notes()],
-            errors=accounts.errors(),
-            gateway=gateway,
-            fleets=accounts.fleets,
-            counters=counted(accounts.counters()),
-            lag=accounts.lag(),
-            versions=accounts.versions,
-            files=self._record.names,
-        )
