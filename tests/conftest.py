@@ -217,6 +217,20 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+    config.addinivalue_line(
+        "markers", "may_skip: in CI, where every peer is installed, all other skips are failures"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.skipped and os.environ.get("CI") and item.get_closest_marker("may_skip") is None:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skipped in CI: {report.longrepr}"
+    return report
+
+
 def job_of(item: pytest.Item) -> tuple[Callable[..., Any], tuple[tuple[str, Any], ...]] | None:
     """The job of a test's mark `background`, with the test's parameters."""
     mark = item.get_closest_marker("background")

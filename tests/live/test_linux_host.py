@@ -72,6 +72,7 @@ def test_there_are_packets_of_all_kinds(found: dict[str, Any]) -> None:
     assert "broken" not in texts
 
 
+@pytest.mark.may_skip
 def test_the_page_is_current(found: dict[str, Any]) -> None:
     written = PAGE.read_text()
     release = ".".join(platform.release().split(".")[:2])
