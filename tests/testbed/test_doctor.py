@@ -41,6 +41,19 @@ def test_every_finding_is_good_or_says_something() -> None:
         assert "\n" not in check.fix
 
 
+def test_capabilities_are_not_needed_where_namespaces_can_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor.linux, "has_capability", lambda _: False)
+    check = doctor.check_capabilities(private=True)
+    assert check.ok
+    assert not check.fix
+    assert "none are needed" in check.detail
+    check = doctor.check_capabilities(private=False)
+    assert not check.ok
+    assert "as root" in check.fix
+
+
 def test_a_probe_that_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.sys, "executable", "/no/such/python")
     found = doctor.run_probe("/dev/net/tun")
