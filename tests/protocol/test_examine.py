@@ -61,6 +61,35 @@ def test_field_rows() -> None:
     assert rows[0].note == "A=1, B=2"
 
 
+def test_field_rows_name_the_messages_that_have_a_field() -> None:
+    value = Switch(
+        this.type, {1: Struct("low" / Int8ub, "both" / Int8ub), 2: Struct("both" / Int8ub)}
+    )
+    many = {f"C{number}": Struct("common" / Int8ub) for number in range(10)}
+    message = FlatStruct(
+        "kind" / Enum(Int8ub, A=1, B=2),
+        Switch(
+            this.kind,
+            {
+                "A": Struct("a" / Int8ub, "ab" / Int8ub),
+                "B": FlatStruct("type" / Int8ub, "ab" / Int8ub, "value" / value),
+                **many,
+            },
+        ),
+    )
+    rows = field_rows(Protocol("cases", message, port=1))
+    assert {row.path: row.note for row in rows} == {
+        "kind": "A=1, B=2",
+        "a": "in A",
+        "ab": "in A, B",
+        "type": "in B",
+        "value": "in B",
+        "value.low": "in B with type=1",
+        "value.both": "in B",
+        "common": "in C0, C1, C2, C3, C4, C5, C6, C7 and 2 more",
+    }
+
+
 def test_dissect() -> None:
     data, _ = a_vector(B)
     found = dissect(loaded().protocol, data)

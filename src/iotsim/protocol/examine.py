@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from iotsim.protocol.registry import LoadedProtocol, Vector
 
 
+MOST_CASES = 8
+
+
 class FieldRow(NamedTuple):
     """A line of a protocol's field table. ``place`` is "4", "4.2" (byte and bit), or ""."""
 
@@ -46,8 +49,16 @@ def _field_row(field_: Field) -> FieldRow:
     if field_.names:
         notes.append(", ".join(f"{name}={number}" for name, number in field_.names.items()))
     if field_.optional:
-        notes.append("in some messages")
+        notes.append(_messages_with(field_))
     return FieldRow(_place(field_.offset), field_.path, field_.kind, field_.wire, "; ".join(notes))
+
+
+def _messages_with(field_: Field) -> str:
+    cases = field_.cases
+    if not cases:
+        return "in some messages"
+    more = f" and {len(cases) - MOST_CASES} more" if len(cases) > MOST_CASES else ""
+    return f"in {', '.join(cases[:MOST_CASES])}{more}"
 
 
 def _place(bits: int | None) -> str:

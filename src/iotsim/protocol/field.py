@@ -34,6 +34,9 @@ class Field:
     doc: str = ""
     format: str = ""
     """The struct format of a float."""
+    cases: tuple[str, ...] = ()
+    """The messages that have the field, as their Switch calls them ("REPORT", "type=3", and
+    "READINGS with FLOAT" of one in another); () if all messages may have it, or it is unknown."""
 
     def round(self, value: Any) -> Any:
         """``value`` as it would be after a journey in this field.

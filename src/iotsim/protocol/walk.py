@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from construct import (
     Adapter,
@@ -92,6 +93,7 @@ class _Walker:
                 size=old.size if old.size == field_.size else None,
                 format=old.format if old.format == field_.format else "",
                 doc=old.doc or field_.doc,
+                cases=_both(old.cases, field_.cases),
             )
         self.fields[field_.path] = field_
 
@@ -130,17 +132,17 @@ class _Walker:
         elif isinstance(node, Transformed | Restreamed) and _is_bits(node):
             self.embed(node.subcon, replace(place, bits=True))
         elif (cases := _cases(node)) is not None:
-            self.branches(cases, place, self.embed, place.path)
+            self.branches(cases, place, self.embed)
         else:
             self.advance(self.size(node, place))
 
-    def branches(self, cases: list[Any], place: _Place, walk: Any, prefix: str) -> None:
+    def branches(self, cases: list[_Case], place: _Place, walk: Any) -> None:
         """Alternatives: a field that not all of them have is optional."""
         start = self.offset
         ends: set[int | None] = set()
         before = dict(self.fields)
         seen: list[dict[str, Field]] = []
-        for case in cases:
+        for _, case in cases:
             self.offset = start
             self.fields.clear()
             walk(case, place)
@@ -148,10 +150,10 @@ class _Walker:
             ends.add(self.offset)
         self.fields.clear()
         self.fields.update(before)
-        for fields in seen:
+        for (label, _), fields in zip(cases, seen, strict=True):
             for path, field_ in fields.items():
                 everywhere = all(path in other for other in seen)
-                self.add(field_ if everywhere else replace(field_, optional=True))
+                self.add(field_ if everywhere else _within(field_, label))
         self.offset = ends.pop() if len(ends) == 1 else None
 
     def field(self, node: Any, place: _Place) -> None:
@@ -181,7 +183,7 @@ class _Walker:
             self.wrapped(node, place)
             return
         if (cases := _cases(node)) is not None:
-            self.branches(cases, place, self.field, place.path)
+            self.branches(cases, place, self.field)
             return
         if isinstance(node, FocusedSeq):
             self.focused(node, place)
@@ -283,16 +285,43 @@ def _is_bits(node: Any) -> bool:
     return getattr(node, "decodefunc", getattr(node, "decoder", None)) is bytes2bits
 
 
-def _cases(node: Any) -> list[Any] | None:
+_Case: TypeAlias = "tuple[str, Any]"
+"""An alternative, and what it is called; "" where that is not known."""
+
+
+def _cases(node: Any) -> list[_Case] | None:
     """The alternatives of a node that has such; a Switch without a default has no other."""
     if isinstance(node, Switch):
-        default = [] if node.default is Pass and node.cases else [node.default]
-        return [*node.cases.values(), *default]
+        cases = [(_label(node, key), case) for key, case in node.cases.items()]
+        return cases if node.default is Pass and node.cases else [*cases, ("", node.default)]
     if isinstance(node, IfThenElse):
-        return [node.thensubcon, node.elsesubcon]
+        return [("", node.thensubcon), ("", node.elsesubcon)]
     if isinstance(node, Select):
-        return list(node.subcons)
+        return [("", case) for case in node.subcons]
     return None
+
+
+def _label(node: Any, key: Any) -> str:
+    """``REPORT``, or ``type=3`` where the key says nothing by itself."""
+    if isinstance(key, str):
+        return str.__str__(key)
+    names = re.findall(r"\['(\w+)'\]", repr(node.keyfunc)) if callable(node.keyfunc) else []
+    return f"{names[-1]}={key}" if names else ""
+
+
+def _within(field: Field, label: str) -> Field:
+    """`field` as it is in the case `label` of a Switch that has others without it."""
+    if not label or (field.optional and not field.cases and "[]" not in field.path):
+        cases: tuple[str, ...] = ()
+    elif field.cases:
+        cases = tuple(f"{label} with {case}" for case in field.cases)
+    else:
+        cases = (label,)
+    return replace(field, optional=True, cases=cases)
+
+
+def _both(cases: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*cases, *others])) if cases and others else ()
 
 
 def walk(message: Construct[Any, Any]) -> tuple[dict[str, Field], bool]:
