@@ -420,6 +420,50 @@ def test_problems_of_addresses(address: str, problem: str) -> None:
     assert problem.replace("10.77.0.0/16", "10.77.0.1/16") in found
 
 
+def test_announcements_are_tried() -> None:
+    text = HEAD + "boot = { announce = { kind = 'REPORT', device = 1, seq = 1 } }"
+    assert told(text) == ["5:21: devices.meter.boot.announce: REPORT needs the field 'value'"]
+
+
+def test_a_missing_parameter_is_told_once() -> None:
+    text = """
+        [devices.meter]
+        count = "${n}"
+        address = "10.77.1.1"
+        protocol = "sensornet"
+        [[devices.meter.rules]]
+        reply = { kind = "ACK", seq = "${n}", device = "${m}" }
+        [devices.heir]
+        extends = "meter"
+        address = "10.78.${n}.1"
+        [[expect]]
+        each = "meter[3]"
+        receives = { seq = "${n}" }
+        within = "${n}"
+    """
+    first, second = told(text)
+    assert first.startswith("3:17: devices.meter.count: unknown placeholder '${n}', here and at 4")
+    assert first.endswith("other places (give it by --set n=VALUE)")
+    assert second.startswith(
+        "7:56: devices.meter.rules[0].reply.device: unknown placeholder '${m}'"
+    )
+
+
+def test_a_wrong_protocol_is_told_once() -> None:
+    text = HEAD.replace("sensornet", "sensornt") + "[gateway]\ncommand = ['x', '${devices.meter."
+    assert len(told(text + "port}']")) == 1
+    assert len(told(text + "frst}']")) == 2
+
+
+def test_what_is_no_scenario() -> None:
+    twice = "[expect]\neach = 'meter'\n[expect]\neach = 'meter'\n"
+    assert told(HEAD + twice)[0].endswith("duplicate key (write [[expect]] for each of several)")
+    assert told("a = 1\na = 2")[0].endswith("duplicate key")
+    place = Path("/nowhere/gw.py")
+    (problem,) = told("import socket\n", place)
+    assert "this is no scenario, which would be a TOML file" in problem
+
+
 def test_fleets_must_not_overlap() -> None:
     text = HEAD + '[devices.b]\naddress = "10.77.1.14"\n[devices.c]\naddress = "10.77.1.15"\n'
     assert told(text) == ["6:11: devices.b.address: 10.77.1.14 belongs to 'meter' already"]
@@ -440,6 +484,18 @@ def test_fleets_must_not_overlap() -> None:
         ("reply = { kind = 'READINGS', readings = 3 }", "readings"),
         ("reply = { kind = 'READINGS', readings = [{ pont = 1 }] }", "readings[0].pont: unknown"),
         ("reply = { kind = 'ACK', status.alarm = true, 'status.alarm' = true }", "given twice"),
+        ("reply = { kind = 'REPORT' }", "reply: REPORT needs the field 'value'"),
+        ("reply = [{ kind = 'ACK' }, { kind = 'REPORT' }]", "reply[1]: REPORT needs the field"),
+        ("reply = { kind = 'ACK', value = 1 }", "reply.value: the message has no such field here"),
+        (
+            "reply = { kind = 'READINGS', readings = [{ point = 1 }] }",
+            "reply.readings[0]: READINGS needs the field 'readings.0.type'",
+        ),
+        ("reply = { kind = 'READINGS', 'readings.0.point' = 1 }", "(write readings = [...])"),
+        ("reply = { kind = 'READINGS', readings.0.point = 1 }", "'readings' is of the kind array"),
+        ("when = { readings.0.point = 1 }\ndrop = true", '(write "readings[0]", in quotes)'),
+        ("where = 'msg.readings.0 == 1'\ndrop = true", "(write readings[0])"),
+        ("send = { kind = 'REPORT', device = 1, seq = '=int(t)' }", "send: REPORT needs the field"),
         ("reply = []", "must be a table or a list of tables"),
         ("reply = { kind = 'ACK' }\ndrop = true", "either drops a message or replies"),
         ("reply = { kind = 'ACK' }\ndelay = '2s..1s'", "ends before it starts"),

@@ -137,6 +137,9 @@ class Writer:
             return self._operators(access, value, field, depth)
         if isinstance(value, dict) and field is not None and field.kind != "struct":
             for name in value:
+                if field.kind == "array" and name.isdigit():
+                    hint = f'write "{field.path}[{name}]", in quotes'
+                    raise Invalid(f"unknown operator '{name[:100]}'", hint, (name,))
                 self._unknown_operator(name)
             raise Invalid("an empty table", f"operators: {', '.join(OPERATORS)}")
         plain = _literal(value, field)

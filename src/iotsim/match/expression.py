@@ -19,6 +19,7 @@ every result (`iotsim.match.functions`).
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -95,7 +96,9 @@ def compile_expression(
             tree = ast.parse(stripped, mode="eval")
     except SyntaxError as error:
         at = f" at column {error.offset}" if error.offset else ""
-        raise ExpressionError(f"{error.msg}{at}", stripped) from None
+        indexed = re.search(r"\b([A-Za-z_]\w*)\.([0-9]+)\b", stripped)
+        hint = f"write {indexed[1]}[{indexed[2]}]" if indexed else ""
+        raise ExpressionError(f"{error.msg}{at}", stripped, hint=hint) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(str(error) or "nested too deeply", stripped) from None
     translator = Translator(stripped, signals, has_message, schema)

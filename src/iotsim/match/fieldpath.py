@@ -38,4 +38,4 @@ def find_field(schema: Schema, path: str) -> Field | None:
 
 def field_hint(schema: Schema, path: str) -> str:
     suggestion = schema.nearest(path)
-    return f"did you mean '{suggestion}'?" if suggestion else ""
+    return f"did you mean '{suggestion.replace('[]', '[0]')}'?" if suggestion else ""

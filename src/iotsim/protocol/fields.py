@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iotsim.protocol.field import Field
+from iotsim.protocol.mentions import mentioned
 from iotsim.protocol.walk import walk
 
 if TYPE_CHECKING:
@@ -26,10 +28,16 @@ class Schema:
     """
 
     def __init__(self, message: Construct[Any, Any]) -> None:
+        self._message = message
         self.fields, opaque = walk(message)
         odd = (field for field in self.fields.values() if field.kind in ("bytes", "any"))
         names = dict.fromkeys(re.split(r"[.\[]", field.path)[0] for field in odd)
         self.odd_fields = None if opaque else tuple(names)
+
+    @cached_property
+    def mentioned(self) -> frozenset[str] | None:
+        """The names on which the shape of a message may depend; None if that is not known."""
+        return mentioned(self._message)
 
     def find(self, path: str) -> Field | None:
         """The field that ``path`` names; an index in it, as in ``readings.0.value``, is any."""

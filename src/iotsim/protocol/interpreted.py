@@ -23,6 +23,9 @@ else:
 
 from iotsim.protocol.traced import Recorder, Tracer
 
+NEEDED = "the message needs this field"
+"""The reason of an EncodeError at a field that has to be given."""
+
 
 def normalize(value: Any) -> Any:
     """``value`` as construct parsed it, in plain types: dict, list, str, int, bytes, ...
@@ -100,6 +103,6 @@ class Interpreter:
             trail = list(getattr(error, "iotsim_path", ()))
             reason = reason_of(error)
             if isinstance(error, KeyError) and error.args and trail[-1:] == [error.args[0]]:
-                reason = "the message needs this field"
+                reason = NEEDED
             raise EncodeError(reason, ".".join(trail)) from error
         return stream.getvalue()

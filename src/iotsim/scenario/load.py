@@ -14,6 +14,7 @@ not, but for `check_behaviors`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,10 @@ KNOWN_TABLES = ("scenario", "link", "gateway", "devices", "expect")
 MOST_FLEETS = 1000
 MOST_EXPECTATIONS = 10_000
 LEAST_LOOPBACK_PORT = 1024
+LIST_HEADER = re.compile(
+    r"\s*\[\s*(expect|devices\.[\w-]+\.rules|step|fault|impair)\s*\]", re.ASCII
+)
+"""The header of a table, where there should be one of a list of tables."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,24 @@ def load_text(
     try:
         document = read_toml(text)
     except TomlError as error:
-        raise ScenarioError([Problem(str(error), str(path), *error.place)]) from None
+        raise ScenarioError([_no_toml(error, text, path)]) from None
     problems.document = document
     loader = _Loader(path, overrides or Overrides(), default_seed, problems)
     scenario = loader.load(document.value)
     problems.raise_any()
     assert scenario is not None, "a scenario without problems that cannot be loaded"
     return scenario
+
+
+def _no_toml(error: TomlError, text: str, path: Path) -> Problem:
+    message, hint = str(error), ""
+    line = text.split("\n")[error.place.line - 1] if error.place.line else ""
+    header = LIST_HEADER.match(line)
+    if path.suffix.lower() not in (".toml", ""):
+        message = f"this is no scenario, which would be a TOML file: {message}"
+    elif header is not None and "duplicate key" in message:
+        hint = f"write [[{header[1]}]] for each of several"
+    return Problem(message, str(path), *error.place, hint=hint)
 
 
 class _Loader:
@@ -122,7 +138,9 @@ class _Loader:
         if link_sound:
             check_network(link, [plan.spec for plan in plans], self.problems)
         values = placeholder_values(link, [plan.spec for plan in plans])
-        raw = fill_addresses(raw, values, doubtful, self.problems)
+        mute = {plan.name for plan in plans if not plan.speaks}
+        unknown = doubtful | {f"{name}.port" for name in mute}
+        raw = fill_addresses(raw, values, unknown, self.problems)
         fleets = tuple(
             build_fleet(plan, raw["devices"][plan.name], self.folder, self.problems)
             for plan in plans
@@ -144,7 +162,6 @@ class _Loader:
             gateway=gateway,
             fleets=fleets,
         )
-        mute = {plan.name for plan in plans if not plan.speaks}
         builder = ExpectBuilder(fleets, scenario.seed, self.problems, doubtful, mute)
         names: set[str] = set()
         expectations = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.spec import MessageTemplate
@@ -9,9 +10,10 @@ from iotsim.errors import ExpressionError
 from iotsim.match import Expression, compile_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
+from iotsim.scenario.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.fields import Field, Schema
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 STRUCTURED = ("struct", "flags")
 MOST_ELEMENTS = 65_536
+INDEXED = re.compile(r"\[|(?:^|\.)-?[0-9]+(?:\.|$)")
+"""In a key: it names an element of an array."""
 
 
 def formula(
@@ -64,8 +68,57 @@ def value_or_formula(
         return None
 
 
+def known_fields(when: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The fields of a message that matches `when` whose values that tells: they are literals."""
+    known: dict[str, Any] = {}
+    for path, value in _leaves(when):
+        field = find_field(schema, path)
+        if field is None or isinstance(value, (dict, list)) or INDEXED.search(path):
+            continue
+        if isinstance(value, str) and value.startswith("="):
+            continue
+        try:
+            plain = literal(value, field)
+        except LiteralError:
+            continue  # it is told of elsewhere
+        *outer, last = path.split(".")
+        inside: Any = known
+        for name in outer:
+            inside = inside.setdefault(name, {}) if isinstance(inside, dict) else None
+        if isinstance(inside, dict):
+            inside[last] = plain
+    return known
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _within(table: Any, keys: Keys, path: str) -> Keys:
+    """The keys that lead to the field at `path`, as far as `table`, which is at `keys`, has it."""
+    while path:
+        step, _, rest = path.partition(".")
+        if isinstance(table, list) and step.isdigit() and int(step) < len(table):
+            table, keys, path = table[int(step)], (*keys, int(step)), rest
+            continue
+        names = table if isinstance(table, dict) else ()
+        name = next((key for key in names if f"{path}.".startswith(f"{key}.")), None)
+        if name is None:
+            break
+        table, keys, path = table[name], (*keys, name), path[len(name) + 1 :]
+    return keys
+
+
 class TemplateBuilder:
-    """Builds the messages of one rule; `has_message` tells that there is a request to take from."""
+    """Builds the messages of one rule, and tries whether they can be encoded.
+
+    `has_message` tells that there is a request to take from; `request` is what is known of it, the
+    rule's ``when``.
+    """
 
     def __init__(
         self,
@@ -74,7 +127,10 @@ class TemplateBuilder:
         problems: Problems,
         *,
         has_message: bool,
+        request: Mapping[str, Any] | None = None,
     ) -> None:
+        self.trial = Trial(protocol)
+        self.request = request or {}
         self.schema = protocol.schema
         self.name = protocol.name
         self.given = set(protocol.echo) if has_message else set()
@@ -91,12 +147,17 @@ class TemplateBuilder:
 
     def build(self, table: Mapping[str, Any], keys: Keys) -> MessageTemplate:
         fields: dict[str, Any] = {}
+        before = len(self.problems)
         self._fill(fields, table, "", keys)
         for path, field in self.schema.fields.items():
             plain = "." not in path and "[" not in path
             needed = plain and field.required and not field.optional and path not in fields
             if needed and path not in self.given:
                 self.problems.add(keys, f"the field '{path}' of {self.name} is missing")
+        if len(self.problems) == before:
+            request = known_fields(self.request, self.schema) if self.has_message else None
+            for fault in self.trial.faults(fields, request):
+                self.problems.add(_within(table, keys, fault.path), fault.message)
         return MessageTemplate(fields)
 
     def _fill(
@@ -105,6 +166,11 @@ class TemplateBuilder:
         for key, value in table.items():
             here = (*keys, key)
             path = f"{prefix}.{key}" if prefix else key
+            if INDEXED.search(key) and path not in self.schema.fields:
+                array = re.split(r"[.\[]", path)[0]
+                message = "a message has an array as a whole"
+                self.problems.add(here, message, f"write {array[:80]} = [...]", of_key=True)
+                continue
             field = find_field(self.schema, path)
             if field is None:
                 hint = field_hint(self.schema, path)

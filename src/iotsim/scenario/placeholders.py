@@ -104,11 +104,16 @@ def replaced(value: Any, replace: Callable[[Keys, str], Any], keys: Keys = ()) -
 def fill_parameters(document: Any, given: Mapping[str, str], problems: Problems) -> Any:
     """`document` with its parameters filled in; all other placeholders are left."""
     used: set[str] = set()
+    missing: dict[str, dict[Keys, None]] = {}
 
     def replace(keys: Keys, text: str) -> Any:
         names = names_in(text)
         for name in names:
-            _check(keys, name, given, problems)
+            if _is_parameter(name):
+                if name not in given:
+                    missing.setdefault(name, {})[problems.origin(keys)] = None
+            else:
+                _check(keys, name, problems)
         wanted = [name for name in names if name in given]
         if not wanted:
             return text
@@ -120,27 +125,40 @@ def fill_parameters(document: Any, given: Mapping[str, str], problems: Problems)
         )
 
     filled = replaced(document, replace)
+    _tell_missing(missing, given, problems)
     for name in given.keys() - used:
         problems.add((), f"--set {name}: the scenario has no '${{{name}}}'")
     return filled
 
 
-def _check(keys: Keys, name: str, given: Mapping[str, str], problems: Problems) -> None:
-    if name in given:
-        return
-    group = name.partition(".")[0]
+def _is_parameter(name: str) -> bool:
+    return name not in ("results", "link.address") and name.partition(".")[0] != "devices"
+
+
+def _tell_missing(
+    missing: Mapping[str, Collection[Keys]], given: Collection[str], problems: Problems
+) -> None:
+    """One problem for each parameter, at the first place in the file that names it."""
+    for name, uses in missing.items():
+        first, *others = sorted(uses, key=problems.place)
+        message = f"unknown placeholder '${{{name[:100]}}}'"
+        if others:
+            plural = "" if len(others) == 1 else "s"
+            message += f", here and at {len(others)} other place{plural}"
+        known = [*given, "link.address", "results", "devices.NAME.range"]
+        hint = nearest(name, known) if "." in name else f"give it by --set {name[:100]}=VALUE"
+        problems.add(first, message, hint)
+    for uses in missing.values():
+        for keys in uses:
+            problems.silence(keys)
+
+
+def _check(keys: Keys, name: str, problems: Problems) -> None:
     if name == "results":
         if keys[:1] != ("gateway",):
             problems.add(keys, "'${results}' can only stand in [gateway]")
-    elif name == "link.address" or group == "devices":
-        if not _knows_addresses(keys):
-            problems.add(
-                keys, f"'${{{name[:100]}}}' cannot stand here: addresses are not known yet"
-            )
-    else:
-        known = [*given, "link.address", "results", "devices.NAME.range"]
-        hint = nearest(name, known) if "." in name else f"give it by --set {name[:100]}=VALUE"
-        problems.add(keys, f"unknown placeholder '${{{name[:100]}}}'", hint)
+    elif not _knows_addresses(keys):
+        problems.add(keys, f"'${{{name[:100]}}}' cannot stand here: addresses are not known yet")
 
 
 def _knows_addresses(keys: Keys) -> bool:
@@ -157,7 +175,8 @@ def fill_addresses(
 ) -> Any:
     """`document` with all placeholders filled in. Those of ``[gateway]`` are only checked.
 
-    Of `doubtful` fleets it is not known what there is: nothing is said about these.
+    Of `doubtful` fleets it is not known what there is, nor what stands for doubtful placeholders,
+    such as ``NAME.port``: nothing is said about these.
     """
 
     def replace(keys: Keys, text: str) -> str:
@@ -165,9 +184,10 @@ def fill_addresses(
             return text
         unknown = [name for name in names_in(text) if name not in values]
         for name in unknown:
-            fleet = name.removeprefix("devices.").rpartition(".")[0]
+            inner = name.removeprefix("devices.")
+            known = inner not in doubtful and inner.rpartition(".")[0] not in doubtful
             # results was looked at together with the parameters
-            if name != "results" and fleet not in doubtful:
+            if name != "results" and known:
                 problems.add(keys, *_unknown(name, values))
         return text if unknown or keys[:1] == ("gateway",) else expand(text, values)
 

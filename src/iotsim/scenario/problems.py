@@ -47,13 +47,23 @@ class Problems:
         self.inherited: dict[Keys, Keys] = {}
         self._found: dict[Problem, None] = {}
         self._left_out = 0
+        self._added = 0
+        self._unknown: set[Keys] = set()
 
     def __len__(self) -> int:
-        return len(self._found) + self._left_out
+        """How often something was found wrong, be it told already, or not at all."""
+        return self._added
+
+    def silence(self, keys: Keys) -> None:
+        """What stands at `keys` is not known, which is told: nothing more is told of it."""
+        self._unknown.add(self.origin(keys))
 
     def add(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
         """Something is wrong at `keys`: with the value there, or with the key if `of_key`."""
+        self._added += 1
         keys = self.origin(keys)
+        if self._is_unknown(keys):
+            return
         line, column = self.place(keys, of_key=of_key)
         found = Problem(message, self.file, line, column, path_text(keys), hint)
         if len(self._found) < MOST_PROBLEMS:
@@ -63,7 +73,17 @@ class Problems:
 
     def add_in(self, file: str, line: int, message: str, hint: str = "") -> None:
         """Something is wrong in another file that the scenario names."""
+        self._added += 1
         self._found[Problem(message, file, line, hint=hint)] = None
+
+    def _is_unknown(self, keys: Keys) -> bool:
+        if not self._unknown:
+            return False
+        if any(keys[:length] in self._unknown for length in range(1, len(keys) + 1)):
+            return True
+        return any(
+            one[:-1] == keys and isinstance(one[-1], int) for one in self._unknown
+        )  # an element of the list at `keys`
 
     def origin(self, keys: Keys) -> Keys:
         for length in range(len(keys), 0, -1):

@@ -52,7 +52,9 @@ class RuleBuilder:
         protocol = self.services[service].protocol
         speaks = bool(table.send)
         schema = protocol.schema
-        builder = TemplateBuilder(protocol, self.signals, self.problems, has_message=not speaks)
+        builder = TemplateBuilder(
+            protocol, self.signals, self.problems, has_message=not speaks, request=table.when
+        )
         return RuleSpec(
             name=table.name,
             when=self._when(table.when, schema, (*keys, "when")),
