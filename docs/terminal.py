@@ -1,6 +1,6 @@
 """Draws docs/terminal.svg: what two real runs print. Call it from the top of a clone, after `make demo`.
 
-    .venv/bin/python docs/terminal.py
+.venv/bin/python docs/terminal.py
 """
 
 from __future__ import annotations

@@ -216,7 +216,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "the fixture `done`: most of a run is waiting",
     )
 
-
     config.addinivalue_line(
         "markers", "may_skip: in CI, where every peer is installed, all other skips are failures"
     )
