@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -12,6 +13,11 @@ def main() -> None:
         code = run_command_line(sys.argv[1:])
     except KeyboardInterrupt:  # while importing
         code = 130
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Its reader has gone. The interpreter would try once more, and exit with a status of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 

@@ -75,9 +75,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_ERROR
     except BrokenPipeError:
-        # The reader of our output has gone, and so would every further word of ours.
-        sys.stderr.close()
-        return EXIT_ERROR
+        return EXIT_ERROR  # the reader of our output has gone: there is nobody to tell
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception:
