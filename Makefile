@@ -28,8 +28,9 @@ imports: $(VENV)/.dev
 
 # Optional: installs the fuzzer if it can, and says so if it cannot.
 FUZZ_SECONDS ?= 60
+FUZZ_INPUTS ?= 0
 fuzz: $(VENV)/.dev
-	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --inputs $(FUZZ_INPUTS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

@@ -44,8 +44,8 @@ def make_corpus(name: str) -> Path:
     return folder
 
 
-def run(name: str, seconds: int) -> bool:
-    """Fuzz one harness; whether it stood."""
+def run(name: str, seconds: int, inputs: int) -> bool:
+    """Fuzz one harness, with `inputs` above 0 always in the same way; whether it stood."""
     corpus = make_corpus(name)
     words = [
         sys.executable,
@@ -59,6 +59,9 @@ def run(name: str, seconds: int) -> bool:
         f"-artifact_prefix={BUILD}/",
     ]
     environment = {**os.environ, "IOTSIM_FUZZ": "1"}
+    if inputs:
+        words += [f"-runs={inputs}", "-seed=1"]
+        environment["PYTHONHASHSEED"] = "0"
     done = subprocess.run(
         words,
         stdout=subprocess.PIPE,
@@ -70,7 +73,7 @@ def run(name: str, seconds: int) -> bool:
     )
     lines = done.stdout.splitlines()
     executed = [line.split()[-1] for line in lines if "number_of_executed_units" in line]
-    print(f"{name}: {' '.join(executed) or 'no'} inputs in {seconds} s", flush=True)
+    print(f"{name}: {' '.join(executed) or 'no'} inputs, at most {seconds} s", flush=True)
     if done.returncode:
         print(done.stdout[-4000:], flush=True)
     return not done.returncode
@@ -79,6 +82,9 @@ def run(name: str, seconds: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz what reads bytes from the network.")
     parser.add_argument("--seconds", type=int, default=60, help="in all (default: 60)")
+    parser.add_argument(
+        "--inputs", type=int, default=0, help="for each, and the same each time (default: no end)"
+    )
     parser.add_argument("names", nargs="*", default=HARNESSES, help=f"of {', '.join(HARNESSES)}")
     arguments = parser.parse_args()
     if not has_atheris():
@@ -89,7 +95,7 @@ def main() -> int:
     workers = min(os.cpu_count() or 1, len(arguments.names))
     share = max(arguments.seconds * workers // len(arguments.names), 1)
     with ThreadPoolExecutor(workers) as pool:
-        stood = list(pool.map(lambda name: run(name, share), arguments.names))
+        stood = list(pool.map(lambda name: run(name, share, arguments.inputs), arguments.names))
     return 0 if all(stood) else 1
 
 
