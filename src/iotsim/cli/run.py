@@ -13,7 +13,6 @@ from iotsim.cli.app import EXIT_ERROR, EXIT_SKIPPED, external_command
 from iotsim.errors import MachineError
 
 EXIT_EMPTY = 5
-EXIT_SIGNALLED = 128
 SEEDS = 1 << 32
 
 
@@ -135,10 +134,10 @@ def run(
         print(f"iotsim: skipped: {error}", file=sys.stderr)
         return EXIT_SKIPPED
     show_report(report, quiet=quiet)
+    from iotsim.results.verdict import EXIT_SIGNALLED, exit_code
+
     if report.stopped_by is not None and not serve:
         return EXIT_SIGNALLED + report.stopped_by
-    from iotsim.results.verdict import exit_code
-
     return exit_code(report.result.verdict)
 
 

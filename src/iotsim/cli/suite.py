@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from iotsim.engine.folder import slug
-from iotsim.results.verdict import EXIT_CODES, Verdict, combine
+from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.testbed import linux
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERDICTS = {code: verdict for verdict, code in EXIT_CODES.items()}
-EXIT_SIGNALLED = 128
 SUITE = "IOTSIM_SUITE"
 """The variable that tells a run the process of the suite that it is part of."""
 

@@ -49,7 +49,6 @@ class Service:
         self.protocol = spec.protocol
         self.port = spec.port
         self._name = spec.protocol.name
-        self._fleet = fleet
         self._device = fleet.device
         self._boots_at = fleet.boots_at if fleet.boots_later else None
         self._decode = spec.protocol.codec.decode

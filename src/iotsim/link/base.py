@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-NO_CHECKSUM = bytes(10)
-"""The virtio_net_hdr of a packet whose checksums are all in place."""
-
 
 class Link(Protocol):
     """A source and destination of frames (see the package's docstring).

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from iotsim.errors import MachineError
+from iotsim.wire import ipv4, udp, virtio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 PKTINFO = struct.Struct("@i4s4s")  # struct in_pktinfo: ifindex, spec_dst, addr (ip(7))
 PKTINFO_SPACE = socket.CMSG_SPACE(PKTINFO.size)
-HEADERS = struct.Struct("!10sBBHHHBBH4s4sHHHH")  # virtio_net_hdr, IPv4 (RFC 791), UDP (RFC 768)
-# Only the sum over the pseudo-header is in place, at offset 6 of what begins at byte 20.
-NEEDS_CHECKSUM = struct.pack("=BBHHHH", 1, 0, 0, 0, 20, 6)
+NEEDS_CHECKSUM = virtio.needs_checksum(20, udp.CHECKSUM_OFFSET)
 RECEIVE_BUFFER_BYTES = 4 << 20
 MTU_BYTES = 65535
 
@@ -151,16 +150,8 @@ def _frame(
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
             destination = PKTINFO.unpack_from(data)[2]
-    source = socket.inet_aton(peer[0])
-    length = 8 + len(payload)
-    ends = int.from_bytes(source, "big") + int.from_bytes(destination, "big")
-    header_sum = (0x4500 + 20 + length + 0x4000 + 0x4011 + ends) % 0xFFFF
-    pseudo_sum = (ends + 17 + length) % 0xFFFF
-    return (
-        HEADERS.pack(
-            NEEDS_CHECKSUM,
-            *(0x45, 0, 20 + length, 0, 0x4000, 64, 17, 0xFFFF - header_sum, source, destination),
-            *(peer[1], port, length, pseudo_sum),
-        )
-        + payload
-    )
+    source = int.from_bytes(socket.inet_aton(peer[0]), "big")
+    asked = int.from_bytes(destination, "big")
+    datagram = udp.build_partial_udp(source, asked, peer[1], port, payload)
+    packet = ipv4.build_ipv4(source, asked, udp.PROTOCOL, datagram, dont_fragment=True)
+    return NEEDS_CHECKSUM + packet

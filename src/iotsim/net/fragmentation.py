@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections import Counter
 
 OVERHEAD = 256
-MAXIMUM_PAYLOAD = 65535
 IPV4_TIMEOUT_S = 30.0
 IPV6_TIMEOUT_S = 60.0
 

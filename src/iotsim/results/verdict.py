@@ -28,8 +28,8 @@ EXIT_CODES = {
     Verdict.INCONCLUSIVE: 4,
     Verdict.EMPTY: 5,
 }
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+EXIT_SIGNALLED = 128
+"""Of a run that a signal ended: this and the number of the signal, as shells have it."""
 
 _ORDER = (
     Verdict.ERROR,

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 STATE_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
-ANSWERING = ("when", "where", "reply", "delay", "drop")
 SPEAKING = ("every", "jitter", "to")
 LEAST_INTERVAL_S = 0.001
 

@@ -60,8 +60,6 @@ class Testbed:
             handed.setdefault(name, []).append(fd)
         self.interface: str = values["interface"]
         self.init_pid = ready.pid
-        self.vnet_hdr = True
-        """Frames carry a virtio_net_hdr; see `iotsim.link`."""
         self.offload: bool = values["offload"]
         """The kernel leaves checksums of local packets to us, and takes ours over."""
         self.user_namespace: bool = values["user_namespace"]
