@@ -31,11 +31,11 @@ LAYERS = (
     ("expectations", ("iotsim/expect/", "<expect")),
     (
         "encoding of results",
-        ("iotsim/results/", "iotsim/engine/files.py", "iotsim/engine/record.py"),
+        ("iotsim/results/", "iotsim/run/files.py", "iotsim/run/record.py"),
     ),
-    ("pump and events", ("iotsim/engine/",)),
+    ("pump and events", ("iotsim/simulation/", "iotsim/run/")),
 )
-PUMP = "iotsim/engine/pump.py"
+PUMP = "iotsim/simulation/pump.py"
 
 
 def layer_of(file: str) -> str:

@@ -17,9 +17,9 @@ from iotsim.results.summary import moments_wanted, summarize
 from iotsim.wire.address import format_run
 
 if TYPE_CHECKING:
-    from iotsim.engine.report import RunReport
-    from iotsim.engine.run import Run
     from iotsim.results.summary import Row
+    from iotsim.run.report import RunReport
+    from iotsim.run.run import Run
 
 COLORS = {
     "passed": "green",

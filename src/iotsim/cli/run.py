@@ -64,7 +64,7 @@ def run(
         Print the verdict and the seed alone.
     """
     from iotsim.cli.files import find_scenarios
-    from iotsim.cli.suite import follow_suite, parse_jobs
+    from iotsim.run.suite import follow_suite, parse_jobs
 
     follow_suite()
 
@@ -83,7 +83,7 @@ def run(
         words += ("--capture-filter", selector)
     gateway = external_command()
     if len(files) > 1:
-        from iotsim.cli.suite import run_suite
+        from iotsim.run.suite import run_suite
 
         options = list(words)
         options += ["--seed", str(seed)] if seed is not None else []
@@ -108,9 +108,9 @@ def run(
         print(f"iotsim: --serve: {why}; use --link tun or --link loopback", file=sys.stderr)
         return EXIT_ERROR
     from iotsim.cli.render import show_progress, show_report
-    from iotsim.engine.capturefilter import make_filter
-    from iotsim.engine.journal import Recording
-    from iotsim.engine.run import RunOptions, run_scenario
+    from iotsim.run.capturefilter import make_filter
+    from iotsim.run.run import RunOptions, run_scenario
+    from iotsim.simulation.journal import Recording
 
     try:
         make_filter(scenario, capture_filter or ())

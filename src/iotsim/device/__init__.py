@@ -11,7 +11,7 @@ A scenario's description of a fleet (`spec`) is compiled once, then nothing is i
 
 Time is an argument, randomness comes from the scenario's seed, the device's index and a counter, so
 that the same seed gives the same devices, and a device more changes none of the others. What waits
-does so by the `Runtime` that the engine provides: this package knows neither event loop nor clock.
+does so by the `Runtime` that the simulation provides: this package knows neither event loop nor clock.
 
 Alternatives considered: a task per device (3 KB and two thirds of the rate, for devices that never
 wait); `random.Random` per device (2.5 KB each); rules as objects that are asked one after the

@@ -11,7 +11,7 @@ A behavior is a class in a file of the user's::
         def read(self, request):
             return {"kind": "REPORT", "value": self.signal("temperature")}
 
-Everything that takes time goes through the `Runtime` that the engine gives, so this module knows
+Everything that takes time goes through the `Runtime` that the simulation gives, so this module knows
 no event loop. Instances are made when a device is first needed: at its boot if the class has
 ``run``, else with its first message that no rule took.
 """
@@ -36,7 +36,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class Runtime(Protocol):
-    """What the engine does for behaviors. Times are seconds since the start of the run."""
+    """What the simulation does for behaviors. Times are seconds since the start of the run."""
 
     def now(self) -> float: ...
 

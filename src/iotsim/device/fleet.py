@@ -31,7 +31,7 @@ class SimDevice:
 
     ``peer`` is who last spoke to it, ``failed`` tells that a rule or behavior of it raised, and
     ``behavior`` is the instance of the user's class, if there is one and it was needed already,
-    ``leased`` the IPv4 address that a DHCP server gave it, 0 for none: these are the engine's to
+    ``leased`` the IPv4 address that a DHCP server gave it, 0 for none: these are the simulation's to
     set. ``received`` counts the messages that reached its rules.
     """
 

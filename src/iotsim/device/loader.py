@@ -103,7 +103,7 @@ def _failure(path: Path, line: int, message: str, hint: str = "", column: int = 
 class AttachedBehavior:
     """A behavior class at work for one fleet.
 
-    ``has_run`` tells whether its devices need a task: then the engine calls ``instance(device)`` at
+    ``has_run`` tells whether its devices need a task: then the simulation calls ``instance(device)`` at
     the device's boot and starts the ``run()`` of what it gets.
     """
 

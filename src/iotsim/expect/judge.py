@@ -1,6 +1,6 @@
 """The judge of a run: fed with messages as they pass, it decides what was expected.
 
-Time comes only from the caller: with each message, and by `advance`, which the engine calls when
+Time comes only from the caller: with each message, and by `advance`, which the simulation calls when
 `next_deadline` has come. Messages never go through the judge itself: it gives out, per fleet and
 direction, a list of observers, and whoever has a message calls each of them.
 """
@@ -69,7 +69,7 @@ class Judge:
                 self._place(watcher)
         self._now = 0.0
 
-    # --- what the engine calls ----------------------------------------------------------------
+    # --- what the simulation calls ------------------------------------------------------------
 
     def observers(self, fleet: str, direction: str) -> list[Observer]:
         """Whom to call with each decoded message of `fleet`: observer(device, message, t).

@@ -1,4 +1,4 @@
-"""What the engine asks of a link."""
+"""What a simulation asks of a link."""
 
 from __future__ import annotations
 

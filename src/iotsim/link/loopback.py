@@ -1,7 +1,7 @@
 """A link without TUN: one UDP socket per port hears all of 127.0.0.0/8.
 
 ``IP_PKTINFO`` tells which address a datagram was sent to, and sets the one that a reply comes from,
-so that any number of devices share a socket. Towards the engine it speaks frames like every other
+so that any number of devices share a socket. Towards the simulation it speaks frames like every other
 link: it puts an IPv4 and a UDP header before what it received, and takes them off what it sends.
 
 What it cannot do: IPv6, ICMP, fragments, ports below 1024, and two runs on one port at a time.
@@ -64,7 +64,7 @@ class LoopbackLink:
         return frames
 
     def send_nowait(self, frame: bytes) -> bool:
-        # 10 bytes virtio_net_hdr, 20 IPv4, 8 UDP: the engine adds no options.
+        # 10 bytes virtio_net_hdr, 20 IPv4, 8 UDP: the stack adds no options.
         if frame[10] != 0x45 or frame[19] != socket.IPPROTO_UDP:
             self._unsendable += 1
             return False

@@ -1,6 +1,6 @@
 """What a run leaves: its events, its packets, its result.
 
-Everything here makes bytes or plain data; files are opened, appended to and replaced by the engine.
+Everything here makes bytes or plain data; files are opened, appended to and replaced by `iotsim.run`.
 `jsonl` and `pcapng` take batches and give whole lines and whole blocks, so that a file that grows
 is readable at any moment; `result` and `junit` give whole documents that replace each other.
 

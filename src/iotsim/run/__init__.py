@@ -1,0 +1,23 @@
+"""A whole run: one nursery that owns everything alive, from the TUN to the gateway's process.
+
+::
+
+    run          machine, files, nursery, judgement
+    report       what a run says of itself, at its start and at its end
+    site         the link, and the testbed behind it
+    crew         who simulates: this process alone, or several (`shards`)
+    gateway      the gateway's process, from start to exit
+    doubts       what was lost or late, and which verdicts that puts in doubt
+    record       the files that grow and the results that replace each other; files, folder
+    failure      what is left of a run that could not go to its end
+    suite        several scenarios in one command
+    collector    the garbage collector, told what it is dealing with
+
+The event loop may run on `trio.testing.MockClock` with autojump when the link is the memory link: hours
+pass in milliseconds, and exactly. That needs that nothing waits for anything outside of the process, so
+the files are then always written in place.
+
+Alternatives considered
+-----------------------
+*Autojump over a real file descriptor.* The clock would jump past packets that sit in the kernel.
+"""

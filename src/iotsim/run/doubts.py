@@ -1,0 +1,152 @@
+"""The books of a run: what was counted, how late the simulator was, and what that puts in doubt.
+
+A verdict may blame the gateway only for what the simulator is sure of. So there are bounds to its own
+lag and losses, stated here, and beyond them a failure is a doubt.
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from iotsim import __version__
+from iotsim.events import SimulatorLag
+from iotsim.wire.address import format_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iotsim.expect.outcome import Outcome
+    from iotsim.run.crew import Crew
+    from iotsim.run.site import Site
+    from iotsim.scenario.model import Scenario
+    from iotsim.testbed.counters import InterfaceCounters
+
+LAG_BOUND_S = 0.1
+"""A failed expectation is in doubt if a packet waited, or a timer was late, for longer than this."""
+SILENT_KINDS = ("never", "always", "count")
+"""Expectations that what was not seen may have broken: any loss puts them in doubt."""
+
+
+class Accounts:
+    """The books of one run of `scenario` by `crew` over `site`."""
+
+    def __init__(self, scenario: Scenario, crew: Crew, site: Site) -> None:
+        self._crew = crew
+        self._site = site
+        self._interface: InterfaceCounters | None = None
+        self._udp_errors_before = self._udp_errors()
+        ports = (
+            f"{spec.name}: {', '.join(str(service.port) for service in spec.services)}"
+            for spec in scenario.fleets
+        )
+        self._listening = f"they listen at {'; '.join(ports)}"
+        self._lag_reported = LAG_BOUND_S
+        self._lost_before = 0
+        self.versions = {
+            "iotsim": __version__,
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            **{name: metadata.version(name) for name in ("trio", "construct", "pyroute2")},
+        }
+        self.fleets: dict[str, dict[str, Any]] = {
+            spec.name: {
+                "count": spec.count,
+                "addresses": [format_run(run.first, run.count) for run in spec.runs],
+                "protocols": [service.protocol.name for service in spec.services],
+            }
+            for spec in scenario.fleets
+        }
+
+    def look(self, now: float) -> None:
+        """Read the kernel's counters, and report what has become worse since the last look."""
+        if self._site.testbed is not None and self._site.testbed.interface:
+            self._interface = self._site.testbed.interface_counters()
+        emit = self._crew.journal.emit
+        lag = self._worst_lag()
+        if lag > self._lag_reported:
+            self._lag_reported = 2 * lag
+            emit(SimulatorLag(now, lag, "packets waited, or timers were late, for so long"))
+        lost = self._lost()
+        if lost > self._lost_before:
+            what = f"{lost - self._lost_before} packets were dropped before they could be read"
+            emit(SimulatorLag(now, lag, what))
+            self._lost_before = lost
+
+    def lag(self) -> dict[str, float]:
+        """Upper bounds of how late the simulator was at worst, in seconds."""
+        return self._crew.books().lag
+
+    def _worst_lag(self) -> float:
+        return max(self.lag().values(), default=0.0)
+
+    def counters(self) -> dict[str, int]:
+        """Everything counted, by name. Packets by outcome add up to ``packets.received``."""
+        counters = dict(self._crew.books().counters)
+        if self._interface is not None:
+            counters |= {
+                "interface.to_devices": self._interface.tx_packets,
+                "interface.to_devices_dropped": self._interface.tx_dropped,
+                "interface.from_devices": self._interface.rx_packets,
+                "interface.from_devices_dropped": self._interface.rx_dropped,
+            }
+        counters |= self._gateway_errors()
+        return counters
+
+    def errors(self) -> list[str]:
+        """What makes the verdict error: what broke among ourselves, and devices that were stopped
+        by a rule or behavior of the user's."""
+        books = self._crew.books()
+        failed = books.failed_devices
+        if not failed:
+            return list(self._crew.errors)
+        names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
+        why = f" ({books.first_failure})" if books.first_failure else ""
+        told = f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks{why}"
+        return [*self._crew.errors, told]
+
+    def doubts(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Why this run's expectations cannot be held against the gateway; [] if they can."""
+        grave = [outcome for outcome in outcomes if outcome.severity == "error"]
+        failed = any(not outcome.passed for outcome in grave)
+        silent = any(outcome.kind in SILENT_KINDS for outcome in grave)
+        doubts = []
+        lost = self._lost()
+        if lost and (failed or silent):
+            doubts.append(f"{lost} packets were lost in the simulator, or on their way to it")
+        lag = self._worst_lag()
+        if failed and lag > LAG_BOUND_S:
+            doubts.append(
+                f"the simulator itself was up to {lag * 1000:.0f} ms late, "
+                f"and {LAG_BOUND_S * 1000:.0f} ms is the bound"
+            )
+        return doubts
+
+    def notes(self) -> list[str]:
+        """What people should know of the run besides."""
+        notes = list(self._crew.books().notes)
+        full = self._gateway_errors().get("gateway.UdpRcvbufErrors", 0)
+        if full:
+            lost = f"it lost {full} datagrams there"
+            notes.append(f"The gateway's own receive buffer was full: {lost}.")
+        refused = self._crew.books().counters.get("outcome.dropped.no-service", 0)
+        if refused:
+            what = "1 packet came" if refused == 1 else f"{refused} packets came"
+            notes.append(f"{what} to UDP ports where no device listens; {self._listening}.")
+        return notes
+
+    def _lost(self) -> int:
+        """Packets dropped by our queues, in either direction."""
+        lost = self._crew.books().lost
+        if self._interface is not None:
+            lost += self._interface.tx_dropped + self._interface.rx_dropped
+        return lost
+
+    def _udp_errors(self) -> dict[str, int]:
+        testbed = self._site.testbed
+        return {} if testbed is None else testbed.gateway_udp_errors()
+
+    def _gateway_errors(self) -> dict[str, int]:
+        before = self._udp_errors_before
+        return {f"gateway.{name}": n - before[name] for name, n in self._udp_errors().items()}

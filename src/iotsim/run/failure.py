@@ -1,0 +1,74 @@
+"""What is left of a run that could not go to its end: its results say so, and why.
+
+A run may fail before it has anything to count: this machine has no TUN, a behavior is broken, or
+somebody pressed Ctrl-C. CI systems look for the results all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from iotsim.errors import IotsimError, MachineError
+from iotsim.results.junit import encode_junit, suite_of
+from iotsim.results.result import RunResult, encode_result, utc_text
+from iotsim.results.verdict import Verdict
+from iotsim.run.files import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iotsim.scenario.model import Scenario
+
+
+LESSER_WAY = "or, the lesser way, without TUN: --link loopback (no ICMP, no IPv6, devices in 127/8)"
+
+
+def sole_cause(error: BaseException) -> BaseException:
+    """What went wrong, without the groups that the nurseries it passed have put around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def with_lesser_way(error: BaseException, scenario: Scenario) -> BaseException:
+    """`error`, naming the loopback link too if it is for want of an interface."""
+    if isinstance(error, MachineError) and scenario.link.kind in ("tun", "tap"):
+        return MachineError(error.reason, "\n  ".join(filter(None, (error.fix, LESSER_WAY))))
+    return error
+
+
+def write_failure(folder: Path, scenario: Scenario, error: BaseException) -> None:
+    """Write the results of a run of `scenario` that `error` has ended."""
+    verdict, reason, details = Verdict.ERROR, _one_line(error), ""
+    if isinstance(error, MachineError):
+        verdict, reason = Verdict.SKIPPED, error.reason
+        details = f"fix: {error.fix}" if error.fix else ""
+    elif isinstance(error, KeyboardInterrupt):
+        reason = "interrupted by SIGINT"
+    elif isinstance(error, IotsimError):
+        details = str(error)
+    result = RunResult(
+        scenario=scenario.name,
+        path=str(scenario.path),
+        verdict=verdict,
+        reason=reason,
+        seed=scenario.seed,
+        started=utc_text(time.time()),
+        link=scenario.link.kind,
+        tolerance=scenario.tolerance,
+        notes=[details] if details and details != reason else [],
+    )
+    try:
+        replace_file(folder / "result.json", encode_result(result))
+        replace_file(folder / "junit.xml", encode_junit([suite_of(result)]))
+    except OSError:
+        pass  # the folder has gone, or its disk is full: the error itself is still told
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else ""
+    if isinstance(error, IotsimError):
+        return first
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,411 @@
+"""A crew of several processes, each with a queue of the interface and a shard of all fleets.
+
+The workers are forked first of all (`fork_workers`), while this process is still small and single.
+Each has a control socket, by which it gets its queue, is asked, and answers, and each pair has a
+socket for the packets that one reads and the other owns. Expectations are judged by every worker for
+its own devices, and merged; those about the gateway's process are judged here.
+
+The end of a run has three steps for all workers, each begun when all have done the one before: to
+judge, to leave the queues unread, and to finish. So nothing that one hands over comes too late for
+the other, and every packet that was read has been counted.
+
+A worker that dies ends the run with an error. What it had written is on disk, and is kept.
+
+An expectation that pools its devices (``all``) is decided at the end only, while a single process
+would see at once that, say, too many messages came: no worker knows what the others have seen. The
+verdict is the same; a run until everything is settled just lasts longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+import trio
+
+from iotsim.errors import IotsimError
+from iotsim.events import ExpectationDecided, Note
+from iotsim.expect.judge import Judge
+from iotsim.expect.report import Findings, merge
+from iotsim.expect.slots import FleetView
+from iotsim.results.merge import merge_captures, merge_events
+from iotsim.run.shards.worker import HELD_SIGNALS, work
+from iotsim.simulation.counters import Books, Progress, add_books
+from iotsim.simulation.journal import Journal, Recording
+from iotsim.simulation.simulation import Shard
+from iotsim.testbed import channel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from iotsim.expect.spec import ExpectSpec
+    from iotsim.scenario.model import Scenario
+    from iotsim.testbed.bed import Testbed
+
+TICK_S = 0.1
+ANSWER_TIMEOUT_S = 60.0
+"""Longer than any worker takes that is alive: it may have a million devices to judge."""
+DISMISSAL_TIMEOUT_S = 10.0
+"""After which a worker that was let go of is killed."""
+PEER_BUFFER_BYTES = 4 << 20
+SO_SNDBUFFORCE = 32
+
+
+class WorkerProcess:
+    """A forked worker, as seen from the run's process."""
+
+    def __init__(self, number: int, pid: int, control: socket.socket) -> None:
+        self.number = number
+        self.pid = pid
+        self.control = control
+        self.progress = Progress()
+        self.books = Books()
+        self.dead = False
+        self.answers: dict[str, Any] = {}
+        self.news = trio.Event()
+
+    def __str__(self) -> str:
+        return f"worker {self.number} (process {self.pid})"
+
+    def tell(self) -> None:
+        """There are news for whoever waits for an answer."""
+        news, self.news = self.news, trio.Event()
+        news.set()
+
+    def request(self, fds: Sequence[int] = (), /, **values: Any) -> None:
+        with contextlib.suppress(OSError):  # it has died, which `_listen` sees
+            channel.send(self.control, values, fds)
+
+
+def fork_workers(scenario: Scenario, folder: Path, count: int) -> list[WorkerProcess]:
+    """Fork `count` workers. Call it while this process has neither threads nor an event loop."""
+    controls = [channel.make_pair() for _ in range(count)]
+    pairs = {pair: make_peers() for pair in itertools.combinations(range(count), 2)}
+    workers: list[WorkerProcess] = []
+    # What exists now is shared with the workers, as long as no collector touches it.
+    gc.freeze()
+    sys.stdout.flush()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
+    try:
+        for number, (ours, theirs) in enumerate(controls):
+            pid = os.fork()
+            if pid == 0:
+                peers = {}
+                for (one, other), (left, right) in pairs.items():
+                    if number == one:
+                        peers[other] = left
+                    elif number == other:
+                        peers[one] = right
+                # The others' ends would keep their sockets open when the others have gone.
+                kept = {theirs, *peers.values()}
+                for sock in itertools.chain(*controls, *pairs.values()):
+                    if sock not in kept:
+                        sock.close()
+                work(scenario, folder, Shard(number, count), theirs, peers)
+            ours.setblocking(False)
+            workers.append(WorkerProcess(number, pid, ours))
+        for sock in itertools.chain((theirs for _, theirs in controls), *pairs.values()):
+            sock.close()
+    except BaseException:
+        dismiss_workers(workers)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    return workers
+
+
+def make_peers() -> tuple[socket.socket, socket.socket]:
+    """The ends of a socket between two workers, each with as large a buffer as it may have."""
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for sock in pair:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PEER_BUFFER_BYTES)
+        with contextlib.suppress(PermissionError):  # an ordinary user's limit holds
+            sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, PEER_BUFFER_BYTES)
+    return pair
+
+
+def dismiss_workers(workers: Iterable[WorkerProcess]) -> None:
+    """Let go of `workers`, whatever they do, and wait until they have ended."""
+    for worker in workers:
+        worker.control.close()
+    deadline = time.monotonic() + DISMISSAL_TIMEOUT_S
+    for worker in workers:
+        while not (ended := _has_ended(worker)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if not ended:
+            os.kill(worker.pid, signal.SIGKILL)
+            os.waitpid(worker.pid, 0)
+
+
+def _has_ended(worker: WorkerProcess) -> bool:
+    try:
+        return os.waitpid(worker.pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
+class Shards:
+    """See `iotsim.run.crew.Crew`."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        workers: Sequence[WorkerProcess],
+        testbed: Testbed,
+        *,
+        clock: Callable[[], float],
+        zero: float,
+        wall_time: float,
+        drop_privileges: bool,
+        recording: Recording,
+    ) -> None:
+        self.journal = Journal()
+        self.settled = trio.Event()
+        self.broken = trio.Event()
+        self.errors: list[str] = []
+        self._specs = scenario.expectations
+        views = {
+            spec.name: FleetView(spec.name, spec.count, owned=range(0)) for spec in scenario.fleets
+        }
+        self.judge = Judge(scenario.expectations, views, scenario.tolerance)
+        self._workers = workers
+        self._testbed = testbed
+        self._clock = clock
+        self._announced: set[int] = set()
+        self._refusal = ""
+        self._start = {
+            "op": "start",
+            "zero": zero,
+            "wall_time": wall_time,
+            "interface": testbed.interface,
+            "offload": testbed.offload,
+            "mtu": scenario.link.mtu,
+            "drop_privileges": drop_privileges,
+            "recording": recording,
+        }
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """IotsimError if a worker could not even start, by a user's fault."""
+        async with trio.open_nursery() as nursery:
+            for worker, fd in zip(self._workers, self._testbed.fds, strict=True):
+                worker.request((fd,), **self._start)
+                nursery.start_soon(self._listen, worker)
+            await self._wait_for("started", self._workers)
+            if self._refusal:
+                raise IotsimError(self._refusal)
+            task_status.started()
+            while True:
+                await trio.sleep(TICK_S)
+                self.judge.advance(self._clock())
+                self._decide()
+                self.journal.flush()
+
+    def ready(self, now: float) -> None:
+        self.judge.gateway_ready(now)
+        for worker in self._workers:
+            worker.request(op="ready", t=now)
+
+    def wake(self) -> None:
+        pass  # the next tick is near
+
+    async def conclude(self, now: float) -> Findings:
+        # What one hands over while it drains, another has to take: so they drain twice.
+        for _ in range(2):
+            await self._ask("drained", op="drain")
+        exports = await self._ask("judged", op="judge", t=now)
+        return merge([self.judge.export(now), *exports])
+
+    async def finish(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers:
+                if not worker.dead:
+                    nursery.start_soon(self._listen, worker)
+            await self._ask("sealed", op="seal")
+            await self._ask("finished", op="finish")
+            nursery.cancel_scope.cancel()
+        for worker in self._workers:
+            if "finished" in worker.answers:
+                worker.books = msgspec.convert(worker.answers["finished"], Books)
+
+    def books(self) -> Books:
+        own = Books(counters={"events": self.journal.event_count})
+        return add_books([own, *(worker.books for worker in self._workers)])
+
+    def progress(self) -> Progress:
+        parts = [worker.progress for worker in self._workers]
+        return Progress(
+            received=sum(part.received for part in parts),
+            answered=sum(part.answered for part in parts),
+            pending=sum(part.pending for part in parts),
+            dropped=sum(part.dropped for part in parts),
+            verdicts=self._verdicts(),
+        )
+
+    def put_together(self, folder: Path) -> list[str]:
+        notes = []
+        events = [folder / "events.jsonl", *sorted(folder.glob("events.shard*.jsonl"))]
+        notes += _merge_files(events, merge_events)
+        captures = [folder / "capture.pcapng", *sorted(folder.glob("capture.shard*.pcapng"))]
+        if captures[0].exists():
+            header = captures[0].read_bytes()  # of the run's own file, which has no packets
+            notes += _merge_files(
+                captures, lambda files: itertools.chain([header], merge_captures(files))
+            )
+        return notes
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _ask(self, answer: str, **request: Any) -> list[Any]:
+        """Send `request` to all workers that live; the content of their `answer`."""
+        asked = [worker for worker in self._workers if not worker.dead]
+        for worker in asked:
+            worker.answers.pop(answer, None)
+            worker.request(**request)
+        await self._wait_for(answer, asked)
+        return [worker.answers[answer] for worker in asked if answer in worker.answers]
+
+    async def _wait_for(self, answer: str, workers: Iterable[WorkerProcess]) -> None:
+        """Wait until each of `workers` has given `answer`, or never will."""
+        with trio.move_on_after(ANSWER_TIMEOUT_S):
+            for worker in workers:
+                while answer not in worker.answers and not worker.dead:
+                    await worker.news.wait()
+        for worker in workers:
+            if answer not in worker.answers and not worker.dead:
+                self._lose(worker, f"has not answered for {ANSWER_TIMEOUT_S:.0f} s")
+                os.kill(worker.pid, signal.SIGKILL)
+
+    async def _listen(self, worker: WorkerProcess) -> None:
+        """Take what `worker` reports, until it ends."""
+        while True:
+            try:
+                message = channel.receive(worker.control)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(worker.control)
+                continue
+            if message is None:
+                break
+            self._take(worker, message)
+        if "finished" not in worker.answers:
+            self._lose(worker, await _ending(worker))
+
+    def _take(self, worker: WorkerProcess, message: channel.Message) -> None:
+        content: Any = None
+        for fd in message.fds:
+            with os.fdopen(fd, "rb") as file:
+                file.seek(0)
+                content = msgspec.msgpack.decode(file.read())
+        match message.values["event"]:
+            case "progress":
+                worker.progress = msgspec.convert(content, Progress)
+                self._decide()
+            case "books":
+                worker.books = msgspec.convert(content, Books)
+            case "refused":
+                if "started" not in worker.answers:
+                    self._refusal = content
+                self._lose(worker, f"gave up: {content}")
+            case "crashed":
+                self._lose(worker, f"crashed: {content.splitlines()[-1]}", content)
+            case answer:
+                worker.answers[answer] = content
+                worker.tell()
+
+    def _lose(self, worker: WorkerProcess, how: str, details: str = "") -> None:
+        """`worker` is of no use any more; there is nothing to wait for."""
+        if not worker.dead:
+            worker.dead = True
+            error = f"{worker} {how}"
+            self.errors.append(error)
+            self.journal.emit(Note(self._clock(), f"{error}\n{details}" if details else error))
+        worker.tell()
+        self.broken.set()
+
+    def _verdicts(self) -> list[bool | None]:
+        own = self.judge.verdicts()
+        parts = [worker.progress.verdicts for worker in self._workers]
+        if not all(parts):
+            return own if not self._specs else [None] * len(own)
+        return [
+            own[number]
+            if spec.kind == "gateway"
+            else combine(spec, [part[number] for part in parts])
+            for number, spec in enumerate(self._specs)
+        ]
+
+    def _decide(self) -> None:
+        """Report what all shards together have decided by now."""
+        verdicts = self._verdicts()
+        for number, verdict in enumerate(verdicts):
+            if verdict is not None and number not in self._announced:
+                self._announced.add(number)
+                name = self._specs[number].name
+                self.journal.emit(ExpectationDecided(self._clock(), name, verdict))
+        if None not in verdicts:
+            self.settled.set()
+
+
+async def _ending(worker: WorkerProcess) -> str:
+    """How `worker`, whose socket is closed, comes to its end, which is near."""
+    pidfd = os.pidfd_open(worker.pid)
+    try:
+        with trio.move_on_after(DISMISSAL_TIMEOUT_S):
+            await trio.lowlevel.wait_readable(pidfd)
+        return _exit_status(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _exit_status(pidfd: int) -> str:
+    """How a process has ended, which is left for others to ask, too."""
+    ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if ended is None:
+        return "does not listen any more"
+    if ended.si_code == os.CLD_EXITED:
+        return f"ended with status {ended.si_status}"
+    return f"was ended by {signal.Signals(ended.si_status).name}"
+
+
+def combine(spec: ExpectSpec, verdicts: Sequence[bool | None]) -> bool | None:
+    """The verdict of all shards, from each one's; None while more may come."""
+    if spec.quantifier == "all":
+        return None  # of a pool, a part decides nothing
+    decisive = spec.quantifier == "any"
+    if decisive in verdicts:
+        return decisive
+    return None if None in verdicts else not decisive
+
+
+def _merge_files(
+    parts: Sequence[Path], merged: Callable[[Sequence[BinaryIO]], Iterator[bytes]]
+) -> list[str]:
+    """Put what `merged` makes of `parts` in the place of the first, and remove the others.
+
+    If that cannot be done, since the disk is full, say, the parts stay; what went wrong, in words.
+    """
+    if len(parts) == 1:
+        return []
+    target = parts[0].with_name(f".{parts[0].name}.new")
+    try:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(part.open("rb")) for part in parts]
+            out = stack.enter_context(target.open("wb"))
+            out.writelines(merged(files))
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        names = ", ".join(part.name for part in parts)
+        return [f"{names} could not be put together: {error.strerror}"]
+    target.replace(parts[0])
+    for part in parts[1:]:
+        part.unlink()
+    return []

@@ -1,0 +1,248 @@
+"""A worker: the process that simulates one shard of all fleets, over one queue of the interface.
+
+It is forked from the run's process before that has an event loop, threads, or a helper, so that it
+has the loaded scenario already. The rest comes by its control socket: the queue, and then requests.
+
+=========  =================================================================  ============
+request    what the worker does                                               its answer
+=========  =================================================================  ============
+start      takes its queue, makes its simulation, and lets it live            started
+ready      lets the windows of expectations begin                             none
+drain      handles what its queue and the other workers' sockets hold         drained
+judge      decides what is open; its answer has the judge's export            judged
+seal       drains, and reads its queue no more                                sealed
+finish     takes what others have handed over, closes its files, and ends;    finished
+           its answer has the books
+=========  =================================================================  ============
+
+Unasked it reports its progress and its books now and then, and at last why it gives up: refused (for
+what is wrong with a file of the user's) or crashed. When the control socket closes, the worker ends;
+should it be stuck then, a signal ends it. Nothing outlives the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import trio
+
+from iotsim.errors import IotsimError
+from iotsim.link.tun import TunLink
+from iotsim.run.collector import settle_memory
+from iotsim.run.failure import sole_cause
+from iotsim.run.files import Writer
+from iotsim.run.record import Record
+from iotsim.run.shards.handover import Owners, ShardLink
+from iotsim.simulation.journal import Recording
+from iotsim.simulation.simulation import Shard, Simulation
+from iotsim.testbed import channel, linux
+from iotsim.testbed.privileges import drop_privileges
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from iotsim.scenario.model import Scenario
+    from iotsim.simulation.counters import Progress
+
+HELD_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+"""Those that the run's process holds back while it forks, so that a worker begins in peace."""
+REPORT_INTERVAL_S = 0.1
+BOOKS_INTERVAL_S = 1.0
+LAST_WORDS_S = 10
+"""So long after the end of the run's process, what is on its way to disk may take."""
+TRACEBACK_CHARACTERS = 8000
+
+
+def work(
+    scenario: Scenario,
+    folder: Path,
+    shard: Shard,
+    control: socket.socket,
+    peers: Mapping[int, socket.socket],
+) -> None:
+    """The life of a forked worker; never returns."""
+    status = 1
+    try:
+        _heed_signals()
+        trio.run(Worker(scenario, folder, shard, control, peers).run)
+        status = 0
+    except BaseException as error:
+        cause = sole_cause(error)
+        with contextlib.suppress(OSError):  # else the run's process has gone
+            if isinstance(cause, IotsimError):
+                _report(control, "refused", str(cause))
+            else:
+                text = "".join(traceback.format_exception(cause))
+                _report(control, "crashed", text[-TRACEBACK_CHARACTERS:])
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        # Not the interpreter's way out, which would run what the parent has yet to run.
+        os._exit(status)
+
+
+def _heed_signals() -> None:
+    """Be ended by the run's process alone, and not outlive it."""
+
+    def end_soon(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(LAST_WORDS_S)
+
+    # What the terminal sends is for the run's process to heed; it tells us when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
+    signal.signal(signal.SIGALRM, end_soon)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGALRM)
+
+
+def _report(control: socket.socket, event: str, content: Any = None) -> None:
+    """Send `event`; its content, of any size, travels in a memory file."""
+    if content is None:
+        channel.send(control, {"event": event})
+        return
+    with os.fdopen(os.memfd_create("iotsim", os.MFD_CLOEXEC), "wb") as memory:
+        memory.write(msgspec.msgpack.encode(content))
+        memory.flush()
+        channel.send(control, {"event": event}, (memory.fileno(),))
+
+
+class Worker:
+    def __init__(
+        self,
+        scenario: Scenario,
+        folder: Path,
+        shard: Shard,
+        control: socket.socket,
+        peers: Mapping[int, socket.socket],
+    ) -> None:
+        self._scenario = scenario
+        self._folder = folder
+        self._shard = shard
+        self._control = control
+        self._peers = peers
+        self._simulation: Simulation
+
+    async def run(self) -> None:
+        """Serve until told to finish, or until the control socket closes."""
+        self._control.setblocking(False)
+        start = await self._receive()
+        if start is None:
+            return
+        if start.values["drop_privileges"]:
+            drop_privileges(self._folder)
+        recording = Recording(*start.values["recording"])
+        zero: float = start.values["zero"]
+        counter = time.perf_counter  # CLOCK_MONOTONIC, which all processes share
+        link = self._make_link(start)
+        self._simulation = simulation = Simulation(
+            self._scenario,
+            link,
+            seed=self._scenario.seed,
+            clock=lambda: counter() - zero,
+            shard=self._shard,
+            recording=recording,
+        )
+        with Writer() as writer:
+            record = Record(
+                self._folder,
+                self._scenario,
+                simulation.journal,
+                writer,
+                wall_time=start.values["wall_time"],
+                interface=link.name,
+                part=f"shard{self._shard.number}",
+                capture=recording.packets,
+            )
+            settle_memory()
+            try:
+                await self._live(link)
+            finally:
+                simulation.journal.flush()
+        record.close()
+        link.close()
+        # The books are closed only when everything they count is on disk.
+        books = simulation.books()
+        books.notes = record.losses()
+        await self._send("finished", books)
+
+    async def _live(self, link: ShardLink) -> None:
+        simulation = self._simulation
+        link.on_copy = simulation.pump.receive_copy
+        async with trio.open_nursery() as nursery:
+            await nursery.start(simulation.run)
+            await self._send("started")
+            nursery.start_soon(self._report_progress)
+            nursery.start_soon(self._report_books)
+            while (message := await self._receive()) is not None:
+                match message.values["op"]:
+                    case "ready":
+                        simulation.ready(message.values["t"])
+                    case "drain":
+                        simulation.drain()
+                        await self._send("drained")
+                    case "judge":
+                        heard = simulation.gateway_heard()
+                        export = simulation.judge.export(message.values["t"], gateway_heard=heard)
+                        await self._send("judged", export)
+                    case "seal":
+                        simulation.drain()
+                        link.seal()
+                        await self._send("sealed")
+                    case "finish":
+                        break
+            nursery.cancel_scope.cancel()
+        simulation.drain()
+
+    async def _report_progress(self) -> None:
+        """Tell how far we are, as often as that changes."""
+        told: Progress | None = None
+        while True:
+            progress = self._simulation.progress()
+            if progress != told:
+                told = progress
+                await self._send("progress", progress)
+            await trio.sleep(REPORT_INTERVAL_S)
+
+    async def _report_books(self) -> None:
+        while True:
+            await trio.sleep(BOOKS_INTERVAL_S)
+            await self._send("books", self._simulation.books())
+
+    def _make_link(self, start: channel.Message) -> ShardLink:
+        values = start.values
+        link = TunLink(
+            start.fds, name=values["interface"], mtu=values["mtu"], offload=values["offload"]
+        )
+        owners = Owners(
+            [(run.first, run.count) for fleet in self._scenario.fleets for run in fleet.runs],
+            self._scenario.link.broadcasts,
+            self._shard.shards,
+            self._shard.number,
+        )
+        return ShardLink(link, owners, self._shard, self._peers)
+
+    async def _receive(self) -> channel.Message | None:
+        while True:
+            try:
+                return channel.receive(self._control)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._control)
+
+    async def _send(self, event: str, content: Any = None) -> None:
+        while True:
+            try:
+                _report(self._control, event, content)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._control)
+            else:
+                return

@@ -1,0 +1,240 @@
+"""The one loop through which every packet passes.
+
+The pump drains the link, gives each frame to the stack, fires timers and flushes the journal. It is
+one task: what answers a packet are plain calls, and nothing on the way switches tasks. Frames are
+drained in batches. When the link is empty after some traffic the pump first waits for a moment
+without the event loop, whose own wake-up costs more than an answer; only then does it sleep. Other
+tasks get their turn when it sleeps, and otherwise every few milliseconds.
+
+Every frame has exactly one outcome, counted by name, so that what was received always adds up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+from iotsim.events import IN, OUT, PacketDropped
+from iotsim.net.outcome import ANSWERED, PENDING
+from iotsim.simulation.lag import LoopWatch
+from iotsim.simulation.timers import RESOLUTION_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.link.base import Link
+    from iotsim.simulation.journal import Journal
+    from iotsim.simulation.timers import Timers
+
+BATCH_FRAMES = 64
+FLUSH_RECORDS = 512
+FLUSH_INTERVAL_S = 0.25
+TURN_S = 0.005
+"""After this long without a pause, other tasks get their turn."""
+BRIEF_WAIT_S = 200e-6
+"""How long to wait for the next frame before giving up the thread."""
+SOON_S = 0.001
+"""A timer that is due within this time is waited for without giving up the thread."""
+DROP_EVENTS_PER_REASON = 100
+DROP_EVENT_BYTES = 128
+HEADER_BYTES = 10
+NO_FRAME = 0
+"""The number of no frame."""
+
+
+class Outcomes(dict[str, int]):
+    """Counts by outcome; see `iotsim.net`. What was never counted is 0."""
+
+    def __missing__(self, outcome: str) -> int:
+        return 0
+
+    def by_category(self) -> dict[str, int]:
+        """``answered``, ``pending``, ``consumed`` and ``dropped``: all that was received."""
+        totals = dict.fromkeys(("answered", "pending", "consumed", "dropped"), 0)
+        for outcome, count in self.items():
+            totals[outcome.partition(".")[0]] += count
+        return totals
+
+
+class Pump:
+    """Moves frames between `link` and the stack, and time between timers.
+
+    `receive` is the stack's: (frame, now) -> outcome. `clock` gives the seconds of the run.
+    """
+
+    def __init__(
+        self, link: Link, timers: Timers, journal: Journal, clock: Callable[[], float]
+    ) -> None:
+        self.link = link
+        self.timers = timers
+        self.journal = journal
+        self.clock = clock
+        self.receive: Callable[[bytes, float], str] = _nobody
+        self.on_turn: Callable[[float], None] = _nothing
+        """Called before every sleep, and every few milliseconds while there is none."""
+        self.outcomes = Outcomes()
+        self.frames_received = 0
+        """Also the number of the frame that is being handled, from 1."""
+        self._pending: set[int] = set()
+        """The numbers of the frames that are counted as pending."""
+        self.sent_at = 0.0
+        """When the last frame was sent."""
+        self._max_lag = 0.0
+        """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
+        self._loop = LoopWatch(clock)
+        self._queue_empty_at = 0.0
+        self._behind = False
+        """The link was not seen empty at the last look."""
+        self._flushed_at = 0.0
+        self._sleep = trio.CancelScope()
+        self._epoch = 0.0
+        """What to add to the run's time to get the event loop's."""
+
+    def transmit(self, frame: bytes) -> None:
+        """Send `frame` on the link, and record it."""
+        self.sent_at = now = self.clock()
+        self.journal.packet((now, OUT, frame))
+        self.link.send_nowait(frame)
+
+    def lag(self) -> float:
+        """Upper bound of how long a frame has waited unread, at worst."""
+        return max(self._max_lag, self.clock() - self._queue_empty_at if self._behind else 0.0)
+
+    def settle_pending(self, frame: int, outcome: str) -> None:
+        """A reply to the frame of this number has come to `outcome`.
+
+        The first reply decides, where there are several: a frame may ask a whole group.
+        """
+        if frame in self._pending:
+            self._pending.remove(frame)
+            self.outcomes[PENDING] -= 1
+            self.outcomes[outcome] += 1
+
+    def receive_copy(self, frame: bytes) -> None:
+        """Handle a frame that another process has received: it is counted and recorded there."""
+        number, self.frames_received = self.frames_received, NO_FRAME
+        try:
+            self.receive(frame, self.clock())
+        finally:
+            self.frames_received = number
+
+    def discard(self, limit: int, outcome: str) -> int:
+        """Leave up to `limit` frames that wait unhandled, with this outcome; how many they were."""
+        self._max_lag = self.lag()
+        discarded = 0
+        while discarded < limit and (frames := self.link.receive_nowait(BATCH_FRAMES)):
+            now = self.clock()
+            for frame in frames:
+                self.journal.packet((now, IN, frame))
+            self.frames_received += len(frames)
+            self.outcomes[outcome] += len(frames)
+            discarded += len(frames)
+        return discarded
+
+    def call_at(self, due: float, callback: Callable[..., object], *arguments: object) -> None:
+        """As `Timers.call_at`, from any task: the pump wakes up in time."""
+        self.timers.call_at(due, callback, *arguments)
+        if due < self._sleep.deadline - self._epoch:
+            self._sleep.deadline = due + self._epoch
+
+    def wake(self) -> None:
+        """Take a turn soon, from any task: something has happened besides frames and timers."""
+        self._sleep.cancel()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._epoch = trio.current_time() - self.clock()
+        self._queue_empty_at = turn_began = self.clock()
+        trio.lowlevel.add_instrument(self._loop)
+        task_status.started()
+        try:
+            await self._run(turn_began)
+        finally:
+            trio.lowlevel.remove_instrument(self._loop)
+
+    async def _run(self, turn_began: float) -> None:
+        while True:
+            busy = self.turn()
+            now = self.clock()
+            if now - turn_began > TURN_S:
+                self.on_turn(now)
+                await trio.lowlevel.checkpoint()
+                turn_began = self.clock()
+            elif not self._wait_briefly(now, busy=busy):
+                self.on_turn(now)
+                await self._wait(now)
+                turn_began = self.clock()
+
+    def turn(self) -> bool:
+        """Do what can be done without waiting; whether there may be more of it."""
+        clock, receive, outcomes = self.clock, self.receive, self.outcomes
+        record = self.journal.packet
+        frames = self.link.receive_nowait(BATCH_FRAMES)
+        for frame in frames:
+            now = clock()
+            record((now, IN, frame))
+            self.frames_received += 1
+            outcome = receive(frame, now)
+            outcomes[outcome] += 1
+            if outcome is not ANSWERED:
+                self._note(outcome, frame, now)
+        now = clock()
+        waited = self._behind or bool(frames)
+        self._behind = len(frames) >= BATCH_FRAMES
+        if not self._behind:
+            if waited and now - self._queue_empty_at > self._max_lag:
+                self._max_lag = now - self._queue_empty_at
+            self._queue_empty_at = now
+        fired = self.timers.fire(now, BATCH_FRAMES)
+        journal = self.journal
+        if len(journal.packets) + len(journal.events) > FLUSH_RECORDS:
+            self.flush(now)
+        return bool(frames) or fired == BATCH_FRAMES
+
+    def flush(self, now: float) -> None:
+        self._flushed_at = now
+        self.journal.flush()
+
+    def _note(self, outcome: str, frame: bytes, now: float) -> None:
+        """Keep in mind what is pending, and report what was dropped, the first times."""
+        if outcome is PENDING:
+            self._pending.add(self.frames_received)
+        elif outcome[0] == "d" and self.outcomes[outcome] <= DROP_EVENTS_PER_REASON:
+            head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
+            self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
+
+    def _wait_briefly(self, now: float, *, busy: bool) -> bool:
+        """Wait for the next frame or timer without the event loop, if it is likely to come soon.
+
+        False: it is not, or this link cannot be waited for in this way.
+        """
+        if self._behind:
+            return True
+        due = self.timers.next_due()
+        ahead = math.inf if due is None else due - now
+        if ahead > SOON_S:
+            if not busy:
+                return False
+            ahead = BRIEF_WAIT_S
+        return ahead <= 0 or self.link.wait_briefly(ahead)
+
+    async def _wait(self, now: float) -> None:
+        """Sleep until the link is readable, a timer is due, or records have lain long enough."""
+        if now + RESOLUTION_S >= self._flushed_at + FLUSH_INTERVAL_S:
+            self.flush(now)
+        due = self.timers.next_due()
+        until = math.inf if due is None else due
+        if self.journal.events or self.journal.packets:
+            until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
+        with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
+            await self.link.wait_readable()
+        self._queue_empty_at = max(self._queue_empty_at, self._loop.idle_at)
+
+
+def _nobody(_frame: bytes, _now: float) -> str:
+    return "dropped.no-host"
+
+
+def _nothing(_now: float) -> None:
+    pass

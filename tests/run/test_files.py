@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from iotsim.run import files
+from iotsim.run.files import NO_THREAD, AppendFile, Writer, replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("patience_s", [NO_THREAD, 0.0])
+def test_appends_arrive_in_order(tmp_path: Path, patience_s: float) -> None:
+    with Writer(patience_s) as writer:
+        one = AppendFile(tmp_path / "one", writer)
+        two = AppendFile(tmp_path / "two", writer)
+        for number in range(100):
+            one.append(b"%d\n" % number)
+            two.append(b"x")
+    one.close()
+    two.close()
+    assert (tmp_path / "one").read_bytes() == b"".join(b"%d\n" % number for number in range(100))
+    assert (tmp_path / "two").read_bytes() == b"x" * 100
+    assert one.lost_appends == two.lost_appends == 0
+
+
+def test_what_passes_the_bound_is_dropped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BACKLOG_BYTES", 10)
+    with Writer(0.0) as writer:
+        file = AppendFile(tmp_path / "file", writer)
+        file.append(b"in place")
+        disk = threading.Event()
+        write_now = file.write_now
+
+        def slow(data: bytes) -> None:
+            disk.wait()
+            write_now(data)
+
+        monkeypatch.setattr(file, "write_now", slow)
+        for _ in range(5):
+            file.append(b"12345678")
+        assert file.lost_appends == 3
+        disk.set()
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"in place" + b"12345678" * 2
+
+
+def test_a_thread_takes_over_only_from_a_slow_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([0.0, 0.001, 1.0, 1.5])
+    monkeypatch.setattr(files.time, "perf_counter", lambda: next(seconds))
+    with Writer(0.1) as writer:
+        file = AppendFile(tmp_path / "file", writer)
+        before = threading.active_count()
+        file.append(b"quick ")
+        assert threading.active_count() == before
+        file.append(b"slow ")
+        assert threading.active_count() == before + 1
+        file.append(b"by the thread")
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"quick slow by the thread"
+
+
+def test_a_full_disk_is_counted_and_named() -> None:
+    from pathlib import Path
+
+    with Writer(NO_THREAD) as writer:
+        file = AppendFile(Path("/dev/full"), writer)
+        file.append(b"x")
+    file.close()
+    assert file.lost_appends == 1
+    assert "No space left" in file.error
+
+
+def test_a_replaced_file_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    replace_file(path, b"one")
+    replace_file(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
