@@ -18,6 +18,7 @@ with instrumented():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
 
 FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
@@ -48,10 +49,8 @@ class Hosts:
         self.leased = Leased()
         self.host.lease(LEASED, self.leased, 0.0, mac=LEASED_MAC)
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.host.send_udp(local, 5600, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        self.host.send_udp(datagram, payload)
         return "answered"
 
 

@@ -14,6 +14,7 @@ with instrumented():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
 
 FIRST, FAR, ROUTER, HOP = 0x0A4D0101, 0x0A580001, 0x0A4DFFFE, 0x0A630001
@@ -41,10 +42,8 @@ class Hosts:
         self.stack.join(0xEF010203, self)
         self.stack.join(0xFF05 << 112 | 0xFD, self)
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.stack.send_udp(local, 5600, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        self.stack.send_udp(datagram, payload)
         return "answered"
 
 

@@ -16,6 +16,7 @@ from iotsim.wire.dhcp import DhcpMessage
 from iotsim.wire.ethernet import EthernetHeader
 
 if TYPE_CHECKING:
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import HostGroup, PortHandler
 
 SERVER = parse_address("10.77.0.1")
@@ -29,8 +30,8 @@ class LeasingFleet:
         self.heard: list[tuple[int, int]] = []
         self.ports: dict[int, PortHandler] = {5600: self.hear}
 
-    def hear(self, index: int, payload: bytes, peer: int, port: int, local: int, now: float) -> str:
-        self.heard.append((index, local))
+    def hear(self, datagram: Datagram, payload: bytes) -> str:
+        self.heard.append((datagram.index, datagram.local))
         return "consumed.heard"
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iotsim.net.datagram import Datagram
 from iotsim.net.ethernet import EthernetHost
 from iotsim.net.mac import derived_mac, link_local
 from iotsim.net.neighbor import State
@@ -32,15 +33,18 @@ GROUP, GROUP6 = parse_address("239.1.2.3"), parse_address("ff05::fd")
 PORT = 5600
 
 
+def sent_by(source: int, source_port: int, destination: int, destination_port: int) -> Datagram:
+    """What a host sends by itself: a datagram that nothing brought."""
+    return Datagram(0, source, source_port, destination, destination_port, 0.0)
+
+
 class SegmentFleet:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.ports: dict[int, PortHandler] = {PORT: self.answer}
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.segment.host.send_udp(local, PORT, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        self.segment.host.send_udp(datagram, payload)
         return "answered"
 
 
@@ -388,7 +392,7 @@ def test_a_packet_of_a_local_socket_has_its_checksum_completed_in_both_direction
     assert message.data == ipv4.build_ipv4(
         GATEWAY, FIRST, 17, udp.build_udp(GATEWAY, FIRST, 40000, 9, b"x" * 33)
     )
-    segment.host.send_udp(FIRST, PORT, GATEWAY, 40000, b"hello")
+    segment.host.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), b"hello")
     assert virtio.parse_virtio(segment.sent[0]) == (virtio.NEEDS_CSUM, 0, 0, 0, 34, 6)
 
 

@@ -15,6 +15,7 @@ from iotsim.wire import arp, ethernet, icmpv6, ipv4, ipv6, ndp, udp, virtio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
 
 FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
@@ -45,10 +46,8 @@ class Hosts:
         self.sent += 1
         return True
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.host.send_udp(local, 5600, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        self.host.send_udp(datagram, payload)
         return "answered"
 
     def still_answer(self, now: float) -> bool:

@@ -14,6 +14,7 @@ from iotsim.wire import icmpv4, icmpv6, ipv4, ipv6, tcp, udp, virtio
 from iotsim.wire.checksum import checksum, pseudo_header_sum
 
 if TYPE_CHECKING:
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
 
 GATEWAY, FIRST, FAR, ROUTER = 0x0A4D0001, 0x0A4D0101, 0x0A580001, 0x0A4DFFFE
@@ -36,10 +37,8 @@ class Target:
         self.stack.join(GROUP, self)
         self.stack.join(GROUP6, self)
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.stack.send_udp(local, 5600, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        self.stack.send_udp(datagram, payload)
         return "answered"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from iotsim.net.datagram import Datagram
 from iotsim.net.stack import Stack
 from iotsim.wire import icmpv4, icmpv6, ipv4, ipv6, tcp, udp, virtio
 from iotsim.wire.address import parse_address
@@ -26,6 +27,11 @@ BROADCAST = parse_address("10.77.255.255")
 PORT = 5600
 
 
+def sent_by(source: int, source_port: int, destination: int, destination_port: int) -> Datagram:
+    """What a host sends by itself: a datagram that nothing brought."""
+    return Datagram(0, source, source_port, destination, destination_port, 0.0)
+
+
 class RecordingFleet:
     """Echoes, and notes (index, payload, local address, group asked)."""
 
@@ -34,11 +40,9 @@ class RecordingFleet:
         self.heard: list[tuple[int, bytes, int, int]] = []
         self.ports: dict[int, PortHandler] = {PORT: self.answer}
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.heard.append((index, payload, local, self.network.stack.group))
-        self.network.stack.send_udp(local, PORT, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        self.heard.append((datagram.index, payload, datagram.local, datagram.group))
+        self.network.stack.send_udp(datagram, payload)
         return "answered"
 
 
@@ -490,9 +494,9 @@ def test_a_narrow_path_is_reported_and_ours_is_kept_to() -> None:
     header6, message = network.sent_icmp6()
     assert header6.source == HOPS6[0]
     assert message[:3] == (icmpv6.PACKET_TOO_BIG, 0, 1300)
-    network.stack.send_udp(FAR, PORT, GATEWAY, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FAR, PORT, GATEWAY, 40000), bytes(1400))
     assert [len(packet) for packet in network.packets()] == [1300, 148]
-    network.stack.send_udp(FIRST, PORT, GATEWAY, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), bytes(1400))
     assert [len(packet) for packet in network.packets()] == [1428]
 
 
@@ -502,7 +506,9 @@ def test_large_datagrams_in_both_directions(family: int, size: int) -> None:
     network = Network()
     destination, header = (FIRST + 1, 20) if family == 4 else (FIRST6 + 1, 40)
     payload = bytes(number & 0xFF for number in range(size))
-    network.stack.send_udp(GATEWAY if family == 4 else GATEWAY6, 40000, destination, PORT, payload)
+    network.stack.send_udp(
+        sent_by(GATEWAY if family == 4 else GATEWAY6, 40000, destination, PORT), payload
+    )
     request = network.packets()
     assert len(request) == -(-(size + 8) // ((1500 - header - (8 if family == 6 else 0)) & ~7))
     outcomes = [network.receive(packet) for packet in reversed(request)]
@@ -639,30 +645,30 @@ def test_an_incomplete_request_to_a_group_is_forgotten_in_silence() -> None:
 
 def test_a_path_mtu_is_learned_kept_to_and_forgotten() -> None:
     network = Network()
-    network.stack.send_udp(FIRST, PORT, GATEWAY, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), bytes(1400))
     (ours,) = network.packets()
     needed = icmpv4.build_icmpv4(3, 4, 1000, ours[:28])
     router = parse_address("10.0.0.1")
     report = ipv4.build_ipv4(router, FIRST, 1, needed)
     assert network.receive(report, 1.0) == "consumed.icmp-unreachable"
-    network.stack.send_udp(FIRST, PORT, GATEWAY, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), bytes(1400))
     assert [len(packet) for packet in network.packets()] == [996, 452]
-    network.stack.send_udp(FIRST, PORT, GATEWAY + 1, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FIRST, PORT, GATEWAY + 1, 40000), bytes(1400))
     assert [len(packet) for packet in network.packets()] == [1428]
     assert network.stack.next_due() == 601.0
     network.stack.pop_due(601.0)
-    network.stack.send_udp(FIRST, PORT, GATEWAY, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), bytes(1400))
     assert [len(packet) for packet in network.packets()] == [1428]
 
 
 def test_an_ipv6_path_mtu() -> None:
     network = Network()
-    network.stack.send_udp(FIRST6, PORT, GATEWAY6, 40000, bytes(1400))
+    network.stack.send_udp(sent_by(FIRST6, PORT, GATEWAY6, 40000), bytes(1400))
     (ours,) = network.packets()
     for mtu, sizes in ((1279, [1448]), (1400, [1400, 104])):
         too_big = icmpv6.build_icmpv6(GATEWAY6, FIRST6, icmpv6.PACKET_TOO_BIG, 0, mtu, ours[:100])
         assert network.receive(packet6(FIRST6, 58, too_big)) == "consumed.icmp-packet-too-big"
-        network.stack.send_udp(FIRST6, PORT, GATEWAY6, 40000, bytes(1400))
+        network.stack.send_udp(sent_by(FIRST6, PORT, GATEWAY6, 40000), bytes(1400))
         assert [len(packet) for packet in network.packets()] == sizes
 
 
@@ -701,7 +707,6 @@ def test_a_request_to_a_group_reaches_its_members_up_to_the_bound(
     assert network.near.heard == expected
     assert network.far.heard == []
     assert network.stack.counters == {"group-members-left-out": 4}
-    assert network.stack.group == 0
     for packet, index in zip(network.packets(), range(6), strict=True):
         parse = ipv4.parse_ipv4 if first < 1 << 32 else ipv6.parse_ipv6
         assert parse(packet).source == first + index

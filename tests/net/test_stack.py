@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.errors import EncodeError
+from iotsim.net.datagram import Datagram
 from iotsim.net.stack import Stack
 from iotsim.wire import icmpv4, ipv4, udp, virtio
 from iotsim.wire.address import parse_address
@@ -25,6 +26,11 @@ BROADCAST = parse_address("10.77.255.255")
 PORT = 5600
 
 
+def sent_by(source: int, source_port: int, destination: int, destination_port: int) -> Datagram:
+    """What a host sends by itself: a datagram that nothing brought."""
+    return Datagram(0, source, source_port, destination, destination_port, 0.0)
+
+
 class EchoFleet:
     """Hosts that send back what they get, and remember it."""
 
@@ -33,12 +39,10 @@ class EchoFleet:
         self.heard: list[tuple[int, bytes, int, int]] = []
         self.ports: dict[int, PortHandler] = {PORT: self.answer}
 
-    def answer(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        assert local == FIRST + index
-        self.heard.append((index, payload, peer, peer_port))
-        self.stack.send_udp(local, PORT, peer, peer_port, payload)
+    def answer(self, datagram: Datagram, payload: bytes) -> str:
+        assert datagram.local == FIRST + datagram.index
+        self.heard.append((datagram.index, payload, datagram.peer, datagram.peer_port))
+        self.stack.send_udp(datagram, payload)
         return "answered"
 
 
@@ -115,7 +119,7 @@ def test_a_datagram_is_answered_from_the_address_that_was_asked(payload: bytes, 
 
 def test_a_reply_leaves_its_checksum_to_the_kernel() -> None:
     bench = Bench()
-    bench.stack.send_udp(FIRST, PORT, GATEWAY, 40000, b"odd")
+    bench.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), b"odd")
     assert virtio.parse_virtio(bench.sent[0]) == (virtio.NEEDS_CSUM, 0, 0, 0, 20, 6)
 
 
@@ -129,7 +133,7 @@ def test_sending_agrees_with_the_builders(
     source: int, destination: int, ports: tuple[int, int], payload: bytes
 ) -> None:
     bench = Bench()
-    bench.stack.send_udp(source, ports[0], destination, ports[1], payload)
+    bench.stack.send_udp(sent_by(source, ports[0], destination, ports[1]), payload)
     segment = udp.build_udp(source, destination, *ports, payload)
     packet = ipv4.build_ipv4(source, destination, 17, segment, dont_fragment=True)
     assert virtio.complete_checksum(bench.sent[0]) == packet
@@ -137,7 +141,7 @@ def test_sending_agrees_with_the_builders(
 
 def test_nothing_is_sent_to_port_0() -> None:
     bench = Bench()
-    bench.stack.send_udp(FIRST, PORT, GATEWAY, 0, b"no answer wanted")
+    bench.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 0), b"no answer wanted")
     assert bench.sent == []
     assert bench.stack.counters == {"no-port": 1}
 
@@ -166,8 +170,8 @@ def test_several_fleets_in_turn() -> None:
         def __init__(self) -> None:
             self.ports: dict[int, PortHandler] = {PORT: self.hear}
 
-        def hear(self, index: int, *_: object) -> str:
-            heard.append(index)
+        def hear(self, datagram: Datagram, _payload: bytes) -> str:
+            heard.append(datagram.index)
             return "consumed.heard"
 
     bench.stack.attach(other, 100, Other())
@@ -357,7 +361,7 @@ def test_the_routers_address_is_not_a_hosts() -> None:
 
 def test_a_datagram_longer_than_ip_can_carry() -> None:
     with pytest.raises(EncodeError):
-        Bench().stack.send_udp(FIRST, PORT, GATEWAY, 1, bytes(65508))
+        Bench().stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 1), bytes(65508))
 
 
 # Hostile input.

@@ -6,7 +6,7 @@
     stack.attach(first_address, count, fleet)        # once for each run of addresses of a fleet
     stack.join(group_address, fleet)                 # for each multicast group that it is in
     outcome = stack.receive(frame, now)              # for each frame that the link read
-    stack.send_udp(source, 5600, peer, port, data)   # from a handler, or from anywhere
+    stack.send_udp(datagram, data)                   # from a handler, or from anywhere
     due = stack.next_due()                           # None: nothing to wait for
     stack.pop_due(now)                               # when `due` has come
 
@@ -18,8 +18,8 @@ A fleet, to this package, is anything with a dictionary ``ports`` of UDP port ->
 once per run of addresses (an IPv4 run, an IPv6 run: ``run.first, run.count`` of a fleet's
 specification are the arguments); a handler is told the index of its host, whichever address was
 asked. Per run, ``hops`` puts simulated routers before the hosts, ``path_mtu`` narrows the way to
-them, and ``silent`` keeps them from refusing anything. A handler that needs to know whether all
-were asked (to spread its answer) looks at ``stack.group``.
+them, and ``silent`` keeps them from refusing anything. A handler gets a
+`Datagram` (datagram.py), which also tells whether a whole group was asked, and the payload.
 
 Each frame has exactly one outcome (outcome.py), so received packets equal the sum of the outcomes.
 What is no outcome of a received packet is in ``counters``: errors sent and suppressed, datagrams

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from iotsim.net.datagram import Datagram
 from iotsim.net.multicast import combine
 from iotsim.net.outcome import ANSWERED, consumed, dropped
 from iotsim.net.packet import Trouble
@@ -51,7 +52,6 @@ class Delivery:
     """Hands packets to what they are for; each method returns the packet's outcome."""
 
     def __init__(self, groups: Groups, icmp: Icmp, send: Send, error: SendError) -> None:
-        self.group = 0
         self.link_message: Callable[[Packet, IcmpMessage, float], str] | None = None
         self.membership_query: Callable[[Packet, float], str] | None = None
         self._groups = groups
@@ -66,14 +66,15 @@ class Delivery:
             header = _read_udp(packet)
             handler = run.ports.get(header.destination_port) if run else None
             if run is not None and handler is not None:
-                return handler(
+                datagram = Datagram(
                     packet.destination - run.first + run.start,
-                    packet.payload[udp.HEADER_LENGTH : header.length],
+                    packet.destination,
+                    header.destination_port,
                     packet.source,
                     header.source_port,
-                    packet.destination,
                     now,
                 )
+                return handler(datagram, packet.payload[udp.HEADER_LENGTH : header.length])
             if not (run and run.silent):
                 self._error(Trouble.PORT_UNREACHABLE, packet, packet.destination, now)
             return dropped("no-service")
@@ -121,21 +122,21 @@ class Delivery:
         runs = [
             run for run in self._groups.runs(packet.destination, packet.source) if port in run.ports
         ]
-        self.group = packet.destination
-        try:
-            return combine(
-                run.ports[port](
+        return combine(
+            run.ports[port](
+                Datagram(
                     run.start + place,
-                    payload,
+                    run.first + place,
+                    port,
                     packet.source,
                     header.source_port,
-                    run.first + place,
                     now,
-                )
-                for run, place in self._groups.hosts(runs)
+                    packet.destination,
+                ),
+                payload,
             )
-        finally:
-            self.group = 0
+            for run, place in self._groups.hosts(runs)
+        )
 
     def _receive_icmpv6(self, packet: Packet, now: float) -> str:
         message = icmpv6.parse_icmpv6(packet.source, packet.destination, packet.payload)

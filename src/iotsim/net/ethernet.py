@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Collection, Sequence
 
+    from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.packet import Packet
     from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
@@ -106,11 +107,6 @@ class EthernetHost:
     def counters(self) -> Counter[str]:
         return self.stack.counters
 
-    @property
-    def group(self) -> int:
-        """As `Stack.group`."""
-        return self.stack.group
-
     def attach(
         self,
         first: int,
@@ -161,16 +157,9 @@ class EthernetHost:
         except PacketError as error:
             return dropped(error.reason)
 
-    def send_udp(
-        self,
-        source: int,
-        source_port: int,
-        destination: int,
-        destination_port: int,
-        payload: bytes,
-    ) -> None:
+    def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
         """As `Stack.send_udp`."""
-        self.stack.send_udp(source, source_port, destination, destination_port, payload)
+        return self.stack.send_udp(datagram, payload)
 
     def next_due(self) -> float | None:
         """When `pop_due` has something to do, if nothing else happens before; None for never."""

@@ -125,12 +125,6 @@ class Host:
         """Make all hosts of `group` members of the multicast group `address`."""
         self.groups.join(address, group)
 
-    @property
-    def group(self) -> int:
-        """The multicast or broadcast address that was asked, while a handler runs because of it;
-        0 for a request to one host."""
-        return self._delivery.group
-
     def listen_to_link(
         self,
         link_message: Callable[[Packet, IcmpMessage, float], str],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
 
+    from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.pool import AddressPool
 
 _PARTIAL_IPV4 = virtio.needs_checksum(ipv4.MINIMUM_HEADER_LENGTH, udp.CHECKSUM_OFFSET)
@@ -110,24 +111,18 @@ class Output:
             )
         self._transmit(prefix + packet)
 
-    def send_udp(
-        self,
-        source: int,
-        source_port: int,
-        destination: int,
-        destination_port: int,
-        payload: bytes,
-    ) -> None:
-        """Send a datagram of any length, unless to port 0. EncodeError if IP cannot carry it."""
-        if not destination_port:
+    def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
+        """As `Stack.send_udp`, for a payload of any length."""
+        source, destination = datagram.local, datagram.peer
+        if not datagram.peer_port:
             self._counters["no-port"] += 1
-            return
+            return "its peer has port 0, which nothing can be sent to"
         is_ipv4 = destination < IPV4_END
         limit = udp.MAXIMUM_PAYLOAD_IPV4 if is_ipv4 else udp.MAXIMUM_PAYLOAD_IPV6
         if len(payload) > limit:
             raise EncodeError(f"{len(payload)} bytes, and a datagram carries {limit} at most")
         header = ipv4.MINIMUM_HEADER_LENGTH if is_ipv4 else ipv6.HEADER_LENGTH
-        ports = source_port, destination_port
+        ports = datagram.local_port, datagram.peer_port
         if header + udp.HEADER_LENGTH + len(payload) > self.mtu_between(source, destination):
             segment = udp.build_udp(source, destination, *ports, payload)
             self.send(source, destination, ipv4.UDP, segment)
@@ -135,6 +130,7 @@ class Output:
             segment = udp.build_partial_udp(source, destination, *ports, payload)
             prefix = _PARTIAL_IPV4 if is_ipv4 else _PARTIAL_IPV6
             self.send(source, destination, ipv4.UDP, segment, prefix=prefix)
+        return None
 
     def mtu_between(self, source: int, destination: int) -> int:
         """The longest packet that the host at `source` can send to `destination` in one piece."""

@@ -14,17 +14,13 @@ from iotsim.wire.address import IPV4_END, format_address
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.net.datagram import Datagram
+
 
 class PortHandler(Protocol):
-    """A UDP service of a fleet, called for each datagram; the return value is the outcome.
+    """A UDP service of a fleet, called for each datagram; the return value is the outcome."""
 
-    `index` is the host's place in its run, `local` the address that was asked: the source of
-    any reply.
-    """
-
-    def __call__(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float, /
-    ) -> str: ...
+    def __call__(self, datagram: Datagram, payload: bytes, /) -> str: ...
 
 
 class HostGroup(Protocol):

@@ -16,12 +16,15 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from iotsim.net.datagram import Datagram
 from iotsim.net.host import Host
 from iotsim.net.pool import HostGroup, PortHandler
 from iotsim.wire import ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from iotsim.net.datagram import Sending
 
 __all__ = ["HostGroup", "PortHandler", "Stack"]
 
@@ -134,25 +137,21 @@ class Stack(Host):
                         offload in _TRUST
                         or (offload == _VERIFY and (not checksum or _is_correct(frame, length)))
                     ):
-                        return handler(index, frame[38:], source, source_port, destination, now)
+                        datagram = Datagram(index, destination, port, source, source_port, now)
+                        return handler(datagram, frame[38:])
         return self.receive_by_the_book(frame, now)
 
-    def send_udp(
-        self,
-        source: int,
-        source_port: int,
-        destination: int,
-        destination_port: int,
-        payload: bytes,
-    ) -> None:
-        """Send a datagram, in fragments if it must. EncodeError if IP cannot carry it.
+    def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
+        """Send `payload` from the host that `datagram` is of to its peer, in fragments if it must.
 
-        What goes to port 0, the source port of who wants no answer (RFC 768), is not sent.
+        EncodeError if IP cannot carry it. What would go to port 0, the source port of who wants no
+        answer (RFC 768), is not sent.
         """
         length = len(payload) + 8
+        destination, destination_port = datagram.peer, datagram.peer_port
         if length > self._plain_length or not destination_port:
-            self._output.send_udp(source, source_port, destination, destination_port, payload)
-            return
+            return self._output.send_udp(datagram, payload)
+        source, source_port = datagram.local, datagram.local_port
         if destination > 0xFFFFFFFF:
             self._transmit(
                 _pack_headers6(
@@ -170,7 +169,7 @@ class Stack(Host):
                 )
                 + payload
             )
-            return
+            return None
         addresses = source + destination
         self._transmit(
             _pack_headers(
@@ -187,6 +186,7 @@ class Stack(Host):
             )
             + payload
         )
+        return None
 
     def _receive_plain_ipv6(self, frame: bytes, now: float) -> str:
         if len(frame) >= _HEADERS6:
@@ -224,7 +224,8 @@ class Stack(Host):
                         or (offload == _VERIFY and checksum and _is_correct6(frame, length))
                     ):
                         source = source_high << 64 | source_low
-                        return handler(index, frame[58:], source, source_port, destination, now)
+                        datagram = Datagram(index, destination, port, source, source_port, now)
+                        return handler(datagram, frame[58:])
         return self.receive_by_the_book(frame, now)
 
     def _look_up(self, destination: int) -> int:

@@ -2,17 +2,20 @@
 
 Everything here is a plain call made by the pump. A service is one protocol at one port of one fleet;
 its `receive` is what the stack calls for a datagram, its `send` the only way by which a device speaks.
-So this is the place where a message can be seen, counted, delayed or spoiled, whoever made it.
+So this is the place where a message can be seen, counted, delayed or spoiled, whoever made it. The
+`Datagram` that brought a message goes with it, and back with the answer.
 """
 
 from __future__ import annotations
 
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError, IotsimError
-from iotsim.events import DeviceFailed, Received, Sent, Undecodable
-from iotsim.net.outcome import ANSWERED, PENDING, dropped
+from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
+from iotsim.net.datagram import Datagram, Waiting
+from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 FAILED = dropped("device-failed")
 NOT_BOOTED = dropped("device-not-booted")
 UNDECODABLE = dropped("undecodable")
+NOT_SENT = consumed("not-sent")
+"""The answer could not leave."""
 EVENT_DATA_BYTES = 256
 
 
@@ -64,58 +69,70 @@ class Service:
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
 
-    def receive(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float, /
-    ) -> str:
-        """Take a datagram for device `index`; returns the outcome (see `iotsim.net`)."""
-        device = self._device(index)
+    def receive(self, datagram: Datagram, payload: bytes, /) -> str:
+        """Take a datagram for one of the devices; returns its outcome (see `iotsim.net`)."""
+        device = self._device(datagram.index)
+        now = datagram.time
         if device.failed:
             return FAILED
-        if self._boots_at is not None and now < self._boots_at(index):
+        if self._boots_at is not None and now < self._boots_at(datagram.index):
             return NOT_BOOTED
         try:
             message = self._decode(payload)
         except DecodeError as error:
-            return self._undecodable(device, payload, error, (peer, peer_port), local, now)
-        device.peer = (peer, peer_port)
+            return self._undecodable(device, datagram, payload, error)
+        peer = datagram.peer, datagram.peer_port
+        device.peer = peer
         name = who = ""
         if self._recorded:
-            name, who = device.name, format_endpoint(peer, peer_port)
+            name, who = device.name, format_endpoint(*peer)
             self._emit(Received(now, name, who, self._name, message))
         try:
             for observe in self._heard:
                 observe(device, message, now)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
-                self._send(device, reaction, local, peer, peer_port, name, who)
-                return ANSWERED
+                return self._send(device, datagram, reaction, name, who)
             if isinstance(reaction, str):
                 return reaction
-            return self._reply_in_turn(device, reaction, local, peer, peer_port, now)
+            return self._reply_in_turn(device, datagram, reaction)
         except Exception as error:
             self.fail(device, error)
             return FAILED
 
-    def send(
+    def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
     ) -> None:
-        """Send `message` from `device`'s address `local` now. EncodeError if it cannot be sent."""
-        who = format_endpoint(peer, peer_port)
-        self._send(device, message, local, peer, peer_port, device.name, who)
+        """Send `message` from `device`'s address `local`, unasked. EncodeError if it cannot be sent."""
+        datagram = Datagram(device.index, local, self.port, peer, peer_port, self._clock())
+        self.send(device, datagram, message)
+
+    def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
+        """Send `message` from `device` to the other side of `datagram` now; the outcome of what
+        is answered by it. EncodeError if it cannot be sent."""
+        who = format_endpoint(datagram.peer, datagram.peer_port)
+        return self._send(device, datagram, message, device.name, who)
 
     def _send(
         self,
         device: SimDevice,
+        datagram: Datagram,
         message: Mapping[str, Any],
-        local: int,
-        peer: int,
-        peer_port: int,
         name: str,
         who: str,
-    ) -> None:
+    ) -> str:
         """The same; `name` and `who` are the device's and the peer's, as events have them."""
         payload = self._encode(message)
-        self._send_udp(local, self.port, peer, peer_port, payload)
+        sending = self._send_udp(datagram, payload)
+        if sending is not None:
+            return self._not_sent_yet(sending, device, datagram, message, payload)
+        self._tell_sent(device, message, payload, name, who)
+        return ANSWERED
+
+    def _tell_sent(
+        self, device: SimDevice, message: Mapping[str, Any], payload: bytes, name: str, who: str
+    ) -> None:
+        """Tell whom it concerns that `message` has just left as `payload`."""
         now = self._pump.sent_at
         if self._recorded:
             self._emit(Sent(now, name, who, self._name, message))
@@ -123,6 +140,32 @@ class Service:
             carried = self._as_carried(payload, message)
             for observe in self._told:
                 observe(device, carried, now)
+
+    def _not_sent_yet(
+        self,
+        sending: str | Waiting,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        payload: bytes,
+    ) -> str:
+        """Nobody is told of `message` before it has left, and nobody but the journal if it cannot."""
+
+        def left(reason: str) -> None:
+            outcome = ANSWERED
+            if reason:
+                self._emit(NotSent(self._clock(), device.name, reason))
+                outcome = NOT_SENT
+            else:
+                who = format_endpoint(datagram.peer, datagram.peer_port)
+                self._tell_sent(device, message, payload, device.name, who)
+            self._pump.settle(datagram, outcome)
+
+        if isinstance(sending, Waiting):
+            sending.told = left
+            return self._pump.defer(datagram)
+        left(sending)
+        return NOT_SENT
 
     def _as_carried(self, payload: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the other side reads: with defaults, computed fields, and numbers of the wire.
@@ -142,82 +185,55 @@ class Service:
         self._emit(DeviceFailed(self._clock(), device.name, why, text))
         self._on_failure(device, why)
 
-    def _reply_in_turn(
-        self,
-        device: SimDevice,
-        replies: list[Reply],
-        local: int,
-        peer: int,
-        peer_port: int,
-        now: float,
-    ) -> str:
+    def _reply_in_turn(self, device: SimDevice, datagram: Datagram, replies: list[Reply]) -> str:
         """Send what is due at once; for the rest the request stays pending until the first is sent."""
-        outcome = PENDING
-        frame = self._pump.frames_received
+        outcome = ""
         for delay_s, message in replies:
             if delay_s > 0:
-                arguments = (device, message, local, peer, peer_port, frame)
-                self._pump.timers.call_at(now + delay_s, self._send_later, *arguments)
+                send = partial(self._send_later, device, datagram, message)
+                self._pump.timers.call_at(datagram.time + delay_s, send)
             else:
-                self.send(device, message, local, peer, peer_port)
-                outcome = ANSWERED
-        return outcome
+                outcome = outcome or self.send(device, datagram, message)
+        return outcome or self._pump.defer(datagram)
 
     def _send_later(
-        self,
-        _due: float,
-        device: SimDevice,
-        message: Mapping[str, Any],
-        local: int,
-        peer: int,
-        peer_port: int,
-        frame: int,
+        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], _due: float
     ) -> None:
         outcome = FAILED
         if not device.failed:
             try:
-                self.send(device, message, local, peer, peer_port)
-                outcome = ANSWERED
+                outcome = self.send(device, datagram, message)
             except Exception as error:
                 self.fail(device, error)
-        self._pump.settle_pending(frame, outcome)
+        if outcome is not PENDING:
+            self._pump.settle(datagram, outcome)
 
     def _undecodable(
-        self,
-        device: SimDevice,
-        payload: bytes,
-        error: DecodeError,
-        peer: tuple[int, int],
-        local: int,
-        now: float,
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
     ) -> str:
         """Report it, and answer as the protocol says."""
-        data = payload[:EVENT_DATA_BYTES].hex()
         self._emit(
             Undecodable(
-                now,
+                datagram.time,
                 device.name,
-                format_endpoint(*peer),
+                format_endpoint(datagram.peer, datagram.peer_port),
                 self._name,
                 error.reason,
                 error.path,
                 error.offset,
-                data,
+                payload[:EVENT_DATA_BYTES].hex(),
             )
         )
-        self._judge.undecodable(device, now, error)
+        self._judge.undecodable(device, datagram.time, error)
         error_reply = self.protocol.error_reply
         if error_reply is None:
             return UNDECODABLE
         try:
             reply = error_reply(error, payload)
-            if reply is None:
-                return UNDECODABLE
-            self.send(device, reply, local, *peer)
+            return UNDECODABLE if reply is None else self.send(device, datagram, reply)
         except Exception as failure:
             self.fail(device, failure)
             return FAILED
-        return ANSWERED
 
 
 def _one_line(error: Exception) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device import Fleet
+    from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.pool import HostGroup, PortHandler
     from iotsim.scenario.model import LinkSpec, Scenario
     from iotsim.simulation.journal import Journal
@@ -39,14 +40,7 @@ class Hosts(Protocol):
 
     def receive(self, frame: bytes, now: float) -> str: ...
 
-    def send_udp(
-        self,
-        source: int,
-        source_port: int,
-        destination: int,
-        destination_port: int,
-        payload: bytes,
-    ) -> None: ...
+    def send_udp(self, datagram: Datagram, payload: bytes) -> Sending: ...
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
         """Put the devices of `fleet` on the link, with these services."""
@@ -165,18 +159,12 @@ class TapHosts(EthernetHost):
             self._receiving = False
             self._alarm.update()
 
-    def send_udp(
-        self,
-        source: int,
-        source_port: int,
-        destination: int,
-        destination_port: int,
-        payload: bytes,
-    ) -> None:
+    def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
         self.now = self._clock()
-        super().send_udp(source, source_port, destination, destination_port, payload)
+        sending = super().send_udp(datagram, payload)
         if not self._receiving:  # else it is done when the packet has been dealt with
             self._alarm.update()
+        return sending
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
         network = fleet.spec.network

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.link.base import Link
+    from iotsim.net.datagram import Datagram
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.timers import Timers
 
@@ -102,13 +103,19 @@ class Pump:
         """Upper bound of how long a frame has waited unread, at worst."""
         return max(self._max_lag, self.clock() - self._queue_empty_at if self._behind else 0.0)
 
-    def settle_pending(self, frame: int, outcome: str) -> None:
-        """A reply to the frame of this number has come to `outcome`.
+    def defer(self, datagram: Datagram) -> str:
+        """Leave the frame that brought `datagram`, which is being handled, without an outcome of its own
+        until `settle`; the outcome for now."""
+        datagram.frame = self.frames_received
+        return PENDING
 
-        The first reply decides, where there are several: a frame may ask a whole group.
+    def settle(self, datagram: Datagram, outcome: str) -> None:
+        """What was deferred has come to `outcome`.
+
+        The first to be settled decides, where there are several: a frame may ask a whole group.
         """
-        if frame in self._pending:
-            self._pending.remove(frame)
+        if datagram.frame in self._pending:
+            self._pending.remove(datagram.frame)
             self.outcomes[PENDING] -= 1
             self.outcomes[outcome] += 1
 

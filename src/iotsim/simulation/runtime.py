@@ -80,7 +80,7 @@ class EngineRuntime:
             reason = "it has no address of the family of its destination"
             self._journal.emit(NotSent(self._clock(), device.name, reason))
             return
-        self._services[device.fleet.spec.name][service].send(device, message, local, *peer)
+        self._services[device.fleet.spec.name][service].speak(device, message, local, *peer)
 
 
 def _address_for(device: SimDevice, peer: Endpoint) -> int | None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from iotsim.device import Schedule, SimDevice
     from iotsim.link.base import Link
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
     from iotsim.scenario.model import Scenario
 
@@ -139,12 +140,10 @@ class Simulation:
             return service.receive
         number, shards = self.shard
 
-        def receive(
-            index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float, /
-        ) -> str:
-            if index % shards != number:
+        def receive(datagram: Datagram, payload: bytes, /) -> str:
+            if datagram.index % shards != number:
                 return OTHER_SHARD
-            return service.receive(index, payload, peer, peer_port, local, now)
+            return service.receive(datagram, payload)
 
         return receive
 

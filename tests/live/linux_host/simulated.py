@@ -12,6 +12,7 @@ from iotsim.net.stack import Stack
 from iotsim.wire import arp, ethernet, icmpv6, ipv6, ndp, virtio
 
 if TYPE_CHECKING:
+    from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
 
 PLENTY = 1e6
@@ -72,10 +73,8 @@ class SimulatedHost:
         self._sent.clear()
         return taken
 
-    def _echo(
-        self, index: int, payload: bytes, peer: int, peer_port: int, local: int, now: float
-    ) -> str:
-        self.host.send_udp(local, SERVICE, peer, peer_port, payload)
+    def _echo(self, datagram: Datagram, payload: bytes) -> str:
+        self.host.send_udp(datagram, payload)
         return "answered"
 
     def _introduce_peer(self) -> None:
