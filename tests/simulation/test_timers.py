@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim.simulation.timers import Timers
+from iotsim.simulation.timers import LEAST_SWEEP, Timers
 
 
 @given(st.lists(st.integers(0, 20)))
@@ -11,17 +13,17 @@ def test_timers_fire_by_time_and_then_by_age(dues: list[int]) -> None:
     timers = Timers()
     fired: list[tuple[float, int]] = []
     for age, due in enumerate(dues):
-        timers.call_at(float(due), lambda at, age: fired.append((at, age)), age)
+        timers.call_at(float(due), fired.append, (float(due), age))
     for now in range(21):
         timers.fire(float(now), 1000)
     assert fired == sorted((float(due), age) for age, due in enumerate(dues))
-    assert timers.next_due() is None
+    assert timers.next_due() == math.inf
     assert timers.lateness == 0
 
 
 def test_what_is_not_due_stays() -> None:
     timers = Timers()
-    timers.call_at(2.0, lambda _due: None)
+    timers.call_at(2.0, print)
     assert timers.fire(1.9, 10) == 0
     assert timers.next_due() == 2.0
 
@@ -29,6 +31,60 @@ def test_what_is_not_due_stays() -> None:
 def test_the_limit_bounds_one_turn() -> None:
     timers = Timers()
     for _ in range(5):
-        timers.call_at(1.0, lambda _due: None)
+        timers.call_at(1.0, len, ())
     assert [timers.fire(3.0, 2) for _ in range(3)] == [2, 2, 1]
     assert timers.lateness == 2.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans())))
+def test_a_cancelled_timer_never_fires_and_is_not_late(calls: list[tuple[int, bool]]) -> None:
+    timers = Timers()
+    fired: list[int] = []
+    handles = [timers.call_at(due, fired.append, n) for n, (due, _) in enumerate(calls)]
+    for handle, (_, cancelled) in zip(handles, calls, strict=True):
+        if cancelled:
+            handle.cancel()
+            handle.cancel()
+    kept = [n for n, (_, cancelled) in enumerate(calls) if not cancelled]
+    assert len(timers) == len(kept)
+    timers.fire(9.0, 1000)
+    assert sorted(fired) == kept
+    assert timers.lateness == max((9.0 - calls[n][0] for n in kept), default=0.0)
+    assert len(timers) == 0
+
+
+def test_cancelling_what_has_fired_changes_nothing() -> None:
+    timers = Timers()
+    handle = timers.call_at(1.0, len, ())
+    timers.fire(1.0, 1)
+    handle.cancel()
+    assert len(timers) == 0
+
+
+def test_cancelled_timers_do_not_gather() -> None:
+    timers = Timers()
+    kept = timers.call_at(1e9, len, ())
+    for n in range(20 * LEAST_SWEEP):
+        timers.call_at(1e6 + n, len, ()).cancel()
+        assert len(timers) == 1
+    assert len(timers._heap) <= 2 * LEAST_SWEEP + 2
+    assert kept.pending
+
+
+def test_a_timer_may_cancel_others_while_it_fires() -> None:
+    timers = Timers()
+    fired: list[str] = []
+    later = [timers.call_at(2.0, fired.append, "never") for _ in range(3 * LEAST_SWEEP)]
+    timers.call_at(1.0, lambda: [timer.cancel() for timer in later])
+    timers.call_at(3.0, fired.append, "last")
+    timers.fire(5.0, 10 * LEAST_SWEEP)
+    assert fired == ["last"]
+
+
+def test_who_sleeps_is_told_of_an_earlier_timer_only() -> None:
+    timers = Timers()
+    told: list[float] = []
+    timers.on_earliest = told.append
+    for due in (5.0, 7.0, 3.0, 4.0):
+        timers.call_at(due, len, ())
+    assert told == [5.0, 3.0]

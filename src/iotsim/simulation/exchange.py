@@ -9,7 +9,6 @@ So this is the place where a message can be seen, counted, delayed or spoiled, w
 from __future__ import annotations
 
 import traceback
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError, IotsimError
@@ -190,14 +189,15 @@ class Service:
         outcome = ""
         for delay_s, message in replies:
             if delay_s > 0:
-                send = partial(self._send_later, device, datagram, message)
-                self._pump.timers.call_at(datagram.time + delay_s, send)
+                self._pump.timers.call_at(
+                    datagram.time + delay_s, self._send_later, device, datagram, message
+                )
             else:
                 outcome = outcome or self.send(device, datagram, message)
         return outcome or self._pump.defer(datagram)
 
     def _send_later(
-        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], _due: float
+        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]
     ) -> None:
         outcome = FAILED
         if not device.failed:

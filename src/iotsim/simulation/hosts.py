@@ -75,7 +75,7 @@ class Alarm:
         due = self._next_due()
         if due is not None and due < self._set_for:
             self._set_for = due
-            self._pump.call_at(due, self._fire)
+            self._pump.timers.call_at(due, self._fire, due)
 
     def _fire(self, due: float) -> None:
         if due == self._set_for:  # else another was set before this one

@@ -11,7 +11,6 @@ Every frame has exactly one outcome, counted by name, so that what was received 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -90,6 +89,7 @@ class Pump:
         """The link was not seen empty at the last look."""
         self._flushed_at = 0.0
         self._sleep = trio.CancelScope()
+        timers.on_earliest = self._sleep_until
         self._epoch = 0.0
         """What to add to the run's time to get the event loop's."""
 
@@ -140,9 +140,8 @@ class Pump:
             discarded += len(frames)
         return discarded
 
-    def call_at(self, due: float, callback: Callable[..., object], *arguments: object) -> None:
-        """As `Timers.call_at`, from any task: the pump wakes up in time."""
-        self.timers.call_at(due, callback, *arguments)
+    def _sleep_until(self, due: float) -> None:
+        """A timer was set, from whatever task, that comes before all others."""
         if due < self._sleep.deadline - self._epoch:
             self._sleep.deadline = due + self._epoch
 
@@ -218,8 +217,7 @@ class Pump:
         """
         if self._behind:
             return True
-        due = self.timers.next_due()
-        ahead = math.inf if due is None else due - now
+        ahead = self.timers.next_due() - now
         if ahead > SOON_S:
             if not busy:
                 return False
@@ -230,8 +228,7 @@ class Pump:
         """Sleep until the link is readable, a timer is due, or records have lain long enough."""
         if now + RESOLUTION_S >= self._flushed_at + FLUSH_INTERVAL_S:
             self.flush(now)
-        due = self.timers.next_due()
-        until = math.inf if due is None else due
+        until = self.timers.next_due()
         if self.journal.events or self.journal.packets:
             until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
         with trio.CancelScope(deadline=until + self._epoch) as self._sleep:

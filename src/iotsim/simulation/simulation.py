@@ -169,7 +169,7 @@ class Simulation:
         due = self.judge.next_deadline()
         if due is not None and due < self._deadline:
             self._deadline = due
-            self.pump.call_at(due, self._advance)
+            self.pump.timers.call_at(due, self._advance, due)
 
     def drain(self) -> None:
         """Handle what the link still holds, without waiting.
@@ -247,7 +247,9 @@ class Simulation:
                 for index in self.shard.owned(len(fleet)):
                     first = schedule.first(index)
                     if first is not None:
-                        self.pump.timers.call_at(first, self._speak, fleet, schedule, index, 0)
+                        self.pump.timers.call_at(
+                            first, self._speak, first, fleet, schedule, index, 0
+                        )
 
     def _speak(self, due: float, fleet: Fleet, schedule: Schedule, index: int, n: int) -> None:
         """Do sending `n` of a schedule, and set the timer of the next."""
@@ -268,7 +270,9 @@ class Simulation:
             n += 1
             following = schedule.next(index, n, following)
         if following is not None:
-            self.pump.timers.call_at(following, self._speak, fleet, schedule, index, n + 1)
+            self.pump.timers.call_at(
+                following, self._speak, following, fleet, schedule, index, n + 1
+            )
 
     async def _live(self, fleet: Fleet, index: int, behavior: AttachedBehavior) -> None:
         """The task of one device with a behavior that waits."""

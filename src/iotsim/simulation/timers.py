@@ -7,6 +7,7 @@ events never depends on how the event loop schedules its tasks.
 from __future__ import annotations
 
 import heapq
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,38 +16,104 @@ if TYPE_CHECKING:
 RESOLUTION_S = 1e-6
 """A timer may fire so much early: converting between clocks costs the last digits, and a timer that
 is not due yet when its sleeper wakes would keep a clock that jumps from ever reaching it."""
+LEAST_SWEEP = 1024
+"""Fewer cancelled timers than this are not worth looking for."""
+
+
+class Timer:
+    """A call that is to be made, as `Timers.call_at` gives it."""
+
+    __slots__ = ("_arguments", "_callback", "_timers", "due")
+
+    def __init__(
+        self,
+        due: float,
+        callback: Callable[..., object],
+        arguments: tuple[Any, ...],
+        timers: Timers,
+    ) -> None:
+        self.due = due
+        self._callback: Callable[..., object] | None = callback
+        self._arguments = arguments
+        self._timers = timers
+
+    @property
+    def pending(self) -> bool:
+        """Whether the call is still to be made."""
+        return self._callback is not None
+
+    def cancel(self) -> None:
+        """Never make the call; nothing happens if it was made already."""
+        if self._callback is not None:
+            self._callback = None
+            self._arguments = ()
+            self._timers.note_cancelled()
+
+    def fire(self) -> None:
+        """Make the call, if it is pending."""
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(*self._arguments)
 
 
 class Timers:
-    """A heap of (due, order, callback, arguments). Times are in seconds of the run."""
+    """Calls in the order of their time, in seconds of the run.
+
+    `on_earliest` is called with the time of a timer that has become the next one to fire: whoever
+    sleeps until the next one must then sleep less.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._heap: list[tuple[float, int, Timer]] = []
         self._order = 0
+        self._cancelled = 0
+        """How many of those in the heap are: they leave it when they are due, or in a sweep."""
+        self.on_earliest: Callable[[float], object] = _nothing
         self.lateness = 0.0
         """By how much the latest timer of all fired after it was due."""
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) - self._cancelled
 
-    def call_at(self, due: float, callback: Callable[..., object], *arguments: Any) -> None:
-        """Call `callback(due, *arguments)` once `due` has come."""
+    def call_at(self, due: float, callback: Callable[..., object], *arguments: Any) -> Timer:
+        """Call `callback(*arguments)` once `due` has come, unless the timer is cancelled before."""
+        timer = Timer(due, callback, arguments, self)
         self._order += 1
-        heapq.heappush(self._heap, (due, self._order, callback, arguments))
+        heap = self._heap
+        heapq.heappush(heap, (due, self._order, timer))
+        if heap[0][2] is timer:
+            self.on_earliest(due)
+        return timer
 
-    def next_due(self) -> float | None:
-        """When the next timer is due; None when there is none."""
-        return self._heap[0][0] if self._heap else None
+    def next_due(self) -> float:
+        """When the next timer is due; infinity when there is none."""
+        return self._heap[0][0] if self._heap else math.inf
 
     def fire(self, now: float, limit: int) -> int:
-        """Fire what is due at `now`, at most `limit` timers; how many were fired."""
+        """Fire what is due at `now`, at most `limit` timers; how many were looked at."""
         heap = self._heap
         fired = 0
         reached = now + RESOLUTION_S
         while heap and heap[0][0] <= reached and fired < limit:
-            due, _, callback, arguments = heapq.heappop(heap)
-            if now - due > self.lateness:
-                self.lateness = now - due
-            callback(due, *arguments)
+            due, _, timer = heapq.heappop(heap)
+            if timer.pending:
+                if now - due > self.lateness:
+                    self.lateness = now - due
+                timer.fire()
+            else:
+                self._cancelled -= 1
             fired += 1
         return fired
+
+    def note_cancelled(self) -> None:
+        """A timer in the heap was cancelled. The heap never has more of these than of others."""
+        self._cancelled += 1
+        if self._cancelled > LEAST_SWEEP and 2 * self._cancelled > len(self._heap):
+            # In place: `fire` may be at work on it.
+            self._heap[:] = [entry for entry in self._heap if entry[2].pending]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+
+def _nothing(_due: float) -> None:
+    pass
