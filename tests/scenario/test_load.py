@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from iotsim.errors import ScenarioError
 from iotsim.match import Expression
 from iotsim.scenario import Overrides, Scenario, check_behaviors, load_scenario, load_text
-from iotsim.scenario.load import _Loader
+from iotsim.scenario.load import load_document
+from iotsim.scenario.loading import Loading
 from iotsim.scenario.problems import Problems
 from iotsim.units import DurationRange
 from iotsim.wire.address import parse_address
@@ -277,7 +278,10 @@ def test_a_problem_does_not_make_others() -> None:
         ("devices = [1]", "1:11: devices: must be a table"),
         ("[expect]\na = 1", "1:1: expect: must be a list of tables (write [[expect]])"),
         ("[scenario]\nformat = 2", "2:10: scenario.format: must be 1"),
-        ('[scenario]\nuntil = "setled"', "must be 'settled', 'gateway_exit' or 'duration' (did"),
+        (
+            '[scenario]\nuntil = "setled"',
+            "must be 'settled', 'quiet', 'gateway_exit' or 'duration' (did",
+        ),
         ("[scenario]\nseed = -1", "2:8: scenario.seed: must be greater than or equal to 0"),
         ("[scenario]\ntolerance = nan", "scenario.tolerance: must be"),
         ("[scenario]\ntolerance = 0", "scenario.tolerance: must be greater than 0"),
@@ -837,20 +841,20 @@ PATHS = [
 def test_any_value_at_any_key_is_loaded_or_refused(path: list[str], value: Any) -> None:
     document = is_mended(sound(), list(path), value)
     problems = Problems("test.toml")
-    scenario = _Loader(PLACE, Overrides(), 1, problems).load(document)
+    scenario = load_document(document, PLACE, Loading(problems, Overrides(), 1))
     try:
         problems.raise_any()
     except ScenarioError as error:
         assert str(error)  # noqa: PT017
     else:
-        assert scenario is not None
+        assert scenario.path == PLACE
 
 
 @settings(max_examples=60, deadline=2000)
 @given(st.dictionaries(st.sampled_from(KEYS), values, max_size=5))
 def test_any_document_is_loaded_or_refused(document: dict[str, Any]) -> None:
     problems = Problems("test.toml")
-    scenario = _Loader(PLACE, Overrides(), 1, problems).load(document)
+    scenario = load_document(document, PLACE, Loading(problems, Overrides(), 1))
     if not problems:
         assert scenario is not None
 

@@ -27,7 +27,7 @@ def check(
     from iotsim.cli.files import find_scenarios
     from iotsim.cli.parameters import parse_set
     from iotsim.errors import ScenarioError
-    from iotsim.scenario.load import Overrides, check_behaviors, load_scenario
+    from iotsim.scenario import Overrides, check_behaviors, load_scenario
 
     files = find_scenarios(scenarios)
     if not files:

@@ -91,7 +91,7 @@ def run(
         options += ["--", *gateway] if gateway else []
         return run_suite(files, options, jobs=parallel, out=out)
     from iotsim.cli.parameters import option_duration, parse_set
-    from iotsim.scenario.load import Overrides, load_scenario
+    from iotsim.scenario import Overrides, load_scenario
 
     overrides = Overrides(
         link=link,

@@ -217,7 +217,8 @@ class FleetSpec:
 
     Every run has ``count`` addresses: device i has the i-th of each. ``data`` is empty or has a row
     for each device, whose columns are merged into its ``state``. Device i boots ``ramp_s * i /
-    count`` seconds into the run, and its own ``boot_delay`` later.
+    count`` seconds after the gateway is ready, or after the start of the run with
+    ``boot_with_run``, and its own ``boot_delay`` later.
     """
 
     name: str
@@ -231,4 +232,5 @@ class FleetSpec:
     data: tuple[Mapping[str, Any], ...] = ()
     boot_delay: DurationRange | None = None
     ramp_s: float = 0.0
+    boot_with_run: bool = False
     network: NetworkSpec = NetworkSpec()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
 from iotsim.match import compile_match
 from iotsim.scenario.schema import (
-    CountTable,
-    ExpectTable,
-    GatewayExpectTable,
-    StdoutTable,
+    LONGEST_TEXT,
+    Duration,
+    Match,
+    Model,
+    Pattern,
+    Table,
+    Text,
+    Texts,
     check,
     misspelled,
 )
@@ -23,12 +30,76 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import Kind
     from iotsim.match import Matcher
-    from iotsim.protocol.fields import Field, Schema
+    from iotsim.protocol.fields import Field as SchemaField
+    from iotsim.protocol.fields import Schema
+    from iotsim.scenario.loading import Loading
+    from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
 QUANTIFIERS = ("each", "any", "all", "none", "device")
 KINDS = ("within", "never", "always", "count")
+MOST_EXPECTATIONS = 10_000
+
+
+class CountTable(Model):
+    min: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+    max: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
+
+
+class GatewayExpectTable(Model):
+    running: bool | None = None
+    exit: Annotated[int, Field(ge=0, le=255)] | None = None
+    stdout: Any = None
+
+
+class StdoutTable(Model):
+    contains: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
+    regex: Pattern = None
+    not_: Annotated[Pattern, Field(alias="not")] = None
+
+
+class ExpectTable(Model):
+    later = ("sequence", "latency", "delivered")
+
+    name: Text = ""
+    each: Texts | None = None
+    any: Texts | None = None
+    all: Texts | None = None
+    none: Texts | None = None
+    device: Texts | None = None
+    receives: Match | None = None
+    sends: Match | None = None
+    within: Duration | None = None
+    never: Literal[True] | None = None
+    always: Match | None = None
+    count: Any = None
+    per: Annotated[Duration, Field(gt=0)] | None = None
+    gateway: Table | None = None
+    severity: Literal["error", "warning"] = "error"
+
+
+def build_expectations(scenario: Scenario, loading: Loading) -> Scenario:
+    problems = loading.problems
+    tables = loading.tables["expect"]
+    if len(tables) > MOST_EXPECTATIONS:
+        problems.add(("expect",), f"more than {MOST_EXPECTATIONS} expectations")
+        return scenario
+    builder = ExpectBuilder(
+        scenario.fleets, scenario.seed, problems, loading.doubtful, loading.mute
+    )
+    names: set[str] = set()
+    expectations = []
+    for number, table in enumerate(tables):
+        built = builder.build(table, ("expect", number))
+        if built is None:
+            continue
+        if built.name in names:
+            message = f"there is an expectation '{built.name[:100]}' already"
+            problems.add(("expect", number, "name"), message)
+        names.add(built.name)
+        expectations.append(built)
+    return replace(scenario, expectations=tuple(expectations))
 
 
 class JointSchema:
@@ -38,7 +109,7 @@ class JointSchema:
         self.schemas = schemas
         self.fields = {path: field for schema in schemas for path, field in schema.fields.items()}
 
-    def find(self, path: str) -> Field | None:
+    def find(self, path: str) -> SchemaField | None:
         found = [field for schema in self.schemas if (field := schema.find(path)) is not None]
         if not found:
             return None
@@ -76,7 +147,7 @@ class ExpectBuilder:
 
     def build(self, raw: Any, keys: Keys) -> ExpectSpec | None:
         table = check(ExpectTable, raw, keys, self.problems)
-        if table is None:
+        if table is None or any(key in raw for key in ExpectTable.later):
             return None
         name = table.name or f"expectation {int(keys[-1]) + 1}"
         place = self.problems.where(keys)

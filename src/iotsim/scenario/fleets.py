@@ -9,30 +9,83 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
 from iotsim.match.literal import LiteralError, literal
 from iotsim.protocol.registry import load_protocol
-from iotsim.scenario.addresses import plan_runs
+from iotsim.scenario.addresses import check_overlaps, check_reach, plan_runs, relocate
 from iotsim.scenario.csvdata import FileError, read_rows, read_text
 from iotsim.scenario.messages import TemplateBuilder
-from iotsim.scenario.network import build_network
+from iotsim.scenario.network import build_network, check_network
 from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
-from iotsim.scenario.schema import BootTable, DeviceTable, ProtocolTable, check
+from iotsim.scenario.schema import (
+    Duration,
+    Messages,
+    Model,
+    Port,
+    Range,
+    Table,
+    Tables,
+    Text,
+    Texts,
+    check,
+)
 from iotsim.scenario.signals import build_signals
+from iotsim.scenario.templates import inherit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.scenario.loading import Loading
+    from iotsim.scenario.model import LinkSpec, Scenario
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
 FLEET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _BEHAVIOR = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)", re.ASCII)
 MOST_SERVICES = 64
+MOST_FLEETS = 1000
+LEAST_LOOPBACK_PORT = 1024
+
+
+class DeviceTable(Model):
+    later = ("model", "power")
+
+    count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    address: Texts | None = None
+    extends: Text | None = None
+    protocol: Any = None
+    port: Port | None = None
+    signals: Table = {}
+    state: Table = {}
+    rules: Tables = []
+    behavior: Text | None = None
+    data: Text | None = None
+    boot: Table | None = None
+    mac: Text | None = None
+    hops: Texts = []
+    path_mtu: Annotated[int, Field(ge=68, le=65535)] | None = None
+    groups: Texts = []
+    silent: bool = False
+    dhcp: bool = False
+
+
+class BootTable(Model):
+    delay: Range | None = None
+    ramp: Duration = 0.0
+    announce: Messages | None = None
+    to: Text = "gateway"
+    with_: Annotated[Literal["gateway", "run"], Field(alias="with")] = "gateway"
+
+
+class ProtocolTable(Model):
+    name: Text
+    port: Port | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +93,6 @@ class FleetPlan:
     """What is known of a fleet before placeholders are filled in."""
 
     name: str
-    raw: Mapping[str, Any]
     table: DeviceTable
     spec: FleetSpec
     """Name, count, runs, services and data."""
@@ -50,9 +102,62 @@ class FleetPlan:
     """Whether all its protocols could be had. Else it is not known what its messages are."""
 
 
-def plan_fleet(
-    name: str, raw: Mapping[str, Any], folder: Path, problems: Problems
-) -> FleetPlan | None:
+def plan_fleets(scenario: Scenario, loading: Loading) -> Scenario:
+    """The fleets as far as others need them: counts, addresses on the link, and services."""
+    problems, tables = loading.problems, loading.tables["devices"]
+    if len(tables) > MOST_FLEETS:
+        problems.add(("devices",), f"more than {MOST_FLEETS} fleets")
+        tables = {}
+    tables = loading.tables["devices"] = inherit(tables, problems)
+    plans = [
+        plan
+        for name, table in tables.items()
+        if (plan := _plan(name, table, scenario.folder, problems)) is not None
+    ]
+    loading.plans = _placed(plans, scenario.link, problems, check=loading.link_sound)
+    fleets = tuple(plan.spec for plan in loading.plans)
+    if loading.link_sound:
+        check_network(scenario.link, fleets, problems)
+    return replace(scenario, fleets=fleets)
+
+
+def build_fleets(scenario: Scenario, loading: Loading) -> Scenario:
+    tables = loading.tables["devices"]
+    fleets = (
+        _build(plan, tables[plan.name], scenario.folder, loading.problems) for plan in loading.plans
+    )
+    return replace(scenario, fleets=tuple(fleets))
+
+
+def _placed(
+    plans: list[FleetPlan], link: LinkSpec, problems: Problems, *, check: bool
+) -> list[FleetPlan]:
+    """The plans with addresses that are right for `link`, which is to `check`."""
+    runs = []
+    for plan in plans:
+        listed = len(plan.spec.runs) > 1
+        for number, run in enumerate(plan.spec.runs):
+            keys: Keys = ("devices", plan.name, "address")
+            runs.append((run, (*keys, number) if listed else keys, plan.name))
+    check_overlaps(runs, problems)
+    if link.kind != "loopback":
+        for run, keys, _ in runs if check else ():
+            check_reach(link, run, keys, problems)
+        return plans
+    for plan in plans:
+        for service in plan.spec.services:
+            if service.port < LEAST_LOOPBACK_PORT:
+                message = f"port {service.port}: the loopback link has none below 1024"
+                problems.add(("devices", plan.name, "protocol"), message)
+    try:
+        moved = relocate([plan.spec for plan in plans])
+    except ValueError as error:
+        problems.add(("devices",), str(error))
+        return plans
+    return [replace(plan, spec=spec) for plan, spec in zip(plans, moved, strict=True)]
+
+
+def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | None:
     """Check the table and plan its addresses; None if it is no table for devices."""
     keys: Keys = ("devices", name)
     before = len(problems)
@@ -87,13 +192,13 @@ def plan_fleet(
         data=data[:count],
         network=build_network(table, count, runs, keys, problems),
     )
-    return FleetPlan(name, raw, table, spec, sound, speaks=len(problems) == before)
+    return FleetPlan(name, table, spec, sound, speaks=len(problems) == before)
 
 
-def build_fleet(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> FleetSpec:
+def _build(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> FleetSpec:
     """The whole fleet; `raw` is its table with placeholders filled in."""
     keys: Keys = ("devices", plan.name)
-    table = plan.table if raw is plan.raw else check(DeviceTable, raw, keys, problems) or plan.table
+    table = check(DeviceTable, raw, keys, problems) or plan.table
     spec = plan.spec
     signals = build_signals(table.signals, folder, (*keys, "signals"), problems)
     builder = RuleBuilder(spec.services, signals, problems)
@@ -102,12 +207,12 @@ def build_fleet(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> 
         built = builder.build(rule, (*keys, "rules", number))
         if built is not None:
             rules.append(built)
-    delay, ramp, announcement = None, 0.0, None
+    delay, ramp, with_run, announcement = None, 0.0, False, None
     if table.boot is not None:
         boot_keys = (*keys, "boot")
         boot = check(BootTable, table.boot, boot_keys, problems)
         if boot is not None and plan.speaks:
-            delay, ramp = boot.delay, boot.ramp
+            delay, ramp, with_run = boot.delay, boot.ramp, boot.with_ == "run"
             announcement = _announcement(boot, table.boot, spec, signals, boot_keys, problems)
     return replace(
         spec,
@@ -117,6 +222,7 @@ def build_fleet(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> 
         behavior=_behavior(table.behavior, plan, folder, (*keys, "behavior"), problems),
         boot_delay=delay,
         ramp_s=ramp,
+        boot_with_run=with_run,
     )
 
 
@@ -260,85 +366,3 @@ def _behavior(
         problems.add(keys, f"{match['file'][:200]}: there is no such file")
         return None
     return BehaviorSpec(path, match["name"], problems.where(keys))
-
-
-def inherit(devices: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
-    """The tables of ``devices`` with ``extends`` resolved.
-
-    An heir has all keys of its template and may replace each; signals, state and boot are merged by
-    name, and its own rules come before the template's. What a template lacks an address for is no
-    fleet, and is left out.
-    """
-    resolved: dict[str, Any] = {}
-    templates: set[str] = set()
-    for name in devices:
-        _resolve(name, devices, resolved, templates, (), problems)
-    return {
-        name: table
-        for name, table in resolved.items()
-        if not (
-            name in templates
-            and isinstance(table, dict)
-            and "address" not in table
-            and "dhcp" not in table
-        )
-    }
-
-
-MERGED = ("signals", "state", "boot")
-MOST_HEIRS = 32
-
-
-def _resolve(
-    name: str,
-    devices: Mapping[str, Any],
-    resolved: dict[str, Any],
-    templates: set[str],
-    heirs: tuple[str, ...],
-    problems: Problems,
-) -> Any:
-    if name in resolved:
-        return resolved[name]
-    table = devices[name]
-    base_name = table.get("extends") if isinstance(table, dict) else None
-    if not isinstance(base_name, str):
-        resolved[name] = table
-        return table
-    place = ("devices", name, "extends")
-    if base_name in (*heirs, name) or len(heirs) >= MOST_HEIRS:
-        problems.add(place, "extends itself" if base_name in (*heirs, name) else "too many heirs")
-        resolved[name] = {key: value for key, value in table.items() if key != "extends"}
-        return resolved[name]
-    if base_name not in devices:
-        problems.add(place, f"there is no template '{base_name[:100]}'")
-        resolved[name] = {key: value for key, value in table.items() if key != "extends"}
-        return resolved[name]
-    templates.add(base_name)
-    base = _resolve(base_name, devices, resolved, templates, (*heirs, name), problems)
-    resolved[name] = _merge(name, table, base_name, base, problems)
-    return resolved[name]
-
-
-def _merge(
-    name: str, table: dict[str, Any], base_name: str, base: Any, problems: Problems
-) -> dict[str, Any]:
-    merged = {key: value for key, value in table.items() if key != "extends"}
-    if not isinstance(base, dict):
-        return merged
-    mine: Keys = ("devices", name)
-    theirs: Keys = ("devices", base_name)
-    for key, value in base.items():
-        own = merged.get(key)
-        if key not in merged:
-            merged[key] = value
-            problems.inherited[(*mine, key)] = problems.origin((*theirs, key))
-        elif key in MERGED and isinstance(own, dict) and isinstance(value, dict):
-            merged[key] = {**value, **own}
-            for inner in value.keys() - own.keys():
-                problems.inherited[(*mine, key, inner)] = problems.origin((*theirs, key, inner))
-        elif key == "rules" and isinstance(own, list) and isinstance(value, list):
-            merged[key] = own + value
-            for number in range(len(value)):
-                here = (*mine, key, len(own) + number)
-                problems.inherited[here] = problems.origin((*theirs, key, number))
-    return merged

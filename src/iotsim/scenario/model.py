@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from iotsim.expect.spec import ExpectSpec
 
 LinkKind: TypeAlias = Literal["tun", "tap", "loopback", "memory"]
-Until: TypeAlias = Literal["settled", "gateway_exit", "duration"]
+Until: TypeAlias = Literal["settled", "quiet", "gateway_exit", "duration"]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ class GatewaySpec:
 class Scenario:
     """A scenario. Times are seconds, not yet scaled by `tolerance`.
 
-    `seed_given` tells whether the file or the caller's overrides named the seed. `routes` are
-    prefixes of devices beyond the link's own, as (address, length).
+    `until` says when a run ends before `duration_s`; "quiet" is once every expectation is decided
+    and nothing was received for `quiet_s`. `seed_given` tells whether the file or the caller's
+    overrides named the seed. `routes` are prefixes of devices beyond the link's own, as (address, length).
     """
 
     path: Path
@@ -100,6 +101,7 @@ class Scenario:
     description: str = ""
     duration_s: float = 60.0
     until: Until = "settled"
+    quiet_s: float = 2.0
     seed: int = 0
     seed_given: bool = False
     tags: tuple[str, ...] = ()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from iotsim.device.spec import AddressRun, FleetSpec
+    from iotsim.scenario.fleets import DeviceTable
     from iotsim.scenario.model import LinkSpec
     from iotsim.scenario.problems import Problems
-    from iotsim.scenario.schema import DeviceTable
     from iotsim.scenario.toml import Keys
 
 MOST_HOPS = 30

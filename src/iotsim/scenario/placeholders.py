@@ -17,7 +17,7 @@ integer for ``--set n=5``. ``$${`` stands for ``${``.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from iotsim.scenario.problems import nearest
 from iotsim.wire.address import format_address
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from iotsim.scenario.model import LinkSpec
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
+
+Scope: TypeAlias = Literal["parameters", "addresses", "run"]
+"""Which placeholders can stand somewhere, each with those before it: parameters; what shows
+addresses; what is known when a run starts, which then fills in all but parameters."""
 
 _PLACEHOLDER = re.compile(r"(\$?)\$\{([^{}]*)\}")
 MOST_ADDRESSES = 8000
@@ -101,8 +105,16 @@ def replaced(value: Any, replace: Callable[[Keys, str], Any], keys: Keys = ()) -
     return value
 
 
-def fill_parameters(document: Any, given: Mapping[str, str], problems: Problems) -> Any:
-    """`document` with its parameters filled in; all other placeholders are left."""
+def fill_parameters(
+    document: dict[str, Any],
+    given: Mapping[str, str],
+    scope_at: Callable[[Keys], Scope],
+    problems: Problems,
+) -> dict[str, Any]:
+    """`document` with its parameters filled in; all other placeholders are left.
+
+    `scope_at` tells what can stand at the keys of the document.
+    """
     used: set[str] = set()
     missing: dict[str, dict[Keys, None]] = {}
 
@@ -113,7 +125,7 @@ def fill_parameters(document: Any, given: Mapping[str, str], problems: Problems)
                 if name not in given:
                     missing.setdefault(name, {})[problems.origin(keys)] = None
             else:
-                _check(keys, name, problems)
+                _check(keys, name, scope_at(keys), problems)
         wanted = [name for name in names if name in given]
         if not wanted:
             return text
@@ -124,7 +136,7 @@ def fill_parameters(document: Any, given: Mapping[str, str], problems: Problems)
             lambda match: given.get(match[2], match[0]) if not match[1] else match[0], text
         )
 
-    filled = replaced(document, replace)
+    filled: dict[str, Any] = replaced(document, replace)
     _tell_missing(missing, given, problems)
     for name in given.keys() - used:
         problems.add((), f"--set {name}: the scenario has no '${{{name}}}'")
@@ -153,27 +165,22 @@ def _tell_missing(
             problems.silence(keys)
 
 
-def _check(keys: Keys, name: str, problems: Problems) -> None:
+def _check(keys: Keys, name: str, scope: Scope, problems: Problems) -> None:
     if name == "results":
-        if keys[:1] != ("gateway",):
+        if scope != "run":
             problems.add(keys, "'${results}' can only stand in [gateway]")
-    elif not _knows_addresses(keys):
+    elif scope == "parameters":
         problems.add(keys, f"'${{{name[:100]}}}' cannot stand here: addresses are not known yet")
 
 
-def _knows_addresses(keys: Keys) -> bool:
-    if keys[:1] in (("gateway",), ("expect",)):
-        return True
-    return keys[:1] == ("devices",) and keys[2:3] in (("rules",), ("state",), ("boot",))
-
-
 def fill_addresses(
-    document: Any,
+    document: dict[str, Any],
     values: Mapping[str, Callable[[], str]],
     doubtful: Collection[str],
+    scope_at: Callable[[Keys], Scope],
     problems: Problems,
-) -> Any:
-    """`document` with all placeholders filled in. Those of ``[gateway]`` are only checked.
+) -> dict[str, Any]:
+    """`document` with its placeholders filled in; those for the start of a run are only checked.
 
     Of `doubtful` fleets it is not known what there is, nor what stands for doubtful placeholders,
     such as ``NAME.port``: nothing is said about these.
@@ -189,9 +196,10 @@ def fill_addresses(
             # results was looked at together with the parameters
             if name != "results" and known:
                 problems.add(keys, *_unknown(name, values))
-        return text if unknown or keys[:1] == ("gateway",) else expand(text, values)
+        return text if unknown or scope_at(keys) == "run" else expand(text, values)
 
-    return replaced(document, replace)
+    filled: dict[str, Any] = replaced(document, replace)
+    return filled
 
 
 def _unknown(name: str, values: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import ipaddress
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from iotsim.device.spec import RuleSpec
 from iotsim.match import compile_match
 from iotsim.scenario.messages import TemplateBuilder, formula, value_or_formula
 from iotsim.scenario.problems import nearest
-from iotsim.scenario.schema import RuleTable, check, misspelled
+from iotsim.scenario.schema import (
+    Duration,
+    Match,
+    Messages,
+    Model,
+    Range,
+    Table,
+    Text,
+    check,
+    misspelled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +37,23 @@ if TYPE_CHECKING:
 STATE_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 SPEAKING = ("every", "jitter", "to")
 LEAST_INTERVAL_S = 0.001
+
+
+class RuleTable(Model):
+    name: Text = ""
+    protocol: Text | None = None
+    when: Match | None = None
+    where: Text | None = None
+    reply: Messages = []
+    delay: Range | None = None
+    set: Table = {}
+    every: Range | None = None
+    jitter: Duration = 0.0
+    send: Messages = []
+    to: Text = "gateway"
+    after: Duration | None = None
+    times: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
+    drop: bool = False
 
 
 class RuleBuilder:

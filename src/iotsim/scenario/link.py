@@ -1,9 +1,12 @@
-"""``[link]`` and ``[gateway]``: what the devices stand on, and who talks to them."""
+"""``[link]``: what stands between the gateway and the devices."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
 
 from iotsim.scenario.addresses import (
     LOOPBACK_GATEWAY,
@@ -12,27 +15,58 @@ from iotsim.scenario.addresses import (
     host_address,
     within,
 )
-from iotsim.scenario.model import GatewaySpec, LinkSpec, ReadySpec
-from iotsim.scenario.schema import GatewayTable, LinkTable, ReadyTable, check
+from iotsim.scenario.model import LinkSpec
+from iotsim.scenario.schema import Model, Texts, check, from_text
 from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from iotsim.scenario.loading import Loading
+    from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
 DEFAULT_ADDRESSES = ("10.77.0.1/16", "fd77::1/64")
 MOST_QUEUES = 64
 LEAST_MTU6 = 1280  # RFC 8200, section 5
-MOST_ENV = 1000
 
 
-def build_link(raw: Any, problems: Problems) -> LinkSpec | None:
-    keys: Keys = ("link",)
-    table = check(LinkTable, raw, keys, problems)
-    if table is None:
-        return None
+def _interface_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,15}", value) or value in (".", ".."):
+        raise ValueError("no name for an interface: 15 letters, digits, '_', '-', '.' at most")
+    return value
+
+
+def _isolation(value: str) -> str:
+    if not re.fullmatch(r"auto|private|host|netns:[A-Za-z0-9_.-]+", value):
+        raise ValueError("must be 'auto', 'private', 'host' or 'netns:NAME'")
+    return value
+
+
+class LinkTable(Model):
+    kind: Literal["tun", "tap", "loopback", "memory"] = "tun"
+    name: Annotated[str, BeforeValidator(from_text(_interface_name, "'iot0'"))] = ""
+    address: Texts | None = None
+    router: Texts | None = None
+    mtu: Annotated[int, Field(ge=68, le=65535)] = 1500
+    isolate: Annotated[str, BeforeValidator(from_text(_isolation, "'private'"))] = "auto"
+    queues: Any = 1
+    bridge: Annotated[str, BeforeValidator(from_text(_interface_name, "'br0'"))] = ""
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+
+
+def build_link(scenario: Scenario, loading: Loading) -> Scenario:
+    problems = loading.problems
+    before = len(problems)
+    table = check(LinkTable, loading.tables["link"], ("link",), problems)
+    if table is not None:
+        scenario = replace(scenario, link=_link(table, problems))
+    loading.link_sound = len(problems) == before
+    return scenario
+
+
+def _link(table: LinkTable, problems: Problems) -> LinkSpec:
     _check_tap(table, problems)
     queues = _queues(table, problems)
     sides = _sides(table, problems)
@@ -123,57 +157,3 @@ def _places(texts: Sequence[str], keys: Keys) -> list[tuple[Keys, str]]:
     if len(texts) == 1:
         return [(keys, texts[0])]
     return [((*keys, number), text) for number, text in enumerate(texts)]
-
-
-def build_gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
-    keys: Keys = ("gateway",)
-    table = check(GatewayTable, raw, keys, problems)
-    if table is None:
-        return None
-    command = tuple(table.command or ())
-    if "command" not in raw:
-        for key in ("env", "cwd", "ready", "stop_signal", "expect_exit"):
-            if key in raw:
-                message = f"'{key}' is for a gateway with a 'command'"
-                problems.add((*keys, key), message, of_key=True)
-    elif command and not command[0]:
-        problems.add((*keys, "command"), "the command's name is empty")
-    for number, word in enumerate(command):
-        if "\0" in word:
-            problems.add((*keys, "command", number), "has a zero byte in it")
-    if len(table.env) > MOST_ENV:
-        problems.add((*keys, "env"), f"more than {MOST_ENV} variables")
-    for name, value in table.env.items():
-        if not name or "=" in name or "\0" in name + value:
-            problems.add((*keys, "env", name), "no name and value for a variable", of_key=True)
-    if table.cwd is not None and (not table.cwd or "\0" in table.cwd):
-        problems.add((*keys, "cwd"), "no name of a folder")
-    address = None
-    if table.address is not None:
-        with problems.at(*keys, "address"):
-            address = host_address(table.address)
-    if table.address is not None and "port" not in raw:
-        message = "'address' needs 'port', too: both are where devices send to"
-        problems.add((*keys, "address"), message, of_key=True)
-    return GatewaySpec(
-        command=command,
-        env=MappingProxyType(dict(table.env)),
-        cwd=table.cwd,
-        address=address,
-        port=table.port,
-        ready=_ready(table, problems),
-        stop_signal=table.stop_signal,
-        expect_exit=table.expect_exit,
-    )
-
-
-def _ready(table: GatewayTable, problems: Problems) -> ReadySpec | None:
-    if table.ready is None:
-        return None
-    keys: Keys = ("gateway", "ready")
-    ready = check(ReadyTable, table.ready, keys, problems)
-    if ready is None:
-        return None
-    if len(table.ready) != 1:
-        problems.add(keys, "needs one of 'log', 'udp', 'tcp' and 'delay'")
-    return ReadySpec(ready.log, ready.udp, ready.tcp, ready.delay)

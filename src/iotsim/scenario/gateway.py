@@ -1,0 +1,146 @@
+"""``[gateway]``: who talks to the devices."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from iotsim.scenario.addresses import host_address
+from iotsim.scenario.model import GatewaySpec, ReadySpec
+from iotsim.scenario.schema import (
+    MOST_ITEMS,
+    Duration,
+    Model,
+    Pattern,
+    Port,
+    Text,
+    check,
+    from_text,
+    is_table,
+)
+
+if TYPE_CHECKING:
+    from iotsim.scenario.loading import Loading
+    from iotsim.scenario.model import Scenario
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+MOST_ENV = 1000
+STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL")
+
+
+def _command(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            words = [value]
+        raise ValueError(f"must be a list of the program and its arguments: {json.dumps(words)}")
+    return value
+
+
+def _signal_name(value: str) -> str:
+    name = value.upper() if value.upper().startswith("SIG") else f"SIG{value.upper()}"
+    if name not in STOP_SIGNALS:
+        raise ValueError(f"no signal that stops a process; there is {', '.join(STOP_SIGNALS)}")
+    return name
+
+
+Command = Annotated[
+    list[str], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_command)
+]
+Ready = Annotated[dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }'))]
+
+
+class ReadyTable(Model):
+    log: Pattern = None
+    udp: Port | None = None
+    tcp: Port | None = None
+    delay: Duration | None = None
+
+
+class GatewayTable(Model):
+    later = ("restart",)
+
+    command: Command | None = None
+    env: dict[str, str] = {}
+    cwd: Text | None = None
+    address: Text | None = None
+    port: Port | None = None
+    ready: Ready | None = None
+    stop_signal: Annotated[str, BeforeValidator(from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
+    expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
+
+
+def build_gateway(scenario: Scenario, loading: Loading) -> Scenario:
+    problems = loading.problems
+    gateway = _gateway(loading.tables["gateway"], problems)
+    if gateway is None:
+        return scenario
+    kind = scenario.link.kind
+    if gateway.command and kind == "memory":
+        message = "no gateway process can reach a memory link, which is inside of iotsim's own"
+        hint = "use --link tun or loopback"
+        problems.add(("gateway", "command"), message, hint, of_key=True)
+    if kind == "loopback":
+        gateway = replace(gateway, address=None)  # there, it is the link's whatever it was
+    return replace(scenario, gateway=gateway)
+
+
+def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
+    keys: Keys = ("gateway",)
+    table = check(GatewayTable, raw, keys, problems)
+    if table is None:
+        return None
+    command = tuple(table.command or ())
+    if "command" not in raw:
+        for key in ("env", "cwd", "ready", "stop_signal", "expect_exit"):
+            if key in raw:
+                message = f"'{key}' is for a gateway with a 'command'"
+                problems.add((*keys, key), message, of_key=True)
+    elif command and not command[0]:
+        problems.add((*keys, "command"), "the command's name is empty")
+    for number, word in enumerate(command):
+        if "\0" in word:
+            problems.add((*keys, "command", number), "has a zero byte in it")
+    if len(table.env) > MOST_ENV:
+        problems.add((*keys, "env"), f"more than {MOST_ENV} variables")
+    for name, value in table.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            problems.add((*keys, "env", name), "no name and value for a variable", of_key=True)
+    if table.cwd is not None and (not table.cwd or "\0" in table.cwd):
+        problems.add((*keys, "cwd"), "no name of a folder")
+    address = None
+    if table.address is not None:
+        with problems.at(*keys, "address"):
+            address = host_address(table.address)
+    if table.address is not None and "port" not in raw:
+        message = "'address' needs 'port', too: both are where devices send to"
+        problems.add((*keys, "address"), message, of_key=True)
+    return GatewaySpec(
+        command=command,
+        env=MappingProxyType(dict(table.env)),
+        cwd=table.cwd,
+        address=address,
+        port=table.port,
+        ready=_ready(table, problems),
+        stop_signal=table.stop_signal,
+        expect_exit=table.expect_exit,
+    )
+
+
+def _ready(table: GatewayTable, problems: Problems) -> ReadySpec | None:
+    if table.ready is None:
+        return None
+    keys: Keys = ("gateway", "ready")
+    ready = check(ReadyTable, table.ready, keys, problems)
+    if ready is None:
+        return None
+    if len(table.ready) != 1:
+        problems.add(keys, "needs one of 'log', 'udp', 'tcp' and 'delay'")
+    return ReadySpec(ready.log, ready.udp, ready.tcp, ready.delay)

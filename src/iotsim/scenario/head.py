@@ -1,0 +1,53 @@
+"""``[scenario]``: what concerns the run as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from iotsim.scenario.schema import NOT_YET, Duration, Model, Text, Texts, check
+
+if TYPE_CHECKING:
+    from iotsim.scenario.loading import Loading
+    from iotsim.scenario.model import Scenario
+
+
+class ScenarioTable(Model):
+    format: Literal[1] = 1
+    name: Text = ""
+    description: Text = ""
+    duration: Annotated[Duration, Field(gt=0)] = 60.0
+    until: Literal["settled", "quiet", "gateway_exit", "duration"] = "settled"
+    quiet: Annotated[Duration, Field(gt=0)] = 2.0
+    seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
+    tags: Texts = []
+    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+
+
+def build_head(scenario: Scenario, loading: Loading) -> Scenario:
+    keys = ("scenario",)
+    table = check(ScenarioTable, loading.tables["scenario"], keys, loading.problems)
+    if table is None:
+        return scenario
+    if table.speed != 1:
+        loading.problems.add((*keys, "speed"), NOT_YET)
+    if "quiet" in loading.tables["scenario"] and table.until != "quiet":
+        message = "'quiet' is for until = \"quiet\""
+        loading.problems.add((*keys, "quiet"), message, of_key=True)
+    duration_s = loading.overrides.duration_s
+    return replace(
+        scenario,
+        name=table.name or scenario.path.stem,
+        description=table.description,
+        duration_s=table.duration if duration_s is None else duration_s,
+        until=table.until,
+        quiet_s=table.quiet,
+        seed=loading.default_seed if table.seed is None else table.seed,
+        seed_given=table.seed is not None,
+        tags=tuple(table.tags),
+        speed=table.speed,
+        tolerance=table.tolerance,
+    )

@@ -1,0 +1,55 @@
+"""What the builders of a scenario's sections share while one file is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from iotsim.scenario.fleets import FleetPlan
+    from iotsim.scenario.problems import Problems
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says instead of the file; None leaves the file's word.
+
+    `parameters` are those of ``--set NAME=VALUE``.
+    """
+
+    link: str | None = None
+    gateway_command: tuple[str, ...] | None = None
+    seed: int | None = None
+    tolerance: float | None = None
+    duration_s: float | None = None
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass
+class Loading:
+    """A file that is being loaded.
+
+    `tables` has each section's name and what the file says there, in the right form: placeholders
+    are filled in as far as they are known. `plans` are the fleets between planning and building.
+    """
+
+    problems: Problems
+    overrides: Overrides
+    default_seed: int
+    tables: dict[str, Any] = field(default_factory=dict)
+    link_sound: bool = True
+    """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""
+    plans: list[FleetPlan] = field(default_factory=list)
+
+    @property
+    def doubtful(self) -> set[str]:
+        """The fleets of which it is not known how many devices they have."""
+        return set(self.tables["devices"]) - {plan.name for plan in self.plans if plan.sound}
+
+    @property
+    def mute(self) -> set[str]:
+        """The fleets of which it is not known what their messages are."""
+        return {plan.name for plan in self.plans if not plan.speaks}
