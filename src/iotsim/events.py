@@ -122,10 +122,41 @@ class DeviceFailed(Event, tag="device-failed"):
     traceback: str
 
 
-class ExpectationDecided(Event, tag="expectation-decided"):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an expectation. All texts are one line, for people.
+
+    ``number``: its place among the scenario's expectations, from 0. ``expected``: what the scenario
+    asked for. ``actual``: what was seen. ``nearest``: what came nearest to what was expected and the
+    field that differed, or the message that should not have come. ``devices``: the first devices that
+    made it fail, of ``total``; ``details``: what each of these heard, in the same order. ``place``:
+    ``file:line`` of its table. ``t``: when it was decided, seconds of the run; None where that was at
+    the end only. ``error``: an expression of the expectation itself failed, which makes the scenario
+    wrong.
+    """
+
     name: str
+    kind: str
     passed: bool
-    detail: str = ""
+    severity: str
+    expected: str
+    actual: str
+    nearest: str = ""
+    devices: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    total: int = 0
+    place: str = ""
+    t: float | None = None
+    error: str = ""
+    number: int = 0
+
+
+class ExpectationDecided(Event, tag="expectation-decided"):
+    """An expectation was decided, or, at the end of the run, more is known of one that was.
+
+    For each ``outcome.number`` the last one counts.
+    """
+
+    outcome: Outcome
 
 
 class SimulatorLag(Event, tag="simulator-lag"):

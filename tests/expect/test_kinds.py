@@ -51,7 +51,9 @@ class Transcript:
             observe(FakeDevice(index), READ if message is None else message, t)
 
     def end(self, now: float = 10.0) -> Any:
-        (outcome,) = self.judge.finish(now)
+        findings = self.judge.finish(now)
+        self.notes = findings.notes
+        (outcome,) = findings.outcomes
         return outcome
 
 
@@ -79,10 +81,11 @@ def test_within_names_who_is_missing_and_what_it_heard_instead() -> None:
     assert due is not None
     run.judge.advance(due)
     assert run.judge.settled
-    (decision,) = run.judge.take_decisions()
-    assert (decision.t, decision.passed) == (5.0, False)
-    assert "meter[2]" in decision.detail
-    assert run.judge.take_decisions() == []
+    (decision,) = run.judge.take_decisions(5.01)
+    told = decision.outcome
+    assert (decision.t, told.t, told.passed) == (5.01, 5.0, False)
+    assert told.devices == ("meter[1]", "meter[2]")
+    assert run.judge.take_decisions(5.02) == []
     outcome = run.end()
     assert not outcome.passed
     assert outcome.devices == ("meter[1]", "meter[2]")
@@ -100,7 +103,7 @@ def test_a_silent_gateway_is_reported_once() -> None:
     run = Transcript(expectation("within", within_s=5.0))
     run.judge.advance(5.001)
     outcome = run.end()
-    assert run.judge.notes == [
+    assert run.notes == [
         "Nothing was heard from the gateway at all: no message reached any device."
     ]
     assert outcome.nearest == ""
@@ -115,8 +118,7 @@ def test_the_caller_may_know_better_whether_the_gateway_was_heard() -> None:
         ("never", {}, None, 0),
     ):
         judge = Transcript(expectation(kind, **fields)).judge
-        judge.finish(9.0, gateway_heard=heard)
-        assert len(judge.notes) == notes
+        assert len(judge.finish(9.0, gateway_heard=heard).notes) == notes
 
 
 def test_progress_counts_what_is_decided() -> None:
@@ -125,15 +127,15 @@ def test_progress_counts_what_is_decided() -> None:
     run.hear(0, 1.0)
     assert None not in run.judge.verdicts()
     run.judge.advance(1.0)
-    first, second = run.judge.take_decisions()
-    assert (first.passed, second.passed, second.t) == (True, False, 1.0)
+    first, second = (decision.outcome for decision in run.judge.take_decisions(1.1))
+    assert (first.passed, first.t, second.passed, second.t) == (True, 1.0, False, 1.0)
 
 
 def test_a_message_that_nobody_watches_for_is_still_one() -> None:
     run = Transcript(expectation("within", within_s=5.0))
     run.judge.undecodable(FakeDevice(1), 1.0, "the checksum is wrong")
     outcome = run.end()
-    assert run.judge.notes == []
+    assert run.notes == []
     assert "could not be decoded: the checksum is wrong" in outcome.nearest
 
 
@@ -157,9 +159,8 @@ def test_within_before_the_gateway_is_ready() -> None:
         for observe in judge.observers("meter", "receives"):
             observe(FakeDevice(index), READ, 0.5)
     assert judge.settled
-    (outcome,) = Judge(
-        [expectation("within", within_s=1.0)], {"meter": FleetView("meter", 3)}
-    ).finish(3)
+    judge = Judge([expectation("within", within_s=1.0)], {"meter": FleetView("meter", 3)})
+    (outcome,) = judge.finish(3).outcomes
     assert "the gateway was never ready" in outcome.actual
 
 
@@ -381,7 +382,7 @@ def test_the_direction_is_the_devices(direction: Any) -> None:
     assert run.judge.observers("meter", other) == []
     if direction == "sends":
         assert "nothing in that time" in run.end().details[0]
-        assert run.judge.notes == []
+        assert run.notes == []
 
 
 def test_undecodable_datagrams_can_be_expected() -> None:
@@ -411,7 +412,7 @@ def test_selections_by_slice_by_list_and_from_two_fleets() -> None:
         for observe in judge.observers(fleet, "receives"):
             observe(FakeDevice(index, fleet), READ, 0.5)
     judge.advance(1.0)
-    (outcome,) = judge.finish(1.0)
+    (outcome,) = judge.finish(1.0).outcomes
     assert outcome.devices == ("meter[0]", "meter[2]", "lamp[0]", "meter[1]")
     assert outcome.expected.startswith("each of meter[0:6:2] (3 devices), lamp (2 devices), 2 of")
 
@@ -444,7 +445,7 @@ def test_no_expectation_is_settled() -> None:
     judge = Judge([], {})
     assert judge.settled
     assert judge.next_deadline() is None
-    assert judge.finish(1.0) == []
+    assert judge.finish(1.0).outcomes == []
 
 
 def gateway(**asked: Any) -> Judge:
@@ -461,14 +462,14 @@ def test_a_gateway_that_stays_up() -> None:
     judge = gateway(running=True, stdout_not=re.compile("Traceback"))
     judge.gateway_output("all is well", 2.0)
     assert not judge.settled
-    assert judge.finish(9.0)[0].passed
+    assert judge.finish(9.0).outcomes[0].passed
 
 
 def test_a_gateway_that_exits() -> None:
     judge = gateway(running=True)
     judge.gateway_exited(0, "", 2.0)
     assert judge.settled
-    (outcome,) = judge.finish(9.0)
+    (outcome,) = judge.finish(9.0).outcomes
     assert (outcome.actual, outcome.t) == ("it exited with status 0", 2.0)
 
 
@@ -476,7 +477,7 @@ def test_a_gateway_that_prints_what_it_should_not() -> None:
     judge = gateway(stdout_not=re.compile("Traceback"))
     judge.gateway_output("Traceback (most recent call last):", 2.0)
     assert judge.settled
-    assert "it printed" in judge.finish(9.0)[0].actual
+    assert "it printed" in judge.finish(9.0).outcomes[0].actual
 
 
 def test_a_gateway_that_should_print_something_in_time() -> None:
@@ -485,11 +486,11 @@ def test_a_gateway_that_should_print_something_in_time() -> None:
     judge.gateway_output("warming up", 2.0)
     judge.advance(3.0)
     assert judge.settled
-    assert judge.finish(9.0)[0].actual == "it did not print ready"
+    assert judge.finish(9.0).outcomes[0].actual == "it did not print ready"
     judge = gateway(stdout_contains="ready", stdout_regex=re.compile(r"poll \d+"), within_s=2.0)
     judge.gateway_output("ready: poll 12", 2.0)
     assert judge.settled
-    assert judge.finish(9.0)[0].passed
+    assert judge.finish(9.0).outcomes[0].passed
 
 
 def test_the_exit_status_of_a_gateway() -> None:
@@ -497,12 +498,12 @@ def test_the_exit_status_of_a_gateway() -> None:
     assert judge.settled is False
     judge.gateway_exited(3, "", 2.0)
     assert judge.settled
-    assert judge.finish(9.0)[0].passed
+    assert judge.finish(9.0).outcomes[0].passed
     judge = gateway(exit=3)
     judge.gateway_exited(None, "SIGSEGV", 2.0)
-    assert judge.finish(9.0)[0].actual == "it was ended by SIGSEGV"
-    assert gateway(exit=0).finish(9.0)[0].actual == "it was still running at the end"
-    assert not gateway(running=False).finish(9.0)[0].passed
+    assert judge.finish(9.0).outcomes[0].actual == "it was ended by SIGSEGV"
+    assert gateway(exit=0).finish(9.0).outcomes[0].actual == "it was still running at the end"
+    assert not gateway(running=False).finish(9.0).outcomes[0].passed
 
 
 def test_none_fails_by_what_came_and_not_by_how_the_run_ended() -> None:

@@ -225,7 +225,9 @@ def test_events_tell_one_story(done: Done) -> None:
     for device in (f"meter[{n}]" for n in range(14)):
         values = [e["message"]["value"] for e in sent if e["device"] == device]
         assert values == list(map(float, range(1, 13)))
-    assert sum(event["event"] == "expectation-decided" for event in done.events) <= 2
+    told = [event["outcome"] for event in done.events_of("expectation-decided")]
+    last = {outcome["number"]: outcome for outcome in told}
+    assert [last[number] for number in sorted(last)] == done.result["expectations"]
 
 
 @background(job=crowded)

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
+from iotsim.events import Outcome
 from iotsim.results.junit import Case, Suite, encode_junit, suite_of
-from iotsim.results.result import ExpectationResult, GatewayResult, RunResult
+from iotsim.results.result import GatewayResult, RunResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ def result_of(**fields: Any) -> RunResult:
     return RunResult(scenario="polls", path="polls.toml", seed=7, **fields)
 
 
-def expected(*, passed: bool, **fields: Any) -> ExpectationResult:
+def expected(*, passed: bool, **fields: Any) -> Outcome:
     fields = {
         "kind": "within",
         "severity": "error",
@@ -28,7 +29,7 @@ def expected(*, passed: bool, **fields: Any) -> ExpectationResult:
         "actual": "none",
         **fields,
     }
-    return ExpectationResult(name="reads come", passed=passed, **fields)
+    return Outcome(name="reads come", passed=passed, **fields)
 
 
 def read_back(path: Path, result: RunResult) -> dict[str, tuple[str, str]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from iotsim.events import Event
-from iotsim.results.result import ExpectationResult, GatewayResult, RunResult
+from iotsim.events import Event, Outcome
+from iotsim.results.result import GatewayResult, RunResult
 from iotsim.results.verdict import EXIT_CODES
 
 PAGE = (Path(__file__).parents[2] / "docs/results.md").read_text()
@@ -41,5 +41,5 @@ def test_every_field_of_the_result_is_listed() -> None:
     table = {tuple(names(fields)): what for fields, what in rows("The fields of result.json")}
     told = [name for fields in table for name in fields]
     assert sorted(told) == sorted(RunResult.__struct_fields__)
-    assert names(table["expectations",]) == list(ExpectationResult.__struct_fields__)
+    assert names(table["expectations",]) == list(Outcome.__struct_fields__)
     assert names(table["gateway",]) == list(GatewayResult.__struct_fields__)

@@ -5,15 +5,13 @@ import shlex
 
 import pytest
 
-from iotsim.expect.outcome import Outcome
+from iotsim.events import Outcome
 from iotsim.results.result import (
-    ExpectationResult,
     GatewayResult,
     RunResult,
     counted,
     decode_result,
     encode_result,
-    expectation_result,
     repeat_command,
     utc_text,
 )
@@ -37,7 +35,7 @@ def test_a_result_reads_back() -> None:
         path="x.toml",
         seed=3,
         verdict="failed",
-        expectations=[expectation_result(outcome)],
+        expectations=[outcome],
         gateway=GatewayResult(command=["gw"], status=0),
         counters=counted({"answered": 3, "dropped.no-host": 0, "a": 1}),
     )
@@ -52,10 +50,6 @@ def test_a_result_begins_as_running() -> None:
     assert (
         json.loads(encode_result(RunResult(scenario="x", path="", seed=1)))["verdict"] == "running"
     )
-
-
-def test_every_field_of_an_outcome_is_kept() -> None:
-    assert set(ExpectationResult.__struct_fields__) == set(Outcome.__dataclass_fields__)
 
 
 def test_what_a_gateway_printed_may_be_no_text() -> None:

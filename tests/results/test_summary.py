@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
+from iotsim.events import DeviceFailed, NotSent, Outcome, Received, Sent, Undecodable
 from iotsim.results.context import device_context
 from iotsim.results.jsonl import EventEncoder
-from iotsim.results.result import ExpectationResult, GatewayResult, RunResult
+from iotsim.results.result import GatewayResult, RunResult
 from iotsim.results.summary import moments_wanted, render, summarize
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_any_bytes_are_read(lines: list[bytes], name: str) -> None:
 
 
 def failed_run() -> RunResult:
-    failed = ExpectationResult(
+    failed = Outcome(
         name="every meter is polled",
         kind="within",
         passed=False,
@@ -86,13 +86,13 @@ def failed_run() -> RunResult:
         expected="each of meter (14 devices) receives kind READ within 5 s",
         actual="2 of 14 did not: meter[3], meter[4]",
         nearest="meter[3]: heard 1 message, nearest: kind was COMMAND instead of READ (t=1.000 s)",
-        devices=["meter[3]", "meter[4]"],
-        details=["heard 1 message", "heard nothing in that time"],
+        devices=("meter[3]", "meter[4]"),
+        details=("heard 1 message", "heard nothing in that time"),
         total=2,
         place="polls.toml:20",
         t=5.0,
     )
-    held = ExpectationResult(
+    held = Outcome(
         name="nobody reboots", kind="never", passed=True, severity="error", expected="", actual=""
     )
     return RunResult(

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from iotsim.expect.outcome import Outcome
+from iotsim.events import Outcome
 from iotsim.results.verdict import Verdict, combine, decide, exit_code
 
 

@@ -254,7 +254,7 @@ within = "10s"
             gateway.send(f"10.77.1.{last}", READ)
             await trio.sleep(1)
         assert simulation.settled.is_set()
-        assert [outcome.passed for outcome in simulation.judge.finish(3.0)] == [True]
+        assert [outcome.passed for outcome in simulation.judge.finish(3.0).outcomes] == [True]
 
 
 async def test_time_alone_settles_what_did_not_come(

@@ -106,7 +106,7 @@ class GatewayWatcher:
             "place": self.spec.place,
             "expected": self.expectation(),
             "failed": self.verdict is False,
-            "failed_at": self.decided_at if self.verdict is False else None,
+            "decided_at": self.decided_at,
             "text": self.why,
         }
 

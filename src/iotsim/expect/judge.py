@@ -15,14 +15,14 @@ from iotsim.expect.count import Count
 from iotsim.expect.gateway import GatewayWatcher
 from iotsim.expect.invariant import Always, Never
 from iotsim.expect.rate import Rate
-from iotsim.expect.report import failure_text, merge
+from iotsim.expect.report import Findings, merge, outcome_of
 from iotsim.expect.text import clip
 from iotsim.expect.within import Within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iotsim.expect.outcome import Outcome
+    from iotsim.events import Outcome
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
     from iotsim.expect.watcher import Observer, Watcher
@@ -49,14 +49,13 @@ class Judge:
     def __init__(
         self, specs: Sequence[ExpectSpec], fleets: Mapping[str, FleetView], tolerance: float = 1.0
     ) -> None:
-        self.notes: list[str] = []
-        """After `finish`: what is true of the run as a whole, for people."""
         self._all: list[Watcher | GatewayWatcher] = []
         self._watchers: list[Watcher] = []
         self._gateway: list[GatewayWatcher] = []
         self._lists: dict[tuple[str, str], list[Observer]] = {}
         self._places: list[tuple[Watcher, list[Observer], Observer]] = []
-        self._announced: set[int] = set()
+        self._told: dict[int, Outcome] = {}
+        self._finished = False
         for spec in specs:
             if spec.kind == "gateway":
                 gateway_watcher = GatewayWatcher(spec, tolerance)
@@ -67,7 +66,6 @@ class Judge:
                 self._watchers.append(watcher)
                 self._all.append(watcher)
                 self._place(watcher)
-        self._now = 0.0
 
     # --- what the simulation calls ------------------------------------------------------------
 
@@ -112,7 +110,6 @@ class Judge:
 
     def advance(self, now: float) -> None:
         """Decide what time alone decides. What came before `now` has been observed already."""
-        self._now = now
         for watcher in self._all:
             if not watcher.closed:
                 watcher.advance(now)
@@ -128,35 +125,40 @@ class Judge:
         """For each expectation its verdict so far; None while it is undecided."""
         return [watcher.verdict for watcher in self._all]
 
-    def take_decisions(self) -> list[ExpectationDecided]:
-        """What was decided since the last call, as events."""
-        decisions: list[ExpectationDecided] = []
-        for number, watcher in enumerate(self._all):
-            if watcher.verdict is None or number in self._announced:
-                continue
-            self._announced.add(number)
-            decisions.append(
-                ExpectationDecided(
-                    t=self._now if watcher.decided_at is None else watcher.decided_at,
-                    name=watcher.spec.name,
-                    passed=watcher.verdict,
-                    detail="" if watcher.verdict else failure_text(watcher.export()),
-                )
-            )
-        return decisions
+    def take_decisions(self, now: float) -> list[ExpectationDecided]:
+        """What was decided since the last call, as events; nothing once all is: see `tell`."""
+        if self._finished:
+            return []
+        decided = [
+            outcome_of(number, [watcher.export()])
+            for number, watcher in enumerate(self._all)
+            if watcher.verdict is not None and number not in self._told
+        ]
+        return self.tell(decided, now)
 
-    def finish(self, now: float, *, gateway_heard: bool | None = None) -> list[Outcome]:
+    def tell(self, outcomes: Sequence[Outcome], now: float) -> list[ExpectationDecided]:
+        """Events for those of `outcomes` that were not told of yet, or differ from what was told.
+
+        At the end of a run it takes those that count, also of several judges.
+        """
+        news = [outcome for outcome in outcomes if self._told.get(outcome.number) != outcome]
+        self._told |= {outcome.number: outcome for outcome in news}
+        return [ExpectationDecided(now, outcome) for outcome in news]
+
+    def finish(self, now: float, *, gateway_heard: bool | None = None) -> Findings:
         """Decide all that is open. `gateway_heard`: whether anything came from the gateway."""
-        findings = merge([self.export(now, gateway_heard=gateway_heard)])
-        self.notes = findings.notes
-        return findings.outcomes
+        return merge([self.export(now, gateway_heard=gateway_heard)])
 
     def export(self, now: float, *, gateway_heard: bool | None = None) -> dict[str, Any]:
         """Decide all that is open, and give what `merge` needs as plain data."""
-        self._now = now
+        self._finished = True
         for watcher in self._all:
             watcher.finish(now)
         self._purge()
+        return self.snapshot(gateway_heard=gateway_heard)
+
+    def snapshot(self, *, gateway_heard: bool | None = None) -> dict[str, Any]:
+        """The same as of now, of what is decided; what is open stays so."""
         return {
             "gateway_heard": gateway_heard,
             "items": [watcher.export() for watcher in self._all],

@@ -10,10 +10,10 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from iotsim.events import Outcome
 from iotsim.expect import text
-from iotsim.expect.outcome import MAX_DEVICES, Outcome
 from iotsim.expect.rate import judge_parts
-from iotsim.expect.watcher import quantified
+from iotsim.expect.watcher import MAX_DEVICES, quantified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,21 +34,21 @@ def merge(exports: Sequence[Mapping[str, Any]]) -> Findings:
     The first of them is the one that was told of the gateway's process.
     """
     silent = _gateway_was_silent(exports)
-    outcomes: list[Outcome] = []
-    for parts in zip(*(export["items"] for export in exports), strict=True):
-        if parts[0]["kind"] == "gateway":
-            outcomes.append(_gateway_outcome(parts))
-        else:
-            outcomes.append(_outcome(parts, silent=silent))
+    outcomes = [
+        outcome_of(number, parts, silent=silent)
+        for number, parts in enumerate(zip(*(e["items"] for e in exports), strict=True))
+    ]
     return Findings(outcomes, [NOTHING_HEARD] if silent else [])
 
 
-def failure_text(item: Mapping[str, Any]) -> str:
-    """Why one expectation failed, by what a single judge exported of it, on one line."""
-    if item["kind"] == "gateway":
-        return str(item["text"])
-    outcome = _outcome([item], silent=False)
-    return f"{outcome.actual} ({outcome.nearest})" if outcome.nearest else outcome.actual
+def outcome_of(number: int, parts: Sequence[Mapping[str, Any]], *, silent: bool = False) -> Outcome:
+    """The outcome of expectation `number`, of what each judge exported of it.
+
+    `silent`: nothing was heard from the gateway, so that there is nothing near to show.
+    """
+    if parts[0]["kind"] == "gateway":
+        return _gateway_outcome(number, parts)
+    return _outcome(number, parts, silent=silent)
 
 
 def _gateway_was_silent(exports: Sequence[Mapping[str, Any]]) -> bool:
@@ -66,7 +66,7 @@ def _gateway_was_silent(exports: Sequence[Mapping[str, Any]]) -> bool:
     return False in known and True not in known
 
 
-def _gateway_outcome(parts: Sequence[Mapping[str, Any]]) -> Outcome:
+def _gateway_outcome(number: int, parts: Sequence[Mapping[str, Any]]) -> Outcome:
     """Of several judges, only the first one is told of the gateway's process."""
     told = parts[0]
     return Outcome(
@@ -77,16 +77,14 @@ def _gateway_outcome(parts: Sequence[Mapping[str, Any]]) -> Outcome:
         expected=told["expected"],
         actual=told["text"] if told["failed"] else "so it was",
         place=told["place"],
-        t=told["failed_at"],
+        t=told["decided_at"],
+        number=number,
     )
 
 
-def _outcome(parts: Sequence[Mapping[str, Any]], *, silent: bool) -> Outcome:
+def _outcome(number: int, parts: Sequence[Mapping[str, Any]], *, silent: bool) -> Outcome:
     first = parts[0]
     error = next((part["error"] for part in parts if part["error"]), "")
-    failed_at = min(
-        (part["failed_at"] for part in parts if part["failed_at"] is not None), default=None
-    )
     common = {
         "name": first["name"],
         "kind": first["kind"],
@@ -94,21 +92,28 @@ def _outcome(parts: Sequence[Mapping[str, Any]], *, silent: bool) -> Outcome:
         "expected": _expected(first),
         "place": first["place"],
         "error": error,
+        "number": number,
     }
     if first["quantifier"] == "all":
         why = _pool_failure(parts)
         near = "" if silent else next((part["text"] for part in parts if part["text"]), "")
         if not why:
-            return Outcome(**common, passed=True, actual="together they did")
+            return Outcome(
+                **common, passed=True, actual="together they did", t=_decided_at(parts, True)
+            )
         actual = _with_ending(why, parts)
         return Outcome(
-            **common, passed=False, actual=actual, nearest=near if near != why else "", t=failed_at
+            **common,
+            passed=False,
+            actual=actual,
+            nearest=near if near != why else "",
+            t=_decided_at(parts, False),
         )
     held = sum(part["held"] for part in parts)
     broken = sum(part["broken"] for part in parts)
     if quantified(first["quantifier"], held, broken):
         actual = _passed_text(first, held, broken)
-        return Outcome(**common, passed=True, actual=actual)
+        return Outcome(**common, passed=True, actual=actual, t=_decided_at(parts, True))
     culprits = [culprit for part in parts for culprit in part["culprits"]]
     culprits = sorted(culprits, key=itemgetter(0, 2))[:MAX_DEVICES]
     names = tuple(f"{name}[{index}]" for _, name, index, _, _ in culprits)
@@ -131,8 +136,17 @@ def _outcome(parts: Sequence[Mapping[str, Any]], *, silent: bool) -> Outcome:
         devices=names,
         details=() if silent else details,
         total=total,
-        t=failed_at,
+        t=_decided_at(parts, False),
     )
+
+
+def _decided_at(parts: Sequence[Mapping[str, Any]], verdict: bool) -> float | None:
+    """When all parts together had come to `verdict`; None: at the end only."""
+    times = [part["decided_at"] for part in parts if part["devices"]]
+    if verdict == (parts[0]["quantifier"] == "any"):  # the first part to say so was enough
+        deciding = [part["decided_at"] for part in parts if part["verdict"] == verdict]
+        return min((t for t in deciding if t is not None), default=None)
+    return None if None in times else max(times, default=None)
 
 
 def _expected(item: Mapping[str, Any]) -> str:

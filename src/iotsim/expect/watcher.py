@@ -19,7 +19,6 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim.expect import text
-from iotsim.expect.outcome import MAX_DEVICES
 from iotsim.expect.slots import Slots, selection_text
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from iotsim.match import DeviceView, Matcher
 
 PENDING, HELD, BROKEN = 0, 1, 2
+MAX_DEVICES = 20
+"""An outcome names at most so many devices; it always tells how many there are."""
 MAX_NOTES = 1024
 """How many devices a watcher keeps the reason of their failure for."""
 
@@ -201,7 +202,8 @@ class Watcher:
             "devices": self.slots.devices,
             "held": self.held,
             "broken": self.broken,
-            "failed_at": self.decided_at if self.verdict is False else None,
+            "verdict": self.verdict,
+            "decided_at": self.decided_at,
             "heard": self.heard(),
             "error": self.error,
             "ending": self._ending,

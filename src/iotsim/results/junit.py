@@ -19,7 +19,8 @@ from iotsim.results.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iotsim.results.result import ExpectationResult, RunResult
+    from iotsim.events import Outcome
+    from iotsim.results.result import RunResult
 
 State = Literal["passed", "failure", "error", "skipped"]
 RUN_CASE = "run"
@@ -144,7 +145,7 @@ def _failures(result: RunResult) -> bool:
     return any(not e.passed and e.severity == "error" for e in result.expectations)
 
 
-def _expectation_case(result: RunResult, expectation: ExpectationResult) -> Case:
+def _expectation_case(result: RunResult, expectation: Outcome) -> Case:
     if expectation.passed and not expectation.error:
         return Case(name=expectation.name, file=expectation.place)
     lines = [f"expected: {expectation.expected}", f"actual: {expectation.actual}"]

@@ -12,33 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from iotsim.events import Outcome  # noqa: TC001  # msgspec reads the annotation
 from iotsim.results.jsonl import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iotsim.expect.outcome import Outcome
-
 FORMAT = 1
 RUNNING = "running"
-
-
-class ExpectationResult(msgspec.Struct, kw_only=True):
-    """One expectation, judged: the fields of `iotsim.expect.outcome.Outcome`."""
-
-    name: str
-    kind: str
-    passed: bool
-    severity: str
-    expected: str
-    actual: str
-    nearest: str = ""
-    devices: list[str] = []
-    details: list[str] = []
-    total: int = 0
-    place: str = ""
-    t: float | None = None
-    error: str = ""
 
 
 class GatewayResult(msgspec.Struct, kw_only=True):
@@ -69,7 +50,7 @@ class RunResult(msgspec.Struct, kw_only=True):
     """The command that runs the same again."""
     link: str = ""
     tolerance: float = 1.0
-    expectations: list[ExpectationResult] = []
+    expectations: list[Outcome] = []
     notes: list[str] = []
     errors: list[str] = []
     gateway: GatewayResult | None = None
@@ -81,24 +62,6 @@ class RunResult(msgspec.Struct, kw_only=True):
     versions: dict[str, str] = {}
     files: list[str] = []
     """What the run left besides, relative to this file."""
-
-
-def expectation_result(outcome: Outcome) -> ExpectationResult:
-    return ExpectationResult(
-        name=outcome.name,
-        kind=outcome.kind,
-        passed=outcome.passed,
-        severity=outcome.severity,
-        expected=outcome.expected,
-        actual=outcome.actual,
-        nearest=outcome.nearest,
-        devices=list(outcome.devices),
-        details=list(outcome.details),
-        total=outcome.total,
-        place=outcome.place,
-        t=outcome.t,
-        error=outcome.error,
-    )
 
 
 def utc_text(unix_time: float) -> str:

@@ -15,8 +15,9 @@ from iotsim.results.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from iotsim.events import Outcome
     from iotsim.results.context import ContextLine
-    from iotsim.results.result import ExpectationResult, RunResult
+    from iotsim.results.result import RunResult
 
 DEVICES_WITH_CONTEXT = 3
 """For so many devices of a failed expectation the messages around the failure are shown."""
@@ -47,7 +48,7 @@ class Summary:
     repeat: str
 
 
-def moments_wanted(expectations: Sequence[ExpectationResult]) -> dict[str, float | None]:
+def moments_wanted(expectations: Sequence[Outcome]) -> dict[str, float | None]:
     """Of which devices `device_context` should tell, and when: those that `summarize` shows."""
     moments: dict[str, float | None] = {}
     for expectation in expectations:
@@ -74,7 +75,7 @@ def summarize(
     )
 
 
-def _row(expectation: ExpectationResult, context: Mapping[str, Sequence[ContextLine]]) -> Row:
+def _row(expectation: Outcome, context: Mapping[str, Sequence[ContextLine]]) -> Row:
     name = clean_line(expectation.name)
     if expectation.passed and not expectation.error:
         return Row(name, "passed")

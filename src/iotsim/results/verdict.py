@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from iotsim.expect.outcome import Outcome
+    from iotsim.events import Outcome
 
 
 class Verdict(enum.StrEnum):

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from iotsim.expect.report import Findings
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.expect.judge import Judge
+    from iotsim.expect.report import Findings
     from iotsim.simulation.counters import Books, Progress
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.simulation import Simulation
@@ -77,8 +76,7 @@ class Alone:
     async def conclude(self, now: float) -> Findings:
         simulation = self.simulation
         simulation.drain()
-        outcomes = simulation.judge.finish(now, gateway_heard=simulation.gateway_heard())
-        return Findings(outcomes, simulation.judge.notes)
+        return simulation.judge.finish(now, gateway_heard=simulation.gateway_heard())
 
     async def finish(self) -> None:
         self.simulation.drain()

@@ -17,7 +17,7 @@ from iotsim.wire.address import format_run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iotsim.expect.outcome import Outcome
+    from iotsim.events import Outcome
     from iotsim.run.crew import Crew
     from iotsim.run.site import Site
     from iotsim.scenario.model import Scenario

@@ -9,7 +9,6 @@ from iotsim.expect.report import Findings
 from iotsim.results.result import (
     RunResult,
     counted,
-    expectation_result,
     repeat_command,
     utc_text,
 )
@@ -89,7 +88,7 @@ def make_result(
         ),
         link=scenario.link.kind,
         tolerance=scenario.tolerance,
-        expectations=[expectation_result(outcome) for outcome in findings.outcomes],
+        expectations=findings.outcomes,
         notes=[*findings.notes, *site_notes, *accounts.notes()],
         errors=accounts.errors(),
         gateway=None if run.gateway is None else run.gateway.result(),

@@ -200,6 +200,8 @@ class Run:
                 findings = await self.crew.conclude(ended_at)
                 if self.stopped_by is not None and not self.options.serve:
                     findings = only_decided(findings, verdicts)
+                for decision in self.crew.judge.tell(findings.outcomes, self.clock()):
+                    self.crew.journal.emit(decision)
                 self.over = True
                 gateway_nursery.cancel_scope.cancel()
             nursery.cancel_scope.cancel()

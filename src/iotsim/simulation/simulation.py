@@ -232,8 +232,8 @@ class Simulation:
     def _on_turn(self, now: float) -> None:
         if self.judge.settled and not self.settled.is_set():
             self.settled.set()
-        for decision in self.judge.take_decisions():
-            if self.shard is WHOLE:  # else it is for all shards together to say
+        if self.shard is WHOLE:  # else it is for all shards together to say
+            for decision in self.judge.take_decisions(now):
                 self.journal.emit(decision)
 
     def _on_failure(self, device: SimDevice, why: str) -> None:

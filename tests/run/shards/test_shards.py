@@ -22,13 +22,22 @@ from hypothesis import strategies as st
 
 from iotsim.errors import IotsimError
 from iotsim.events import ExpectationDecided, Note
+from iotsim.expect.judge import Judge
+from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import ExpectSpec
 from iotsim.expect.watcher import quantified
 from iotsim.results.jsonl import EventEncoder
 from iotsim.run.failure import sole_cause
 from iotsim.run.shards import shards
 from iotsim.run.shards.handover import Owners, ShardLink
-from iotsim.run.shards.shards import Shards, WorkerProcess, combine, dismiss_workers, make_peers
+from iotsim.run.shards.shards import (
+    TICK_S,
+    Shards,
+    WorkerProcess,
+    combine,
+    dismiss_workers,
+    make_peers,
+)
 from iotsim.scenario import load_text
 from iotsim.simulation.counters import Books, Progress
 from iotsim.simulation.journal import EVERYTHING
@@ -38,10 +47,11 @@ from iotsim.wire import icmpv6, ipv4, ipv6, udp, virtio
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from trio.testing import MockClock
 
+    from iotsim.events import Event
     from iotsim.scenario.model import Scenario
 
 # --- the parts of fleets and of verdicts ------------------------------------------------------
@@ -415,20 +425,73 @@ async def test_a_worker_that_never_answers_is_ended(
     assert partners[1].process.wait() == -signal.SIGKILL
 
 
+async def serve(partner: Partner, crew: Shards, *, heard: Sequence[int] = ()) -> None:
+    """Answer as a worker whose devices of these numbers were read at t = 0.5 s."""
+    number = partner.worker.number
+    judge = Judge(crew._specs, {"meter": FleetView("meter", 5, Shard(number, 2).owned(5))})
+    judge.gateway_ready(0.0)
+    for index in heard:
+        device: Any = SimpleNamespace(index=index, name=f"meter[{index}]", state={})
+        for observe in judge.observers("meter", "receives"):
+            observe(device, {"kind": "READ"}, 0.5)
+    progress = Progress(received=2 + number, verdicts=judge.verdicts())
+    partner.report("started")
+    partner.report("progress", progress)
+    answers = {
+        "look": lambda: ("looked", judge.snapshot()),
+        "drain": lambda: ("drained", None),
+        "judge": lambda: ("judged", judge.export(1.0)),
+    }
+    while True:
+        await trio.lowlevel.wait_readable(partner.sock)
+        op = partner.request()["op"]
+        if op in answers:
+            event, content = answers[op]()
+            partner.report(event, content)
+            progress.verdicts = judge.verdicts()
+            partner.report("progress", progress)
+
+
 async def test_verdicts_of_all_shards_make_decisions(crew: Shards, partners: list[Partner]) -> None:
+    events: list[Event] = []
+    told = trio.Event()
+    crew.journal.add_event_sink(events.extend)
+    crew.journal.add_event_sink(lambda _: told.set())
     async with trio.open_nursery() as nursery:
-        await start(crew, partners, nursery)
-        partners[0].report("progress", Progress(received=2, verdicts=[None]))
-        partners[1].report("progress", Progress(received=3, verdicts=[True]))
+        nursery.start_soon(partial(serve, partners[0], crew, heard=[0]))
+        partners[1].report("started")
+        await nursery.start(crew.run)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert crew.progress().received == 5
+        assert crew.progress().received == 2
         assert not crew.settled.is_set()
-        partners[0].report("progress", Progress(received=2, verdicts=[True]))
+        nursery.start_soon(serve, partners[1], crew)
         with trio.fail_after(5):
             await crew.settled.wait()
+            await told.wait()
+        assert crew.progress().received == 5
         nursery.cancel_scope.cancel()
-    decisions = [event for event in crew.journal.events if isinstance(event, ExpectationDecided)]
-    assert [(event.name, event.passed) for event in decisions] == [("one meter is read", True)]
+    [decided] = events
+    assert isinstance(decided, ExpectationDecided)
+    outcome = decided.outcome
+    assert (outcome.name, outcome.passed, outcome.t) == ("one meter is read", True, 0.5)
+
+
+async def test_what_only_the_end_decides_is_told_by_the_end_alone(
+    crew: Shards, partners: list[Partner]
+) -> None:
+    async with trio.open_nursery() as nursery:
+        for partner in partners:
+            nursery.start_soon(serve, partner, crew)
+        await nursery.start(crew.run)
+        with trio.fail_after(5):
+            findings = await crew.conclude(1.0)
+        await trio.sleep(3 * TICK_S)
+        assert crew.progress().verdicts == [False]
+        assert crew.journal.event_count == 0
+        [decided] = crew.judge.tell(findings.outcomes, 1.0)
+        assert not decided.outcome.passed
+        assert crew.judge.tell(findings.outcomes, 1.0) == []
+        nursery.cancel_scope.cancel()
 
 
 def test_a_worker_that_is_stuck_is_killed(

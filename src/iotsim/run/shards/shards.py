@@ -32,7 +32,7 @@ import msgspec
 import trio
 
 from iotsim.errors import IotsimError
-from iotsim.events import ExpectationDecided, Note
+from iotsim.events import Note
 from iotsim.expect.judge import Judge
 from iotsim.expect.report import Findings, merge
 from iotsim.expect.slots import FleetView
@@ -181,7 +181,8 @@ class Shards:
         self._workers = workers
         self._testbed = testbed
         self._clock = clock
-        self._announced: set[int] = set()
+        self._told: set[int] = set()
+        self._judged = False
         self._refusal = ""
         self._start = {
             "op": "start",
@@ -207,7 +208,7 @@ class Shards:
             while True:
                 await trio.sleep(TICK_S)
                 self.judge.advance(self._clock())
-                self._decide()
+                await self._tell_decisions()
                 self.journal.flush()
 
     def ready(self, now: float) -> None:
@@ -219,6 +220,7 @@ class Shards:
         pass  # the next tick is near
 
     async def conclude(self, now: float) -> Findings:
+        self._judged = True
         # What one hands over while it drains, another has to take: so they drain twice.
         for _ in range(2):
             await self._ask("drained", op="drain")
@@ -308,7 +310,8 @@ class Shards:
         match message.values["event"]:
             case "progress":
                 worker.progress = msgspec.convert(content, Progress)
-                self._decide()
+                if None not in self._verdicts():
+                    self.settled.set()
             case "books":
                 worker.books = msgspec.convert(content, Books)
             case "refused":
@@ -343,16 +346,21 @@ class Shards:
             for number, spec in enumerate(self._specs)
         ]
 
-    def _decide(self) -> None:
+    async def _tell_decisions(self) -> None:
         """Report what all shards together have decided by now."""
         verdicts = self._verdicts()
-        for number, verdict in enumerate(verdicts):
-            if verdict is not None and number not in self._announced:
-                self._announced.add(number)
-                name = self._specs[number].name
-                self.journal.emit(ExpectationDecided(self._clock(), name, verdict))
         if None not in verdicts:
             self.settled.set()
+        decided = {number for number, verdict in enumerate(verdicts) if verdict is not None}
+        if self._judged or decided <= self._told:
+            return
+        exports = await self._ask("looked", op="look")
+        if not self._judged and len(exports) == len(self._workers):
+            outcomes = merge([self.judge.snapshot(), *exports]).outcomes
+            news = [outcomes[number] for number in sorted(decided - self._told)]
+            self._told |= decided
+            for decision in self.judge.tell(news, self._clock()):
+                self.journal.emit(decision)
 
 
 async def _ending(worker: WorkerProcess) -> str:

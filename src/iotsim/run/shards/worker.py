@@ -9,6 +9,7 @@ request    what the worker does                                               it
 start      takes its queue, makes its simulation, and lets it live            started
 ready      lets the windows of expectations begin                             none
 drain      handles what its queue and the other workers' sockets hold         drained
+look       its answer has the judge's export of what is decided so far       looked
 judge      decides what is open; its answer has the judge's export            judged
 seal       drains, and reads its queue no more                                sealed
 finish     takes what others have handed over, closes its files, and ends;    finished
@@ -190,6 +191,8 @@ class Worker:
                     case "drain":
                         simulation.drain()
                         await self._send("drained")
+                    case "look":
+                        await self._send("looked", simulation.judge.snapshot())
                     case "judge":
                         heard = simulation.gateway_heard()
                         export = simulation.judge.export(message.values["t"], gateway_heard=heard)
