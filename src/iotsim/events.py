@@ -8,6 +8,10 @@ Times ``t`` are seconds since the start of the run. Devices are named as in scen
 (``meter[3]``), peers as ``address:port``. A direction is always the device's: it *received* what
 the gateway sent.
 
+Messages have numbers: ``id`` counts what was received and sent, from 1, and is unique in a run;
+``in_reply_to`` is the ``id`` of what a message answers. Ids rise with time, but where several
+processes simulate, each counts in steps of their number.
+
 Packets are not among them: they are many and large, and only the capture wants them, so they go
 as `PacketRecord` on a way of their own.
 """
@@ -36,12 +40,17 @@ class Event(msgspec.Struct, tag_field="event", omit_defaults=True, gc=False):
 
 class RunStarted(Event, tag="run-started"):
     scenario: str
+    path: str
     seed: int
     wall_time: float
     """Unix time of t = 0."""
+    link: str
+    tolerance: float
+    repeat: str
+    """The command that runs the same again."""
     versions: dict[str, str]
     fleets: dict[str, dict[str, Any]]
-    """Fleet name -> {"count": …, "addresses": "first-last", "protocols": […]}."""
+    """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
 
 
 class LinkUp(Event, tag="link-up"):
@@ -73,6 +82,7 @@ class GatewayExited(Event, tag="gateway-exited"):
 class Received(Event, tag="received"):
     """A device received and decoded a message."""
 
+    id: int
     device: str
     peer: str
     protocol: str
@@ -80,17 +90,21 @@ class Received(Event, tag="received"):
 
 
 class Sent(Event, tag="sent"):
-    """A device sent a message."""
+    """A device sent a message. ``message`` is what the wire carries: with the fields that the protocol
+    adds and computes, and with numbers as they are rounded there."""
 
+    id: int
     device: str
     peer: str
     protocol: str
     message: Mapping[str, Any]
+    in_reply_to: int = 0
 
 
 class Undecodable(Event, tag="undecodable"):
     """A datagram for a device was no message of its protocol. ``data`` is hex."""
 
+    id: int
     device: str
     peer: str
     protocol: str
@@ -105,6 +119,7 @@ class NotSent(Event, tag="not-sent"):
 
     device: str
     reason: str
+    in_reply_to: int = 0
 
 
 class PacketDropped(Event, tag="packet-dropped"):
@@ -120,6 +135,18 @@ class DeviceFailed(Event, tag="device-failed"):
     device: str
     error: str
     traceback: str
+
+
+class DeviceRebooted(Event, tag="device-rebooted"):
+    """A device began anew, with the state of its template."""
+
+    device: str
+
+
+class CommandDone(Event, tag="command"):
+    """The run was told from outside to do something, and did. ``command`` is it as data."""
+
+    command: dict[str, Any]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,9 +197,33 @@ class Note(Event, tag="note"):
     text: str
 
 
+class GatewayResult(msgspec.Struct, kw_only=True):
+    """The gateway's process, when all is over. ``status`` and ``signal`` are what it ended with."""
+
+    command: list[str]
+    pid: int = 0
+    status: int | None = None
+    signal: str = ""
+    crashed: bool = False
+    last_lines: list[str] = []
+
+
 class RunEnded(Event, tag="run-ended"):
+    """What the run came to. With `RunStarted` and each `ExpectationDecided`, that is its result."""
+
     verdict: str
+    reason: str
+    duration_s: float
+    """Up to when everything was judged; ``t`` is later, when the gateway has been stopped, too."""
+    notes: list[str]
+    errors: list[str]
+    gateway: GatewayResult | None
     counters: dict[str, int]
+    """Packets by outcome, and everything that was dropped, by name."""
+    lag: dict[str, float]
+    """The simulator's own delays in seconds, by name."""
+    files: list[str]
+    """What the run left, besides ``result.json``."""
 
 
 EventSink: TypeAlias = Callable[[Sequence[Event]], None]

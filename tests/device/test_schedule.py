@@ -15,10 +15,11 @@ from iotsim.errors import ScenarioError
 def times(fleet: Any, index: int, count: int = 20) -> list[float]:
     schedule = fleet.schedules[0]
     found = []
-    t = schedule.first(index)
+    boot = fleet.boots_at(index)
+    t = schedule.first(index, boot)
     while t is not None and len(found) < count:
         found.append(t)
-        t = schedule.next(index, len(found) - 1, t)
+        t = schedule.next(index, len(found) - 1, t, boot)
     return found
 
 

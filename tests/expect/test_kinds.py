@@ -141,7 +141,7 @@ def test_a_message_that_nobody_watches_for_is_still_one() -> None:
 
 def test_within_counts_from_the_boot_of_a_device() -> None:
     spec = expectation("within", within_s=1.0)
-    run = Transcript(spec, boot_time=lambda index: index * 2.0, booted_by_s=4.0)
+    run = Transcript(spec, boot_time=lambda index: index * 2.0, booted_by=lambda: 4.0)
     assert run.judge.next_deadline() == pytest.approx(5.0)
     run.hear(0, 1.5)  # too late
     run.hear(1, 2.9)
@@ -354,7 +354,7 @@ def test_an_incomplete_window_breaks_nothing_unless_there_was_no_other() -> None
 
 def test_windows_before_the_boot_of_a_device_do_not_count_for_it() -> None:
     spec = expectation("count", count_min=1, per_s=1.0)
-    run = Transcript(spec, boot_time=lambda index: 1.5 * index, booted_by_s=3.0)
+    run = Transcript(spec, boot_time=lambda index: 1.5 * index, booted_by=lambda: 3.0)
     for window in range(5):
         for index in range(3):
             if window + 0.5 >= 1.5 * index:

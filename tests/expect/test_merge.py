@@ -72,7 +72,7 @@ def judged(
         COUNT,
         owned,
         (lambda index: index * 0.5) if boots else None,
-        COUNT * 0.5 if boots else 0.0,
+        (lambda: COUNT * 0.5) if boots else None,
     )
     judge = Judge([spec], {"meter": view})
     judge.gateway_ready(0.25)

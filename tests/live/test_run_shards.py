@@ -73,7 +73,7 @@ def scenario(iotsim: CommandLine, gateway: str, text: str, **keys: Any) -> Path:
     return iotsim.write("scenario.toml", (HEAD + METERS).format(**keys) + text)
 
 
-def check_books(done: Done) -> None:
+def check_counters(done: Done) -> None:
     """What the kernel delivered was received, and each packet has come to one end."""
     counters = done.result["counters"]
     outcomes = sum(count for name, count in counters.items() if name.startswith("outcome."))
@@ -214,7 +214,7 @@ def test_a_device_lives_in_one_process_whichever_queue_its_packets_come_by(done:
     assert counters["devices.created"] == 14
     # Each of the many flows is new to the kernel.
     assert counters["link.handed_over"] > 0
-    check_books(done)
+    check_counters(done)
     check_files(done)
 
 
@@ -306,7 +306,7 @@ def test_behaviors_and_schedules_run_once_for_each_device_and_groups_hear_once(d
     assert sent == {(f"meter[{n}]", value): 1 for n in range(14) for value in (1, 2, 3)}
     queues = len(os.sched_getaffinity(0))
     assert counters.get("link.copied", 0) == queues - 1
-    check_books(done)
+    check_counters(done)
     check_files(done)
 
 
@@ -451,7 +451,7 @@ def test_ctrl_c_ends_all_in_order(done: Done) -> None:
     assert done.status == 130, done.text
     assert "Traceback" not in done.text
     assert done.result["reason"] == "interrupted by SIGINT"
-    check_books(done)
+    check_counters(done)
     check_files(done)
 
 
@@ -467,7 +467,7 @@ def served(iotsim: CommandLine) -> Done:
 def test_serving_by_several_processes(done: Done) -> None:
     assert done.status == 0, done.text
     assert done.result["verdict"] == "passed"
-    check_books(done)
+    check_counters(done)
     check_files(done)
 
 
@@ -506,7 +506,7 @@ def test_devices_that_fail_are_named_wherever_they_live(done: Done) -> None:
         "meter[4]",
     }
     assert done.result["counters"]["outcome.dropped.device-failed"] == 2
-    check_books(done)
+    check_counters(done)
 
 
 # --- overload ---------------------------------------------------------------------------------

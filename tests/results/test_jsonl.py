@@ -24,13 +24,15 @@ messages = st.dictionaries(st.text(st.characters(), max_size=8), values, max_siz
 
 
 def message_event(message: Any, kind: type[Received | Sent] = Received) -> Event:
-    return kind(t=1.5, device="meter[3]", peer="10.77.0.1:5600", protocol="p", message=message)
+    return kind(
+        t=1.5, id=1, device="meter[3]", peer="10.77.0.1:5600", protocol="p", message=message
+    )
 
 
 def test_a_message_is_one_line() -> None:
     line = EventEncoder({"p": ()}).encode([message_event({"kind": "READ", "seq": 3})])
     assert line == (
-        b'{"event":"received","t":1.5,"device":"meter[3]","peer":"10.77.0.1:5600",'
+        b'{"event":"received","t":1.5,"id":1,"device":"meter[3]","peer":"10.77.0.1:5600",'
         b'"protocol":"p","message":{"kind":"READ","seq":3}}\n'
     )
 
@@ -89,8 +91,8 @@ def test_any_message_gives_whole_lines_of_json(batch: list[dict[str, Any]], safe
 @given(st.text(st.characters()), st.integers(), st.floats())
 def test_any_text_and_number_in_other_events(text: str, number: int, t: float) -> None:
     events: list[Event] = [
-        Undecodable(t, text, text, text, text, text, None, text),
-        RunEnded(t=t, verdict=text, counters={text: number}),
+        Undecodable(t, 1, text, text, text, text, text, None, text),
+        RunEnded(t, text, text, 0.0, [text], [text], None, {text: number}, {text: t}, [text]),
     ]
     lines = EventEncoder().encode(events).decode().split("\n")[:-1]
     assert [json.loads(line)["event"] for line in lines] == ["undecodable", "run-ended"]

@@ -20,7 +20,7 @@ PEER = "10.77.0.1:40000"
 
 
 def received(t: float, device: str = "meter[3]", **message: object) -> Received:
-    return Received(t=t, device=device, peer=PEER, protocol="p", message=message)
+    return Received(t=t, id=1, device=device, peer=PEER, protocol="p", message=message)
 
 
 def lines_of(*events: Event) -> list[bytes]:
@@ -46,8 +46,8 @@ def test_only_the_devices_that_are_asked_for() -> None:
 def test_each_kind_of_event_of_a_device() -> None:
     lines = lines_of(
         received(1.0, kind="READ", seq=1),
-        Sent(t=1.5, device="meter[3]", peer=PEER, protocol="p", message={"kind": "REPORT"}),
-        Undecodable(2.0, "meter[3]", PEER, "p", "bad crc", "crc", 12, "534e"),
+        Sent(t=1.5, id=2, device="meter[3]", peer=PEER, protocol="p", message={"kind": "REPORT"}),
+        Undecodable(2.0, 3, "meter[3]", PEER, "p", "bad crc", "crc", 12, "534e"),
         NotSent(t=3.0, device="meter[3]", reason="no gateway is known"),
         DeviceFailed(t=4.0, device="meter[3]", error="ValueError: x", traceback="..."),
     )

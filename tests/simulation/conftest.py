@@ -83,6 +83,7 @@ def simulated(tmp_path: Path) -> Callable[[str], Any]:
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(simulation.run)
+            simulation.boot(simulation.clock())
             simulation.ready(simulation.clock())
             protocol = scenario.fleets[0].services[0].protocol
             yield GatewayEnd(theirs, simulation, protocol)

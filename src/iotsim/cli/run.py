@@ -127,8 +127,8 @@ def run(
                 recording=Recording(messages, capture, tuple(capture_filter or ())),
                 words=words,
                 gateway_given=bool(gateway),
-                progress=None if quiet else show_progress,
             ),
+            None if quiet else show_progress,
         )
     except MachineError as error:
         print(f"iotsim: skipped: {error}", file=sys.stderr)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.epoch import Epoch
 from iotsim.device.reaction import no_rule
 from iotsim.device.rules import compile_responder
 from iotsim.device.schedule import Schedule
@@ -30,12 +31,20 @@ class SimDevice:
     """One simulated device, as rules and expressions see it. Made by `Fleet.device` alone.
 
     ``peer`` is who last spoke to it, ``failed`` tells that a rule or behavior of it raised, and
-    ``behavior`` is the instance of the user's class, if there is one and it was needed already,
-    ``leased`` the IPv4 address that a DHCP server gave it, 0 for none: these are the simulation's to
-    set. ``received`` counts the messages that reached its rules.
+    ``behavior`` is the instance of the user's class, if there is one and it was needed already: these
+    are the simulation's to set. ``received`` counts the messages that reached its rules.
     """
 
-    __slots__ = ("_state", "behavior", "failed", "fleet", "index", "leased", "peer", "received")
+    __slots__ = (
+        "_epoch",
+        "_state",
+        "behavior",
+        "failed",
+        "fleet",
+        "index",
+        "peer",
+        "received",
+    )
 
     def __init__(self, fleet: Fleet, index: int) -> None:
         self.fleet = fleet
@@ -43,9 +52,47 @@ class SimDevice:
         self._state: dict[str, Any] | None = None
         self.peer: Endpoint | None = None
         self.failed = False
-        self.leased = 0
         self.behavior: Device | None = None
         self.received = 0
+        self._epoch: Epoch | None = None
+
+    @property
+    def leased(self) -> int:
+        """The IPv4 address that a DHCP server gave it, 0 for none."""
+        return self.fleet.leases.get(self.index, 0)
+
+    @property
+    def epoch(self) -> Epoch:
+        """Its life since its last boot."""
+        epoch = self._epoch
+        if epoch is None:
+            epoch = self._epoch = Epoch()
+        return epoch
+
+    @property
+    def booted_at(self) -> float:
+        """When it last booted, or will first; infinity while that is not known."""
+        epoch = self._epoch
+        if epoch is None or epoch.booted_at is None:
+            return self.fleet.boots_at(self.index)
+        return epoch.booted_at
+
+    @property
+    def reboots(self) -> int:
+        """How often it has begun anew: what was set to happen later looks whether that is still the same."""
+        epoch = self._epoch
+        return 0 if epoch is None else epoch.reboots
+
+    def reboot(self, now: float) -> None:
+        """Begin anew: state, uses of rules, behavior and peer are lost, and what was to come of it.
+
+        The draws of its random streams go on, so that what it does next is not what it did first. A
+        device that has failed stays so.
+        """
+        if self._epoch is not None:
+            self._epoch.end()
+        self._epoch = Epoch(now, self.reboots + 1)
+        self._state = self.behavior = self.peer = None
 
     @property
     def name(self) -> str:
@@ -81,8 +128,9 @@ class Fleet:
 
     ``devices[index]`` is None until `device` has made it: the way of a packet looks there first.
     ``responders[service]`` answers messages (see `iotsim.device.reaction`), ``schedules`` are the
-    unsolicited sendings, ``signals`` the functions behind the names. ``boots_later`` tells whether
-    `boots_at` is above 0 for any device. Errors in the specification raise ScenarioError.
+    unsolicited sendings, ``signals`` the functions behind the names. ``origin`` is the time from which
+    boots count, infinity while it is not known. ``boots_later`` tells whether any device boots after
+    that, and is not there before. Errors in the specification raise ScenarioError.
     """
 
     def __init__(self, spec: FleetSpec, seed: int) -> None:
@@ -99,6 +147,9 @@ class Fleet:
         self.boots_later = bool(spec.ramp_s) or (
             spec.boot_delay is not None and spec.boot_delay.high_s > 0
         )
+        self.origin = 0.0
+        self.leases: dict[int, int] = {}
+        """The IPv4 addresses that DHCP servers gave, by device."""
         self._boot_key = key(seed, spec.name, "boot")
         self.signals: dict[str, Signal] = {}
         for name, signal in spec.signals.items():
@@ -113,27 +164,24 @@ class Fleet:
 
     def compile_responders(self, otherwise: list[Responder]) -> None:
         """Compile the rules of each service anew; what no rule takes goes `otherwise`."""
-        boots_at = self.boots_at if self.boots_later else None
         self.responders = [
             compile_responder(
                 [rule for rule in self.spec.rules if rule.service == number and not rule.send],
                 service.protocol.echo,
                 key=key(self.seed, self.spec.name, "delay", number),
-                boots_at=boots_at,
                 otherwise=otherwise[number],
             )
             for number, service in enumerate(self.spec.services)
         ]
 
     def _compile_schedules(self) -> tuple[Schedule, ...]:
-        boots_at = self.boots_at if self.boots_later else None
         schedules = []
         for number, rule in enumerate(self.spec.rules):
             if not rule.send:
                 continue
             stream = key(self.seed, self.spec.name, "schedule", number)
             try:
-                schedules.append(Schedule(rule, key=stream, boots_at=boots_at))
+                schedules.append(Schedule(rule, key=stream))
             except ValueError as error:
                 path = f"devices.{self.spec.name}.rules[{number}]"
                 raise ScenarioError([Problem(str(error), path=path)]) from None
@@ -160,9 +208,9 @@ class Fleet:
         return state
 
     def boots_at(self, index: int) -> float:
-        """When device `index` boots, in seconds from the start of the run; it is silent before."""
+        """When device `index` boots first, in seconds of the run."""
         spec = self.spec
-        at = spec.ramp_s * index / spec.count
+        at = self.origin + spec.ramp_s * index / spec.count
         if spec.boot_delay is not None:
             low, high = spec.boot_delay.low_s, spec.boot_delay.high_s
             at += low + (high - low) * unit(self._boot_key, index)

@@ -35,7 +35,7 @@ from iotsim.errors import ExpressionError
 from iotsim.rng import unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from iotsim.device.spec import RuleSpec
     from iotsim.match import DeviceView, Expression
@@ -46,19 +46,17 @@ def compile_responder(
     echo: Sequence[str] = (),
     *,
     key: int = 0,
-    boots_at: Callable[[int], float] | None = None,
     otherwise: Responder = no_rule,
 ) -> Responder:
     """The responder for `rules`, which all belong to one service and have no ``send``.
 
     `echo` are the fields that replies take from the request. `key` is the stream of the delays.
-    ``after`` counts from `boots_at` (device index), or from 0. Messages to which no rule applies go
-    to `otherwise`.
+    Messages to which no rule applies go to `otherwise`.
     """
     source = Source("def respond(device, message, now):")
     source.line(1, "device.received += 1")
     for rule in rules:
-        _write_rule(source, rule, echo, key, boots_at)
+        _write_rule(source, rule, echo, key)
     source.line(1, f"return {source.refer('otherwise', otherwise)}(device, message, now)")
     return cast("Responder", source.compile("respond", "<rules>"))
 
@@ -68,23 +66,21 @@ def _write_rule(
     rule: RuleSpec,
     echo: Sequence[str],
     key: int,
-    boots_at: Callable[[int], float] | None,
 ) -> None:
     conditions = []
     if rule.after:
-        base = f"{source.refer('boots_at', boots_at)}(device.index) + " if boots_at else ""
-        conditions.append(f"now >= {base}{rule.after!r}")
+        conditions.append(f"now >= device.booted_at + {rule.after!r}")
     used = ""
     if rule.times is not None:
-        used = source.refer("used", Uses())
-        conditions.append(f"{used}[device.index] < {rule.times!r}")
+        used = uses_source(source, rule)
+        conditions.append(f"{used} < {rule.times!r}")
     if rule.when is not None:
         conditions.append(f"{source.refer('matches', rule.when.matches)}(message, device, now)")
     if rule.where is not None:
         conditions.append(where_source(source, rule.where))
     source.line(1, f"if {' and '.join(conditions) or 'True'}:")
     if used:
-        source.line(2, f"{used}[device.index] += 1")
+        source.line(2, f"{used} += 1")
     write_set(source, 2, rule)
     if rule.drop:
         source.line(2, f"return {source.refer('outcome', DROPPED)}")
@@ -107,6 +103,11 @@ def where_source(source: Source, where: Expression) -> str:
             raise
 
     return f"{source.refer('holds', holds)}(message, device, now)"
+
+
+def uses_source(source: Source, rule: RuleSpec) -> str:
+    """A Python expression for how often the device has used `rule` since its boot."""
+    return f"device.epoch.uses[{source.refer('rule', rule)}]"
 
 
 def write_set(source: Source, indent: int, rule: RuleSpec) -> None:
@@ -136,10 +137,3 @@ def _write_replies(source: Source, rule: RuleSpec, echo: Sequence[str], key: int
     else:
         reply = source.refer("Reply", Reply)
         source.line(2, f"return [{', '.join(f'{reply}({delay}, {name})' for name in names)}]")
-
-
-class Uses(dict[int, int]):
-    """How often each device has used a rule; only devices that did take memory."""
-
-    def __missing__(self, index: int) -> int:
-        return 0

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from iotsim.device.rules import Uses, where_source, write_set
+from iotsim.device.rules import uses_source, where_source, write_set
 from iotsim.device.template import Source, write_message
 from iotsim.rng import unit
 
@@ -55,7 +55,6 @@ class Schedule:
 
     __slots__ = (
         "_after",
-        "_boots_at",
         "_gap",
         "_jitter",
         "_key",
@@ -67,16 +66,13 @@ class Schedule:
         "to",
     )
 
-    def __init__(
-        self, rule: RuleSpec, *, key: int = 0, boots_at: Callable[[int], float] | None = None
-    ) -> None:
-        """`key` names the stream of phases and gaps; the rest as in `compile_responder`."""
+    def __init__(self, rule: RuleSpec, *, key: int = 0) -> None:
+        """`key` names the stream of phases and gaps."""
         self.name = rule.name
         self.service = rule.service
         self.to: Endpoint | None = None if rule.to == "gateway" else parse_endpoint(rule.to)
         self._key = key
         self._after = rule.after or 0.0
-        self._boots_at = boots_at
         self._jitter = rule.jitter
         # With a condition, what counts is how often it held: `build` sees to that.
         self._times = rule.times if rule.where is None else None
@@ -90,14 +86,15 @@ class Schedule:
                 raise ValueError("every must be above 0")
         self.build: Callable[[SimDevice, float], list[dict[str, Any]]] = _compile_build(rule)
 
-    def first(self, index: int) -> float | None:
-        """When device `index` sends for the first time; None if never."""
+    def first(self, index: int, boot: float = 0.0) -> float | None:
+        """When device `index`, which booted at `boot`, sends for the first time; None if never."""
         if self._times == 0:
             return None
-        return self._start(index) + self._jitter * unit(self._key, index, 0)
+        return self._start(index, boot) + self._jitter * unit(self._key, index, 0)
 
-    def next(self, index: int, n: int, t: float) -> float | None:
-        """When the sending after number `n` (from 0), which was due at `t`, is; None if never.
+    def next(self, index: int, n: int, t: float, boot: float = 0.0) -> float | None:
+        """When the sending after number `n` (from 0, since the boot), which was due at `t`, is;
+        None if never.
 
         It may lie before now, if the run is late: the caller decides what is skipped.
         """
@@ -107,11 +104,10 @@ class Schedule:
         draw = unit(self._key, index, n)
         if self._gap:
             return t + self._low + self._gap * draw
-        return max(t, self._start(index) + n * self._low + self._jitter * draw)
+        return max(t, self._start(index, boot) + n * self._low + self._jitter * draw)
 
-    def _start(self, index: int) -> float:
-        start = self._after + self._low * unit(self._key, index, _PHASE)
-        return start if self._boots_at is None else start + self._boots_at(index)
+    def _start(self, index: int, boot: float) -> float:
+        return boot + self._after + self._low * unit(self._key, index, _PHASE)
 
 
 def _compile_build(rule: RuleSpec) -> Callable[[SimDevice, float], list[dict[str, Any]]]:
@@ -122,10 +118,9 @@ def _compile_build(rule: RuleSpec) -> Callable[[SimDevice, float], list[dict[str
         if rule.times is None:
             source.line(1, f"if {condition}: return []")
         else:
-            used = source.refer("used", Uses())
-            exhausted = f"{used}[device.index] >= {rule.times!r}"
-            source.line(1, f"if {exhausted} or {condition}: return []")
-            source.line(1, f"{used}[device.index] += 1")
+            used = uses_source(source, rule)
+            source.line(1, f"if {used} >= {rule.times!r} or {condition}: return []")
+            source.line(1, f"{used} += 1")
     write_set(source, 1, rule)
     names = [f"message{number}" for number in range(len(rule.send))]
     for name, template in zip(names, rule.send, strict=True):

@@ -27,14 +27,15 @@ class FleetView:
 
     ``owned``: the indexes that this judge sees, where a fleet is split over several judges; None
     means all. ``boot_time``: index -> the time at which the device boots, None where all are there
-    from the start; by ``booted_by_s`` the last one has.
+    from the start; ``booted_by`` tells when the last one has booted. Both are infinity while it is
+    not known.
     """
 
     name: str
     count: int
     owned: range | None = None
     boot_time: Callable[[int], float] | None = None
-    booted_by_s: float = 0.0
+    booted_by: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,19 @@ class Slots:
         self.count = min(1, self.devices) if pooled else self.devices
         for name in taken:
             self._tables[name] = self._table(fleets[name])
-        boots = [s.view for s in self._segments if s.view.boot_time is not None and not pooled]
-        self.booted_by_s = max((view.booted_by_s for view in boots), default=0.0)
-        """From this time on every device counts its windows from the same moment."""
+        self._boots = [
+            s.view.booted_by for s in self._segments if s.view.booted_by is not None and not pooled
+        ]
 
     @property
     def tables(self) -> Mapping[str, Table]:
         """Fleet name -> table."""
         return self._tables
+
+    @property
+    def booted_by_s(self) -> float:
+        """From this time on every device counts its windows from the same moment."""
+        return max((booted_by() for booted_by in self._boots), default=0.0)
 
     def place(self, slot: int) -> tuple[int, str, int]:
         """(number of the selection, fleet, index): sorts devices as the scenario names them."""
@@ -97,7 +103,7 @@ class Slots:
 
     def boot_time(self, slot: int) -> float:
         """When the device at `slot` boots; 0.0 for the pool and for devices that are just there."""
-        if self.pooled or not self.booted_by_s:
+        if not self._boots:
             return 0.0
         for segment in self._segments:
             if slot < segment.base + len(segment.indexes):

@@ -20,7 +20,8 @@ class Datagram(msgspec.Struct, gc=False):
     ``index`` is the host's place in its fleet. ``local`` and ``local_port`` are its own address and
     port, ``peer`` and ``peer_port`` the other side's, addresses as integers (`iotsim.wire.address`).
     ``time`` is in seconds of the run. ``group`` is the multicast or broadcast address that was asked,
-    0 if the host alone was. ``frame`` is the number of the frame that brought it, 0 for none.
+    0 if the host alone was. ``frame`` is the number of the frame that brought it, ``id`` that of the
+    message that was in it, 0 for none: whoever counts these sets them.
     """
 
     index: int
@@ -31,6 +32,7 @@ class Datagram(msgspec.Struct, gc=False):
     time: float
     group: int = 0
     frame: int = 0
+    id: int = 0
 
 
 class Waiting:

@@ -10,18 +10,20 @@ event by event, with whatever offends replaced: no event is lost for what a gate
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Union
 
 import msgspec
 
 from iotsim.events import Event, Received, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_DEPTH = 32
 _WITH_MESSAGE = frozenset((Received, Sent))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+_ANY_EVENT: Any = Union[tuple(Event.__subclasses__())]  # noqa: UP007  # of what is not known here
 _REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
 
 
@@ -33,8 +35,13 @@ class EventEncoder:
     """
 
     def __init__(self, odd_fields: Mapping[str, Sequence[str] | None] | None = None) -> None:
-        self._odd = dict(odd_fields or {})
-        self._as_they_are = bool(self._odd) and all(names == () for names in self._odd.values())
+        self._odd = {
+            protocol: names if names is None else frozenset(names)
+            for protocol, names in (odd_fields or {}).items()
+        }
+        self._as_they_are = bool(self._odd) and all(
+            names is not None and not names for names in self._odd.values()
+        )
         self._encoder = msgspec.json.Encoder()
 
     def encode(self, events: Sequence[Event]) -> bytes:
@@ -43,8 +50,7 @@ class EventEncoder:
         if not self._as_they_are:
             plain = self._plain
             converted = [
-                plain(event) if event.__class__ in _WITH_MESSAGE else event  # type: ignore[arg-type]
-                for event in events
+                plain(event) if event.__class__ in _WITH_MESSAGE else event for event in events
             ]
         try:
             return self._encoder.encode_lines(converted)
@@ -56,7 +62,9 @@ class EventEncoder:
         names = self._odd.get(event.protocol)
         if names is None:
             message = plain_message(event.message)
-        elif names:
+        elif names.isdisjoint(event.message):
+            return event
+        else:
             message = dict(event.message)
             for name in names:
                 value = message.get(name)
@@ -64,9 +72,7 @@ class EventEncoder:
                     message[name] = "hex:" + value.hex()
                 elif value is not None:
                     message[name] = _plain(value, MAX_DEPTH)
-        else:
-            return event
-        return event.__class__(event.t, event.device, event.peer, event.protocol, message)
+        return msgspec.structs.replace(event, message=message)
 
     def _encode_one(self, event: Event) -> bytes:
         try:
@@ -115,3 +121,14 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list):
         return [_encodable(inner) for inner in value]
     return value
+
+
+def decode_events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events that `lines` of ``events.jsonl`` hold.
+
+    A line that was cut off, as the last one of a killed run, and what is no event is left out.
+    """
+    decode = msgspec.json.Decoder(_ANY_EVENT).decode
+    for line in lines:
+        with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+            yield decode(line)

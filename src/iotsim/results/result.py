@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from iotsim.events import Outcome  # noqa: TC001  # msgspec reads the annotation
+from iotsim.events import GatewayResult, Outcome  # noqa: TC001  # msgspec reads them
 from iotsim.results.jsonl import printable
 
 if TYPE_CHECKING:
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 RUNNING = "running"
-
-
-class GatewayResult(msgspec.Struct, kw_only=True):
-    """The gateway's process. ``status`` and ``signal`` are what it ended with, if it has."""
-
-    command: list[str]
-    pid: int = 0
-    status: int | None = None
-    signal: str = ""
-    crashed: bool = False
-    last_lines: list[str] = []
 
 
 class RunResult(msgspec.Struct, kw_only=True):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from iotsim.expect.judge import Judge
     from iotsim.expect.report import Findings
-    from iotsim.simulation.counters import Books, Progress
+    from iotsim.simulation.commands import Command
+    from iotsim.simulation.counters import Counters, Progress
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.simulation import Simulation
 
@@ -22,21 +23,29 @@ if TYPE_CHECKING:
 class Crew(Protocol):
     """``journal`` takes the run's own events; ``judge`` is told of the gateway's process.
 
-    ``settled`` is set once every expectation is decided. ``errors`` tells of what broke among
-    ourselves; ``broken`` is set with the first of them, when to go on makes no sense.
+    ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
+    sent a datagram to one. ``errors`` tells of what broke among ourselves; ``broken`` is set with the
+    first of them, when to go on makes no sense.
     """
 
     journal: Journal
     judge: Judge
     settled: trio.Event
+    heard: trio.Event
     broken: trio.Event
     errors: list[str]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled; it has started when what it simulates can be reached."""
 
+    def boot(self, now: float) -> None:
+        """Devices boot that do not boot with the run."""
+
     def ready(self, now: float) -> None:
-        """The gateway is ready, or there is none: the windows of expectations begin."""
+        """The windows of expectations begin."""
+
+    async def do(self, command: Command) -> None:
+        """Carry out `command`; see `Simulation.do`."""
 
     def wake(self) -> None:
         """Look at `journal` and `judge` soon: somebody else has told them something."""
@@ -46,9 +55,9 @@ class Crew(Protocol):
         ...
 
     async def finish(self) -> None:
-        """After `run` was cancelled: handle what has come since. Then the books are closed."""
+        """After `run` was cancelled: handle what has come since. Then nothing is counted any more."""
 
-    def books(self) -> Books: ...
+    def counters(self) -> Counters: ...
 
     def progress(self) -> Progress: ...
 
@@ -65,18 +74,23 @@ class Alone:
         self.journal = simulation.journal
         self.judge = simulation.judge
         self.settled = simulation.settled
+        self.heard = simulation.heard
         self.broken = trio.Event()  # what breaks here ends the process
         self.errors: list[str] = []
         self.run = simulation.run
+        self.boot = simulation.boot
         self.ready = simulation.ready
         self.wake = simulation.pump.wake
-        self.books = simulation.books
+        self.counters = simulation.counters
         self.progress = simulation.progress
+
+    async def do(self, command: Command) -> None:
+        self.simulation.do(command)
 
     async def conclude(self, now: float) -> Findings:
         simulation = self.simulation
         simulation.drain()
-        return simulation.judge.finish(now, gateway_heard=simulation.gateway_heard())
+        return simulation.judge.finish(now, gateway_heard=simulation.heard.is_set())
 
     async def finish(self) -> None:
         self.simulation.drain()

@@ -1,4 +1,4 @@
-"""The books of a run: what was counted, how late the simulator was, and what that puts in doubt.
+"""Doubts: what was lost and how late the simulator was, and which verdicts that puts in doubt.
 
 A verdict may blame the gateway only for what the simulator is sure of. So there are bounds to its own
 lag and losses, stated here, and beyond them a failure is a doubt.
@@ -6,13 +6,9 @@ lag and losses, stated here, and beyond them a failure is a doubt.
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from iotsim import __version__
 from iotsim.events import SimulatorLag
-from iotsim.wire.address import format_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +25,8 @@ SILENT_KINDS = ("never", "always", "count")
 """Expectations that what was not seen may have broken: any loss puts them in doubt."""
 
 
-class Accounts:
-    """The books of one run of `scenario` by `crew` over `site`."""
+class Doubts:
+    """What there is to doubt about one run of `scenario` by `crew` over `site`."""
 
     def __init__(self, scenario: Scenario, crew: Crew, site: Site) -> None:
         self._crew = crew
@@ -44,20 +40,6 @@ class Accounts:
         self._listening = f"they listen at {'; '.join(ports)}"
         self._lag_reported = LAG_BOUND_S
         self._lost_before = 0
-        self.versions = {
-            "iotsim": __version__,
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            **{name: metadata.version(name) for name in ("trio", "construct", "pyroute2")},
-        }
-        self.fleets: dict[str, dict[str, Any]] = {
-            spec.name: {
-                "count": spec.count,
-                "addresses": [format_run(run.first, run.count) for run in spec.runs],
-                "protocols": [service.protocol.name for service in spec.services],
-            }
-            for spec in scenario.fleets
-        }
 
     def look(self, now: float) -> None:
         """Read the kernel's counters, and report what has become worse since the last look."""
@@ -76,61 +58,60 @@ class Accounts:
 
     def lag(self) -> dict[str, float]:
         """Upper bounds of how late the simulator was at worst, in seconds."""
-        return self._crew.books().lag
+        return self._crew.counters().lag
 
     def _worst_lag(self) -> float:
         return max(self.lag().values(), default=0.0)
 
     def counters(self) -> dict[str, int]:
         """Everything counted, by name. Packets by outcome add up to ``packets.received``."""
-        counters = dict(self._crew.books().counters)
+        counts = dict(self._crew.counters().counts)
         if self._interface is not None:
-            counters |= {
+            counts |= {
                 "interface.to_devices": self._interface.tx_packets,
                 "interface.to_devices_dropped": self._interface.tx_dropped,
                 "interface.from_devices": self._interface.rx_packets,
                 "interface.from_devices_dropped": self._interface.rx_dropped,
             }
-        counters |= self._gateway_errors()
-        return counters
+        return counts | self._gateway_errors()
 
     def errors(self) -> list[str]:
         """What makes the verdict error: what broke among ourselves, and devices that were stopped
         by a rule or behavior of the user's."""
-        books = self._crew.books()
-        failed = books.failed_devices
+        counters = self._crew.counters()
+        failed = counters.failed_devices
         if not failed:
             return list(self._crew.errors)
         names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
-        why = f" ({books.first_failure})" if books.first_failure else ""
+        why = f" ({counters.first_failure})" if counters.first_failure else ""
         told = f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks{why}"
         return [*self._crew.errors, told]
 
-    def doubts(self, outcomes: Sequence[Outcome]) -> list[str]:
+    def reasons(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Why this run's expectations cannot be held against the gateway; [] if they can."""
         grave = [outcome for outcome in outcomes if outcome.severity == "error"]
         failed = any(not outcome.passed for outcome in grave)
         silent = any(outcome.kind in SILENT_KINDS for outcome in grave)
-        doubts = []
+        reasons = []
         lost = self._lost()
         if lost and (failed or silent):
-            doubts.append(f"{lost} packets were lost in the simulator, or on their way to it")
+            reasons.append(f"{lost} packets were lost in the simulator, or on their way to it")
         lag = self._worst_lag()
         if failed and lag > LAG_BOUND_S:
-            doubts.append(
+            reasons.append(
                 f"the simulator itself was up to {lag * 1000:.0f} ms late, "
                 f"and {LAG_BOUND_S * 1000:.0f} ms is the bound"
             )
-        return doubts
+        return reasons
 
     def notes(self) -> list[str]:
         """What people should know of the run besides."""
-        notes = list(self._crew.books().notes)
+        notes = list(self._crew.counters().notes)
         full = self._gateway_errors().get("gateway.UdpRcvbufErrors", 0)
         if full:
             lost = f"it lost {full} datagrams there"
             notes.append(f"The gateway's own receive buffer was full: {lost}.")
-        refused = self._crew.books().counters.get("outcome.dropped.no-service", 0)
+        refused = self._crew.counters().counts.get("outcome.dropped.no-service", 0)
         if refused:
             what = "1 packet came" if refused == 1 else f"{refused} packets came"
             notes.append(f"{what} to UDP ports where no device listens; {self._listening}.")
@@ -138,7 +119,7 @@ class Accounts:
 
     def _lost(self) -> int:
         """Packets dropped by our queues, in either direction."""
-        lost = self._crew.books().lost
+        lost = self._crew.counters().lost
         if self._interface is not None:
             lost += self._interface.tx_dropped + self._interface.rx_dropped
         return lost

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, GatewayStarted, Note
-from iotsim.results.result import GatewayResult
+from iotsim.events import (
+    GatewayExited,
+    GatewayOutput,
+    GatewayReady,
+    GatewayResult,
+    GatewayStarted,
+    Note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.events import Event
-    from iotsim.run.files import AppendFile
     from iotsim.scenario.model import GatewaySpec, ReadySpec
     from iotsim.testbed.bed import ExitStatus, Testbed
 
@@ -45,7 +50,7 @@ class Gateway:
         spec: GatewaySpec,
         emit: Callable[[Event], None],
         clock: Callable[[], float],
-        log: AppendFile,
+        log: Callable[[bytes], object],
         on_line: Callable[[str, float], None],
     ) -> None:
         self.spec = spec
@@ -143,7 +148,7 @@ class Gateway:
         rest = b""
         with scope:
             async for chunk in output:
-                self._log.append(chunk)
+                self._log(chunk)
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     self._line(line)

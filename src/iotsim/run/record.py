@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from iotsim.events import Event, PacketRecord
+    from iotsim.events import Event, PacketRecord, RunEnded
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
     from iotsim.scenario.model import Scenario
@@ -54,6 +54,7 @@ class Record:
         self._encoder = EventEncoder(
             {service.protocol.name: service.protocol.codec.odd_fields for service in services}
         )
+        self._journal = journal
         journal.add_event_sink(self._write_events)
         if not capture:
             return
@@ -76,8 +77,11 @@ class Record:
         """The files of the run, besides the result."""
         return ["junit.xml", *(file.path.name for file in self._files)]
 
-    def losses(self) -> list[str]:
-        """What the files lack, and why, in words."""
+    def close(self) -> list[str]:
+        """Close the files that grow, once the writer is done; what they lack, and why, in words."""
+        self._journal.close()
+        for file in self._files:
+            file.close()
         return [
             f"{file.path.name} lacks {file.lost_appends} batches: "
             f"{file.error or 'the disk was too slow'}"
@@ -85,9 +89,11 @@ class Record:
             if file.lost_appends
         ]
 
-    def close(self) -> None:
-        for file in self._files:
-            file.close()
+    def finish(self, ended: RunEnded, result: RunResult) -> None:
+        """Put the last event behind all others, also of shards, and `result` in its place."""
+        with self._events.path.open("ab") as file:
+            file.write(self._encoder.encode([ended]))
+        self.replace_result(result)
 
     def _write_events(self, events: Sequence[Event]) -> None:
         self._events.append(self._encoder.encode(events))

@@ -1,25 +1,27 @@
-"""What a run says of itself: at its start as events, at its end as results."""
+"""What a run says of itself: at its start and at its end, as events; its result is a fold over them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import platform
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iotsim.events import LinkUp, Note, RunStarted
+from iotsim import __version__
+from iotsim.events import LinkUp, RunEnded, RunStarted
 from iotsim.expect.report import Findings
-from iotsim.results.result import (
-    RunResult,
-    counted,
-    repeat_command,
-    utc_text,
-)
-from iotsim.wire.address import format_address
+from iotsim.results.result import RunResult, counted, repeat_command
+from iotsim.wire.address import format_address, format_run
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Sequence
     from pathlib import Path
 
-    from iotsim.run.run import Run
+    from iotsim.link.base import Link
+    from iotsim.results.verdict import Decision
+    from iotsim.run.run import Run, RunOptions
+    from iotsim.scenario.model import Scenario
 
 
 class RunReport(NamedTuple):
@@ -30,27 +32,73 @@ class RunReport(NamedTuple):
     stopped_by: signal.Signals | None
 
 
-def announce(run: Run) -> None:
-    """Report what is about to be simulated, and over which link."""
-    emit, accounts = run.crew.journal.emit, run.accounts
-    scenario, link = run.scenario, run.site.link
-    emit(
-        RunStarted(
-            0.0,
-            scenario.name,
-            scenario.seed,
-            run.wall_time,
-            accounts.versions,
-            accounts.fleets,
-        )
+@cache
+def versions() -> dict[str, str]:
+    """Of what a run depends on, by name."""
+    return {
+        "iotsim": __version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        **{name: metadata.version(name) for name in ("trio", "construct", "pyroute2")},
+    }
+
+
+def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> RunStarted:
+    """What is about to be simulated."""
+    command = scenario.gateway.command if scenario.gateway else ()
+    fleets: dict[str, dict[str, Any]] = {
+        spec.name: {
+            "count": spec.count,
+            "addresses": [format_run(run.first, run.count) for run in spec.runs],
+            "protocols": [service.protocol.name for service in spec.services],
+        }
+        for spec in scenario.fleets
+    }
+    repeat = repeat_command(
+        str(scenario.path),
+        scenario.seed,
+        options=options.words,
+        gateway=command if options.gateway_given else (),
     )
-    addresses = [
-        f"{format_address(address)}/{length}"
-        for address, length in filter(None, (scenario.link.address4, scenario.link.address6))
-    ]
-    emit(LinkUp(0.0, link.kind, link.name, addresses, link.mtu))
-    for note in run.site.notes:
-        emit(Note(0.0, note))
+    return RunStarted(
+        t=0.0,
+        scenario=scenario.name,
+        path=str(scenario.path),
+        seed=scenario.seed,
+        wall_time=wall_time,
+        link=scenario.link.kind,
+        tolerance=scenario.tolerance,
+        repeat=repeat,
+        versions=versions(),
+        fleets=fleets,
+    )
+
+
+def link_up(scenario: Scenario, link: Link) -> LinkUp:
+    """Over which link it is."""
+    sides = filter(None, (scenario.link.address4, scenario.link.address6))
+    addresses = [f"{format_address(address)}/{length}" for address, length in sides]
+    return LinkUp(0.0, link.kind, link.name, addresses, link.mtu)
+
+
+def run_ended(
+    run: Run, decision: Decision, notes: Sequence[str], ended_at: float, files: list[str]
+) -> RunEnded:
+    """What `run` came to. `notes` are those of its findings and of its files."""
+    # Whoever starts the gateway is told at the start what the link is like.
+    site_notes = run.site.notes if run.gateway is not None else ()
+    return RunEnded(
+        t=run.clock(),
+        verdict=decision.verdict,
+        reason=decision.reason,
+        duration_s=ended_at,
+        notes=[*notes, *site_notes, *run.doubts.notes()],
+        errors=run.doubts.errors(),
+        gateway=None if run.gateway is None else run.gateway.result(),
+        counters=counted(run.doubts.counters()),
+        lag=run.doubts.lag(),
+        files=files,
+    )
 
 
 def only_decided(findings: Findings, verdicts: Sequence[bool | None]) -> Findings:
@@ -62,39 +110,3 @@ def only_decided(findings: Findings, verdicts: Sequence[bool | None]) -> Finding
         [f"{undecided} of {len(verdicts)} expectations were not decided yet."] if undecided else []
     )
     return Findings(outcomes, notes)
-
-
-def make_result(
-    run: Run, findings: Findings, verdict: str, reason: str = "", ended_at: float = 0.0
-) -> RunResult:
-    """The result of `run` as it is now."""
-    scenario, accounts, options = run.scenario, run.accounts, run.options
-    command = scenario.gateway.command if scenario.gateway else ()
-    # Whoever starts the gateway is told at the start what the link is like.
-    site_notes = run.site.notes if run.gateway is not None else ()
-    return RunResult(
-        scenario=scenario.name,
-        path=str(scenario.path),
-        verdict=verdict,
-        reason=reason,
-        seed=scenario.seed,
-        started=utc_text(run.wall_time),
-        duration_s=ended_at,
-        repeat=repeat_command(
-            str(scenario.path),
-            scenario.seed,
-            options=options.words,
-            gateway=command if options.gateway_given else (),
-        ),
-        link=scenario.link.kind,
-        tolerance=scenario.tolerance,
-        expectations=findings.outcomes,
-        notes=[*findings.notes, *site_notes, *accounts.notes()],
-        errors=accounts.errors(),
-        gateway=None if run.gateway is None else run.gateway.result(),
-        fleets=accounts.fleets,
-        counters=counted(accounts.counters()),
-        lag=accounts.lag(),
-        versions=accounts.versions,
-        files=run.record.names,
-    )

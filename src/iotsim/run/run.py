@@ -1,5 +1,9 @@
 """A whole run: machine, files, nursery, judgement, results.
 
+`open_run` is the run itself: a context manager whose block drives it, watches it, or just waits for its
+end. `run_scenario` is around that what a process needs: an event loop, signals, the garbage collector,
+and processes that must be made before all these.
+
 The order of its end is what makes a verdict trustworthy. First what the link still holds is drained
 and everything is judged, as of one moment. Then the gateway is stopped while its devices still answer,
 so that it can say good-bye. Then the pump stops, the rest is drained and counted against the kernel's
@@ -9,30 +13,28 @@ own counters. Last the results are written, which until then said "running".
 from __future__ import annotations
 
 import signal
+import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from iotsim.errors import IotsimError
-from iotsim.events import RunEnded
-from iotsim.expect.report import Findings
-from iotsim.results.result import (
-    RUNNING,
-    RunResult,
-)
+from iotsim.events import Note
+from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
-from iotsim.run.collector import settle_memory
+from iotsim.run.collector import settled_memory
 from iotsim.run.crew import Alone, Crew
-from iotsim.run.doubts import Accounts
+from iotsim.run.doubts import Doubts
 from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.folder import make_results_folder, make_work_folder
 from iotsim.run.gateway import Gateway, gateway_environment, locate
 from iotsim.run.record import Record
-from iotsim.run.report import RunReport, announce, make_result, only_decided
+from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
 from iotsim.run.site import Site, make_plan, open_site, queue_count, spawn_helper
 from iotsim.simulation.journal import EVERYTHING, Recording
@@ -40,17 +42,22 @@ from iotsim.simulation.simulation import Simulation
 from iotsim.testbed.privileges import drop_privileges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-    from iotsim.events import Event
+    from iotsim.events import Event, EventSink
+    from iotsim.expect.report import Findings
+    from iotsim.link.base import Link
+    from iotsim.results.result import RunResult
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.commands import Command
     from iotsim.testbed.bed import Helper
     from iotsim.testbed.plan import TestbedPlan
 
 WATCH_INTERVAL_S = 1.0
 LAST_WORDS_S = 0.05
 """After the gateway's exit, for what it sent last to arrive and be answered."""
-NO_FINDINGS = Findings([], [])
+LOOKS_WHILE_QUIET = 20
+LEAST_LOOK_S = 0.02
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
 """2000-01-01: a run in virtual time has no date, and is the same every time."""
 
@@ -59,205 +66,318 @@ EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
 class RunOptions:
     """How to run, apart from what the scenario says.
 
+    ``files``: leave results on disk, in `out` or where `make_results_folder` puts them; without, the
+    result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
-    ``words`` are the options of the command line that repeat the run. ``progress`` is started with
-    the run and cancelled at its end; it shows what it likes.
+    ``words`` are the options of the command line that repeat the run.
     """
 
     out: Path | None = None
+    files: bool = True
+    watch: Sequence[EventSink] = ()
     serve: bool = False
     drop_privileges: bool = False
     recording: Recording = EVERYTHING
     words: tuple[str, ...] = ()
     gateway_given: bool = False
-    progress: Callable[[Run], Awaitable[None]] | None = None
 
 
-def run_scenario(scenario: Scenario, options: RunOptions) -> RunReport:
-    """Run `scenario` to its end. MachineError if this machine cannot; the results say so too."""
-    folder = make_results_folder(scenario.path.stem, options.out)
-    helper = None
-    workers: list[WorkerProcess] = []
-    try:
-        queues = queue_count(scenario)
-        if queues > 1:
-            workers = fork_workers(scenario, folder, queues)
-        plan = make_plan(scenario, folder)
-        # It makes the namespaces while the event loop and the fleets are being made here.
-        helper = None if plan is None else spawn_helper(plan)
-        virtual = scenario.link.kind == "memory"
+@dataclass(frozen=True)
+class Preparation:
+    """What a run has before its event loop: a folder, and processes that are best made there."""
+
+    folder: Path
+    workers: Sequence[WorkerProcess] = ()
+    plan: TestbedPlan | None = None
+    helper: Helper | None = None
+
+
+@contextmanager
+def prepared(
+    scenario: Scenario, options: RunOptions, *, fork: bool = True
+) -> Iterator[Preparation]:
+    """Prepare a run. What goes wrong until the end of the block is told in its results, too.
+
+    `fork`: make the processes of several queues, which an event loop or a thread would forbid.
+    """
+    with ExitStack() as stack:
+        if options.files:
+            folder = make_results_folder(scenario.path.stem, options.out)
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-")))
+        try:
+            queues = queue_count(scenario)
+            workers: list[WorkerProcess] = []
+            if queues > 1:
+                if not fork:
+                    raise IotsimError(
+                        "several queues need a process each, made before the event loop: "
+                        "use run_scenario, or one queue"
+                    )
+                workers = fork_workers(scenario, folder, queues)
+                stack.callback(dismiss_workers, workers)
+            plan = make_plan(scenario, folder)
+            helper = None if plan is None else spawn_helper(plan)
+            if helper is not None:
+                stack.callback(helper.close)
+            yield Preparation(folder, workers, plan, helper)
+        except BaseException as error:
+            cause = with_lesser_way(sole_cause(error), scenario)
+            if options.files:
+                write_failure(folder, scenario, cause)
+            if isinstance(cause, (IotsimError, KeyboardInterrupt)):
+                raise cause from None
+            raise
+
+
+def run_scenario(
+    scenario: Scenario,
+    options: RunOptions,
+    progress: Callable[[Run], Awaitable[None]] | None = None,
+) -> RunReport:
+    """Run `scenario` to its end. MachineError if this machine cannot; the results say so too.
+
+    `progress` is started with the run and cancelled at its end; it shows what it likes.
+    """
+    # The testbed's helper makes the namespaces while the event loop and the fleets are being made here.
+    with prepared(scenario, options) as preparation, settled_memory():
         clock = None
-        if virtual:
+        if scenario.link.kind == "memory":
             # Here, since it imports pytest where that is installed, which takes 0.2 s.
             from trio.testing import MockClock
 
             clock = MockClock(autojump_threshold=0)
-        return trio.run(
-            Run(scenario, options, folder, workers, virtual=virtual).run, plan, helper, clock=clock
-        )
-    except BaseException as error:
-        cause = with_lesser_way(sole_cause(error), scenario)
-        write_failure(folder, scenario, cause)
-        if isinstance(cause, (IotsimError, KeyboardInterrupt)):
-            raise cause from None
-        raise
-    finally:
-        if helper is not None:
-            helper.close()
-        dismiss_workers(workers)
+        return trio.run(_run_to_its_end, scenario, options, preparation, progress, clock=clock)
 
 
+async def _run_to_its_end(
+    scenario: Scenario,
+    options: RunOptions,
+    preparation: Preparation,
+    progress: Callable[[Run], Awaitable[None]] | None,
+) -> RunReport:
+    run = Run(scenario, options, preparation)
+    # Until the very end: a second Ctrl-C must not spoil what the first one has asked for.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_heed_signals, received, run)
+            async with run.opened(), trio.open_nursery() as watchers:
+                if progress is not None:
+                    watchers.start_soon(progress, run)
+                await run.wait()
+                watchers.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
+    return RunReport(run.result, preparation.folder, run.stopped_by)
+
+
+async def _heed_signals(received: AsyncIterator[int], run: Run) -> None:
+    async for number in received:
+        run.stop(signal.Signals(number))
+
+
+@asynccontextmanager
+async def open_run(
+    scenario: Scenario, options: RunOptions | None = None, *, link: Link | None = None
+) -> AsyncIterator[Run]:
+    """A run of `scenario` in this event loop, which goes on while the block does, and ends with it.
+
+    With `link` it is over that one, whatever the scenario says: one end of a `MemoryLink.pair`, say,
+    whose clock may be virtual. After the block the run has its ``result``. MachineError if this machine
+    cannot; whatever breaks the run cancels the block.
+    """
+    options = options or RunOptions()
+    with prepared(scenario, options, fork=False) as preparation:
+        run = Run(scenario, options, preparation, link)
+        async with run.opened():
+            yield run
+
+
+@dataclass
 class Run:
-    """One run, while it goes on: what a progress display may look at."""
+    """One run, while it goes on: what whoever drives or watches it may look at.
 
-    crew: Crew
-    site: Site
-    clock: Callable[[], float]
+    ``clock`` gives the seconds since its start, which was at the Unix time ``wall_time``. ``over`` is
+    set once everything is judged; ``result`` is there after that.
+    """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        options: RunOptions,
-        folder: Path,
-        workers: Sequence[WorkerProcess] = (),
-        *,
-        virtual: bool,
-    ) -> None:
-        self.scenario = scenario
-        self.options = options
-        self.folder = folder
-        self.virtual = virtual
-        self._workers = workers
-        self.gateway: Gateway | None = None
-        self.stopped_by: signal.Signals | None = None
-        self.over = False
-        self.wall_time = EPOCH_OF_VIRTUAL_TIME
-        self._stop = trio.Event()
+    scenario: Scenario
+    options: RunOptions
+    preparation: Preparation
+    link: Link | None = None
 
-    async def run(self, plan: TestbedPlan | None, helper: Helper | None) -> RunReport:
-        """Set everything up, live, and write the results."""
-        # Until the very end: a second Ctrl-C must not spoil what the first one has asked for.
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+    gateway: Gateway | None = field(default=None, init=False)
+    stopped_by: signal.Signals | None = field(default=None, init=False)
+    wall_time: float = field(default=EPOCH_OF_VIRTUAL_TIME, init=False)
+    over: trio.Event = field(default_factory=trio.Event, init=False)
+    result: RunResult = field(init=False)
+    site: Site = field(init=False)
+    crew: Crew = field(init=False)
+    doubts: Doubts = field(init=False)
+    clock: Callable[[], float] = field(init=False)
+    _stop: trio.Event = field(default_factory=trio.Event, init=False)
+
+    @property
+    def virtual(self) -> bool:
+        """Whether time may be virtual: nobody outside of the process takes part."""
+        return self.site.link.kind == "memory"
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """The run goes on while the block does; see `open_run`."""
+        try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._heed_signals, received)
-                report = await self._run(plan, helper)
-                nursery.cancel_scope.cancel()
-        return report
+                await nursery.start(self._go)
+                yield
+                self.stop()
+        except BaseExceptionGroup as group:
+            raise sole_cause(group) from None
 
-    async def _run(self, plan: TestbedPlan | None, helper: Helper | None) -> RunReport:
-        async with open_site(self.scenario, plan, helper) as self.site:
-            if self.options.drop_privileges:
-                drop_privileges(self.folder)
-            self._start_clock()
-            self.crew = self._make_crew()
-            self.accounts = Accounts(self.scenario, self.crew, self.site)
-            with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
-                self.record = Record(
-                    self.folder,
-                    self.scenario,
-                    self.crew.journal,
-                    writer,
-                    wall_time=self.wall_time,
-                    interface=self.site.link.name,
-                    capture=self.options.recording.packets,
-                )
-                self.record.replace_result(make_result(self, NO_FINDINGS, RUNNING))
-                announce(self)
-                settle_memory()
-                try:
-                    findings, ended_at = await self._live()
-                    result = self._conclude(findings, ended_at)
-                finally:
-                    self.crew.journal.flush()
-            self.record.close()
-            result.notes += self.crew.put_together(self.folder)
-        result.notes += self.record.losses()
-        # Only when the gateway, the interface and the namespaces are gone has the run ended.
-        self.record.replace_result(result)
-        return RunReport(result, self.folder, self.stopped_by)
+    async def wait(self) -> None:
+        """Wait until the run has come to its end by itself, as the scenario's ``until`` says."""
+        await self.over.wait()
 
-    def stop(self, by: signal.Signals) -> None:
+    def stop(self, by: signal.Signals | None = None) -> None:
         """End the run now, as if its time had come; nothing happens when it has."""
-        if not self.over:
+        if not self.over.is_set():
             self.stopped_by = by
             self._stop.set()
 
+    async def do(self, command: Command) -> None:
+        """Carry out `command`. ScenarioError or another IotsimError if that cannot be done."""
+        await self.crew.do(command)
+
     # --- living -------------------------------------------------------------------------------
 
-    async def _live(self) -> tuple[Findings, float]:
+    async def _go(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Set everything up, live, and write the results."""
+        preparation, options = self.preparation, self.options
+        async with open_site(
+            self.scenario, preparation.plan, preparation.helper, self.link
+        ) as self.site:
+            if options.drop_privileges:
+                drop_privileges(preparation.folder)
+            self._start_clock()
+            self.crew = self._make_crew()
+            self.doubts = Doubts(self.scenario, self.crew, self.site)
+            journal = self.crew.journal
+            for sink in options.watch:
+                journal.add_event_sink(sink)
+            started = run_started(self.scenario, options, self.wall_time)
+            self.result = result_of(started, [])
+            with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
+                self._record = self._make_record(writer)
+                if self._record is not None:
+                    self._record.replace_result(self.result)
+                journal.emit(started)
+                journal.emit(link_up(self.scenario, self.site.link))
+                for note in self.site.notes:
+                    journal.emit(Note(0.0, note))
+                try:
+                    findings, ended_at = await self._live(task_status)
+                finally:
+                    journal.flush()
+            self.doubts.look(self.clock())
+            journal.flush()
+            notes = list(findings.notes)
+            if self._record is not None:
+                notes += self._record.close()
+                notes += self.crew.put_together(preparation.folder)
+            names = [] if self._record is None else self._record.names
+            ended = run_ended(self, self._decide(findings), notes, ended_at, names)
+            journal.emit(ended)
+            journal.flush()
+            self.result = result_of(started, findings.outcomes, ended)
+        # Only when the gateway, the interface and the namespaces are gone has the run ended.
+        if self._record is not None:
+            self._record.finish(ended, self.result)
+
+    async def _live(self, task_status: trio.TaskStatus[None]) -> tuple[Findings, float]:
         """From the first packet to the last; what was judged, and as of when."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
-            if self.options.progress is not None:
-                nursery.start_soon(self.options.progress, self)
+            task_status.started()
             async with trio.open_nursery() as gateway_nursery:
                 if not (self._stop.is_set() or self.crew.broken.is_set()):
-                    await self._start_gateway(gateway_nursery)
+                    await self._begin(gateway_nursery)
                 await self._wait_for_the_end()
                 ended_at = self.clock()
-                verdicts = self.crew.progress().verdicts
-                findings = await self.crew.conclude(ended_at)
-                if self.stopped_by is not None and not self.options.serve:
-                    findings = only_decided(findings, verdicts)
-                for decision in self.crew.judge.tell(findings.outcomes, self.clock()):
-                    self.crew.journal.emit(decision)
-                self.over = True
+                findings = await self._judge(ended_at)
+                self.over.set()
                 gateway_nursery.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
         await self.crew.finish()
         return findings, ended_at
 
-    async def _start_gateway(self, nursery: trio.Nursery) -> None:
-        """Start the gateway, if there is one, and let the windows of expectations begin with it."""
-        spec, testbed = self.scenario.gateway, self.site.testbed
-        if spec is None or not spec.command or testbed is None:
-            self.crew.ready(self.clock())
+    async def _begin(self, nursery: trio.Nursery) -> None:
+        """Start the gateway, if there is one of ours, and let devices boot and windows begin.
+
+        Both do so once the gateway is ready. Where somebody else is the gateway, devices boot at once,
+        and windows begin when it is first heard; on a memory link, where it is part of the program that
+        has opened the run, they begin at once, too.
+        """
+        if self.scenario.gateway is not None and self.scenario.gateway.command:
+            await self._start_gateway(nursery)
             return
+        self.crew.boot(self.clock())
+        if self.virtual:
+            self.crew.ready(self.clock())
+        else:
+            nursery.start_soon(self._await_somebody)
 
-        def emit(event: Event) -> None:
-            self.crew.journal.emit(event)
-            self.crew.wake()
+    async def _await_somebody(self) -> None:
+        await self.crew.heard.wait()
+        heard_at = self.crew.progress().heard_at
+        self.crew.ready(self.clock() if heard_at is None else heard_at)
 
+    async def _start_gateway(self, nursery: trio.Nursery) -> None:
+        spec, testbed, folder = self.scenario.gateway, self.site.testbed, self.preparation.folder
+        assert spec is not None
+        assert testbed is not None
         self.gateway = gateway = Gateway(
             spec,
-            emit=emit,
+            emit=self._emit,
             clock=self.clock,
-            log=self.record.log,
+            log=_forget if self._record is None else self._record.log.append,
             on_line=self.crew.judge.gateway_output,
         )
         if spec.cwd is None:
-            work = make_work_folder(self.folder)
+            work = make_work_folder(folder)
         else:
-            work = self.scenario.folder / self.scenario.expand(spec.cwd, self.folder)
-        env = {name: self.scenario.expand(text, self.folder) for name, text in spec.env.items()}
+            work = self.scenario.folder / self.scenario.expand(spec.cwd, folder)
+        env = {name: self.scenario.expand(text, folder) for name, text in spec.env.items()}
         beside = [self.scenario.folder, self.scenario.folder.parent]
         if self.options.gateway_given:
             beside.insert(0, Path.cwd())
-        command = [locate(self.scenario.expand(word, self.folder), beside) for word in spec.command]
-        await nursery.start(
-            gateway.run, testbed, command, gateway_environment(env, self.folder), work
-        )
+        command = [locate(self.scenario.expand(word, folder), beside) for word in spec.command]
+        await nursery.start(gateway.run, testbed, command, gateway_environment(env, folder), work)
         nursery.start_soon(self._follow_gateway, gateway)
 
+    def _emit(self, event: Event) -> None:
+        """Report an event of the run's own, soon."""
+        self.crew.journal.emit(event)
+        self.crew.wake()
+
     async def _follow_gateway(self, gateway: Gateway) -> None:
-        """Pass on to the judge that the gateway is ready, and that it has exited by itself."""
+        """Pass on that the gateway is ready, and that it has exited by itself."""
         async with trio.open_nursery() as nursery:
 
             async def ready() -> None:
                 await gateway.ready.wait()
-                self.crew.ready(self.clock())
+                now = self.clock()
+                self.crew.boot(now)
+                self.crew.ready(now)
 
             nursery.start_soon(ready)
             await gateway.exited.wait()
             nursery.cancel_scope.cancel()
-        if not self.over and gateway.status is not None:
+        if not self.over.is_set() and gateway.status is not None:
             status = gateway.status
             self.crew.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
             self.crew.wake()
 
     async def _wait_for_the_end(self) -> None:
-        """Wait for what the scenario's ``until`` says, its duration at the longest, or a signal."""
+        """Wait for what the scenario's ``until`` says, its duration at the longest, or `stop`."""
         scenario = self.scenario
         duration = trio.CancelScope()
         if not self.options.serve:
@@ -269,34 +389,68 @@ class Run:
                 await trio.sleep(grace_s)
                 nursery.cancel_scope.cancel()
 
+            async def end_when_quiet() -> None:
+                await self.crew.settled.wait()
+                await self._quiet()
+                nursery.cancel_scope.cancel()
+
             nursery.start_soon(end_after, self._stop)
             nursery.start_soon(end_after, self.crew.broken)
             if not self.options.serve:
                 if scenario.until == "settled":
                     nursery.start_soon(end_after, self.crew.settled)
-                if scenario.until in ("settled", "gateway_exit") and self.gateway is not None:
+                if scenario.until == "quiet":
+                    nursery.start_soon(end_when_quiet)
+                if scenario.until != "duration" and self.gateway is not None:
                     nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
             with duration:
                 await trio.sleep_forever()
             nursery.cancel_scope.cancel()
 
-    async def _heed_signals(self, received: AsyncIterator[int]) -> None:
-        async for number in received:
-            self.stop(signal.Signals(number))
+    async def _quiet(self) -> None:
+        """Wait until nothing has come for the scenario's while, and nothing is still to be answered."""
+        quiet_s = self.scenario.quiet_s * self.scenario.tolerance
+        received, since = -1, self.clock()
+        while self.clock() < since + quiet_s:
+            progress = self.crew.progress()
+            if progress.pending or progress.received != received:
+                received, since = progress.received, self.clock()
+            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, LEAST_LOOK_S)))
 
     async def _watch(self) -> None:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
         while True:
             await trio.sleep(WATCH_INTERVAL_S)
-            self.accounts.look(self.clock())
+            self.doubts.look(self.clock())
             if self.crew.journal.events:
                 self.crew.wake()
 
     # --- results ------------------------------------------------------------------------------
 
+    async def _judge(self, now: float) -> Findings:
+        """Judge everything as of `now`, and tell what is new of it."""
+        verdicts = self.crew.progress().verdicts
+        findings = await self.crew.conclude(now)
+        if self.stopped_by is not None and not self.options.serve:
+            findings = only_decided(findings, verdicts)
+        for decision in self.crew.judge.tell(findings.outcomes, now):
+            self.crew.journal.emit(decision)
+        return findings
+
+    def _decide(self, findings: Findings) -> Decision:
+        if self.stopped_by is not None and not self.options.serve:
+            return Decision(Verdict.ERROR, f"interrupted by {self.stopped_by.name}")
+        return decide(
+            findings.outcomes,
+            errors=self.doubts.errors(),
+            crash=self.gateway.crash if self.gateway is not None else "",
+            doubts=self.doubts.reasons(findings.outcomes),
+            served=self.options.serve,
+        )
+
     def _start_clock(self) -> None:
-        start = trio.current_time()
         if self.virtual:
+            start = trio.current_time()
             self.clock = lambda: trio.current_time() - start
             return
         self.wall_time = time.time()
@@ -306,7 +460,7 @@ class Run:
 
     def _make_crew(self) -> Crew:
         scenario, site = self.scenario, self.site
-        if not self._workers:
+        if not self.preparation.workers:
             simulation = Simulation(
                 scenario,
                 site.link,
@@ -318,7 +472,7 @@ class Run:
         assert site.testbed is not None
         return Shards(
             scenario,
-            self._workers,
+            self.preparation.workers,
             site.testbed,
             clock=self.clock,
             zero=self._zero,
@@ -327,23 +481,19 @@ class Run:
             recording=self.options.recording,
         )
 
-    def _conclude(self, findings: Findings, ended_at: float) -> RunResult:
-        """Decide, and put the last events on their way to disk."""
-        accounts = self.accounts
-        accounts.look(self.clock())
-        crash = self.gateway.crash if self.gateway is not None else ""
-        decision = decide(
-            findings.outcomes,
-            errors=accounts.errors(),
-            crash=crash,
-            doubts=accounts.doubts(findings.outcomes),
-            served=self.options.serve,
+    def _make_record(self, writer: Writer) -> Record | None:
+        if not self.options.files:
+            return None
+        return Record(
+            self.preparation.folder,
+            self.scenario,
+            self.crew.journal,
+            writer,
+            wall_time=self.wall_time,
+            interface=self.site.link.name,
+            capture=self.options.recording.packets,
         )
-        if self.stopped_by is not None and not self.options.serve:
-            decision = Decision(Verdict.ERROR, f"interrupted by {self.stopped_by.name}")
-        journal = self.crew.journal
-        journal.flush()
-        result = make_result(self, findings, decision.verdict, decision.reason, ended_at)
-        journal.emit(RunEnded(self.clock(), result.verdict, result.counters))
-        journal.flush()
-        return result
+
+
+def _forget(_output: bytes) -> None:
+    pass

@@ -109,9 +109,15 @@ def _reach(scenario: Scenario) -> tuple[tuple[int, int], ...]:
 
 @asynccontextmanager
 async def open_site(
-    scenario: Scenario, plan: TestbedPlan | None, helper: Helper | None
+    scenario: Scenario, plan: TestbedPlan | None, helper: Helper | None, link: Link | None = None
 ) -> AsyncIterator[Site]:
-    """The site of a run; `helper` was spawned for `plan`. MachineError if it cannot be had."""
+    """The site of a run; `helper` was spawned for `plan`. MachineError if it cannot be had.
+
+    With `link`, which stays open, the run is over that one.
+    """
+    if link is not None:
+        yield Site(link)
+        return
     if scenario.link.kind == "memory":
         yield Site(MemoryLink(mtu=scenario.link.mtu))
         return

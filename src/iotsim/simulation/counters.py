@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Books(msgspec.Struct, kw_only=True):
-    """``counters`` by name; packets by outcome add up to ``packets.received``.
+class Counters(msgspec.Struct, kw_only=True):
+    """``counts`` by name; packets by outcome add up to ``packets.received``.
 
     ``lag`` are upper bounds of how late the simulator was at worst, in seconds. ``failed_devices``
     are those that a rule or behavior of theirs has stopped; ``lost`` is what our own queues dropped.
     ``notes`` are for people.
     """
 
-    counters: dict[str, int] = {}
+    counts: dict[str, int] = {}
     lag: dict[str, float] = {}
     failed_devices: list[str] = []
     first_failure: str = ""
@@ -31,23 +31,25 @@ class Progress(msgspec.Struct, kw_only=True):
     """How far a crew is. ``verdicts``: for each expectation, None while it is undecided."""
 
     received: int = 0
+    heard_at: float | None = None
+    """When somebody else than a device first sent a datagram to one."""
     answered: int = 0
     pending: int = 0
     dropped: int = 0
     verdicts: list[bool | None] = []
 
 
-def add_books(parts: Iterable[Books]) -> Books:
-    """The books of several shards as one."""
-    counters: Counter[str] = Counter()
-    total = Books()
+def add_counters(parts: Iterable[Counters]) -> Counters:
+    """The counters of several shards as one."""
+    counts: Counter[str] = Counter()
+    total = Counters()
     for part in parts:
-        counters.update(part.counters)
+        counts.update(part.counts)
         for name, lag in part.lag.items():
             total.lag[name] = max(lag, total.lag.get(name, 0.0))
         total.failed_devices += part.failed_devices
         total.first_failure = total.first_failure or part.first_failure
         total.lost += part.lost
         total.notes += part.notes
-    total.counters = dict(counters)
+    total.counts = dict(counts)
     return total

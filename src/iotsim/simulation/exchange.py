@@ -4,11 +4,17 @@ Everything here is a plain call made by the pump. A service is one protocol at o
 its `receive` is what the stack calls for a datagram, its `send` the only way by which a device speaks.
 So this is the place where a message can be seen, counted, delayed or spoiled, whoever made it. The
 `Datagram` that brought a message goes with it, and back with the answer.
+
+The way is chosen when a service is made. The *plain* way leads from the hosts to the codec and back with
+nothing between. The *layered* way has one `Layer` or several there, which can keep, delay or change what
+passes; a service without layers does not pay for those of others.
 """
 
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError, IotsimError
@@ -18,25 +24,51 @@ from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reply
     from iotsim.expect.judge import Judge
+    from iotsim.net.datagram import Sending
+    from iotsim.net.pool import PortHandler
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
 
 FAILED = dropped("device-failed")
 NOT_BOOTED = dropped("device-not-booted")
+REBOOTED = dropped("device-rebooted")
+"""The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
 EVENT_DATA_BYTES = 256
 
 
+class Layer:
+    """What stands between hosts and codec on the layered way; here, it lets everything pass.
+
+    `onward` is the rest of the way. What a layer passes on later, it defers first (`Pump.defer`), and
+    settles with the outcome that it then has.
+    """
+
+    def receive(self, datagram: Datagram, payload: bytes, onward: PortHandler) -> str:
+        """A datagram has come; returns its outcome."""
+        return onward(datagram, payload)
+
+    def send(
+        self, datagram: Datagram, payload: bytes, onward: Callable[[Datagram, bytes], Sending]
+    ) -> Sending:
+        """A datagram is to leave."""
+        return onward(datagram, payload)
+
+
 class Service:
-    """One protocol at one port of `fleet`; `index` is its place in the fleet's services."""
+    """One protocol at one port of `fleet`; `index` is its place in the fleet's services.
+
+    `layers` are those of the layered way, the nearest to the link first. ``receive`` is what the stack
+    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`).
+    """
 
     def __init__(
         self,
@@ -48,6 +80,7 @@ class Service:
         judge: Judge,
         journal: Journal,
         on_failure: Callable[[SimDevice, str], None],
+        layers: Sequence[Layer] = (),
     ) -> None:
         spec = fleet.spec.services[index]
         self.protocol = spec.protocol
@@ -58,18 +91,23 @@ class Service:
         self._decode = spec.protocol.codec.decode
         self._encode = spec.protocol.codec.encode
         self._respond = fleet.responders[index]
-        self._send_udp = hosts.send_udp
+        self.receive: PortHandler = self._receive
+        self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
+        for layer in layers:
+            self._leave = partial(layer.send, onward=self._leave)
+        for layer in reversed(layers):
+            self.receive = partial(layer.receive, onward=self.receive)
         self._pump = pump
         self._clock = pump.clock
         self._judge = judge
         self._emit = journal.emit
+        self._ids = journal.message_ids
         self._recorded = journal.recording.messages
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
 
-    def receive(self, datagram: Datagram, payload: bytes, /) -> str:
-        """Take a datagram for one of the devices; returns its outcome (see `iotsim.net`)."""
+    def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
         device = self._device(datagram.index)
         now = datagram.time
         if device.failed:
@@ -85,7 +123,8 @@ class Service:
         name = who = ""
         if self._recorded:
             name, who = device.name, format_endpoint(*peer)
-            self._emit(Received(now, name, who, self._name, message))
+            datagram.id = number = next(self._ids)
+            self._emit(Received(now, number, name, who, self._name, message))
         try:
             for observe in self._heard:
                 observe(device, message, now)
@@ -122,23 +161,32 @@ class Service:
     ) -> str:
         """The same; `name` and `who` are the device's and the peer's, as events have them."""
         payload = self._encode(message)
-        sending = self._send_udp(datagram, payload)
+        sending = self._leave(datagram, payload)
         if sending is not None:
             return self._not_sent_yet(sending, device, datagram, message, payload)
-        self._tell_sent(device, message, payload, name, who)
+        if self._recorded or self._told:
+            self._tell_sent(device, datagram, message, payload, name, who)
         return ANSWERED
 
     def _tell_sent(
-        self, device: SimDevice, message: Mapping[str, Any], payload: bytes, name: str, who: str
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        payload: bytes,
+        name: str,
+        who: str,
     ) -> None:
-        """Tell whom it concerns that `message` has just left as `payload`."""
+        """Tell whom it concerns that `message` has just left, as what the other side reads: with
+        defaults, computed fields, and numbers of the wire."""
         now = self._pump.sent_at
+        with suppress(DecodeError):  # a protocol may write what it does not read
+            message = self._decode(payload)
         if self._recorded:
-            self._emit(Sent(now, name, who, self._name, message))
-        if self._told:
-            carried = self._as_carried(payload, message)
-            for observe in self._told:
-                observe(device, carried, now)
+            number = next(self._ids)
+            self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        for observe in self._told:
+            observe(device, message, now)
 
     def _not_sent_yet(
         self,
@@ -153,11 +201,11 @@ class Service:
         def left(reason: str) -> None:
             outcome = ANSWERED
             if reason:
-                self._emit(NotSent(self._clock(), device.name, reason))
+                self._emit(NotSent(self._clock(), device.name, reason, datagram.id))
                 outcome = NOT_SENT
             else:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
-                self._tell_sent(device, message, payload, device.name, who)
+                self._tell_sent(device, datagram, message, payload, device.name, who)
             self._pump.settle(datagram, outcome)
 
         if isinstance(sending, Waiting):
@@ -165,16 +213,6 @@ class Service:
             return self._pump.defer(datagram)
         left(sending)
         return NOT_SENT
-
-    def _as_carried(self, payload: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the other side reads: with defaults, computed fields, and numbers of the wire.
-
-        Only expectations are given that; a decode for each event would be a twentieth of the rate.
-        """
-        try:
-            return self._decode(payload)
-        except DecodeError:
-            return message  # a protocol may write what it does not read
 
     def fail(self, device: SimDevice, error: Exception) -> None:
         """`device` has done what it cannot go on from: report it and let it be silent."""
@@ -189,18 +227,20 @@ class Service:
         outcome = ""
         for delay_s, message in replies:
             if delay_s > 0:
-                self._pump.timers.call_at(
-                    datagram.time + delay_s, self._send_later, device, datagram, message
-                )
+                due = datagram.time + delay_s
+                arguments = (device, device.reboots, datagram, message)
+                self._pump.timers.call_at(due, self._send_later, *arguments)
             else:
                 outcome = outcome or self.send(device, datagram, message)
         return outcome or self._pump.defer(datagram)
 
     def _send_later(
-        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]
+        self, device: SimDevice, reboots: int, datagram: Datagram, message: Mapping[str, Any]
     ) -> None:
         outcome = FAILED
-        if not device.failed:
+        if device.reboots != reboots:
+            outcome = REBOOTED
+        elif not device.failed:
             try:
                 outcome = self.send(device, datagram, message)
             except Exception as error:
@@ -212,9 +252,11 @@ class Service:
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
     ) -> str:
         """Report it, and answer as the protocol says."""
+        datagram.id = next(self._ids)
         self._emit(
             Undecodable(
                 datagram.time,
+                datagram.id,
                 device.name,
                 format_endpoint(datagram.peer, datagram.peer_port),
                 self._name,

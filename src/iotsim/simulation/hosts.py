@@ -42,6 +42,9 @@ class Hosts(Protocol):
 
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending: ...
 
+    def is_ours(self, address: int) -> bool:
+        """Whether a device has `address`."""
+
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
         """Put the devices of `fleet` on the link, with these services."""
 
@@ -102,6 +105,9 @@ class TunHosts(Stack):
         outcome = super().receive_by_the_book(frame, now)
         self._alarm.update()
         return outcome
+
+    def is_ours(self, address: int) -> bool:
+        return self.pool.find(address) is not None
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
         network = fleet.spec.network
@@ -166,6 +172,9 @@ class TapHosts(EthernetHost):
             self._alarm.update()
         return sending
 
+    def is_ours(self, address: int) -> bool:
+        return self.stack.pool.find(address) is not None
+
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
         network = fleet.spec.network
         hosts = FleetHosts(fleet, ports)
@@ -199,7 +208,7 @@ class TapHosts(EthernetHost):
         device = group.fleet.device(index)
         what = f"got the address {format_address(address)}" if address else "lost its address"
         self.counters["dhcp-leases" if address else "dhcp-leases-lost"] += 1
-        device.leased = address
+        group.fleet.leases[index] = address
         self._note(f"{device.name} {what} by DHCP")
 
     def _note(self, text: str) -> None:

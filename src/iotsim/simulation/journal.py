@@ -6,6 +6,7 @@ way only appends to two lists, and `flush` hands them on in batches, when the pu
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,10 +28,15 @@ EVERYTHING = Recording()
 
 
 class Journal:
-    """The events and packets of a run. ``emit`` and ``packet`` are list appends."""
+    """The events and packets of a run. ``emit`` and ``packet`` are list appends.
 
-    def __init__(self, recording: Recording = EVERYTHING) -> None:
+    ``message_ids`` gives the numbers of messages: `first`, and then each `step` further, so that several
+    processes never give the same.
+    """
+
+    def __init__(self, recording: Recording = EVERYTHING, *, first: int = 1, step: int = 1) -> None:
         self.recording = recording
+        self.message_ids = count(first, step)
         self.events: list[Event] = []
         self.packets: list[PacketRecord] = []
         self.emit = self.events.append
@@ -47,6 +53,11 @@ class Journal:
 
     def add_packet_sink(self, sink: PacketSink) -> None:
         self._packet_sinks.append(sink)
+
+    def close(self) -> None:
+        """Hand nothing to sinks any more; what is emitted is only counted."""
+        self._event_sinks.clear()
+        self._packet_sinks.clear()
 
     def flush(self) -> None:
         """Hand everything gathered to the sinks. The lists stay the same objects, emptied."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from iotsim.simulation.journal import Journal
 
 
-class EngineRuntime:
+class SimulationRuntime:
     """The `iotsim.device.behavior.Runtime` of a simulation; one for all of its devices.
 
     `gateway4` and `gateway6` are where devices send that nobody has spoken to yet, if the scenario

@@ -6,67 +6,67 @@ It needs an event loop and a link, and neither files nor namespaces nor a gatewa
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from iotsim.device import (
-    NO_REPLY,
-    NO_RULE,
-    AttachedBehavior,
-    Fleet,
-    attach_behavior,
-    load_behavior,
-)
+from iotsim.device import Fleet, attach_behavior, load_behavior
+from iotsim.errors import Problem, ScenarioError
+from iotsim.events import CommandDone, DeviceRebooted, Note
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
-from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
-from iotsim.simulation.counters import Books, Progress
-from iotsim.simulation.exchange import UNDECODABLE, Service
+from iotsim.net.outcome import dropped
+from iotsim.scenario.actions import build_action
+from iotsim.scenario.selectors import SelectorError, select
+from iotsim.simulation.commands import Reboot, WriteNote, encode_command
+from iotsim.simulation.counters import Counters, Progress
+from iotsim.simulation.exchange import Service
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
 from iotsim.simulation.pump import Pump
-from iotsim.simulation.runtime import EngineRuntime
+from iotsim.simulation.runtime import SimulationRuntime
+from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
 from iotsim.simulation.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from iotsim.device import Schedule, SimDevice
+    from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
     from iotsim.net.datagram import Datagram
     from iotsim.net.pool import PortHandler
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.commands import Command
 
 
-class Shard(NamedTuple):
-    """One of `shards` equal parts of all fleets: every `shards`-th device, from device `number` on."""
-
-    number: int
-    shards: int
-
-    def owned(self, devices: int) -> range:
-        """The indexes of this part, of a fleet of `devices`."""
-        return range(self.number, devices, self.shards)
-
-
-WHOLE = Shard(0, 1)
-OTHER_SHARD = consumed("other-shard")
 DRAIN_S = 0.5
 """After this long, what still waits at the end is not answered any more."""
 MOST_LEFT_OVER = 1 << 16
 TOO_LATE = dropped("too-late")
 
-HEARD = (ANSWERED, PENDING, UNDECODABLE, NO_RULE, NO_REPLY)
-"""Outcomes of packets that a device has heard."""
+
+class Series(NamedTuple):
+    """The sendings of one schedule by one device, since it booted at `boot`."""
+
+    fleet: Fleet
+    schedule: Schedule
+    device: int
+    boot: float
+    reboots: int
 
 
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
-    `clock` gives the seconds since the start of the run. `settled` is set once every expectation is
-    decided; `failed_devices` are those that a rule or behavior of theirs has stopped. Of a fleet that
-    several processes share, this one owns the devices whose indexes are those of `shard`.
+    `clock` gives the seconds since the start of the run. ``settled`` is set once every expectation is
+    decided, ``heard`` once somebody else than a device has sent a datagram to one, at ``heard_at``;
+    ``failed_devices`` are those that a rule or behavior of theirs has stopped. Of a fleet that several
+    processes share, this one owns the devices whose indexes are those of `shard`.
+
+    The life of a simulation: ``run`` is a task; `boot` lets devices boot that wait for it, `ready` lets
+    the windows of expectations begin, `do` carries out commands; `drain` and the judge end it.
     """
 
     def __init__(
@@ -83,22 +83,28 @@ class Simulation:
         self.scenario = scenario
         self.link = link
         self.clock = clock
-        self.journal = Journal(recording)
+        self.journal = Journal(recording, first=shard.number + 1, step=shard.shards)
         self.pump = Pump(link, Timers(), self.journal, clock)
         self.hosts = make_hosts(scenario, link.mtu, self.pump, seed=seed, journal=self.journal)
         self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
+        for fleet in self.fleets.values():
+            if not fleet.spec.boot_with_run:
+                fleet.origin = math.inf
         self.judge = Judge(
             scenario.expectations,
             {name: _view(fleet, shard) for name, fleet in self.fleets.items()},
             scenario.tolerance,
         )
         self.settled = trio.Event()
+        self.heard = trio.Event()
+        self.heard_at: float | None = None
         self.failed_devices: list[str] = []
-        self._first_failure = ""
         self.skipped_sendings = 0
+        self._first_failure = ""
         self._left_over = 0
         self._services: dict[str, list[Service]] = {}
-        self.runtime = EngineRuntime(
+        self._ports: dict[str, dict[int, PortHandler]] = {}
+        self.runtime = SimulationRuntime(
             self._services,
             self.journal,
             clock,
@@ -107,11 +113,12 @@ class Simulation:
             wake=self.pump.wake,
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
+        self._nursery: trio.Nursery | None = None
         for name, fleet in self.fleets.items():
             self._attach(name, fleet)
         self.pump.receive = self.hosts.receive
         self.pump.on_turn = self._on_turn
-        self._deadline = float("inf")
+        self._deadline = math.inf
         """When the judge will be called next."""
 
     def _attach(self, name: str, fleet: Fleet) -> None:
@@ -119,6 +126,7 @@ class Simulation:
         if fleet.spec.behavior is not None:
             behavior = load_behavior(fleet.spec.behavior)
             self._behaviors[name] = attach_behavior(fleet, behavior, self.runtime)
+        layers = () if self.shard is WHOLE else (OwnDevices(self.shard),)
         services = [
             Service(
                 fleet,
@@ -128,41 +136,79 @@ class Simulation:
                 judge=self.judge,
                 journal=self.journal,
                 on_failure=self._on_failure,
+                layers=layers,
             )
             for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
-        self.hosts.add(fleet, {service.port: self._handler(service) for service in services})
+        self._ports[name] = {
+            service.port: partial(self._receive_first, service) for service in services
+        }
+        self.hosts.add(fleet, self._ports[name])
 
-    def _handler(self, service: Service) -> PortHandler:
-        """What takes the datagrams of `service`: of a packet to a group, only for our own devices."""
-        if self.shard is WHOLE:
-            return service.receive
-        number, shards = self.shard
-
-        def receive(datagram: Datagram, payload: bytes, /) -> str:
-            if datagram.index % shards != number:
-                return OTHER_SHARD
+    def _receive_first(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
+        """Until somebody was heard, take datagrams in the place of the services."""
+        if self.hosts.is_ours(datagram.peer):
             return service.receive(datagram, payload)
-
-        return receive
+        self.heard_at = datagram.time
+        self.heard.set()
+        for name, services in self._services.items():
+            self._ports[name].update({one.port: one.receive for one in services})
+        return service.receive(datagram, payload)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._start_schedules()
-            await nursery.start(self.pump.run)
+        async with trio.open_nursery() as self._nursery:
+            await self._nursery.start(self.pump.run)
             self.hosts.start(self.clock())
-            for name, behavior in self._behaviors.items():
-                if behavior.has_run:
-                    for index in self.shard.owned(len(self.fleets[name])):
-                        nursery.start_soon(self._live, self.fleets[name], index, behavior)
+            for fleet in self.fleets.values():
+                if fleet.spec.boot_with_run:
+                    self._begin(fleet, self.shard.owned(len(fleet)))
             task_status.started()
 
+    def boot(self, now: float) -> None:
+        """Let the devices boot that do not boot with the run, each after its own delay."""
+        for fleet in self.fleets.values():
+            if not fleet.spec.boot_with_run:
+                fleet.origin = now
+                self._begin(fleet, self.shard.owned(len(fleet)))
+        self.pump.wake()
+
     def ready(self, now: float) -> None:
-        """The gateway is ready, or there is none: the windows of expectations begin."""
+        """The windows of expectations begin."""
         self.judge.gateway_ready(now)
         self.schedule_deadline()
+
+    def do(self, command: Command) -> None:
+        """Carry out `command` on the devices that are ours.
+
+        ScenarioError if it names no devices, or what it says is no message or state of theirs;
+        IotsimError if a device cannot do it, which leaves the rest of them undone.
+        """
+        now = self.clock()
+        if isinstance(command, WriteNote):
+            self.journal.emit(Note(now, command.note))
+        elif isinstance(command, Reboot):
+            fleet, indexes = self._selected(command.devices)
+            for index in indexes:
+                self.reboot(fleet, index)
+        else:
+            fleet, indexes = self._selected(command.devices)
+            table = encode_command(command)
+            del table["do"], table["devices"]
+            action = build_action(fleet.spec, table)
+            for index in indexes:
+                self._act(fleet.device(index), action, now)
+        self.journal.emit(CommandDone(now, encode_command(command)))
+        self.pump.wake()
+
+    def reboot(self, fleet: Fleet, index: int) -> None:
+        """Let a device begin anew, at once."""
+        now = self.clock()
+        device = fleet.device(index)
+        device.reboot(now)
+        self.journal.emit(DeviceRebooted(now, device.name))
+        self._begin(fleet, (index,))
 
     def schedule_deadline(self) -> None:
         """Have the judge called when time alone will decide something."""
@@ -188,16 +234,17 @@ class Simulation:
         outcomes = self.pump.outcomes.by_category()
         return Progress(
             received=self.pump.frames_received,
+            heard_at=self.heard_at,
             answered=outcomes["answered"],
             pending=outcomes["pending"],
             dropped=outcomes["dropped"],
             verdicts=self.judge.verdicts(),
         )
 
-    def books(self) -> Books:
+    def counters(self) -> Counters:
         """Everything that was counted here."""
         pump, link = self.pump, self.link.statistics()
-        counters = {
+        counts = {
             "packets.received": pump.frames_received,
             "packets.recorded": self.journal.packet_count,
             "events": self.journal.event_count,
@@ -205,26 +252,19 @@ class Simulation:
             "devices.failed": len(self.failed_devices),
             "sendings.skipped": self.skipped_sendings,
         }
-        counters |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
-        counters |= {f"net.{name}": count for name, count in self.hosts.counters.items()}
-        counters |= {f"link.{name}": count for name, count in link.items()}
-        return Books(
-            counters=counters,
+        counts |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
+        counts |= {f"net.{name}": count for name, count in self.hosts.counters.items()}
+        counts |= {f"link.{name}": count for name, count in link.items()}
+        return Counters(
+            counts=counts,
             lag={"queue": pump.lag(), "timers": pump.timers.lateness},
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self._left_over,
         )
 
-    def gateway_heard(self) -> bool:
-        """Whether any datagram reached a service of any device."""
-        if any(name in self.pump.outcomes for name in HEARD):
-            return True
-        devices = (device for fleet in self.fleets.values() for device in fleet.devices)
-        return any(device is not None and device.peer is not None for device in devices)
-
     def _advance(self, due: float) -> None:
-        self._deadline = float("inf")
+        self._deadline = math.inf
         # The clock may have passed `due` by little: what was due then is decided as of now.
         self.judge.advance(max(due, self.clock()))
         self.schedule_deadline()
@@ -241,48 +281,66 @@ class Simulation:
             self._first_failure = f"{device.name}: {why}"
         self.failed_devices.append(device.name)
 
-    def _start_schedules(self) -> None:
-        for fleet in self.fleets.values():
-            for schedule in fleet.schedules:
-                for index in self.shard.owned(len(fleet)):
-                    first = schedule.first(index)
-                    if first is not None:
-                        self.pump.timers.call_at(
-                            first, self._speak, first, fleet, schedule, index, 0
-                        )
+    def _selected(self, selector: str) -> tuple[Fleet, Iterable[int]]:
+        """The devices that `selector` names, as far as they are ours."""
+        counts = {name: len(fleet) for name, fleet in self.fleets.items()}
+        try:
+            selection = select(selector, counts, self.scenario.seed)
+        except SelectorError as error:
+            raise ScenarioError([Problem(str(error), path="devices", hint=error.hint)]) from None
+        indexes = (index for index in selection.indexes if self.shard.owns(index))
+        return self.fleets[selection.fleet], indexes
 
-    def _speak(self, due: float, fleet: Fleet, schedule: Schedule, index: int, n: int) -> None:
+    def _act(self, device: SimDevice, action: Schedule, now: float) -> None:
+        for message in action.build(device, now):
+            self.runtime.send_nowait(device, message, action.to, action.service)
+
+    def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
+        """The devices of these numbers boot: set their timers, and start their tasks."""
+        behavior = self._behaviors.get(fleet.spec.name)
+        for index in indexes:
+            device = fleet.devices[index]
+            boot, reboots = (
+                (fleet.boots_at(index), 0) if device is None else (device.booted_at, device.reboots)
+            )
+            for schedule in fleet.schedules:
+                first = schedule.first(index, boot)
+                if first is not None:
+                    series = Series(fleet, schedule, index, boot, reboots)
+                    self.pump.timers.call_at(first, self._speak, series, 0, first)
+            if behavior is not None and behavior.has_run and self._nursery is not None:
+                self._nursery.start_soon(self._live, fleet.device(index), behavior)
+
+    def _speak(self, series: Series, n: int, due: float) -> None:
         """Do sending `n` of a schedule, and set the timer of the next."""
+        fleet, schedule, index, boot, reboots = series
         device = fleet.device(index)
-        if device.failed:
+        if device.failed or device.reboots != reboots:
             return
         now = self.clock()
         try:
-            for message in schedule.build(device, now):
-                self.runtime.send_nowait(device, message, schedule.to, schedule.service)
+            self._act(device, schedule, now)
         except Exception as error:
             self._services[fleet.spec.name][schedule.service].fail(device, error)
             return
-        following = schedule.next(index, n, due)
+        following = schedule.next(index, n, due, boot)
         while following is not None and following < now:
             # The run is late by more than a whole interval: sending a burst would not mend it.
             self.skipped_sendings += 1
             n += 1
-            following = schedule.next(index, n, following)
+            following = schedule.next(index, n, following, boot)
         if following is not None:
-            self.pump.timers.call_at(
-                following, self._speak, following, fleet, schedule, index, n + 1
-            )
+            self.pump.timers.call_at(following, self._speak, series, n + 1, following)
 
-    async def _live(self, fleet: Fleet, index: int, behavior: AttachedBehavior) -> None:
-        """The task of one device with a behavior that waits."""
-        device = fleet.device(index)
-        await self.runtime.sleep_until(fleet.boots_at(index))
-        try:
-            await behavior.instance(device).run()
-        except Exception as error:
-            self._services[fleet.spec.name][0].fail(device, error)
-            self.pump.wake()
+    async def _live(self, device: SimDevice, behavior: AttachedBehavior) -> None:
+        """The task of one device with a behavior that waits, until it reboots."""
+        with trio.CancelScope() as device.epoch.task:
+            await self.runtime.sleep_until(device.booted_at)
+            try:
+                await behavior.instance(device).run()
+            except Exception as error:
+                self._services[device.fleet.spec.name][0].fail(device, error)
+                self.pump.wake()
 
 
 def _view(fleet: Fleet, shard: Shard) -> FleetView:
@@ -293,4 +351,4 @@ def _view(fleet: Fleet, shard: Shard) -> FleetView:
         return FleetView(name, count, owned)
     delay = fleet.spec.boot_delay
     last = fleet.spec.ramp_s + (0.0 if delay is None else delay.high_s)
-    return FleetView(name, count, owned, fleet.boots_at, last)
+    return FleetView(name, count, owned, fleet.boots_at, lambda: fleet.origin + last)

@@ -39,9 +39,10 @@ from iotsim.run.shards.shards import (
     make_peers,
 )
 from iotsim.scenario import load_text
-from iotsim.simulation.counters import Books, Progress
+from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.journal import EVERYTHING
-from iotsim.simulation.simulation import Shard, Simulation
+from iotsim.simulation.shard import Shard
+from iotsim.simulation.simulation import Simulation
 from iotsim.testbed import channel
 from iotsim.wire import icmpv6, ipv4, ipv6, udp, virtio
 from iotsim.wire.address import parse_address
@@ -195,7 +196,7 @@ class Pair:
         return source[-1], self.codec.decode(payload)["value"]
 
     def total(self, name: str) -> int:
-        return sum(simulation.books().counters.get(name, 0) for simulation in self.simulations)
+        return sum(simulation.counters().counts.get(name, 0) for simulation in self.simulations)
 
     def close(self) -> None:
         for simulation, queue, peer in zip(self.simulations, self.queues, self._peers, strict=True):
@@ -381,7 +382,7 @@ async def test_a_worker_that_is_killed_breaks_the_run(
 ) -> None:
     async with trio.open_nursery() as nursery:
         await start(crew, partners, nursery)
-        partners[1].report("books", Books(counters={"packets.received": 5}))
+        partners[1].report("counters", Counters(counts={"packets.received": 5}))
         await trio.testing.wait_all_tasks_blocked(0.01)
         partners[1].die(signal.SIGKILL)
         with trio.fail_after(5):
@@ -395,7 +396,7 @@ async def test_a_worker_that_is_killed_breaks_the_run(
     assert crew.errors == [told]
     assert [event.text for event in crew.journal.events if isinstance(event, Note)] == [told]
     # What it had counted is not forgotten.
-    assert crew.books().counters["packets.received"] == 5
+    assert crew.counters().counts["packets.received"] == 5
 
 
 async def test_a_crash_is_an_error_with_its_traceback_in_the_events(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from iotsim.link.tun import TunLink
-    from iotsim.simulation.simulation import Shard
+    from iotsim.simulation.shard import Shard
 
 EVERYBODY = -1
 MESSAGE_BYTES = 128 * 1024

@@ -38,9 +38,10 @@ from iotsim.expect.report import Findings, merge
 from iotsim.expect.slots import FleetView
 from iotsim.results.merge import merge_captures, merge_events
 from iotsim.run.shards.worker import HELD_SIGNALS, work
-from iotsim.simulation.counters import Books, Progress, add_books
+from iotsim.simulation.commands import encode_command
+from iotsim.simulation.counters import Counters, Progress, add_counters
 from iotsim.simulation.journal import Journal, Recording
-from iotsim.simulation.simulation import Shard
+from iotsim.simulation.shard import Shard
 from iotsim.testbed import channel
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from iotsim.expect.spec import ExpectSpec
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.commands import Command
     from iotsim.testbed.bed import Testbed
 
 TICK_S = 0.1
@@ -68,7 +70,7 @@ class WorkerProcess:
         self.pid = pid
         self.control = control
         self.progress = Progress()
-        self.books = Books()
+        self.counters = Counters()
         self.dead = False
         self.answers: dict[str, Any] = {}
         self.news = trio.Event()
@@ -171,6 +173,7 @@ class Shards:
     ) -> None:
         self.journal = Journal()
         self.settled = trio.Event()
+        self.heard = trio.Event()
         self.broken = trio.Event()
         self.errors: list[str] = []
         self._specs = scenario.expectations
@@ -211,6 +214,15 @@ class Shards:
                 await self._tell_decisions()
                 self.journal.flush()
 
+    def boot(self, now: float) -> None:
+        for worker in self._workers:
+            worker.request(op="boot", t=now)
+
+    async def do(self, command: Command) -> None:
+        refusals = await self._ask("done", op="do", command=encode_command(command))
+        for refusal in filter(None, refusals):
+            raise IotsimError(refusal)
+
     def ready(self, now: float) -> None:
         self.judge.gateway_ready(now)
         for worker in self._workers:
@@ -237,17 +249,20 @@ class Shards:
             nursery.cancel_scope.cancel()
         for worker in self._workers:
             if "finished" in worker.answers:
-                worker.books = msgspec.convert(worker.answers["finished"], Books)
+                worker.counters = msgspec.convert(worker.answers["finished"], Counters)
 
-    def books(self) -> Books:
-        own = Books(counters={"events": self.journal.event_count})
-        return add_books([own, *(worker.books for worker in self._workers)])
+    def counters(self) -> Counters:
+        own = Counters(counts={"events": self.journal.event_count})
+        return add_counters([own, *(worker.counters for worker in self._workers)])
 
     def progress(self) -> Progress:
         parts = [worker.progress for worker in self._workers]
         return Progress(
             received=sum(part.received for part in parts),
             answered=sum(part.answered for part in parts),
+            heard_at=min(
+                (part.heard_at for part in parts if part.heard_at is not None), default=None
+            ),
             pending=sum(part.pending for part in parts),
             dropped=sum(part.dropped for part in parts),
             verdicts=self._verdicts(),
@@ -310,10 +325,12 @@ class Shards:
         match message.values["event"]:
             case "progress":
                 worker.progress = msgspec.convert(content, Progress)
+                if worker.progress.heard_at is not None:
+                    self.heard.set()
                 if None not in self._verdicts():
                     self.settled.set()
-            case "books":
-                worker.books = msgspec.convert(content, Books)
+            case "counters":
+                worker.counters = msgspec.convert(content, Counters)
             case "refused":
                 if "started" not in worker.answers:
                     self._refusal = content

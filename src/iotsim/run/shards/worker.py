@@ -7,16 +7,18 @@ has the loaded scenario already. The rest comes by its control socket: the queue
 request    what the worker does                                               its answer
 =========  =================================================================  ============
 start      takes its queue, makes its simulation, and lets it live            started
+boot       lets devices boot that do not boot with the run                    none
 ready      lets the windows of expectations begin                             none
+do         carries out a command; its answer has why not, or ""               done
 drain      handles what its queue and the other workers' sockets hold         drained
 look       its answer has the judge's export of what is decided so far       looked
 judge      decides what is open; its answer has the judge's export            judged
 seal       drains, and reads its queue no more                                sealed
 finish     takes what others have handed over, closes its files, and ends;    finished
-           its answer has the books
+           its answer has the counters
 =========  =================================================================  ============
 
-Unasked it reports its progress and its books now and then, and at last why it gives up: refused (for
+Unasked it reports its progress and its counters now and then, and at last why it gives up: refused (for
 what is wrong with a file of the user's) or crashed. When the control socket closes, the worker ends;
 should it be stuck then, a signal ends it. Nothing outlives the run.
 """
@@ -36,13 +38,14 @@ import trio
 
 from iotsim.errors import IotsimError
 from iotsim.link.tun import TunLink
-from iotsim.run.collector import settle_memory
+from iotsim.run.collector import settled_memory
 from iotsim.run.failure import sole_cause
 from iotsim.run.files import Writer
 from iotsim.run.record import Record
 from iotsim.run.shards.handover import Owners, ShardLink
+from iotsim.simulation.commands import decode_command
 from iotsim.simulation.journal import Recording
-from iotsim.simulation.simulation import Shard, Simulation
+from iotsim.simulation.simulation import Simulation
 from iotsim.testbed import channel, linux
 from iotsim.testbed.privileges import drop_privileges
 
@@ -53,11 +56,12 @@ if TYPE_CHECKING:
 
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.counters import Progress
+    from iotsim.simulation.shard import Shard
 
 HELD_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 """Those that the run's process holds back while it forks, so that a worker begins in peace."""
 REPORT_INTERVAL_S = 0.1
-BOOKS_INTERVAL_S = 1.0
+COUNTERS_INTERVAL_S = 1.0
 LAST_WORDS_S = 10
 """So long after the end of the run's process, what is on its way to disk may take."""
 TRACEBACK_CHARACTERS = 8000
@@ -164,17 +168,17 @@ class Worker:
                 part=f"shard{self._shard.number}",
                 capture=recording.packets,
             )
-            settle_memory()
-            try:
-                await self._live(link)
-            finally:
-                simulation.journal.flush()
-        record.close()
+            with settled_memory():
+                try:
+                    await self._live(link)
+                finally:
+                    simulation.journal.flush()
+        losses = record.close()
         link.close()
-        # The books are closed only when everything they count is on disk.
-        books = simulation.books()
-        books.notes = record.losses()
-        await self._send("finished", books)
+        # They are told only when everything they count is on disk.
+        counters = simulation.counters()
+        counters.notes = losses
+        await self._send("finished", counters)
 
     async def _live(self, link: ShardLink) -> None:
         simulation = self._simulation
@@ -183,18 +187,22 @@ class Worker:
             await nursery.start(simulation.run)
             await self._send("started")
             nursery.start_soon(self._report_progress)
-            nursery.start_soon(self._report_books)
+            nursery.start_soon(self._report_counters)
             while (message := await self._receive()) is not None:
                 match message.values["op"]:
+                    case "boot":
+                        simulation.boot(message.values["t"])
                     case "ready":
                         simulation.ready(message.values["t"])
+                    case "do":
+                        await self._send("done", _carry_out(simulation, message.values["command"]))
                     case "drain":
                         simulation.drain()
                         await self._send("drained")
                     case "look":
                         await self._send("looked", simulation.judge.snapshot())
                     case "judge":
-                        heard = simulation.gateway_heard()
+                        heard = simulation.heard.is_set()
                         export = simulation.judge.export(message.values["t"], gateway_heard=heard)
                         await self._send("judged", export)
                     case "seal":
@@ -216,10 +224,10 @@ class Worker:
                 await self._send("progress", progress)
             await trio.sleep(REPORT_INTERVAL_S)
 
-    async def _report_books(self) -> None:
+    async def _report_counters(self) -> None:
         while True:
-            await trio.sleep(BOOKS_INTERVAL_S)
-            await self._send("books", self._simulation.books())
+            await trio.sleep(COUNTERS_INTERVAL_S)
+            await self._send("counters", self._simulation.counters())
 
     def _make_link(self, start: channel.Message) -> ShardLink:
         values = start.values
@@ -249,3 +257,12 @@ class Worker:
                 await trio.lowlevel.wait_writable(self._control)
             else:
                 return
+
+
+def _carry_out(simulation: Simulation, command: Any) -> str:
+    """Do `command`; why that cannot be done, or ""."""
+    try:
+        simulation.do(decode_command(command))
+    except IotsimError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,63 @@
+"""Commands: what a running simulation can be told to do, as data.
+
+They are records of plain values, so that a line of a test, a click, and what another process was asked
+to do are the same thing. As JSON each is an object whose ``do`` names the kind::
+
+    {"do": "set", "devices": "meter[0:3]", "set": {"level": 5}}
+
+``devices`` are selected as everywhere in a scenario. What is set and sent is written as in a rule, with
+``"=expression"`` for what each device makes of its own state and signals.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+
+class _Command(msgspec.Struct, tag_field="do", forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class SetState(_Command, tag="set"):
+    """Give these devices new state; what is not named stays."""
+
+    devices: str
+    set: dict[str, Any]
+
+
+class Send(_Command, tag="send"):
+    """Let these devices send a message, or several in this order, by the protocol of this name."""
+
+    devices: str
+    send: dict[str, Any] | list[dict[str, Any]]
+    to: str = "gateway"
+    protocol: str | None = None
+
+
+class Reboot(_Command, tag="reboot"):
+    """Let these devices begin anew: see `iotsim.device.fleet.SimDevice.reboot`."""
+
+    devices: str
+
+
+class WriteNote(_Command, tag="note"):
+    """Put a text into the events."""
+
+    note: str
+
+
+Command: TypeAlias = SetState | Send | Reboot | WriteNote
+
+
+def encode_command(command: Command) -> dict[str, Any]:
+    """`command` as plain data."""
+    data: dict[str, Any] = msgspec.to_builtins(command)
+    return data
+
+
+def decode_command(data: Any) -> Command:
+    """The command that `data` is; ValueError (of msgspec) if it is none."""
+    command: Command = msgspec.convert(data, Command)
+    return command
