@@ -46,11 +46,16 @@ class EventEncoder:
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """`events` as lines, each ended by a newline."""
-        converted = events
+        converted: Sequence[Event] = events
         if not self._as_they_are:
-            plain = self._plain
+            plain, odd = self._plain, self._odd.get
+            # A call for each would cost more than its encoding does.
             converted = [
-                plain(event) if event.__class__ in _WITH_MESSAGE else event for event in events
+                event
+                if event.__class__ not in _WITH_MESSAGE
+                or ((names := odd(event.protocol)) and event.message.keys().isdisjoint(names))
+                else plain(event)
+                for event in events
             ]
         try:
             return self._encoder.encode_lines(converted)

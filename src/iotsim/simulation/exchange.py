@@ -13,7 +13,6 @@ passes; a service without layers does not pay for those of others.
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reply
+    from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
     from iotsim.net.datagram import Sending
     from iotsim.net.pool import PortHandler
@@ -43,6 +43,8 @@ UNDECODABLE = dropped("undecodable")
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
 EVENT_DATA_BYTES = 256
+MOST_NAMES = 1 << 14
+"""So many names of devices are kept, which takes some 2 MB; those of further devices are made anew."""
 
 
 class Layer:
@@ -103,6 +105,10 @@ class Service:
         self._emit = journal.emit
         self._ids = journal.message_ids
         self._recorded = journal.recording.messages
+        # What nearly every message has in common with those before: who sent it, and the devices' names.
+        self._peer: Endpoint = (0, 0)
+        self._who = ""
+        self._names: dict[int, str] = {}
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
@@ -118,11 +124,14 @@ class Service:
             message = self._decode(payload)
         except DecodeError as error:
             return self._undecodable(device, datagram, payload, error)
-        peer = datagram.peer, datagram.peer_port
-        device.peer = peer
+        if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
+            self._peer = datagram.peer, datagram.peer_port
+            self._who = format_endpoint(*self._peer)
+        device.peer = self._peer
         name = who = ""
         if self._recorded:
-            name, who = device.name, format_endpoint(*peer)
+            who = self._who
+            name = self._names.get(datagram.index) or self._name_of(device)
             datagram.id = number = next(self._ids)
             self._emit(Received(now, number, name, who, self._name, message))
         try:
@@ -137,6 +146,12 @@ class Service:
         except Exception as error:
             self.fail(device, error)
             return FAILED
+
+    def _name_of(self, device: SimDevice) -> str:
+        name = device.name
+        if len(self._names) < MOST_NAMES:
+            self._names[device.index] = name
+        return name
 
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
@@ -180,8 +195,10 @@ class Service:
         """Tell whom it concerns that `message` has just left, as what the other side reads: with
         defaults, computed fields, and numbers of the wire."""
         now = self._pump.sent_at
-        with suppress(DecodeError):  # a protocol may write what it does not read
+        try:
             message = self._decode(payload)
+        except DecodeError:
+            pass  # a protocol may write what it does not read
         if self._recorded:
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
