@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_DEPTH = 32
-_WITH_MESSAGE = frozenset((Received, Sent))
+_WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _ANY_EVENT: Any = Union[tuple(Event.__subclasses__())]  # noqa: UP007  # of what is not known here
 _REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
@@ -53,8 +53,11 @@ class EventEncoder:
             converted = [
                 event
                 if event.__class__ not in _WITH_MESSAGE
-                or ((names := odd(event.protocol)) and event.message.keys().isdisjoint(names))
-                else plain(event)
+                or (
+                    (names := odd(event.protocol))  # type: ignore[attr-defined]
+                    and event.message.keys().isdisjoint(names)  # type: ignore[attr-defined]
+                )
+                else plain(event)  # type: ignore[arg-type]
                 for event in events
             ]
         try:

@@ -181,11 +181,14 @@ async def open_run(
 ) -> AsyncIterator[Run]:
     """A run of `scenario` in this event loop, which goes on while the block does, and ends with it.
 
-    With `link` it is over that one, whatever the scenario says: one end of a `MemoryLink.pair`, say,
-    whose clock may be virtual. After the block the run has its ``result``. MachineError if this machine
+    With `link` it is over that one, whatever the scenario says, and nobody is started as the gateway: it
+    may be one end of a `MemoryLink.pair`, with the gateway in the block at the other, and a virtual
+    clock. After the block the run has its ``result``. MachineError if this machine
     cannot; whatever breaks the run cancels the block.
     """
     options = options or RunOptions()
+    if link is not None:
+        scenario = scenario.over(link.kind)
     with prepared(scenario, options, fork=False) as preparation:
         run = Run(scenario, options, preparation, link)
         async with run.opened():

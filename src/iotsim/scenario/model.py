@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from iotsim.scenario.placeholders import expand, placeholder_values
 from iotsim.wire.address import is_ipv4
@@ -113,6 +113,14 @@ class Scenario:
     def folder(self) -> Path:
         """Where the files that the scenario names are looked for."""
         return self.path.parent
+
+    def over(self, kind: str) -> Scenario:
+        """The same scenario over a link of `kind` that is there already, with nobody started as the
+        gateway."""
+        gateway = None if self.gateway is None else replace(self.gateway, command=())
+        return replace(
+            self, link=replace(self.link, kind=cast("LinkKind", kind), queues=1), gateway=gateway
+        )
 
     def gateway_endpoint(self, version: int) -> tuple[int, int] | None:
         """Where devices send to that nobody has spoken to yet, over IP of `version` (4 or 6).
