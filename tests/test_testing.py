@@ -47,7 +47,7 @@ async def poll_all() -> RunResult:
             gateway.send(f"meter[{index}]", {**READ, "device": index})
             arrival = await gateway.receive(timeout_s=1.0)
             assert arrival.device == f"meter[{index}]"
-        await gateway.run.wait()
+        await gateway.settled()
     return gateway.run.result
 
 
@@ -88,7 +88,7 @@ async def test_the_result_of_a_run_is_a_fold_over_its_events(autojump_clock: Moc
     async with simulated(METERS) as gateway:
         gateway.send("meter[0]", READ)
         gateway.send("meter[1]", b"noise")
-        await gateway.run.wait()
+        await gateway.settled()
     result = gateway.run.result
     assert result.verdict == "failed"
     assert fold(gateway.events) == result

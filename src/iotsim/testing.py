@@ -7,6 +7,7 @@
             gateway.send("meter[0]", {"kind": "READ", "device": 1, "seq": 1})
             answer = await gateway.receive()
             assert answer.message["kind"] == "REPORT"
+            await gateway.settled()
         assert gateway.run.result.verdict == "passed"
 
 What runs is a whole run (`iotsim.run.run.open_run`), but for files, and for whatever lies outside of the
@@ -124,6 +125,13 @@ class Gateway:
                     await self.link.wait_readable()
         return self._arrived.popleft()
 
+    async def settled(self) -> None:
+        """Wait until every expectation is decided, for as long as the scenario may last."""
+        scenario = self.run.scenario
+        left_s = scenario.duration_s * scenario.tolerance - self.run.clock()
+        with trio.move_on_after(max(0.0, left_s)):
+            await self.run.crew.settled.wait()
+
     def _take_frames(self) -> None:
         for frame in self.link.receive_nowait(MOST_FRAMES):
             packet = virtio.complete_checksum(frame)
@@ -188,15 +196,16 @@ async def simulated(
     """The run of a scenario over a memory link, and the gateway's end of that.
 
     `scenario` is a loaded one, a file's path, or, if it has more than one line, the text of one. In an
-    event loop on `trio.testing.MockClock` with autojump it goes on in virtual time. The run ends with
-    the block; then ``gateway.run.result`` says what it came to. ScenarioError tells what is wrong.
+    event loop on `trio.testing.MockClock` with autojump it goes on in virtual time. The run lasts as long
+    as the block, whatever the scenario's ``until`` says; then ``gateway.run.result`` says what it came to.
+    ScenarioError tells what is wrong.
     """
     if isinstance(scenario, (str, Path)):
         scenario = _load(scenario, seed)
     ours, theirs = MemoryLink.pair(scenario.link.mtu)
     events: list[Event] = []
     options = options or RunOptions(files=False)
-    options = replace(options, watch=(*options.watch, events.extend))
+    options = replace(options, serve=True, watch=(*options.watch, events.extend))
     async with open_run(scenario, options, link=ours) as run:
         yield Gateway(run, theirs, events)
 

@@ -50,8 +50,8 @@ async def test_a_request_to_a_group_counts_once(
         assert outcomes(gateway) == {at_once: 1}
         await trio.sleep(3)
         assert outcomes(gateway) == {"answered": 1}
-        assert sorted(source for source, _ in gateway.take()) == [
-            f"10.77.1.{number}" for number in range(1, 6)
+        assert sorted(arrival.device for arrival in gateway.take()) == [
+            f"meter[{index}]" for index in range(5)
         ]
 
 

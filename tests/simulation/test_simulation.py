@@ -40,8 +40,8 @@ async def test_a_read_is_answered_from_the_address_that_was_asked(
         await trio.sleep(50)
         gateway.send("10.77.1.2", READ)
         await trio.sleep(0.001)
-        [(source, message)] = gateway.take()
-        assert source == "10.77.1.2"
+        [(source, _, message, _)] = gateway.take()
+        assert source == "meter[1]"
         assert (message["kind"], message["device"], message["seq"]) == ("REPORT", 7, 1)
         assert abs(message["value"] - 16) < 1e-4  # half-way up the ramp, and one for the index
         assert gateway.simulation.pump.outcomes == {"answered": 1}
@@ -71,7 +71,7 @@ async def test_several_replies_keep_their_order(
     async with simulated(text) as gateway:
         gateway.send("10.77.1.1", READ)
         await trio.sleep(1)
-        assert [message["kind"] for _, message in gateway.take()] == ["ACK", "REPORT"]
+        assert [arrival.message["kind"] for arrival in gateway.take()] == ["ACK", "REPORT"]
         assert gateway.simulation.pump.outcomes["answered"] == 1
 
 
@@ -89,12 +89,12 @@ async def test_undecodable_bytes_are_an_event_and_are_answered_as_the_protocol_s
     autojump_clock: MockClock, simulated: Callable[..., Any]
 ) -> None:
     async with simulated(METERS) as gateway:
-        damaged = bytearray(gateway.codec.encode(READ))
+        damaged = bytearray(gateway.run.scenario.fleets[0].services[0].protocol.codec.encode(READ))
         damaged[-1] ^= 1
         gateway.send("10.77.1.1", bytes(damaged))
         gateway.send("10.77.1.1", b"noise")
         await trio.sleep(0.01)
-        [(_, reply)] = gateway.take()
+        [(_, _, reply, _)] = gateway.take()
         assert (reply["kind"], reply["error"]) == ("ERROR", "BAD_CRC")
         events = [e for e in gateway.events if isinstance(e, Undecodable)]
         assert [event.path for event in events][:1] == ["crc"]
@@ -111,7 +111,7 @@ async def test_a_rule_that_raises_stops_its_device_alone(
             for last in (1, 2, 3):
                 gateway.send(f"10.77.1.{last}", READ)
         await trio.sleep(0.01)
-        assert [source for source, _ in gateway.take()] == ["10.77.1.1", "10.77.1.3"] * 2
+        assert [arrival.device for arrival in gateway.take()] == ["meter[0]", "meter[2]"] * 2
         failures = [e for e in gateway.events if isinstance(e, DeviceFailed)]
         assert [event.device for event in failures] == ["meter[1]"]
         assert "ZeroDivision" in failures[0].traceback or "division" in failures[0].error
@@ -153,11 +153,11 @@ to = "10.77.0.1:40000"
     )
     async with simulated(text) as gateway:
         await trio.sleep(3600)
-        sources = [source for source, _ in gateway.take()]
+        sources = [arrival.device for arrival in gateway.take()]
         assert {source: sources.count(source) for source in sources} == {
-            "10.77.1.1": 60,
-            "10.77.1.2": 60,
-            "10.77.1.3": 60,
+            "meter[0]": 60,
+            "meter[1]": 60,
+            "meter[2]": 60,
         }
 
 
@@ -207,11 +207,11 @@ class Meter(Device):
                 f"10.77.1.{last}", {"kind": "COMMAND", "device": 1, "seq": 9, "code": "IDENTIFY"}
             )
         await trio.sleep(0.001)
-        acknowledged = [(source, m["kind"], m["seq"]) for source, m in gateway.take()]
-        assert sorted(acknowledged) == [(f"10.77.1.{last}", "ACK", 9) for last in (1, 2, 3)]
+        acknowledged = [(d, m["kind"], m["seq"]) for d, _, m, _ in gateway.take()]
+        assert sorted(acknowledged) == [(f"meter[{index}]", "ACK", 9) for index in range(3)]
         await trio.sleep(100)
-        sources = [source for source, _ in gateway.take()]
-        assert (sources.count("10.77.1.1"), sources.count("10.77.1.2")) == (3, 10)
+        sources = [arrival.device for arrival in gateway.take()]
+        assert (sources.count("meter[0]"), sources.count("meter[1]")) == (3, 10)
         assert gateway.simulation.failed_devices == ["meter[0]"]
 
 

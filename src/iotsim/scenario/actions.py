@@ -22,7 +22,7 @@ def build_action(spec: FleetSpec, table: Mapping[str, Any]) -> Schedule:
     """
     problems = Problems("command")
     builder = RuleBuilder(spec.services, spec.signals.keys(), problems)
-    rule = builder.build({"send": [], **table}, ())
+    rule = builder.build(table, (), asked=False)
     problems.raise_any()
     assert rule is not None  # else there was a problem
     return Schedule(rule)

@@ -69,7 +69,8 @@ class RuleBuilder:
         self.signals = signals
         self.problems = problems
 
-    def build(self, raw: Any, keys: Keys) -> RuleSpec | None:
+    def build(self, raw: Any, keys: Keys, *, asked: bool = True) -> RuleSpec | None:
+        """The rule that `raw` says. `asked`: without ``send``, it is about a message that came."""
         table = check(RuleTable, raw, keys, self.problems)
         if table is None:
             return None
@@ -78,7 +79,7 @@ class RuleBuilder:
             return None
         self._check_shape(table, raw, keys)
         protocol = self.services[service].protocol
-        speaks = bool(table.send)
+        speaks = bool(table.send) or not asked
         schema = protocol.schema
         builder = TemplateBuilder(
             protocol, self.signals, self.problems, has_message=not speaks, request=table.when
