@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 LAG_BOUND_S = 0.1
 """A failed expectation is in doubt if a packet waited, or a timer was late, for longer than this."""
 SILENT_KINDS = ("never", "always", "count")
-"""Expectations that what was not seen may have broken: any loss puts them in doubt."""
+"""Expectations that what was not seen may have broken: any loss puts them in doubt, and those that ask
+``none`` of the devices, too."""
 
 
 class Doubts:
@@ -37,6 +38,9 @@ class Doubts:
             f"{spec.name}: {', '.join(str(service.port) for service in spec.services)}"
             for spec in scenario.fleets
         )
+        self._silent = [
+            spec.kind in SILENT_KINDS or spec.quantifier == "none" for spec in scenario.expectations
+        ]
         self._listening = f"they listen at {'; '.join(ports)}"
         self._lag_reported = LAG_BOUND_S
         self._lost_before = 0
@@ -91,7 +95,7 @@ class Doubts:
         """Why this run's expectations cannot be held against the gateway; [] if they can."""
         grave = [outcome for outcome in outcomes if outcome.severity == "error"]
         failed = any(not outcome.passed for outcome in grave)
-        silent = any(outcome.kind in SILENT_KINDS for outcome in grave)
+        silent = any(self._silent[outcome.number] for outcome in grave)
         reasons = []
         lost = self._lost()
         if lost and (failed or silent):

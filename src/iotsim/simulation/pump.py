@@ -233,7 +233,9 @@ class Pump:
             until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
         with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
             await self.link.wait_readable()
-        self._queue_empty_at = max(self._queue_empty_at, self._loop.idle_at)
+        # What is put into a link of this process wakes us by itself, at once, also in virtual time.
+        idle_at = self.clock() if self.link.kind == "memory" else self._loop.idle_at
+        self._queue_empty_at = max(self._queue_empty_at, idle_at)
 
 
 def _nobody(_frame: bytes, _now: float) -> str:
