@@ -17,7 +17,7 @@ from iotsim.device.spec import (
     ServiceSpec,
     SignalSpec,
 )
-from iotsim.match import compile_expression, compile_match
+from iotsim.match import Names, compile_expression, compile_match
 from iotsim.units import DurationRange
 
 FIRST = (10 << 24) + (77 << 16) + (1 << 8) + 1
@@ -38,7 +38,7 @@ class Builder:
     def compiled(value: Any, signals: Any = (), has_message: bool = True) -> Any:
         """`value` with each text that starts with ``=`` compiled."""
         if isinstance(value, str) and value.startswith("="):
-            return compile_expression(value[1:], signals, has_message=has_message)
+            return compile_expression(value[1:], Names(signals), has_message=has_message)
         if isinstance(value, dict):
             return {k: Builder.compiled(v, signals, has_message) for k, v in value.items()}
         if isinstance(value, list):
@@ -51,7 +51,7 @@ class Builder:
         made: dict[str, Any] = dict(keys)
         speaks = "send" in keys
         if "when" in keys:
-            made["when"] = compile_match(keys["when"], None, signals)
+            made["when"] = compile_match(keys["when"], None, Names(signals))
         for name in ("where", "set"):
             if name in keys:
                 made[name] = Builder.compiled(keys[name], signals, not speaks)

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iotsim.errors import ExpressionError
-from iotsim.match import compile_expression
+from iotsim.match import Names, compile_expression
 
 
 class FakeDevice:
@@ -30,11 +30,11 @@ MESSAGE = {
     "header": {"seq": 7, "flags": None},
     "points": [{"value": 1.5}, {"value": 2.5}],
 }
-SIGNALS = ("temperature", "load")
+NAMES = Names(("temperature", "load"))
 
 
 def value_of(text: str, t: float = 0.0, **state: Any) -> Any:
-    return compile_expression(text, SIGNALS).evaluate(MESSAGE, FakeDevice(**state), t)
+    return compile_expression(text, NAMES).evaluate(MESSAGE, FakeDevice(**state), t)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_time_reaches_signals() -> None:
 )
 def test_what_does_not_compile(text: str, said: str) -> None:
     with pytest.raises(ExpressionError, match=said):
-        compile_expression(text, SIGNALS)
+        compile_expression(text, NAMES)
 
 
 def test_names_that_were_probably_meant() -> None:
     with pytest.raises(ExpressionError) as caught:
-        compile_expression("temprature + 1", SIGNALS)
+        compile_expression("temprature + 1", NAMES)
     assert caught.value.hint == "did you mean 'temperature'?"
 
 
@@ -230,7 +230,18 @@ WORDS = [
 @example("__import__('os').system('x')")
 def test_any_text_is_an_expression_or_an_error(text: str) -> None:
     try:
-        expression = compile_expression(text, SIGNALS)
+        expression = compile_expression(text, NAMES)
         expression.evaluate(MESSAGE, FakeDevice(n=1), 1.0)
     except ExpressionError as error:
         assert str(error)  # noqa: PT017
+
+
+def test_state_that_is_not_there_is_an_error_where_it_is_known_what_there_is() -> None:
+    known = Names(state={"reads", "level"})
+    assert compile_expression("state.reads + 1", known).evaluate(None, FakeDevice(reads=1), 0) == 2
+    assert compile_expression("'seen' in state", known).evaluate(None, FakeDevice(), 0) is False
+    for text in ("state.raeds", "1 + state['raeds']", "state.raeds[0].x", "[state.raeds]"):
+        with pytest.raises(ExpressionError, match="the state has no 'raeds'") as caught:
+            compile_expression(text, known)
+        assert caught.value.hint == "did you mean 'reads'?"
+    assert compile_expression("state.raeds", Names()).constant is False

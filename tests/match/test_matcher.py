@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.errors import ExpressionError, ScenarioError
-from iotsim.match import Mismatch, compile_match
+from iotsim.match import Mismatch, Names, compile_match
 from iotsim.protocol.fields import Schema
 
 
@@ -59,7 +59,7 @@ F32 = struct.unpack(">f", struct.pack(">f", 20.1))[0]
 
 
 def matches(spec: dict[str, Any], msg: dict[str, Any], schema: Any = None) -> bool:
-    matcher = compile_match(spec, schema, ["temperature"])
+    matcher = compile_match(spec, schema, Names(["temperature"]))
     result = matcher.matches(msg, DEVICE, 0.0)
     assert (matcher.explain(msg, DEVICE, 0.0) == []) is result
     return result

@@ -68,6 +68,7 @@ temperature = { kind = "sine", mean = 20, amplitude = 5, period = "1h", noise = 
 
 [devices.meter.state]
 reads = 0
+last = ""
 label = "${devices.meter.first}"
 blob = "hex:0a ff"
 
@@ -189,7 +190,7 @@ def test_a_fleet_in_full() -> None:
         parse_address("fd78::1:0"),
     ]
     assert [service.port for service in fleet.services] == [5600, 5601]
-    assert fleet.state == {"reads": 0, "label": "10.78.1.1", "blob": b"\x0a\xff"}
+    assert fleet.state == {"reads": 0, "last": "", "label": "10.78.1.1", "blob": b"\x0a\xff"}
     assert fleet.boot_delay == DurationRange(1, 2)
     assert fleet.ramp_s == 10
     announcement, busy, read, report, drop = fleet.rules
@@ -584,13 +585,13 @@ def test_overrides() -> None:
         gateway_command=("other", "${devices.meter.count}"),
         seed=9,
         tolerance=3.0,
-        duration_s=5.0,
+        duration_s=12.0,
         parameters={"wait": "7s", "n": "6"},
     )
     assert scenario.link.kind == "tun"
     assert scenario.gateway is not None
     assert scenario.expand(scenario.gateway.command[1], Path()) == "6"
-    assert (scenario.seed, scenario.tolerance, scenario.duration_s) == (9, 3, 5)
+    assert (scenario.seed, scenario.tolerance, scenario.duration_s) == (9, 3, 12)
     assert scenario.expectations[0].within_s == 7
 
 

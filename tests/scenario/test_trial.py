@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim import FlatStruct, Protocol
-from iotsim.match import compile_expression
+from iotsim.match import Names, compile_expression
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.trial import Trial
 
@@ -75,7 +75,7 @@ def compiled(value: Any) -> Any:
     if isinstance(value, list):
         return [compiled(item) for item in value]
     if isinstance(value, str) and value.startswith("="):
-        return compile_expression(value[1:], ["signal"], has_message=True)
+        return compile_expression(value[1:], Names(["signal"]), has_message=True)
     return value
 
 

@@ -19,7 +19,7 @@ from iotsim.device.behavior import HANDLER_MARK, Device
 from iotsim.device.reaction import NO_REPLY, NO_RULE, Reply
 from iotsim.device.template import echo_fields
 from iotsim.errors import Problem, ScenarioError
-from iotsim.match import compile_match
+from iotsim.match import Names, compile_match
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -158,7 +158,7 @@ def match_handlers(
         fits = False
         for number, service in enumerate(services):
             try:
-                matcher = compile_match(match, service.protocol.schema, spec.signals.keys())
+                matcher = compile_match(match, service.protocol.schema, Names(spec.signals))
             except ScenarioError as error:
                 wrong += error.problems
             else:

@@ -24,6 +24,7 @@ from iotsim.match.expression import (
     RESERVED_NAMES,
     DeviceView,
     Expression,
+    Names,
     compile_expression,
 )
 from iotsim.match.matcher import Matcher, Mismatch, compile_match
@@ -34,6 +35,7 @@ __all__ = [
     "Expression",
     "Matcher",
     "Mismatch",
+    "Names",
     "compile_expression",
     "compile_match",
 ]

@@ -20,10 +20,10 @@ from iotsim.match.fieldpath import nearest, split
 from iotsim.match.literal import LiteralError, article, literal, render, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
     from typing import TypeAlias
 
-    from iotsim.match.expression import DeviceView, Expression
+    from iotsim.match.expression import DeviceView, Expression, Names
     from iotsim.protocol.fields import Field, Schema
 
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
@@ -75,8 +75,8 @@ def as_text(value: Any) -> str | None:
 class Writer:
     """Writes the conditions of one matcher, and keeps the namespace that their code needs."""
 
-    def __init__(self, signals: Collection[str], schema: Schema | None) -> None:
-        self.signals = signals
+    def __init__(self, names: Names, schema: Schema | None) -> None:
+        self.names = names
         self.schema = schema
         self.namespace: dict[str, Any] = {
             "__builtins__": {},
@@ -95,7 +95,7 @@ class Writer:
 
     def expression(self, text: str) -> Expression:
         try:
-            return compile_expression(text, self.signals, schema=self.schema)
+            return compile_expression(text, self.names, schema=self.schema)
         except ExpressionError as error:
             raise Invalid(str(error), error.hint) from None
 

@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from iotsim.errors import ExpressionError
 from iotsim.match.fieldpath import dotted
 from iotsim.match.functions import FUNCTIONS, OPERATORS, make_list
-from iotsim.match.translate import RESERVED_NAMES, Translator
+from iotsim.match.translate import NOTHING_KNOWN, RESERVED_NAMES, Names, Translator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.match.fieldpath import Steps
     from iotsim.protocol.fields import Schema
 
-__all__ = ["RESERVED_NAMES", "DeviceView", "Expression", "compile_expression"]
+__all__ = ["RESERVED_NAMES", "DeviceView", "Expression", "Names", "compile_expression"]
 
 LONGEST_TEXT = 1000
 
@@ -76,15 +76,15 @@ class Expression:
 
 def compile_expression(
     text: str,
-    signals: Collection[str] = (),
+    names: Names = NOTHING_KNOWN,
     *,
     has_message: bool = True,
     schema: Schema | None = None,
 ) -> Expression:
     """Compile `text`, what stands behind ``=``; ExpressionError says what is wrong with it.
 
-    `signals` are the names of the device's signals. Without `has_message` there is no ``msg``. With
-    a `schema`, a field that it does not have is an error.
+    `names` are those of the device's signals and state. Without `has_message` there is no ``msg``.
+    With a `schema`, a field that it does not have is an error.
     """
     stripped = text.strip()
     if len(stripped) > LONGEST_TEXT:
@@ -101,7 +101,7 @@ def compile_expression(
         raise ExpressionError(f"{error.msg}{at}", stripped, hint=hint) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(str(error) or "nested too deeply", stripped) from None
-    translator = Translator(stripped, signals, has_message, schema)
+    translator = Translator(stripped, names, has_message, schema)
     body, _ = translator.translate(tree.body, 0)
     evaluate = _function(body, stripped, translator.accesses)
     fields = dict.fromkeys(dotted(steps) for root, steps in translator.accesses if root == "msg")

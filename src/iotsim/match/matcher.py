@@ -15,9 +15,10 @@ from iotsim.errors import ExpressionError, Problem, ScenarioError
 from iotsim.match.condition import DEEPEST, OPERATORS, Invalid, Writer, dig
 from iotsim.match.fieldpath import field_hint, find_field, split
 from iotsim.match.literal import render
+from iotsim.match.translate import NOTHING_KNOWN, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from iotsim.match.condition import Condition, Report
     from iotsim.match.expression import DeviceView
@@ -115,16 +116,17 @@ def _shown(condition: Condition) -> str:
 def compile_match(
     spec: Mapping[str, Any],
     schema: Schema | None = None,
-    signals: Collection[str] = (),
+    names: Names = NOTHING_KNOWN,
     *,
     undecodable_allowed: bool = True,
     report: Report | None = None,
 ) -> Matcher:
     """Compile a match.
 
-    With a `schema`, fields and literals are held against it. `signals` are names that expressions
-    may use. What is wrong goes to ``report(keys, message, hint)``, where keys lead from `spec` to
-    the place, and is left out of the matcher; without `report`, ScenarioError is raised with all.
+    With a `schema`, fields and literals are held against it. `names` are what expressions may name
+    of a device. What is wrong goes to ``report(keys, message, hint)``, where keys lead from `spec`
+    to the place, and is left out of the matcher; without `report`, ScenarioError is raised with
+    all.
     """
     problems: list[Problem] = []
 
@@ -132,7 +134,7 @@ def compile_match(
         problems.append(Problem(message, path=".".join(map(str, keys)), hint=hint))
 
     said = collect if report is None else report
-    writer = Writer(signals, schema)
+    writer = Writer(names, schema)
     if UNDECODABLE in spec and (schema is None or find_field(schema, UNDECODABLE) is None):
         _check_undecodable(spec, undecodable_allowed, said)
         matcher = Matcher((), writer.namespace, undecodable=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import ExpressionError
 from iotsim.match.fieldpath import dotted, field_hint, find_field, nearest
@@ -37,14 +37,25 @@ SMALL = "small"  # an int of few bits
 ANY = ""
 
 
+class Names(NamedTuple):
+    """What expressions can name of a device: its `signals`, and what there is in its `state`.
+
+    None for the latter: that is not known.
+    """
+
+    signals: Collection[str] = ()
+    state: Collection[str] | None = None
+
+
+NOTHING_KNOWN = Names()
+
+
 class Translator:
     """Turns the nodes of one expression into those of the function that evaluates it."""
 
-    def __init__(
-        self, text: str, signals: Collection[str], has_message: bool, schema: Schema | None
-    ) -> None:
+    def __init__(self, text: str, names: Names, has_message: bool, schema: Schema | None) -> None:
         self.text = text
-        self.signals = signals
+        self.names = names
         self.has_message = has_message
         self.schema = schema
         self.constant = True
@@ -148,7 +159,7 @@ class Translator:
         if name == "t":
             self.constant = False
             return variable("t"), FLOAT
-        if name in self.signals:
+        if name in self.names.signals:
             self.constant = False
             signal = ast.Attribute(variable("device"), "signal", ast.Load())
             return ast.Call(signal, [ast.Constant(name), variable("t")], []), FLOAT
@@ -156,7 +167,7 @@ class Translator:
             raise self.error(f"'{name}' alone is no value", f"write '{name}.NAME'")
         if name in FUNCTIONS:
             raise self.error(f"'{name}' is a function", f"write '{name}(...)'")
-        known = {*self.signals, "state", "device", "t", *FUNCTIONS}
+        known = {*self.names.signals, "state", "device", "t", *FUNCTIONS}
         if self.has_message:
             known.add("msg")
         hint = nearest(name, known) or f"names: {', '.join(sorted(known - FUNCTIONS.keys()))}"
@@ -222,6 +233,8 @@ class Translator:
                 known = False
             result = ast.Subscript(result, index, ast.Load())
         self.accesses.append((root, tuple(steps)))
+        if root == "state" and steps:
+            self._check_state(steps[0])
         if root == "msg" and steps and self.schema is not None:
             path = dotted(tuple(steps))
             if find_field(self.schema, path) is None:
@@ -229,6 +242,13 @@ class Translator:
                     f"the message has no field '{path[:100]}'", field_hint(self.schema, path)
                 )
         return result
+
+    def _check_state(self, name: str | int) -> None:
+        known = self.names.state
+        if known is not None and name not in known:
+            shown = str(name)[:100]
+            hint = nearest(shown, known) or "'state' of the devices gives it its first value"
+            raise self.error(f"the state has no '{shown}'", hint)
 
 
 def _root_of(node: ast.expr) -> str | None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
-from iotsim.match import compile_match
+from iotsim.match import Names, compile_match
+from iotsim.scenario.fleets import expression_names
+from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.schema import (
     LONGEST_TEXT,
     Duration,
@@ -25,16 +27,14 @@ from iotsim.scenario.selectors import SelectorError, merged, select
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec
-    from iotsim.expect.spec import Kind
     from iotsim.match import Matcher
     from iotsim.protocol.fields import Field as SchemaField
     from iotsim.protocol.fields import Schema
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
-    from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
 QUANTIFIERS = ("each", "any", "all", "none", "device")
@@ -70,7 +70,7 @@ class ExpectTable(Model):
     device: Texts | None = None
     receives: Match | None = None
     sends: Match | None = None
-    within: Duration | None = None
+    within: Annotated[Duration, Field(gt=0)] | None = None
     never: Literal[True] | None = None
     always: Match | None = None
     count: Any = None
@@ -85,9 +85,7 @@ def build_expectations(scenario: Scenario, loading: Loading) -> Scenario:
     if len(tables) > MOST_EXPECTATIONS:
         problems.add(("expect",), f"more than {MOST_EXPECTATIONS} expectations")
         return scenario
-    builder = ExpectBuilder(
-        scenario.fleets, scenario.seed, problems, loading.doubtful, loading.mute
-    )
+    builder = ExpectBuilder(scenario, loading)
     names: set[str] = set()
     expectations = []
     for number, table in enumerate(tables):
@@ -127,23 +125,15 @@ class JointSchema:
 class ExpectBuilder:
     """Builds the expectations of one scenario."""
 
-    def __init__(
-        self,
-        fleets: Sequence[FleetSpec],
-        seed: int,
-        problems: Problems,
-        doubtful: Collection[str] = (),
-        mute: Collection[str] = (),
-    ) -> None:
-        """`doubtful` are fleets of which it is not known how many devices they have, `mute` those
-        of which it is not known what their messages are.
-        """
-        self.fleets = {fleet.name: fleet for fleet in fleets}
-        self.counts = {fleet.name: fleet.count for fleet in fleets}
-        self.seed = seed
-        self.doubtful = doubtful
-        self.mute = mute
-        self.problems = problems
+    def __init__(self, scenario: Scenario, loading: Loading) -> None:
+        self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
+        self.counts = {fleet.name: fleet.count for fleet in scenario.fleets}
+        self.gateway = scenario.gateway
+        self.seed = scenario.seed
+        self.horizon = horizon_of(scenario, loading)
+        self.doubtful = loading.doubtful
+        self.mute = loading.mute
+        self.problems = loading.problems
 
     def build(self, raw: Any, keys: Keys) -> ExpectSpec | None:
         table = check(ExpectTable, raw, keys, self.problems)
@@ -178,9 +168,14 @@ class ExpectBuilder:
             always = self._match(table.always, devices, False, (*keys, "always"))
             if matcher.undecodable:
                 self.problems.add((*keys, "always"), "what cannot be decoded has no fields")
+            if not table.always:
+                message = "asks nothing: name a field that every message must have"
+                self.problems.add((*keys, "always"), message)
         if not devices:
             return None
-        return ExpectSpec(
+        if direction == "sends":
+            self._check_senders(devices, (*keys, direction))
+        built = ExpectSpec(
             name=name,
             kind=kind,
             quantifier=quantifier,  # type: ignore[arg-type]
@@ -195,6 +190,41 @@ class ExpectBuilder:
             severity=table.severity,
             place=place,
         )
+        self._check_windows(built, keys)
+        return built
+
+    def _check_senders(self, devices: Sequence[DeviceSelection], keys: Keys) -> None:
+        """Of devices that never send, nothing can be expected: not even that they do not."""
+        for selection in devices:
+            fleet = self.fleets[selection.fleet]
+            sends = any(rule.reply or rule.send for rule in fleet.rules)
+            known = fleet.name not in self.mute and fleet.behavior is None and fleet.services
+            if known and not sends:
+                message = (
+                    f"'{fleet.name}' never sends: it has neither a reply, 'send', nor behavior"
+                )
+                self.problems.add(keys, message)
+
+    def _check_windows(self, spec: ExpectSpec, keys: Keys) -> None:
+        """A window that cannot be over before the run is decides nothing."""
+        pooled = spec.quantifier == "all"
+        begins = max(
+            (
+                self.horizon.boots(self.fleets[selection.fleet], selection.indexes[-1]).high_s
+                for selection in (() if pooled else spec.devices)
+            ),
+            default=0.0,
+        )
+        begins = max(begins, self.horizon.ready_s)
+        late = ""
+        if spec.within_s is not None:
+            keys, late = (*keys, "within"), self.horizon.window(spec.within_s, begins)
+        elif spec.per_s is not None and spec.count_min:
+            keys, late = (*keys, "per"), self.horizon.first_span(spec.per_s, begins)
+        elif spec.per_s is not None:
+            keys, late = (*keys, "per"), self.horizon.window(spec.per_s, self.horizon.ready_s)
+        if late:
+            self.problems.add(keys, late, self.horizon.hint)
 
     def _one_of(
         self, raw: Mapping[str, Any], names: Sequence[str], keys: Keys, purpose: str
@@ -241,14 +271,21 @@ class ExpectBuilder:
             schema = next(iter(schemas.values()))
         elif schemas:
             schema = JointSchema(list(schemas.values()))
-        # a signal can be named if all of the devices have it
-        names = set.intersection(*(set(fleet.signals) for fleet in fleets)) if fleets else set()
+        names = self._names(fleets)
 
         def report(inner: Keys, message: str, hint: str) -> None:
             of_key = message.startswith("unknown")
             self.problems.add(keys + inner, message, hint, of_key=of_key)
 
         return compile_match(spec, schema, names, undecodable_allowed=receives, report=report)
+
+    def _names(self, fleets: Sequence[FleetSpec]) -> Names:
+        """What expressions can name: what all of the devices have."""
+        names = [expression_names(fleet) for fleet in fleets]
+        signals = set.intersection(*(set(one.signals) for one in names)) if names else set()
+        states = [set(one.state) for one in names if one.state is not None]
+        known = states and not any(fleet.name in self.doubtful for fleet in fleets)
+        return Names(signals, set.intersection(*states) if known else None)
 
     def _count(self, value: Any, keys: Keys) -> tuple[int | None, int | None]:
         if value is None:
@@ -263,6 +300,8 @@ class ExpectBuilder:
             return None, None
         if not raw:
             self.problems.add(keys, "needs 'min' or 'max', or is a number itself")
+        elif not table.min and table.max is None:
+            self.problems.add(keys, "asks nothing: at least 0 always come")
         elif table.min is not None and table.max is not None and table.min > table.max:
             self.problems.add((*keys, "min"), "min is greater than max")
         return table.min, table.max
@@ -275,6 +314,9 @@ class ExpectBuilder:
                 message = "an expectation of the gateway says nothing about devices"
                 self.problems.add((*keys, key), message, of_key=True)
         inner = (*keys, "gateway")
+        if self.gateway is None or not self.gateway.command:
+            message = "there is no process to look at: [gateway] has no 'command'"
+            self.problems.add(inner, message, of_key=True)
         if table.gateway is None:
             return None
         asked = check(GatewayExpectTable, table.gateway, inner, self.problems)
@@ -284,19 +326,30 @@ class ExpectBuilder:
             self.problems.add(inner, "asks nothing: give it 'running', 'exit' or 'stdout'")
         if asked.running is True and asked.exit is not None:
             self.problems.add((*inner, "exit"), "what is running has not exited", of_key=True)
+        self._check_exit(asked, (*inner, "exit"))
         contains, regex, without = self._stdout(asked.stdout, (*inner, "stdout"))
         if table.within is not None and not contains and regex is None:
             message = "'within' is for what 'stdout' must contain"
             self.problems.add((*keys, "within"), message, of_key=True)
-        kind: Kind = "gateway"
-        return ExpectSpec(
+        built = ExpectSpec(
             name=name,
-            kind=kind,
+            kind="gateway",
             within_s=table.within,
             gateway=GatewayExpectation(asked.running, asked.exit, contains, regex, without),
             severity=table.severity,
             place=place,
         )
+        self._check_windows(built, keys)
+        return built
+
+    def _check_exit(self, asked: GatewayExpectTable, keys: Keys) -> None:
+        """An exit that is not the one of ``[gateway]`` is a crash, which fails the run anyhow."""
+        if asked.exit is None or self.gateway is None:
+            return
+        right = self.gateway.expect_exit or 0
+        if asked.exit != right:
+            message = f"with this status, the gateway has crashed: its 'expect_exit' is {right}"
+            self.problems.add(keys, message, f"write expect_exit = {asked.exit} in [gateway]")
 
     def _stdout(
         self, value: Any, keys: Keys

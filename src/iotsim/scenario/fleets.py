@@ -15,10 +15,12 @@ from pydantic import Field
 
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
+from iotsim.match import Names
 from iotsim.match.literal import LiteralError, literal
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.addresses import check_overlaps, check_reach, plan_runs, relocate
 from iotsim.scenario.csvdata import FileError, read_rows, read_text
+from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
 from iotsim.scenario.network import build_network, check_network
 from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.scenario.horizon import Horizon
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import LinkSpec, Scenario
     from iotsim.scenario.problems import Problems
@@ -123,8 +126,10 @@ def plan_fleets(scenario: Scenario, loading: Loading) -> Scenario:
 
 def build_fleets(scenario: Scenario, loading: Loading) -> Scenario:
     tables = loading.tables["devices"]
+    horizon = horizon_of(scenario, loading)
     fleets = (
-        _build(plan, tables[plan.name], scenario.folder, loading.problems) for plan in loading.plans
+        _build(plan, tables[plan.name], scenario.folder, horizon, loading.problems)
+        for plan in loading.plans
     )
     return replace(scenario, fleets=tuple(fleets))
 
@@ -195,42 +200,59 @@ def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | 
     return FleetPlan(name, table, spec, sound, speaks=len(problems) == before)
 
 
-def _build(plan: FleetPlan, raw: Any, folder: Path, problems: Problems) -> FleetSpec:
+def _build(
+    plan: FleetPlan, raw: Any, folder: Path, horizon: Horizon, problems: Problems
+) -> FleetSpec:
     """The whole fleet; `raw` is its table with placeholders filled in."""
     keys: Keys = ("devices", plan.name)
     table = check(DeviceTable, raw, keys, problems) or plan.table
-    spec = plan.spec
-    signals = build_signals(table.signals, folder, (*keys, "signals"), problems)
-    builder = RuleBuilder(spec.services, signals, problems)
+    spec = replace(
+        plan.spec,
+        signals=build_signals(table.signals, folder, (*keys, "signals"), problems),
+        state=_state(table.state, plan.spec, (*keys, "state"), problems),
+        behavior=_behavior(table.behavior, plan, folder, (*keys, "behavior"), problems),
+    )
+    boot = None
+    if table.boot is not None:
+        boot = check(BootTable, table.boot, (*keys, "boot"), problems)
+    if boot is not None:
+        spec = replace(
+            spec, boot_delay=boot.delay, ramp_s=boot.ramp, boot_with_run=boot.with_ == "run"
+        )
+        if late := horizon.moment(horizon.boots(spec, spec.count - 1).high_s):
+            message = f"the last of these would boot too late: {late}"
+            problems.add((*keys, "boot"), message, horizon.hint)
+            spec = replace(spec, boot_delay=None, ramp_s=0.0)
+    if not plan.speaks:
+        return spec
+    state_known = plan.sound and table.behavior is None
+    names = expression_names(spec) if state_known else Names(spec.signals)
+    boot_s = horizon.boots(spec, 0).low_s
+    builder = RuleBuilder(spec.services, names, horizon, boot_s, problems)
     rules = []
-    for number, rule in enumerate(table.rules if plan.speaks else ()):
+    if boot is not None:
+        announcement = _announcement(boot, table.boot, spec, names, (*keys, "boot"), problems)
+        rules = [] if announcement is None else [announcement]
+    for number, rule in enumerate(table.rules):
         built = builder.build(rule, (*keys, "rules", number))
         if built is not None:
             rules.append(built)
-    delay, ramp, with_run, announcement = None, 0.0, False, None
-    if table.boot is not None:
-        boot_keys = (*keys, "boot")
-        boot = check(BootTable, table.boot, boot_keys, problems)
-        if boot is not None and plan.speaks:
-            delay, ramp, with_run = boot.delay, boot.ramp, boot.with_ == "run"
-            announcement = _announcement(boot, table.boot, spec, signals, boot_keys, problems)
-    return replace(
-        spec,
-        signals=signals,
-        state=_state(table.state, spec, (*keys, "state"), problems),
-        rules=tuple(rules) if announcement is None else (announcement, *rules),
-        behavior=_behavior(table.behavior, plan, folder, (*keys, "behavior"), problems),
-        boot_delay=delay,
-        ramp_s=ramp,
-        boot_with_run=with_run,
-    )
+    return replace(spec, rules=tuple(rules))
+
+
+def expression_names(fleet: FleetSpec) -> Names:
+    """What expressions can name of devices that have no problem: a behavior may add to the state."""
+    if fleet.behavior is not None:
+        return Names(fleet.signals)
+    columns = fleet.data[0] if fleet.data else ()
+    return Names(fleet.signals, {*fleet.state, *columns})
 
 
 def _announcement(
     boot: BootTable,
-    raw: Mapping[str, Any],
+    raw: Any,
     spec: FleetSpec,
-    signals: Mapping[str, Any],
+    names: Names,
     keys: Keys,
     problems: Problems,
 ) -> RuleSpec | None:
@@ -244,7 +266,7 @@ def _announcement(
         return None
     with problems.at(*keys, "to"):
         check_destination(boot.to)
-    builder = TemplateBuilder(spec.services[0].protocol, signals, problems, has_message=False)
+    builder = TemplateBuilder(spec.services[0].protocol, names, problems, has_message=False)
     messages = builder.build_all(boot.announce, (*keys, "announce"), raw["announce"])
     return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
 
@@ -309,7 +331,7 @@ def _service(
 def _state(
     table: Mapping[str, Any], spec: FleetSpec, keys: Keys, problems: Problems
 ) -> Mapping[str, Any]:
-    state = {}
+    state: dict[str, Any] = {}
     for name, value in table.items():
         here = (*keys, name)
         if not STATE_NAME.fullmatch(name):
@@ -319,6 +341,7 @@ def _state(
         elif spec.data and name in spec.data[0]:
             problems.add(here, f"'{name}' is a column of the data file, too", of_key=True)
         else:
+            state[name] = None
             try:
                 state[name] = literal(value, None)
             except LiteralError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from iotsim.scenario.addresses import host_address
+from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.model import GatewaySpec, ReadySpec
 from iotsim.scenario.schema import (
     MOST_ITEMS,
@@ -89,6 +90,11 @@ def build_gateway(scenario: Scenario, loading: Loading) -> Scenario:
         problems.add(("gateway", "command"), message, hint, of_key=True)
     if kind == "loopback":
         gateway = replace(gateway, address=None)  # there, it is the link's whatever it was
+    horizon = horizon_of(replace(scenario, gateway=gateway), loading)
+    if late := horizon.moment(horizon.ready_s):
+        message = f"the gateway would never be ready: {late}"
+        problems.add(("gateway", "ready", "delay"), message, horizon.hint)
+        gateway = replace(gateway, ready=None)
     return replace(scenario, gateway=gateway)
 
 

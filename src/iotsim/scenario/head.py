@@ -28,16 +28,20 @@ class ScenarioTable(Model):
 
 
 def build_head(scenario: Scenario, loading: Loading) -> Scenario:
-    keys = ("scenario",)
-    table = check(ScenarioTable, loading.tables["scenario"], keys, loading.problems)
+    keys, problems, raw = ("scenario",), loading.problems, loading.tables["scenario"]
+    before = len(problems)
+    table = check(ScenarioTable, raw, keys, problems)
     if table is None:
         return scenario
+    loading.duration_known = len(problems) == before
     if table.speed != 1:
-        loading.problems.add((*keys, "speed"), NOT_YET)
-    if "quiet" in loading.tables["scenario"] and table.until != "quiet":
-        message = "'quiet' is for until = \"quiet\""
-        loading.problems.add((*keys, "quiet"), message, of_key=True)
+        problems.add((*keys, "speed"), NOT_YET)
     duration_s = loading.overrides.duration_s
+    if "quiet" in raw and table.until != "quiet":
+        problems.add((*keys, "quiet"), "'quiet' is for until = \"quiet\"", of_key=True)
+    if table.until == "quiet" and table.quiet >= table.duration and loading.duration_known:
+        message = "is not shorter than the duration, so the run would never end for it"
+        problems.add((*keys, "quiet"), message)
     return replace(
         scenario,
         name=table.name or scenario.path.stem,

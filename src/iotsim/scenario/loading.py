@@ -40,6 +40,7 @@ class Loading:
     overrides: Overrides
     default_seed: int
     tables: dict[str, Any] = field(default_factory=dict)
+    duration_known: bool = True
     link_sound: bool = True
     """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""
     plans: list[FleetPlan] = field(default_factory=list)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.device.spec import MessageTemplate
 from iotsim.errors import ExpressionError
-from iotsim.match import Expression, compile_expression
+from iotsim.match import Expression, Names, compile_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
 from iotsim.scenario.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.fields import Field, Schema
@@ -28,7 +28,7 @@ INDEXED = re.compile(r"\[|(?:^|\.)-?[0-9]+(?:\.|$)")
 
 def formula(
     text: str,
-    signals: Collection[str],
+    names: Names,
     keys: Keys,
     problems: Problems,
     *,
@@ -37,7 +37,7 @@ def formula(
 ) -> Expression | None:
     """The expression `text`, without its ``=``; None if it is none."""
     try:
-        return compile_expression(text, signals, has_message=has_message, schema=schema)
+        return compile_expression(text, names, has_message=has_message, schema=schema)
     except ExpressionError as error:
         problems.add(keys, str(error), error.hint)
         return None
@@ -45,7 +45,7 @@ def formula(
 
 def value_or_formula(
     value: Any,
-    signals: Collection[str],
+    names: Names,
     keys: Keys,
     problems: Problems,
     *,
@@ -56,7 +56,7 @@ def value_or_formula(
     """A literal as `field` carries it, or an Expression. A constant expression is a literal."""
     if isinstance(value, str) and value.startswith("="):
         expression = formula(
-            value[1:], signals, keys, problems, has_message=has_message, schema=schema
+            value[1:], names, keys, problems, has_message=has_message, schema=schema
         )
         if expression is None or not expression.constant:
             return expression
@@ -123,7 +123,7 @@ class TemplateBuilder:
     def __init__(
         self,
         protocol: Protocol,
-        signals: Collection[str],
+        names: Names,
         problems: Problems,
         *,
         has_message: bool,
@@ -134,7 +134,7 @@ class TemplateBuilder:
         self.schema = protocol.schema
         self.name = protocol.name
         self.given = set(protocol.echo) if has_message else set()
-        self.signals = signals
+        self.names = names
         self.problems = problems
         self.has_message = has_message
 
@@ -205,7 +205,7 @@ class TemplateBuilder:
             return None
         return value_or_formula(
             value,
-            self.signals,
+            self.names,
             keys,
             self.problems,
             has_message=self.has_message,

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from iotsim.device.spec import RuleSpec
 from iotsim.match import compile_match
+from iotsim.match.fieldpath import nearest as nearest_name
 from iotsim.scenario.messages import TemplateBuilder, formula, value_or_formula
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import (
@@ -26,11 +27,12 @@ from iotsim.scenario.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from iotsim.device.spec import ServiceSpec
-    from iotsim.match import Expression, Matcher
+    from iotsim.match import Expression, Matcher, Names
     from iotsim.protocol.fields import Schema
+    from iotsim.scenario.horizon import Horizon
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
@@ -57,16 +59,20 @@ class RuleTable(Model):
 
 
 class RuleBuilder:
-    """Builds the rules of one fleet."""
+    """Builds the rules of one fleet, of which no device boots before `boot_s`."""
 
     def __init__(
         self,
         services: Sequence[ServiceSpec],
-        signals: Collection[str],
+        names: Names,
+        horizon: Horizon,
+        boot_s: float,
         problems: Problems,
     ) -> None:
         self.services = services
-        self.signals = signals
+        self.names = names
+        self.horizon = horizon
+        self.boot_s = boot_s
         self.problems = problems
 
     def build(self, raw: Any, keys: Keys, *, asked: bool = True) -> RuleSpec | None:
@@ -78,11 +84,12 @@ class RuleBuilder:
         if service is None:
             return None
         self._check_shape(table, raw, keys)
+        self._check_times(table, keys)
         protocol = self.services[service].protocol
         speaks = bool(table.send) or not asked
         schema = protocol.schema
         builder = TemplateBuilder(
-            protocol, self.signals, self.problems, has_message=not speaks, request=table.when
+            protocol, self.names, self.problems, has_message=not speaks, request=table.when
         )
         return RuleSpec(
             name=table.name,
@@ -135,6 +142,17 @@ class RuleBuilder:
         if not (table.drop or "reply" in raw or "set" in raw or misspelled(raw, RuleTable, does)):
             add(keys, "this rule does nothing: give it 'reply', 'set', 'drop' or 'send'")
 
+    def _check_times(self, table: RuleTable, keys: Keys) -> None:
+        after_s = self.boot_s + (table.after or 0.0)
+        if table.after is not None and (late := self.horizon.moment(after_s)):
+            self.problems.add(
+                (*keys, "after"), f"this rule would never apply: {late}", self.horizon.hint
+            )
+        elif table.delay is not None and (late := self.horizon.moment(after_s + table.delay.low_s)):
+            self.problems.add(
+                (*keys, "delay"), f"this reply would never leave: {late}", self.horizon.hint
+            )
+
     def _when(self, spec: Mapping[str, Any] | None, schema: Schema, keys: Keys) -> Matcher | None:
         if spec is None:
             return None
@@ -143,7 +161,7 @@ class RuleBuilder:
             of_key = message.startswith("unknown")
             self.problems.add(keys + inner, message, hint, of_key=of_key)
 
-        return compile_match(spec, schema, self.signals, undecodable_allowed=False, report=report)
+        return compile_match(spec, schema, self.names, undecodable_allowed=False, report=report)
 
     def _where(
         self, text: str | None, schema: Schema, has_message: bool, keys: Keys
@@ -152,7 +170,7 @@ class RuleBuilder:
             return None
         text = text.removeprefix("=")
         return formula(
-            text, self.signals, keys, self.problems, has_message=has_message, schema=schema
+            text, self.names, keys, self.problems, has_message=has_message, schema=schema
         )
 
     def _set(
@@ -164,8 +182,13 @@ class RuleBuilder:
             if not STATE_NAME.fullmatch(name):
                 self.problems.add(here, f"'{name[:100]}' is no name for state", of_key=True)
                 continue
+            known = self.names.state
+            if known is not None and name not in known:
+                hint = nearest_name(name, known) or "'state' of the devices gives its first value"
+                self.problems.add(here, f"the state has no '{name}'", hint, of_key=True)
+                continue
             built[name] = value_or_formula(
-                value, self.signals, here, self.problems, has_message=has_message, schema=schema
+                value, self.names, here, self.problems, has_message=has_message, schema=schema
             )
         return MappingProxyType(built)
 

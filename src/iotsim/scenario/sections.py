@@ -58,6 +58,7 @@ SECTIONS = {
     for section in (
         Section("scenario", plan=build_head),
         Section("link", plan=build_link),
+        Section("gateway", build=build_gateway, scope="run"),
         Section(
             "devices",
             "tables by name",
@@ -65,7 +66,6 @@ SECTIONS = {
             build=build_fleets,
             inner_scopes={"rules": "addresses", "state": "addresses", "boot": "addresses"},
         ),
-        Section("gateway", build=build_gateway, scope="run"),
         Section("expect", "list", build=build_expectations, scope="addresses"),
         Section("impair", "list"),
         Section("fault", "list"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 MOST_SIGNALS = 1000
+UNKNOWN = SignalSpec("constant", MappingProxyType({}))
+"""In place of a signal that is wrong, so that nothing is said of who names it."""
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
@@ -40,9 +42,7 @@ def build_signals(
             problems.add(keys, f"more than {MOST_SIGNALS} signals")
             break
         else:
-            built = _build(value, folder, here, problems)
-            if built is not None:
-                signals[name] = built
+            signals[name] = _build(value, folder, here, problems) or UNKNOWN
     return MappingProxyType(signals)
 
 
