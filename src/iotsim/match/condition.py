@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
 from iotsim.match.fieldpath import nearest, split
-from iotsim.match.literal import LiteralError, article, literal, render, rounded
+from iotsim.match.literal import LiteralError, article, integer_range, literal, render, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,6 +223,7 @@ class Writer:
         literals = all(isinstance(table.get(name), (int, float)) for name in ("min", "max"))
         if literals and table["min"] > table["max"]:
             raise Invalid("min is greater than max", keys=("min",))
+        _check_reach(table, field)
         code = f"{low[0]} <= {variable}" if low else variable
         code += f" <= {high[0]}" if high else ""
         if low and high:
@@ -282,6 +283,20 @@ class Writer:
 
 def _is_expression(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("=")
+
+
+def _check_reach(table: Mapping[str, Any], field: Field | None) -> None:
+    """Invalid if no value of an integer field lies within these bounds."""
+    if field is None or field.kind != "int":
+        return
+    lowest, highest = integer_range(field.wire)
+    for name, beyond in (("min", highest), ("max", lowest)):
+        bound = table.get(name)
+        if isinstance(bound, (int, float)) and (
+            bound > beyond if name == "min" else bound < beyond
+        ):
+            hint = f"{lowest:.0f} to {highest:.0f}"
+            raise Invalid(f"no value of '{field.path}', which is {field.wire}", hint, (name,))
 
 
 def _fits(bound: Any, field: Field | None) -> bool:

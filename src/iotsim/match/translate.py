@@ -46,6 +46,13 @@ class Names(NamedTuple):
     signals: Collection[str] = ()
     state: Collection[str] | None = None
 
+    def lack_state(self, name: str) -> bool:
+        return self.state is not None and name not in self.state
+
+    def state_hint(self, name: str) -> str:
+        """What was probably meant by `name`, which the state lacks."""
+        return nearest(name, self.state or ()) or "give it a first value in 'state'"
+
 
 NOTHING_KNOWN = Names()
 
@@ -233,8 +240,9 @@ class Translator:
                 known = False
             result = ast.Subscript(result, index, ast.Load())
         self.accesses.append((root, tuple(steps)))
-        if root == "state" and steps:
-            self._check_state(steps[0])
+        if root == "state" and steps and self.names.lack_state(str(steps[0])):
+            name = str(steps[0])[:100]
+            raise self.error(f"the state has no '{name}'", self.names.state_hint(name))
         if root == "msg" and steps and self.schema is not None:
             path = dotted(tuple(steps))
             if find_field(self.schema, path) is None:
@@ -242,13 +250,6 @@ class Translator:
                     f"the message has no field '{path[:100]}'", field_hint(self.schema, path)
                 )
         return result
-
-    def _check_state(self, name: str | int) -> None:
-        known = self.names.state
-        if known is not None and name not in known:
-            shown = str(name)[:100]
-            hint = nearest(shown, known) or "'state' of the devices gives it its first value"
-            raise self.error(f"the state has no '{shown}'", hint)
 
 
 def _root_of(node: ast.expr) -> str | None:

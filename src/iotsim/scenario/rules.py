@@ -11,7 +11,6 @@ from pydantic import Field
 
 from iotsim.device.spec import RuleSpec
 from iotsim.match import compile_match
-from iotsim.match.fieldpath import nearest as nearest_name
 from iotsim.scenario.messages import TemplateBuilder, formula, value_or_formula
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import (
@@ -143,14 +142,10 @@ class RuleBuilder:
             add(keys, "this rule does nothing: give it 'reply', 'set', 'drop' or 'send'")
 
     def _check_times(self, table: RuleTable, keys: Keys) -> None:
-        after_s = self.boot_s + (table.after or 0.0)
-        if table.after is not None and (late := self.horizon.moment(after_s)):
+        after_s = table.after
+        if after_s is not None and (late := self.horizon.moment(self.boot_s + after_s)):
             self.problems.add(
                 (*keys, "after"), f"this rule would never apply: {late}", self.horizon.hint
-            )
-        elif table.delay is not None and (late := self.horizon.moment(after_s + table.delay.low_s)):
-            self.problems.add(
-                (*keys, "delay"), f"this reply would never leave: {late}", self.horizon.hint
             )
 
     def _when(self, spec: Mapping[str, Any] | None, schema: Schema, keys: Keys) -> Matcher | None:
@@ -182,9 +177,8 @@ class RuleBuilder:
             if not STATE_NAME.fullmatch(name):
                 self.problems.add(here, f"'{name[:100]}' is no name for state", of_key=True)
                 continue
-            known = self.names.state
-            if known is not None and name not in known:
-                hint = nearest_name(name, known) or "'state' of the devices gives its first value"
+            if self.names.lack_state(name):
+                hint = self.names.state_hint(name)
                 self.problems.add(here, f"the state has no '{name}'", hint, of_key=True)
                 continue
             built[name] = value_or_formula(

@@ -113,7 +113,7 @@ ONE_METER = """
 name = "one meter is read"
 each = "meter[0]"
 receives = { kind = "READ" }
-within = "60s"
+within = "10s"
 """
 GATEWAY, GATEWAY6 = parse_address("10.77.0.1"), parse_address("fd77::1")
 
