@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.schedule import Schedule
+from iotsim.scenario.fleets import expression_names
+from iotsim.scenario.horizon import NO_HORIZON
 from iotsim.scenario.problems import Problems
 from iotsim.scenario.rules import RuleBuilder
 
@@ -21,7 +23,7 @@ def build_action(spec: FleetSpec, table: Mapping[str, Any]) -> Schedule:
     ScenarioError if these devices cannot do it.
     """
     problems = Problems("command")
-    builder = RuleBuilder(spec.services, spec.signals.keys(), problems)
+    builder = RuleBuilder(spec.services, expression_names(spec), NO_HORIZON, 0.0, problems)
     rule = builder.build(table, (), asked=False)
     problems.raise_any()
     assert rule is not None  # else there was a problem

@@ -84,3 +84,7 @@ def horizon_of(scenario: Scenario, loading: Loading) -> Horizon:
     ready = None if scenario.gateway is None else scenario.gateway.ready
     ready_s = 0.0 if ready is None or ready.delay_s is None else ready.delay_s
     return Horizon(end_s, scenario.tolerance, ready_s, text, hint)
+
+
+NO_HORIZON = Horizon(math.inf, 1.0, 0.0, "", "")
+"""Of what may last for ever."""
