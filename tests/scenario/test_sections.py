@@ -110,9 +110,12 @@ def test_a_run_can_last_until_it_is_quiet() -> None:
     assert (scenario.until, scenario.quiet_s) == ("quiet", 2)
     scenario = load_text("[scenario]\nuntil = 'quiet'\nquiet = '500ms'", PLACE)
     assert scenario.quiet_s == 0.5
-    assert told("[scenario]\nquiet = '1s'") == [
-        "2:1: scenario.quiet: 'quiet' is for until = \"quiet\""
+    assert load_text("[scenario]\nquiet = '1s'", PLACE).until == "quiet"
+    assert told("[scenario]\nuntil = 'settled'\nquiet = '1s'") == [
+        "3:1: scenario.quiet: 'quiet' is for until = \"quiet\""
     ]
+    own = "[gateway]\ncommand = ['x']\n"
+    assert (load_text("", PLACE).ends, load_text(own, PLACE).ends) == ("quiet", "settled")
     assert told("[scenario]\nuntil = 'quiet'\nquiet = '0s'") == [
         "3:9: scenario.quiet: must be greater than 0"
     ]

@@ -400,11 +400,11 @@ class Run:
             nursery.start_soon(end_after, self._stop)
             nursery.start_soon(end_after, self.crew.broken)
             if not self.options.serve:
-                if scenario.until == "settled":
+                if scenario.ends == "settled":
                     nursery.start_soon(end_after, self.crew.settled)
-                if scenario.until == "quiet":
+                if scenario.ends == "quiet":
                     nursery.start_soon(end_when_quiet)
-                if scenario.until != "duration" and self.gateway is not None:
+                if scenario.ends != "duration" and self.gateway is not None:
                     nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
             with duration:
                 await trio.sleep_forever()

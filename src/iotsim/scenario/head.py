@@ -19,7 +19,7 @@ class ScenarioTable(Model):
     name: Text = ""
     description: Text = ""
     duration: Annotated[Duration, Field(gt=0)] = 60.0
-    until: Literal["settled", "quiet", "gateway_exit", "duration"] = "settled"
+    until: Literal["settled", "quiet", "gateway_exit", "duration"] | None = None
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
     tags: Texts = []
@@ -37,9 +37,10 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
     if table.speed != 1:
         problems.add((*keys, "speed"), NOT_YET)
     duration_s = loading.overrides.duration_s
-    if "quiet" in raw and table.until != "quiet":
+    until = "quiet" if table.until is None and "quiet" in raw else table.until
+    if "quiet" in raw and until != "quiet":
         problems.add((*keys, "quiet"), "'quiet' is for until = \"quiet\"", of_key=True)
-    if table.until == "quiet" and table.quiet >= table.duration and loading.duration_known:
+    if until == "quiet" and table.quiet >= table.duration and loading.duration_known:
         message = "is not shorter than the duration, so the run would never end for it"
         problems.add((*keys, "quiet"), message)
     return replace(
@@ -47,7 +48,7 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
         name=table.name or scenario.path.stem,
         description=table.description,
         duration_s=table.duration if duration_s is None else duration_s,
-        until=table.until,
+        until=until,
         quiet_s=table.quiet,
         seed=loading.default_seed if table.seed is None else table.seed,
         seed_given=table.seed is not None,

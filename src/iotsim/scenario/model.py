@@ -87,8 +87,8 @@ class GatewaySpec:
 class Scenario:
     """A scenario. Times are seconds, not yet scaled by `tolerance`.
 
-    `until` says when a run ends before `duration_s`; "quiet" is once every expectation is decided
-    and nothing was received for `quiet_s`. `seed_given` tells whether the file or the caller's
+    `until` says when a run ends before `duration_s`, None as is usual (`ends`); "quiet" is once every
+    expectation is decided and nothing was received for `quiet_s`. `seed_given` tells whether the file or the caller's
     overrides named the seed. `routes` are prefixes of devices beyond the link's own, as (address, length).
     """
 
@@ -100,7 +100,7 @@ class Scenario:
     gateway: GatewaySpec | None = None
     description: str = ""
     duration_s: float = 60.0
-    until: Until = "settled"
+    until: Until | None = None
     quiet_s: float = 2.0
     seed: int = 0
     seed_given: bool = False
@@ -113,6 +113,18 @@ class Scenario:
     def folder(self) -> Path:
         """Where the files that the scenario names are looked for."""
         return self.path.parent
+
+    @property
+    def ends(self) -> Until:
+        """When a run ends before its duration: as ``until`` says, else as is usual.
+
+        Somebody else's gateway is not left in the middle of an exchange; our own is stopped anyhow, and
+        on a memory link there is nobody who could be.
+        """
+        if self.until is not None:
+            return self.until
+        own_gateway = self.gateway is not None and self.gateway.command
+        return "settled" if own_gateway or self.link.kind == "memory" else "quiet"
 
     def over(self, kind: str) -> Scenario:
         """The same scenario over a link of `kind` that is there already, with nobody started as the
