@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import sys
@@ -18,10 +17,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import CommandLine, Done
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 
 background = pytest.mark.background
 

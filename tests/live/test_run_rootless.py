@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
     from tests.live.conftest import OrdinaryUser
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "userns")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLL = 'command = ["python3", "-ISu", "poller.py", {}]'

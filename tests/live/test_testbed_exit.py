@@ -13,10 +13,7 @@ import pytest
 
 from iotsim.testbed.runs import list_runs
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 
 SIMULATOR = """
 import sys, trio

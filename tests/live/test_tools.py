@@ -6,10 +6,8 @@ them said. Whatever was sent is in the run's capture, in which tshark must find 
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -28,15 +26,7 @@ if TYPE_CHECKING:
 PROGRAMS = (
     "arping", "ndisc6", "nmap", "ping", "socat", "tcpdump", "tracepath", "traceroute", "tshark",
 )  # fmt: skip
-pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-        reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-    ),
-    pytest.mark.skipif(
-        not all(map(shutil.which, PROGRAMS)), reason=f"needs: {', '.join(PROGRAMS)}"
-    ),
-]
+pytestmark = pytest.mark.needs("tun", *PROGRAMS)
 
 PROTOCOL = """
 from construct import GreedyBytes, Struct
