@@ -31,7 +31,8 @@ def require_programs(names: Iterable[str]) -> None:
     """MachineError, with the line that installs them, if programs of `names` are not on PATH."""
     missing = missing_programs(names)
     if missing:
-        raise MachineError(f"not installed: {', '.join(missing)}", install_line(missing))
+        reason = f"not on the PATH: {', '.join(missing)}, which the scenario requires"
+        raise MachineError(reason, install_line(missing))
 
 
 def missing_programs(names: Iterable[str]) -> list[str]:
