@@ -530,8 +530,11 @@ def test_fleets_must_not_overlap() -> None:
         ("send = { kind = 'ACK', device = '=msg.device', seq = 1 }", "there is no message here"),
         ("send = { kind = 'ACK', device = 1, seq = 1 }\nwhen = {}", "answers nothing"),
         ("send = { kind = 'ACK', device = 1, seq = 1 }\nevery = '0s'", "must be 1ms at least"),
-        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'nowhere'", "is no destination"),
-        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'fd77::1:80'", "is no destination"),
+        (
+            "send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'nowhere'",
+            "is no address with a port",
+        ),
+        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'fd77::1:80'", "or 'gateway'"),
     ],
 )
 def test_problems_of_rules(rule: str, problem: str) -> None:
