@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import needs
+from tests import needs, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,8 +135,12 @@ class CommandLine:
 
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         """Start the command; it is killed when the test ends before it."""
-        process = subprocess.Popen(
-            self.words(*arguments),
+        return self.start_other(self.words(*arguments), **options)
+
+    def start_other(self, words: list[str], **options: Any) -> subprocess.Popen[str]:
+        """As `start`, of any other command line."""
+        process = processes.start(
+            words,
             **{
                 "cwd": self.folder,
                 "env": self.environment,
@@ -178,11 +182,7 @@ class CommandLine:
 
     def end(self) -> None:
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            processes.end(process)
 
 
 @pytest.fixture(scope="session")

@@ -173,6 +173,8 @@ def test_devices_get_their_addresses_from_dnsmasq(
         text = METERS.replace('address = ["10.77.1.1", "fd77::1:1"]', "dhcp = true")
         run = serve(machine, text.format(link='bridge = "br0"', meter='mac = "02:00:00:00:00:11"'))
         wait_for(lambda: len(leased(run)) == 5)
+        # dnsmasq may write a lease down after it has granted it.
+        wait_for(lambda: len((tmp_path / "leases").read_text().splitlines()) >= 5)
     notes = leased(run)
     leases = [line.split() for line in (tmp_path / "leases").read_text().splitlines()]
     by_mac = {mac: address for _, mac, address, *_ in leases}

@@ -271,11 +271,13 @@ def watched(
     tmp_path_factory: pytest.TempPathFactory, command_line_in: Callable[[Path], CommandLine]
 ) -> Iterator[dict[str, Watched]]:
     lines = {kind: command_line_in(tmp_path_factory.mktemp(kind)) for kind in TOOLS}
-    with ThreadPoolExecutor() as pool:
-        jobs = {kind: pool.submit(use_tools, line, kind) for kind, line in lines.items()}
-    yield {kind: job.result() for kind, job in jobs.items()}
-    for line in lines.values():
-        line.end()
+    try:
+        with ThreadPoolExecutor() as pool:
+            jobs = {kind: pool.submit(use_tools, line, kind) for kind, line in lines.items()}
+        yield {kind: job.result() for kind, job in jobs.items()}
+    finally:
+        for line in lines.values():
+            line.end()
 
 
 def check(tool: Tool, answer: tuple[int, str]) -> None:
