@@ -74,7 +74,7 @@ def lacking(need: str) -> str:
 
 def reason_to_skip(needs: Iterable[str]) -> str:
     """What is missing of `needs`, with the lines that provide it; "" if nothing is."""
-    missing = [need for need in needs if lacking(need)]
+    missing = sorted(need for need in needs if lacking(need))
     programs = [need for need in missing if need not in CONDITIONS]
     fixes = [lacking(need) for need in missing if need in CONDITIONS]
     fixes += [install_line(programs, PACKAGES)] if programs else []

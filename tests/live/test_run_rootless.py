@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
     from tests.live.conftest import OrdinaryUser
 
-pytestmark = pytest.mark.needs("root", "tun", "userns")
+pytestmark = pytest.mark.needs("root", "tun", "userns", "ip")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLL = 'command = ["python3", "-ISu", "poller.py", {}]'
