@@ -11,7 +11,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.core
 	@BIN=$(BIN) sh examples/demo.sh
 
+# As root on Debian it installs the programs that the tests use; what is missing skips tests.
 test: $(VENV)/.dev
+	$(BIN)/python -m tests.needs
 	$(BIN)/python -m pytest
 
 check: lint types imports

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import needs, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,8 +135,12 @@ class CommandLine:
 
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         """Start the command; it is killed when the test ends before it."""
-        process = subprocess.Popen(
-            self.words(*arguments),
+        return self.start_other(self.words(*arguments), **options)
+
+    def start_other(self, words: list[str], **options: Any) -> subprocess.Popen[str]:
+        """As `start`, of any other command line."""
+        process = processes.start(
+            words,
             **{
                 "cwd": self.folder,
                 "env": self.environment,
@@ -177,11 +182,7 @@ class CommandLine:
 
     def end(self) -> None:
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            processes.end(process)
 
 
 @pytest.fixture(scope="session")
@@ -210,24 +211,12 @@ def iotsim(tmp_path: Path, command_line_in: Callable[[Path], CommandLine]) -> It
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(needs)
     config.addinivalue_line(
         "markers",
         "background(job): job(iotsim, **parameters) is called while other tests go on, and gives "
         "the fixture `done`: most of a run is waiting",
     )
-
-    config.addinivalue_line(
-        "markers", "may_skip: in CI, where every peer is installed, all other skips are failures"
-    )
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    report = yield
-    if report.skipped and os.environ.get("CI") and item.get_closest_marker("may_skip") is None:
-        report.outcome = "failed"
-        report.longrepr = f"{item.nodeid}: skipped in CI: {report.longrepr}"
-    return report
 
 
 def job_of(item: pytest.Item) -> tuple[Callable[..., Any], tuple[tuple[str, Any], ...]] | None:
@@ -259,7 +248,9 @@ def background(
     def job_in_hand(wanted: pytest.Item) -> Future[Any]:
         for item in request.session.items:
             key = job_of(item)
-            if key is not None and key not in futures and item.path.parent == wanted.path.parent:
+            if key is None or key in futures or item.path.parent != wanted.path.parent:
+                continue
+            if not needs.reason_to_skip(needs.needs_of(item)):
                 job, parameters = key
                 folder = tmp_path_factory.mktemp(job.__name__)
                 futures[key] = pool.submit(work, job, dict(parameters), folder)

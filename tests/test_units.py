@@ -136,6 +136,31 @@ def test_what_is_no_addresses(text: str, said: str) -> None:
         units.parse_addresses(text)
 
 
+def test_endpoints() -> None:
+    assert units.parse_endpoint("10.77.0.1:5600") == (ip("10.77.0.1"), 5600)
+    assert units.parse_endpoint("[fd77::1]:65535") == (ip("fd77::1"), 65535)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("10.77.0.1", "is no address with a port"),
+        ("10.77.0.1:0", "is no address with a port"),
+        ("10.77.0.1:65536", "is no address with a port"),
+        ("10.77.0.1:٣", "is no address with a port"),
+        ("[10.77.0.1]:5600", "is no address with a port"),
+        ("fd77::1:5600", r"write '10\.77\.0\.9:5600' or '\[fd77::9\]:5600'"),
+        ("[fd77::1]", "is no address with a port"),
+        (":5600", "is no address with a port"),
+        ("[fe80::1%eth0]:5600", "has a zone"),
+        ("meter:5600", "is no IP address"),
+    ],
+)
+def test_what_is_no_endpoint(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        units.parse_endpoint(text)
+
+
 @settings(max_examples=60)
 @given(st.text(alphabet="0123456789.smh±% -:/hexµ\x00é", max_size=60) | st.text(max_size=300))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
@@ -147,6 +172,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         units.parse_bytes,
         units.parse_addresses,
         units.parse_interface,
+        units.parse_endpoint,
     ):
         try:
             parse(text)

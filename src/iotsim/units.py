@@ -9,6 +9,7 @@ tolerance       ``2s`` ``2s ± 10%`` ``2s +- 50ms``     `Tolerance`
 share           ``30%``                                a float from 0 to 1
 bytes           ``hex:0a ff``                          bytes
 addresses       ``10.77.1.1`` ``a-b`` ``10.77.1.0/24`` `AddressRange`
+endpoint        ``10.77.0.1:5600`` ``[fd77::1]:5600``  address and UDP port, as integers
 ==============  =====================================  ===============================
 
 Every function raises ValueError, with a text that says what would have been right.
@@ -219,3 +220,15 @@ def parse_interface(text: str) -> tuple[Address, int]:
     if address_text.strip() == "::":
         raise ValueError(f"{_shown(text)} is not an address for hosts")
     return parse_ip(address_text), int(length_text)
+
+
+def parse_endpoint(text: str) -> tuple[int, int]:
+    """An address and a UDP port: ``10.77.0.1:5600`` or ``[fd77::1]:5600``."""
+    host, _, port = _checked(text, "an address with a port").rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    numbered = re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
+    if not numbered or not host or bracketed != (":" in host):
+        raise ValueError(
+            f"{_shown(text)} is no address with a port; write '10.77.0.9:5600' or '[fd77::9]:5600'"
+        )
+    return int(parse_ip(host[1:-1] if bracketed else host)), int(port)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import shutil
 import socket
 import struct
 import subprocess
@@ -19,7 +18,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[2] / "benchmarks" / "loadgen.c"
 DEVICES = 4
 
-pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+pytestmark = pytest.mark.needs("cc")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,10 +23,7 @@ def init_and_run(iotsim: CommandLine) -> Done:
     return iotsim.run("scenario.toml")
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+@pytest.mark.needs("tun")
 @background(job=init_and_run)
 def test_what_it_writes_runs(done: Done) -> None:
     assert done.status == 0, done.text

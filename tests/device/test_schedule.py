@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import contextlib
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from iotsim.device import parse_endpoint
 from iotsim.errors import ScenarioError
 
 
@@ -117,8 +113,8 @@ def test_destinations(build: Any) -> None:
         ({"every": 0.0}, "every must be above 0"),
         ({"to": "10.77.0.9"}, "no address with a port"),
         ({"to": "10.77.0.9:70000"}, "no address with a port"),
-        ({"to": "fd77::1:5600"}, r"is written \[fd77::1\]:5600"),
-        ({"to": "here:1"}, "does not appear to be an IPv4 or IPv6 address"),
+        ({"to": "fd77::1:5600"}, "is no address with a port"),
+        ({"to": "here:1"}, "is no IP address"),
     ],
 )
 def test_what_cannot_be_scheduled_is_the_scenarios_fault(
@@ -126,13 +122,3 @@ def test_what_cannot_be_scheduled_is_the_scenarios_fault(
 ) -> None:
     with pytest.raises(ScenarioError, match=text):
         build.fleet([{"send": {}, **rule}])
-
-
-def test_endpoints_of_both_families() -> None:
-    assert parse_endpoint("[fd77::1]:5600") == (0xFD77 << 112 | 1, 5600)
-
-
-@given(st.text())
-def test_any_text_is_an_endpoint_or_a_value_error(text: str) -> None:
-    with contextlib.suppress(ValueError):
-        parse_endpoint(text)

@@ -16,7 +16,8 @@ A page has a working folder of its own, and its blocks run in order. A fenced bl
     may be shown without being run if the line before says why: ``<!-- shown: why -->``.
 
 Anything else fails, with page and line. A page that says ``<!-- in a clone -->`` starts with copies
-of the repository's ``scenarios``, ``examples`` and ``protocols`` in its folder.
+of the repository's ``scenarios``, ``examples`` and ``protocols`` in its folder; one that says
+``<!-- needs: tun, ping -->`` is skipped where the machine lacks these, as by the marker `needs`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from _pytest.mark import ParameterSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -44,7 +48,6 @@ PAGES = [
     if page.exists()
 ]
 COMMAND_TIMEOUT_S = 60
-SKIPPED = 3
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 BASE_TABLES = {
@@ -184,7 +187,7 @@ def match_output(expected: tuple[str, ...], actual: list[str]) -> int | None:
 
 
 class Page:
-    """One page and its working folder. `run` returns a reason to skip, or nothing."""
+    """One page and its working folder."""
 
     def __init__(self, page: Path, folder: Path) -> None:
         self.name = str(page)
@@ -192,32 +195,27 @@ class Page:
         self.folder = folder
         self.to_check: list[Block] = []
 
-    def run(self) -> str | None:
+    def run(self) -> None:
         blocks = parse_blocks(self.name, self.text)
         if re.search(r"<!--\s*in a clone\s*-->", self.text):
             for name in ("scenarios", "examples", "protocols"):
                 shutil.copytree(REPOSITORY / name, self.folder / name)
         for block in blocks:
-            reason = self.run_block(block, blocks)
-            if reason:
-                return reason
+            self.run_block(block, blocks)
         self.check_scenarios()
-        return None
 
-    def run_block(self, block: Block, blocks: list[Block]) -> str | None:
+    def run_block(self, block: Block, blocks: list[Block]) -> None:
         if block.title:
             self.write(block, blocks)
         elif block.language == "console":
             for command in parse_console(block):
-                if reason := self.run_command(command):
-                    return reason
+                self.run_command(command)
         elif block.language == "toml":
             self.to_check.append(block)
         elif block.language not in ("text", "json"):
             raise ExampleError(f"{block.place}: a {block.language or 'plain'} block is not run")
         elif not block.shown:
             raise ExampleError(f"{block.place}: not run, and no <!-- shown: why --> before it")
-        return None
 
     def write(self, block: Block, blocks: list[Block]) -> None:
         path = self.folder / block.title
@@ -231,14 +229,12 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
 
-    def run_command(self, command: Command) -> str | None:
+    def run_command(self, command: Command) -> None:
         status, output = self.bash(command.text)
-        if status == SKIPPED != command.status and not can_open_tun():
-            return f"{command.place}: needs /dev/net/tun"
         actual = trimmed(ANSI.sub("", output).splitlines())
         wrong = match_output(command.output, actual)
         if wrong is None and status == command.status:
-            return None
+            return
         report = [f"{command.place}: $ {command.text}"]
         if status != command.status:
             report.append(f"exit status {status}, expected {command.status}")
@@ -301,23 +297,28 @@ def complete(fragment: str) -> str:
     return "\n".join(text for name, text in BASE_TABLES.items() if name not in headers) + fragment
 
 
-def can_open_tun() -> bool:
-    try:
-        os.close(os.open("/dev/net/tun", os.O_RDWR))
-    except OSError:
-        return False
-    return True
+def needs_of(text: str) -> list[str]:
+    """What a page says that it needs of the machine."""
+    match = re.search(r"<!--\s*needs:\s*([\w, ]+?)\s*-->", text)
+    return re.split(r",\s*", match[1]) if match else []
+
+
+def param_of(page: Path) -> ParameterSet:
+    names = needs_of((REPOSITORY / page).read_text())
+    return pytest.param(page, id=str(page), marks=pytest.mark.needs(*names))
 
 
 @pytest.fixture(scope="module")
 def runs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Path, Future[str | None]]]:
+) -> Iterator[dict[Path, Future[None]]]:
     """The pages that were selected, all started at once: most of their time is waiting."""
     selected = {
         item.callspec.params["page"]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == test_page.__name__
+        if isinstance(item, pytest.Function)
+        and item.originalname == test_page.__name__
+        and not needs.reason_to_skip(needs.needs_of(item))
     }
     with ThreadPoolExecutor(max_workers=4) as pool:
         yield {
@@ -327,10 +328,9 @@ def runs(
         }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
-def test_page(page: Path, runs: dict[Path, Future[str | None]]) -> None:
-    if reason := runs[page].result():
-        pytest.skip(reason)
+@pytest.mark.parametrize("page", [param_of(page) for page in PAGES])
+def test_page(page: Path, runs: dict[Path, Future[None]]) -> None:
+    runs[page].result()
 
 
 # ------------------------------------------------------------------------------ the runner itself
@@ -397,7 +397,7 @@ def test_a_page_runs_in_order_in_one_folder(tmp_path: Path) -> None:
         '```csv title="sub/a.csv"\n1,2\n```\n'
         "```console\n$ cd sub && cat a.csv; exit 4\n1,...\n[exit 4]\n$ ls\nsub\n```\n",
     )
-    assert page.run() is None
+    page.run()
 
 
 @pytest.mark.parametrize(
@@ -421,6 +421,11 @@ def test_a_page_runs_in_order_in_one_folder(tmp_path: Path) -> None:
 def test_what_is_not_run_or_wrong_fails(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ExampleError, match=complaint):
         make_page(tmp_path, text).run()
+
+
+def test_a_page_says_what_it_needs() -> None:
+    assert needs_of("# Title\n<!-- needs: root, tun,ping -->\n") == ["root", "tun", "ping"]
+    assert needs_of("# Title\n<!-- in a clone -->\n") == []
 
 
 def test_a_fragment_gets_the_tables_that_it_lacks() -> None:

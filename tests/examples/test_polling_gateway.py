@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import processes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -193,12 +194,8 @@ def test_errors_and_several_readings_are_understood() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ends_cleanly_when_told_to(number: signal.Signals) -> None:
     with devices(1, lambda index, data: [answer(data)]) as (port, _):
-        process = subprocess.Popen(
-            [sys.executable, str(GATEWAY), "--devices", FIRST, "--port", str(port)],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        with process.stdout:
+        words = [sys.executable, str(GATEWAY), "--devices", FIRST, "--port", str(port)]
+        with processes.started(words, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "ready\n"
             assert process.stdout.readline().startswith("reading")
             process.send_signal(number)

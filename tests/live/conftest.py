@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,10 +92,11 @@ class NetHost:
     def __init__(self) -> None:
         hold = "mount -t tmpfs none /run; ip link set lo up; echo up; exec sleep infinity"
         words = ["unshare", "--net", "--mount", "sh", "-ec", hold]
-        self._holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "up\n"
         self._started: list[subprocess.Popen[str]] = []
+        self._holder = processes.start(words, stdout=subprocess.PIPE, text=True)
+        if self._holder.stdout.readline() != "up\n":
+            self.close()
+            raise AssertionError("a network namespace cannot be made")
 
     @property
     def pid(self) -> int:
@@ -117,7 +120,7 @@ class NetHost:
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         """Start `command` there; it is ended with the host."""
-        process = subprocess.Popen(
+        process = processes.start(
             self.words(*command), stdin=subprocess.DEVNULL, text=True, **options
         )
         self._started.append(process)
@@ -130,15 +133,25 @@ class NetHost:
         other(f"ip link set {other_name} up")
 
     def close(self) -> None:
-        for process in (*self._started, self._holder):
+        for process in self._started:
             process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            processes.end(process)
+        for pid in self._inhabitants():
+            if pid != self.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        processes.end(self._holder)
+
+    def _inhabitants(self) -> list[int]:
+        """Who is in the host's network namespace, also what a script left in the background."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (folder / "ns/net").samefile(f"/proc/{self.pid}/ns/net"):
+                    found.append(int(folder.name))
+        return found
 
 
 @pytest.fixture
@@ -171,7 +184,8 @@ class Simulated:
         return result
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        lines = (self.out / "events.jsonl").read_text().splitlines()
+        """Those that are on disk by now; the last line may be half written."""
+        lines = (self.out / "events.jsonl").read_text().split("\n")[:-1]
         return [event for line in lines if (event := json.loads(line))["event"] == kind]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     MakeHost = Callable[[], NetHost]
     Serve = Callable[..., Simulated]
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "ip", "sysctl")
 
 METERS = """
 [scenario]
@@ -56,6 +55,7 @@ def segment(net_hosts: MakeHost) -> tuple[NetHost, NetHost, NetHost]:
     return machine, one, other
 
 
+@pytest.mark.needs("ping", "nmap")
 def test_two_hosts_on_a_bridge_reach_the_devices(
     segment: tuple[NetHost, NetHost, NetHost], serve: Serve
 ) -> None:
@@ -81,6 +81,7 @@ def test_two_hosts_on_a_bridge_reach_the_devices(
     assert "net.address-conflicts" not in counters
 
 
+@pytest.mark.needs("arping", "ndisc6")
 def test_arping_and_ndisc6_find_each_device(
     segment: tuple[NetHost, NetHost, NetHost], serve: Serve
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_device_whose_address_another_host_has_is_reported(
     assert run.end()["counters"]["net.address-conflicts"] >= 1
 
 
+@pytest.mark.needs("ping", "traceroute", "nmap", "tshark")
 def test_the_capture_is_ethernet_and_flawless(
     segment: tuple[NetHost, NetHost, NetHost], serve: Serve
 ) -> None:
@@ -159,6 +161,7 @@ DNSMASQ = (
 )
 
 
+@pytest.mark.needs("dnsmasq", "ping")
 def test_devices_get_their_addresses_from_dnsmasq(
     segment: tuple[NetHost, NetHost, NetHost], serve: Serve, tmp_path: Path
 ) -> None:
@@ -170,6 +173,8 @@ def test_devices_get_their_addresses_from_dnsmasq(
         text = METERS.replace('address = ["10.77.1.1", "fd77::1:1"]', "dhcp = true")
         run = serve(machine, text.format(link='bridge = "br0"', meter='mac = "02:00:00:00:00:11"'))
         wait_for(lambda: len(leased(run)) == 5)
+        # dnsmasq may write a lease down after it has granted it.
+        wait_for(lambda: len((tmp_path / "leases").read_text().splitlines()) >= 5)
     notes = leased(run)
     leases = [line.split() for line in (tmp_path / "leases").read_text().splitlines()]
     by_mac = {mac: address for _, mac, address, *_ in leases}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     MakeHost = Callable[[], NetHost]
     Serve = Callable[..., Simulated]
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "ip")
 
 FAR = """
 [devices.near]
@@ -80,6 +79,7 @@ def ask(host: NetHost, address: str, wait_s: float) -> list[str]:
     return host(f"{sys.executable} - {address} {wait_s} <<'X'\n{ASK}\nX").split()
 
 
+@pytest.mark.needs("ping", "traceroute", "tracepath")
 def test_traceroute_shows_the_simulated_hops(net_hosts: MakeHost, serve: Serve) -> None:
     machine = net_hosts()
     run = serve(machine, FAR)
@@ -99,6 +99,7 @@ def test_traceroute_shows_the_simulated_hops(net_hosts: MakeHost, serve: Serve) 
     run.end()
 
 
+@pytest.mark.needs("ping", "nmap")
 def test_a_silent_device_refuses_nothing(net_hosts: MakeHost, serve: Serve) -> None:
     machine = net_hosts()
     run = serve(machine, FAR)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     MakeHost = Callable[[], NetHost]
     Serve = Callable[..., Simulated]
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "ip")
 
 METERS = """
 [link]
@@ -34,6 +33,7 @@ def notes(run: Simulated) -> list[str]:
     return [event["text"] for event in run.events("note")]
 
 
+@pytest.mark.needs("ping", "sysctl", "traceroute")
 def test_a_gateway_on_another_machine_reaches_the_devices_by_the_route_that_is_told(
     net_hosts: MakeHost, serve: Serve
 ) -> None:
@@ -69,6 +69,7 @@ def test_a_gateway_on_another_machine_reaches_the_devices_by_the_route_that_is_t
     run.end()
 
 
+@pytest.mark.needs("sysctl")
 def test_with_forwarding_on_nothing_is_said_about_it(net_hosts: MakeHost, serve: Serve) -> None:
     machine = net_hosts()
     machine("ip link add lan type dummy 2>/dev/null || ip tuntap add lan mode tap")
@@ -81,6 +82,7 @@ def test_with_forwarding_on_nothing_is_said_about_it(net_hosts: MakeHost, serve:
     assert "iotsim0" not in machine("ip link")
 
 
+@pytest.mark.needs("userns", "ping")
 def test_an_interface_that_stays_is_used_without_root(
     net_hosts: MakeHost, ordinary_user: OrdinaryUser
 ) -> None:
@@ -112,6 +114,7 @@ def test_an_interface_that_stays_is_used_without_root(
     assert "there is no interface called dev0" in machine(f"{IOTSIM} link delete dev0", fails=True)
 
 
+@pytest.mark.needs("userns")
 def test_what_an_interface_that_stays_lacks_is_named(
     net_hosts: MakeHost, ordinary_user: OrdinaryUser
 ) -> None:
@@ -127,6 +130,7 @@ def test_what_an_interface_that_stays_lacks_is_named(
     assert "fix: sudo ip address add 10.77.0.1/16 dev dev0" in output
 
 
+@pytest.mark.needs("userns")
 def test_an_interface_of_another_user_is_refused(
     net_hosts: MakeHost, ordinary_user: OrdinaryUser
 ) -> None:
@@ -150,6 +154,7 @@ def test_nothing_is_left_behind_when_an_interface_cannot_be_made(net_hosts: Make
     )
 
 
+@pytest.mark.needs("ping")
 def test_devices_stand_in_a_namespace_with_a_name(net_hosts: MakeHost, serve: Serve) -> None:
     machine = net_hosts()
     machine("ip netns add lab; ip -n lab link set lo up")

@@ -6,7 +6,6 @@ The program in ``linux_host/`` does it; this holds its findings to what docs/lin
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "ip")
 
 PROGRAM = Path(__file__).with_name("linux_host")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "linux-host.md"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import struct
 import subprocess
 from collections import Counter
@@ -17,16 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-        reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-    ),
-    pytest.mark.skipif(
-        not all(map(shutil.which, ("tshark", "tcpdump", "ping"))),
-        reason="needs: apt install tshark tcpdump iputils-ping",
-    ),
-]
+pytestmark = pytest.mark.needs("tun", "ping", "tcpdump", "tshark")
 background = pytest.mark.background
 
 METERS = 14

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 
 
 background = pytest.mark.background

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "ip")
 
 background = pytest.mark.background
 
@@ -31,15 +29,10 @@ exit $status
 
 def polled_by_a_program_outside(iotsim: CommandLine) -> Done:
     iotsim.meters()
-    process = subprocess.Popen(
-        ["unshare", "--net", "sh", "-ec", SCRIPT],
-        cwd=iotsim.folder,
-        env={**iotsim.environment, "PY": sys.executable},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return iotsim.finish(process)
+    # In a PID namespace of its own, all that the script has started ends with it.
+    alone = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    environment = {**iotsim.environment, "PY": sys.executable}
+    return iotsim.finish(iotsim.start_other([*alone, "sh", "-ec", SCRIPT], env=environment))
 
 
 @background(job=polled_by_a_program_outside)

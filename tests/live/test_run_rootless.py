@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
     from tests.live.conftest import OrdinaryUser
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "userns", "ip")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLL = 'command = ["python3", "-ISu", "poller.py", {}]'
@@ -38,14 +36,9 @@ class Run:
 
     def __call__(self, *words: str | Path) -> Done:
         network = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
-        process = subprocess.Popen(
-            [*network, *self.user.words(*map(str, words))],
-            env={**self.iotsim.environment, "IOTSIM_TUN": str(self.user.device)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return self.iotsim.finish(process)
+        command = [*network, *self.user.words(*map(str, words))]
+        environment = {**self.iotsim.environment, "IOTSIM_TUN": str(self.user.device)}
+        return self.iotsim.finish(self.iotsim.start_other(command, env=environment))
 
     def iotsim_run(self, *words: str | Path) -> Done:
         return self(*self.iotsim.words("run", *words, "--out", self.iotsim.out))
@@ -83,9 +76,9 @@ def test_without_tun_the_demo_runs_on_loopback_and_says_so(run: Run) -> None:
 
 
 def test_the_loopback_link_moves_the_devices_and_answers(run: Run) -> None:
-    scenario = run.iotsim.meters(
-        gateway=POLL.format('"${devices.meter.first}"'), expect=ONE_IS_READ
-    )
+    # Not until it is "settled": that is when the gateway has asked, not when it has printed the answer.
+    gateway = POLL.format('"${devices.meter.first}"')
+    scenario = run.iotsim.meters(gateway=gateway, expect=ONE_IS_READ, until="gateway_exit")
     done = run.iotsim_run(scenario, "--link", "loopback")
     assert done.status == 0, done.text
     assert done.result["link"] == "loopback"

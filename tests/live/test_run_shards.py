@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -17,10 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 background = pytest.mark.background
 
 HEAD = """
@@ -231,7 +227,7 @@ def test_events_tell_one_story(done: Done) -> None:
 
 
 @background(job=crowded)
-@pytest.mark.skipif(not shutil.which("tshark"), reason="needs: apt install tshark")
+@pytest.mark.needs("tshark")
 def test_the_capture_is_one(done: Done) -> None:
     words = ["tshark", "-n", "-r", done.out / "capture.pcapng", "-T", "fields"]
     for name in ("frame.time_delta", "ip.src", "udp.srcport", "udp.dstport", "_ws.malformed"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
 background = pytest.mark.background
-needs_tun = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+needs_tun = pytest.mark.needs("tun")
 
 MEMORY = 'kind = "memory"'
 THERE = 'address = "10.77.0.1"\nport = 9000'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -15,8 +14,6 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
-
-pytest.importorskip("hatchling", reason="needs: pip install hatchling")
 
 background = pytest.mark.background
 
@@ -68,10 +65,7 @@ def test_it_holds_what_it_should_and_nothing_else(done: tuple[Path, dict[str, Do
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+@pytest.mark.needs("tun")
 @background(job=install_wheel)
 def test_the_quickstart_runs_from_an_empty_folder(done: tuple[Path, dict[str, Done]]) -> None:
     run = done[1]["run"]

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 
 PLAN = TestbedPlan(
     addresses=((parse_address("10.77.0.1"), 16), (parse_address("fd77::1"), 64)),
@@ -224,6 +221,7 @@ async def test_a_gateway_that_heeds_the_signal_is_not_killed() -> None:
         assert (await read_all(process)).endswith("bye\n")
 
 
+@pytest.mark.needs("ps")
 async def test_stopping_kills_what_ignores_it_and_a_new_one_can_start() -> None:
     async with open_testbed(PLAN) as testbed:
         process = await testbed.start_gateway(python(DETACH), {})

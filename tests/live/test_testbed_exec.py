@@ -17,10 +17,7 @@ from iotsim.testbed.runs import Run, exec_in_run, find_run, list_runs
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 
 PLAN = TestbedPlan(
     addresses=((0x0A4D0001, 16),), run_name=f"exec-{os.getpid()}", results="/tmp/exec-results"
@@ -38,6 +35,7 @@ async def run() -> AsyncIterator[Run]:
     assert found not in list_runs()
 
 
+@pytest.mark.needs("ip", "ps")
 async def test_the_command_is_inside_with_all_capabilities(
     run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import processes
 
 from iotsim.testbed.runs import list_runs
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+pytestmark = pytest.mark.needs("tun")
 
 SIMULATOR = """
 import sys, trio
@@ -95,23 +97,19 @@ def wait_until_released(names: set[str]) -> None:
 
 def kill_after(delay_s: float | None, token: str, isolate: str = "private") -> set[str]:
     """SIGKILL the simulator after a delay, or once it is up; the namespaces that it had made."""
-    simulator = subprocess.Popen(
-        [sys.executable, "-c", SIMULATOR, token, isolate], stdout=subprocess.PIPE
-    )
-    assert simulator.stdout is not None
-    if delay_s is None:
-        assert simulator.stdout.readline().startswith(b"up iotsim")
-    else:
-        time.sleep(delay_s)
-    made = set()
-    own = network_of("self")
-    for run in list_runs():
-        if run.name == token:
-            made.add(network_of(run.init_pid))
-    simulator.kill()
-    simulator.wait()
-    simulator.stdout.close()
-    return made - {own}
+    with simulator_of(token, isolate) as simulator:
+        if delay_s is None:
+            assert simulator.stdout.readline().startswith(b"up iotsim")
+        else:
+            time.sleep(delay_s)
+        made = {network_of(run.init_pid) for run in list_runs() if run.name == token}
+        simulator.kill()
+    return made - {network_of("self")}
+
+
+def simulator_of(token: str, isolate: str = "private") -> AbstractContextManager[Any]:
+    words = [sys.executable, "-c", SIMULATOR, token, isolate]
+    return processes.started(words, stdout=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("attempt", range(6))
@@ -130,16 +128,11 @@ def test_sigkill_at_any_moment_leaves_nothing(attempt: int) -> None:
 def test_an_ended_helper_is_enough_to_end_all() -> None:
     """The simulator's death is noticed by init alone, without the helper that forked it."""
     token = f"helper-{os.getpid()}"
-    simulator = subprocess.Popen(
-        [sys.executable, "-c", SIMULATOR, token, "private"], stdout=subprocess.PIPE
-    )
-    assert simulator.stdout is not None
-    assert simulator.stdout.readline()
-    (run,) = (run for run in list_runs() if run.name == token)
-    status = Path(f"/proc/{run.init_pid}/status").read_text()
-    helper = int(status.partition("PPid:")[2].split()[0])
-    os.kill(helper, 9)
-    simulator.kill()
-    simulator.wait()
-    simulator.stdout.close()
+    with simulator_of(token) as simulator:
+        assert simulator.stdout.readline()
+        (run,) = (run for run in list_runs() if run.name == token)
+        status = Path(f"/proc/{run.init_pid}/status").read_text()
+        helper = int(status.partition("PPid:")[2].split()[0])
+        os.kill(helper, 9)
+        simulator.kill()
     wait_until_gone(token)

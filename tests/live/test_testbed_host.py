@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this test up")
+pytestmark = pytest.mark.needs("root", "tun", "ip")
 
 SCRIPT = """
 import os, sys, trio
@@ -54,6 +54,7 @@ def in_namespace(shell: str) -> list[str]:
 SIM = '"$PY" -c "$SCRIPT"'
 
 
+@pytest.mark.needs("ps")
 def test_the_interface_stands_in_the_host_and_goes_with_the_run() -> None:
     lines = in_namespace(
         f"{SIM} host 10.77.0.1 sh -c 'ip -o -4 addr show iotsim0; ps -o pid= -p $$'; ip -o link"
@@ -109,6 +110,7 @@ def test_without_privilege_the_host_is_refused_with_the_way_out() -> None:
     assert "private" in line
 
 
+@pytest.mark.needs("userns")
 def test_net_admin_alone_is_enough_for_the_host() -> None:
     """As in a container with --cap-add NET_ADMIN: the PID namespace needs a user namespace."""
     drop = "setpriv --bounding-set -sys_admin --inh-caps -sys_admin"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-        reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-    ),
-    pytest.mark.skipif(not shutil.which("ping"), reason="needs: apt install iputils-ping"),
-]
+pytestmark = pytest.mark.needs("tun", "ping")
 
 SCENARIO = """
 [scenario]

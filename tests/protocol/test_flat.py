@@ -63,8 +63,7 @@ def test_unnamed_structs_give_their_fields(given: dict[str, Any], computed: dict
     assert normalize(MESSAGE.compile().parse(data)) == parsed
 
 
-def test_it_compiles() -> None:
-    # A Switch on an Enum does not build under construct's compile(): it sees the number there.
+def test_compiled_by_construct_it_is_called_as_it_is() -> None:
     message = FlatStruct(
         "kind" / Int8ub,
         "length" / Length(Int8ub),

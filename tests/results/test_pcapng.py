@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 from struct import unpack_from
 from typing import TYPE_CHECKING
@@ -120,10 +119,8 @@ def test_a_stream_may_be_cut_anywhere_between_batches() -> None:
         assert len(blocks(data)) == 2 + number * (number + 1) // 2
 
 
+@pytest.mark.needs("tshark")
 def test_tshark_finds_no_fault(tmp_path: Path) -> None:
-    tshark = shutil.which("tshark")
-    if not tshark:
-        pytest.skip("tshark is not installed: apt-get install tshark")
     records = []
     for number in range(40):
         payload = bytes(range(number))
@@ -136,7 +133,7 @@ def test_tshark_finds_no_fault(tmp_path: Path) -> None:
     path.write_bytes(writer.header() + writer.encode(records[:7]) + writer.encode(records[7:]))
     fields = ["ip.checksum.status", "udp.checksum.status", "frame.len", "frame.time_relative"]
     fields += ["_ws.expert.message", "frame.interface_name", "frame.packet_flags_direction"]
-    command = [tshark, "-n", "-r", str(path), "-T", "fields", "-E", "separator=;"]
+    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "separator=;"]
     command += ["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]
     for name in fields:
         command += ["-e", name]

@@ -37,6 +37,7 @@ duration = "1m30s"
 until = "duration"
 seed = 7
 tags = ["one", "two"]
+requires = ["ping", "g++"]
 tolerance = 2
 
 [link]
@@ -165,6 +166,7 @@ def test_every_table_and_key() -> None:
     assert (scenario.name, scenario.seed, scenario.seed_given) == ("All of it", 7, True)
     assert (scenario.duration_s, scenario.until, scenario.tolerance) == (90, "duration", 2)
     assert scenario.tags == ("one", "two")
+    assert scenario.requires == ("ping", "g++")
     assert scenario.link.kind == "tun"
     assert scenario.link.mtu == 1400
     assert scenario.link.router6 == parse_address("fd78::ffff")
@@ -287,6 +289,20 @@ def test_a_problem_does_not_make_others() -> None:
         ("[scenario]\ntolerance = nan", "scenario.tolerance: must be"),
         ("[scenario]\ntolerance = 0", "scenario.tolerance: must be greater than 0"),
         ("[scenario]\nspeed = 2", "not supported by this version yet"),
+        (
+            '[scenario]\nrequires = "ping"',
+            '2:12: scenario.requires: must be a list of names of programs, such as ["ping"]',
+        ),
+        ("[scenario]\nrequires = [1]", "scenario.requires: must be a list of names of programs"),
+        (
+            '[scenario]\nrequires = ["ping", "/bin/ip"]',
+            "scenario.requires: '/bin/ip' is no name of a program on the PATH, such as 'ping'",
+        ),
+        ('[scenario]\nrequires = [""]', "scenario.requires: '' is no name of a program"),
+        (
+            '[scenario]\nrequires = ["ping -c 1"]',
+            "scenario.requires: 'ping -c 1' is no name of a program",
+        ),
         ("[scenario]\nduration = 5", "2:12: scenario.duration: 5 has no unit; write '5s' or '5ms'"),
         ('[scenario]\nduration = "0s"', "scenario.duration: must be greater than 0"),
         ('[scenario]\nname = "${x}"', "unknown placeholder '${x}' (give it by --set x=VALUE)"),
@@ -515,8 +531,11 @@ def test_fleets_must_not_overlap() -> None:
         ("send = { kind = 'ACK', device = '=msg.device', seq = 1 }", "there is no message here"),
         ("send = { kind = 'ACK', device = 1, seq = 1 }\nwhen = {}", "answers nothing"),
         ("send = { kind = 'ACK', device = 1, seq = 1 }\nevery = '0s'", "must be 1ms at least"),
-        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'nowhere'", "is no destination"),
-        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'fd77::1:80'", "is no destination"),
+        (
+            "send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'nowhere'",
+            "is no address with a port",
+        ),
+        ("send = { kind = 'ACK', device = 1, seq = 1 }\nto = 'fd77::1:80'", "or 'gateway'"),
     ],
 )
 def test_problems_of_rules(rule: str, problem: str) -> None:

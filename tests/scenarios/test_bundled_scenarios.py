@@ -6,15 +6,18 @@ They run at the same time, each in its own namespaces: most of a run is waiting.
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from iotsim.testbed.programs import DEBIAN_PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +27,8 @@ IOTSIM = Path(sys.executable).parent / "iotsim"
 FILES = sorted((REPOSITORY / "scenarios").rglob("*.toml"))
 FORGETS_ONE = "a gateway that forgets a meter"
 GATEWAY = ["python3", "examples/polling_gateway.py", "--devices", "10.77.1.1-10.77.1.13"]
-SKIPPED = 3
+
+pytestmark = pytest.mark.needs("tun")
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[
         yield started
 
 
-def result_of(run: Future[Done]) -> Done:
-    done = run.result()
-    if done.status == SKIPPED and not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        pytest.skip("needs /dev/net/tun")
-    return done
+def table_of(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text())
 
 
-@pytest.mark.parametrize("name", [name_of(path) for path in FILES])
+def requires(path: Path) -> list[str]:
+    found: list[str] = table_of(path)["scenario"].get("requires", [])
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name_of(path), marks=pytest.mark.needs(*requires(path))) for path in FILES],
+)
 def test_it_passes(name: str, runs: dict[str, Future[Done]]) -> None:
-    done = result_of(runs[name])
+    done = runs[name].result()
     assert done.status == 0, done.text
     assert done.result["verdict"] == "passed"
 
@@ -81,7 +90,14 @@ def test_it_passes(name: str, runs: dict[str, Future[Done]]) -> None:
 def test_the_quickstart_names_the_meter_that_a_gateway_forgets(
     runs: dict[str, Future[Done]],
 ) -> None:
-    done = result_of(runs[FORGETS_ONE])
+    done = runs[FORGETS_ONE].result()
     assert done.status == 1
     assert "every meter is polled" in done.text
     assert "meter[13]" in done.text
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_it_requires_the_tools_that_it_uses(path: Path) -> None:
+    """So that where one is missing it is skipped, and does not fail."""
+    words = re.findall(r"[\w.-]+", " ".join(table_of(path)["gateway"]["command"]))
+    assert {word for word in words if word in DEBIAN_PACKAGES} == set(requires(path))

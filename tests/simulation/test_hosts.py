@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from iotsim.wire import ipv4, udp, virtio
+from iotsim.device import Fleet
+from iotsim.link.memory import MemoryLink
+from iotsim.scenario import load_text
+from iotsim.simulation.hosts import make_hosts
+from iotsim.simulation.journal import EVERYTHING, Journal
+from iotsim.simulation.pump import Pump
+from iotsim.simulation.timers import Timers
+from iotsim.wire import ethernet, ipv4, udp, virtio
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trio.testing import MockClock
 
@@ -82,3 +90,34 @@ async def test_incomplete_datagrams_are_given_up_in_their_time(
         assert gateway.simulation.hosts.counters["reassembly-timeouts"] == 0
         await trio.sleep(2)
         assert gateway.simulation.hosts.counters["reassembly-timeouts"] == 1
+
+
+TAP = """
+[link]
+kind = "tap"
+
+[devices.meter]
+count = 2
+address = "10.77.1.1"
+mac = "02:00:00:00:00:11"
+protocol = "sensornet"
+"""
+
+
+@pytest.mark.parametrize(
+    ("mac", "outcome"), [(0x020000000012, "answered"), (0x020000000013, "dropped.other-mac")]
+)
+def test_on_an_ethernet_a_frame_is_for_the_device_with_its_mac_address(
+    mac: int, outcome: str, tmp_path: Path
+) -> None:
+    scenario = load_text(TAP, tmp_path / "scenario.toml")
+    journal = Journal(EVERYTHING)
+    pump = Pump(MemoryLink(), Timers(), journal, lambda: 0.0)
+    hosts = make_hosts(scenario, 1500, pump, seed=1, journal=journal)
+    hosts.add(Fleet(scenario.fleets[0], 1), {5600: lambda datagram, payload: "answered"})
+    source, destination = parse_address("10.77.0.1"), parse_address("10.77.1.2")
+    segment = udp.build_udp(source, destination, 1, 5600, b"")
+    packet = ipv4.build_ipv4(source, destination, ipv4.UDP, segment)
+    header = ethernet.EthernetHeader(mac, 0x020000000001, ethernet.IPV4)
+    frame = virtio.PLAIN + ethernet.build_ethernet(header) + packet
+    assert hosts.receive(frame, 0.0) == outcome

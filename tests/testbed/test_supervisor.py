@@ -7,9 +7,17 @@ import subprocess
 import sys
 import termios
 import tty
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from tests import processes
 
 from iotsim.testbed import channel
 from iotsim.testbed.supervisor import descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUPERVISE = """
 import os, socket
@@ -35,7 +43,7 @@ time.sleep(60)
 class Bench:
     def __init__(self) -> None:
         self.sock, theirs = channel.make_pair()
-        self.process = subprocess.Popen([sys.executable, "-c", SUPERVISE], stdin=theirs.fileno())
+        self.process = processes.start([sys.executable, "-c", SUPERVISE], stdin=theirs.fileno())
         theirs.close()
 
     def start(self, number: int, command: list[str]) -> int:
@@ -56,7 +64,16 @@ class Bench:
 
     def end(self) -> None:
         self.sock.close()
-        self.process.wait(20)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        processes.end(self.process)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.end()
 
 
 def is_alive(pid: int) -> bool:
@@ -74,27 +91,22 @@ def read_pids(terminal: int, count: int) -> dict[str, int]:
     return {word: int(pid) for word, pid in map(str.split, text.splitlines())}
 
 
-def test_a_process_that_ends_by_itself() -> None:
-    bench = Bench()
+def test_a_process_that_ends_by_itself(bench: Bench) -> None:
     os.close(bench.start(1, ["sh", "-c", "exit 7"]))
     bench.expect("started")
     bench.expect("running")
     assert bench.expect("exited")["status"] == 7
-    bench.end()
 
 
-def test_a_command_that_cannot_be_executed() -> None:
-    bench = Bench()
+def test_a_command_that_cannot_be_executed(bench: Bench) -> None:
     os.close(bench.start(1, ["/no/such/program"]))
     bench.expect("started")
     refusal = bench.expect("start-failed")
     assert refusal["culprit"] == "/no/such/program"
     assert refusal["reason"] == "No such file or directory"
-    bench.end()
 
 
-def test_kill_finds_what_was_detached_and_spares_other_processes() -> None:
-    bench = Bench()
+def test_kill_finds_what_was_detached_and_spares_other_processes(bench: Bench) -> None:
     other = bench.start(1, ["sleep", "60"])
     bench.expect("started")
     bench.expect("running")
@@ -108,13 +120,11 @@ def test_kill_finds_what_was_detached_and_spares_other_processes() -> None:
     assert not any(map(is_alive, pids.values()))
     channel.send(bench.sock, {"op": "signal", "id": 1, "signal": 15, "group": True})
     assert bench.expect("exited") == {"event": "exited", "id": 1, "signal": 15}
-    bench.end()
     os.close(terminal)
     os.close(other)
 
 
-def test_the_end_of_the_simulator_ends_all() -> None:
-    bench = Bench()
+def test_the_end_of_the_simulator_ends_all(bench: Bench) -> None:
     terminal = bench.start(1, [sys.executable, "-S", "-c", DETACH])
     pids = read_pids(terminal, 2)
     assert all(map(is_alive, pids.values()))
@@ -124,12 +134,9 @@ def test_the_end_of_the_simulator_ends_all() -> None:
 
 
 def test_descendants_are_found_through_their_parents() -> None:
-    process = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    grandchild = int(process.stdout.readline())
-    found = descendants(os.getpid(), spare=set())
-    assert {process.pid, grandchild} <= set(found)
-    assert grandchild not in descendants(os.getpid(), spare={process.pid})
-    os.kill(grandchild, 9)
-    process.wait()
-    process.stdout.close()
+    words = ["sh", "-c", "sleep 60 & echo $!; wait"]
+    with processes.started(words, stdout=subprocess.PIPE) as process:
+        grandchild = int(process.stdout.readline())
+        found = descendants(os.getpid(), spare=set())
+        assert {process.pid, grandchild} <= set(found)
+        assert grandchild not in descendants(os.getpid(), spare={process.pid})

@@ -25,7 +25,7 @@ from iotsim.device.behavior import Device, Runtime, on
 from iotsim.device.fleet import Fleet, SimDevice
 from iotsim.device.loader import AttachedBehavior, attach_behavior, load_behavior
 from iotsim.device.reaction import DROPPED, NO_REPLY, NO_RULE, Reaction, Reply, Responder
-from iotsim.device.schedule import Endpoint, Schedule, parse_endpoint
+from iotsim.device.schedule import Endpoint, Schedule
 
 __all__ = [
     "DROPPED",
@@ -44,5 +44,4 @@ __all__ = [
     "attach_behavior",
     "load_behavior",
     "on",
-    "parse_endpoint",
 ]

@@ -22,14 +22,14 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from iotsim.device.schedule import Endpoint, parse_endpoint
 from iotsim.rng import key, stream, unit
-from iotsim.units import parse_duration
+from iotsim.units import parse_duration, parse_endpoint
 
 if TYPE_CHECKING:
     from random import Random
 
     from iotsim.device.fleet import SimDevice
+    from iotsim.device.schedule import Endpoint
 
 HANDLER_MARK = "_iotsim_on"
 Handler = TypeVar("Handler", bound=Callable[..., Any])

@@ -13,12 +13,12 @@ after.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from iotsim.device.rules import uses_source, where_source, write_set
 from iotsim.device.template import Source, write_message
 from iotsim.rng import unit
+from iotsim.units import parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,18 +31,6 @@ Endpoint: TypeAlias = tuple[int, int]
 
 # Counters of a schedule's stream: the phase, and from 0 on the sendings.
 _PHASE = -1
-
-
-def parse_endpoint(text: str) -> Endpoint:
-    """``10.77.0.1:5600`` or ``[fd77::1]:5600``; ValueError for anything else."""
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{text!r}: an IPv6 address with a port is written [fd77::1]:5600")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port[:6]) < 65536:
-        raise ValueError(f"{text!r} is no address with a port, like 10.77.0.1:5600")
-    return int(ipaddress.ip_address(host)), int(port)
 
 
 class Schedule:

@@ -1,7 +1,6 @@
 """Constructs of our own, for what construct's own cannot say: checksums, lengths, flat messages.
 
-They are ordinary construct classes: a schema made of them parses, builds and compiles without
-iotsim.
+They are ordinary construct classes: a schema made of them parses and builds without iotsim.
 
 `Checksum`     a field with a checksum of the bytes before it; computed on build, verified on parse
 `Length`       a field with the number of bytes that follow, or of all; likewise

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from construct import GreedyRange, Struct
+from construct import GreedyBytes, GreedyRange, Renamed, Struct, Terminated
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.flat import FlatStruct
 from iotsim.protocol.interpreted import Interpreter, normalize
 from iotsim.protocol.traced import Recorder
-from iotsim.protocol.verified import Length, unnamed
+from iotsim.protocol.tree import children, unnamed
+from iotsim.protocol.verified import Length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -342,23 +343,18 @@ def _nodes(
     if id(node) in seen:
         return
     seen.add(id(node))
-    if type(node).__name__ == "Renamed" and node.name:
+    if isinstance(node, Renamed) and node.name:
         path = f"{path}.{node.name}" if path else node.name
     yield node, path
-    for value in vars(node).values():
-        children = value if isinstance(value, list) else [value]
-        if isinstance(value, dict):
-            children = list(value.values())
-        for child in children:
-            if hasattr(child, "_parsereport"):
-                yield from _nodes(child, path, seen)
+    for child in children(node):
+        yield from _nodes(child, path, seen)
 
 
 def _may_be_empty(node: Construct[Any, Any]) -> bool:
     try:
         return node.sizeof() == 0
     except Exception:
-        node = unnamed(node)
-        if isinstance(node, Struct):
-            return all(_may_be_empty(member) for member in node.subcons)
-        return type(node).__name__ in {"GreedyBytes", "GreedyRange", "Terminated"}
+        bare = unnamed(node)
+        if isinstance(bare, Struct):
+            return all(_may_be_empty(member) for member in bare.subcons)
+        return bare in (GreedyBytes, Terminated) or isinstance(bare, GreedyRange)

@@ -27,7 +27,8 @@ from construct import (
 )
 from construct.core import stream_seek, stream_tell
 
-from iotsim.protocol.verified import AnyConstruct, Checksum, Length, LengthError, unnamed
+from iotsim.protocol.tree import unnamed
+from iotsim.protocol.verified import AnyConstruct, Checksum, Length, LengthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -127,83 +128,12 @@ class FlatStruct(Struct):
         return context
 
     def _emitparse(self, code: Any) -> str:
-        """For construct's own ``compile()``: as Struct's, with the same steps as `_parse`."""
-        self._compileinstance(code)
-        name = f"parse_flatstruct_{code.allocateId()}"
-        lines = [
-            f"def {name}(io, this):",
-            f"    struct_ = linkedinstances[{id(self)}]",
-            "    result = Container()",
-            "    this = struct_._enter(io, this)",
-            "    lengths = struct_._begin(io)",
-            "    try:",
-        ]
-        for index, member in enumerate(self.subcons):
-            value = member._compileparse(code)  # type: ignore[attr-defined]
-            if member.name:
-                key = repr(member.name)
-                lines.append(f"        value = result[{key}] = this[{key}] = {value}")
-            elif self._flat[index]:
-                lines.append(f"        struct_._merge({value}, result, this)")
-            else:
-                lines.append(f"        value = {value}")
-            if self._lengths[index] is not None:
-                lines.append(f"        lengths.found({index}, value)")
-        lines += ["        pass", "    except StopFieldError:", "        pass"]
-        lines += ["    lengths.verify()", "    return result"]
-        code.append("\n".join(lines))
-        return f"{name}(io, this)"
+        """So construct's ``compile()`` calls `_parse`: the code that Struct gives it would be wrong."""
+        raise NotImplementedError
 
     def _emitbuild(self, code: Any) -> str:
-        """For construct's own ``compile()``: as Struct's, with the same steps as `_build`."""
-        self._compileinstance(code)
-        name = f"build_flatstruct_{code.allocateId()}"
-        lines = [
-            f"def {name}(obj, io, this):",
-            f"    struct_ = linkedinstances[{id(self)}]",
-            "    objdict = {} if obj is None else obj",
-            "    this = struct_._enter(io, this)",
-            "    this.update(objdict)",
-            "    lengths = struct_._begin(io)",
-            "    try:",
-        ]
-        for index, member in enumerate(self.subcons):
-            names = self._flat[index]
-            if self._lengths[index] is not None:
-                lines.append(f"        lengths.reserve({index}, this)")
-                continue
-            if _is_checksum(member):
-                lines.append(f"        lengths.fill_in(this, {index})")
-            if names:
-                lines.append(f"        obj = struct_._choose({names!r}, objdict)")
-            elif member.flagbuildnone:
-                lines.append(f"        obj = objdict.get({member.name!r})")
-            else:
-                lines.append(f"        obj = objdict[{member.name!r}]")
-            target = "built"
-            if member.name:
-                lines.append(f"        this[{member.name!r}] = obj")
-                target = f"this[{member.name!r}]"
-            lines.append(f"        {target} = {member._compilebuild(code)}")  # type: ignore[attr-defined]
-            if names:
-                lines.append(f"        if built: this.update(struct_._choose({names!r}, built))")
-        lines += ["        pass", "    except StopFieldError:", "        pass"]
-        lines += ["    lengths.fill_in(this)", "    return this"]
-        code.append("\n".join(lines))
-        return f"{name}(obj, io, this)"
-
-    # What the compiled code calls.
-
-    def _begin(self, stream: Any) -> Lengths:
-        return Lengths(self, stream, "(compiled)")
-
-    @staticmethod
-    def _merge(value: Any, obj: Any, context: Any) -> None:
-        merge(value, obj, context)
-
-    @staticmethod
-    def _choose(names: tuple[str, ...], fields: Mapping[str, Any]) -> dict[str, Any]:
-        return choose(names, fields)
+        """As `_emitparse`."""
+        raise NotImplementedError
 
 
 def merge(value: Any, obj: Any, context: Any) -> None:

@@ -18,7 +18,6 @@ from construct import (
     NullTerminated,
     Pass,
     Prefixed,
-    Renamed,
     Sequence,
     StringEncoded,
     Subconstruct,
@@ -28,15 +27,10 @@ from construct import (
 )
 from construct import Mapping as ConstructMapping
 
+from iotsim.protocol.tree import unnamed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-def through(node: Any) -> Any:
-    """``node`` without its names and docs."""
-    while isinstance(node, Renamed):
-        node = node.subcon
-    return node
 
 
 _FORMATS = {
@@ -50,12 +44,12 @@ def scalar_kind(node: Any) -> tuple[str, str, Mapping[str, int], str]:
     """Kind, wire, names and float format of a node that is one value."""
     none: Mapping[str, int] = {}
     if isinstance(node, Enum):
-        wire = scalar_kind(through(node.subcon))[1]
+        wire = scalar_kind(unnamed(node.subcon))[1]
         return "enum", wire, {str(k): v for k, v in node.encmapping.items()}, ""
     if isinstance(node, FlagsEnum):
-        return "flags", scalar_kind(through(node.subcon))[1], dict(node.flags), ""
+        return "flags", scalar_kind(unnamed(node.subcon))[1], dict(node.flags), ""
     if isinstance(node, ConstructMapping):
-        wire = scalar_kind(through(node.subcon))[1]
+        wire = scalar_kind(unnamed(node.subcon))[1]
         keys = list(node.encmapping)
         if all(isinstance(key, str) for key in keys):
             return "enum", wire, dict(node.encmapping), ""
@@ -82,7 +76,7 @@ def scalar_kind(node: Any) -> tuple[str, str, Mapping[str, int], str]:
         return "int", "VarInt" if node is VarInt else "ZigZag", none, ""
     if isinstance(node, StringEncoded):
         text: Any = node
-        return "string", f"{text.encoding} text{_extent(through(text.subcon))}", none, ""
+        return "string", f"{text.encoding} text{_extent(unnamed(text.subcon))}", none, ""
     if isinstance(node, Bytes) or node is GreedyBytes:
         return "bytes", f"bytes{_extent(node)}", none, ""
     if isinstance(node, Computed):
@@ -91,10 +85,10 @@ def scalar_kind(node: Any) -> tuple[str, str, Mapping[str, int], str]:
         return kinds.get(type(value), "any"), "computed", none, ""
     if node is Tell or node is Index:
         return "int", "computed", none, ""
-    if node is Pass or (isinstance(node, Subconstruct) and through(node.subcon) is Pass):
+    if node is Pass or (isinstance(node, Subconstruct) and unnamed(node.subcon) is Pass):
         return "none", "nothing", none, ""
     if type(node).__name__ in {"Hex", "HexDump", "ExprValidator"}:
-        return scalar_kind(through(node.subcon))
+        return scalar_kind(unnamed(node.subcon))
     if isinstance(node, Sequence):
         return "any", "a sequence", none, ""
     return "any", type(node).__name__, none, ""

@@ -102,10 +102,3 @@ class Length(AnySubconstruct):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         raise LengthError("a Length is filled in by FlatStruct: use that in place of Struct", path)
-
-
-def unnamed(node: AnyConstruct) -> AnyConstruct:
-    """``node`` without its name and docs."""
-    while type(node).__name__ in {"Renamed", "TracedRenamed"}:
-        node = node.subcon  # type: ignore[attr-defined]
-    return node

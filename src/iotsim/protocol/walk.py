@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 
 from iotsim.protocol.field import Field
-from iotsim.protocol.kinds import scalar_kind, through
+from iotsim.protocol.kinds import scalar_kind
+from iotsim.protocol.tree import unnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class _Walker:
     # -- the walk -------------------------------------------------------------------------------
 
     def root(self, node: Any) -> None:
-        node = through(node)
+        node = unnamed(node)
         if isinstance(node, Struct | Transformed | Restreamed | Switch | Select | IfThenElse):
             self.embed(node, _Place())
         elif isinstance(node, Prefixed):
@@ -126,7 +127,7 @@ class _Walker:
 
     def embed(self, node: Any, place: _Place) -> None:
         """An unnamed node whose structs give their fields to ``place``."""
-        node = through(node)
+        node = unnamed(node)
         if isinstance(node, Struct):
             self.members(node, place)
         elif isinstance(node, Transformed | Restreamed) and _is_bits(node):
@@ -165,13 +166,13 @@ class _Walker:
         if node.flagbuildnone and not isinstance(node, Struct):
             place = replace(place, required=False)
         if isinstance(node, Struct) or (
-            isinstance(node, Transformed | Restreamed) and isinstance(through(node.subcon), Struct)
+            isinstance(node, Transformed | Restreamed) and isinstance(unnamed(node.subcon), Struct)
         ):
             inner: Any = node
             while not isinstance(inner, Struct):
                 if not _is_bits(inner):
                     break
-                place, inner = replace(place, bits=True), through(inner.subcon)
+                place, inner = replace(place, bits=True), unnamed(inner.subcon)
             required = place.required and not node.flagbuildnone
             self.add(self.make(node, place, "struct", "struct", required=required))
             if isinstance(inner, Struct):

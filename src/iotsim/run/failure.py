@@ -14,6 +14,7 @@ from iotsim.results.junit import encode_junit, suite_of
 from iotsim.results.result import RunResult, encode_result, utc_text
 from iotsim.results.verdict import Verdict
 from iotsim.run.files import replace_file
+from iotsim.testbed.programs import missing_programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +33,9 @@ def sole_cause(error: BaseException) -> BaseException:
 
 
 def with_lesser_way(error: BaseException, scenario: Scenario) -> BaseException:
-    """`error`, naming the loopback link too if it is for want of an interface."""
-    if isinstance(error, MachineError) and scenario.link.kind in ("tun", "tap"):
+    """`error`, naming the loopback link too if it is for want of an interface alone."""
+    on_interface = scenario.link.kind in ("tun", "tap")
+    if isinstance(error, MachineError) and on_interface and not missing_programs(scenario.requires):
         return MachineError(error.reason, "\n  ".join(filter(None, (error.fix, LESSER_WAY))))
     return error
 

@@ -40,6 +40,7 @@ from iotsim.run.site import Site, make_plan, open_site, queue_count, spawn_helpe
 from iotsim.simulation.journal import EVERYTHING, Recording
 from iotsim.simulation.simulation import Simulation
 from iotsim.testbed.privileges import drop_privileges
+from iotsim.testbed.programs import require_programs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -106,6 +107,7 @@ def prepared(
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-")))
         try:
+            require_programs(scenario.requires)
             queues = queue_count(scenario)
             workers: list[WorkerProcess] = []
             if queues > 1:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from iotsim.scenario.schema import NOT_YET, Duration, Model, Text, Texts, check
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
+
+
+PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
+
+
+def _programs(value: Any) -> Any:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError('must be a list of names of programs, such as ["ping"]')
+    for name in value:
+        if not PROGRAM.fullmatch(name):
+            raise ValueError(f"{name[:100]!r} is no name of a program on the PATH, such as 'ping'")
+    return value
 
 
 class ScenarioTable(Model):
@@ -23,6 +36,7 @@ class ScenarioTable(Model):
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
     tags: Texts = []
+    requires: Annotated[list[str], Field(max_length=100), BeforeValidator(_programs)] = []
     speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
 
@@ -53,6 +67,7 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
         seed=loading.default_seed if table.seed is None else table.seed,
         seed_given=table.seed is not None,
         tags=tuple(table.tags),
+        requires=tuple(table.requires),
         speed=table.speed,
         tolerance=table.tolerance,
     )

@@ -88,8 +88,9 @@ class Scenario:
     """A scenario. Times are seconds, not yet scaled by `tolerance`.
 
     `until` says when a run ends before `duration_s`, None as is usual (`ends`); "quiet" is once every
-    expectation is decided and nothing was received for `quiet_s`. `seed_given` tells whether the file or the caller's
-    overrides named the seed. `routes` are prefixes of devices beyond the link's own, as (address, length).
+    expectation is decided and nothing was received for `quiet_s`. `seed_given` tells whether the file
+    or the caller's overrides named the seed. `requires` are programs that must be on the PATH. `routes`
+    are prefixes of devices beyond the link's own, as (address, length).
     """
 
     path: Path
@@ -105,6 +106,7 @@ class Scenario:
     seed: int = 0
     seed_given: bool = False
     tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     speed: float = 1.0
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()

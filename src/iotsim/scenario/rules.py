@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,7 @@ from iotsim.scenario.schema import (
     check,
     misspelled,
 )
+from iotsim.units import parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,18 +194,8 @@ class RuleBuilder:
 
 def check_destination(text: str) -> None:
     """``gateway``, ``10.77.0.9:5600`` or ``[fd77::9]:5600``; ValueError for all else."""
-    if text == "gateway":
-        return
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    try:
-        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
-    except ValueError:
-        address = None
-    right = address is not None and bracketed == (address.version == 6)
-    number = int(port) if re.fullmatch("[0-9]{1,5}", port, re.ASCII) else 0
-    if not (right and colon and 0 < number < 65536):
-        raise ValueError(
-            f"'{text[:100]}' is no destination; write 'gateway', '10.77.0.9:5600' "
-            "or '[fd77::9]:5600'"
-        )
+    if text != "gateway":
+        try:
+            parse_endpoint(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or 'gateway'") from None

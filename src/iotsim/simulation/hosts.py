@@ -42,7 +42,7 @@ class Hosts(Protocol):
 
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending: ...
 
-    def is_ours(self, address: int) -> bool:
+    def has_device(self, address: int) -> bool:
         """Whether a device has `address`."""
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
@@ -106,7 +106,7 @@ class TunHosts(Stack):
         self._alarm.update()
         return outcome
 
-    def is_ours(self, address: int) -> bool:
+    def has_device(self, address: int) -> bool:
         return self.pool.find(address) is not None
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
@@ -172,7 +172,7 @@ class TapHosts(EthernetHost):
             self._alarm.update()
         return sending
 
-    def is_ours(self, address: int) -> bool:
+    def has_device(self, address: int) -> bool:
         return self.stack.pool.find(address) is not None
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:

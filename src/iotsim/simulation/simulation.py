@@ -148,7 +148,7 @@ class Simulation:
 
     def _receive_first(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
         """Until somebody was heard, take datagrams in the place of the services."""
-        if self.hosts.is_ours(datagram.peer):
+        if self.hosts.has_device(datagram.peer):
             return service.receive(datagram, payload)
         self.heard_at = datagram.time
         self.heard.set()

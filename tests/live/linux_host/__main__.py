@@ -102,11 +102,16 @@ def compare_all() -> list[dict[str, Any]]:
         subprocess.Popen([*words, kind], stdout=subprocess.PIPE, text=True) for kind in LINKS
     ]
     found: list[dict[str, Any]] = []
-    for process in processes:
-        text, _ = process.communicate(timeout=60)
-        if process.returncode:
-            sys.exit(process.returncode)
-        found += json.loads(text)
+    try:
+        for process in processes:
+            text, _ = process.communicate(timeout=60)
+            if process.returncode:
+                sys.exit(process.returncode)
+            found += json.loads(text)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
     return found
 
 

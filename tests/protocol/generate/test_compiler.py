@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import construct as c
 import pytest
@@ -18,6 +18,9 @@ from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.generate.compiler import compile_schema
 from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.registry import load_protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 spec = importlib.util.spec_from_file_location("schemas", Path(__file__).with_name("schemas.py"))
 assert spec is not None
@@ -253,3 +256,23 @@ def bundled(name: str) -> Any:
 
 
 BUNDLED = {name: bundled(name) for name in ("sensornet", "coaplike")}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda hooked: c.Struct("a" / hooked),
+        lambda hooked: c.Struct("a" / c.Struct("b" / hooked)[1]),
+        lambda hooked: FlatStruct(c.Struct("a" / hooked)),
+        lambda hooked: c.Struct("a" / c.IfThenElse(this._parsing, hooked, hooked)),
+    ],
+)
+def test_a_hook_of_the_schema_is_called(place: Callable[[Any], Any]) -> None:
+    heard: list[Any] = []
+    message = place(c.Int8ub * (lambda value, context: heard.append(value)))
+    reference = Interpreter(message, strict=True)
+    expected = reference.decode(b"\x07")
+    by_construct = [*heard]
+    heard.clear()
+    assert compile_schema(message, reference).decode(b"\x07") == expected
+    assert heard == by_construct != []

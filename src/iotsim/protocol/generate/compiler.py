@@ -37,8 +37,9 @@ from iotsim.protocol.generate import decode, encode
 from iotsim.protocol.generate.decoder import Decoder
 from iotsim.protocol.generate.encoder import Encoder
 from iotsim.protocol.generate.expressions import steps
-from iotsim.protocol.generate.nodes import children, hides_context, is_int_node, static_size, unwrap
+from iotsim.protocol.generate.nodes import hides_context, is_int_node, static_size
 from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal, plain
+from iotsim.protocol.tree import children, has_hook, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -125,6 +126,11 @@ def _write_decode(
     fallbacks: dict[str, str],
     key: _Key | None,
 ) -> None:
+    if has_hook(message):
+        fallbacks["(message)"] = "it has a hook"
+        writer.line("raise Unusual")
+        return
+
     def write(known: dict[str, Value]) -> None:
         made = Decoder(
             writer, decode.HANDLERS, reference.tracer, reference.strict, fallbacks, known
@@ -210,7 +216,7 @@ def _attempt(writer: Writer, fallbacks: dict[str, str], write: Callable[[], None
 def find_key(message: Construct[Any, Any], strict: bool) -> _Key | None:
     """The field on which the messages of a schema turn, if there is one at a fixed place."""
     try:
-        root = unwrap(message)
+        root = unnamed(message)
         if not isinstance(root, Struct):
             return None
         offset = 0
@@ -219,7 +225,7 @@ def find_key(message: Construct[Any, Any], strict: bool) -> _Key | None:
             if size is None:
                 return None
             if member.name and not member.flagbuildnone:
-                key = _key(root, member.name, unwrap(member), offset, size, strict)
+                key = _key(root, member.name, unnamed(member), offset, size, strict)
                 if key is not None:
                     return key
             offset += size
@@ -229,7 +235,7 @@ def find_key(message: Construct[Any, Any], strict: bool) -> _Key | None:
 
 
 def _key(root: Struct, name: str, node: Any, offset: int, size: int, strict: bool) -> _Key | None:
-    number: Any = unwrap(node.subcon) if isinstance(node, Enum) else node
+    number: Any = unnamed(node.subcon) if isinstance(node, Enum) else node
     order, signed = "big", False
     if is_int_node(number):
         form: str = number.fmtstr
@@ -263,7 +269,7 @@ def _key(root: Struct, name: str, node: Any, offset: int, size: int, strict: boo
 
 def _closes(member: Any, name: str, numbers: Mapping[str | int, int]) -> bool:
     """Whether a member of the root is a Switch on ``name`` that refuses all but ``numbers``."""
-    node = unwrap(member)
+    node = unnamed(member)
     return (
         isinstance(node, Switch)
         and node.default is Pass

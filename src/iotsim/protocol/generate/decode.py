@@ -55,9 +55,10 @@ from iotsim.protocol.generate import (
     decode_values,
     runtime,
 )
-from iotsim.protocol.generate.nodes import Unmatched, unwrap
+from iotsim.protocol.generate.nodes import Unmatched
 from iotsim.protocol.generate.source import Scope
 from iotsim.protocol.interpreted import normalize
+from iotsim.protocol.tree import unnamed
 from iotsim.protocol.verified import Checksum, Length
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ HANDLERS: dict[Any, Handler] = {
 def write_root(d: Decoder, message: Construct[Any, Any]) -> None:
     """Write the whole of decode: its last line returns the message."""
     w = d.w
-    bare = unwrap(message)
+    bare = unnamed(message)
     if isinstance(bare, Struct) and type(bare) in (Struct, FlatStruct):
         scope = Scope(None, bare)
         entries = decode_structs.members(d, bare, scope)

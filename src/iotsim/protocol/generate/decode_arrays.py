@@ -10,9 +10,10 @@ from construct import GreedyBytes, NullStripped, Pass
 
 from iotsim.protocol.generate.decode_values import fixed
 from iotsim.protocol.generate.decoder import Decoder, Place, Position
-from iotsim.protocol.generate.nodes import peel, static_size, struct_code, unwrap
+from iotsim.protocol.generate.nodes import static_size, struct_code
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
 from iotsim.protocol.traced import EMPTY_ELEMENTS
+from iotsim.protocol.tree import unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ def array(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
     if node.discard:
         raise UnsupportedError("discard")
     count = d.evaluate(node.count, scope)
-    element = unwrap(node.subcon)
+    element = unnamed(node.subcon)
     code = struct_code(element)
     if count.known and (not isinstance(count.constant, int) or count.constant < 0):
         raise UnsupportedError("a count that is none")
@@ -142,15 +143,15 @@ def prefixed(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
         source = f"{source} - {size}"
     start = d.place.position
     chunk = d.slice(source, hint)
-    if peel(node.subcon) is GreedyBytes:
+    if unnamed(node.subcon) is GreedyBytes:
         return Value(chunk, scalar=True)
     return inside(d, chunk, start, lambda: d.decode(node.subcon, hint, scope))
 
 
 def fixed_sized(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
     length = d.evaluate(node.length, scope)
-    inner = peel(node.subcon)
-    stripped = isinstance(inner, NullStripped) and peel(inner.subcon) is GreedyBytes
+    inner = unnamed(node.subcon)
+    stripped = isinstance(inner, NullStripped) and unnamed(inner.subcon) is GreedyBytes
     if length.known and stripped and len(inner.pad) == 1:
         name = d.variable(hint)
         fixed(d, length, name)
@@ -170,7 +171,7 @@ def null_terminated(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
     end, chunk = d.variable("end"), d.variable("chunk")
     d.w.line(f"{end} = {data}.index({node.term!r}, {start})")
     d.w.line(f"{chunk} = {data}[{start}:{end}]")
-    if peel(node.subcon) is GreedyBytes:
+    if unnamed(node.subcon) is GreedyBytes:
         value = Value(chunk, scalar=True)
     else:
         value = inside(d, chunk, start, lambda: d.decode(node.subcon, hint, scope))
@@ -184,7 +185,7 @@ def null_stripped(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
     d.flush()
     start, data, chunk = d.place.position, d.place.data, d.variable("chunk")
     d.w.line(f"{chunk} = {data}[{start}:].rstrip({node.pad!r})")
-    if peel(node.subcon) is GreedyBytes:
+    if unnamed(node.subcon) is GreedyBytes:
         value = Value(chunk, scalar=True)
     else:
         value = inside(d, chunk, start, lambda: d.decode(node.subcon, hint, scope))

@@ -10,15 +10,16 @@ from construct.lib import bits2bytes, bytes2bits
 
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.generate.decode_values import computed, enum_of, flags_of, mapping_of
-from iotsim.protocol.generate.nodes import BIT_CODES, TRANSPARENT, hidden, kind_name, peel, unwrap
+from iotsim.protocol.generate.nodes import BIT_CODES, TRANSPARENT, hidden, kind_name
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal
+from iotsim.protocol.tree import unnamed
 
 if TYPE_CHECKING:
     from iotsim.protocol.generate.decoder import Decoder
 
 
 def transformed(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
-    if isinstance(peel(node.subcon), Struct):
+    if isinstance(unnamed(node.subcon), Struct):
         inner, entries = bits(d, node, scope)
         name = d.variable(hint)
         d.after(f"{name} = {{{', '.join(entries)}}}")
@@ -34,8 +35,8 @@ def bits(d: Decoder, node: Any, scope: Scope) -> tuple[Scope, list[str]]:
     """The fields of a BitStruct."""
     word, width = word_of(d, node)
     reader = Bits(d, word, width)
-    inner = Scope(scope, peel(node.subcon), index=scope.index)
-    entries = reader.members(peel(node.subcon), inner)
+    inner = Scope(scope, unnamed(node.subcon), index=scope.index)
+    entries = reader.members(unnamed(node.subcon), inner)
     reader.finish()
     return inner, entries
 
@@ -98,7 +99,7 @@ class Bits:
 
     def decode(self, node: Any, hint: str, scope: Scope) -> Value:
         hint = node.name or hint
-        node = unwrap(node)
+        node = unnamed(node)
         d = self.d
         kind = type(node)
         if kind is BitsInteger:
@@ -115,7 +116,7 @@ class Bits:
             d.after(f"{name} = ({self.field(1)}) != 0")
             return Value(name, scalar=True)
         if kind is Enum or kind is FlagsEnum:
-            bare: Any = unwrap(node.subcon)
+            bare: Any = unnamed(node.subcon)
             if type(bare) is not BitsInteger:
                 raise UnsupportedError(f"names for {kind_name(bare)}")
             value = self.decode(bare, hint, scope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from construct import IfThenElse, Pass, Renamed, StopIf, Struct, Switch, Transformed
+from construct import IfThenElse, Pass, StopIf, Struct, Switch, Transformed
 
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.generate.decode_bits import bits
@@ -14,12 +14,11 @@ from iotsim.protocol.generate.expressions import translate
 from iotsim.protocol.generate.nodes import (
     UNMATCHED,
     hidden,
-    peel,
     static_size,
     switch_tests,
-    unwrap,
 )
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value
+from iotsim.protocol.tree import unnamed
 from iotsim.protocol.verified import Length
 
 
@@ -33,7 +32,7 @@ def struct_(d: Decoder, node: Any, hint: str, scope: Scope | None) -> Value:
 
 def members(d: Decoder, node: Any, scope: Scope) -> list[str]:
     """Read the members of a struct; the entries of a dict display."""
-    if any(isinstance(peel(member), StopIf) for member in node.subcons):
+    if any(isinstance(unnamed(member), StopIf) for member in node.subcons):
         raise UnsupportedError("StopIf")
     flat = isinstance(node, FlatStruct)
     entries: list[str] = []
@@ -47,7 +46,7 @@ def members(d: Decoder, node: Any, scope: Scope) -> list[str]:
             value = skip(d, member)
         else:
             value = d.decode(member, "unnamed", scope)
-        bare = peel(member)
+        bare = unnamed(member)
         if isinstance(bare, Length) and flat:
             lengths.append((bare, value.source, d.place.position))
         if member.name:
@@ -81,13 +80,13 @@ def check_length(d: Decoder, length: Length, source: str, start: Position, after
 
 def embed(d: Decoder, member: Any, scope: Scope, entries: list[str]) -> None:
     """An unnamed member of a FlatStruct, whose fields become entries."""
-    bare = resolve(d, unwrap(member), scope)
+    bare = resolve(d, unnamed(member), scope)
     if bare is Pass:
         return
     if isinstance(bare, Struct):
         inner = Scope(scope, bare, index=scope.index)
         added = members(d, bare, inner)
-    elif isinstance(bare, Transformed) and isinstance(peel(bare.subcon), Struct):
+    elif isinstance(bare, Transformed) and isinstance(unnamed(bare.subcon), Struct):
         inner, added = bits(d, bare, scope)
     else:
         d.embedded = True
@@ -109,7 +108,7 @@ def resolve(d: Decoder, node: Any, scope: Scope) -> Any:
     """The case of a Switch or If that is certain, where it is; else ``node``."""
     if isinstance(node, Switch | IfThenElse):
         chosen = certain(d, node, scope)
-        return node if chosen is None else resolve(d, unwrap(chosen), scope)
+        return node if chosen is None else resolve(d, unnamed(chosen), scope)
     return node
 
 
@@ -131,7 +130,7 @@ def certain(d: Decoder, node: Any, scope: Scope) -> Any:
 
 def sequence(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
     inner = Scope(scope, node, index=scope.index)
-    if any(isinstance(peel(member), StopIf) for member in node.subcons):
+    if any(isinstance(unnamed(member), StopIf) for member in node.subcons):
         raise UnsupportedError("StopIf")
     values = []
     for index, member in enumerate(node.subcons):
@@ -153,7 +152,7 @@ def focused(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
     for member in node.subcons:
         selected = member.name == node.parsebuildfrom
         value = d.decode(
-            member.subcon if isinstance(member, Renamed) and not member.parsed else member,
+            unnamed(member),
             hint if selected else member.name or "unnamed",
             inner,
         )

@@ -13,9 +13,9 @@ from iotsim.protocol.generate.nodes import (
     kind_name,
     static_size,
     struct_code,
-    unwrap,
 )
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal, plain
+from iotsim.protocol.tree import unnamed
 
 
 def format_field(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
@@ -86,7 +86,7 @@ def string(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
 
 def integer(d: Decoder, node: Any, hint: str, scope: Scope) -> tuple[Value, int | None]:
     """An int and, if it is small and unsigned, the number of values that it can have."""
-    bare = unwrap(node)
+    bare = unnamed(node)
     if not (is_int_node(bare) or isinstance(bare, BytesInteger) or bare in (VarInt, ZigZag)):
         raise UnsupportedError(f"names for {kind_name(bare)}")
     small = 256 if isinstance(bare, FormatField) and bare.fmtstr[1] == "B" else None
@@ -224,7 +224,7 @@ def tell(d: Decoder, node: Any, hint: str, scope: Scope) -> Value:
 
 def injective(node: Any) -> bytes | None:
     """The bytes of a Const that no other value shares, if that is certain; else None."""
-    bare = unwrap(node.subcon)
+    bare = unnamed(node.subcon)
     if isinstance(bare, StringEncoded):
         size = static_size(bare)
         encoded = node.value.encode(bare.encoding) if isinstance(node.value, str) else b""

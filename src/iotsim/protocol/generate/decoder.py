@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from construct import BitsInteger, Bytes, BytesInteger, FormatField, Renamed
 
 from iotsim.protocol.generate.expressions import is_expression, translate
-from iotsim.protocol.generate.nodes import find_member, kind_name, peel
+from iotsim.protocol.generate.nodes import find_member, kind_name
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.tree import unnamed
 
 if TYPE_CHECKING:
     from iotsim.protocol.traced import Tracer
@@ -211,7 +212,7 @@ class Decoder:
 
     def native(self, struct_: Any, name: str, value: Value) -> str:
         member = find_member(struct_, name)
-        if isinstance(peel(member), FormatField | Bytes | BytesInteger | BitsInteger):
+        if isinstance(unnamed(member), FormatField | Bytes | BytesInteger | BitsInteger):
             return value.source
         return f"native({self.w.bind('node', member) if member else 'Pass'}, {value.source})"
 
@@ -219,7 +220,7 @@ class Decoder:
 
     def decode(self, node: Any, hint: str, scope: Scope) -> Value:
         """Read ``node``; the value holds once the run is flushed."""
-        if isinstance(node, Renamed) and node.parsed is None:
+        if isinstance(node, Renamed):
             if node.name:
                 hint = node.name
                 self.path.append(node.name)
@@ -228,8 +229,6 @@ class Decoder:
             finally:
                 if node.name:
                     self.path.pop()
-        if isinstance(node, Renamed):
-            return self.fallback(node, hint, scope, "it has a hook")
         saved, fields, index = self.snapshot(), dict(scope.fields), scope.index
         spreads = len(scope.spreads)
         try:

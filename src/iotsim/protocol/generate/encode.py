@@ -59,8 +59,9 @@ from iotsim.protocol.generate import (
     encode_values,
     runtime,
 )
-from iotsim.protocol.generate.nodes import Unmatched, unwrap
+from iotsim.protocol.generate.nodes import Unmatched
 from iotsim.protocol.generate.source import Scope, Value
+from iotsim.protocol.tree import unnamed
 from iotsim.protocol.verified import Checksum
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ HANDLERS: dict[Any, Handler] = {
 
 def write_root(e: Encoder, message: Construct[Any, Any]) -> None:
     """Write the whole of encode: its last line returns the bytes."""
-    bare = unwrap(message)
+    bare = unnamed(message)
     if type(bare) in (Struct, FlatStruct):
         names: list[str] = []
         sets: list[str] = []

@@ -9,8 +9,9 @@ from construct import Array, Pass
 
 from iotsim.protocol.generate.encode_structs import returns_value
 from iotsim.protocol.generate.encoder import UNKNOWN, Encoder
-from iotsim.protocol.generate.nodes import static_size, struct_code, unwrap
+from iotsim.protocol.generate.nodes import static_size, struct_code
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.tree import unnamed
 
 
 def array(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
@@ -20,7 +21,7 @@ def array(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value
     if isinstance(node, Array):
         count = e.evaluate(node.count, scope)
         e.refuse_if(f"len({source}) != {count.source}")
-    code = struct_code(unwrap(node.subcon))
+    code = struct_code(unnamed(node.subcon))
     data, kept = e.w.new(f"{hint}_bytes"), e.w.new(f"{hint}_built")
     if code is not None and isinstance(node, Array):
         form = f"f'{code[0] or '>'}{{len({source})}}{code[1]}'"

@@ -31,8 +31,9 @@ from iotsim.protocol.generate.encode_values import (
     flags_number,
     mapped,
 )
-from iotsim.protocol.generate.nodes import BIT_CODES, peel
+from iotsim.protocol.generate.nodes import BIT_CODES
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal
+from iotsim.protocol.tree import unnamed
 from iotsim.protocol.verified import Length
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 def transformed(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
     writer = Bits(e)
-    inner = peel(node.subcon)
+    inner = unnamed(node.subcon)
     if not isinstance(inner, Struct):
         built = writer.encode(node.subcon, value, hint, scope)
         writer.finish(node)
@@ -99,7 +100,7 @@ class Bits:
             raise UnsupportedError(type(node).__name__)
         for member in node.subcons:
             if isinstance(node, FlatStruct) and (
-                (not member.name and flat_names(member)) or isinstance(peel(member), Length)
+                (not member.name and flat_names(member)) or isinstance(unnamed(member), Length)
             ):
                 raise UnsupportedError("a FlatStruct of bits")
             built = self.encode(member, fetch(self.e, member, scope), "unnamed", scope)
@@ -125,7 +126,7 @@ class Bits:
 
     def encode(self, node: Any, value: Value, hint: str, scope: Scope) -> Value:
         hint = node.name or hint
-        node = peel(node)
+        node = unnamed(node)
         e = self.e
         kind = type(node)
         if kind is BitsInteger:
@@ -140,8 +141,8 @@ class Bits:
                 self.terms.append((Value(f"(1 if {value.source} else 0)"), 1))
             return value
         if kind in (Enum, FlagsEnum, ConstructMapping):
-            if kind is not ConstructMapping and type(peel(node.subcon)) is not BitsInteger:
-                raise UnsupportedError(f"names for {type(peel(node.subcon)).__name__}")
+            if kind is not ConstructMapping and type(unnamed(node.subcon)) is not BitsInteger:
+                raise UnsupportedError(f"names for {type(unnamed(node.subcon)).__name__}")
             number = {
                 Enum: enum_number,
                 FlagsEnum: flags_number,

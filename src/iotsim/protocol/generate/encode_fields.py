@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from construct import Check, Computed, Rebuild
 
-from iotsim.protocol.generate.nodes import peel
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.tree import unnamed
 from iotsim.protocol.verified import Checksum, Length
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ IGNORES_VALUE: tuple[Any, ...] = (Computed, Rebuild, Checksum, Length, Check)
 
 def require_dict(e: Encoder, node: Any, source: str | None) -> None:
     """Where nothing is taken from a struct's value, see that it is one that can be."""
-    taken = (m for m in node.subcons if m.name and not isinstance(peel(m), IGNORES_VALUE))
+    taken = (m for m in node.subcons if m.name and not isinstance(unnamed(m), IGNORES_VALUE))
     if source is not None and not any(taken):
         e.refuse_if(f"not isinstance({source}, Mapping)")
 
@@ -40,7 +40,7 @@ def refuse_unknown(e: Encoder, source: str | None, names: list[str], sets: list[
 def fetch(e: Encoder, member: Any, scope: Scope) -> Value:
     """The value that is given for a member."""
     name, source = member.name, scope.source
-    bare = peel(member)
+    bare = unnamed(member)
     if scope.parent is None and name in e.known:
         e.required.add(name)
         return e.known[name]

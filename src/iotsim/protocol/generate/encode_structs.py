@@ -29,13 +29,13 @@ from iotsim.protocol.generate.encoder import LATER, UNKNOWN, Encoder, Slot
 from iotsim.protocol.generate.expressions import translate
 from iotsim.protocol.generate.nodes import (
     UNMATCHED,
-    peel,
     static_size,
     struct_code,
     switch_tests,
     uses_context,
 )
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value
+from iotsim.protocol.tree import unnamed
 from iotsim.protocol.verified import Checksum, Length
 
 
@@ -57,13 +57,13 @@ def struct_(e: Encoder, node: Any, value: Value, hint: str, scope: Scope | None)
 
 def members(e: Encoder, node: Any, scope: Scope, names: list[str], sets: list[str]) -> None:
     """Encode the members of a struct; add the names that it has to ``names`` or ``sets``."""
-    if any(isinstance(peel(member), StopIf) for member in node.subcons):
+    if any(isinstance(unnamed(member), StopIf) for member in node.subcons):
         raise UnsupportedError("StopIf")
     flat = isinstance(node, FlatStruct)
     start = e.out.fixed, len(e.out.varying)
     slots: list[Slot] = []
     for index, member in enumerate(node.subcons):
-        bare = peel(member)
+        bare = unnamed(member)
         if member.name:
             names.append(member.name)
         if isinstance(bare, Checksum) and any(not slot.source for slot in slots):
@@ -101,15 +101,15 @@ def length(e: Encoder, node: Length) -> Slot:
 
 def embed(e: Encoder, member: Any, scope: Scope, names: list[str], sets: list[str]) -> None:
     """An unnamed member of a FlatStruct, built from the same mapping."""
-    bare = resolve(e, peel(member), scope)
+    bare = resolve(e, unnamed(member), scope)
     if bare is Pass:
         return
     allowed = frozenset(flat_names(member))
     if isinstance(bare, Struct):
         inner = Scope(scope, bare, source=scope.source, allowed=allowed, index=scope.index)
         members(e, bare, inner, names, sets)
-    elif isinstance(bare, Transformed) and isinstance(peel(bare.subcon), Struct):
-        struct_ = peel(bare.subcon)
+    elif isinstance(bare, Transformed) and isinstance(unnamed(bare.subcon), Struct):
+        struct_ = unnamed(bare.subcon)
         inner = Scope(scope, struct_, source=scope.source, allowed=allowed, index=scope.index)
         writer = Bits(e)
         writer.members(struct_, inner)
@@ -141,7 +141,7 @@ def embed_branches(
             if case is UNMATCHED:
                 e.w.line("raise Mismatch")
                 continue
-            struct_ = peel(case)
+            struct_ = unnamed(case)
             inner = Scope(scope, struct_, source=scope.source, allowed=allowed, index=scope.index)
             if isinstance(struct_, Struct):
                 members(e, struct_, inner, names, inner_sets)
@@ -163,7 +163,7 @@ def embed_branches(
 def resolve(e: Encoder, node: Any, scope: Scope) -> Any:
     if isinstance(node, Switch | IfThenElse):
         chosen = certain(e, node, scope)
-        return node if chosen is None else resolve(e, peel(chosen), scope)
+        return node if chosen is None else resolve(e, unnamed(chosen), scope)
     return node
 
 
@@ -186,7 +186,7 @@ def certain(e: Encoder, node: Any, scope: Scope) -> Any:
 def sequence(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
     if value.known:
         raise UnsupportedError("a Sequence of nothing")
-    if any(isinstance(peel(member), StopIf) for member in node.subcons):
+    if any(isinstance(unnamed(member), StopIf) for member in node.subcons):
         raise UnsupportedError("StopIf")
     inner = Scope(scope, node, index=scope.index)
     names = [e.w.new(f"{hint}_{index}") for index in range(len(node.subcons))]
@@ -279,7 +279,7 @@ def select(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Valu
 
 def returns_value(node: Any) -> bool:
     """Whether building ``node`` gives back what it was given."""
-    bare = peel(node)
+    bare = unnamed(node)
     if bare is Pass or struct_code(bare) is not None or bare in (VarInt, ZigZag):
         return True
     return isinstance(bare, BytesInteger | BitsInteger | Enum | FlagsEnum | StringEncoded)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from construct import BytesInteger, VarInt, ZigZag
 
-from iotsim.protocol.generate.nodes import checksum_call, is_int_node, struct_code, unwrap
+from iotsim.protocol.generate.nodes import checksum_call, is_int_node, struct_code
 from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal, plain
+from iotsim.protocol.tree import unnamed
 
 if TYPE_CHECKING:
     from iotsim.protocol.generate.encoder import Encoder
@@ -97,7 +98,7 @@ def string(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Valu
 
 
 def enum(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
-    bare = unwrap(node.subcon)
+    bare = unnamed(node.subcon)
     if not (is_int_node(bare) or isinstance(bare, BytesInteger) or bare in (VarInt, ZigZag)):
         raise UnsupportedError(f"names for {type(bare).__name__}")
     e.encode(node.subcon, enum_number(e, node, value, hint), hint, scope)
@@ -118,7 +119,7 @@ def enum_number(e: Encoder, node: Any, value: Value, hint: str) -> Value:
 
 
 def flags(e: Encoder, node: Any, value: Value, hint: str, scope: Scope) -> Value:
-    bare = unwrap(node.subcon)
+    bare = unnamed(node.subcon)
     if not (is_int_node(bare) or isinstance(bare, BytesInteger) or bare in (VarInt, ZigZag)):
         raise UnsupportedError(f"flags of {type(bare).__name__}")
     e.encode(node.subcon, flags_number(e, node, value, hint), hint, scope)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from construct import Adapter, Padded, Pass, Renamed
 
 from iotsim.protocol.generate.expressions import is_expression, translate
-from iotsim.protocol.generate.nodes import children
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.tree import children
 
 if TYPE_CHECKING:
     from iotsim.protocol.traced import Tracer

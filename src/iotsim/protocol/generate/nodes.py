@@ -13,7 +13,6 @@ from construct import (
     Check,
     Computed,
     Const,
-    Construct,
     Default,
     Enum,
     FixedSized,
@@ -41,10 +40,11 @@ from iotsim.protocol.checksums import INLINE
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.generate.expressions import is_expression
 from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal
+from iotsim.protocol.tree import children
 from iotsim.protocol.verified import AnyConstruct, Checksum, Length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container
 
 BIT_CODES = {1: "B", 2: "H", 4: "L", 8: "Q"}
 """The struct codes of numbers of so many bytes."""
@@ -75,36 +75,20 @@ def find_flat(node: Any, name: str) -> Any:
     """As `find_member`, below a node that is not named."""
     if isinstance(node, Struct):
         return find_member(node, name)
-    children: list[Any] = []
+    inner: list[Any] = []
     if isinstance(node, Switch):
-        children = [*node.cases.values(), node.default]
+        inner = [*node.cases.values(), node.default]
     elif isinstance(node, IfThenElse):
-        children = [node.thensubcon, node.elsesubcon]
+        inner = [node.thensubcon, node.elsesubcon]
     elif isinstance(node, Select):
-        children = list(node.subcons)
+        inner = list(node.subcons)
     elif hasattr(node, "subcon"):
-        children = [node.subcon]
-    for child in children:
+        inner = [node.subcon]
+    for child in inner:
         found = find_flat(child, name)
         if found is not None:
             return found
     return None
-
-
-def unwrap(node: Any) -> Any:
-    """``node`` without its names and docs."""
-    while isinstance(node, Renamed):
-        if node.parsed is not None:
-            raise UnsupportedError("it has a hook")
-        node = node.subcon
-    return node
-
-
-def peel(node: Any) -> Any:
-    """``node`` without its names, docs and hooks."""
-    while isinstance(node, Renamed):
-        node = node.subcon
-    return node
 
 
 def hidden(node: Any) -> bool:
@@ -149,15 +133,6 @@ def hides_context(node: Any, known: Container[Any], seen: set[int]) -> bool:
     if any(callable(value) and not is_expression(value) for value in parameters):
         return True
     return any(hides_context(child, known, seen) for child in children(node))
-
-
-def children(node: Any) -> Iterator[Any]:
-    """The constructs directly below ``node``."""
-    for value in vars(node).values():
-        values = value if isinstance(value, list) else [value]
-        if isinstance(value, dict):
-            values = list(value.values())
-        yield from (child for child in values if isinstance(child, Construct))
 
 
 _WRAPPERS: tuple[Any, ...] = (

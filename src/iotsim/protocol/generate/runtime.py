@@ -11,7 +11,7 @@ from construct.core import BytesIOWithOffsets, EnumInteger
 from iotsim.protocol.flat import FlatStruct
 from iotsim.protocol.generate.nodes import find_flat
 from iotsim.protocol.interpreted import normalize
-from iotsim.protocol.verified import unnamed
+from iotsim.protocol.tree import unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
