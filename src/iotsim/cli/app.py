@@ -30,6 +30,7 @@ app = cyclopts.App(
     version=__version__,
     help_format="plaintext",  # any other imports a Markdown parser, which takes half the time again
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 # Named by path, so that one command's imports are not every command's; for which the overview has to
 # be told what they do.
@@ -74,8 +75,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except IotsimError as error:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_ERROR
-    except BrokenPipeError:
-        return EXIT_ERROR  # the reader of our output has gone: there is nobody to tell
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception:
