@@ -77,7 +77,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception:
+    except (Exception, BaseExceptionGroup):
         # With Python's own exit status, 1, this would be blamed on the gateway.
         traceback.print_exc()
         print("iotsim: this is a fault of iotsim itself", file=sys.stderr)
