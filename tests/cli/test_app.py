@@ -37,6 +37,18 @@ def test_the_help_of_run_names_every_exit_code(capsys: pytest.CaptureFixture[str
         assert code in " ".join(text.split())
 
 
+@pytest.mark.parametrize("name", ["run", "exec"])
+def test_the_usage_shows_where_a_command_of_the_users_stands(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([name, "--help"]) == 0
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert usage.startswith(f"Usage: iotsim {name} ")
+    assert "-- COMMAND" in usage
+    run_command_line([name, "--help"])
+    assert "MISPLACED" not in capsys.readouterr().out
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__

@@ -32,6 +32,11 @@ app = cyclopts.App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+USAGE = {
+    "run": "Usage: iotsim run [OPTIONS] SCENARIO... [-- COMMAND]",
+    "exec": "Usage: iotsim exec [RUN] -- COMMAND",
+}
+"""Of the commands that take what stands behind ``--``, which the parser never sees."""
 # Named by path, so that one command's imports are not every command's; for which the overview has to
 # be told what they do.
 for _name, _path, _help in (
@@ -48,7 +53,8 @@ for _name, _path, _help in (
     ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
     ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),
 ):
-    app.command(_path, name=_name, help=_help)
+    _options = {"usage": USAGE[_name]} if _name in USAGE else {}
+    app.command(_path, name=_name, help=_help, **_options)
 
 _external_command: list[str] = []
 

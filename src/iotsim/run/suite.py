@@ -74,13 +74,12 @@ class Suite:
         """Run `file` in a process of its own; None if the suite has been stopped before."""
         if self._is_stopped():
             return None
-        words = ["run", str(file), *self._jobs[file]]
-        if self._out is not None:
-            words[2:2] = ["--out", str(self._out / self._folders[file])]
+        out = [] if self._out is None else ["--out", str(self._out / self._folders[file])]
+        words, options = ["run", str(file)], self._jobs[file]
         with os.fdopen(os.memfd_create("iotsim-result", os.MFD_CLOEXEC), "rb") as handed_over:
             fd = handed_over.fileno()
             process = subprocess.Popen(
-                interpreter.command("iotsim.__main__", *words),
+                interpreter.command("iotsim.__main__", *words, *out, *options),
                 env={**os.environ, SUITE: f"{os.getpid()} {fd}"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -94,7 +93,7 @@ class Suite:
             self._running.discard(process)
             handed_over.seek(0)
             output = data.decode(errors="replace")
-            result = judge(file, words, handed_over.read(), process.returncode, output)
+            result = judge(file, [*words, *options], handed_over.read(), process.returncode, output)
         return Ended(file, result, output)
 
 
