@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import sys
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` has put the current folder first, whose files would be taken for modules of ours.
+    del sys.path[0]
 
 
 def main() -> None:
     try:
+        from iotsim.cli.streams import open_streams
+
+        outlet = open_streams()
         from iotsim.cli.app import run_command_line
 
         code = run_command_line(sys.argv[1:])
-    except KeyboardInterrupt:  # while importing
-        code = 130
-    try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Its reader has gone. The interpreter would try once more, and exit with a status of its own.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if outlet.error:
+            print(f"iotsim: standard output is not whole: {outlet.error}", file=sys.stderr)
+    except KeyboardInterrupt:  # while importing
+        code = EXIT_INTERRUPTED
+    except SystemExit as error:
+        # Nothing of ours ends in this way, so it is no verdict of ours.
+        print(
+            f"iotsim: something called exit({error.code!r}) before there was a verdict",
+            file=sys.stderr,
+        )
+        code = EXIT_ERROR
     sys.exit(code)
 
 

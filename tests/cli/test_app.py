@@ -37,6 +37,18 @@ def test_the_help_of_run_names_every_exit_code(capsys: pytest.CaptureFixture[str
         assert code in " ".join(text.split())
 
 
+@pytest.mark.parametrize("name", ["run", "exec"])
+def test_the_usage_shows_where_a_command_of_the_users_stands(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([name, "--help"]) == 0
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert usage.startswith(f"Usage: iotsim {name} ")
+    assert "-- COMMAND" in usage
+    run_command_line([name, "--help"])
+    assert "MISPLACED" not in capsys.readouterr().out
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
@@ -49,8 +61,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--sed", "1"], "--seed"),
         (["run", "--seed", "many", "quickstart"], "--seed"),
         (["run", "--link", "carrier-pigeon", "quickstart"], "loopback"),
-        (["run", "--jobs", "0", "quickstart"], "--jobs 0: a number from 1 on, or auto"),
-        (["run", "--jobs", "few", "quickstart"], "--jobs few: a number from 1 on, or auto"),
+        (["run", "--jobs", "0", "quickstart"], "--jobs 0: a number from 1 to 9999, or auto"),
+        (["run", "--jobs", "few", "quickstart"], "--jobs few: a number from 1 to 9999, or auto"),
         (["run", "--duration", "soon", "quickstart"], "--duration"),
         (["run", "--set", "novalue", "quickstart"], "'novalue' is no NAME=VALUE"),
         (["run", "nosuch"], "nosuch: there is no such scenario (bundled: "),
@@ -135,9 +147,3 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
         "iotsim.run",
         "iotsim.simulation",
     }
-
-
-def test_a_reader_that_has_gone_is_no_fault() -> None:
-    command = f"{sys.executable} -m iotsim protocols show sensornet | true"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from iotsim.errors import MachineError
-from iotsim.run.folder import make_results_folder, make_work_folder, slug
+from iotsim.errors import IotsimError, MachineError
+from iotsim.results.result import RunResult, decode_result
+from iotsim.run.folder import ResultsFolder, open_results, slug
+
+BLANK = RunResult(scenario="x", path="x.toml", seed=1)
+PASSED = RunResult(scenario="x", path="x.toml", seed=1, verdict="passed")
 
 
 @pytest.mark.parametrize(
@@ -26,25 +34,179 @@ def test_two_runs_of_one_second_have_folders_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folders = {make_results_folder("same", None) for _ in range(3)}
+    folders = set()
+    for _ in range(3):
+        with open_results("same", None) as results:
+            folders.add(results.path)
     assert len(folders) == 3
     assert all(folder.is_dir() and folder.parent == tmp_path / "results/same" for folder in folders)
 
 
-def test_a_folder_that_cannot_be_made_is_the_machines_error() -> None:
-    with pytest.raises(MachineError, match="cannot be made"):
-        make_results_folder("x", Path("/proc/no/such"))
+def unusable(tmp_path: Path) -> dict[str, Path]:
+    (tmp_path / "file").write_text("mine")
+    closed = Path("/proc/self/no/such")
+    return {
+        "a file": tmp_path / "file",
+        "below a file": tmp_path / "file" / "below",
+        "not to be made": closed,
+        "no name": Path("with\0zero"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "not to be made", "no name"])
+def test_a_folder_that_cannot_be_had_is_an_error_and_no_reason_to_skip(
+    tmp_path: Path, kind: str
+) -> None:
+    with (
+        pytest.raises(IotsimError, match=r"cannot be used: .*--out DIR") as raised,
+        open_results("x", unusable(tmp_path)[kind]),
+    ):
+        pass
+    assert not isinstance(raised.value, MachineError)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(IotsimError, match="may not be written"), open_results("x", tmp_path):
+        pass
 
 
 def test_the_files_of_an_earlier_run_go_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("result.json", "events.shard3.jsonl", "capture.pcapng", "mine.txt", "work/db"):
+    ours = [
+        *("result.json", "junit.xml", "gateway.log", "events.jsonl", "capture.pcapng"),
+        *("events.shard3.jsonl", "capture.12.pcapng", "events.shard0.7.jsonl"),
+        *(".result.json.new", ".events.jsonl.new"),
+    ]
+    theirs = ["mine.txt", "events.mine.jsonl", "work/db", "result.json.bak"]
+    for name in (*ours, *theirs):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("old")
-    assert make_results_folder("x", tmp_path) == tmp_path
-    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "work"}
-    assert (tmp_path / "work" / "db").exists()
+    with open_results("x", tmp_path) as results:
+        assert results.path == tmp_path
+        left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+        assert left == set(theirs)
 
 
-def test_the_working_folder_is_fresh(tmp_path: Path) -> None:
-    folders = [make_work_folder(tmp_path) for _ in range(3)]
-    assert [folder.name for folder in folders] == ["work", "work_2", "work_3"]
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
+    with open_results("x", tmp_path) as results:
+        results.write(PASSED)
+        before = (tmp_path / "result.json").read_bytes()
+        with pytest.raises(IotsimError, match="in use"), open_results("x", tmp_path):
+            pass
+        assert (tmp_path / "result.json").read_bytes() == before
+        assert not list(tmp_path.glob(".*"))
+    with open_results("x", tmp_path):
+        pass
+
+
+def test_a_run_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from iotsim.run.folder import open_results\n"
+        "with open_results('x', pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    with open_results("x", tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_open_is_taken_as_it_is(tmp_path: Path) -> None:
+    with open_results("x", tmp_path) as outer:
+        outer.write(PASSED)
+        with open_results("x", outer) as inner:
+            assert inner is outer
+        assert (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize("last", [BLANK, PASSED], ids=["killed", "ended"])
+def test_the_working_folder_of_an_earlier_run_is_replaced(tmp_path: Path, last: RunResult) -> None:
+    for _ in range(3):
+        with open_results("x", tmp_path) as results:
+            results.write(BLANK)
+            work = results.make_work_folder()
+            assert work == tmp_path / "work"
+            assert list(work.iterdir()) == []
+            (work / "db").write_text("the gateway's")
+            if last is PASSED:
+                results.write(last)
+        assert decode_result((tmp_path / "result.json").read_bytes()).files == ["work/"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["work"]
+
+
+def test_a_working_folder_of_somebody_else_stays(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "mine.txt").write_text("mine")
+    for _ in range(3):
+        with open_results("x", tmp_path) as results:
+            results.write(BLANK)
+            assert results.make_work_folder() == tmp_path / "work_2"
+    assert (tmp_path / "work" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../mine/", "/", ".", "mine/", "work/../../mine/", "work_x/"])
+def test_only_a_working_folder_is_removed_whatever_a_result_says(tmp_path: Path, name: str) -> None:
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    for folder in (out / "mine", out / "work_x", mine):
+        folder.mkdir(parents=True)
+        (folder / "mine.txt").write_text("mine")
+    with open_results("x", out) as results:
+        results.write(RunResult(scenario="x", path="x", seed=1, files=[name, "work/"]))
+    (out / "work").symlink_to(mine)
+    with open_results("x", out):
+        pass
+    assert len(list(tmp_path.rglob("mine.txt"))) == 3
+
+
+def test_a_working_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    results = ResultsFolder(tmp_path / "gone")
+    with pytest.raises(IotsimError, match="cannot be used: No such file"):
+        results.make_work_folder()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot mount a small disk")
+def test_on_a_full_disk_there_is_room_for_the_results(tmp_path: Path) -> None:
+    """In a mount namespace of its own: fill the disk while a run has its folder open."""
+    code = """
+import errno, os, sys
+from pathlib import Path
+from iotsim.results.result import RunResult
+from iotsim.run.folder import open_results
+from iotsim.testbed import linux
+linux.unshare(linux.CLONE_NEWNS)
+linux.mount("none", "/", "none", linux.MS_REC | linux.MS_SLAVE)
+linux.mount("tmpfs", sys.argv[1], "tmpfs", 0)
+os.chdir("/")
+os.system(f"mount -o remount,size=2m {sys.argv[1]}")
+out = Path(sys.argv[1], "out")
+with open_results("x", out) as results:
+    results.write(RunResult(scenario="x", path="x", seed=1))
+    with (out / "events.jsonl").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+    notes = ["long" * 1000] * 20
+    results.write(RunResult(scenario="x", path="x", seed=1, verdict="failed", notes=notes))
+    print(results.trouble)
+print((out / "result.json").stat().st_size > 80_000, b"failed" in (out / "junit.xml").read_bytes())
+"""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(disk)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("\nTrue True\n", "")
+
+
+def test_results_that_cannot_be_written_are_told_and_raise_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with open_results("x", out) as results:
+        shutil.rmtree(out)
+        results.write(PASSED)
+    assert results.result is not None
+    assert results.result.verdict == "passed"
+    assert results.trouble == f"{out}/result.json is not written: No such file or directory"

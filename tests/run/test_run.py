@@ -373,7 +373,7 @@ async def test_a_run_leaves_its_files_and_they_agree(
     assert decode_result((out / "result.json").read_bytes()) == result
     with (out / "events.jsonl").open("rb") as lines:
         assert fold(decode_events(lines)) == result
-    assert set(result.files) <= {path.name for path in out.iterdir()}
+    assert {name.rstrip("/") for name in result.files} <= {path.name for path in out.iterdir()}
     assert (out / "gateway.log").read_bytes() == b"hello\n"
     suite = ET.parse(out / "junit.xml").getroot()
     assert suite.get("failures") == "1"

@@ -30,7 +30,13 @@ app = cyclopts.App(
     version=__version__,
     help_format="plaintext",  # any other imports a Markdown parser, which takes half the time again
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
+USAGE = {
+    "run": "Usage: iotsim run [OPTIONS] SCENARIO... [-- COMMAND]",
+    "exec": "Usage: iotsim exec [RUN] -- COMMAND",
+}
+"""Of the commands that take what stands behind ``--``, which the parser never sees."""
 # Named by path, so that one command's imports are not every command's; for which the overview has to
 # be told what they do.
 for _name, _path, _help in (
@@ -47,7 +53,8 @@ for _name, _path, _help in (
     ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
     ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),
 ):
-    app.command(_path, name=_name, help=_help)
+    _options = {"usage": USAGE[_name]} if _name in USAGE else {}
+    app.command(_path, name=_name, help=_help, **_options)
 
 _external_command: list[str] = []
 
@@ -74,11 +81,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except IotsimError as error:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_ERROR
-    except BrokenPipeError:
-        return EXIT_ERROR  # the reader of our output has gone: there is nobody to tell
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception:
+    except (Exception, BaseExceptionGroup):
         # With Python's own exit status, 1, this would be blamed on the gateway.
         traceback.print_exc()
         print("iotsim: this is a fault of iotsim itself", file=sys.stderr)

@@ -22,22 +22,23 @@ def check(
     behaviors
         Load the files of behaviors too. They are code, and loading them runs it.
     set_
-        'NAME=VALUE': the value of '${NAME}' in the scenario.
+        'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it.
     """
     from iotsim.cli.files import find_scenarios
-    from iotsim.cli.parameters import parse_set
+    from iotsim.cli.parameters import known_parameters, parse_set
     from iotsim.errors import ScenarioError
     from iotsim.scenario import Overrides, check_behaviors, load_scenario
 
-    files = find_scenarios(scenarios)
+    files, notes = find_scenarios(scenarios)
+    for note in notes:
+        print(f"iotsim: {note}", file=sys.stderr)
     if not files:
         print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
         return 5
-    overrides = Overrides(parameters=parse_set(set_ or []))
     problems = 0
-    for file in files:
+    for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
         try:
-            scenario = load_scenario(file, overrides=overrides)
+            scenario = load_scenario(file, overrides=Overrides(parameters=parameters))
             if behaviors:
                 check_behaviors(scenario)
         except ScenarioError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
+
+import cyclopts
 
 from iotsim.cli.app import EXIT_ERROR, external_command
 
 
-def execute(run: str = "", /, *misplaced: str) -> int:
+def execute(run: str = "", /, *misplaced: Annotated[str, cyclopts.Parameter(show=False)]) -> int:
     """Run a tool (ping, tcpdump, a shell) inside a running scenario: 'iotsim exec [RUN] -- COMMAND...'
 
     Parameters

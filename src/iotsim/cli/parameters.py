@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.errors import Problem, ScenarioError
+from iotsim.scenario.outline import read_outline
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 
 def parse_set(pairs: Iterable[str]) -> dict[str, str]:
@@ -28,3 +30,30 @@ def option_duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise ScenarioError([Problem(str(error), "--duration")]) from None
+
+
+def known_parameters(
+    files: Sequence[Path], given: Mapping[str, str]
+) -> Mapping[Path, Mapping[str, str]]:
+    """For each of `files`, those of the `given` parameters that are meant for it.
+
+    Of several, each takes what it has; ScenarioError if none has a parameter. A single one is to have
+    them all, which is for its loading to tell.
+    """
+    if len(files) < 2 or not given:
+        return dict.fromkeys(files, given)
+    outlines = {file: read_outline(file) for file in files}
+    meant = {
+        file: {
+            name: value for name, value in given.items() if outline and name in outline.parameters
+        }
+        for file, outline in outlines.items()
+    }
+    if None not in outlines.values():  # else the one that cannot be read may have it
+        used = {name for parameters in meant.values() for name in parameters}
+        unused = [name for name in given if name not in used]
+        if unused:
+            raise ScenarioError(
+                Problem(f"no scenario has '${{{name}}}'", f"--set {name}") for name in unused
+            )
+    return meant

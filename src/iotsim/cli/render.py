@@ -35,15 +35,8 @@ PLAIN_INTERVAL_S = 5.0
 LABEL_COLUMNS = 10
 
 
-class SteadyConsole(Console):
-    """A console whose reader may go away: a run is for its results, and goes on without."""
-
-    def on_broken_pipe(self) -> None:
-        self.file = Path(os.devnull).open("w")  # noqa: SIM115  # it lives as long as we do
-
-
 def make_console() -> Console:
-    return SteadyConsole(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True)
 
 
 async def show_progress(run: Run) -> None:

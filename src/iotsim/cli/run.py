@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 import cyclopts
 
-from iotsim.cli.app import EXIT_ERROR, EXIT_SKIPPED, external_command
-from iotsim.errors import MachineError
+from iotsim.cli.app import external_command
+from iotsim.errors import MachineError, Problem, ScenarioError
 
-EXIT_EMPTY = 5
 SEEDS = 1 << 32
 
 
@@ -48,7 +47,7 @@ def run(
     tolerance
         Scale every window of time by this factor.
     set_
-        'NAME=VALUE': the value of '${NAME}' in the scenario.
+        'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it.
     serve
         Run until interrupted, for use by hand.
     jobs
@@ -64,91 +63,96 @@ def run(
         Print the verdict and the seed alone.
     """
     from iotsim.cli.files import find_scenarios
-    from iotsim.run.suite import follow_suite, parse_jobs
-
-    follow_suite()
-
-    try:
-        parallel = parse_jobs(jobs)
-    except ValueError:
-        print(f"iotsim: --jobs {jobs}: a number from 1 on, or auto", file=sys.stderr)
-        return EXIT_ERROR
-    files = find_scenarios(scenarios)
-    if not files:
-        print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
-        return EXIT_EMPTY
-    words = _repeating_words(link, duration, tolerance, set_)
-    words += ("--no-messages",) * (not messages) + ("--no-capture",) * (not capture)
-    for selector in capture_filter or ():
-        words += ("--capture-filter", selector)
-    gateway = external_command()
-    if len(files) > 1:
-        from iotsim.run.suite import run_suite
-
-        options = list(words)
-        options += ["--seed", str(seed)] if seed is not None else []
-        options += ["--quiet"] if quiet else []
-        options += ["--", *gateway] if gateway else []
-        return run_suite(files, options, jobs=parallel, out=out)
-    from iotsim.cli.parameters import option_duration, parse_set
-    from iotsim.scenario import Overrides, load_scenario
-
-    overrides = Overrides(
-        link=link,
-        gateway_command=gateway or None,
-        seed=seed,
-        tolerance=tolerance,
-        duration_s=None if duration is None else option_duration(duration),
-        parameters=parse_set(set_ or []),
-    )
-    default_seed = secrets.randbelow(SEEDS)
-    scenario = load_scenario(files[0], overrides=overrides, default_seed=default_seed)
-    if serve and scenario.link.kind == "memory":
-        why = "a memory link is in virtual time, which would run on for ever"
-        print(f"iotsim: --serve: {why}; use --link tun or --link loopback", file=sys.stderr)
-        return EXIT_ERROR
-    from iotsim.cli.render import show_progress, show_report
-    from iotsim.run.capturefilter import make_filter
-    from iotsim.run.run import RunOptions, run_scenario
+    from iotsim.cli.parameters import known_parameters, option_duration, parse_set
+    from iotsim.results.verdict import EXIT_SIGNALLED, Verdict, exit_code
+    from iotsim.run.job import leave_verdict, run_file
+    from iotsim.run.run import RunOptions
+    from iotsim.run.suite import join_suite, parse_jobs, run_suite
+    from iotsim.scenario import Overrides
     from iotsim.simulation.journal import Recording
 
+    hand_over = join_suite()
+    named = " ".join(scenarios)
     try:
-        make_filter(scenario, capture_filter or ())
-    except ValueError as error:
-        print(f"iotsim: --capture-filter: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    try:
-        report = run_scenario(
-            scenario,
-            RunOptions(
-                out=out,
-                serve=serve,
-                drop_privileges=True,
-                recording=Recording(messages, capture, tuple(capture_filter or ())),
-                words=words,
-                gateway_given=bool(gateway),
-            ),
-            None if quiet else show_progress,
+        parallel = parse_jobs(jobs)
+        duration_s = None if duration is None else option_duration(duration)
+        files, notes = find_scenarios(scenarios)
+        parameters = known_parameters(files, parse_set(set_ or []))
+        if serve and len(files) > 1:
+            raise ScenarioError([Problem("this is for one scenario", "--serve")])
+    except ScenarioError as error:
+        leave_verdict(out, named, Verdict.ERROR, str(error))
+        raise
+    for note in notes:
+        print(f"iotsim: {note}", file=sys.stderr)
+    if not files:
+        why = "no scenario found: name a file, a folder, or a bundled one"
+        print(f"iotsim: {why}", file=sys.stderr)
+        leave_verdict(out, named, Verdict.EMPTY, why)
+        return exit_code(Verdict.EMPTY)
+    gateway = external_command()
+    words = {
+        file: _repeating_words(
+            ("--link", link),
+            ("--duration", duration),
+            ("--tolerance", tolerance),
+            *(("--set", f"{name}={value}") for name, value in parameters[file].items()),
+            ("--no-messages", not messages),
+            ("--no-capture", not capture),
+            *(("--capture-filter", selector) for selector in capture_filter or ()),
         )
-    except MachineError as error:
-        print(f"iotsim: skipped: {error}", file=sys.stderr)
-        return EXIT_SKIPPED
-    show_report(report, quiet=quiet)
-    from iotsim.results.verdict import EXIT_SIGNALLED, exit_code
+        for file in files
+    }
+    if len(files) > 1:
+        more = _repeating_words(("--seed", seed), ("--quiet", quiet))
+        behind = ("--", *gateway) if gateway else ()
+        return run_suite(
+            {file: (*words[file], *more, *behind) for file in files}, parallel=parallel, out=out
+        )
+    from iotsim.cli.render import show_progress, show_report
 
+    (file,) = files
+    report = run_file(
+        file,
+        RunOptions(
+            out=out,
+            serve=serve,
+            drop_privileges=True,
+            recording=Recording(messages, capture, tuple(capture_filter or ())),
+            words=words[file],
+            gateway_given=bool(gateway),
+        ),
+        Overrides(
+            link=link,
+            gateway_command=gateway or None,
+            seed=seed,
+            tolerance=tolerance,
+            duration_s=duration_s,
+            parameters=parameters[file],
+        ),
+        default_seed=secrets.randbelow(SEEDS),
+        progress=None if quiet else show_progress,
+    )
+    hand_over(report.result)
+    if report.trouble:
+        print(f"iotsim: {report.trouble}", file=sys.stderr)
+    if isinstance(report.error, MachineError):
+        print(f"iotsim: skipped: {report.error}", file=sys.stderr)
+        return exit_code(report.result.verdict)
+    if report.error is not None:
+        raise report.error
+    show_report(report, quiet=quiet)
     if report.stopped_by is not None and not serve:
         return EXIT_SIGNALLED + report.stopped_by
     return exit_code(report.result.verdict)
 
 
-def _repeating_words(
-    link: str | None, duration: str | None, tolerance: float | None, set_: list[str] | None
-) -> tuple[str, ...]:
-    """The options that a command needs that is to do the same again."""
+def _repeating_words(*options: tuple[str, object]) -> tuple[str, ...]:
+    """The words of a command line for those of `options` that were given; True is one without a value."""
     words: list[str] = []
-    for name, value in (("--link", link), ("--duration", duration), ("--tolerance", tolerance)):
-        if value is not None:
+    for name, value in options:
+        if value is True:
+            words.append(name)
+        elif value is not None and value is not False:
             words += [name, str(value)]
-    for pair in set_ or ():
-        words += ["--set", pair]
     return tuple(words)

@@ -6,19 +6,17 @@ somebody pressed Ctrl-C. CI systems look for the results all the same.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from iotsim.errors import IotsimError, MachineError
-from iotsim.results.junit import encode_junit, suite_of
-from iotsim.results.result import RunResult, encode_result, utc_text
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import replace_file
 from iotsim.testbed.programs import missing_programs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from iotsim.results.result import RunResult
+    from iotsim.run.folder import ResultsFolder
     from iotsim.scenario.model import Scenario
 
 
@@ -40,8 +38,8 @@ def with_lesser_way(error: BaseException, scenario: Scenario) -> BaseException:
     return error
 
 
-def write_failure(folder: Path, scenario: Scenario, error: BaseException) -> None:
-    """Write the results of a run of `scenario` that `error` has ended."""
+def write_failure(results: ResultsFolder, begun: RunResult, error: BaseException) -> None:
+    """Let `results` say that the run, which had `begun` so, was ended by `error`."""
     verdict, reason, details = Verdict.ERROR, _one_line(error), ""
     if isinstance(error, MachineError):
         verdict, reason = Verdict.SKIPPED, error.reason
@@ -50,22 +48,8 @@ def write_failure(folder: Path, scenario: Scenario, error: BaseException) -> Non
         reason = "interrupted by SIGINT"
     elif isinstance(error, IotsimError):
         details = str(error)
-    result = RunResult(
-        scenario=scenario.name,
-        path=str(scenario.path),
-        verdict=verdict,
-        reason=reason,
-        seed=scenario.seed,
-        started=utc_text(time.time()),
-        link=scenario.link.kind,
-        tolerance=scenario.tolerance,
-        notes=[details] if details and details != reason else [],
-    )
-    try:
-        replace_file(folder / "result.json", encode_result(result))
-        replace_file(folder / "junit.xml", encode_junit([suite_of(result)]))
-    except OSError:
-        pass  # the folder has gone, or its disk is full: the error itself is still told
+    notes = [details] if details and details != reason else []
+    results.write(msgspec.structs.replace(begun, verdict=verdict, reason=reason, notes=notes))
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,34 +1,155 @@
-"""Where a run leaves its results: ``results/NAME/TIME`` below the current folder, or as asked."""
+"""Where a run leaves its results: ``results/NAME/TIME`` below the current folder, or as asked.
+
+A folder belongs to one run at a time. What an earlier run has left in it goes when it is opened, so that
+nothing in it is ever of another run than the one that had it last.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import re
+import shutil
+import tempfile
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from iotsim.errors import MachineError
+import msgspec
+
+from iotsim.errors import IotsimError
+from iotsim.results.junit import encode_junit, suite_of
+from iotsim.results.result import RUNNING, decode_result, encode_result
+from iotsim.run.files import replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from iotsim.results.junit import Suite
+    from iotsim.results.result import RunResult
 
 RESULTS = Path("results")
 SLUG_CHARACTERS = 60
-OWN_FILES = (
-    *("result.json", "junit.xml", "events.jsonl", "capture.pcapng", "gateway.log"),
-    *("events.shard*.jsonl", "capture.shard*.pcapng"),
+ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
+"""Bytes that are held free for the results, as much of it as the disk has."""
+WORK = "work"
+_OWN_FILE = re.compile(
+    r"\.?(result\.json|junit\.xml|gateway\.log"
+    r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))(\.new)?"
 )
-"""What a run leaves itself, as patterns; not what its gateway leaves in its working folder."""
+"""What a run leaves itself; not what its gateway leaves in its working folder."""
+WORK_FOLDER = re.compile(rf"{WORK}(_\d+)?")
+"""What `ResultsFolder.make_work_folder` calls the folder."""
 
 
-def make_results_folder(name: str, out: Path | None) -> Path:
-    """Make and return the folder, absolute. Two runs never share one that iotsim chose.
+class ResultsFolder:
+    """A folder for the results of one run, at an absolute `path`.
 
-    In `out`, the files of an earlier run are removed: they would be taken for those of this one,
-    should it be killed. MachineError if the folder cannot be made.
+    ``work`` is the gateway's working folder, once it is made. ``result`` is what was last written.
+    ``trouble`` says what could not be written, and why.
     """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.work: Path | None = None
+        self.result: RunResult | None = None
+        self.trouble = ""
+        self._room: BinaryIO | None = None
+
+    def write(self, result: RunResult) -> None:
+        """Put `result`, in its two forms, in the place of what was there. A disk that is full is no
+        error here, but `trouble`."""
+        if self.work is not None and f"{self.work.name}/" not in result.files:
+            files = [*result.files, f"{self.work.name}/"]
+            result = msgspec.structs.replace(result, files=files)
+        self.result, self.trouble = result, ""
+        if result.verdict != RUNNING:
+            self.free_room()
+        self._replace("result.json", encode_result(result))
+        self.write_junit([suite_of(result)])
+
+    def write_junit(self, suites: Sequence[Suite]) -> None:
+        self._replace("junit.xml", encode_junit(suites))
+
+    def _replace(self, name: str, data: bytes) -> None:
+        try:
+            replace_file(self.path / name, data)
+        except OSError as error:
+            self.trouble = self.trouble or f"{self.path / name} is not written: {error.strerror}"
+
+    def hold_room(self) -> None:
+        """Keep room on the disk for the results, which events and capture might fill up.
+
+        It is in a file without a name, so that it is free again however the run ends.
+        """
+        with suppress(OSError):
+            self._room = tempfile.TemporaryFile(dir=self.path, buffering=0)  # noqa: SIM115
+            for size in ROOMS:
+                try:
+                    os.posix_fallocate(self._room.fileno(), 0, size)
+                except OSError:
+                    self._room.truncate(0)
+                else:
+                    return
+
+    def free_room(self) -> None:
+        if self._room is not None:
+            self._room.close()
+            self._room = None
+
+    def make_work_folder(self) -> Path:
+        """Make and return a fresh folder for what the gateway writes. IotsimError if that cannot be."""
+        attempt = 1
+        while True:
+            folder = self.path / (WORK if attempt == 1 else f"{WORK}_{attempt}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                attempt += 1
+            except OSError as error:
+                raise _unusable(folder, error) from error
+            else:
+                break
+        self.work = folder
+        if self.result is not None:
+            self.write(self.result)  # so that the next run in here knows whose it is
+        return folder
+
+
+@contextmanager
+def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[ResultsFolder]:
+    """The folder for the results of the scenario `name`: `out`, or one of its own; no other run can
+    have it meanwhile.
+
+    The files of an earlier run are removed, with the working folder of its gateway. A folder that is
+    open already is taken as it is. IotsimError if the folder cannot be had.
+    """
+    if isinstance(out, ResultsFolder):
+        yield out
+        return
+    path = _make_folder(name, out)
+    lock = _lock(path)
+    folder = ResultsFolder(path)
+    try:
+        try:
+            _remove_earlier(path)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        folder.hold_room()
+        yield folder
+    finally:
+        folder.free_room()
+        os.close(lock)
+
+
+def _make_folder(name: str, out: Path | None) -> Path:
+    """Make and return the folder, absolute. Two runs never share one that iotsim chose."""
     try:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            for pattern in OWN_FILES:
-                for path in out.glob(pattern):
-                    path.unlink()
+            _check_writable(out)
             return out.resolve()
         parent = RESULTS / slug(name)
         parent.mkdir(parents=True, exist_ok=True)
@@ -40,25 +161,73 @@ def make_results_folder(name: str, out: Path | None) -> Path:
             except FileExistsError:
                 continue
             return folder.resolve()
+    except (OSError, ValueError) as error:
+        raise _unusable(out or RESULTS, error) from error
+    raise IotsimError(f"there are 999 results of this second in {parent}: use --out DIR")
+
+
+def _check_writable(folder: Path) -> None:
+    """OSError if no file can be made in `folder`."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "it may not be written to")
+
+
+def _unusable(folder: Path, error: OSError | ValueError) -> IotsimError:
+    reason = str(error)
+    if isinstance(error, OSError):
+        reason = error.strerror or reason
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            reason = "it is, or stands below, a file"
+    return IotsimError(
+        f"the results folder {folder} cannot be used: {reason} (choose another one with --out DIR)"
+    )
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that keeps other runs out of `folder` as long as it is open.
+
+    It is `folder` itself that is locked, so that no file is left; processes that this one forks hold the
+    lock with it. Where the file system cannot lock (some network ones), nothing keeps others out.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise MachineError(
-            f"the results folder {out or RESULTS} cannot be made: {error.strerror}",
-            "choose another one with --out DIR",
-        ) from error
-    raise MachineError(f"there are 999 results of this second in {parent}", "use --out DIR")
+        raise _unusable(folder, error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise IotsimError(
+            f"the results folder {folder} is in use by a run that is going on: "
+            "name another one with --out DIR"
+        ) from None
+    except OSError:
+        pass
+    return fd
 
 
-def make_work_folder(results: Path) -> Path:
-    """Make and return a fresh folder below `results` for what the gateway writes."""
-    attempt = 1
-    while True:
-        folder = results / ("work" if attempt == 1 else f"work_{attempt}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            attempt += 1
-        else:
-            return folder
+def _remove_earlier(folder: Path) -> None:
+    """Remove what an earlier run has left in `folder`, and nothing else."""
+    for work in _work_folders(folder):
+        shutil.rmtree(work, ignore_errors=True)
+    for path in folder.iterdir():
+        if _OWN_FILE.fullmatch(path.name) and not (path.is_dir() and not path.is_symlink()):
+            path.unlink()
+
+
+def _work_folders(folder: Path) -> list[Path]:
+    """The working folders that the run made whose ``result.json`` is in `folder`.
+
+    Only what it names is ours to remove: others may have a folder of that name here.
+    """
+    try:
+        result = decode_result((folder / "result.json").read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return []
+    named = [
+        folder / name for name in result.files if WORK_FOLDER.fullmatch(name.removesuffix("/"))
+    ]
+    return [path for path in named if path.is_dir() and not path.is_symlink()]
 
 
 def slug(name: str) -> str:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from iotsim.results.jsonl import EventEncoder
-from iotsim.results.junit import encode_junit, suite_of
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
-from iotsim.results.result import encode_result
 from iotsim.run.capturefilter import make_filter
-from iotsim.run.files import AppendFile, replace_file
+from iotsim.run.files import AppendFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from iotsim.events import Event, PacketRecord, RunEnded
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
+    from iotsim.run.folder import ResultsFolder
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.journal import Journal
 
 
 class Record:
-    """The files of one run in `folder`: events, capture and log grow, results are replaced.
+    """The files of one run in `results`: events, capture and log grow, results are replaced.
 
     `part` is the name of a shard that has files of its own, which are put together at the end.
     """
@@ -33,7 +32,7 @@ class Record:
 
     def __init__(
         self,
-        folder: Path,
+        results: ResultsFolder,
         scenario: Scenario,
         journal: Journal,
         writer: Writer,
@@ -43,7 +42,8 @@ class Record:
         part: str = "",
         capture: bool = True,
     ) -> None:
-        self.folder = folder
+        self._results = results
+        folder = results.path
         middle = f".{part}" if part else ""
         self._events = AppendFile(folder / f"events{middle}.jsonl", writer)
         self._files = [self._events]
@@ -67,15 +67,12 @@ class Record:
         self._keep = make_filter(scenario, only) if only else None
         journal.add_packet_sink(self._write_packets)
 
-    def replace_result(self, result: RunResult) -> None:
-        """Write `result` in its two forms in the place of what was there."""
-        replace_file(self.folder / "result.json", encode_result(result))
-        replace_file(self.folder / "junit.xml", encode_junit([suite_of(result)]))
-
     @property
     def names(self) -> list[str]:
         """The files of the run, besides the result."""
-        return ["junit.xml", *(file.path.name for file in self._files)]
+        work = self._results.work
+        folders = [] if work is None else [f"{work.name}/"]
+        return ["junit.xml", *(file.path.name for file in self._files), *folders]
 
     def close(self) -> list[str]:
         """Close the files that grow, once the writer is done; what they lack, and why, in words."""
@@ -91,9 +88,10 @@ class Record:
 
     def finish(self, ended: RunEnded, result: RunResult) -> None:
         """Put the last event behind all others, also of shards, and `result` in its place."""
-        with self._events.path.open("ab") as file:
+        self._results.free_room()
+        with suppress(OSError), self._events.path.open("ab") as file:
             file.write(self._encoder.encode([ended]))
-        self.replace_result(result)
+        self._results.write(result)
 
     def _write_events(self, events: Sequence[Event]) -> None:
         self._events.append(self._encoder.encode(events))

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 
 class RunReport(NamedTuple):
-    """``stopped_by`` is the signal that ended the run before its time, None if none did."""
+    """``stopped_by`` is the signal that ended the run before its time, None if none did; ``error`` is what
+    broke it, and has given it its verdict. ``trouble`` says which results could not be written."""
 
     result: RunResult
     folder: Path
-    stopped_by: signal.Signals | None
+    stopped_by: signal.Signals | None = None
+    error: BaseException | None = None
+    trouble: str = ""
 
 
 @cache

@@ -31,7 +31,7 @@ from iotsim.run.crew import Alone, Crew
 from iotsim.run.doubts import Doubts
 from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
-from iotsim.run.folder import make_results_folder, make_work_folder
+from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.gateway import Gateway, gateway_environment, locate
 from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
@@ -67,13 +67,13 @@ EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
 class RunOptions:
     """How to run, apart from what the scenario says.
 
-    ``files``: leave results on disk, in `out` or where `make_results_folder` puts them; without, the
+    ``files``: leave results on disk, in `out` or where `open_results` puts them; without, the
     result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
     ``words`` are the options of the command line that repeat the run.
     """
 
-    out: Path | None = None
+    out: Path | ResultsFolder | None = None
     files: bool = True
     watch: Sequence[EventSink] = ()
     serve: bool = False
@@ -87,10 +87,14 @@ class RunOptions:
 class Preparation:
     """What a run has before its event loop: a folder, and processes that are best made there."""
 
-    folder: Path
+    results: ResultsFolder
     workers: Sequence[WorkerProcess] = ()
     plan: TestbedPlan | None = None
     helper: Helper | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.results.path
 
 
 @contextmanager
@@ -103,9 +107,11 @@ def prepared(
     """
     with ExitStack() as stack:
         if options.files:
-            folder = make_results_folder(scenario.path.stem, options.out)
+            results = stack.enter_context(open_results(scenario.path.stem, options.out))
         else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-")))
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-"))
+            results = ResultsFolder(Path(temporary))
+        folder = results.path
         try:
             require_programs(scenario.requires)
             queues = queue_count(scenario)
@@ -122,11 +128,12 @@ def prepared(
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
                 stack.callback(helper.close)
-            yield Preparation(folder, workers, plan, helper)
+            yield Preparation(results, workers, plan, helper)
         except BaseException as error:
             cause = with_lesser_way(sole_cause(error), scenario)
             if options.files:
-                write_failure(folder, scenario, cause)
+                begun = result_of(run_started(scenario, options, time.time()), [])
+                write_failure(results, begun, cause)
             if isinstance(cause, (IotsimError, KeyboardInterrupt)):
                 raise cause from None
             raise
@@ -272,7 +279,7 @@ class Run:
             with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
                 self._record = self._make_record(writer)
                 if self._record is not None:
-                    self._record.replace_result(self.result)
+                    preparation.results.write(self.result)
                 journal.emit(started)
                 journal.emit(link_up(self.scenario, self.site.link))
                 for note in self.site.notes:
@@ -347,7 +354,7 @@ class Run:
             on_line=self.crew.judge.gateway_output,
         )
         if spec.cwd is None:
-            work = make_work_folder(folder)
+            work = self.preparation.results.make_work_folder()
         else:
             work = self.scenario.folder / self.scenario.expand(spec.cwd, folder)
         env = {name: self.scenario.expand(text, folder) for name, text in spec.env.items()}
@@ -490,7 +497,7 @@ class Run:
         if not self.options.files:
             return None
         return Record(
-            self.preparation.folder,
+            self.preparation.results,
             self.scenario,
             self.crew.journal,
             writer,

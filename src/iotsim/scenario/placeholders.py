@@ -121,7 +121,7 @@ def fill_parameters(
     def replace(keys: Keys, text: str) -> Any:
         names = names_in(text)
         for name in names:
-            if _is_parameter(name):
+            if is_parameter(name):
                 if name not in given:
                     missing.setdefault(name, {})[problems.origin(keys)] = None
             else:
@@ -143,7 +143,8 @@ def fill_parameters(
     return filled
 
 
-def _is_parameter(name: str) -> bool:
+def is_parameter(name: str) -> bool:
+    """Whether a placeholder of this name is a parameter, of ``--set``."""
     return name not in ("results", "link.address") and name.partition(".")[0] != "devices"
 
 

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from iotsim import interpreter
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
 from iotsim.testbed import isolation, linux
@@ -157,14 +158,9 @@ def read_cgroup(name: str) -> str:
 
 def run_probe(device: str) -> dict[str, Any]:
     """Try it all in a process of its own: step -> [ok, detail, fix]."""
-    code = (
-        "import sys; sys.path[:] = sys.argv[1].split(chr(0x1f)); "
-        "from iotsim.testbed.doctor import probe; probe(sys.argv[2])"
-    )
-    path = "\x1f".join(entry for entry in sys.path if entry)
     try:
         result = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", code, path, device],
+            interpreter.command(__name__, device, site=False),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -186,9 +182,9 @@ def probe_check(name: str, probe: dict[str, Any], step: str, *, required: bool =
     return Check(name, ok, detail, fix, required)
 
 
-def probe(device: str) -> None:
-    """The program of the probing process: prints its findings as JSON."""
-    print(json.dumps(_try_everything(device)))
+def main() -> None:
+    """The program of the probing process, argv: the TUN device. Prints its findings as JSON."""
+    print(json.dumps(_try_everything(sys.argv[1])))
 
 
 def _try_everything(device: str) -> dict[str, Any]:

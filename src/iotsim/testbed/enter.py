@@ -24,8 +24,8 @@ NAMESPACES = ("user", "net", "pid", "mnt")
 
 
 def main() -> NoReturn:
-    """argv: path of imports, pid of init, command…"""
-    init_pid, command = int(sys.argv[2]), sys.argv[3:]
+    """argv: pid of init, command…"""
+    init_pid, command = int(sys.argv[1]), sys.argv[2:]
     try:
         enter_namespaces(init_pid)
     except OSError as error:

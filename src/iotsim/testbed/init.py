@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import traceback
 from typing import Any
 
+from iotsim import interpreter
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
 from iotsim.testbed import channel, isolation, linux, network
@@ -150,18 +150,4 @@ def _init(
 
 def command_line(run_name: str, results: str) -> list[str]:
     """How the helper is started: isolated, without site-packages' start-up files."""
-    code = (
-        "import sys; sys.path[:] = sys.argv[-1].split(chr(0x1f)); "
-        "from iotsim.testbed.init import main; main()"
-    )
-    return [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        code,
-        MARK,
-        run_name,
-        results,
-        "\x1f".join(path for path in sys.path if path),
-    ]
+    return interpreter.command(__name__, MARK, run_name, results, site=False)

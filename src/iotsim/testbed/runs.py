@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from iotsim import interpreter
 from iotsim.errors import MachineError
 from iotsim.testbed.init import INIT_NAME, MARK
 
@@ -97,20 +97,13 @@ def exec_in_run(run: Run, command: Sequence[str]) -> int:
     gateway: tcpdump and ip work. A command that died of signal N gives 128 + N, one that could
     not be executed 126 or 127, as in a shell.
     """
-    code = (
-        "import sys; sys.path[:] = sys.argv[1].split(chr(0x1f)); "
-        "from iotsim.testbed.enter import main; main()"
-    )
-    path = "\x1f".join(entry for entry in sys.path if entry)
+    words = interpreter.command("iotsim.testbed.enter", str(run.init_pid), *command, site=False)
     # Ctrl-C is for the command, which stands in the same process group.
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGQUIT)}
     for number in previous:
         signal.signal(number, signal.SIG_IGN)
     try:
-        result = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", code, path, str(run.init_pid), *command],
-            check=False,
-        )
+        result = subprocess.run(words, check=False)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -41,6 +41,7 @@ from iotsim.link.tun import TunLink
 from iotsim.run.collector import settled_memory
 from iotsim.run.failure import sole_cause
 from iotsim.run.files import Writer
+from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
 from iotsim.run.shards.handover import Owners, ShardLink
 from iotsim.simulation.commands import decode_command
@@ -159,7 +160,7 @@ class Worker:
         )
         with Writer() as writer:
             record = Record(
-                self._folder,
+                ResultsFolder(self._folder),
                 self._scenario,
                 simulation.journal,
                 writer,
