@@ -18,8 +18,8 @@ with instrumented():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
 GATEWAY, GATEWAY_MAC = 0x0A4D0001, 0x021A000000FE

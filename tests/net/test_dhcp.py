@@ -16,8 +16,8 @@ from iotsim.wire.dhcp import DhcpMessage
 from iotsim.wire.ethernet import EthernetHeader
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import HostGroup, PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import HostGroup, PortHandler
 
 SERVER = parse_address("10.77.0.1")
 SERVER_MAC = 0x020000000001

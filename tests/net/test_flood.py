@@ -15,8 +15,8 @@ from iotsim.wire import arp, ethernet, icmpv6, ipv4, ipv6, ndp, udp, virtio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
 PEER, PEER6 = 0x0A4D0001, 0xFD77 << 112 | 1

@@ -15,7 +15,7 @@ from iotsim.wire.address import parse_address
 from iotsim.wire.checksum import checksum
 
 if TYPE_CHECKING:
-    from iotsim.net.pool import PortHandler
+    from iotsim.net.address_table import PortHandler
 
 ROUTER = parse_address("10.77.255.254")
 GATEWAY = parse_address("10.77.0.1")

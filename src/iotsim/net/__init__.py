@@ -29,10 +29,10 @@ for them, path MTUs, announcements. Of the devices themselves
 there is no state at all, but for those that have a DHCP client.
 
 How it is cut: stack.py is the short cut of plain datagrams, and what it does not take goes by the
-book: host.py (does it get there, is it whole) with packet.py (is it well-formed), route.py,
+book: ip.py (does it get there, is it whole) with packet.py (is it well-formed), path_mtu.py,
 fragmentation.py and segmentation.py; delivery.py (what does its upper layer want) with icmp.py and
-multicast.py; output.py for the way down. On an Ethernet: resolution.py (ARP), discovery.py
-(neighbor discovery), neighbor.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
+multicast.py; output.py for the way down. On an Ethernet: arp.py (ARP), neighbor_discovery.py
+(neighbor discovery), neighbor_cache.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
 devices of a fleet say, one after the other), dhcp.py (clients) and mac.py.
 
 Alternatives considered

@@ -17,10 +17,10 @@ from iotsim.wire.address import IPV4_END
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iotsim.net.address_table import Run
     from iotsim.net.icmp import Icmp, Send
     from iotsim.net.multicast import Groups
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import Run
     from iotsim.wire.icmpv4 import IcmpMessage
 
 _LINK_MESSAGES = frozenset(

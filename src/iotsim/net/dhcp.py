@@ -29,8 +29,8 @@ from iotsim.wire.dhcp import DhcpMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iotsim.net.address_table import HostGroup
     from iotsim.net.ethernet import EthernetHost
-    from iotsim.net.pool import HostGroup
 
 FIRST_RETRANSMISSION_S = 4.0
 LONGEST_RETRANSMISSION_S = 64.0

@@ -15,12 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.net import mac as macs
+from iotsim.net.arp import Resolution
 from iotsim.net.dhcp import DhcpClients
-from iotsim.net.discovery import Discovery
 from iotsim.net.membership import MembershipReports
-from iotsim.net.neighbor import NeighborCache
+from iotsim.net.neighbor_cache import NeighborCache
+from iotsim.net.neighbor_discovery import Discovery
 from iotsim.net.outcome import dropped
-from iotsim.net.resolution import Resolution
 from iotsim.net.stack import Stack
 from iotsim.net.sweep import Sweeps
 from iotsim.wire import arp, dhcp, ethernet, icmpv6, ipv4, ipv6, virtio
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Collection, Sequence
 
+    from iotsim.net.address_table import HostGroup
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
 
 NETWORKS_LEARNED = 64

@@ -17,9 +17,9 @@ from iotsim.wire import icmpv6, igmp, ipv4, ipv6, mld, virtio
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import Run
     from iotsim.net.ethernet import EthernetHost
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import Run
     from iotsim.wire.icmpv4 import IcmpMessage
 
 ROBUSTNESS = 2

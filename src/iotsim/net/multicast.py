@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator
 
-    from iotsim.net.pool import AddressPool, HostGroup, Run
+    from iotsim.net.address_table import AddressPool, HostGroup, Run
 
 ALL_HOSTS = (ALL_SYSTEMS, ipv6.ALL_NODES)
 

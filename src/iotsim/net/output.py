@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import EncodeError
 from iotsim.net.fragmentation import fragment_ipv4, fragment_ipv6
-from iotsim.net.route import MINIMUM_PATH_MTU_IPV4, PathMtu, time_to_live
+from iotsim.net.path_mtu import MINIMUM_PATH_MTU_IPV4, PathMtu, time_to_live
 from iotsim.wire import ipv4, ipv6, udp, virtio
 from iotsim.wire.address import IPV4_END
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
 
+    from iotsim.net.address_table import AddressPool
     from iotsim.net.datagram import Datagram, Sending
-    from iotsim.net.pool import AddressPool
 
 _PARTIAL_IPV4 = virtio.needs_checksum(ipv4.MINIMUM_HEADER_LENGTH, udp.CHECKSUM_OFFSET)
 _PARTIAL_IPV6 = virtio.needs_checksum(ipv6.HEADER_LENGTH, udp.CHECKSUM_OFFSET)

@@ -3,7 +3,7 @@
 `Stack.receive` takes a frame as the link read it and returns what became of it (see
 `iotsim.net.outcome`). The common case, a plain UDP datagram for a host that exists, is decided by
 one unpack of all headers and a few comparisons; whatever is not plain (options, fragments, other
-protocols, groups, simulated hops, trouble of any kind) goes by the book of `iotsim.net.host`.
+protocols, groups, simulated hops, trouble of any kind) goes by the book of `iotsim.net.ip`.
 
 Of the ways to spare work, the short cut uses three. Four sums of header words stand for the header
 checksum (`iotsim.wire.checksum`). A packet from a local socket has no UDP checksum yet, and one
@@ -16,9 +16,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from iotsim.net.address_table import HostGroup, PortHandler
 from iotsim.net.datagram import Datagram
-from iotsim.net.host import Host
-from iotsim.net.pool import HostGroup, PortHandler
+from iotsim.net.ip import Host
 from iotsim.wire import ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:

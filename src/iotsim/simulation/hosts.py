@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device import Fleet
+    from iotsim.net.address_table import HostGroup, PortHandler
     from iotsim.net.datagram import Datagram, Sending
-    from iotsim.net.pool import HostGroup, PortHandler
     from iotsim.scenario.model import LinkSpec, Scenario
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump

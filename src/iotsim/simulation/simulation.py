@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
 

@@ -12,8 +12,8 @@ from iotsim.net.stack import Stack
 from iotsim.wire import arp, ethernet, icmpv6, ipv6, ndp, virtio
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 PLENTY = 1e6
 

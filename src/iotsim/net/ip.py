@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from iotsim.net.address_table import AddressPool
 from iotsim.net.delivery import Delivery
 from iotsim.net.fragmentation import IPV4_TIMEOUT_S, IPV6_TIMEOUT_S, FragmentKey, Reassembler
 from iotsim.net.icmp import Icmp
@@ -27,9 +28,8 @@ from iotsim.net.packet import (
     unfragmented_ipv4,
     unfragmented_ipv6,
 )
-from iotsim.net.pool import AddressPool
+from iotsim.net.path_mtu import PathMtu
 from iotsim.net.ratelimit import TokenBucket
-from iotsim.net.route import PathMtu
 from iotsim.net.segmentation import split_large_udp
 from iotsim.wire import ipv4, ipv6, virtio
 from iotsim.wire.address import IPV4_END, format_address
@@ -38,8 +38,8 @@ from iotsim.wire.errors import PacketError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from iotsim.net.address_table import HostGroup
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
 
 

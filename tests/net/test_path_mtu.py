@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iotsim.net.route import PATH_MTU_LIFETIME_S, PathMtu, time_to_live
+from iotsim.net.path_mtu import PATH_MTU_LIFETIME_S, PathMtu, time_to_live
 
 PEER, PEER6 = 0x0A4D0001, 0xFD77 << 112 | 1
 

@@ -16,8 +16,8 @@ from iotsim.wire.arp import ArpMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iotsim.net.address_table import Run
     from iotsim.net.ethernet import EthernetHost
-    from iotsim.net.pool import Run
 
 PROBES = 3
 PROBE_INTERVAL_S = 1.0

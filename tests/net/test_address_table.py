@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim.net.pool import AddressPool, PortHandler
+from iotsim.net.address_table import AddressPool, PortHandler
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
-    from iotsim.net.pool import HostGroup
+    from iotsim.net.address_table import HostGroup
 
 
 class PoolGroup:

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim.net.neighbor import WAITING_PER_NEIGHBOR, NeighborCache, State
+from iotsim.net.neighbor_cache import WAITING_PER_NEIGHBOR, NeighborCache, State
 
 PEER, ASKER, MAC, OTHER = 1, 2, 0x0200_0000_0001, 0x0200_0000_0002
 

@@ -11,9 +11,9 @@ from iotsim.wire import ethernet, icmpv6, ipv6, ndp, virtio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iotsim.net.address_table import Run
     from iotsim.net.ethernet import EthernetHost
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import Run
     from iotsim.wire.icmpv4 import IcmpMessage
 
 ANNOUNCE_WAIT_S = 1.0
