@@ -12,7 +12,7 @@ from driver import fuzz, instrumented
 from inputs import FIX, TIMES_S, Record, corrected, crafted, header, read, write
 
 with instrumented():
-    from iotsim.net.ethernet import EthernetHost
+    from iotsim.net.ethernet import EthernetStack
     from iotsim.wire import arp, dhcp, ethernet, ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ MOST_TIMERS = 200
 class Hosts:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
-        self.host = EthernetHost(
+        self.host = EthernetStack(
             self.sent.append,
             seed=1,
             networks=[(FIRST, 16), (FIRST6, 64)],
-            gateway=GATEWAY,
+            default_router=GATEWAY,
             broadcasts=[0x0A4DFFFF],
         )
         self.ports: dict[int, PortHandler] = {5600: self.answer}

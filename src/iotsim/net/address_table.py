@@ -1,6 +1,6 @@
-"""Who has which address: runs of consecutive addresses, found by arithmetic.
+"""Who has which address: blocks of consecutive addresses, found by arithmetic.
 
-A run costs the same for ten addresses and for a million, of either family.
+A block costs the same for ten addresses and for a million, of either family.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class PortHandler(Protocol):
     def __call__(self, datagram: Datagram, payload: bytes, /) -> str: ...
 
 
-class HostGroup(Protocol):
-    """The owner of a run of addresses: a fleet.
+class HostPool(Protocol):
+    """The owner of a block of addresses: a fleet.
 
     The stack keeps the dictionary itself, so entries may come and go, but it must stay the same
-    object for as long as the group is attached.
+    object for as long as it is attached.
     """
 
     @property
@@ -35,10 +35,10 @@ class HostGroup(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class Block:
     """Hosts with consecutive addresses, from `first` to just before `end`.
 
-    The first of them is host `start` of the group. `hops` are the addresses of the simulated
+    The first of them is host `start` of `pool`. `hops` are the addresses of the simulated
     routers before them, the nearest to the link first. `path_mtu` is what the way behind the first
     of those carries, 0 for as much as the link. Hosts that are `silent` refuse nothing: no port
     unreachable, no reset.
@@ -46,7 +46,7 @@ class Run:
 
     first: int
     end: int
-    group: HostGroup
+    pool: HostPool
     ports: dict[int, PortHandler]
     hops: tuple[int, ...] = ()
     path_mtu: int = 0
@@ -54,54 +54,54 @@ class Run:
     start: int = 0
 
 
-class AddressPool:
-    """The runs of addresses behind a link, sorted; they never overlap."""
+class AddressTable:
+    """The blocks of addresses behind a link, sorted; they never overlap."""
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
-        self._runs: dict[int, Run] = {}
+        self._blocks: dict[int, Block] = {}
 
     def add(
         self,
         first: int,
         count: int,
-        group: HostGroup,
+        pool: HostPool,
         *,
         hops: tuple[int, ...] = (),
         path_mtu: int = 0,
         silent: bool = False,
         start: int = 0,
-    ) -> Run:
+    ) -> Block:
         """Claim `count` addresses; ValueError if they are not free, or of two families."""
         last = first + count - 1
         if count < 1 or first < 1 or last >= 1 << 128 or (first < IPV4_END <= last):
             raise ValueError(f"{count} addresses from {format_address(first)} on are no range")
         position = bisect_right(self._firsts, last)
         if position:
-            before = self._runs[self._firsts[position - 1]]
+            before = self._blocks[self._firsts[position - 1]]
             if before.end > first:
                 raise ValueError(
                     f"{format_address(first)}-{format_address(last)} overlaps "
                     f"{format_address(before.first)}-{format_address(before.end - 1)}"
                 )
-        run = Run(first, first + count, group, group.ports, hops, path_mtu, silent, start)
+        block = Block(first, first + count, pool, pool.ports, hops, path_mtu, silent, start)
         insort(self._firsts, first)
-        self._runs[first] = run
-        return run
+        self._blocks[first] = block
+        return block
 
     def remove(self, first: int) -> None:
-        """Give up the run that begins at `first`; KeyError if there is none."""
-        del self._runs[first]
+        """Give up the block that begins at `first`; KeyError if there is none."""
+        del self._blocks[first]
         self._firsts.remove(first)
 
-    def find(self, address: int) -> Run | None:
-        """The run that holds `address`."""
+    def find(self, address: int) -> Block | None:
+        """The block that holds `address`."""
         position = bisect_right(self._firsts, address)
         if position:
-            run = self._runs[self._firsts[position - 1]]
-            if address < run.end:
-                return run
+            block = self._blocks[self._firsts[position - 1]]
+            if address < block.end:
+                return block
         return None
 
-    def __iter__(self) -> Iterator[Run]:
-        return (self._runs[first] for first in self._firsts)
+    def __iter__(self) -> Iterator[Block]:
+        return (self._blocks[first] for first in self._firsts)

@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iotsim.net.address_table import AddressPool
+from iotsim.net.address_table import AddressTable
 from iotsim.net.delivery import Delivery
 from iotsim.net.fragmentation import IPV4_TIMEOUT_S, IPV6_TIMEOUT_S, FragmentKey, Reassembler
 from iotsim.net.icmp import Icmp
@@ -28,7 +28,7 @@ from iotsim.net.packet import (
     unfragmented_ipv4,
     unfragmented_ipv6,
 )
-from iotsim.net.path_mtu import PathMtu
+from iotsim.net.path_mtu import PathMtuCache
 from iotsim.net.ratelimit import TokenBucket
 from iotsim.net.segmentation import split_large_udp
 from iotsim.wire import ipv4, ipv6, virtio
@@ -38,12 +38,12 @@ from iotsim.wire.errors import PacketError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from iotsim.net.address_table import HostGroup
+    from iotsim.net.address_table import HostPool
     from iotsim.net.packet import Packet
     from iotsim.wire.icmpv4 import IcmpMessage
 
 
-class Host:
+class IpLayer:
     """All simulated hosts behind one link; see `iotsim.net.stack.Stack` for the parameters."""
 
     def __init__(
@@ -64,15 +64,15 @@ class Host:
         self.router6 = router6
         self.mtu = mtu
         self.counters: Counter[str] = Counter()
-        self.pool = AddressPool()
-        self.groups = Groups(self.pool, self.counters, group_limit)
+        self.table = AddressTable()
+        self.groups = Groups(self.table, self.counters, group_limit)
         self._transmit = transmit
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
         self._unicast = ipv4.LOOPBACK_OCTETS if loopback else ipv4.UNICAST_OCTETS
         self._hops: dict[int, int] = {}
-        self._path_mtu = PathMtu(mtu)
+        self._path_mtu = PathMtuCache(mtu)
         self._least_mtu = mtu
-        self._output = Output(transmit, self.pool, self._hops, self._path_mtu, self.counters)
+        self._output = Output(transmit, self.table, self._hops, self._path_mtu, self.counters)
         bucket = TokenBucket(icmp_rate, icmp_burst)
         self._icmp = Icmp(self._output.send, bucket, self.counters, self._too_big)
         self._delivery = Delivery(self.groups, self._icmp, self._output.send, self._error)
@@ -83,16 +83,16 @@ class Host:
         self,
         first: int,
         count: int,
-        group: HostGroup,
+        pool: HostPool,
         *,
         hops: Sequence[int] = (),
         path_mtu: int = 0,
         silent: bool = False,
         start: int = 0,
     ) -> None:
-        """Give host `start` + i of `group` the address `first` + i.
+        """Give host `start` + i of `pool` the address `first` + i.
 
-        `hops`, `path_mtu` and `silent` are as in `Run`. ValueError if an address is taken already.
+        `hops`, `path_mtu` and `silent` are as in `Block`. ValueError if an address is taken already.
         """
         if path_mtu:
             _check_mtu(path_mtu)
@@ -104,10 +104,10 @@ class Host:
                     "and cannot be a host's"
                 )
         for hop in hops:
-            if self.pool.find(hop) or (hop < IPV4_END) != (first < IPV4_END):
+            if self.table.find(hop) or (hop < IPV4_END) != (first < IPV4_END):
                 raise ValueError(f"{format_address(hop)} cannot be a router on the way")
-        self.pool.add(
-            first, count, group, hops=tuple(hops), path_mtu=path_mtu, silent=silent, start=start
+        self.table.add(
+            first, count, pool, hops=tuple(hops), path_mtu=path_mtu, silent=silent, start=start
         )
         for distance, hop in enumerate(hops):
             self._hops.setdefault(hop, distance)
@@ -117,13 +117,13 @@ class Host:
             self._path_mtu_changed()
 
     def detach(self, first: int) -> None:
-        """Give up the run of addresses that begins at `first`; KeyError if there is none."""
-        self.pool.remove(first)
-        self._runs_changed()
+        """Give up the block of addresses that begins at `first`; KeyError if there is none."""
+        self.table.remove(first)
+        self._blocks_changed()
 
-    def join(self, address: int, group: HostGroup) -> None:
-        """Make all hosts of `group` members of the multicast group `address`."""
-        self.groups.join(address, group)
+    def join(self, address: int, pool: HostPool) -> None:
+        """Make all hosts of `pool` members of the multicast group `address`."""
+        self.groups.join(address, pool)
 
     def listen_to_link(
         self,
@@ -159,8 +159,8 @@ class Host:
         """Handle a frame from the link, and return its outcome."""
         raise NotImplementedError
 
-    def _runs_changed(self) -> None:
-        """A run of addresses is gone."""
+    def _blocks_changed(self) -> None:
+        """A block of addresses is gone."""
 
     def _path_mtu_changed(self) -> None:
         """The least path MTU may have changed, or there are routers on the way now."""
@@ -196,7 +196,7 @@ class Host:
             packet = read_ipv4(data, trusted=trusted)
         except HeaderError as problem:
             header = ipv4.parse_ipv4(data)
-            if self._may_send(header.source) and self.pool.find(header.destination):
+            if self._may_send(header.source) and self.table.find(header.destination):
                 packet = read_ipv4(_without_options(data, header), trusted=trusted)
                 packet.data = data[: header.total_length]
                 self._error(problem.trouble, packet, packet.destination, now, rest=problem.pointer)
@@ -237,10 +237,10 @@ class Host:
 
     def _receive_unicast(self, packet: Packet, router: int, now: float) -> str:
         destination = packet.destination
-        run = self.pool.find(destination)
+        block = self.table.find(destination)
         hops: Sequence[int] = ()
-        if run is not None:
-            hops = run.hops
+        if block is not None:
+            hops = block.hops
         elif destination in self._hops:
             hops = self._way_to(destination)
         elif destination != router:
@@ -252,13 +252,13 @@ class Host:
             self._error(Trouble.HOPS_EXCEEDED, packet, router, now)
             return dropped("hops-exceeded")
         if (
-            run is not None
-            and run.path_mtu
-            and len(packet.data) > run.path_mtu
+            block is not None
+            and block.path_mtu
+            and len(packet.data) > block.path_mtu
             and (destination >= IPV4_END or packet.dont_fragment)
         ):
             teller = hops[0] if hops else router
-            self._error(Trouble.PACKET_TOO_BIG, packet, teller, now, rest=run.path_mtu)
+            self._error(Trouble.PACKET_TOO_BIG, packet, teller, now, rest=block.path_mtu)
             return dropped("packet-too-big")
         if destination >= IPV4_END:
             try:
@@ -275,7 +275,7 @@ class Host:
         whole = self._whole(packet, now)
         if whole is None:
             return consumed("fragment")
-        return self._delivery.deliver(whole, run, now)
+        return self._delivery.deliver(whole, block, now)
 
     def _receive_group(self, packet: Packet, now: float) -> str:
         whole = self._whole(packet, now)
@@ -285,9 +285,9 @@ class Host:
 
     def _way_to(self, hop: int) -> Sequence[int]:
         """The routers before the router `hop`."""
-        for run in self.pool:
-            if hop in run.hops:
-                return run.hops[: run.hops.index(hop)]
+        for block in self.table:
+            if hop in block.hops:
+                return block.hops[: block.hops.index(hop)]
         return ()
 
     def _whole(self, packet: Packet, now: float) -> Packet | None:
@@ -321,7 +321,7 @@ class Host:
     # ICMP.
 
     def _report_timeout(self, packet: Packet, now: float) -> None:
-        if self.pool.find(packet.destination) is not None:
+        if self.table.find(packet.destination) is not None:
             self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
 
     def _error(
@@ -340,12 +340,12 @@ class Host:
 
     def _group_address(self, packet: Packet) -> int:
         """The address of some member of the group that `packet` is for; 0 if it has none."""
-        for run in self.groups.runs(packet.destination, packet.source):
-            return run.first
+        for block in self.groups.blocks(packet.destination, packet.source):
+            return block.first
         return 0
 
     def _too_big(self, source: int, destination: int, mtu: int, length: int, now: float) -> None:
-        if self.pool.find(source) is None:
+        if self.table.find(source) is None:
             return  # It is about nothing that we sent.
         if self._path_mtu.learn(destination, mtu, length, now):
             self.counters["path-mtu-learned"] += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import EncodeError
 from iotsim.net.fragmentation import fragment_ipv4, fragment_ipv6
-from iotsim.net.path_mtu import MINIMUM_PATH_MTU_IPV4, PathMtu, time_to_live
+from iotsim.net.path_mtu import MINIMUM_PATH_MTU_IPV4, PathMtuCache
 from iotsim.wire import ipv4, ipv6, udp, virtio
 from iotsim.wire.address import IPV4_END
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
 
-    from iotsim.net.address_table import AddressPool
+    from iotsim.net.address_table import AddressTable
     from iotsim.net.datagram import Datagram, Sending
 
 _PARTIAL_IPV4 = virtio.needs_checksum(ipv4.MINIMUM_HEADER_LENGTH, udp.CHECKSUM_OFFSET)
 _PARTIAL_IPV6 = virtio.needs_checksum(ipv6.HEADER_LENGTH, udp.CHECKSUM_OFFSET)
+
+INITIAL_HOP_LIMIT = 64
 
 
 class Output:
@@ -33,13 +35,13 @@ class Output:
     def __init__(
         self,
         transmit: Callable[[bytes], object],
-        pool: AddressPool,
+        table: AddressTable,
         distances: Mapping[int, int],
-        path_mtu: PathMtu,
+        path_mtu: PathMtuCache,
         counters: Counter[str],
     ) -> None:
         self._transmit = transmit
-        self._pool = pool
+        self._table = table
         self._distances = distances
         self._path_mtu = path_mtu
         self._counters = counters
@@ -74,7 +76,7 @@ class Output:
                     )
                 )
                 return
-            # The least path MTU may be more than the path carries: see `PathMtu`.
+            # The least path MTU may be more than the path carries: see `PathMtuCache`.
             whole = protocol != ipv4.ICMP and mtu > MINIMUM_PATH_MTU_IPV4
             packet = ipv4.build_ipv4(
                 source,
@@ -135,15 +137,16 @@ class Output:
     def mtu_between(self, source: int, destination: int) -> int:
         """The longest packet that the host at `source` can send to `destination` in one piece."""
         mtu = self._path_mtu.get(destination)
-        run = self._pool.find(source)
-        if run and run.path_mtu:
-            mtu = min(mtu, run.path_mtu)
+        block = self._table.find(source)
+        if block and block.path_mtu:
+            mtu = min(mtu, block.path_mtu)
         return mtu if destination < IPV4_END else max(mtu, ipv6.MINIMUM_MTU)
 
     def _hop_limit(self, source: int) -> int:
         """What is left of it when a packet from `source` comes to the link."""
-        run = self._pool.find(source)
-        return time_to_live(len(run.hops) if run else self._distances.get(source, 0))
+        block = self._table.find(source)
+        distance = len(block.hops) if block else self._distances.get(source, 0)
+        return max(INITIAL_HOP_LIMIT - distance, 1)
 
     def _send_fragments(self, packets: list[bytes]) -> None:
         self._counters["fragmented"] += 1

@@ -7,7 +7,7 @@ protocols, groups, simulated hops, trouble of any kind) goes by the book of `iot
 
 Of the ways to spare work, the short cut uses three. Four sums of header words stand for the header
 checksum (`iotsim.wire.checksum`). A packet from a local socket has no UDP checksum yet, and one
-that leaves need not have it either: the kernel completes it (`iotsim.wire.virtio`). And the run of
+that leaves need not have it either: the kernel completes it (`iotsim.wire.virtio`). And the block of
 addresses that was asked last is asked first.
 """
 
@@ -16,17 +16,15 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from iotsim.net.address_table import HostGroup, PortHandler
 from iotsim.net.datagram import Datagram
-from iotsim.net.ip import Host
+from iotsim.net.ip import IpLayer
 from iotsim.wire import ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-
-__all__ = ["HostGroup", "PortHandler", "Stack"]
 
 # All headers of a plain UDP packet, as big-endian words: the virtio header's first two bytes, then
 # IPv4 as five words or IPv6 with each address as two, and UDP's four fields.
@@ -51,7 +49,7 @@ _NEXT_HEADER_HOP_LIMIT = ipv4.UDP << 8 | 64
 _LOW = (1 << 64) - 1
 
 
-class Stack(Host):
+class Stack(IpLayer):
     """All simulated hosts behind one link.
 
     `transmit` is called with each frame to send. ICMP errors about addresses without a host come
@@ -91,7 +89,7 @@ class Stack(Host):
         )
         # The longest datagram that fits every path, with the header of either family.
         self._plain_length = mtu - ipv6.HEADER_LENGTH
-        # The run that was asked last.
+        # The block that was asked last.
         self._first = 0
         self._count = 0
         self._ports: dict[int, PortHandler] = {}
@@ -229,17 +227,17 @@ class Stack(Host):
         return self.receive_by_the_book(frame, now)
 
     def _look_up(self, destination: int) -> int:
-        """The index of `destination` in its run, which becomes the current one; -1 if it has none,
+        """The index of `destination` in its block, which becomes the current one; -1 if it has none,
         or if the way there is not plain."""
-        run = self.pool.find(destination)
-        if run is None or run.hops or run.path_mtu or run.start:
+        block = self.table.find(destination)
+        if block is None or block.hops or block.path_mtu or block.start:
             return -1
-        self._first = run.first
-        self._count = run.end - run.first
-        self._ports = run.ports
-        return destination - run.first
+        self._first = block.first
+        self._count = block.end - block.first
+        self._ports = block.ports
+        return destination - block.first
 
-    def _runs_changed(self) -> None:
+    def _blocks_changed(self) -> None:
         self._count = 0
 
     def _path_mtu_changed(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.device.spec import NetworkSpec
-from iotsim.net.mac import check_run
+from iotsim.net.mac import check_block
 from iotsim.scenario.addresses import check_unicast
 from iotsim.units import parse_ip
 from iotsim.wire.address import format_address, is_ipv4
@@ -38,7 +38,7 @@ def build_network(
     if table.mac is not None:
         with problems.at(*keys, "mac"):
             mac = parse_mac(table.mac)
-            check_run(mac, max(count, 1))
+            check_block(mac, max(count, 1))
     hops = _addresses(table.hops, MOST_HOPS, check_unicast, (*keys, "hops"), problems)
     groups = _addresses(table.groups, MOST_GROUPS, _check_group, (*keys, "groups"), problems)
     if table.path_mtu is not None:

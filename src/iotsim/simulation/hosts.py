@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from iotsim.events import Note
-from iotsim.net.ethernet import EthernetHost
+from iotsim.net.ethernet import EthernetStack
 from iotsim.net.stack import Stack
 from iotsim.wire.address import format_address, is_ipv4
 from iotsim.wire.ethernet import format_mac
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device import Fleet
-    from iotsim.net.address_table import HostGroup, PortHandler
+    from iotsim.net.address_table import HostPool, PortHandler
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.scenario.model import LinkSpec, Scenario
     from iotsim.simulation.journal import Journal
@@ -128,7 +128,7 @@ class TunHosts(Stack):
         pass
 
 
-class TapHosts(EthernetHost):
+class TapHosts(EthernetStack):
     """All hosts on an Ethernet segment."""
 
     def __init__(
@@ -142,8 +142,8 @@ class TapHosts(EthernetHost):
             seed=seed,
             networks=[side for side in (link.address4, link.address6) if side],
             # The DHCP server knows better than a default.
-            gateway=0 if leases and link.router == own else link.router,
-            gateway6=link.router6,
+            default_router=0 if leases and link.router == own else link.router,
+            default_router6=link.router6,
             vlan=link.vlan,
             on_conflict=self._note_conflict,
             on_lease=self._note_lease,
@@ -203,9 +203,9 @@ class TapHosts(EthernetHost):
         by = f"by the host with the MAC address {format_mac(mac)}" if mac else "by another host"
         self._note(f"{format_address(address)} is a device's address, and is used {by}, too")
 
-    def _note_lease(self, group: HostGroup, index: int, address: int) -> None:
-        assert isinstance(group, FleetHosts)
-        device = group.fleet.device(index)
+    def _note_lease(self, pool: HostPool, index: int, address: int) -> None:
+        assert isinstance(pool, FleetHosts)
+        device = pool.fleet.device(index)
         what = f"got the address {format_address(address)}" if address else "lost its address"
         self.counters["dhcp-leases" if address else "dhcp-leases-lost"] += 1
         group.fleet.leases[index] = address
