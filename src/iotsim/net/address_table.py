@@ -1,18 +1,19 @@
-"""Who has which address: blocks of consecutive addresses, found by arithmetic.
+"""The table of addresses: who has which. It has blocks of consecutive addresses, found by arithmetic.
 
-A block costs the same for ten addresses and for a million, of either family.
+A block costs the same for ten addresses and for a million, of either family. Hosts can be absent, one
+by one: an absent host answers nothing, as if its machine were off, and its addresses stay its own.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from iotsim.wire.address import IPV4_END, format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from iotsim.net.datagram import Datagram
 
@@ -34,14 +35,18 @@ class HostPool(Protocol):
     def ports(self) -> dict[int, PortHandler]: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Absence: TypeAlias = "Callable[[int, float], bool]"
+"""Whether the host of this index, in its pool, is absent at this time."""
+
+
+@dataclass(slots=True, eq=False)
 class Block:
     """Hosts with consecutive addresses, from `first` to just before `end`.
 
     The first of them is host `start` of `pool`. `hops` are the addresses of the simulated
     routers before them, the nearest to the link first. `path_mtu` is what the way behind the first
     of those carries, 0 for as much as the link. Hosts that are `silent` refuse nothing: no port
-    unreachable, no reset.
+    unreachable, no reset. `absence` is the pool's, None while all of its hosts are there.
     """
 
     first: int
@@ -52,6 +57,15 @@ class Block:
     path_mtu: int = 0
     silent: bool = False
     start: int = 0
+    absence: Absence | None = None
+
+    def index(self, address: int) -> int:
+        """Which host of its pool has `address`."""
+        return address - self.first + self.start
+
+    def is_absent(self, address: int, now: float) -> bool:
+        """Whether the host at `address` is."""
+        return self.absence is not None and self.absence(self.index(address), now)
 
 
 class AddressTable:
@@ -60,6 +74,8 @@ class AddressTable:
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._blocks: dict[int, Block] = {}
+        self._absences: dict[int, Absence] = {}
+        """By the identity of the pool."""
 
     def add(
         self,
@@ -85,6 +101,7 @@ class AddressTable:
                     f"{format_address(before.first)}-{format_address(before.end - 1)}"
                 )
         block = Block(first, first + count, pool, pool.ports, hops, path_mtu, silent, start)
+        block.absence = self._absences.get(id(pool))
         insort(self._firsts, first)
         self._blocks[first] = block
         return block
@@ -93,6 +110,21 @@ class AddressTable:
         """Give up the block that begins at `first`; KeyError if there is none."""
         del self._blocks[first]
         self._firsts.remove(first)
+
+    def set_absence(self, pool: HostPool, absence: Absence | None) -> None:
+        """Let `absence` say which hosts of `pool` are absent; None: all are there."""
+        if absence is None:
+            self._absences.pop(id(pool), None)
+        else:
+            self._absences[id(pool)] = absence
+        for block in self:
+            if block.pool is pool:
+                block.absence = absence
+
+    def is_absent(self, pool: HostPool, index: int, now: float) -> bool:
+        """Whether host `index` of `pool` is absent, whatever addresses it has."""
+        absence = self._absences.get(id(pool))
+        return absence is not None and absence(index, now)
 
     def find(self, address: int) -> Block | None:
         """The block that holds `address`."""

@@ -113,8 +113,9 @@ class Arp:
             self._on_conflict(address, other)
 
     def _broadcast(self, sender: int, target: int) -> None:
-        message = ArpMessage(arp.REQUEST, self._stack.mac_of(target), sender, 0, target)
-        self._send(message, ethernet.BROADCAST)
+        mac = self._stack.mac_of(target)
+        if mac:  # else the host is absent
+            self._send(ArpMessage(arp.REQUEST, mac, sender, 0, target), ethernet.BROADCAST)
 
     def _send(self, message: ArpMessage, destination: int) -> None:
         self._stack.send_ethernet(

@@ -17,7 +17,7 @@ from iotsim.wire.address import IPV4_END
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iotsim.net.address_table import Block
+    from iotsim.net.address_table import AddressTable, Block
     from iotsim.net.icmp import Icmp, Send
     from iotsim.net.multicast import Groups
     from iotsim.net.packet import Packet
@@ -51,9 +51,12 @@ class SendError(Protocol):
 class Delivery:
     """Hands packets to what they are for; each method returns the packet's outcome."""
 
-    def __init__(self, groups: Groups, icmp: Icmp, send: Send, error: SendError) -> None:
+    def __init__(
+        self, table: AddressTable, groups: Groups, icmp: Icmp, send: Send, error: SendError
+    ) -> None:
         self.link_message: Callable[[Packet, IcmpMessage, float], str] | None = None
         self.membership_query: Callable[[Packet, float], str] | None = None
+        self._table = table
         self._groups = groups
         self._icmp = icmp
         self._send = send
@@ -67,12 +70,13 @@ class Delivery:
             handler = block.ports.get(header.destination_port) if block else None
             if block is not None and handler is not None:
                 datagram = Datagram(
-                    packet.destination - block.first + block.start,
+                    block.index(packet.destination),
                     packet.destination,
                     header.destination_port,
                     packet.source,
                     header.source_port,
                     now,
+                    from_host=self._table.find(packet.source) is not None,
                 )
                 return handler(datagram, packet.payload[udp.HEADER_LENGTH : header.length])
             if not (block and block.silent):
@@ -124,6 +128,7 @@ class Delivery:
             for block in self._groups.blocks(packet.destination, packet.source)
             if port in block.ports
         ]
+        from_host = self._table.find(packet.source) is not None
         return combine(
             block.ports[port](
                 Datagram(
@@ -134,10 +139,11 @@ class Delivery:
                     header.source_port,
                     now,
                     packet.destination,
+                    from_host,
                 ),
                 payload,
             )
-            for block, place in self._groups.hosts(blocks)
+            for block, place in self._groups.hosts(blocks, packet.source, now)
         )
 
     def _receive_icmpv6(self, packet: Packet, now: float) -> str:
@@ -152,9 +158,8 @@ class Delivery:
             self._icmp.reply_echo_ipv6(packet, message, packet.destination)
             return ANSWERED
         outcome = dropped("no-member")
-        for block, place in self._groups.hosts(
-            self._groups.blocks(packet.destination, packet.source)
-        ):
+        members = self._groups.blocks(packet.destination, packet.source)
+        for block, place in self._groups.hosts(members, packet.source, now):
             self._icmp.reply_echo_ipv6(packet, message, block.first + place)
             outcome = ANSWERED
         return outcome

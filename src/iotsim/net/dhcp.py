@@ -36,6 +36,8 @@ FIRST_RETRANSMISSION_S = 4.0
 LONGEST_RETRANSMISSION_S = 64.0
 REQUEST_ATTEMPTS = 4
 RESTART_S = 10.0
+ABSENCE_CHECK_S = 1.0
+"""How soon after its return a client that was absent goes on at the latest."""
 SHORTEST_RENEWAL_S = 60.0
 SHORTEST_LEASE_S = 10.0
 _PARAMETERS = bytes([dhcp.SUBNET_MASK, dhcp.ROUTER, dhcp.LEASE_TIME, dhcp.SERVER_IDENTIFIER])
@@ -111,6 +113,8 @@ class DhcpClients:
         client = self._clients.get(message.mac)
         if client is None:
             return consumed("dhcp-for-others")
+        if self._is_absent(client, now):
+            return dropped("host-absent")
         if message.operation != dhcp.REPLY or message.transaction != client.transaction:
             return dropped("dhcp-unexpected")
         if message.type == dhcp.OFFER and client.state is State.SELECTING:
@@ -135,7 +139,13 @@ class DhcpClients:
             if client.timer == timer:
                 self._expire(client, now)
 
+    def _is_absent(self, client: _Client, now: float) -> bool:
+        return self._stack.ip.table.is_absent(client.pool, client.index, now)
+
     def _expire(self, client: _Client, now: float) -> None:
+        if self._is_absent(client, now):
+            self._schedule(client, now + ABSENCE_CHECK_S)
+            return
         given_up = client.state is State.REQUESTING and client.attempts >= REQUEST_ATTEMPTS
         if client.state is State.INIT or given_up:
             self._begin(client, State.SELECTING, now)

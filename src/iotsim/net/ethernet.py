@@ -24,14 +24,14 @@ from iotsim.net.outcome import dropped
 from iotsim.net.stack import Stack
 from iotsim.net.sweep import Sweeps
 from iotsim.wire import arp, dhcp, ethernet, icmpv6, ipv4, ipv6, virtio
-from iotsim.wire.address import IPV4_END
+from iotsim.wire.address import IPV4_END, format_address
 from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Collection, Sequence
 
-    from iotsim.net.address_table import HostPool
+    from iotsim.net.address_table import Absence, HostPool
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.packet import Packet
     from iotsim.wire.icmpv4 import IcmpMessage
@@ -55,8 +55,9 @@ class EthernetStack:
 
     def __init__(
         self,
-        transmit: Callable[[bytes], object],
+        transmit: Callable[[bytes], Sending],
         *,
+        to_hosts: Callable[[bytes], Sending] | None = None,
         seed: int,
         networks: Sequence[tuple[int, int]],
         default_router: int = 0,
@@ -73,6 +74,7 @@ class EthernetStack:
     ) -> None:
         self.ip = Stack(
             self.send_packet,
+            to_hosts=to_hosts,
             router=0,
             mtu=mtu,
             broadcasts=broadcasts,
@@ -139,6 +141,11 @@ class EthernetStack:
         """As `Stack.join`; `announce` tells the routers."""
         self.ip.join(address, pool)
 
+    def set_absence(self, pool: HostPool, absence: Absence | None) -> None:
+        """As `Stack.set_absence`. Absent hosts announce nothing; DHCP clients among them ask when they
+        are back."""
+        self.ip.set_absence(pool, absence)
+
     def announce(self, now: float) -> None:
         """Probe for conflicts, announce the addresses of all devices, and report memberships."""
         self.now = now
@@ -157,6 +164,11 @@ class EthernetStack:
             return self._receive(frame, header, now)
         except PacketError as error:
             return dropped(error.reason)
+
+    def receive_from_host(self, frame: bytes, now: float) -> str:
+        """As `Stack.receive_from_host`: what one device sends another never has an Ethernet header."""
+        self.now = now
+        return self.ip.receive_from_host(frame, now)
 
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
         """As `Stack.send_udp`."""
@@ -185,7 +197,9 @@ class EthernetStack:
     def mac_of(self, address: int) -> int:
         """The MAC of the device at `address`; 0 if no device is there."""
         block = self.ip.table.find(address)
-        return self._first_macs[block.first] + address - block.first if block else 0
+        if block is None or block.is_absent(address, self.now):
+            return 0
+        return self._first_macs[block.first] + address - block.first
 
     def is_ours(self, mac: int) -> bool:
         """Whether some device has `mac`."""
@@ -255,7 +269,7 @@ class EthernetStack:
 
     # To the link.
 
-    def send_packet(self, frame: bytes) -> None:
+    def send_packet(self, frame: bytes) -> Sending:
         """Send what the stack transmits: find out where to, or let it wait until that is known."""
         if frame[10] >> 4 == 4:
             source = int.from_bytes(frame[22:26], "big")
@@ -271,19 +285,24 @@ class EthernetStack:
             next_hop = self._next_hop(destination)
             if not next_hop:
                 self.counters["no-route"] += 1
-                return
-            mac = self.neighbors.resolve(next_hop, source, frame, self.now)
-            if not mac:
-                return
-        self._send_to(frame, mac)
+                return f"there is no router to {format_address(destination)}"
+            if next_hop != destination and ipv6.is_link_local(source):
+                self.counters["beyond-scope"] += 1
+                return f"{format_address(destination)} is beyond the reach of a link-local address"
+            return self.neighbors.send(next_hop, source, frame, self.now)
+        return self._send_to(frame, mac)
 
-    def _send_to(self, frame: bytes, mac: int) -> None:
+    def _send_to(self, frame: bytes, mac: int) -> Sending:
         ethertype = ethernet.IPV4 if frame[10] >> 4 == 4 else ethernet.IPV6
         place = slice(22, 26) if ethertype == ethernet.IPV4 else slice(18, 34)
-        source = self.mac_of(int.from_bytes(frame[place], "big"))
-        header = ethernet.EthernetHeader(mac, source, ethertype, self._tag)
+        source = int.from_bytes(frame[place], "big")
+        own = self.mac_of(source)
+        if not own:
+            self.counters["no-address"] += 1
+            return f"it has the address {format_address(source)} no longer"
+        header = ethernet.EthernetHeader(mac, own, ethertype, self._tag)
         prefix = _shift(frame, header.length) + ethernet.build_ethernet(header)
-        self._transmit(prefix + frame[virtio.HEADER_LENGTH :])
+        return self._transmit(prefix + frame[virtio.HEADER_LENGTH :])
 
     def _next_hop(self, destination: int) -> int:
         if ipv6.is_link_local(destination):

@@ -38,7 +38,8 @@ from iotsim.wire.errors import PacketError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from iotsim.net.address_table import HostPool
+    from iotsim.net.address_table import Absence, HostPool
+    from iotsim.net.datagram import Sending
     from iotsim.net.packet import Packet
     from iotsim.wire.icmpv4 import IcmpMessage
 
@@ -48,8 +49,9 @@ class IpLayer:
 
     def __init__(
         self,
-        transmit: Callable[[bytes], object],
+        transmit: Callable[[bytes], Sending],
         *,
+        to_hosts: Callable[[bytes], Sending] | None,
         router: int,
         router6: int,
         mtu: int,
@@ -68,14 +70,28 @@ class IpLayer:
         self.groups = Groups(self.table, self.counters, group_limit)
         self._transmit = transmit
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
+        routers = {router, router6} - {0}
         self._unicast = ipv4.LOOPBACK_OCTETS if loopback else ipv4.UNICAST_OCTETS
         self._hops: dict[int, int] = {}
         self._path_mtu = PathMtuCache(mtu)
         self._least_mtu = mtu
-        self._output = Output(transmit, self.table, self._hops, self._path_mtu, self.counters)
+        self._output = Output(
+            transmit,
+            to_hosts,
+            self.table,
+            self.groups,
+            self._hops,
+            self._path_mtu,
+            self.counters,
+            routers=routers,
+            broadcasts=self._broadcasts,
+            unicast=self._unicast,
+        )
         bucket = TokenBucket(icmp_rate, icmp_burst)
         self._icmp = Icmp(self._output.send, bucket, self.counters, self._too_big)
-        self._delivery = Delivery(self.groups, self._icmp, self._output.send, self._error)
+        self._delivery = Delivery(
+            self.table, self.groups, self._icmp, self._output.send, self._error
+        )
         self._reassembly4 = Reassembler(self.counters, IPV4_TIMEOUT_S)
         self._reassembly6 = Reassembler(self.counters, IPV6_TIMEOUT_S)
 
@@ -115,10 +131,21 @@ class IpLayer:
             self._least_mtu = min(self._least_mtu, path_mtu)
         if path_mtu or hops:
             self._path_mtu_changed()
+        self._blocks_changed()
 
     def detach(self, first: int) -> None:
         """Give up the block of addresses that begins at `first`; KeyError if there is none."""
         self.table.remove(first)
+        self._blocks_changed()
+
+    def set_absence(self, pool: HostPool, absence: Absence | None) -> None:
+        """Let `absence` say, for each packet, whether a host of `pool` is absent, given its index and
+        the time; None: all of them are there.
+
+        An absent host has no part in anything: neither ARP nor pings nor datagrams, of its own or of a
+        group. As long as a pool has an absence, its packets go by the book.
+        """
+        self.table.set_absence(pool, absence)
         self._blocks_changed()
 
     def join(self, address: int, pool: HostPool) -> None:
@@ -160,12 +187,16 @@ class IpLayer:
         raise NotImplementedError
 
     def _blocks_changed(self) -> None:
-        """A block of addresses is gone."""
+        """There is another block of addresses, or one less, or another absence."""
 
     def _path_mtu_changed(self) -> None:
         """The least path MTU may have changed, or there are routers on the way now."""
 
     # From the link up.
+
+    def receive_from_host(self, frame: bytes, now: float) -> str:
+        """Handle a frame that was given to `to_hosts`, and return its outcome."""
+        return self.receive_by_the_book(frame, now)
 
     def receive_by_the_book(self, frame: bytes, now: float) -> str:
         """Handle any frame; never raises for what is in it."""
@@ -196,7 +227,7 @@ class IpLayer:
             packet = read_ipv4(data, trusted=trusted)
         except HeaderError as problem:
             header = ipv4.parse_ipv4(data)
-            if self._may_send(header.source) and self.table.find(header.destination):
+            if self._may_send(header.source) and self._is_there(header.destination, now):
                 packet = read_ipv4(_without_options(data, header), trusted=trusted)
                 packet.data = data[: header.total_length]
                 self._error(problem.trouble, packet, packet.destination, now, rest=problem.pointer)
@@ -260,6 +291,9 @@ class IpLayer:
             teller = hops[0] if hops else router
             self._error(Trouble.PACKET_TOO_BIG, packet, teller, now, rest=block.path_mtu)
             return dropped("packet-too-big")
+        if block is not None and block.is_absent(destination, now):
+            self._error(Trouble.HOST_UNREACHABLE, packet, hops[-1] if hops else router, now)
+            return dropped("host-absent")
         if destination >= IPV4_END:
             try:
                 read_extensions(packet)
@@ -276,6 +310,11 @@ class IpLayer:
         if whole is None:
             return consumed("fragment")
         return self._delivery.deliver(whole, block, now)
+
+    def _is_there(self, address: int, now: float) -> bool:
+        """Whether a host has `address`, and is not absent."""
+        block = self.table.find(address)
+        return block is not None and not block.is_absent(address, now)
 
     def _receive_group(self, packet: Packet, now: float) -> str:
         whole = self._whole(packet, now)
@@ -321,7 +360,7 @@ class IpLayer:
     # ICMP.
 
     def _report_timeout(self, packet: Packet, now: float) -> None:
-        if self.table.find(packet.destination) is not None:
+        if self._is_there(packet.destination, now):
             self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
 
     def _error(

@@ -100,6 +100,8 @@ class MembershipReports:
         def report(index: int, _: float) -> None:
             index = index if only is None else only
             source = block.first + index
+            if not self._stack.mac_of(source):
+                return  # The host is absent.
             if is_ipv4:
                 packet = _report4(source, kind, groups)
             else:

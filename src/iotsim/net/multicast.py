@@ -75,13 +75,34 @@ class Groups:
                 chosen[key] = block
         return list(chosen.values())
 
-    def hosts(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, int]]:
-        """(block, place in it) of each host that may answer a request: no more than the limit."""
+    def has_listener(self, address: int, source: int, port: int) -> bool:
+        """Whether a host but that at `source` hears what it sends to `port` of the group `address`."""
+        own = self._table.find(source)
+        return any(
+            port in block.ports
+            and (
+                own is None
+                or block.pool is not own.pool
+                or block.end - block.first > 1
+                or block.start != own.index(source)
+            )
+            for block in self.blocks(address, source)
+        )
+
+    def hosts(
+        self, blocks: Iterable[Block], source: int, now: float
+    ) -> Iterator[tuple[Block, int]]:
+        """(block, place in it) of each host that may answer a request of `source`: no more than the
+        limit, none that is absent, and not the one that asks."""
         room = self._limit
+        own = self._table.find(source)
         for block in blocks:
             count = block.end - block.first
+            asking = own.index(source) if own is not None and own.pool is block.pool else -1
             for place in range(min(count, room)):
-                yield block, place
+                index = block.start + place
+                if index != asking and not (block.absence and block.absence(index, now)):
+                    yield block, place
             if count > room:
                 self._counters["group-members-left-out"] += count - room
             room -= min(count, room)

@@ -56,14 +56,18 @@ class NeighborDiscovery:
 
         def probe(index: int, _: float) -> None:
             address = block.first + index
+            own = self._stack.mac_of(address)
+            if not own:
+                return  # The host is absent.
             data = ndp.neighbor_data(address, ndp.SOURCE_LINK_ADDRESS, None)
             destination = ipv6.solicited_node(address)
             packet = _build(icmpv6.NEIGHBOR_SOLICITATION, 0, destination, data)
             mac = ethernet.group_mac(destination)
-            self._stack.send_ethernet(mac, self._stack.mac_of(address), ethernet.IPV6, packet)
+            self._stack.send_ethernet(mac, own, ethernet.IPV6, packet)
 
         def declare(index: int, _: float) -> None:
-            self._advertise(block.first + index, ipv6.ALL_NODES, ndp.OVERRIDE)
+            if self._stack.mac_of(block.first + index):
+                self._advertise(block.first + index, ipv6.ALL_NODES, ndp.OVERRIDE)
 
         count = block.end - block.first
         self._stack.sweeps.add(("ndp", block.first, 0), count, now, spacing_s, probe)

@@ -48,15 +48,19 @@ _PREFIX6 = virtio.needs_checksum(40, udp.CHECKSUM_OFFSET) + b"\x60\0\0\0"
 _NEXT_HEADER_HOP_LIMIT = ipv4.UDP << 8 | 64
 _LOW = (1 << 64) - 1
 
+MOST_PEERS_KNOWN = 1 << 16
+
 
 class Stack(IpLayer):
     """All simulated hosts behind one link.
 
-    `transmit` is called with each frame to send. ICMP errors about addresses without a host come
-    from `router` and `router6` (0 for none): Linux drops those that seem to come from itself, so
-    they have to be addresses that nobody else has. `broadcasts` are the directed broadcast
-    addresses of the link's networks. Errors are limited to `icmp_rate` a second after a burst of
-    `icmp_burst`, and the hosts that one request to a group reaches to `group_limit`.
+    `transmit` is called with each frame to send on the link, and `to_hosts` with each for hosts behind
+    it, to be given to `receive_from_host` a while later (None: the link gets those, too); both return
+    what has become of it. ICMP errors about addresses without a host come from `router` and `router6`
+    (0 for none): Linux drops those that seem to come from itself, so they have to be addresses that
+    nobody else has. `broadcasts` are the directed broadcast addresses of the link's networks. Errors
+    are limited to `icmp_rate` a second after a burst of `icmp_burst`, and the hosts that one request
+    to a group reaches to `group_limit`.
 
     With `loopback` the hosts may be in 127.0.0.0/8, which is nobody's on any other link.
 
@@ -65,8 +69,9 @@ class Stack(IpLayer):
 
     def __init__(
         self,
-        transmit: Callable[[bytes], object],
+        transmit: Callable[[bytes], Sending],
         *,
+        to_hosts: Callable[[bytes], Sending] | None = None,
         router: int,
         router6: int = 0,
         mtu: int = 1500,
@@ -76,8 +81,11 @@ class Stack(IpLayer):
         group_limit: int = 1000,
         loopback: bool = False,
     ) -> None:
+        # Destinations that are known to lead beyond the hosts.
+        self._beyond: set[int] = set()
         super().__init__(
             transmit,
+            to_hosts=to_hosts,
             router=router,
             router6=router6,
             mtu=mtu,
@@ -147,11 +155,15 @@ class Stack(IpLayer):
         """
         length = len(payload) + 8
         destination, destination_port = datagram.peer, datagram.peer_port
-        if length > self._plain_length or not destination_port:
+        if (
+            (destination not in self._beyond and not self.leads_beyond(destination))
+            or length > self._plain_length
+            or not destination_port
+        ):
             return self._output.send_udp(datagram, payload)
         source, source_port = datagram.local, datagram.local_port
         if destination > 0xFFFFFFFF:
-            self._transmit(
+            return self._transmit(
                 _pack_headers6(
                     _PREFIX6,
                     length,
@@ -167,9 +179,8 @@ class Stack(IpLayer):
                 )
                 + payload
             )
-            return None
         addresses = source + destination
-        self._transmit(
+        return self._transmit(
             _pack_headers(
                 _PREFIX,
                 length + 20,
@@ -184,7 +195,18 @@ class Stack(IpLayer):
             )
             + payload
         )
-        return None
+
+    def leads_beyond(self, destination: int) -> bool:
+        """Whether what is sent to `destination` is for somebody on the link, and for no host behind it.
+
+        For addresses to which nothing can be sent it is False, too.
+        """
+        if not self._output.leads_beyond(destination):
+            return False
+        if len(self._beyond) >= MOST_PEERS_KNOWN:
+            self._beyond.clear()
+        self._beyond.add(destination)
+        return True
 
     def _receive_plain_ipv6(self, frame: bytes, now: float) -> str:
         if len(frame) >= _HEADERS6:
@@ -230,7 +252,7 @@ class Stack(IpLayer):
         """The index of `destination` in its block, which becomes the current one; -1 if it has none,
         or if the way there is not plain."""
         block = self.table.find(destination)
-        if block is None or block.hops or block.path_mtu or block.start:
+        if block is None or block.hops or block.path_mtu or block.start or block.absence:
             return -1
         self._first = block.first
         self._count = block.end - block.first
@@ -239,6 +261,7 @@ class Stack(IpLayer):
 
     def _blocks_changed(self) -> None:
         self._count = 0
+        self._beyond.clear()
 
     def _path_mtu_changed(self) -> None:
         least = min(self._path_mtu.smallest, self._least_mtu)

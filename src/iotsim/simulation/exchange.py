@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from iotsim.device.reaction import Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-    from iotsim.net.pool import PortHandler
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
