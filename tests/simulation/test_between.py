@@ -97,11 +97,11 @@ async def test_a_device_hears_another_and_answers_it(
     to: str,
     hubs: list[str],
     kind: str,
-    simulated: Callable[[str], Any],
+    linked: Callable[[str], Any],
     autojump_clock: MockClock,
 ) -> None:
     text = scene(f"[{to}]:5600" if ":" in to else f"{to}:5600", kind=kind)
-    async with simulated(text) as gateway:
+    async with linked(text) as gateway:
         await trio.sleep(1.5)
         meter, *both = ((f"[{a}]" if ":" in a else a) + ":5600" for a in (to, *hubs))
         assert messages(gateway, Received) == [
@@ -136,10 +136,10 @@ async def test_a_group_is_heard_by_its_members_and_by_the_link_but_not_by_who_as
     to: str,
     members: set[str],
     kind: str,
-    simulated: Callable[[str], Any],
+    linked: Callable[[str], Any],
     autojump_clock: MockClock,
 ) -> None:
-    async with simulated(scene(f"{to}:5600", kind=kind)) as gateway:
+    async with linked(scene(f"{to}:5600", kind=kind)) as gateway:
         await trio.sleep(1 + 1.5 * TRANSIT_S)
         heard = messages(gateway, Received)
         for asking, address in (("hub[0]", "1:1"), ("hub[1]", "1:2")):
