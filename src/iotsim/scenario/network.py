@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.device.spec import NetworkSpec
 from iotsim.net.mac import check_block
-from iotsim.scenario.addresses import check_unicast
+from iotsim.scenario.addresses import check_unicast, reserved_addresses, within
 from iotsim.units import parse_ip
 from iotsim.wire.address import format_address, is_ipv4
 from iotsim.wire.ethernet import parse_mac
@@ -134,8 +134,11 @@ def _holder(address: int, link: LinkSpec, fleets: Sequence[FleetSpec]) -> str:
         link.address6 and address == link.address6[0]
     ):
         return "the gateway's own address"
-    if address in link.broadcasts:
-        return "the broadcast address"
+    for side in (link.address4, link.address6):
+        if side is not None and within(address, side):
+            reserved = reserved_addresses(side)
+            if address in reserved:
+                return reserved[address]
     for fleet in fleets:
         for run in fleet.runs:
             if run.first <= address < run.first + run.count:
