@@ -12,14 +12,14 @@ from driver import fuzz, instrumented
 from inputs import FIX, TIMES_S, Record, corrected, crafted, header, read, write
 
 with instrumented():
-    from iotsim.net.ethernet import EthernetHost
+    from iotsim.net.ethernet import EthernetStack
     from iotsim.wire import arp, dhcp, ethernet, ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
 GATEWAY, GATEWAY_MAC = 0x0A4D0001, 0x021A000000FE
@@ -34,11 +34,11 @@ MOST_TIMERS = 200
 class Hosts:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
-        self.host = EthernetHost(
+        self.host = EthernetStack(
             self.sent.append,
             seed=1,
             networks=[(FIRST, 16), (FIRST6, 64)],
-            gateway=GATEWAY,
+            default_router=GATEWAY,
             broadcasts=[0x0A4DFFFF],
         )
         self.ports: dict[int, PortHandler] = {5600: self.answer}

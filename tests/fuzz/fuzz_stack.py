@@ -14,8 +14,8 @@ with instrumented():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 FIRST, FAR, ROUTER, HOP = 0x0A4D0101, 0x0A580001, 0x0A4DFFFE, 0x0A630001
 V6 = 0xFD77 << 112

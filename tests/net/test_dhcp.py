@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iotsim.net.dhcp import State
-from iotsim.net.ethernet import EthernetHost
+from iotsim.net.ethernet import EthernetStack
 from iotsim.net.mac import derived_mac
 from iotsim.wire import arp, dhcp, ethernet, ipv4, udp, virtio
 from iotsim.wire.address import parse_address
@@ -16,8 +16,8 @@ from iotsim.wire.dhcp import DhcpMessage
 from iotsim.wire.ethernet import EthernetHeader
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import HostPool, PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import HostGroup, PortHandler
 
 SERVER = parse_address("10.77.0.1")
 SERVER_MAC = 0x020000000001
@@ -41,14 +41,14 @@ class Network:
     def __init__(self, count: int = 2) -> None:
         self.sent: list[bytes] = []
         self.leases: list[tuple[int, int]] = []
-        self.host = EthernetHost(
+        self.host = EthernetStack(
             self.sent.append, seed=3, networks=[], on_lease=self.on_lease, announce_rate=1
         )
         self.fleet = LeasingFleet()
         self.host.lease(count, self.fleet, 0.0)
 
-    def on_lease(self, group: HostGroup, index: int, address: int) -> None:
-        assert group is self.fleet
+    def on_lease(self, pool: HostPool, index: int, address: int) -> None:
+        assert pool is self.fleet
         self.leases.append((index, address))
 
     def asked(self) -> list[tuple[EthernetHeader, ipv4.IPv4Header, DhcpMessage]]:

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.net.datagram import Datagram
-from iotsim.net.ethernet import EthernetHost
+from iotsim.net.ethernet import EthernetStack
 from iotsim.net.mac import derived_mac, link_local
-from iotsim.net.neighbor import State
+from iotsim.net.neighbor_cache import State
 from iotsim.wire import arp, ethernet, icmpv4, icmpv6, igmp, ipv4, ipv6, ndp, udp, virtio
 from iotsim.wire.address import parse_address
 from iotsim.wire.arp import ArpMessage
 from iotsim.wire.ethernet import EthernetHeader
 
 if TYPE_CHECKING:
-    from iotsim.net.pool import PortHandler
+    from iotsim.net.address_table import PortHandler
 
 SEED = 7
 GATEWAY, GATEWAY6 = parse_address("10.77.0.1"), parse_address("fd77::1")
@@ -55,11 +55,11 @@ class Segment:
         self.sent: list[bytes] = []
         self.conflicts: list[tuple[int, int]] = []
         self.vlan = vlan
-        self.host = EthernetHost(
+        self.host = EthernetStack(
             self.sent.append,
             seed=SEED,
             networks=[(GATEWAY, 16), (GATEWAY6, 64)],
-            gateway=GATEWAY,
+            default_router=GATEWAY,
             vlan=vlan,
             broadcasts=[BROADCAST],
             on_conflict=lambda *conflict: self.conflicts.append(conflict),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iotsim.net.ethernet import EthernetHost
+from iotsim.net.ethernet import EthernetStack
 from iotsim.net.fragmentation import fragment_ipv4, fragment_ipv6
 from iotsim.net.stack import Stack
 from iotsim.wire import arp, ethernet, icmpv6, ipv4, ipv6, ndp, udp, virtio
@@ -15,8 +15,8 @@ from iotsim.wire import arp, ethernet, icmpv6, ipv4, ipv6, ndp, udp, virtio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 FIRST, FIRST6 = 0x0A4D0101, 0xFD77 << 112 | 0x10001
 PEER, PEER6 = 0x0A4D0001, 0xFD77 << 112 | 1
@@ -30,14 +30,14 @@ class Hosts:
     def __init__(self, kind: str) -> None:
         self.sent = 0
         self.ports: dict[int, PortHandler] = {5600: self.answer}
-        self.host: Stack | EthernetHost
+        self.host: Stack | EthernetStack
         if kind == "tun":
             self.host = Stack(self.count, router=0x0A4DFFFE)
         else:
             networks = [(FIRST, 16), (FIRST6, 64)]
-            self.host = EthernetHost(self.count, seed=1, networks=networks)
+            self.host = EthernetStack(self.count, seed=1, networks=networks)
         for first in (FIRST, FIRST6):
-            if isinstance(self.host, EthernetHost):
+            if isinstance(self.host, EthernetStack):
                 self.host.attach(first, 10, self, mac=MAC)
             else:
                 self.host.attach(first, 10, self)
@@ -67,7 +67,7 @@ class Hosts:
         return True
 
     def receive(self, packet: bytes, destination: int, now: float) -> str:
-        if isinstance(self.host, EthernetHost):
+        if isinstance(self.host, EthernetStack):
             kind = ethernet.IPV4 if packet[0] >> 4 == 4 else ethernet.IPV6
             mac = self.host.mac_of(destination)
             if destination >> 120 == 0xFF:
@@ -171,7 +171,7 @@ def test_a_flood_is_survived(
         if due is None or due > 2000.0:
             break
         hosts.host.pop_due(due)
-    stack = hosts.host.stack if isinstance(hosts.host, EthernetHost) else hosts.host
+    stack = hosts.host.ip if isinstance(hosts.host, EthernetStack) else hosts.host
     assert stack.next_due() is None
 
 
@@ -182,7 +182,7 @@ def test_arp_requests_by_the_thousand_leave_few_neighbors() -> None:
         header = ethernet.EthernetHeader(ethernet.BROADCAST, PEER_MAC, ethernet.ARP)
         frame = ethernet.build_ethernet(header) + arp.build_arp(message)
         assert hosts.host.receive(virtio.PLAIN + frame, 0.0) == "answered"
-    assert isinstance(hosts.host, EthernetHost)
+    assert isinstance(hosts.host, EthernetStack)
     known = sum(hosts.host.neighbors.mac(PEER + 0x2000 + number) != 0 for number in range(5000))
     assert 0 < known <= 1024
     assert hosts.still_answer(1.0)

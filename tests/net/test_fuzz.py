@@ -14,8 +14,8 @@ from iotsim.wire import icmpv4, icmpv6, ipv4, ipv6, tcp, udp, virtio
 from iotsim.wire.checksum import checksum, pseudo_header_sum
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 GATEWAY, FIRST, FAR, ROUTER = 0x0A4D0001, 0x0A4D0101, 0x0A580001, 0x0A4DFFFE
 V6 = 0xFD77 << 112

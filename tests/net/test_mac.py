@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim.net.mac import NUMBERS, check_run, derived_mac, derived_number, link_local
+from iotsim.net.mac import NUMBERS, check_block, derived_mac, derived_number, link_local
 from iotsim.wire.address import format_address
 from iotsim.wire.ethernet import GROUP_BIT, LOCAL_BIT, parse_mac
 
@@ -45,4 +45,4 @@ def test_link_local_addresses_follow_each_other_as_the_macs_do() -> None:
 )
 def test_what_is_no_run_of_hosts(mac: str, count: int) -> None:
     with pytest.raises(ValueError, match="cannot have the MAC addresses"):
-        check_run(parse_mac(mac), count)
+        check_block(parse_mac(mac), count)

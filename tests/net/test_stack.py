@@ -15,7 +15,7 @@ from iotsim.wire.address import parse_address
 from iotsim.wire.checksum import checksum
 
 if TYPE_CHECKING:
-    from iotsim.net.pool import PortHandler
+    from iotsim.net.address_table import PortHandler
 
 ROUTER = parse_address("10.77.255.254")
 GATEWAY = parse_address("10.77.0.1")
@@ -124,8 +124,8 @@ def test_a_reply_leaves_its_checksum_to_the_kernel() -> None:
 
 
 @given(
-    source=st.integers(1, 0xFFFFFFFF),
-    destination=st.integers(1, 0xFFFFFFFF),
+    source=st.integers(0x01000000, 0x7EFFFFFF),
+    destination=st.integers(0x80000000, 0xDFFFFFFF),
     ports=st.tuples(st.integers(0, 65535), st.integers(1, 65535)),
     payload=st.binary(max_size=30),
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from iotsim.scenario.addresses import (
     gateway_side,
     plan_runs,
     relocate,
+    reserved_addresses,
     within,
 )
 from iotsim.scenario.problems import Problems
@@ -23,12 +26,43 @@ BASE = parse_address("10.0.0.0")
 def test_default_routers() -> None:
     for text, router in (
         ("10.77.0.1/16", "10.77.255.254"),
-        ("10.77.0.2/30", "10.77.0.1"),
+        ("10.77.0.2/29", "10.77.0.6"),
+        ("10.77.0.6/29", "10.77.0.5"),
+        # With one address besides the gateway's there is no router, but a device.
+        ("10.77.0.2/30", "0.0.0.0"),
+        ("10.77.0.0/31", "0.0.0.0"),
+        ("10.77.0.1/31", "0.0.0.0"),
+        ("fd77::1/127", "0.0.0.0"),
+        ("fd77::1/126", "fd77::3"),
         ("192.168.5.254/24", "192.168.5.253"),
         ("fd77::1/64", "fd77::ffff:ffff:ffff:ffff"),
         ("fd77::ff/120", "fd77::fe"),
     ):
         assert default_router(gateway_side(text)) == parse_address(router)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("10.77.0.1/32", "a prefix of 32 bits has no room for devices"),
+        ("fd77::1/128", "a prefix of 128 bits has no room for devices"),
+        ("10.77.0.1/0", "would hold every address there is"),
+        ("10.77.0.0/30", "10.77.0.0 is the address of the network 10.77.0.0/30 itself"),
+        ("10.77.0.3/30", "10.77.0.3 is the broadcast address of 10.77.0.0/30"),
+        ("fd77::/64", "fd77:: is the routers' anycast address of fd77::/64"),
+        ("fd77::4/126", "fd77::4 is the routers' anycast address of fd77::4/126"),
+    ],
+)
+def test_what_a_gateway_cannot_have(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        gateway_side(text)
+
+
+@pytest.mark.parametrize("text", ["10.77.0.0/31", "10.77.0.1/31", "fd77::/127", "fd77::1/127"])
+def test_of_two_addresses_hosts_have_both(text: str) -> None:
+    address, length = gateway_side(text)
+    assert reserved_addresses((address, length)) == {}
+    assert within(address ^ 1, (address, length))
 
 
 def test_within_a_prefix() -> None:

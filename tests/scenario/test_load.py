@@ -320,13 +320,21 @@ def test_a_problem_does_not_make_others() -> None:
         ('[link]\naddress = "10.77.0.1"', "needs the length of its prefix"),
         ('[link]\naddress = "10.77.0.0/16"', "is the address of the network 10.77.0.0/16 itself"),
         ('[link]\naddress = "10.77.255.255/16"', "is the broadcast address"),
-        ('[link]\naddress = "10.77.0.1/31"', "has no room for devices"),
+        ('[link]\naddress = "10.77.0.1/32"', "link.address: a prefix of 32 bits has no room"),
+        ('[link]\naddress = "fd77::/64"', "is the routers' anycast address of fd77::/64"),
         ('[link]\naddress = "127.0.0.1/8"', "is a loopback address"),
         ('[link]\naddress = "224.0.0.1/8"', "is a multicast address"),
         ('[link]\naddress = ["10.1.0.1/16", "10.2.0.1/16"]', "link.address[1]: a second IPv4"),
         ('[link]\naddress = "fd77::1/64"\nmtu = 1000', "IPv6 needs an mtu of 1280"),
         ('[link]\nrouter = "10.78.0.1"', "lies outside of the link's prefix"),
-        ('[link]\nrouter = "10.77.0.1"', "is the gateway's own address"),
+        ('[link]\nrouter = "10.77.0.1"', "link.router: 10.77.0.1 is the gateway's own address"),
+        ('[link]\nrouter = "10.77.0.0"', "10.77.0.0 is the address of the network 10.77.0.0/16"),
+        ('[link]\nrouter = "10.77.255.255"', "link.router: 10.77.255.255 is the broadcast address"),
+        (
+            '[link]\nrouter = ["10.77.0.9", "fd77::"]',
+            "link.router[1]: fd77:: is the routers' anycast address of fd77::/64",
+        ),
+        ('[link]\nrouter = "239.0.0.1"', "is a multicast address"),
         ('[link]\nisolate = "netns:"', "link.isolate: must"),
         ("[link]\nmtu = 20", "link.mtu: must be greater than or equal to 68"),
         ("[gateway]\ncommand = []", "gateway.command: "),
@@ -426,7 +434,8 @@ def test_problems_of_devices(keys: str, problem: str) -> None:
         ('"10.78.1.1"', "10.78.1.1 lies outside of the link's 10.77.0.0/16"),
         ('"10.77.255.235"', "10.77.255.254 is the router's address"),
         ('"10.77.0.1"', "10.77.0.1 is the gateway's own address"),
-        ('"10.77.0.0-10.77.0.30"', "10.77.0.0 is the address of the network itself"),
+        ('"10.77.0.0-10.77.0.30"', "10.77.0.0 is the address of the network 10.77.0.0/16 itself"),
+        ('["10.77.1.1", "fd77::"]', "devices.d.address[1]: fd77:: is the routers' anycast address"),
         ('"10.77.1.0/28"', "20 devices do not fit into 14 addresses"),
         ('"224.0.0.1"', "is a multicast address"),
         ('"255.255.255.250"', "a reserved address"),
@@ -437,8 +446,44 @@ def test_problems_of_devices(keys: str, problem: str) -> None:
     ],
 )
 def test_problems_of_addresses(address: str, problem: str) -> None:
-    found = "\n".join(told(f"[devices.d]\ncount = 20\naddress = {address}"))
-    assert problem.replace("10.77.0.0/16", "10.77.0.1/16") in found
+    assert problem in "\n".join(told(f"[devices.d]\ncount = 20\naddress = {address}"))
+
+
+SMALL = '[link]\naddress = "{}"\n[devices.d]\naddress = "{}"'
+
+
+@pytest.mark.parametrize(
+    ("side", "device"),
+    [
+        ("10.77.0.0/31", "10.77.0.1"),
+        ("10.77.0.1/31", "10.77.0.0"),
+        ("10.77.0.1/30", "10.77.0.2"),
+        ("fd77::1/127", "fd77::"),
+        ("fd77::1/126", "fd77::2"),
+    ],
+)
+def test_a_small_prefix_holds_a_gateway_and_a_device(side: str, device: str) -> None:
+    scenario = loaded(SMALL.format(side, device))
+    assert [run.first for run in scenario.fleets[0].runs] == [parse_address(device)]
+
+
+@pytest.mark.parametrize(
+    ("side", "device", "problem"),
+    [
+        ("10.77.0.1/31", "10.77.0.1", "10.77.0.1 is the gateway's own address"),
+        ("10.77.0.1/31", "10.77.0.2", "10.77.0.2 lies outside of the link's 10.77.0.0/31"),
+        ("10.77.0.1/30", "10.77.0.3", "10.77.0.3 is the broadcast address of 10.77.0.0/30"),
+        (
+            "10.77.0.1/29",
+            "10.77.0.6",
+            "10.77.0.6 is the router's address, so no device can have it",
+        ),
+        ("10.77.0.1/29", "10.77.0.6", "choose another as router in [link]"),
+    ],
+)
+def test_what_a_small_prefix_does_not_hold(side: str, device: str, problem: str) -> None:
+    (found,) = told(SMALL.format(side, device))
+    assert problem in found
 
 
 def test_announcements_are_tried() -> None:

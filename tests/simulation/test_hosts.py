@@ -10,6 +10,7 @@ import trio
 from iotsim.device import Fleet
 from iotsim.link.memory import MemoryLink
 from iotsim.scenario import load_text
+from iotsim.simulation.between import BetweenDevices
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal
 from iotsim.simulation.pump import Pump
@@ -113,7 +114,7 @@ def test_on_an_ethernet_a_frame_is_for_the_device_with_its_mac_address(
     scenario = load_text(TAP, tmp_path / "scenario.toml")
     journal = Journal(EVERYTHING)
     pump = Pump(MemoryLink(), Timers(), journal, lambda: 0.0)
-    hosts = make_hosts(scenario, 1500, pump, seed=1, journal=journal)
+    hosts = make_hosts(scenario, 1500, pump, BetweenDevices(pump), seed=1, journal=journal)
     hosts.add(Fleet(scenario.fleets[0], 1), {5600: lambda datagram, payload: "answered"})
     source, destination = parse_address("10.77.0.1"), parse_address("10.77.1.2")
     segment = udp.build_udp(source, destination, 1, 5600, b"")

@@ -3,21 +3,21 @@
 `Stack` (stack.py) is all simulated hosts behind one TUN (or memory) link, IPv4 and IPv6 alike::
 
     stack = Stack(link.send_nowait, router=..., router6=..., mtu=1500, broadcasts=[...])
-    stack.attach(first_address, count, fleet)        # once for each run of addresses of a fleet
+    stack.attach(first_address, count, fleet)        # once for each block of addresses of a fleet
     stack.join(group_address, fleet)                 # for each multicast group that it is in
     outcome = stack.receive(frame, now)              # for each frame that the link read
     stack.send_udp(datagram, data)                   # from a handler, or from anywhere
     due = stack.next_due()                           # None: nothing to wait for
     stack.pop_due(now)                               # when `due` has come
 
-`EthernetHost` (ethernet.py) puts the same hosts on an Ethernet (TAP). It has the same methods, and
+`EthernetStack` (ethernet.py) puts the same hosts on an Ethernet (TAP). It has the same methods, and
 ``announce(now)``, to be called once when the link is up; its ``attach`` also takes the MACs, and
 ``lease(count, fleet, now)`` lets hosts get their addresses by DHCP instead.
 
 A fleet, to this package, is anything with a dictionary ``ports`` of UDP port -> handler. Attach it
-once per run of addresses (an IPv4 run, an IPv6 run: ``run.first, run.count`` of a fleet's
+once per block of addresses (an IPv4 block, an IPv6 block: ``run.first, run.count`` of a fleet's
 specification are the arguments); a handler is told the index of its host, whichever address was
-asked. Per run, ``hops`` puts simulated routers before the hosts, ``path_mtu`` narrows the way to
+asked. Per block, ``hops`` puts simulated routers before the hosts, ``path_mtu`` narrows the way to
 them, and ``silent`` keeps them from refusing anything. A handler gets a
 `Datagram` (datagram.py), which also tells whether a whole group was asked, and the payload.
 
@@ -29,16 +29,16 @@ for them, path MTUs, announcements. Of the devices themselves
 there is no state at all, but for those that have a DHCP client.
 
 How it is cut: stack.py is the short cut of plain datagrams, and what it does not take goes by the
-book: host.py (does it get there, is it whole) with packet.py (is it well-formed), route.py,
+book: ip.py (does it get there, is it whole) with packet.py (is it well-formed), path_mtu.py,
 fragmentation.py and segmentation.py; delivery.py (what does its upper layer want) with icmp.py and
-multicast.py; output.py for the way down. On an Ethernet: resolution.py (ARP), discovery.py
-(neighbor discovery), neighbor.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
+multicast.py; output.py for the way down. On an Ethernet: arp.py (ARP), neighbor_discovery.py
+(neighbor discovery), neighbor_cache.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
 devices of a fleet say, one after the other), dhcp.py (clients) and mac.py.
 
 Alternatives considered
 -----------------------
 *A socket-like object per host.* A million of them cost gigabytes and a second to make, for state
-that a UDP host does not have. A fleet is one run of addresses and one dictionary of ports, so a
+that a UDP host does not have. A fleet is one block of addresses and one dictionary of ports, so a
 million hosts cost what ten do, and a datagram reaches its handler by subtraction.
 
 *Addresses on the kernel's loopback, and kernel sockets.* Limited to what one machine lets us add,

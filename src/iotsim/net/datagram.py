@@ -20,8 +20,9 @@ class Datagram(msgspec.Struct, gc=False):
     ``index`` is the host's place in its fleet. ``local`` and ``local_port`` are its own address and
     port, ``peer`` and ``peer_port`` the other side's, addresses as integers (`iotsim.wire.address`).
     ``time`` is in seconds of the run. ``group`` is the multicast or broadcast address that was asked,
-    0 if the host alone was. ``frame`` is the number of the frame that brought it, ``id`` that of the
-    message that was in it, 0 for none: whoever counts these sets them.
+    0 if the host alone was; ``from_host`` tells that the peer is one of our hosts, too. ``frame`` is the
+    number of the frame that brought it, ``id`` that of the message that was in it, 0 for none: whoever
+    counts these sets them. What a host sends unasked has the frame `NO_FRAME`.
     """
 
     index: int
@@ -31,8 +32,12 @@ class Datagram(msgspec.Struct, gc=False):
     peer_port: int
     time: float
     group: int = 0
+    from_host: bool = False
     frame: int = 0
     id: int = 0
+
+
+NO_FRAME = -1
 
 
 class Waiting:
@@ -48,7 +53,7 @@ class Waiting:
 
 
 Sending: TypeAlias = str | Waiting | None
-"""What became of a datagram that was to be sent: None, it has left; a text, why it cannot; `Waiting`."""
+"""What has become of what was to be sent: None, it has left; a text, why it cannot; `Waiting`."""
 
 
 def _nobody(_reason: str) -> None:

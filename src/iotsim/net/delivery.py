@@ -17,10 +17,10 @@ from iotsim.wire.address import IPV4_END
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iotsim.net.address_table import AddressTable, Block
     from iotsim.net.icmp import Icmp, Send
     from iotsim.net.multicast import Groups
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import Run
     from iotsim.wire.icmpv4 import IcmpMessage
 
 _LINK_MESSAGES = frozenset(
@@ -51,31 +51,35 @@ class SendError(Protocol):
 class Delivery:
     """Hands packets to what they are for; each method returns the packet's outcome."""
 
-    def __init__(self, groups: Groups, icmp: Icmp, send: Send, error: SendError) -> None:
+    def __init__(
+        self, table: AddressTable, groups: Groups, icmp: Icmp, send: Send, error: SendError
+    ) -> None:
         self.link_message: Callable[[Packet, IcmpMessage, float], str] | None = None
         self.membership_query: Callable[[Packet, float], str] | None = None
+        self._table = table
         self._groups = groups
         self._icmp = icmp
         self._send = send
         self._error = error
 
-    def deliver(self, packet: Packet, run: Run | None, now: float) -> str:
-        """A packet to a host in `run`, or (None) to a router."""
+    def deliver(self, packet: Packet, block: Block | None, now: float) -> str:
+        """A packet to a host in `block`, or (None) to a router."""
         protocol = packet.protocol
         if protocol == ipv4.UDP:
             header = _read_udp(packet)
-            handler = run.ports.get(header.destination_port) if run else None
-            if run is not None and handler is not None:
+            handler = block.ports.get(header.destination_port) if block else None
+            if block is not None and handler is not None:
                 datagram = Datagram(
-                    packet.destination - run.first + run.start,
+                    block.index(packet.destination),
                     packet.destination,
                     header.destination_port,
                     packet.source,
                     header.source_port,
                     now,
+                    from_host=self._table.find(packet.source) is not None,
                 )
                 return handler(datagram, packet.payload[udp.HEADER_LENGTH : header.length])
-            if not (run and run.silent):
+            if not (block and block.silent):
                 self._error(Trouble.PORT_UNREACHABLE, packet, packet.destination, now)
             return dropped("no-service")
         if protocol == ipv4.ICMP and packet.destination < IPV4_END:
@@ -83,7 +87,7 @@ class Delivery:
         if protocol == ipv6.ICMPV6 and packet.destination >= IPV4_END:
             return self._receive_icmpv6(packet, now)
         if protocol == tcp.PROTOCOL:
-            return self._refuse_tcp(packet, silent=bool(run and run.silent))
+            return self._refuse_tcp(packet, silent=bool(block and block.silent))
         if protocol == ipv4.IGMP and packet.destination < IPV4_END:
             return self._receive_igmp(packet, now)
         if protocol == ipv6.NO_NEXT_HEADER and packet.destination >= IPV4_END:
@@ -119,23 +123,27 @@ class Delivery:
         self, packet: Packet, header: udp.UdpHeader, payload: bytes, now: float
     ) -> str:
         port = header.destination_port
-        runs = [
-            run for run in self._groups.runs(packet.destination, packet.source) if port in run.ports
+        blocks = [
+            block
+            for block in self._groups.blocks(packet.destination, packet.source)
+            if port in block.ports
         ]
+        from_host = self._table.find(packet.source) is not None
         return combine(
-            run.ports[port](
+            block.ports[port](
                 Datagram(
-                    run.start + place,
-                    run.first + place,
+                    block.start + place,
+                    block.first + place,
                     port,
                     packet.source,
                     header.source_port,
                     now,
                     packet.destination,
+                    from_host,
                 ),
                 payload,
             )
-            for run, place in self._groups.hosts(runs)
+            for block, place in self._groups.hosts(blocks, packet.source, now)
         )
 
     def _receive_icmpv6(self, packet: Packet, now: float) -> str:
@@ -150,8 +158,9 @@ class Delivery:
             self._icmp.reply_echo_ipv6(packet, message, packet.destination)
             return ANSWERED
         outcome = dropped("no-member")
-        for run, place in self._groups.hosts(self._groups.runs(packet.destination, packet.source)):
-            self._icmp.reply_echo_ipv6(packet, message, run.first + place)
+        members = self._groups.blocks(packet.destination, packet.source)
+        for block, place in self._groups.hosts(members, packet.source, now):
+            self._icmp.reply_echo_ipv6(packet, message, block.first + place)
             outcome = ANSWERED
         return outcome
 

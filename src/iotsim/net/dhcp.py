@@ -29,13 +29,15 @@ from iotsim.wire.dhcp import DhcpMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iotsim.net.ethernet import EthernetHost
-    from iotsim.net.pool import HostGroup
+    from iotsim.net.address_table import HostPool
+    from iotsim.net.ethernet import EthernetStack
 
 FIRST_RETRANSMISSION_S = 4.0
 LONGEST_RETRANSMISSION_S = 64.0
 REQUEST_ATTEMPTS = 4
 RESTART_S = 10.0
+ABSENCE_CHECK_S = 1.0
+"""How soon after its return a client that was absent goes on at the latest."""
 SHORTEST_RENEWAL_S = 60.0
 SHORTEST_LEASE_S = 10.0
 _PARAMETERS = bytes([dhcp.SUBNET_MASK, dhcp.ROUTER, dhcp.LEASE_TIME, dhcp.SERVER_IDENTIFIER])
@@ -52,7 +54,7 @@ class State(Enum):
 
 @dataclass(slots=True)
 class _Client:
-    group: HostGroup
+    pool: HostPool
     index: int
     mac: int
     state: State = State.INIT
@@ -73,11 +75,11 @@ class DhcpClients:
     gets an address, and with address 0 when it loses it."""
 
     def __init__(
-        self, host: EthernetHost, on_lease: Callable[[HostGroup, int, int], object] | None
+        self, stack: EthernetStack, on_lease: Callable[[HostPool, int, int], object] | None
     ) -> None:
-        self._host = host
+        self._stack = stack
         self._on_lease = on_lease
-        self._key = key(host.seed, "dhcp")
+        self._key = key(stack.seed, "dhcp")
         self._clients: dict[int, _Client] = {}
         self._timers: list[tuple[float, int, int]] = []
         self._last_timer = 0
@@ -88,11 +90,11 @@ class DhcpClients:
         return bool(self._clients)
 
     def start(
-        self, group: HostGroup, count: int, first_mac: int, now: float, spacing_s: float
+        self, pool: HostPool, count: int, first_mac: int, now: float, spacing_s: float
     ) -> None:
         """Begin to look for addresses, one device after the other."""
         for index in range(count):
-            client = _Client(group, index, first_mac + index)
+            client = _Client(pool, index, first_mac + index)
             self._clients[client.mac] = client
             self._schedule(client, now + index * spacing_s)
 
@@ -111,6 +113,8 @@ class DhcpClients:
         client = self._clients.get(message.mac)
         if client is None:
             return consumed("dhcp-for-others")
+        if self._is_absent(client, now):
+            return dropped("host-absent")
         if message.operation != dhcp.REPLY or message.transaction != client.transaction:
             return dropped("dhcp-unexpected")
         if message.type == dhcp.OFFER and client.state is State.SELECTING:
@@ -135,7 +139,13 @@ class DhcpClients:
             if client.timer == timer:
                 self._expire(client, now)
 
+    def _is_absent(self, client: _Client, now: float) -> bool:
+        return self._stack.ip.table.is_absent(client.pool, client.index, now)
+
     def _expire(self, client: _Client, now: float) -> None:
+        if self._is_absent(client, now):
+            self._schedule(client, now + ABSENCE_CHECK_S)
+            return
         given_up = client.state is State.REQUESTING and client.attempts >= REQUEST_ATTEMPTS
         if client.state is State.INIT or given_up:
             self._begin(client, State.SELECTING, now)
@@ -197,9 +207,9 @@ class DhcpClients:
         segment = udp.build_udp(source, destination, *ports, message)
         packet = ipv4.build_ipv4(source, destination, ipv4.UDP, segment)
         if to_server:
-            self._host.send_packet(virtio.PLAIN + packet)
+            self._stack.send_packet(virtio.PLAIN + packet)
         else:
-            self._host.send_ethernet(ethernet.BROADCAST, client.mac, ethernet.IPV4, packet)
+            self._stack.send_ethernet(ethernet.BROADCAST, client.mac, ethernet.IPV4, packet)
 
     def _accept(self, client: _Client, message: DhcpMessage, now: float) -> str:
         server = message.number(dhcp.SERVER_IDENTIFIER)
@@ -219,7 +229,7 @@ class DhcpClients:
             return dropped("dhcp-address")
         if not held:
             try:
-                self._host.attach_one(client.address, client.group, client.index)
+                self._stack.attach_one(client.address, client.pool, client.index)
             except ValueError:
                 # Somebody of ours has it by declaration.
                 self._decline(client, now)
@@ -230,11 +240,11 @@ class DhcpClients:
         client.expires = now + lease_s
         client.rebind_at = now + min(rebind_s, lease_s)
         self._schedule(client, min(now + renew_s, client.rebind_at))
-        self._host.learn_network(
+        self._stack.learn_network(
             client.address, message.number(dhcp.SUBNET_MASK), message.number(dhcp.ROUTER)
         )
         if not held and self._on_lease is not None:
-            self._on_lease(client.group, client.index, client.address)
+            self._on_lease(client.pool, client.index, client.address)
         return consumed("dhcp-ack")
 
     def _decline(self, client: _Client, now: float) -> None:
@@ -252,9 +262,9 @@ class DhcpClients:
     def _lose(self, client: _Client) -> None:
         """Go without an address, if there was one."""
         if client.state in (State.RENEWING, State.REBINDING):
-            self._host.detach_one(client.address)
+            self._stack.detach_one(client.address)
             if self._on_lease is not None:
-                self._on_lease(client.group, client.index, 0)
+                self._on_lease(client.pool, client.index, 0)
         client.state = State.INIT
         client.address = 0
 

@@ -1,7 +1,7 @@
 """The simulated hosts on an Ethernet (TAP): each with a MAC address, all on one segment.
 
-`EthernetHost` has the face of `Stack`, which it puts on top: it takes off and puts on the Ethernet
-header, answers ARP and neighbor discovery for each device by arithmetic, asks for the gateway's MAC
+`EthernetStack` has the face of `Stack`, which it puts on top: it takes off and puts on the Ethernet
+header, answers ARP and neighbor discovery for each device by arithmetic, asks for its neighbor's MAC
 when a device has something to send, and reports memberships. On a TUN none of this exists.
 
 A device has one MAC address, whatever number of IP addresses it has; with an IPv6 address it also
@@ -15,36 +15,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.net import mac as macs
+from iotsim.net.arp import Arp
 from iotsim.net.dhcp import DhcpClients
-from iotsim.net.discovery import Discovery
 from iotsim.net.membership import MembershipReports
-from iotsim.net.neighbor import NeighborCache
+from iotsim.net.neighbor_cache import NeighborCache
+from iotsim.net.neighbor_discovery import NeighborDiscovery
 from iotsim.net.outcome import dropped
-from iotsim.net.resolution import Resolution
 from iotsim.net.stack import Stack
 from iotsim.net.sweep import Sweeps
 from iotsim.wire import arp, dhcp, ethernet, icmpv6, ipv4, ipv6, virtio
-from iotsim.wire.address import IPV4_END
+from iotsim.wire.address import IPV4_END, format_address
 from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Collection, Sequence
 
+    from iotsim.net.address_table import Absence, HostPool
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
 
 NETWORKS_LEARNED = 64
 _DHCP_CLIENT_PORT = dhcp.CLIENT_PORT.to_bytes(2, "big")
 
 
-class EthernetHost:
+class EthernetStack:
     """All simulated hosts on one Ethernet segment.
 
     `networks` are the prefixes on the link, as (any address in it, prefix length); what is outside
-    of them is sent to `gateway` or `gateway6` (0: for IPv6 the router that advertises itself).
+    of them is sent to `default_router` or `default_router6` (0: to whom a DHCP server names, or to
+    the router that advertises itself).
     `vlan` is the identifier of the VLAN whose tagged frames are ours, 0 for untagged ones.
     `on_conflict` is called with (address, MAC) when somebody else uses an address of ours, `on_lease`
     as in `DhcpClients`.
@@ -54,15 +55,16 @@ class EthernetHost:
 
     def __init__(
         self,
-        transmit: Callable[[bytes], object],
+        transmit: Callable[[bytes], Sending],
         *,
+        to_hosts: Callable[[bytes], Sending] | None = None,
         seed: int,
         networks: Sequence[tuple[int, int]],
-        gateway: int = 0,
-        gateway6: int = 0,
+        default_router: int = 0,
+        default_router6: int = 0,
         vlan: int = 0,
         on_conflict: Callable[[int, int], object] | None = None,
-        on_lease: Callable[[HostGroup, int, int], object] | None = None,
+        on_lease: Callable[[HostPool, int, int], object] | None = None,
         announce_rate: float = 1000.0,
         mtu: int = 1500,
         broadcasts: Collection[int] = (),
@@ -70,8 +72,9 @@ class EthernetHost:
         icmp_burst: float = 50.0,
         group_limit: int = 1000,
     ) -> None:
-        self.stack = Stack(
+        self.ip = Stack(
             self.send_packet,
+            to_hosts=to_hosts,
             router=0,
             mtu=mtu,
             broadcasts=broadcasts,
@@ -80,8 +83,8 @@ class EthernetHost:
             group_limit=group_limit,
         )
         self.seed = seed
-        self.gateway = gateway
-        self.gateway6 = gateway6
+        self.default_router = default_router
+        self.default_router6 = default_router6
         self.now = 0.0
         self._transmit = transmit
         self._networks = [_network(address, length) for address, length in networks]
@@ -89,64 +92,69 @@ class EthernetHost:
         self._vlan = vlan
         self._tag = vlan or None
         self._spacing_s = 1.0 / announce_rate
-        # The first MAC of each fleet, and by run of addresses.
+        # The first MAC of each fleet, and by block of addresses.
         self._fleets: dict[int, tuple[int, int]] = {}
         self._first_macs: dict[int, int] = {}
-        self._mac_runs: list[tuple[int, int]] = []
+        self._mac_blocks: list[tuple[int, int]] = []
         self._next_number = 0
-        counters = self.stack.counters
+        counters = self.ip.counters
         self.neighbors = NeighborCache(self._solicit, self._send_to, counters)
         self.sweeps = Sweeps()
-        self._arp = Resolution(self, on_conflict)
-        self._discovery = Discovery(self, on_conflict)
+        self._arp = Arp(self, on_conflict)
+        self._discovery = NeighborDiscovery(self, on_conflict)
         self._reports = MembershipReports(self)
         self.dhcp = DhcpClients(self, on_lease)
-        self.stack.listen_to_link(self._receive_link_message, self._reports.receive_igmp)
+        self.ip.listen_to_link(self._receive_link_message, self._reports.receive_igmp)
 
     @property
     def counters(self) -> Counter[str]:
-        return self.stack.counters
+        return self.ip.counters
 
     def attach(
         self,
         first: int,
         count: int,
-        group: HostGroup,
+        pool: HostPool,
         *,
         mac: int = 0,
         path_mtu: int = 0,
         silent: bool = False,
     ) -> None:
         """As `Stack.attach`. `mac` is that of the fleet's first device, and the others' follow; 0
-        derives them from the seed. A fleet's MACs are settled when its first run is attached."""
-        first_mac = self._settle_macs(group, count, mac)
-        runs = [first]
+        derives them from the seed. A fleet's MACs are settled when its first block is attached."""
+        first_mac = self._settle_macs(pool, count, mac)
+        blocks = [first]
         local = macs.link_local(first_mac)
-        if first >= IPV4_END and self.stack.pool.find(local) is None:
-            runs.append(local)
-        for start in runs:
-            self.stack.attach(start, count, group, path_mtu=path_mtu, silent=silent)
+        if first >= IPV4_END and self.ip.table.find(local) is None:
+            blocks.append(local)
+        for start in blocks:
+            self.ip.attach(start, count, pool, path_mtu=path_mtu, silent=silent)
             self._first_macs[start] = first_mac
 
-    def lease(self, count: int, group: HostGroup, now: float, *, mac: int = 0) -> None:
-        """Let the `count` hosts of `group` get their IPv4 addresses by DHCP; `mac` as in `attach`.
-        What is known of the networks and the gateway is what the server says."""
-        first_mac = self._settle_macs(group, count, mac)
-        self.dhcp.start(group, count, first_mac, now, self._spacing_s)
+    def lease(self, count: int, pool: HostPool, now: float, *, mac: int = 0) -> None:
+        """Let the `count` hosts of `pool` get their IPv4 addresses by DHCP; `mac` as in `attach`.
+        What is known of the networks and the router is what the server says."""
+        first_mac = self._settle_macs(pool, count, mac)
+        self.dhcp.start(pool, count, first_mac, now, self._spacing_s)
 
-    def join(self, address: int, group: HostGroup) -> None:
+    def join(self, address: int, pool: HostPool) -> None:
         """As `Stack.join`; `announce` tells the routers."""
-        self.stack.join(address, group)
+        self.ip.join(address, pool)
+
+    def set_absence(self, pool: HostPool, absence: Absence | None) -> None:
+        """As `Stack.set_absence`. Absent hosts announce nothing; DHCP clients among them ask when they
+        are back."""
+        self.ip.set_absence(pool, absence)
 
     def announce(self, now: float) -> None:
         """Probe for conflicts, announce the addresses of all devices, and report memberships."""
         self.now = now
-        for run in self.stack.pool:
-            if run.first < IPV4_END:
-                self._arp.announce(run, now, self._spacing_s)
+        for block in self.ip.table:
+            if block.first < IPV4_END:
+                self._arp.announce(block, now, self._spacing_s)
             else:
-                self._discovery.announce(run, now, self._spacing_s)
-            self._reports.announce(run, now, self._spacing_s)
+                self._discovery.announce(block, now, self._spacing_s)
+            self._reports.announce(block, now, self._spacing_s)
 
     def receive(self, frame: bytes, now: float) -> str:
         """Handle a frame from the link, virtio header first; returns its outcome."""
@@ -157,14 +165,19 @@ class EthernetHost:
         except PacketError as error:
             return dropped(error.reason)
 
+    def receive_from_host(self, frame: bytes, now: float) -> str:
+        """As `Stack.receive_from_host`: what one device sends another never has an Ethernet header."""
+        self.now = now
+        return self.ip.receive_from_host(frame, now)
+
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
         """As `Stack.send_udp`."""
-        return self.stack.send_udp(datagram, payload)
+        return self.ip.send_udp(datagram, payload)
 
     def next_due(self) -> float | None:
         """When `pop_due` has something to do, if nothing else happens before; None for never."""
         times = (
-            self.stack.next_due(),
+            self.ip.next_due(),
             self.neighbors.next_due(),
             self.sweeps.next_due(),
             self.dhcp.next_due(),
@@ -174,7 +187,7 @@ class EthernetHost:
     def pop_due(self, now: float) -> None:
         """Do what time asks for."""
         self.now = now
-        self.stack.pop_due(now)
+        self.ip.pop_due(now)
         self.neighbors.pop_due(now)
         self.sweeps.pop_due(now)
         self.dhcp.pop_due(now)
@@ -183,35 +196,37 @@ class EthernetHost:
 
     def mac_of(self, address: int) -> int:
         """The MAC of the device at `address`; 0 if no device is there."""
-        run = self.stack.pool.find(address)
-        return self._first_macs[run.first] + address - run.first if run else 0
+        block = self.ip.table.find(address)
+        if block is None or block.is_absent(address, self.now):
+            return 0
+        return self._first_macs[block.first] + address - block.first
 
     def is_ours(self, mac: int) -> bool:
         """Whether some device has `mac`."""
-        return any(first <= mac < end for first, end in self._mac_runs)
+        return any(first <= mac < end for first, end in self._mac_blocks)
 
     def send_ethernet(self, destination: int, source: int, ethertype: int, payload: bytes) -> None:
         """Send a frame whose payload needs nothing from the kernel."""
         header = ethernet.EthernetHeader(destination, source, ethertype, self._tag)
         self._transmit(virtio.PLAIN + ethernet.build_ethernet(header) + payload)
 
-    def attach_one(self, address: int, group: HostGroup, index: int) -> None:
-        """Give host `index` of `group`, whose MAC is settled, the `address`."""
-        self.stack.attach(address, 1, group, start=index)
-        self._first_macs[address] = self._fleets[id(group)][0] + index
+    def attach_one(self, address: int, pool: HostPool, index: int) -> None:
+        """Give host `index` of `pool`, whose MAC is settled, the `address`."""
+        self.ip.attach(address, 1, pool, start=index)
+        self._first_macs[address] = self._fleets[id(pool)][0] + index
         self._arp.declare(address)
 
     def detach_one(self, address: int) -> None:
         """Take back what `attach_one` gave."""
-        self.stack.detach(address)
+        self.ip.detach(address)
         del self._first_macs[address]
 
-    def learn_network(self, address: int, mask: int, gateway: int) -> None:
+    def learn_network(self, address: int, mask: int, router: int) -> None:
         """Take note of what a DHCP server says of the network of `address`; 0 for nothing."""
         network = _network(address, mask.bit_count() or 32)
         if network not in self._networks and len(self._networks) < NETWORKS_LEARNED:
             self._networks.append(network)
-        self.gateway = self.gateway or gateway
+        self.default_router = self.default_router or router
 
     # From the link.
 
@@ -245,7 +260,7 @@ class EthernetHost:
                 return dropped("link-broadcast")  # RFC 1122, section 3.3.6
             if self.mac_of(destination) != header.destination:
                 return dropped("no-host")
-        return self.stack.receive(_shift(frame, -header.length) + frame[start:], now)
+        return self.ip.receive(_shift(frame, -header.length) + frame[start:], now)
 
     def _receive_link_message(self, packet: Packet, message: IcmpMessage, now: float) -> str:
         if message.type == icmpv6.MLD_QUERY:
@@ -254,7 +269,7 @@ class EthernetHost:
 
     # To the link.
 
-    def send_packet(self, frame: bytes) -> None:
+    def send_packet(self, frame: bytes) -> Sending:
         """Send what the stack transmits: find out where to, or let it wait until that is known."""
         if frame[10] >> 4 == 4:
             source = int.from_bytes(frame[22:26], "big")
@@ -270,19 +285,24 @@ class EthernetHost:
             next_hop = self._next_hop(destination)
             if not next_hop:
                 self.counters["no-route"] += 1
-                return
-            mac = self.neighbors.resolve(next_hop, source, frame, self.now)
-            if not mac:
-                return
-        self._send_to(frame, mac)
+                return f"there is no router to {format_address(destination)}"
+            if next_hop != destination and ipv6.is_link_local(source):
+                self.counters["beyond-scope"] += 1
+                return f"{format_address(destination)} is beyond the reach of a link-local address"
+            return self.neighbors.send(next_hop, source, frame, self.now)
+        return self._send_to(frame, mac)
 
-    def _send_to(self, frame: bytes, mac: int) -> None:
+    def _send_to(self, frame: bytes, mac: int) -> Sending:
         ethertype = ethernet.IPV4 if frame[10] >> 4 == 4 else ethernet.IPV6
         place = slice(22, 26) if ethertype == ethernet.IPV4 else slice(18, 34)
-        source = self.mac_of(int.from_bytes(frame[place], "big"))
-        header = ethernet.EthernetHeader(mac, source, ethertype, self._tag)
+        source = int.from_bytes(frame[place], "big")
+        own = self.mac_of(source)
+        if not own:
+            self.counters["no-address"] += 1
+            return f"it has the address {format_address(source)} no longer"
+        header = ethernet.EthernetHeader(mac, own, ethertype, self._tag)
         prefix = _shift(frame, header.length) + ethernet.build_ethernet(header)
-        self._transmit(prefix + frame[virtio.HEADER_LENGTH :])
+        return self._transmit(prefix + frame[virtio.HEADER_LENGTH :])
 
     def _next_hop(self, destination: int) -> int:
         if ipv6.is_link_local(destination):
@@ -291,8 +311,8 @@ class EthernetHost:
             if is_ipv4 == (destination < IPV4_END) and destination >> shift == network:
                 return destination
         if destination < IPV4_END:
-            return self.gateway
-        return self.gateway6 or self._discovery.router
+            return self.default_router
+        return self.default_router6 or self._discovery.router
 
     def _solicit(self, address: int, asker: int, mac: int) -> None:
         if address < IPV4_END:
@@ -300,22 +320,22 @@ class EthernetHost:
         else:
             self._discovery.solicit(address, asker, mac)
 
-    def _settle_macs(self, group: HostGroup, count: int, mac: int) -> int:
-        known = self._fleets.get(id(group))
+    def _settle_macs(self, pool: HostPool, count: int, mac: int) -> int:
+        known = self._fleets.get(id(pool))
         if known is not None:
             first_mac, hosts = known
             if count > hosts or mac not in (0, first_mac):
-                raise ValueError("the runs of a fleet share its MAC addresses")
+                raise ValueError("the blocks of a fleet share its MAC addresses")
             return first_mac
         first_mac = mac or macs.derived_mac(self.seed, self._next_number)
-        macs.check_run(first_mac, count)
-        for first, end in self._mac_runs:
+        macs.check_block(first_mac, count)
+        for first, end in self._mac_blocks:
             if first < first_mac + count and first_mac < end:
                 raise ValueError(f"{ethernet.format_mac(first_mac)} on: the MACs are taken")
         if not mac:
             self._next_number += count
-        self._mac_runs.append((first_mac, first_mac + count))
-        self._fleets[id(group)] = first_mac, count
+        self._mac_blocks.append((first_mac, first_mac + count))
+        self._fleets[id(pool)] = first_mac, count
         return first_mac
 
 

@@ -34,10 +34,10 @@ def link_local(mac: int) -> int:
     return LINK_LOCAL | (universal >> 24) << 40 | 0xFFFE << 24 | mac & 0xFFFFFF
 
 
-def check_run(first: int, count: int) -> None:
+def check_block(first: int, count: int) -> None:
     """ValueError unless `count` hosts can have the addresses from `first` on.
 
-    They have to agree on all but the low 24 bits, or their link-local addresses are no run.
+    They have to agree on all but the low 24 bits, or their link-local addresses are no block.
     """
     last = first + count - 1
     if not 0 < first <= last < BROADCAST or first & GROUP_BIT or first >> 24 != last >> 24:

@@ -17,9 +17,9 @@ from iotsim.wire import icmpv6, igmp, ipv4, ipv6, mld, virtio
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
-    from iotsim.net.ethernet import EthernetHost
+    from iotsim.net.address_table import Block
+    from iotsim.net.ethernet import EthernetStack
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import Run
     from iotsim.wire.icmpv4 import IcmpMessage
 
 ROBUSTNESS = 2
@@ -30,15 +30,15 @@ LONGEST_RESPONSE_S = 60.0
 class MembershipReports:
     """Reports in the name of each device."""
 
-    def __init__(self, host: EthernetHost) -> None:
-        self._host = host
+    def __init__(self, stack: EthernetStack) -> None:
+        self._stack = stack
 
-    def announce(self, run: Run, now: float, spacing_s: float) -> None:
-        """Tell the routers which groups the devices of `run` have joined."""
+    def announce(self, block: Block, now: float, spacing_s: float) -> None:
+        """Tell the routers which groups the devices of `block` have joined."""
         for number in range(ROBUSTNESS):
             start = now + number * UNSOLICITED_INTERVAL_S
             kind = igmp.CHANGE_TO_EXCLUDE
-            self._sweep(run, ("join", run.first, number), kind, start, spacing_s)
+            self._sweep(block, ("join", block.first, number), kind, start, spacing_s)
 
     def receive_igmp(self, packet: Packet, now: float) -> str:
         """A query for IPv4 groups, whose checksum was right."""
@@ -56,29 +56,29 @@ class MembershipReports:
 
     def _respond(self, group: int, response_s: float, now: float, *, is_ipv4: bool) -> None:
         response_s = min(response_s, LONGEST_RESPONSE_S)
-        for run in self._host.stack.pool:
-            if (run.first < IPV4_END) != is_ipv4:
+        for block in self._stack.ip.table:
+            if (block.first < IPV4_END) != is_ipv4:
                 continue
-            count = run.end - run.first
-            if not group or group in self._host.stack.groups.joined(run.group):
+            count = block.end - block.first
+            if not group or group in self._stack.ip.groups.joined(block.pool):
                 spacing_s = response_s / (count + 1)
-                key = "report", run.first
-                self._sweep(run, key, igmp.MODE_IS_EXCLUDE, now + spacing_s, spacing_s)
+                key = "report", block.first
+                self._sweep(block, key, igmp.MODE_IS_EXCLUDE, now + spacing_s, spacing_s)
             elif group & -(1 << 24) == ipv6.SOLICITED_NODE:
                 # Of the devices, one at most has an address whose end is the group's.
-                index = (group - run.first) & 0xFFFFFF
+                index = (group - block.first) & 0xFFFFFF
                 if index < count:
-                    self._report_solicited(run, index, now + response_s / 2)
+                    self._report_solicited(block, index, now + response_s / 2)
 
-    def _report_solicited(self, run: Run, index: int, due: float) -> None:
-        for local in self._host.stack.pool:
-            if local.group is run.group and ipv6.is_link_local(local.first):
+    def _report_solicited(self, block: Block, index: int, due: float) -> None:
+        for local in self._stack.ip.table:
+            if local.pool is block.pool and ipv6.is_link_local(local.first):
                 key = "report", local.first, index
                 self._sweep(local, key, igmp.MODE_IS_EXCLUDE, due, 0.0, only=index)
 
     def _sweep(
         self,
-        run: Run,
+        block: Block,
         key: tuple[object, ...],
         kind: int,
         start: float,
@@ -86,35 +86,37 @@ class MembershipReports:
         *,
         only: int | None = None,
     ) -> None:
-        """Report for all devices of `run`, or `only` for one."""
-        is_ipv4 = run.first < IPV4_END
+        """Report for all devices of `block`, or `only` for one."""
+        is_ipv4 = block.first < IPV4_END
         groups = [
             group
-            for group in self._host.stack.groups.joined(run.group)
+            for group in self._stack.ip.groups.joined(block.pool)
             if (group < IPV4_END) == is_ipv4
         ]
         # MLD is spoken from link-local addresses (RFC 3810, section 5.2.13).
-        if not (groups if is_ipv4 else ipv6.is_link_local(run.first)):
+        if not (groups if is_ipv4 else ipv6.is_link_local(block.first)):
             return
 
         def report(index: int, _: float) -> None:
             index = index if only is None else only
-            source = run.first + index
+            source = block.first + index
+            if not self._stack.mac_of(source):
+                return  # The host is absent.
             if is_ipv4:
                 packet = _report4(source, kind, groups)
             else:
-                packet = _report6(source, kind, [*groups, *self._solicited_nodes(run, index)])
-            self._host.send_packet(virtio.PLAIN + packet)
+                packet = _report6(source, kind, [*groups, *self._solicited_nodes(block, index)])
+            self._stack.send_packet(virtio.PLAIN + packet)
 
-        count = run.end - run.first if only is None else 1
-        self._host.sweeps.add(key, count, start, spacing_s, report)
+        count = block.end - block.first if only is None else 1
+        self._stack.sweeps.add(key, count, start, spacing_s, report)
 
-    def _solicited_nodes(self, run: Run, index: int) -> list[int]:
+    def _solicited_nodes(self, block: Block, index: int) -> list[int]:
         """The groups for neighbor solicitations of the addresses of a device."""
         groups = {
             ipv6.solicited_node(other.first + index)
-            for other in self._host.stack.pool
-            if other.group is run.group
+            for other in self._stack.ip.table
+            if other.pool is block.pool
             and other.first >= IPV4_END
             and index < other.end - other.first
         }

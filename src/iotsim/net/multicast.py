@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator
 
-    from iotsim.net.pool import AddressPool, HostGroup, Run
+    from iotsim.net.address_table import AddressTable, Block, HostPool
 
 ALL_HOSTS = (ALL_SYSTEMS, ipv6.ALL_NODES)
 
@@ -32,56 +32,77 @@ ALL_HOSTS = (ALL_SYSTEMS, ipv6.ALL_NODES)
 class Groups:
     """Which fleet is in which group."""
 
-    def __init__(self, pool: AddressPool, counters: Counter[str], limit: int) -> None:
-        self._pool = pool
+    def __init__(self, table: AddressTable, counters: Counter[str], limit: int) -> None:
+        self._table = table
         self._counters = counters
         self._limit = limit
-        self._members: dict[int, list[HostGroup]] = {}
+        self._members: dict[int, list[HostPool]] = {}
 
-    def join(self, address: int, group: HostGroup) -> None:
-        """Make all hosts of `group` members; ValueError if `address` is no multicast address."""
+    def join(self, address: int, pool: HostPool) -> None:
+        """Make all hosts of `pool` members; ValueError if `address` is no multicast address."""
         if not (is_multicast(address) if address < IPV4_END else ipv6.is_multicast(address)):
             raise ValueError(f"{format_address(address)} is no multicast address")
         members = self._members.setdefault(address, [])
-        if not any(member is group for member in members):
-            members.append(group)
+        if not any(member is pool for member in members):
+            members.append(pool)
 
-    def joined(self, group: HostGroup) -> list[int]:
-        """The groups that the hosts of `group` have joined, besides the all-hosts groups."""
+    def joined(self, pool: HostPool) -> list[int]:
+        """The groups that the hosts of `pool` have joined, besides the all-hosts groups."""
         return [
             address
             for address, members in self._members.items()
-            if any(member is group for member in members)
+            if any(member is pool for member in members)
         ]
 
-    def runs(self, address: int, source: int) -> list[Run]:
+    def blocks(self, address: int, source: int) -> list[Block]:
         """The members' addresses with which to answer `source` when it asks `address`, a group or
         a broadcast address."""
         everybody = address in ALL_HOSTS or (address < IPV4_END and not is_multicast(address))
         members = self._members.get(address, ())
-        chosen: dict[tuple[int, int], Run] = {}
+        chosen: dict[tuple[int, int], Block] = {}
         scope = _scope(source)
-        for run in self._pool:
-            if (run.first < IPV4_END) != (address < IPV4_END):
+        for block in self._table:
+            if (block.first < IPV4_END) != (address < IPV4_END):
                 continue
             if everybody:
-                if run.hops:
+                if block.hops:
                     continue  # Behind a router, and so not on the link.
-            elif not any(member is run.group for member in members):
+            elif not any(member is block.pool for member in members):
                 continue
-            hosts = id(run.group), run.start
-            known = chosen.get(hosts)
-            if known is None or (_scope(known.first) != scope == _scope(run.first)):
-                chosen[hosts] = run
+            key = id(block.pool), block.start
+            known = chosen.get(key)
+            if known is None or (_scope(known.first) != scope == _scope(block.first)):
+                chosen[key] = block
         return list(chosen.values())
 
-    def hosts(self, runs: Iterable[Run]) -> Iterator[tuple[Run, int]]:
-        """(run, place in it) of each host that may answer a request: no more than the limit."""
+    def has_listener(self, address: int, source: int, port: int) -> bool:
+        """Whether a host but that at `source` hears what it sends to `port` of the group `address`."""
+        own = self._table.find(source)
+        return any(
+            port in block.ports
+            and (
+                own is None
+                or block.pool is not own.pool
+                or block.end - block.first > 1
+                or block.start != own.index(source)
+            )
+            for block in self.blocks(address, source)
+        )
+
+    def hosts(
+        self, blocks: Iterable[Block], source: int, now: float
+    ) -> Iterator[tuple[Block, int]]:
+        """(block, place in it) of each host that may answer a request of `source`: no more than the
+        limit, none that is absent, and not the one that asks."""
         room = self._limit
-        for run in runs:
-            count = run.end - run.first
+        own = self._table.find(source)
+        for block in blocks:
+            count = block.end - block.first
+            asking = own.index(source) if own is not None and own.pool is block.pool else -1
             for place in range(min(count, room)):
-                yield run, place
+                index = block.start + place
+                if index != asking and not (block.absence and block.absence(index, now)):
+                    yield block, place
             if count > room:
                 self._counters["group-members-left-out"] += count - room
             room -= min(count, room)

@@ -1,7 +1,7 @@
 """An IP packet on its way up, read by the book: validated, of either family, still in one piece.
 
 The readers here know a packet's bytes alone, and raise `HeaderError` for what an ICMP error should
-be sent about. What depends on addresses, time and other packets is for `iotsim.net.host`.
+be sent about. What depends on addresses, time and other packets is for `iotsim.net.ip`.
 """
 
 from __future__ import annotations

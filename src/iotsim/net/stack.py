@@ -3,11 +3,11 @@
 `Stack.receive` takes a frame as the link read it and returns what became of it (see
 `iotsim.net.outcome`). The common case, a plain UDP datagram for a host that exists, is decided by
 one unpack of all headers and a few comparisons; whatever is not plain (options, fragments, other
-protocols, groups, simulated hops, trouble of any kind) goes by the book of `iotsim.net.host`.
+protocols, groups, simulated hops, trouble of any kind) goes by the book of `iotsim.net.ip`.
 
 Of the ways to spare work, the short cut uses three. Four sums of header words stand for the header
 checksum (`iotsim.wire.checksum`). A packet from a local socket has no UDP checksum yet, and one
-that leaves need not have it either: the kernel completes it (`iotsim.wire.virtio`). And the run of
+that leaves need not have it either: the kernel completes it (`iotsim.wire.virtio`). And the block of
 addresses that was asked last is asked first.
 """
 
@@ -17,16 +17,14 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from iotsim.net.datagram import Datagram
-from iotsim.net.host import Host
-from iotsim.net.pool import HostGroup, PortHandler
+from iotsim.net.ip import IpLayer
 from iotsim.wire import ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-
-__all__ = ["HostGroup", "PortHandler", "Stack"]
 
 # All headers of a plain UDP packet, as big-endian words: the virtio header's first two bytes, then
 # IPv4 as five words or IPv6 with each address as two, and UDP's four fields.
@@ -50,15 +48,19 @@ _PREFIX6 = virtio.needs_checksum(40, udp.CHECKSUM_OFFSET) + b"\x60\0\0\0"
 _NEXT_HEADER_HOP_LIMIT = ipv4.UDP << 8 | 64
 _LOW = (1 << 64) - 1
 
+MOST_PEERS_KNOWN = 1 << 16
 
-class Stack(Host):
+
+class Stack(IpLayer):
     """All simulated hosts behind one link.
 
-    `transmit` is called with each frame to send. ICMP errors about addresses without a host come
-    from `router` and `router6` (0 for none): Linux drops those that seem to come from itself, so
-    they have to be addresses that nobody else has. `broadcasts` are the directed broadcast
-    addresses of the link's networks. Errors are limited to `icmp_rate` a second after a burst of
-    `icmp_burst`, and the hosts that one request to a group reaches to `group_limit`.
+    `transmit` is called with each frame to send on the link, and `to_hosts` with each for hosts behind
+    it, to be given to `receive_from_host` a while later (None: the link gets those, too); both return
+    what has become of it. ICMP errors about addresses without a host come from `router` and `router6`
+    (0 for none): Linux drops those that seem to come from itself, so they have to be addresses that
+    nobody else has. `broadcasts` are the directed broadcast addresses of the link's networks. Errors
+    are limited to `icmp_rate` a second after a burst of `icmp_burst`, and the hosts that one request
+    to a group reaches to `group_limit`.
 
     With `loopback` the hosts may be in 127.0.0.0/8, which is nobody's on any other link.
 
@@ -67,8 +69,9 @@ class Stack(Host):
 
     def __init__(
         self,
-        transmit: Callable[[bytes], object],
+        transmit: Callable[[bytes], Sending],
         *,
+        to_hosts: Callable[[bytes], Sending] | None = None,
         router: int,
         router6: int = 0,
         mtu: int = 1500,
@@ -78,8 +81,11 @@ class Stack(Host):
         group_limit: int = 1000,
         loopback: bool = False,
     ) -> None:
+        # Destinations that are known to lead beyond the hosts.
+        self._beyond: set[int] = set()
         super().__init__(
             transmit,
+            to_hosts=to_hosts,
             router=router,
             router6=router6,
             mtu=mtu,
@@ -91,7 +97,7 @@ class Stack(Host):
         )
         # The longest datagram that fits every path, with the header of either family.
         self._plain_length = mtu - ipv6.HEADER_LENGTH
-        # The run that was asked last.
+        # The block that was asked last.
         self._first = 0
         self._count = 0
         self._ports: dict[int, PortHandler] = {}
@@ -149,11 +155,15 @@ class Stack(Host):
         """
         length = len(payload) + 8
         destination, destination_port = datagram.peer, datagram.peer_port
-        if length > self._plain_length or not destination_port:
+        if (
+            (destination not in self._beyond and not self.leads_beyond(destination))
+            or length > self._plain_length
+            or not destination_port
+        ):
             return self._output.send_udp(datagram, payload)
         source, source_port = datagram.local, datagram.local_port
         if destination > 0xFFFFFFFF:
-            self._transmit(
+            return self._transmit(
                 _pack_headers6(
                     _PREFIX6,
                     length,
@@ -169,9 +179,8 @@ class Stack(Host):
                 )
                 + payload
             )
-            return None
         addresses = source + destination
-        self._transmit(
+        return self._transmit(
             _pack_headers(
                 _PREFIX,
                 length + 20,
@@ -186,7 +195,18 @@ class Stack(Host):
             )
             + payload
         )
-        return None
+
+    def leads_beyond(self, destination: int) -> bool:
+        """Whether what is sent to `destination` is for somebody on the link, and for no host behind it.
+
+        For addresses to which nothing can be sent it is False, too.
+        """
+        if not self._output.leads_beyond(destination):
+            return False
+        if len(self._beyond) >= MOST_PEERS_KNOWN:
+            self._beyond.clear()
+        self._beyond.add(destination)
+        return True
 
     def _receive_plain_ipv6(self, frame: bytes, now: float) -> str:
         if len(frame) >= _HEADERS6:
@@ -229,18 +249,19 @@ class Stack(Host):
         return self.receive_by_the_book(frame, now)
 
     def _look_up(self, destination: int) -> int:
-        """The index of `destination` in its run, which becomes the current one; -1 if it has none,
+        """The index of `destination` in its block, which becomes the current one; -1 if it has none,
         or if the way there is not plain."""
-        run = self.pool.find(destination)
-        if run is None or run.hops or run.path_mtu or run.start:
+        block = self.table.find(destination)
+        if block is None or block.hops or block.path_mtu or block.start or block.absence:
             return -1
-        self._first = run.first
-        self._count = run.end - run.first
-        self._ports = run.ports
-        return destination - run.first
+        self._first = block.first
+        self._count = block.end - block.first
+        self._ports = block.ports
+        return destination - block.first
 
-    def _runs_changed(self) -> None:
+    def _blocks_changed(self) -> None:
         self._count = 0
+        self._beyond.clear()
 
     def _path_mtu_changed(self) -> None:
         least = min(self._path_mtu.smallest, self._least_mtu)

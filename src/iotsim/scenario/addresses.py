@@ -41,25 +41,75 @@ def gateway_side(text: str) -> tuple[int, int]:
     """The link's own (address, prefix length) out of ``10.77.0.1/16``."""
     address, length = parse_interface(text)
     check_unicast(address)
-    bits = 32 if address.version == 4 else 128
-    if not 1 <= length <= bits - 2:
+    side = int(address), length
+    if not length:
+        raise ValueError("a prefix of 0 bits is no link's: it would hold every address there is")
+    if length == address.max_prefixlen:
         raise ValueError(f"a prefix of {length} bits has no room for devices")
-    network = ipaddress.ip_network((int(address), length), strict=False)
-    if address == network.network_address:
-        raise ValueError(f"{address} is the address of the network {network} itself")
-    if address.version == 4 and address == network.broadcast_address:
-        raise ValueError(f"{address} is the broadcast address of {network}")
-    return int(address), length
+    _check_can_be_host(side[0], side)
+    return side
+
+
+def reserved_addresses(side: tuple[int, int]) -> dict[int, str]:
+    """The addresses in the prefix of `side` that no host can have, and what they are.
+
+    They are IPv4's network and broadcast addresses (RFC 1122, section 3.2.1.3) and IPv6's subnet-router
+    anycast address (RFC 4291, section 2.6.1). Where a prefix has but two addresses, hosts have them both
+    (RFC 3021, RFC 6164).
+    """
+    address, length = side
+    bits = 32 if is_ipv4(address) else 128
+    size = 1 << (bits - length)
+    first = address & -size
+    prefix = _prefix(side)
+    if size <= 2:
+        return {}
+    if bits == 128:
+        return {first: f"the routers' anycast address of {prefix}"}
+    return {
+        first: f"the address of the network {prefix} itself",
+        first + size - 1: f"the broadcast address of {prefix}",
+    }
+
+
+def _prefix(side: tuple[int, int]) -> str:
+    """The prefix of `side`, as text."""
+    address, length = side
+    size = 1 << ((32 if is_ipv4(address) else 128) - length)
+    return f"{format_address(address & -size)}/{length}"
+
+
+def _check_can_be_host(address: int, side: tuple[int, int]) -> None:
+    what = reserved_addresses(side).get(address)
+    if what:
+        raise ValueError(f"{format_address(address)} is {what}")
 
 
 def default_router(side: tuple[int, int]) -> int:
-    """The last address of the prefix that a host can have and the gateway does not."""
+    """The last address of the prefix that a host can have and the gateway does not.
+
+    0 for a prefix that has one address besides the gateway's, which a device needs more.
+    """
     address, length = side
-    bits = 32 if is_ipv4(address) else 128
-    last = address | ((1 << (bits - length)) - 1)
-    if bits == 32:
-        last -= 1  # the last of all is the broadcast address
-    return last - 1 if last == address else last
+    size = 1 << ((32 if is_ipv4(address) else 128) - length)
+    reserved = reserved_addresses(side)
+    if size - len(reserved) <= 2:
+        return 0
+    last = (address & -size) + size - 1
+    while last in reserved or last == address:
+        last -= 1
+    return last
+
+
+def router_address(text: str, side: tuple[int, int] | None, *, may_be_gateway: bool) -> int:
+    """The router's address that a scenario names, in the prefix of the gateway's `side`."""
+    address = host_address(text)
+    if side is None or not within(address, side):
+        raise ValueError(f"{text} lies outside of the link's prefix")
+    _check_can_be_host(address, side)
+    if address == side[0] and not may_be_gateway:
+        raise ValueError(f"{text} is the gateway's own address")
+    return address
 
 
 def within(address: int, side: tuple[int, int] | None) -> bool:
@@ -125,7 +175,7 @@ def check_reach(link: LinkSpec, run: AddressRun, keys: Keys, problems: Problems)
     if side is None:
         problems.add(keys, f"the link has no {version} address", "see address in [link]")
         return
-    prefix = f"{format_address(side[0])}/{side[1]}"
+    prefix = _prefix(side)
     for address in (first, last):
         if not within(address, side):
             problems.add(
@@ -135,14 +185,15 @@ def check_reach(link: LinkSpec, run: AddressRun, keys: Keys, problems: Problems)
             )
             return
     router = link.router if is_ipv4(first) else link.router6
-    bits = 32 if is_ipv4(first) else 128
-    base = side[0] >> (bits - side[1]) << (bits - side[1])
-    taken = {side[0]: "the gateway's own address", router: "the router's address"}
-    taken[base] = "the address of the network itself"
-    taken.update(dict.fromkeys(link.broadcasts, "the broadcast address"))
-    for address, what in taken.items():
+    taken = {
+        router: ("the router's address", "choose another as router in [link]"),
+        side[0]: ("the gateway's own address", ""),
+        **{address: (what, "") for address, what in reserved_addresses(side).items()},
+    }
+    for address, (what, hint) in taken.items():
         if first <= address <= last:
-            problems.add(keys, f"{format_address(address)} is {what}, so no device can have it")
+            message = f"{format_address(address)} is {what}, so no device can have it"
+            problems.add(keys, message, hint)
 
 
 def check_overlaps(runs: Sequence[tuple[AddressRun, Keys, str]], problems: Problems) -> None:

@@ -12,11 +12,11 @@ from iotsim.scenario.addresses import (
     LOOPBACK_GATEWAY,
     default_router,
     gateway_side,
-    host_address,
-    within,
+    router_address,
 )
 from iotsim.scenario.model import LinkSpec
 from iotsim.scenario.schema import Model, Texts, check, from_text
+from iotsim.units import parse_ip
 from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:
@@ -142,14 +142,8 @@ def _routers(
     routers = {version: side[0] if tap else default_router(side) for version, side in sides.items()}
     for place, text in _places(table.router or [], ("link", "router")):
         with problems.at(*place):
-            address = host_address(text)
-            version = 4 if is_ipv4(address) else 6
-            side = sides.get(version)
-            if not within(address, side):
-                raise ValueError(f"{text} lies outside of the link's prefix")
-            if side is not None and address == side[0] and not tap:
-                raise ValueError(f"{text} is the gateway's own address")
-            routers[version] = address
+            version = parse_ip(text).version
+            routers[version] = router_address(text, sides.get(version), may_be_gateway=tap)
     return routers
 
 

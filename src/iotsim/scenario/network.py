@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.device.spec import NetworkSpec
-from iotsim.net.mac import check_run
-from iotsim.scenario.addresses import check_unicast
+from iotsim.net.mac import check_block
+from iotsim.scenario.addresses import check_unicast, reserved_addresses, within
 from iotsim.units import parse_ip
 from iotsim.wire.address import format_address, is_ipv4
 from iotsim.wire.ethernet import parse_mac
@@ -38,7 +38,7 @@ def build_network(
     if table.mac is not None:
         with problems.at(*keys, "mac"):
             mac = parse_mac(table.mac)
-            check_run(mac, max(count, 1))
+            check_block(mac, max(count, 1))
     hops = _addresses(table.hops, MOST_HOPS, check_unicast, (*keys, "hops"), problems)
     groups = _addresses(table.groups, MOST_GROUPS, _check_group, (*keys, "groups"), problems)
     if table.path_mtu is not None:
@@ -134,8 +134,11 @@ def _holder(address: int, link: LinkSpec, fleets: Sequence[FleetSpec]) -> str:
         link.address6 and address == link.address6[0]
     ):
         return "the gateway's own address"
-    if address in link.broadcasts:
-        return "the broadcast address"
+    for side in (link.address4, link.address6):
+        if side is not None and within(address, side):
+            reserved = reserved_addresses(side)
+            if address in reserved:
+                return reserved[address]
     for fleet in fleets:
         for run in fleet.runs:
             if run.first <= address < run.first + run.count:

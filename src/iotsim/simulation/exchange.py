@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
-from iotsim.net.datagram import Datagram, Waiting
+from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.wire.address import format_endpoint
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from iotsim.device.reaction import Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-    from iotsim.net.pool import PortHandler
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
@@ -127,7 +127,8 @@ class Service:
         if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
             self._peer = datagram.peer, datagram.peer_port
             self._who = format_endpoint(*self._peer)
-        device.peer = self._peer
+        if not datagram.from_host:
+            device.peer = self._peer
         name = who = ""
         if self._recorded:
             who = self._who
@@ -157,7 +158,8 @@ class Service:
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
     ) -> None:
         """Send `message` from `device`'s address `local`, unasked. EncodeError if it cannot be sent."""
-        datagram = Datagram(device.index, local, self.port, peer, peer_port, self._clock())
+        now = self._clock()
+        datagram = Datagram(device.index, local, self.port, peer, peer_port, now, frame=NO_FRAME)
         self.send(device, datagram, message)
 
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:

@@ -8,11 +8,13 @@ never looks at it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from iotsim.events import Note
-from iotsim.net.ethernet import EthernetHost
+from iotsim.net.ethernet import EthernetStack
 from iotsim.net.stack import Stack
+from iotsim.scenario.addresses import within
 from iotsim.wire.address import format_address, is_ipv4
 from iotsim.wire.ethernet import format_mac
 
@@ -21,15 +23,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device import Fleet
+    from iotsim.device.spec import AddressRun
+    from iotsim.net.address_table import Absence, HostPool, PortHandler
     from iotsim.net.datagram import Datagram, Sending
-    from iotsim.net.pool import HostGroup, PortHandler
     from iotsim.scenario.model import LinkSpec, Scenario
+    from iotsim.simulation.between import BetweenDevices
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
 
 NEVER = float("inf")
 MOST_NOTES = 100
-"""So many conflicts and leases are told; further ones are only counted."""
+"""So many conflicts, leases and unknown addresses are told; further ones are only counted."""
+
+
+class FleetHosts:
+    """A fleet as the stack sees it: which UDP ports its hosts have."""
+
+    def __init__(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
+        self.fleet = fleet
+        self.ports = ports
 
 
 class Hosts(Protocol):
@@ -40,24 +52,49 @@ class Hosts(Protocol):
 
     def receive(self, frame: bytes, now: float) -> str: ...
 
+    def receive_from_host(self, frame: bytes, now: float) -> str: ...
+
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending: ...
 
-    def has_device(self, address: int) -> bool:
-        """Whether a device has `address`."""
+    def set_absence(self, pool: HostPool, absence: Absence | None) -> None: ...
 
-    def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
+    def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
         """Put the devices of `fleet` on the link, with these services."""
 
     def start(self, now: float) -> None:
         """The link is up."""
 
 
-class FleetHosts:
-    """A fleet as the stack sees it: which UDP ports its hosts have."""
+class _Fleets(ABC):
+    """How fleets come on a link, whatever link it is."""
 
-    def __init__(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
-        self.fleet = fleet
-        self.ports = ports
+    join: Callable[[int, HostPool], None]
+
+    def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
+        hosts = FleetHosts(fleet, ports)
+        for run in fleet.spec.runs:
+            self.attach_run(run, hosts)
+        for group in fleet.spec.network.groups:
+            self.join(group, hosts)
+        return hosts
+
+    @abstractmethod
+    def attach_run(self, run: AddressRun, hosts: FleetHosts) -> None:
+        """Give `hosts` these addresses."""
+
+
+class Notes:
+    """What hosts have to tell people, as events; no more than `MOST_NOTES`."""
+
+    def __init__(self, clock: Callable[[], float], journal: Journal) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._count = 0
+
+    def add(self, text: str) -> None:
+        self._count += 1
+        if self._count <= MOST_NOTES:
+            self._journal.emit(Note(self._clock(), text))
 
 
 class Alarm:
@@ -87,110 +124,138 @@ class Alarm:
             self.update()
 
 
-class TunHosts(Stack):
+class TunHosts(Stack, _Fleets):
     """All hosts behind a link that carries IP packets."""
 
-    def __init__(self, link: LinkSpec, mtu: int, pump: Pump) -> None:
+    def __init__(
+        self, link: LinkSpec, mtu: int, pump: Pump, between: BetweenDevices, notes: Notes
+    ) -> None:
         super().__init__(
             pump.transmit,
+            to_hosts=between.send,
             router=link.router,
             router6=link.router6,
             mtu=mtu,
             broadcasts=link.broadcasts,
             loopback=link.kind == "loopback",
         )
+        # All of 127.0.0.0/8 is this machine, where anybody may listen.
+        sides = () if link.kind == "loopback" else (link.address4, link.address6)
+        self._sides = [side for side in sides if side is not None]
+        self._notes = notes
+        self._strangers: set[int] = set()
         self._alarm = Alarm(pump, self.next_due, self.pop_due)
+
+    def leads_beyond(self, destination: int) -> bool:
+        """As `Stack.leads_beyond`. What goes to an address that nobody on the link has, as far as the
+        scenario tells, is counted and told: it may well be a mistake."""
+        beyond = super().leads_beyond(destination)
+        if beyond and any(
+            within(destination, side) and side[0] != destination for side in self._sides
+        ):
+            self._beyond.discard(destination)
+            self.counters["sent-to-nobody"] += 1
+            if destination not in self._strangers and len(self._strangers) < MOST_NOTES:
+                self._strangers.add(destination)
+                text = (
+                    f"{format_address(destination)} is neither a device's address nor the gateway's"
+                )
+                self._notes.add(f"{text}, and a device sends to it")
+        return beyond
 
     def receive_by_the_book(self, frame: bytes, now: float) -> str:
         outcome = super().receive_by_the_book(frame, now)
         self._alarm.update()
         return outcome
 
-    def has_device(self, address: int) -> bool:
-        return self.pool.find(address) is not None
-
-    def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
-        network = fleet.spec.network
-        hosts = FleetHosts(fleet, ports)
-        for run in fleet.spec.runs:
-            self.attach(
-                run.first,
-                run.count,
-                hosts,
-                hops=[hop for hop in network.hops if is_ipv4(hop) == is_ipv4(run.first)],
-                path_mtu=network.path_mtu,
-                silent=network.silent,
-            )
-        for group in network.groups:
-            self.join(group, hosts)
+    def attach_run(self, run: AddressRun, hosts: FleetHosts) -> None:
+        network = hosts.fleet.spec.network
+        self.attach(
+            run.first,
+            run.count,
+            hosts,
+            hops=[hop for hop in network.hops if is_ipv4(hop) == is_ipv4(run.first)],
+            path_mtu=network.path_mtu,
+            silent=network.silent,
+        )
 
     def start(self, now: float) -> None:
         pass
 
 
-class TapHosts(EthernetHost):
+class TapHosts(EthernetStack, _Fleets):
     """All hosts on an Ethernet segment."""
 
     def __init__(
-        self, scenario: Scenario, mtu: int, pump: Pump, seed: int, journal: Journal
+        self,
+        scenario: Scenario,
+        mtu: int,
+        pump: Pump,
+        between: BetweenDevices,
+        seed: int,
+        notes: Notes,
     ) -> None:
         link = scenario.link
         own = link.address4[0] if link.address4 else 0
         leases = any(fleet.network.dhcp for fleet in scenario.fleets)
         super().__init__(
             pump.transmit,
+            to_hosts=between.send,
             seed=seed,
             networks=[side for side in (link.address4, link.address6) if side],
             # The DHCP server knows better than a default.
-            gateway=0 if leases and link.router == own else link.router,
-            gateway6=link.router6,
+            default_router=0 if leases and link.router == own else link.router,
+            default_router6=link.router6,
             vlan=link.vlan,
             on_conflict=self._note_conflict,
             on_lease=self._note_lease,
             mtu=mtu,
             broadcasts=link.broadcasts,
         )
-        self._receiving = False
+        self._busy = False
         self._clock = pump.clock
-        self._journal = journal
-        self._notes = 0
+        self._notes = notes
         self._leasing: list[FleetHosts] = []
         self._alarm = Alarm(pump, self.next_due, self.pop_due)
 
     def receive(self, frame: bytes, now: float) -> str:
-        self._receiving = True
+        return self._deal_with(super().receive, frame, now)
+
+    def receive_from_host(self, frame: bytes, now: float) -> str:
+        return self._deal_with(super().receive_from_host, frame, now)
+
+    def _deal_with(self, receive: Callable[[bytes, float], str], frame: bytes, now: float) -> str:
+        """What a frame makes necessary later is looked for once it has been dealt with."""
+        self._busy = True
         try:
-            return super().receive(frame, now)
+            return receive(frame, now)
         finally:
-            self._receiving = False
+            self._busy = False
             self._alarm.update()
 
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
         self.now = self._clock()
         sending = super().send_udp(datagram, payload)
-        if not self._receiving:  # else it is done when the packet has been dealt with
+        if not self._busy:
             self._alarm.update()
         return sending
 
-    def has_device(self, address: int) -> bool:
-        return self.stack.pool.find(address) is not None
-
-    def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
-        network = fleet.spec.network
-        hosts = FleetHosts(fleet, ports)
-        for run in fleet.spec.runs:
-            self.attach(
-                run.first,
-                run.count,
-                hosts,
-                mac=network.mac,
-                path_mtu=network.path_mtu,
-                silent=network.silent,
-            )
-        if network.dhcp:
+    def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
+        hosts = super().add(fleet, ports)
+        if fleet.spec.network.dhcp:
             self._leasing.append(hosts)
-        for group in network.groups:
-            self.join(group, hosts)
+        return hosts
+
+    def attach_run(self, run: AddressRun, hosts: FleetHosts) -> None:
+        network = hosts.fleet.spec.network
+        self.attach(
+            run.first,
+            run.count,
+            hosts,
+            mac=network.mac,
+            path_mtu=network.path_mtu,
+            silent=network.silent,
+        )
 
     def start(self, now: float) -> None:
         self.announce(now)
@@ -201,27 +266,29 @@ class TapHosts(EthernetHost):
 
     def _note_conflict(self, address: int, mac: int) -> None:
         by = f"by the host with the MAC address {format_mac(mac)}" if mac else "by another host"
-        self._note(f"{format_address(address)} is a device's address, and is used {by}, too")
+        self._notes.add(f"{format_address(address)} is a device's address, and is used {by}, too")
 
-    def _note_lease(self, group: HostGroup, index: int, address: int) -> None:
-        assert isinstance(group, FleetHosts)
-        device = group.fleet.device(index)
+    def _note_lease(self, pool: HostPool, index: int, address: int) -> None:
+        assert isinstance(pool, FleetHosts)
+        device = pool.fleet.device(index)
         what = f"got the address {format_address(address)}" if address else "lost its address"
         self.counters["dhcp-leases" if address else "dhcp-leases-lost"] += 1
-        group.fleet.leases[index] = address
-        self._note(f"{device.name} {what} by DHCP")
-
-    def _note(self, text: str) -> None:
-        self._notes += 1
-        if self._notes <= MOST_NOTES:
-            self._journal.emit(Note(self._clock(), text))
+        pool.fleet.leases[index] = address
+        self._notes.add(f"{device.name} {what} by DHCP")
 
 
 def make_hosts(
-    scenario: Scenario, mtu: int, pump: Pump, *, seed: int, journal: Journal
+    scenario: Scenario,
+    mtu: int,
+    pump: Pump,
+    between: BetweenDevices,
+    *,
+    seed: int,
+    journal: Journal,
 ) -> TunHosts | TapHosts:
-    """The hosts of `scenario`, still without fleets, which send by `pump`."""
+    """The hosts of `scenario`, still without fleets, which send by `pump` and each other by `between`."""
     link = scenario.link
+    notes = Notes(pump.clock, journal)
     if link.kind == "tap":
-        return TapHosts(scenario, mtu, pump, seed, journal)
-    return TunHosts(link, mtu, pump)
+        return TapHosts(scenario, mtu, pump, between, seed, notes)
+    return TunHosts(link, mtu, pump, between, notes)

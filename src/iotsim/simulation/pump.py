@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from iotsim.events import IN, OUT, PacketDropped
+from iotsim.net.datagram import NO_FRAME
 from iotsim.net.outcome import ANSWERED, PENDING
 from iotsim.simulation.lag import LoopWatch
 from iotsim.simulation.timers import RESOLUTION_S
@@ -40,8 +41,7 @@ SOON_S = 0.001
 DROP_EVENTS_PER_REASON = 100
 DROP_EVENT_BYTES = 128
 HEADER_BYTES = 10
-NO_FRAME = 0
-"""The number of no frame."""
+LINK_DROPPED = "the link dropped it"
 
 
 class Outcomes(dict[str, int]):
@@ -77,8 +77,10 @@ class Pump:
         self.outcomes = Outcomes()
         self.frames_received = 0
         """Also the number of the frame that is being handled, from 1."""
-        self._pending: set[int] = set()
-        """The numbers of the frames that are counted as pending."""
+        self._pending: dict[int, Outcomes] = {}
+        """The numbers of the frames that are counted as pending, and where."""
+        self._apart = NO_FRAME
+        """The number of the last frame that did not come from the link; these count down."""
         self.sent_at = 0.0
         """When the last frame was sent."""
         self._max_lag = 0.0
@@ -93,11 +95,13 @@ class Pump:
         self._epoch = 0.0
         """What to add to the run's time to get the event loop's."""
 
-    def transmit(self, frame: bytes) -> None:
-        """Send `frame` on the link, and record it."""
+    def transmit(self, frame: bytes) -> str | None:
+        """Send `frame` on the link, and record it; why not, if the link drops it."""
         self.sent_at = now = self.clock()
+        if not self.link.send_nowait(frame):
+            return LINK_DROPPED
         self.journal.packet((now, OUT, frame))
-        self.link.send_nowait(frame)
+        return None
 
     def lag(self) -> float:
         """Upper bound of how long a frame has waited unread, at worst."""
@@ -106,7 +110,8 @@ class Pump:
     def defer(self, datagram: Datagram) -> str:
         """Leave the frame that brought `datagram`, which is being handled, without an outcome of its own
         until `settle`; the outcome for now."""
-        datagram.frame = self.frames_received
+        if not datagram.frame:
+            datagram.frame = self.frames_received
         return PENDING
 
     def settle(self, datagram: Datagram, outcome: str) -> None:
@@ -114,16 +119,33 @@ class Pump:
 
         The first to be settled decides, where there are several: a frame may ask a whole group.
         """
-        if datagram.frame in self._pending:
-            self._pending.remove(datagram.frame)
-            self.outcomes[PENDING] -= 1
-            self.outcomes[outcome] += 1
+        outcomes = self._pending.pop(datagram.frame, None)
+        if outcomes is not None:
+            outcomes[PENDING] -= 1
+            outcomes[outcome] += 1
 
-    def receive_copy(self, frame: bytes) -> None:
-        """Handle a frame that another process has received: it is counted and recorded there."""
+    def receive_apart(
+        self, frame: bytes, receive: Callable[[bytes, float], str], outcomes: Outcomes
+    ) -> None:
+        """Let `receive` handle a frame that did not come from the link, and count it in `outcomes`."""
+        self._apart -= 1
+        number, self.frames_received = self.frames_received, self._apart
+        try:
+            now = self.clock()
+            outcome = receive(frame, now)
+            outcomes[outcome] += 1
+            self._note(outcome, frame, now, outcomes)
+        finally:
+            self.frames_received = number
+
+    def receive_copy(
+        self, frame: bytes, receive: Callable[[bytes, float], str] | None = None
+    ) -> None:
+        """Handle a frame that is counted and recorded in another process, as one from the link or by
+        `receive`."""
         number, self.frames_received = self.frames_received, NO_FRAME
         try:
-            self.receive(frame, self.clock())
+            (receive or self.receive)(frame, self.clock())
         finally:
             self.frames_received = number
 
@@ -184,7 +206,7 @@ class Pump:
             outcome = receive(frame, now)
             outcomes[outcome] += 1
             if outcome is not ANSWERED:
-                self._note(outcome, frame, now)
+                self._note(outcome, frame, now, outcomes)
         now = clock()
         waited = self._behind or bool(frames)
         self._behind = len(frames) >= BATCH_FRAMES
@@ -202,11 +224,11 @@ class Pump:
         self._flushed_at = now
         self.journal.flush()
 
-    def _note(self, outcome: str, frame: bytes, now: float) -> None:
+    def _note(self, outcome: str, frame: bytes, now: float, outcomes: Outcomes) -> None:
         """Keep in mind what is pending, and report what was dropped, the first times."""
         if outcome is PENDING:
-            self._pending.add(self.frames_received)
-        elif outcome[0] == "d" and self.outcomes[outcome] <= DROP_EVENTS_PER_REASON:
+            self._pending[self.frames_received] = outcomes
+        elif outcome[0] == "d" and outcomes[outcome] <= DROP_EVENTS_PER_REASON:
             head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
             self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
 

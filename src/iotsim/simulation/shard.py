@@ -8,8 +8,8 @@ from iotsim.net.outcome import consumed
 from iotsim.simulation.exchange import Layer
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 OTHER_SHARD = consumed("other-shard")
 

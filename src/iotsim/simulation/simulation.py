@@ -20,6 +20,7 @@ from iotsim.expect.slots import FleetView
 from iotsim.net.outcome import dropped
 from iotsim.scenario.actions import build_action
 from iotsim.scenario.selectors import SelectorError, select
+from iotsim.simulation.between import BetweenDevices
 from iotsim.simulation.commands import Reboot, WriteNote, encode_command
 from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.exchange import Service
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
 
@@ -85,7 +86,11 @@ class Simulation:
         self.clock = clock
         self.journal = Journal(recording, first=shard.number + 1, step=shard.shards)
         self.pump = Pump(link, Timers(), self.journal, clock)
-        self.hosts = make_hosts(scenario, link.mtu, self.pump, seed=seed, journal=self.journal)
+        self.between = BetweenDevices(self.pump)
+        self.hosts = make_hosts(
+            scenario, link.mtu, self.pump, self.between, seed=seed, journal=self.journal
+        )
+        self.between.receive = self.hosts.receive_from_host
         self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
         for fleet in self.fleets.values():
             if not fleet.spec.boot_with_run:
@@ -148,7 +153,7 @@ class Simulation:
 
     def _receive_first(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
         """Until somebody was heard, take datagrams in the place of the services."""
-        if self.hosts.has_device(datagram.peer):
+        if datagram.from_host:
             return service.receive(datagram, payload)
         self.heard_at = datagram.time
         self.heard.set()
@@ -253,6 +258,7 @@ class Simulation:
             "sendings.skipped": self.skipped_sendings,
         }
         counts |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
+        counts |= {f"between_devices.{name}": n for name, n in self.between.counts().items() if n}
         counts |= {f"net.{name}": count for name, count in self.hosts.counters.items()}
         counts |= {f"link.{name}": count for name, count in link.items()}
         return Counters(
@@ -260,7 +266,7 @@ class Simulation:
             lag={"queue": pump.lag(), "timers": pump.timers.lateness},
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
-            lost=link["send_dropped"] + self._left_over,
+            lost=link["send_dropped"] + self.between.lost + self._left_over,
         )
 
     def _advance(self, due: float) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import setting
 from setting import BROADCAST, DEVICE, DEVICE6, GROUP, GROUP6, PEER, PEER6, SERVICE
 
-from iotsim.net.ethernet import EthernetHost
+from iotsim.net.ethernet import EthernetStack
 from iotsim.net.stack import Stack
 from iotsim.wire import arp, ethernet, icmpv6, ipv6, ndp, virtio
 
 if TYPE_CHECKING:
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.net.pool import PortHandler
 
 PLENTY = 1e6
 
@@ -26,7 +26,7 @@ class SimulatedHost:
         self.now = 0.0
         self._sent: list[bytes] = []
         self.ports: dict[int, PortHandler] = {SERVICE: self._echo}
-        self.host: Stack | EthernetHost
+        self.host: Stack | EthernetStack
         if kind == "tun":
             # Without a router, for the kernel's host has none before it either.
             self.host = Stack(
@@ -39,12 +39,12 @@ class SimulatedHost:
             self.host.attach(DEVICE, 1, self)
             self.host.attach(DEVICE6, 1, self)
         else:
-            self.host = EthernetHost(
+            self.host = EthernetStack(
                 self._sent.append,
                 seed=1,
                 networks=[(DEVICE, setting.PREFIX_LENGTH), (DEVICE6, setting.PREFIX_LENGTH6)],
-                gateway=PEER,
-                gateway6=PEER6,
+                default_router=PEER,
+                default_router6=PEER6,
                 broadcasts=[BROADCAST],
                 icmp_rate=PLENTY,
                 icmp_burst=PLENTY,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from iotsim.run.shards.handover import (
     COPIES,
     EVERYBODY,
+    FROM_DEVICES,
     MESSAGE_BYTES,
     Owners,
     ShardLink,
@@ -91,10 +92,13 @@ def test_any_bytes_have_an_owner(data: bytes, version: bytes) -> None:
     assert owners.owner(bytes(10)[: len(data)] + version + data) in (EVERYBODY, 0, 1, 2)
 
 
-@given(st.lists(st.binary(max_size=300), max_size=20), st.sampled_from([0, COPIES]))
-def test_messages_hold_what_was_put_in(frames: list[bytes], flag: int) -> None:
-    message = memoryview(bytearray(encode_frames(frames, flag)))
-    assert decode_frames(message) == (bool(flag), frames)
+@given(
+    st.lists(st.binary(max_size=300), max_size=20),
+    st.sampled_from([0, COPIES, FROM_DEVICES, FROM_DEVICES | COPIES]),
+)
+def test_messages_hold_what_was_put_in(frames: list[bytes], flags: int) -> None:
+    message = memoryview(bytearray(encode_frames(frames, flags)))
+    assert decode_frames(message) == (flags, frames)
 
 
 class Queue:
@@ -129,10 +133,12 @@ class Member:
         self.queue = Queue()
         self.peers = peers
         self.copies: list[bytes] = []
+        self.between: list[tuple[bytes, bool]] = []
         owners = Owners(RUNS, [BROADCAST], shards, number)
         queue: Any = self.queue
         self.link = ShardLink(queue, owners, Shard(number, shards), peers)
         self.link.on_copy = self.copies.append
+        self.link.on_between = lambda *taken: self.between.append(taken)
 
     def close(self) -> None:
         self.queue.close()
@@ -177,6 +183,26 @@ def test_a_datagram_to_a_group_is_received_once_and_copied_to_the_others(
     assert members[0].link.receive_nowait(64) == members[2].link.receive_nowait(64) == []
     assert [member.copies for member in members] == [[group], [], [group]]
     assert members[1].counters == {"received": 2, "copied": 2}
+
+
+def test_what_a_device_sends_another_is_handed_over_at_once(members: list[Member]) -> None:
+    theirs, own, group = packet_to("10.77.1.2"), packet_to("10.77.1.1"), packet_to("224.0.1.187")
+    assert members[0].link.hand_over(theirs)
+    assert not members[0].link.hand_over(own)
+    assert not members[0].link.hand_over(group)
+    assert all(member.link.receive_nowait(64) == [] for member in members)
+    assert members[1].between == [(theirs, False), (group, True)]
+    assert (members[0].between, members[2].between) == ([], [(group, True)])
+    assert members[0].counters == {"handed_over": 1, "copied": 2}
+    assert not any(member.copies for member in members)
+
+
+def test_after_the_end_nothing_is_handed_over_any_more(members: list[Member]) -> None:
+    members[0].link.seal()
+    for destination in ("10.77.1.2", "224.0.1.187"):
+        assert not members[0].link.hand_over(packet_to(destination))
+    assert members[1].link.receive_nowait(64) == []
+    assert (members[1].between, members[0].counters) == ([], {})
 
 
 def test_a_short_list_means_that_every_source_was_seen_empty(members: list[Member]) -> None:

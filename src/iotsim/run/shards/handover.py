@@ -5,10 +5,11 @@ the one that answers, so most packets come to the process that owns their device
 through a socket between the two processes, many in one message, and are then as if that queue had
 delivered them. Of a datagram to a group everybody else gets a copy, which was received and counted
 where it was read. Other packets to a group (an echo request, say) have nothing to do with the state of
-devices: whoever reads one answers for all hosts.
+devices: whoever reads one answers for all hosts. What one device sends another goes the same way, if the
+other is another process's, and so does a copy of what it sends to a group.
 
-A message is one word, the number of frames and a bit that tells whether they are copies; then their
-lengths, a word each; then the frames. Words are native, of 32 bits.
+A message is one word, the number of frames and two bits that tell whether they are copies, and whether a
+device has sent them; then their lengths, a word each; then the frames. Words are native, of 32 bits.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ EVERYBODY = -1
 MESSAGE_BYTES = 128 * 1024
 """What one message may carry: more than the largest frame, and less than the socket's buffer."""
 COPIES = 1 << 31
+FROM_DEVICES = 1 << 30
 WORD = 4
 IPV4_PROTOCOL = 19
 IPV4_HEADER_END = 30
@@ -92,8 +94,10 @@ class Owners:
 class ShardLink:
     """`link`, of which only the frames of our own devices are received. `peers` by shard number.
 
-    `on_copy` is called with each frame that others have read, and that is for our devices too. Frames
-    that the socket to a peer has no room for are dropped, and counted as such.
+    `on_copy` is called with each frame that others have read, and that is for our devices too.
+    `on_between` is called with each frame that a device of others has sent to one of ours, and whether it
+    is a copy of what it has sent to a group. Frames that the socket to a peer has no room for are dropped,
+    and counted as such.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class ShardLink:
     ) -> None:
         self.kind, self.name, self.mtu = link.kind, link.name, link.mtu
         self.on_copy: Callable[[bytes], object] = _ignore
+        self.on_between: Callable[[bytes, bool], object] = _ignore
         self._link = link
         self._owner = owners.owner
         self._own = shard.number
@@ -132,6 +137,22 @@ class ShardLink:
                 self._sort(taken, frames)
                 more |= len(taken) >= limit
         return frames
+
+    def hand_over(self, frame: bytes) -> bool:
+        """Give others what they are to have of `frame`, which a device of ours has sent to devices.
+
+        True if it was for others alone: it is theirs now, to handle and to count, or was dropped. False
+        after the end, when nobody would handle it any more.
+        """
+        whose = self._owner(frame)
+        if whose == self._own or self._sealed:
+            return False
+        if whose == EVERYBODY:
+            for number in self._peers:
+                self._copied += self._send(number, [frame], FROM_DEVICES | COPIES)
+            return False
+        self._handed_over += self._send(whose, [frame], FROM_DEVICES)
+        return True
 
     def seal(self) -> None:
         """Leave unread what comes to our queue from now on. What others hand over is still taken."""
@@ -182,12 +203,12 @@ class ShardLink:
                 self._copied += self._send(number, self._copies, COPIES)
         self._copies.clear()
 
-    def _send(self, number: int, frames: Sequence[bytes], flag: int) -> int:
+    def _send(self, number: int, frames: Sequence[bytes], flags: int) -> int:
         """Send `frames` to a peer; how many of them there was room for."""
         sent = 0
         for part in _parts(frames):
             try:
-                self._peers[number].send(encode_frames(part, flag))
+                self._peers[number].send(encode_frames(part, flags))
                 sent += len(part)
             except OSError:
                 self._dropped += len(part)
@@ -206,8 +227,11 @@ class ShardLink:
             self._epoll.unregister(peer)
             del self._speaking[number]
             return False
-        copies, received = decode_frames(buffer[:length])
-        if copies:
+        flags, received = decode_frames(buffer[:length])
+        if flags & FROM_DEVICES:
+            for frame in received:
+                self.on_between(frame, bool(flags & COPIES))
+        elif flags & COPIES:
             for frame in received:
                 self.on_copy(frame)
         else:
@@ -227,21 +251,22 @@ def _parts(frames: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
     yield frames[start:]
 
 
-def encode_frames(frames: Sequence[bytes], flag: int = 0) -> bytes:
-    return b"".join((array("I", [len(frames) | flag, *map(len, frames)]).tobytes(), *frames))
+def encode_frames(frames: Sequence[bytes], flags: int = 0) -> bytes:
+    return b"".join((array("I", [len(frames) | flags, *map(len, frames)]).tobytes(), *frames))
 
 
-def decode_frames(message: memoryview) -> tuple[bool, list[bytes]]:
-    """Whether they are copies, and the frames."""
+def decode_frames(message: memoryview) -> tuple[int, list[bytes]]:
+    """The flags, and the frames."""
     words = message[: len(message) // WORD * WORD].cast("I")
-    count = words[0] & ~COPIES
+    flags = words[0] & (COPIES | FROM_DEVICES)
+    count = words[0] - flags
     at = WORD * (count + 1)
     frames = []
     for length in words[1 : count + 1]:
         frames.append(bytes(message[at : at + length]))
         at += length
-    return bool(words[0] & COPIES), frames
+    return flags, frames
 
 
-def _ignore(_frame: bytes) -> None:
+def _ignore(_frame: bytes, _copy: bool = False) -> None:
     pass

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iotsim.net.route import PATH_MTU_LIFETIME_S, PathMtu, time_to_live
+from iotsim.net.path_mtu import PATH_MTU_LIFETIME_S, PathMtuCache
 
 PEER, PEER6 = 0x0A4D0001, 0xFD77 << 112 | 1
 
@@ -23,14 +23,14 @@ PEER, PEER6 = 0x0A4D0001, 0xFD77 << 112 | 1
     ],
 )
 def test_what_is_believed(peer: int, mtu: int, length: int, expected: int) -> None:
-    paths = PathMtu(1500)
+    paths = PathMtuCache(1500)
     assert paths.learn(peer, mtu, length, 0.0) == (expected < 1500)
     assert paths.get(peer) == expected
     assert paths.smallest == expected
 
 
 def test_a_path_gets_narrower_and_is_forgotten() -> None:
-    paths = PathMtu(1500)
+    paths = PathMtuCache(1500)
     assert paths.learn(PEER, 1400, 1500, 0.0)
     assert not paths.learn(PEER, 1450, 1500, 1.0)
     assert paths.learn(PEER6, 1350, 1500, 2.0)
@@ -44,13 +44,7 @@ def test_a_path_gets_narrower_and_is_forgotten() -> None:
 
 
 def test_the_oldest_path_makes_room() -> None:
-    paths = PathMtu(1500, capacity=3)
+    paths = PathMtuCache(1500, capacity=3)
     for peer in range(5):
         assert paths.learn(PEER + peer, 1400, 1500, float(peer))
     assert [paths.get(PEER + peer) for peer in range(5)] == [1500, 1500, 1400, 1400, 1400]
-
-
-def test_time_to_live() -> None:
-    assert time_to_live(0) == 64
-    assert time_to_live(3) == 61
-    assert time_to_live(99) == 1

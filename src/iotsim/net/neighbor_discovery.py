@@ -11,24 +11,24 @@ from iotsim.wire import ethernet, icmpv6, ipv6, ndp, virtio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iotsim.net.ethernet import EthernetHost
+    from iotsim.net.address_table import Block
+    from iotsim.net.ethernet import EthernetStack
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import Run
     from iotsim.wire.icmpv4 import IcmpMessage
 
 ANNOUNCE_WAIT_S = 1.0
 
 
-class Discovery:
+class NeighborDiscovery:
     """Answers, asks and announces, in the name of each device.
 
     `router` is the router that advertised itself last as a default router; 0 for none.
     """
 
     def __init__(
-        self, host: EthernetHost, on_conflict: Callable[[int, int], object] | None
+        self, stack: EthernetStack, on_conflict: Callable[[int, int], object] | None
     ) -> None:
-        self._host = host
+        self._stack = stack
         self._on_conflict = on_conflict
         self.router = 0
 
@@ -45,30 +45,34 @@ class Discovery:
     def solicit(self, address: int, asker: int, mac: int) -> None:
         """Ask who has `address`, all or (to see whether it is still there) only `mac`."""
         destination = address if mac else ipv6.solicited_node(address)
-        own = self._host.mac_of(asker)
+        own = self._stack.mac_of(asker)
         data = ndp.neighbor_data(address, ndp.SOURCE_LINK_ADDRESS, own)
         packet = _build(icmpv6.NEIGHBOR_SOLICITATION, asker, destination, data)
         mac = mac or ethernet.group_mac(destination)
-        self._host.send_ethernet(mac, own, ethernet.IPV6, packet)
+        self._stack.send_ethernet(mac, own, ethernet.IPV6, packet)
 
-    def announce(self, run: Run, now: float, spacing_s: float) -> None:
-        """Probe for the addresses of `run`, and then announce them."""
+    def announce(self, block: Block, now: float, spacing_s: float) -> None:
+        """Probe for the addresses of `block`, and then announce them."""
 
         def probe(index: int, _: float) -> None:
-            address = run.first + index
+            address = block.first + index
+            own = self._stack.mac_of(address)
+            if not own:
+                return  # The host is absent.
             data = ndp.neighbor_data(address, ndp.SOURCE_LINK_ADDRESS, None)
             destination = ipv6.solicited_node(address)
             packet = _build(icmpv6.NEIGHBOR_SOLICITATION, 0, destination, data)
             mac = ethernet.group_mac(destination)
-            self._host.send_ethernet(mac, self._host.mac_of(address), ethernet.IPV6, packet)
+            self._stack.send_ethernet(mac, own, ethernet.IPV6, packet)
 
         def declare(index: int, _: float) -> None:
-            self._advertise(run.first + index, ipv6.ALL_NODES, ndp.OVERRIDE)
+            if self._stack.mac_of(block.first + index):
+                self._advertise(block.first + index, ipv6.ALL_NODES, ndp.OVERRIDE)
 
-        count = run.end - run.first
-        self._host.sweeps.add(("ndp", run.first, 0), count, now, spacing_s, probe)
+        count = block.end - block.first
+        self._stack.sweeps.add(("ndp", block.first, 0), count, now, spacing_s, probe)
         start = now + ANNOUNCE_WAIT_S
-        self._host.sweeps.add(("ndp", run.first, 1), count, start, spacing_s, declare)
+        self._stack.sweeps.add(("ndp", block.first, 1), count, start, spacing_s, declare)
 
     def _receive_solicitation(self, packet: Packet, message: IcmpMessage, now: float) -> str:
         solicitation = ndp.parse_neighbor(message, ndp.SOURCE_LINK_ADDRESS)
@@ -77,14 +81,14 @@ class Discovery:
             solicitation.link_address is not None or packet.destination >> 24 != _SOLICITED
         ):
             return dropped("ndp-not-genuine")
-        if not self._host.mac_of(target):
+        if not self._stack.mac_of(target):
             return consumed("neighbor-solicitation")
         if not packet.source:
             # Somebody else tries whether the address is free. It is not.
             self._advertise(target, ipv6.ALL_NODES, ndp.OVERRIDE)
             return ANSWERED
         if solicitation.link_address is not None:
-            self._host.neighbors.learn(packet.source, solicitation.link_address, now, create=True)
+            self._stack.neighbors.learn(packet.source, solicitation.link_address, now, create=True)
         if ipv6.is_multicast(packet.destination):
             self._advertise(target, packet.source, ndp.SOLICITED | ndp.OVERRIDE)
         else:
@@ -97,18 +101,18 @@ class Discovery:
         if advertisement.solicited and ipv6.is_multicast(packet.destination):
             return dropped("ndp-not-genuine")
         target = advertisement.target
-        ours = self._host.mac_of(target)
+        ours = self._stack.mac_of(target)
         if ours:
             other = advertisement.link_address or 0
             if other == ours:
                 return consumed("neighbor-advertisement")
-            self._host.counters["address-conflicts"] += 1
+            self._stack.counters["address-conflicts"] += 1
             if self._on_conflict is not None:
                 self._on_conflict(target, other)
             return consumed("address-conflict")
-        mac = advertisement.link_address or self._host.neighbors.mac(target)
+        mac = advertisement.link_address or self._stack.neighbors.mac(target)
         if mac:
-            self._host.neighbors.learn(
+            self._stack.neighbors.learn(
                 target,
                 mac,
                 now,
@@ -123,7 +127,7 @@ class Discovery:
         advertisement = ndp.parse_router_advertisement(message)
         if advertisement.link_address is not None:
             mac = advertisement.link_address
-            self._host.neighbors.learn(packet.source, mac, now, create=True)
+            self._stack.neighbors.learn(packet.source, mac, now, create=True)
         if advertisement.lifetime_s:
             self.router = packet.source
         elif self.router == packet.source:
@@ -131,10 +135,10 @@ class Discovery:
         return consumed("router-advertisement")
 
     def _advertise(self, target: int, destination: int, flags: int) -> None:
-        mac = self._host.mac_of(target) if flags & ndp.OVERRIDE else None
+        mac = self._stack.mac_of(target) if flags & ndp.OVERRIDE else None
         data = ndp.neighbor_data(target, ndp.TARGET_LINK_ADDRESS, mac)
         packet = _build(icmpv6.NEIGHBOR_ADVERTISEMENT, target, destination, data, flags)
-        self._host.send_packet(virtio.PLAIN + packet)
+        self._stack.send_packet(virtio.PLAIN + packet)
 
 
 _SOLICITED = ipv6.SOLICITED_NODE >> 24

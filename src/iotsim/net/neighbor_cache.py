@@ -9,19 +9,26 @@ One cache serves all simulated hosts: what one of them learns of the gateway, al
         |<------3 probes, 3 s------ PROBE <------5 s---------+---------------- DELAY
 
 A request that somebody sends to us makes its sender known, as STALE. Packets that wait for an
-answer are few per neighbor and in all; the oldest go first.
+answer are few per neighbor and in all; of those for one neighbor the oldest go first. Whoever sent a
+packet that waits is told when it has left, or why it never will.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from iotsim.net.datagram import Waiting
+from iotsim.wire.address import IPV4_END, format_address
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
+
+    from iotsim.net.datagram import Sending
 
 REACHABLE_S = 30.0
 RETRANSMIT_S = 1.0
@@ -48,17 +55,21 @@ class _Neighbor:
     timer: int = 0
     """The number of the timer that is set for `due`; 0 for none."""
     attempts: int = 0
-    waiting: list[bytes] = field(default_factory=list)
+    waiting: deque[tuple[bytes, Waiting]] = field(default_factory=deque)
 
 
 class NeighborCache:
-    """`solicit` is called with (address, asker, MAC) to ask a neighbor, by unicast if the MAC is
-    not 0; `deliver` with (packet, MAC) for each packet that has waited for the answer."""
+    """Who has which MAC address, and what waits to be sent to those that do not answer yet.
+
+    `solicit` is called with (address, asker, MAC) to ask a neighbor, by unicast if the MAC is not 0;
+    `deliver` with (packet, MAC) for each packet, once that is known. It returns what has become of
+    the packet, as a link does.
+    """
 
     def __init__(
         self,
         solicit: Callable[[int, int, int], object],
-        deliver: Callable[[bytes, int], object],
+        deliver: Callable[[bytes, int], Sending],
         counters: Counter[str],
         *,
         capacity: int = 1024,
@@ -85,26 +96,25 @@ class NeighborCache:
         neighbor = self._neighbors.get(address)
         return neighbor.mac if neighbor else 0
 
-    def resolve(self, address: int, asker: int, packet: bytes, now: float) -> int:
-        """The MAC to send `packet` to; 0 if it has to wait for the answer to a request."""
+    def send(self, address: int, asker: int, packet: bytes, now: float) -> Sending:
+        """Send `packet`, of our address `asker`, to the neighbor at `address`: at once, or when it
+        has answered."""
         neighbor = self._neighbors.pop(address, None)
         if neighbor is None:
             self._make_room()
             neighbor = _Neighbor(State.INCOMPLETE, asker=asker, attempts=1)
             self._neighbors[address] = neighbor
-            self._keep(neighbor, packet)
             self._schedule(address, neighbor, now + RETRANSMIT_S)
             self._solicit(address, asker, 0)
-            return 0
+            return self._keep(address, neighbor, packet)
         self._neighbors[address] = neighbor
         if neighbor.state is State.INCOMPLETE:
-            self._keep(neighbor, packet)
-            return 0
+            return self._keep(address, neighbor, packet)
         if neighbor.state is State.STALE:
             neighbor.state = State.DELAY
             neighbor.asker = asker
             self._schedule(address, neighbor, now + DELAY_S)
-        return neighbor.mac
+        return self._deliver(packet, neighbor.mac)
 
     def learn(
         self,
@@ -130,11 +140,12 @@ class NeighborCache:
             return
         if neighbor.state is State.INCOMPLETE:
             neighbor.mac = mac
-            waiting, neighbor.waiting = neighbor.waiting, []
+            waiting, neighbor.waiting = neighbor.waiting, deque()
             self._waiting -= len(waiting)
             self._settle(address, neighbor, now, reachable=solicited)
-            for packet in waiting:
-                self._deliver(packet, mac)
+            for packet, sender in waiting:
+                why_not = self._deliver(packet, mac)
+                sender.told(why_not if isinstance(why_not, str) else "")
         elif mac == neighbor.mac:
             if solicited:
                 self._settle(address, neighbor, now, reachable=True)
@@ -171,7 +182,8 @@ class NeighborCache:
             neighbor.attempts = 0
         if neighbor.attempts >= ATTEMPTS:
             del self._neighbors[address]
-            self._give_up(neighbor)
+            how = "ARP" if address < IPV4_END else "neighbor discovery"
+            self._give_up(neighbor, f"nobody answers {how} for {format_address(address)}")
             return
         neighbor.attempts += 1
         self._schedule(address, neighbor, now + RETRANSMIT_S)
@@ -198,23 +210,29 @@ class NeighborCache:
             ]
             heapq.heapify(self._timers)
 
-    def _keep(self, neighbor: _Neighbor, packet: bytes) -> None:
+    def _keep(self, address: int, neighbor: _Neighbor, packet: bytes) -> Sending:
+        full = f"too many packets wait for an answer of {format_address(address)}"
         if len(neighbor.waiting) >= WAITING_PER_NEIGHBOR:
-            neighbor.waiting.pop(0)
             self._counters["neighbor-queue-full"] += 1
+            _, oldest = neighbor.waiting.popleft()
+            oldest.told(full)
         elif self._waiting >= self._waiting_limit:
             self._counters["neighbor-queue-full"] += 1
-            return
+            return full
         else:
             self._waiting += 1
-        neighbor.waiting.append(packet)
+        sender = Waiting()
+        neighbor.waiting.append((packet, sender))
+        return sender
 
     def _make_room(self) -> None:
         if len(self._neighbors) >= self._capacity:
             address = next(iter(self._neighbors))
             self._counters["neighbor-evicted"] += 1
-            self._give_up(self._neighbors.pop(address))
+            self._give_up(self._neighbors.pop(address), "too many neighbors are being asked for")
 
-    def _give_up(self, neighbor: _Neighbor) -> None:
+    def _give_up(self, neighbor: _Neighbor, reason: str) -> None:
         self._waiting -= len(neighbor.waiting)
         self._counters["neighbor-unreachable"] += len(neighbor.waiting)
+        for _, sender in neighbor.waiting:
+            sender.told(reason)

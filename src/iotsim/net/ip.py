@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from iotsim.net.address_table import AddressTable
 from iotsim.net.delivery import Delivery
 from iotsim.net.fragmentation import IPV4_TIMEOUT_S, IPV6_TIMEOUT_S, FragmentKey, Reassembler
 from iotsim.net.icmp import Icmp
@@ -27,9 +28,8 @@ from iotsim.net.packet import (
     unfragmented_ipv4,
     unfragmented_ipv6,
 )
-from iotsim.net.pool import AddressPool
+from iotsim.net.path_mtu import PathMtuCache
 from iotsim.net.ratelimit import TokenBucket
-from iotsim.net.route import PathMtu
 from iotsim.net.segmentation import split_large_udp
 from iotsim.wire import ipv4, ipv6, virtio
 from iotsim.wire.address import IPV4_END, format_address
@@ -38,18 +38,20 @@ from iotsim.wire.errors import PacketError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from iotsim.net.address_table import Absence, HostPool
+    from iotsim.net.datagram import Sending
     from iotsim.net.packet import Packet
-    from iotsim.net.pool import HostGroup
     from iotsim.wire.icmpv4 import IcmpMessage
 
 
-class Host:
+class IpLayer:
     """All simulated hosts behind one link; see `iotsim.net.stack.Stack` for the parameters."""
 
     def __init__(
         self,
-        transmit: Callable[[bytes], object],
+        transmit: Callable[[bytes], Sending],
         *,
+        to_hosts: Callable[[bytes], Sending] | None,
         router: int,
         router6: int,
         mtu: int,
@@ -64,18 +66,32 @@ class Host:
         self.router6 = router6
         self.mtu = mtu
         self.counters: Counter[str] = Counter()
-        self.pool = AddressPool()
-        self.groups = Groups(self.pool, self.counters, group_limit)
+        self.table = AddressTable()
+        self.groups = Groups(self.table, self.counters, group_limit)
         self._transmit = transmit
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
+        routers = {router, router6} - {0}
         self._unicast = ipv4.LOOPBACK_OCTETS if loopback else ipv4.UNICAST_OCTETS
         self._hops: dict[int, int] = {}
-        self._path_mtu = PathMtu(mtu)
+        self._path_mtu = PathMtuCache(mtu)
         self._least_mtu = mtu
-        self._output = Output(transmit, self.pool, self._hops, self._path_mtu, self.counters)
+        self._output = Output(
+            transmit,
+            to_hosts,
+            self.table,
+            self.groups,
+            self._hops,
+            self._path_mtu,
+            self.counters,
+            routers=routers,
+            broadcasts=self._broadcasts,
+            unicast=self._unicast,
+        )
         bucket = TokenBucket(icmp_rate, icmp_burst)
         self._icmp = Icmp(self._output.send, bucket, self.counters, self._too_big)
-        self._delivery = Delivery(self.groups, self._icmp, self._output.send, self._error)
+        self._delivery = Delivery(
+            self.table, self.groups, self._icmp, self._output.send, self._error
+        )
         self._reassembly4 = Reassembler(self.counters, IPV4_TIMEOUT_S)
         self._reassembly6 = Reassembler(self.counters, IPV6_TIMEOUT_S)
 
@@ -83,16 +99,16 @@ class Host:
         self,
         first: int,
         count: int,
-        group: HostGroup,
+        pool: HostPool,
         *,
         hops: Sequence[int] = (),
         path_mtu: int = 0,
         silent: bool = False,
         start: int = 0,
     ) -> None:
-        """Give host `start` + i of `group` the address `first` + i.
+        """Give host `start` + i of `pool` the address `first` + i.
 
-        `hops`, `path_mtu` and `silent` are as in `Run`. ValueError if an address is taken already.
+        `hops`, `path_mtu` and `silent` are as in `Block`. ValueError if an address is taken already.
         """
         if path_mtu:
             _check_mtu(path_mtu)
@@ -104,10 +120,10 @@ class Host:
                     "and cannot be a host's"
                 )
         for hop in hops:
-            if self.pool.find(hop) or (hop < IPV4_END) != (first < IPV4_END):
+            if self.table.find(hop) or (hop < IPV4_END) != (first < IPV4_END):
                 raise ValueError(f"{format_address(hop)} cannot be a router on the way")
-        self.pool.add(
-            first, count, group, hops=tuple(hops), path_mtu=path_mtu, silent=silent, start=start
+        self.table.add(
+            first, count, pool, hops=tuple(hops), path_mtu=path_mtu, silent=silent, start=start
         )
         for distance, hop in enumerate(hops):
             self._hops.setdefault(hop, distance)
@@ -115,15 +131,26 @@ class Host:
             self._least_mtu = min(self._least_mtu, path_mtu)
         if path_mtu or hops:
             self._path_mtu_changed()
+        self._blocks_changed()
 
     def detach(self, first: int) -> None:
-        """Give up the run of addresses that begins at `first`; KeyError if there is none."""
-        self.pool.remove(first)
-        self._runs_changed()
+        """Give up the block of addresses that begins at `first`; KeyError if there is none."""
+        self.table.remove(first)
+        self._blocks_changed()
 
-    def join(self, address: int, group: HostGroup) -> None:
-        """Make all hosts of `group` members of the multicast group `address`."""
-        self.groups.join(address, group)
+    def set_absence(self, pool: HostPool, absence: Absence | None) -> None:
+        """Let `absence` say, for each packet, whether a host of `pool` is absent, given its index and
+        the time; None: all of them are there.
+
+        An absent host has no part in anything: neither ARP nor pings nor datagrams, of its own or of a
+        group. As long as a pool has an absence, its packets go by the book.
+        """
+        self.table.set_absence(pool, absence)
+        self._blocks_changed()
+
+    def join(self, address: int, pool: HostPool) -> None:
+        """Make all hosts of `pool` members of the multicast group `address`."""
+        self.groups.join(address, pool)
 
     def listen_to_link(
         self,
@@ -159,13 +186,17 @@ class Host:
         """Handle a frame from the link, and return its outcome."""
         raise NotImplementedError
 
-    def _runs_changed(self) -> None:
-        """A run of addresses is gone."""
+    def _blocks_changed(self) -> None:
+        """There is another block of addresses, or one less, or another absence."""
 
     def _path_mtu_changed(self) -> None:
         """The least path MTU may have changed, or there are routers on the way now."""
 
     # From the link up.
+
+    def receive_from_host(self, frame: bytes, now: float) -> str:
+        """Handle a frame that was given to `to_hosts`, and return its outcome."""
+        return self.receive_by_the_book(frame, now)
 
     def receive_by_the_book(self, frame: bytes, now: float) -> str:
         """Handle any frame; never raises for what is in it."""
@@ -196,7 +227,7 @@ class Host:
             packet = read_ipv4(data, trusted=trusted)
         except HeaderError as problem:
             header = ipv4.parse_ipv4(data)
-            if self._may_send(header.source) and self.pool.find(header.destination):
+            if self._may_send(header.source) and self._is_there(header.destination, now):
                 packet = read_ipv4(_without_options(data, header), trusted=trusted)
                 packet.data = data[: header.total_length]
                 self._error(problem.trouble, packet, packet.destination, now, rest=problem.pointer)
@@ -237,10 +268,10 @@ class Host:
 
     def _receive_unicast(self, packet: Packet, router: int, now: float) -> str:
         destination = packet.destination
-        run = self.pool.find(destination)
+        block = self.table.find(destination)
         hops: Sequence[int] = ()
-        if run is not None:
-            hops = run.hops
+        if block is not None:
+            hops = block.hops
         elif destination in self._hops:
             hops = self._way_to(destination)
         elif destination != router:
@@ -252,14 +283,17 @@ class Host:
             self._error(Trouble.HOPS_EXCEEDED, packet, router, now)
             return dropped("hops-exceeded")
         if (
-            run is not None
-            and run.path_mtu
-            and len(packet.data) > run.path_mtu
+            block is not None
+            and block.path_mtu
+            and len(packet.data) > block.path_mtu
             and (destination >= IPV4_END or packet.dont_fragment)
         ):
             teller = hops[0] if hops else router
-            self._error(Trouble.PACKET_TOO_BIG, packet, teller, now, rest=run.path_mtu)
+            self._error(Trouble.PACKET_TOO_BIG, packet, teller, now, rest=block.path_mtu)
             return dropped("packet-too-big")
+        if block is not None and block.is_absent(destination, now):
+            self._error(Trouble.HOST_UNREACHABLE, packet, hops[-1] if hops else router, now)
+            return dropped("host-absent")
         if destination >= IPV4_END:
             try:
                 read_extensions(packet)
@@ -275,7 +309,12 @@ class Host:
         whole = self._whole(packet, now)
         if whole is None:
             return consumed("fragment")
-        return self._delivery.deliver(whole, run, now)
+        return self._delivery.deliver(whole, block, now)
+
+    def _is_there(self, address: int, now: float) -> bool:
+        """Whether a host has `address`, and is not absent."""
+        block = self.table.find(address)
+        return block is not None and not block.is_absent(address, now)
 
     def _receive_group(self, packet: Packet, now: float) -> str:
         whole = self._whole(packet, now)
@@ -285,9 +324,9 @@ class Host:
 
     def _way_to(self, hop: int) -> Sequence[int]:
         """The routers before the router `hop`."""
-        for run in self.pool:
-            if hop in run.hops:
-                return run.hops[: run.hops.index(hop)]
+        for block in self.table:
+            if hop in block.hops:
+                return block.hops[: block.hops.index(hop)]
         return ()
 
     def _whole(self, packet: Packet, now: float) -> Packet | None:
@@ -321,7 +360,7 @@ class Host:
     # ICMP.
 
     def _report_timeout(self, packet: Packet, now: float) -> None:
-        if self.pool.find(packet.destination) is not None:
+        if self._is_there(packet.destination, now):
             self._error(Trouble.REASSEMBLY_TIMEOUT, packet, packet.destination, now)
 
     def _error(
@@ -340,12 +379,12 @@ class Host:
 
     def _group_address(self, packet: Packet) -> int:
         """The address of some member of the group that `packet` is for; 0 if it has none."""
-        for run in self.groups.runs(packet.destination, packet.source):
-            return run.first
+        for block in self.groups.blocks(packet.destination, packet.source):
+            return block.first
         return 0
 
     def _too_big(self, source: int, destination: int, mtu: int, length: int, now: float) -> None:
-        if self.pool.find(source) is None:
+        if self.table.find(source) is None:
             return  # It is about nothing that we sent.
         if self._path_mtu.learn(destination, mtu, length, now):
             self.counters["path-mtu-learned"] += 1

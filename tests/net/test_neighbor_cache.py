@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim.net.neighbor import WAITING_PER_NEIGHBOR, NeighborCache, State
+from iotsim.net.datagram import Waiting
+from iotsim.net.neighbor_cache import WAITING_PER_NEIGHBOR, NeighborCache, State
+
+if TYPE_CHECKING:
+    from iotsim.net.datagram import Sending
 
 PEER, ASKER, MAC, OTHER = 1, 2, 0x0200_0000_0001, 0x0200_0000_0002
 
@@ -16,38 +21,62 @@ class Cache:
     def __init__(self, **limits: int) -> None:
         self.asked: list[tuple[int, int, int]] = []
         self.delivered: list[tuple[bytes, int]] = []
+        self.link_drops = False
+        self.told: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.cache = NeighborCache(
             lambda *question: self.asked.append(question),
-            lambda *packet: self.delivered.append(packet),
+            self.deliver,
             self.counters,
             **limits,
         )
 
-    def resolve(self, now: float, address: int = PEER, packet: bytes = b"packet") -> int:
-        return self.cache.resolve(address, ASKER, packet, now)
+    def deliver(self, packet: bytes, mac: int) -> Sending:
+        self.delivered.append((packet, mac))
+        return "the link dropped it" if self.link_drops else None
+
+    def send(self, now: float, address: int = PEER, packet: bytes = b"packet") -> Sending:
+        """What has become of the packet; if it waits, what is told of it later is noted."""
+        sending = self.cache.send(address, ASKER, packet, now)
+        if isinstance(sending, Waiting):
+            sending.told = lambda reason: self.told.append((packet, reason))
+        return sending
 
 
 def test_an_unknown_neighbor_is_asked_for_and_packets_wait() -> None:
     bench = Cache()
-    assert bench.resolve(0.0, packet=b"first") == 0
-    assert bench.resolve(0.1, packet=b"second") == 0
+    assert isinstance(bench.send(0.0, packet=b"first"), Waiting)
+    assert isinstance(bench.send(0.1, packet=b"second"), Waiting)
     assert bench.asked == [(PEER, ASKER, 0)]
+    assert (bench.delivered, bench.told) == ([], [])
     bench.cache.learn(PEER, MAC, 0.2, solicited=True)
     assert bench.delivered == [(b"first", MAC), (b"second", MAC)]
+    assert bench.told == [(b"first", ""), (b"second", "")]
     assert bench.cache.state(PEER) is State.REACHABLE
-    assert bench.resolve(0.3) == MAC
+    assert bench.send(0.3, packet=b"third") is None
+    assert bench.delivered[2:] == [(b"third", MAC)]
     assert bench.cache.mac(PEER) == MAC
+
+
+def test_what_the_link_drops_has_not_left() -> None:
+    bench = Cache()
+    bench.send(0.0)
+    bench.link_drops = True
+    bench.cache.learn(PEER, MAC, 0.2, solicited=True)
+    assert bench.told == [(b"packet", "the link dropped it")]
+    assert bench.send(0.3) == "the link dropped it"
 
 
 def test_who_does_not_answer_is_given_up() -> None:
     bench = Cache()
-    assert bench.resolve(0.0) == 0
+    bench.send(0.0)
     for second in (1.0, 2.0):
         assert bench.cache.next_due() == second
         bench.cache.pop_due(second)
     assert bench.asked == [(PEER, ASKER, 0)] * 3
+    assert bench.told == []
     bench.cache.pop_due(3.0)
+    assert bench.told == [(b"packet", "nobody answers ARP for 0.0.0.1")]
     assert bench.cache.state(PEER) is None
     assert bench.counters == {"neighbor-unreachable": 1}
     assert bench.cache.next_due() is None
@@ -55,13 +84,13 @@ def test_who_does_not_answer_is_given_up() -> None:
 
 def test_a_neighbor_that_is_used_is_probed_before_it_is_forgotten() -> None:
     bench = Cache()
-    bench.resolve(0.0)
+    bench.send(0.0)
     bench.cache.learn(PEER, MAC, 0.0, solicited=True)
     bench.cache.pop_due(30.0)
     assert bench.cache.state(PEER) is State.STALE
     assert bench.cache.next_due() is None
     bench.asked.clear()
-    assert bench.resolve(100.0) == MAC
+    assert bench.send(100.0) is None
     assert bench.cache.state(PEER) is State.DELAY
     bench.cache.pop_due(104.9)
     assert bench.asked == []
@@ -73,7 +102,7 @@ def test_a_neighbor_that_is_used_is_probed_before_it_is_forgotten() -> None:
     assert bench.cache.state(PEER) is State.REACHABLE
     assert bench.cache.next_due() == 137.5
     bench.cache.pop_due(137.5)
-    bench.resolve(200.0)
+    bench.send(200.0)
     for second in (205.0, 206.0, 207.0, 208.0):
         bench.cache.pop_due(second)
     assert bench.cache.state(PEER) is None
@@ -98,11 +127,21 @@ def test_what_is_heard_without_a_question() -> None:
 def test_few_packets_wait_and_the_oldest_go_first() -> None:
     bench = Cache(waiting_limit=WAITING_PER_NEIGHBOR + 5)
     for number in range(WAITING_PER_NEIGHBOR + 3):
-        bench.resolve(0.0, packet=b"%d" % number)
+        bench.send(0.0, packet=b"%d" % number)
     for number in range(7):
-        bench.resolve(0.0, address=9, packet=b"%d" % number)
+        sending = bench.send(0.0, address=9, packet=b"%d" % number)
+        full = "too many packets wait for an answer of 0.0.0.9"
+        assert sending == full if number >= 5 else isinstance(sending, Waiting)
     assert bench.counters == {"neighbor-queue-full": 5}
+    assert bench.told == [
+        *(
+            (b"%d" % number, "too many packets wait for an answer of 0.0.0.1")
+            for number in range(3)
+        ),
+    ]
+    bench.told.clear()
     bench.cache.learn(PEER, MAC, 0.1)
+    assert len(bench.told) == WAITING_PER_NEIGHBOR
     assert bench.delivered[0] == (b"3", MAC)
     assert len(bench.delivered) == WAITING_PER_NEIGHBOR
     bench.delivered.clear()
@@ -116,14 +155,14 @@ def test_a_flood_of_strangers_does_not_push_out_who_is_in_use() -> None:
     for stranger in range(100, 400):
         bench.cache.learn(stranger, OTHER, 0.0, create=True)
         if stranger % 7 == 0:
-            assert bench.resolve(0.0) == MAC
+            assert bench.send(0.0) is None
     assert bench.counters["neighbor-evicted"] == 291
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["resolve", "learn", "answer", "wait"]),
+            st.sampled_from(["send", "learn", "answer", "wait"]),
             st.integers(0, 6),
             st.integers(1, 2),
             st.floats(0, 20),
@@ -135,11 +174,11 @@ def test_any_history_keeps_its_bounds_and_loses_no_packet_unseen(
     steps: list[tuple[str, int, int, float]],
 ) -> None:
     bench = Cache(capacity=4, waiting_limit=5)
-    now, given_away, direct = 0.0, 0, 0
+    now, given_away, refused = 0.0, 0, 0
     for step, address, mac, wait in steps:
-        if step == "resolve":
+        if step == "send":
             given_away += 1
-            direct += bool(bench.resolve(now, address))
+            refused += isinstance(bench.send(now, address), str)
         elif step == "wait":
             now += wait
             bench.cache.pop_due(now)
@@ -151,4 +190,5 @@ def test_any_history_keeps_its_bounds_and_loses_no_packet_unseen(
         now += 10
         bench.cache.pop_due(now)
     lost = bench.counters["neighbor-queue-full"] + bench.counters["neighbor-unreachable"]
-    assert given_away == direct + len(bench.delivered) + lost
+    assert given_away == len(bench.delivered) + lost
+    assert sum(bool(reason) for _, reason in bench.told) + refused == lost

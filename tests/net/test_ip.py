@@ -13,7 +13,7 @@ from iotsim.wire import icmpv4, icmpv6, ipv4, ipv6, tcp, udp, virtio
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
-    from iotsim.net.pool import PortHandler
+    from iotsim.net.address_table import PortHandler
 
 GATEWAY, GATEWAY6 = parse_address("10.77.0.1"), parse_address("fd77::1")
 ROUTER, ROUTER6 = parse_address("10.77.255.254"), parse_address("fd77::ffff:ffff:ffff:ffff")

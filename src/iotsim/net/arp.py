@@ -16,8 +16,8 @@ from iotsim.wire.arp import ArpMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iotsim.net.ethernet import EthernetHost
-    from iotsim.net.pool import Run
+    from iotsim.net.address_table import Block
+    from iotsim.net.ethernet import EthernetStack
 
 PROBES = 3
 PROBE_INTERVAL_S = 1.0
@@ -28,33 +28,33 @@ DEFEND_INTERVAL_S = 10.0
 CONFLICTS_REMEMBERED = 1024
 
 
-class Resolution:
+class Arp:
     """Answers, asks and announces, in the name of each device."""
 
     def __init__(
-        self, host: EthernetHost, on_conflict: Callable[[int, int], object] | None
+        self, stack: EthernetStack, on_conflict: Callable[[int, int], object] | None
     ) -> None:
-        self._host = host
+        self._stack = stack
         self._on_conflict = on_conflict
         # Address -> when it was defended last; the oldest first.
         self._defended: dict[int, float] = {}
 
     def receive(self, message: ArpMessage, now: float) -> str:
         """Handle a message, and return its outcome."""
-        host = self._host
+        stack = self._stack
         if ethernet.is_group(message.sender_mac) or (
             message.sender and not ipv4.is_unicast(message.sender)
         ):
             return dropped("arp-sender")
-        sender_mac = host.mac_of(message.sender) if message.sender else 0
+        sender_mac = stack.mac_of(message.sender) if message.sender else 0
         if sender_mac:
             if sender_mac != message.sender_mac:
                 self._defend(message.sender, sender_mac, message.sender_mac, now)
                 return consumed("address-conflict")
             return consumed("arp-own")
-        target_mac = host.mac_of(message.target)
+        target_mac = stack.mac_of(message.target)
         if message.sender:
-            host.neighbors.learn(
+            stack.neighbors.learn(
                 message.sender,
                 message.sender_mac,
                 now,
@@ -73,34 +73,34 @@ class Resolution:
 
     def solicit(self, address: int, asker: int, mac: int) -> None:
         """Ask who has `address`, all or (to see whether it is still there) only `mac`."""
-        request = ArpMessage(arp.REQUEST, self._host.mac_of(asker), asker, 0, address)
+        request = ArpMessage(arp.REQUEST, self._stack.mac_of(asker), asker, 0, address)
         self._send(request, mac or ethernet.BROADCAST)
 
     def declare(self, address: int) -> None:
         """Tell everybody that `address` is ours."""
         self._broadcast(sender=address, target=address)
 
-    def announce(self, run: Run, now: float, spacing_s: float) -> None:
-        """Probe for the addresses of `run`, and then announce them (RFC 5227, section 2)."""
+    def announce(self, block: Block, now: float, spacing_s: float) -> None:
+        """Probe for the addresses of `block`, and then announce them (RFC 5227, section 2)."""
 
         def probe(index: int, _: float) -> None:
-            self._broadcast(sender=0, target=run.first + index)
+            self._broadcast(sender=0, target=block.first + index)
 
         def declare(index: int, _: float) -> None:
-            self.declare(run.first + index)
+            self.declare(block.first + index)
 
-        count = run.end - run.first
+        count = block.end - block.first
         for number in range(PROBES):
             start = now + number * PROBE_INTERVAL_S
-            self._host.sweeps.add(("arp", run.first, number), count, start, spacing_s, probe)
+            self._stack.sweeps.add(("arp", block.first, number), count, start, spacing_s, probe)
         begin = now + (PROBES - 1) * PROBE_INTERVAL_S + ANNOUNCE_WAIT_S
         for number in range(ANNOUNCEMENTS):
             start = begin + number * ANNOUNCE_INTERVAL_S
-            key = "arp", run.first, PROBES + number
-            self._host.sweeps.add(key, count, start, spacing_s, declare)
+            key = "arp", block.first, PROBES + number
+            self._stack.sweeps.add(key, count, start, spacing_s, declare)
 
     def _defend(self, address: int, mac: int, other: int, now: float) -> None:
-        self._host.counters["address-conflicts"] += 1
+        self._stack.counters["address-conflicts"] += 1
         defended = self._defended.pop(address, None)
         if defended is not None and now - defended < DEFEND_INTERVAL_S:
             self._defended[address] = defended
@@ -113,10 +113,11 @@ class Resolution:
             self._on_conflict(address, other)
 
     def _broadcast(self, sender: int, target: int) -> None:
-        message = ArpMessage(arp.REQUEST, self._host.mac_of(target), sender, 0, target)
-        self._send(message, ethernet.BROADCAST)
+        mac = self._stack.mac_of(target)
+        if mac:  # else the host is absent
+            self._send(ArpMessage(arp.REQUEST, mac, sender, 0, target), ethernet.BROADCAST)
 
     def _send(self, message: ArpMessage, destination: int) -> None:
-        self._host.send_ethernet(
+        self._stack.send_ethernet(
             destination, message.sender_mac, ethernet.ARP, arp.build_arp(message)
         )

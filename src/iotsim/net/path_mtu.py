@@ -1,8 +1,5 @@
-"""What lies between a device and its peers: the MTU of a path, and the routers on it.
-
-Path MTUs are learned from ICMP (RFC 1191, RFC 8201) and forgotten after ten minutes, so that a path
-that got wider is found out.
-"""
+"""Path MTUs: learned from ICMP (RFC 1191, RFC 8201), and forgotten after ten minutes, so that a path
+that got wider is found out."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ class _Entry(NamedTuple):
     expires: float
 
 
-class PathMtu:
-    """The paths that are narrower than the link; at most `capacity` of them."""
+class PathMtuCache:
+    """The MTUs of paths that are narrower than the link, by destination; at most `capacity` of them."""
 
     def __init__(self, link_mtu: int, capacity: int = 4096) -> None:
         self.link_mtu = link_mtu
@@ -70,8 +67,3 @@ class PathMtu:
             del self._entries[destination]
         mtus = [entry.mtu for entry in self._entries.values()]
         self.smallest = min(mtus, default=self.link_mtu)
-
-
-def time_to_live(distance: int) -> int:
-    """The TTL with which a packet of 64 arrives from behind `distance` routers."""
-    return max(64 - distance, 1)
