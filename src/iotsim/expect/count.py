@@ -8,17 +8,16 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from iotsim.errors import IotsimError
 from iotsim.expect import text
-from iotsim.expect.misses import Misses
+from iotsim.expect.heard import SAMPLES_EACH, Samples
 from iotsim.expect.watcher import BROKEN, HELD, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from iotsim.expect.slots import FleetView, Table
+    from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
-    from iotsim.expect.watcher import Export, Observer
+    from iotsim.expect.watcher import Export
     from iotsim.match import DeviceView
 
 
@@ -39,51 +38,32 @@ class Count(Watcher):
         self.minimum = spec.count_min or 0
         self.maximum = spec.count_max
         self.counts = array("I", bytes(4 * self.count))
-        self.misses = Misses(
-            self.matcher, self.count, "heard" if spec.direction == "receives" else "sent"
-        )
+        self._first = Samples()
+        """The first messages that each slot counted."""
+        self._decisive = self.minimum if self.maximum is None else self.maximum + 1
+        """The number of the message that decides about its slot."""
+        if self.undecided_pool:
+            self._decisive = -1
+        self.subscriptions = [self.subscribe(missed=self.minimum > 0)]
         if self.minimum == 0 and self.maximum is None:  # nothing is asked
             for slot in range(self.count):
                 self.hold(slot, 0.0)
 
-    def observer(self, table: Table) -> Observer:
-        state, counts, minimum = self.state, self.counts, self.minimum
-        matches, matched, missed = self.matcher.matches, self.matched, self.misses.add
-
-        def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
-            slot = table[device.index]
-            if state[slot]:
-                return
-            try:
-                if matches(message, device, t):
-                    matched(slot, message, device, t)
-                elif counts[slot] < minimum:
-                    missed(slot, message, device, t)
-            except IotsimError as error:
-                self.trouble(error)
-
-        return observe
-
     def matched(
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
-        if self.state[slot]:
-            return
         count = self.counts[slot] = self.counts[slot] + 1
-        if self.undecided_pool:
+        if count <= SAMPLES_EACH:
+            self._first.add(slot, device, message, t)
+        if count != self._decisive:
             return
         if self.maximum is None:
-            if count >= self.minimum:
-                self.misses.forget(slot)
-                self.hold(slot, t)
-        elif count > self.maximum:
-            self.fail(slot, t, f"number {count} came: {text.message_text(message)}")
-
-    def undecodable(self, device: DeviceView, slot: int, reason: str, t: float) -> None:
-        if self.matcher.undecodable:
-            self.matched(slot, None, device, t)
-        elif not self.state[slot] and self.counts[slot] < self.minimum:
-            self.misses.undecodable(slot, reason, t)
+            self._first.forget(slot)
+            self.hold(slot, t)
+        else:
+            times = [t for t, _ in self._arrivals(slot)][: count - 1]
+            last = text.message_text(message)
+            self.fail(slot, t, text.last_text(f"{count} came", times, last, count - 1))
 
     def settle_pending(self, now: float) -> None:
         for slot in range(self.count):
@@ -99,27 +79,21 @@ class Count(Watcher):
         bounds = bounds_text(self.spec.count_min, self.maximum)
         return f"{self.spec.direction} {self.matcher.text}: {bounds}"
 
-    def detail(self, slot: int) -> str:
-        if note := super().detail(slot):
-            return note
-        count = self.counts[slot]
-        if not count and self.state[slot] == BROKEN:
-            return self.misses.describe(slot)
-        said = f"{count} came"
-        if count < self.minimum and self.misses.heard[slot]:
-            said += f"; besides, {self.misses.describe(slot)}"
-        return said
-
-    def distance(self, slot: int) -> int:
-        return min(super().distance(slot), self.misses.distance(slot))
-
-    def nearest(self) -> int | None:
-        return self.misses.nearest(self.state, BROKEN)
-
-    def heard(self) -> bool | None:
-        if not self.minimum:
-            return True if any(self.counts) else None
-        return any(self.counts) or any(self.misses.heard)
+    def came(self, slot: int) -> tuple[int, str]:
+        return self.counts[slot], text.arrivals_text(self.counts[slot], self._arrivals(slot))
 
     def pool(self) -> Export:
-        return {"count": sum(self.counts), "minimum": self.minimum, "maximum": self.maximum}
+        return {
+            "count": sum(self.counts),
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "arrivals": self._arrivals(0) if self.count else [],
+        }
+
+    def _arrivals(self, slot: int) -> list[tuple[float, str]]:
+        """When and what the first messages were that `slot` counted."""
+        who = self.slots.pooled
+        return [
+            (t, (f"{device.name} " if who else "") + text.message_text(message))
+            for t, message, device in self._first.of(slot)
+        ]

@@ -11,36 +11,20 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from iotsim.events import ExpectationDecided
-from iotsim.expect.count import Count
 from iotsim.expect.gateway import GatewayWatcher
-from iotsim.expect.invariant import Always, Never
-from iotsim.expect.rate import Rate
+from iotsim.expect.kinds import KINDS
 from iotsim.expect.report import Findings, merge, outcome_of
-from iotsim.expect.text import clip
-from iotsim.expect.within import Within
+from iotsim.expect.subscription import Audience, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from iotsim.events import Outcome
     from iotsim.expect.slots import FleetView
-    from iotsim.expect.spec import ExpectSpec
-    from iotsim.expect.watcher import Observer, Watcher
+    from iotsim.expect.spec import Direction, ExpectSpec
+    from iotsim.expect.subscription import Observer
+    from iotsim.expect.watcher import Watcher
     from iotsim.match import DeviceView
-
-REASON_CHARACTERS = 200
-
-
-def _watcher(spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> Watcher:
-    if spec.kind == "within":
-        return Within(spec, fleets, tolerance)
-    if spec.kind == "never":
-        return Never(spec, fleets, tolerance)
-    if spec.kind == "always":
-        return Always(spec, fleets, tolerance)
-    if spec.per_s is not None:
-        return Rate(spec, fleets, tolerance)
-    return Count(spec, fleets, tolerance)
 
 
 class Judge:
@@ -50,43 +34,46 @@ class Judge:
         self, specs: Sequence[ExpectSpec], fleets: Mapping[str, FleetView], tolerance: float = 1.0
     ) -> None:
         self._all: list[Watcher | GatewayWatcher] = []
-        self._watchers: list[Watcher] = []
         self._gateway: list[GatewayWatcher] = []
-        self._lists: dict[tuple[str, str], list[Observer]] = {}
-        self._places: list[tuple[Watcher, list[Observer], Observer]] = []
+        self._fleets = fleets
+        self._audiences: dict[tuple[str, Topic], Audience] = {}
+        self._news: list[object] = []
+        """Not empty where a watcher may have come to a verdict, or have seen enough."""
+        self._undecided: dict[int, Watcher | GatewayWatcher] = {}
+        self._decided: list[int] = []
+        """The numbers of those that nobody was told of."""
         self._told: dict[int, Outcome] = {}
         self._finished = False
         for spec in specs:
             if spec.kind == "gateway":
-                gateway_watcher = GatewayWatcher(spec, tolerance)
-                self._gateway.append(gateway_watcher)
-                self._all.append(gateway_watcher)
+                self._gateway.append(GatewayWatcher(spec, tolerance))
+                self._all.append(self._gateway[-1])
             else:
-                watcher = _watcher(spec, fleets, tolerance)
-                self._watchers.append(watcher)
+                watcher = KINDS[spec.kind if spec.per_s is None else "rate"](
+                    spec, fleets, tolerance
+                )
+                watcher.news = self._news
                 self._all.append(watcher)
-                self._place(watcher)
+                self._seat(watcher)
+        self._undecided.update(enumerate(self._all))
+        self._changed()
 
     # --- what the simulation calls ------------------------------------------------------------
 
-    def observers(self, fleet: str, direction: str) -> list[Observer]:
+    def observers(self, fleet: str, direction: Direction) -> list[Observer]:
         """Whom to call with each decoded message of `fleet`: observer(device, message, t).
 
-        The list is live: the same object for the whole run. Observers that have seen enough leave
-        it in `settled`, `advance` and `next_deadline`, never while one of them is being called.
+        The list is live: the same object for the whole run. What it holds changes in `settled`,
+        `advance` and `next_deadline`, never while one of them is being called.
         """
-        return self._lists.setdefault((fleet, direction), [])
+        return self._audience(fleet, Topic(direction)).observers
 
     def undecodable(self, device: DeviceView, t: float, error: Exception | str) -> None:
         """`device` received a datagram that is no message of its protocol."""
         fleet = device.name.partition("[")[0]
-        reason = clip(str(error), REASON_CHARACTERS)
-        for watcher in self._watchers:
-            if watcher.spec.direction == "receives" and not watcher.closed:
-                table = watcher.slots.tables.get(fleet)
-                slot = -1 if table is None else table[device.index]
-                if slot >= 0:
-                    watcher.undecodable(device, slot, reason, t)
+        self._audience(fleet, Topic("receives")).heard.note_undecodable(device.index, error)
+        for observe in self._audience(fleet, Topic("receives", "undecodable")).observers:
+            observe(device, None, t)
 
     def gateway_ready(self, t: float) -> None:
         """Windows start to count. Without a gateway of ours: called with the start of the run."""
@@ -96,15 +83,17 @@ class Judge:
     def gateway_output(self, line: str, t: float) -> None:
         for watcher in self._gateway:
             watcher.output(line, t)
+            self._news.append(watcher)
 
     def gateway_exited(self, status: int | None, signal: str, t: float) -> None:
         """The gateway ended without having been asked to. `signal` is "" or a name like SIGSEGV."""
         for watcher in self._gateway:
             watcher.exited(status, signal, t)
+            self._news.append(watcher)
 
     def next_deadline(self) -> float | None:
         """When to call `advance` next; None when only messages can change anything."""
-        self._purge()
+        self._look()
         due = min((watcher.deadline() for watcher in self._all), default=math.inf)
         return None if due == math.inf else due
 
@@ -113,13 +102,13 @@ class Judge:
         for watcher in self._all:
             if not watcher.closed:
                 watcher.advance(now)
-        self._purge()
+        self._changed()
 
     @property
     def settled(self) -> bool:
         """Whether every expectation is decided; true where there is none."""
-        self._purge()
-        return all(watcher.verdict is not None for watcher in self._all)
+        self._look()
+        return not self._undecided
 
     def verdicts(self) -> list[bool | None]:
         """For each expectation its verdict so far; None while it is undecided."""
@@ -127,13 +116,11 @@ class Judge:
 
     def take_decisions(self, now: float) -> list[ExpectationDecided]:
         """What was decided since the last call, as events; nothing once all is: see `tell`."""
-        if self._finished:
+        self._look()
+        if self._finished or not self._decided:
             return []
-        decided = [
-            outcome_of(number, [watcher.export()])
-            for number, watcher in enumerate(self._all)
-            if watcher.verdict is not None and number not in self._told
-        ]
+        decided = [outcome_of(number, [self._all[number].export()]) for number in self._decided]
+        self._decided.clear()
         return self.tell(decided, now)
 
     def tell(self, outcomes: Sequence[Outcome], now: float) -> list[ExpectationDecided]:
@@ -154,7 +141,7 @@ class Judge:
         self._finished = True
         for watcher in self._all:
             watcher.finish(now)
-        self._purge()
+        self._changed()
         return self.snapshot(gateway_heard=gateway_heard)
 
     def snapshot(self, *, gateway_heard: bool | None = None) -> dict[str, Any]:
@@ -162,27 +149,40 @@ class Judge:
         return {
             "gateway_heard": gateway_heard,
             "items": [watcher.export() for watcher in self._all],
+            "undecodable": {
+                fleet: (audience.heard.undecodable, dict(audience.heard.reasons))
+                for (fleet, topic), audience in self._audiences.items()
+                if topic == Topic("receives") and audience.heard.undecodable
+            },
         }
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _place(self, watcher: Watcher) -> None:
-        if watcher.matcher.undecodable:
-            return  # no decoded message matches it
-        for fleet, table in watcher.slots.tables.items():
-            observer = watcher.observer(table)
-            observers = self.observers(fleet, watcher.spec.direction)
-            observers.append(observer)
-            self._places.append((watcher, observers, observer))
+    def _audience(self, fleet: str, topic: Topic) -> Audience:
+        key = fleet, topic
+        if key not in self._audiences:
+            self._audiences[key] = Audience(self._fleets[fleet].count)
+        return self._audiences[key]
 
-    def _purge(self) -> None:
-        """Remove the observers of watchers that have seen enough."""
-        if not any(watcher.closed for watcher, _, _ in self._places):
-            return
-        kept = []
-        for place in self._places:
-            if place[0].closed:
-                place[1].remove(place[2])
-            else:
-                kept.append(place)
-        self._places = kept
+    def _seat(self, watcher: Watcher) -> None:
+        """Let `watcher` have what it subscribes to."""
+        for subscription in watcher.subscriptions:
+            for fleet, table in watcher.slots.tables.items():
+                audience = self._audience(fleet, subscription.topic)
+                audience.add(watcher, subscription, table)
+                if subscription.missed is not None:
+                    watcher.heard[fleet] = audience.heard
+
+    def _look(self) -> None:
+        if self._news:
+            self._changed()
+
+    def _changed(self) -> None:
+        """See who has come to a verdict, and let those go that need no more messages."""
+        self._news.clear()
+        decided = [number for number, w in self._undecided.items() if w.verdict is not None]
+        self._decided += decided
+        for number in decided:
+            del self._undecided[number]
+        for audience in self._audiences.values():
+            audience.refresh()

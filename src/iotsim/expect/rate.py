@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from iotsim.errors import IotsimError
 from iotsim.expect import text
 from iotsim.expect.count import bounds_text
 from iotsim.expect.watcher import HELD, Watcher
@@ -24,9 +24,9 @@ from iotsim.expect.watcher import HELD, Watcher
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iotsim.expect.slots import FleetView, Table
+    from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
-    from iotsim.expect.watcher import Export, Observer
+    from iotsim.expect.watcher import Export
     from iotsim.match import DeviceView
 
 EPSILON_S = 1e-9
@@ -61,64 +61,42 @@ class Rate(Watcher):
         self._window_end = math.inf
         self._closed_windows = 0
         self._pool_windows = array("I")
+        take = self.matched
+        if single and not self.minimum and not self.undecided_pool:
+            take = self._spaced
+        self.subscriptions = [replace(self.subscribe(), matched=take)]
 
     def ready(self, t: float) -> None:
         super().ready(t)
         if self.minimum:
             self._window_start, self._window_end = t, t + self.per_s
 
-    def observer(self, table: Table) -> Observer:
-        if self.maximum == 1 and not self.minimum and not self.undecided_pool:
-            return self._spacing_observer(table)
-        state, matches, matched = self.state, self.matcher.matches, self.matched
-
-        def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
-            slot = table[device.index]
-            if state[slot]:
-                return
-            try:
-                if matches(message, device, t):
-                    matched(slot, message, device, t)
-            except IotsimError as error:
-                self.trouble(error)
-
-        return observe
-
-    def _spacing_observer(self, table: Table) -> Observer:
-        """For the commonest rate, "once per": one time for each slot, and no call for a match."""
-        state, matches, matched = self.state, self.matcher.matches, self.matched
-        lasts, least_span = self._lasts, self._least_span_s
-
-        def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
-            slot = table[device.index]
-            if state[slot]:
-                return
-            try:
-                if matches(message, device, t):
-                    if t - lasts[slot] < least_span:
-                        matched(slot, message, device, t)
-                    else:
-                        lasts[slot] = t
-            except IotsimError as error:
-                self.trouble(error)
-
-        return observe
-
     def matched(
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
         if t >= self._window_end:
             self.advance(t)
-        if self.state[slot]:
-            return
+            if self.state[slot]:
+                return
         if self.minimum and self._window_end < math.inf:
             self._counts[slot] += 1
             if self._counts[slot] == self.minimum:
                 self._reached += 1
         if self.maximum is not None:
-            self._check_maximum(slot, message, t)
+            self._check_maximum(slot, message, device, t)
 
-    def _check_maximum(self, slot: int, message: Mapping[str, Any] | None, t: float) -> None:
+    def _spaced(
+        self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
+    ) -> None:
+        """`matched` for the commonest rate, "once per": one time for each slot."""
+        before = self._lasts[slot]
+        self._lasts[slot] = t
+        if t - before < self._least_span_s:
+            self._exceed(slot, [before], message, t)
+
+    def _check_maximum(
+        self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
+    ) -> None:
         maximum = self.maximum
         assert maximum is not None
         if self.undecided_pool:
@@ -127,31 +105,32 @@ class Rate(Watcher):
             self._times.append(t)
             return
         if maximum == 0:
-            self._exceed(slot, t, f"one came: {text.message_text(message)}")
+            self._exceed(slot, [], message, t)
             return
         if maximum == 1:
-            span = t - self._lasts[slot]
-            self._lasts[slot] = t
-            if span < self._least_span_s:
-                said = f"2 within {text.seconds(span)}, the second one "
-                self._exceed(slot, t, said + text.message_text(message))
+            self._spaced(slot, message, device, t)
             return
         ring = self._rings[slot]
         if ring is None:
             ring = self._rings[slot] = array("d", [-math.inf]) * (maximum + 1)
             ring[0] = 1
         position = int(ring[0])
-        span = t - ring[position]
+        before = ring[position]
         ring[position] = t
         ring[0] = position + 1 if position < maximum else 1
-        if span < self._least_span_s:
-            said = f"{maximum + 1} within {text.seconds(span)}, the last one "
-            self._exceed(slot, t, said + text.message_text(message))
+        if t - before < self._least_span_s:
+            self._exceed(slot, [before, *sorted(ring[1:])[:-1]], message, t)
 
-    def _exceed(self, slot: int, t: float, why: str) -> None:
+    def _exceed(
+        self, slot: int, times: Sequence[float], message: Mapping[str, Any] | None, t: float
+    ) -> None:
+        """With the one that came just now, and those at `times`, there are too many."""
         if self.minimum and self._counts[slot] >= self.minimum:
             self._reached -= 1  # it is no longer among those that the window asks
-        self.fail(slot, t, why)
+        said = f"{len(times) + 1} came"
+        if times:
+            said = f"{len(times) + 1} within {text.seconds(round(t - times[0], 6))}"
+        self.fail(slot, t, text.last_text(said, times, text.message_text(message)))
 
     def deadline(self) -> float:
         return math.inf if self.closed else self._window_end

@@ -7,6 +7,7 @@ misses each judge keeps a bounded number, so that a merge may know another neare
 
 from __future__ import annotations
 
+from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,8 @@ from iotsim.expect.watcher import MAX_DEVICES, quantified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    Part = Mapping[str, Any]
 
 NOTHING_HEARD = "Nothing was heard from the gateway at all: no message reached any device."
 
@@ -33,15 +36,15 @@ def merge(exports: Sequence[Mapping[str, Any]]) -> Findings:
 
     The first of them is the one that was told of the gateway's process.
     """
-    silent = _gateway_was_silent(exports)
-    outcomes = [
-        outcome_of(number, parts, silent=silent)
-        for number, parts in enumerate(zip(*(e["items"] for e in exports), strict=True))
-    ]
-    return Findings(outcomes, [NOTHING_HEARD] if silent else [])
+    items = list(zip(*(export["items"] for export in exports), strict=True))
+    silent = _gateway_was_silent(exports, items)
+    outcomes = [outcome_of(number, parts, silent=silent) for number, parts in enumerate(items)]
+    if silent:
+        return Findings(outcomes, [NOTHING_HEARD])
+    return Findings(outcomes, _diagnosis(exports, items, outcomes))
 
 
-def outcome_of(number: int, parts: Sequence[Mapping[str, Any]], *, silent: bool = False) -> Outcome:
+def outcome_of(number: int, parts: Sequence[Part], *, silent: bool = False) -> Outcome:
     """The outcome of expectation `number`, of what each judge exported of it.
 
     `silent`: nothing was heard from the gateway, so that there is nothing near to show.
@@ -51,22 +54,44 @@ def outcome_of(number: int, parts: Sequence[Mapping[str, Any]], *, silent: bool 
     return _outcome(number, parts, silent=silent)
 
 
-def _gateway_was_silent(exports: Sequence[Mapping[str, Any]]) -> bool:
+def _gateway_was_silent(
+    exports: Sequence[Mapping[str, Any]], items: Sequence[Sequence[Part]]
+) -> bool:
+    """Whether it is known that nothing came, and somebody asks what comes."""
     told = [export["gateway_heard"] for export in exports]
-    known = [
-        item["heard"]
-        for export in exports
-        for item in export["items"]
-        if item["kind"] != "gateway" and item["direction"] == "receives" and item["devices"]
-    ]
-    if any(told) or not known:
-        return False  # where nobody asks what comes from the gateway, its silence is no news
-    if False in told:
-        return True
-    return False in known and True not in known
+    asked = any(parts[0].get("direction") == "receives" for parts in items)
+    return asked and False in told and True not in told
 
 
-def _gateway_outcome(number: int, parts: Sequence[Mapping[str, Any]]) -> Outcome:
+def _diagnosis(
+    exports: Sequence[Mapping[str, Any]],
+    items: Sequence[Sequence[Part]],
+    outcomes: Sequence[Outcome],
+) -> list[str]:
+    """What may be the cause of failures: datagrams that were no messages."""
+    fleets = {
+        fleet
+        for parts, outcome in zip(items, outcomes, strict=True)
+        if not outcome.passed
+        for fleet in parts[0].get("decoding", ())
+    }
+    reasons = Counter[str]()
+    total = 0
+    for export in exports:
+        for fleet, (count, counted) in export["undecodable"].items():
+            if fleet in fleets:
+                total += count
+                reasons.update(counted)
+    if not total:
+        return []
+    datagrams = text.plural(total, "datagram")
+    if len(reasons) == 1:
+        return [f"{datagrams} of the gateway could not be decoded: {next(iter(reasons))}"]
+    told = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3))
+    return [f"{datagrams} of the gateway could not be decoded: {told}"]
+
+
+def _gateway_outcome(number: int, parts: Sequence[Part]) -> Outcome:
     """Of several judges, only the first one is told of the gateway's process."""
     told = parts[0]
     return Outcome(
@@ -82,65 +107,55 @@ def _gateway_outcome(number: int, parts: Sequence[Mapping[str, Any]]) -> Outcome
     )
 
 
-def _outcome(number: int, parts: Sequence[Mapping[str, Any]], *, silent: bool) -> Outcome:
+def _outcome(number: int, parts: Sequence[Part], *, silent: bool) -> Outcome:
     first = parts[0]
-    error = next((part["error"] for part in parts if part["error"]), "")
+    quantifier = first["quantifier"]
+    held = sum(part["held"] for part in parts)
+    broken = sum(part["broken"] for part in parts)
+    pooled = quantifier == "all"
+    why = _pool_failure(parts) if pooled else ""
+    passed = not why if pooled else quantified(quantifier, held, broken)
     common = {
         "name": first["name"],
         "kind": first["kind"],
+        "passed": passed,
         "severity": first["severity"],
         "expected": _expected(first),
         "place": first["place"],
-        "error": error,
+        "t": _decided_at(parts, passed),
+        "error": next((part["error"] for part in parts if part["error"]), ""),
         "number": number,
     }
-    if first["quantifier"] == "all":
-        why = _pool_failure(parts)
+    if passed:
+        return Outcome(**common, actual=_passed_text(first, held, broken) + _margin_text(parts))
+    if pooled:
         near = "" if silent else next((part["text"] for part in parts if part["text"]), "")
-        if not why:
-            return Outcome(
-                **common, passed=True, actual="together they did", t=_decided_at(parts, True)
-            )
         actual = _with_ending(why, parts)
-        return Outcome(
-            **common,
-            passed=False,
-            actual=actual,
-            nearest=near if near != why else "",
-            t=_decided_at(parts, False),
-        )
-    held = sum(part["held"] for part in parts)
-    broken = sum(part["broken"] for part in parts)
-    if quantified(first["quantifier"], held, broken):
-        actual = _passed_text(first, held, broken)
-        return Outcome(**common, passed=True, actual=actual, t=_decided_at(parts, True))
+        return Outcome(**common, actual=actual, nearest=near if near != why else "")
     culprits = [culprit for part in parts for culprit in part["culprits"]]
     culprits = sorted(culprits, key=itemgetter(0, 2))[:MAX_DEVICES]
     names = tuple(f"{name}[{index}]" for _, name, index, _, _ in culprits)
-    details = tuple(detail for *_, detail in culprits)
     devices = sum(part["devices"] for part in parts)
-    total = held if first["quantifier"] == "none" else broken
+    total = held if quantifier == "none" else broken
     nearest = ""
     near = [part["nearest"] for part in parts if part["nearest"]] or culprits
     if near and not silent:
         _, name, index, _, detail = min(near, key=lambda told: (told[3], told[0], told[2]))
         nearest = f"{name}[{index}]: {detail}" if detail else ""
-    failing = _failed_text(first, total, devices, names)
-    if first["quantifier"] != "none":  # there, what should not come has come, however the run ended
-        failing = _with_ending(failing, parts)
+    actual = _failed_text(first, total, devices, names)
+    if quantifier != "none":  # there, what should not come has come, however the run ended
+        actual = _with_ending(actual, parts)
     return Outcome(
         **common,
-        passed=False,
-        actual=failing,
+        actual=actual,
         nearest=nearest,
         devices=names,
-        details=() if silent else details,
+        details=() if silent else tuple(detail for *_, detail in culprits),
         total=total,
-        t=_decided_at(parts, False),
     )
 
 
-def _decided_at(parts: Sequence[Mapping[str, Any]], verdict: bool) -> float | None:
+def _decided_at(parts: Sequence[Part], verdict: bool) -> float | None:
     """When all parts together had come to `verdict`; None: at the end only."""
     times = [part["decided_at"] for part in parts if part["devices"]]
     if verdict == (parts[0]["quantifier"] == "any"):  # the first part to say so was enough
@@ -149,7 +164,7 @@ def _decided_at(parts: Sequence[Mapping[str, Any]], verdict: bool) -> float | No
     return None if None in times else max(times, default=None)
 
 
-def _expected(item: Mapping[str, Any]) -> str:
+def _expected(item: Part) -> str:
     whom, predicate = item["whom"], item["expected"]
     if item["selected"] == 1 and item["quantifier"] in ("each", "device", "all"):
         return f"{whom} {predicate}"
@@ -163,35 +178,48 @@ def _expected(item: Mapping[str, Any]) -> str:
     return f"{words[item['quantifier']]} {whom} {predicate}"
 
 
-def _passed_text(item: Mapping[str, Any], held: int, broken: int) -> str:
+def _passed_text(item: Part, held: int, broken: int) -> str:
+    if item["quantifier"] == "all":
+        return "together they did"
     if item["quantifier"] == "any":
         return "at least one did"
     if item["quantifier"] == "none":
-        return f"none of {broken} did"
+        return "it did not" if broken == 1 else f"none of {broken} did"
     if item["kind"] == "never":
         return "it did not" if held == 1 else f"none of {held} did"
     return "it did" if held == 1 else f"all {held} did"
 
 
-def _failed_text(item: Mapping[str, Any], total: int, devices: int, names: Sequence[str]) -> str:
-    named = text.names_text(names, total)
-    if item["quantifier"] == "any":
-        return f"none of the {devices} did"
+def _margin_text(parts: Sequence[Part]) -> str:
+    """``, the last (meter[13]) 4.2 s before the deadline``: who came closest to a failure."""
+    margins = [tuple(part["margin"]) for part in parts if part["margin"]]
+    first = parts[0]
+    if not margins or first["quantifier"] == "none":
+        return ""
+    sole = first["quantifier"] in ("any", "all")  # the first one was enough
+    left, device = max(margins) if sole else min(margins)
+    before = f"{text.seconds(round(left, 3))} before the deadline"
+    if sole:
+        return f": {device}, {before}"
+    return f", {before}" if first["selected"] == 1 else f", the last ({device}) {before}"
+
+
+def _failed_text(item: Part, total: int, devices: int, names: Sequence[str]) -> str:
     # For a `never`, to hold means that nothing came; the device that fails is one that did hear it.
-    did = "did" if (item["quantifier"] == "none") != (item["kind"] == "never") else "did not"
+    did = (item["quantifier"] == "none") != (item["kind"] == "never")
     if devices == 1:
-        return f"{named} {did}"
-    if total == devices > MAX_DEVICES:
-        return f"all {devices} {did}" if did == "did" else f"none of {devices} did"
-    return f"{total} of {devices} {did}: {named}"
+        return f"{names[0]} {'did' if did else 'did not'}"
+    if total == devices:
+        return f"all {devices} did" if did else f"none of the {devices} did"
+    return f"{total} of {devices} {'did' if did else 'did not'}: {text.devices_text(names, total)}"
 
 
-def _with_ending(actual: str, parts: Sequence[Mapping[str, Any]]) -> str:
+def _with_ending(actual: str, parts: Sequence[Part]) -> str:
     ending = next((part["ending"] for part in parts if part["ending"]), "")
     return f"{actual}; {ending}" if ending else actual
 
 
-def _pool_failure(parts: Sequence[Mapping[str, Any]]) -> str:
+def _pool_failure(parts: Sequence[Part]) -> str:
     """Why the pool of all parts breaks the expectation; "" where it holds."""
     pools = [part["pool"] for part in parts]
     if parts[0]["kind"] == "within":
@@ -199,8 +227,10 @@ def _pool_failure(parts: Sequence[Mapping[str, Any]]) -> str:
     if "count" in pools[0]:
         count = sum(pool["count"] for pool in pools)
         minimum, maximum = pools[0]["minimum"], pools[0]["maximum"]
-        right = count >= minimum and (maximum is None or count <= maximum)
-        return "" if right else f"{count} came"
+        if count >= minimum and (maximum is None or count <= maximum):
+            return ""
+        arrivals = sorted(tuple(arrival) for pool in pools for arrival in pool["arrivals"])
+        return text.arrivals_text(count, arrivals) or "none came"
     if "times" in pools[0]:
         return judge_parts(pools)
     if not any(part["broken"] for part in parts):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +11,14 @@ if TYPE_CHECKING:
 
 VALUE_CHARACTERS = 60
 MESSAGE_CHARACTERS = 200
+NOTE_CHARACTERS = 500
+TIMES_SHOWN = 6
+LEAST_RUN = 3
+"""Fewer devices in a row are named each by itself."""
+NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+MOMENT = re.compile(r"t=([0-9]+\.[0-9]{3}) s")
+ARRIVALS_SHOWN = 3
+"""So many messages that came are shown, of more only their times."""
 
 
 def seconds(value: float) -> str:
@@ -21,6 +31,11 @@ def seconds(value: float) -> str:
 def moment(t: float) -> str:
     """A time of the run, to the millisecond, the unit in which captures are read."""
     return f"t={t:.3f} s"
+
+
+def at(text: str, t: float) -> str:
+    """What happened, and when."""
+    return f"{clip(text, NOTE_CHARACTERS)} ({moment(t)})"
 
 
 def clip(text: str, limit: int) -> str:
@@ -56,11 +71,78 @@ def message_text(message: Mapping[str, Any] | None) -> str:
     return " ".join(parts) or "an empty message"
 
 
-def names_text(names: Sequence[str], total: int) -> str:
-    """``meter[3], meter[7] and 2 more``."""
+def devices_text(names: Sequence[str], total: int) -> str:
+    """Devices as selectors, ``meter[3], meter[7:10] and 2 more``, of which `total` are meant."""
+    parts: list[str] = []
+    for (fleet, _), run in groupby(enumerate(names), key=_run_of):
+        members = [name for _, name in run]
+        if len(members) < LEAST_RUN:
+            parts += members
+        else:
+            first, last = (int(members[end][len(fleet) + 1 : -1]) for end in (0, -1))
+            parts.append(f"{fleet}[{first}:{last + 1}]")
     more = total - len(names)
-    text = ", ".join(names)
-    return f"{text} and {more} more" if more > 0 and names else text
+    told = ", ".join(parts)
+    return f"{told} and {more} more" if more > 0 and names else told
+
+
+def _run_of(numbered: tuple[int, str]) -> tuple[str, int]:
+    """What names that follow each other, each with its place in the list, have in common."""
+    place, name = numbered
+    fleet, _, index = name.rpartition("[")
+    return fleet, int(index[:-1]) - place
+
+
+def alike(devices: Sequence[str], details: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Devices of which the same is to be told, and what that is; numbers may differ in it.
+
+    Where they differ, times become ranges, and of the rest the first device's are told.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, (_, detail) in enumerate(zip(devices, details, strict=False)):
+        groups.setdefault(NUMBER.sub("#", detail), []).append(place)
+    return [
+        ([devices[place] for place in places], _common([details[place] for place in places]))
+        for places in groups.values()
+    ]
+
+
+def _common(details: Sequence[str]) -> str:
+    """`details`, which are the same but for numbers, as one."""
+    if len(set(details)) == 1:
+        return details[0]
+    times = [
+        sorted(map(float, column)) for column in zip(*map(MOMENT.findall, details), strict=True)
+    ]
+    spans = iter(
+        [moment(ts[0]) if ts[0] == ts[-1] else f"t={ts[0]:.3f}..{ts[-1]:.3f} s" for ts in times]
+    )
+    told = MOMENT.sub(lambda _: next(spans), details[0])
+    same = len({MOMENT.sub("", detail) for detail in details}) == 1
+    return told if same else f"{told}; the others alike"
+
+
+def arrivals_text(count: int, first: Sequence[tuple[float, str]]) -> str:
+    """How many came and when, and the first of them: (time, message); "" where none came."""
+    if not count:
+        return ""
+    if count <= ARRIVALS_SHOWN and len(first) == count:
+        return f"{count} came: {', '.join(at(message, t) for t, message in first)}"
+    return f"{count} came: {_times(count, [t for t, _ in first])}; the first: {first[0][1]}"
+
+
+def last_text(said: str, times: Sequence[float], last: str, earlier: int = 0) -> str:
+    """What is `said`, with the times of the `earlier` ones (at least `times`) and the `last` one."""
+    if not times:
+        return f"{said}: {last}"
+    return f"{said}: {_times(max(earlier, len(times)), times)}, and last {last}"
+
+
+def _times(count: int, times: Sequence[float]) -> str:
+    """The first of `count` times."""
+    told = ", ".join(map(moment, times[:TIMES_SHOWN]))
+    more = count - min(len(times), TIMES_SHOWN)
+    return f"{told} and {more} more" if more else told
 
 
 def plural(count: int, noun: str) -> str:
@@ -70,11 +152,7 @@ def plural(count: int, noun: str) -> str:
 def mismatch_text(mismatches: Iterable[Any]) -> str:
     """``kind was COMMAND instead of READ, seq was 3 instead of 4``: of objects like Mismatch."""
     parts = [
-        f"{mismatch.field} was {_plain(mismatch.actual)} instead of {_plain(mismatch.expected)}"
+        f"{mismatch.field} was {value_text(mismatch.actual)} instead of {value_text(mismatch.expected)}"
         for mismatch in mismatches
     ]
     return clip(", ".join(parts), MESSAGE_CHARACTERS)
-
-
-def _plain(value: Any) -> str:
-    return value_text(value)

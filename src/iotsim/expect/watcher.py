@@ -16,16 +16,21 @@ name them all. One that is passed does.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from iotsim.errors import ExpressionError
 from iotsim.expect import text
+from iotsim.expect.heard import EXACT, FAR, Amount, Samples, nearest
 from iotsim.expect.slots import Slots, selection_text
+from iotsim.expect.subscription import Subscription, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.errors import IotsimError
-    from iotsim.expect.slots import FleetView, Table
+    from iotsim.expect.heard import Heard, Rank
+    from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import DeviceView, Matcher
 
@@ -34,13 +39,29 @@ MAX_DEVICES = 20
 """An outcome names at most so many devices; it always tells how many there are."""
 MAX_NOTES = 1024
 """How many devices a watcher keeps the reason of their failure for."""
+MAX_COMPARED = 64
+"""Among so many of the failed devices that heard something the nearest is sought."""
 
-Observer: TypeAlias = "Callable[[DeviceView, Mapping[str, Any], float], None]"
 Export: TypeAlias = dict[str, Any]
 
 
+class Note(NamedTuple):
+    """Why a device failed, or what came near: ``rank`` tells how near."""
+
+    text: str
+    rank: Rank = EXACT
+
+
+NOTHING_TO_SAY = Note("", FAR)
+
+
 class Watcher:
-    """One expectation over messages. Subclasses say what a match, a deadline and the end mean."""
+    """One expectation over messages. Subclasses say what a match, a deadline and the end mean.
+
+    A subclass sets `subscriptions`; whoever feeds the watcher adds its fleets to `heard`.
+    """
+
+    subscriptions: Sequence[Subscription]
 
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         assert spec.matcher is not None
@@ -59,27 +80,28 @@ class Watcher:
         """When the verdict was found; None: at the end only."""
         self.closed = False
         """Nothing that comes can change anything any more: its observers can go."""
+        self.news: list[object] = []
+        """Where it enters itself when it has a verdict, or is closed; shared with its judge."""
+        self.undecided_pool = self.slots.sharded and self.slots.pooled
+        """A part of a pool decides nothing: what the other shards saw is not known here."""
         if self.slots.sharded and not self.count:
             # None of its devices are ours, so that the others alone decide, as soon as they can.
             self.verdict, self.closed = quantified(spec.quantifier, 0, 0), True
         self.ready_at: float | None = None
         self.error = ""
-        self._notes: dict[int, tuple[float, str]] = {}
+        self.heard: dict[str, Heard] = {}
+        """Of each fleet that it watches what that heard; only where something is `missed`."""
+        self._samples = Samples()
+        self._kind = [*islice(self.matcher.equalities.items(), 1)]
+        self._notes: dict[int, Note] = {}
         self._ending = ""
 
     # --- what a kind says ---------------------------------------------------------------------
 
-    def observer(self, table: Table) -> Observer:
-        raise NotImplementedError
-
-    def undecodable(self, device: DeviceView, slot: int, reason: str, t: float) -> None:
-        """A datagram that is no message came for `slot`, which is not the sentinel."""
-        if self.matcher.undecodable:
-            self.matched(slot, None, device, t)
-
     def matched(
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
+        """What is subscribed to came; the message is None where it could not be decoded."""
         raise NotImplementedError
 
     def deadline(self) -> float:
@@ -97,17 +119,12 @@ class Watcher:
         """The predicate: ``receives kind = READ within 5 s``."""
         raise NotImplementedError
 
-    def detail(self, slot: int) -> str:
-        """Why `slot` failed, or what came near."""
-        note = self._notes.get(slot)
-        return f"{note[1]} ({text.moment(note[0])})" if note else ""
+    def came(self, slot: int) -> tuple[int, str]:
+        """Of a slot that broke without a note: how many of what was asked for came, and what."""
+        return 0, ""
 
-    def distance(self, slot: int) -> int:
-        """How near `slot` came; for choosing the nearest of several."""
-        return 0 if slot in self._notes else 1 << 30
-
-    def nearest(self) -> int | None:
-        """The failing slot that came nearest, where the kind knows; else the first one is told."""
+    def margin(self) -> tuple[float, str] | None:
+        """Of what held: how long before the deadline the last device did, in seconds, and which."""
         return None
 
     def pool(self) -> Export:
@@ -117,43 +134,53 @@ class Watcher:
     def ready(self, t: float) -> None:
         self.ready_at = t
 
-    def heard(self) -> bool | None:
-        """Whether a message came by; None where the kind looks only at those that match."""
-        return True if self._notes else None
-
     def ending(self, now: float) -> str:
         """What kept the end from being a fair one: it came early, or the gateway never did."""
         return ""
 
     # --- for the kinds ------------------------------------------------------------------------
 
-    @property
-    def undecided_pool(self) -> bool:
-        """A part of a pool decides nothing: what the other shards saw is not known here."""
-        return self.slots.sharded and self.slots.pooled
+    def subscribe(self, *, unless: Matcher | None = None, missed: bool = False) -> Subscription:
+        """A subscription to what the expectation is about."""
+        event = "undecodable" if self.matcher.undecodable else "message"
+        topic = Topic(self.spec.direction, event)  # type: ignore[arg-type]
+        take = self._missed if missed else None
+        return Subscription(topic, self.matcher, self.matched, unless, take)
 
     def hold(self, slot: int, t: float) -> None:
         self.state[slot] = HELD
         self.held += 1
-        if self.verdict is None:
-            self._decide(t)
-        elif self.held + self.broken == self.count:
-            self.closed = True
+        self._samples.forget(slot)
+        self._count_in(t)
 
     def fail(self, slot: int, t: float, why: str) -> None:
         self.state[slot] = BROKEN
         self.broken += 1
-        if len(self._notes) < MAX_NOTES:
-            self._notes[slot] = (t, why)
-        if self.verdict is None:
-            self._decide(t)
-        elif self.held + self.broken == self.count:
-            self.closed = True
+        self.note(slot, text.at(why, t))
+        self._count_in(t)
 
-    def trouble(self, error: IotsimError) -> None:
-        """An expression of the expectation failed: the message does not match, and it is told."""
-        if not self.error:
+    def note(self, slot: int, why: str, rank: Rank = EXACT) -> None:
+        """Keep `why` to be told of `slot`, unless something nearer is there already."""
+        known = self._notes.get(slot)
+        if rank < known.rank if known else len(self._notes) < MAX_NOTES:
+            self._notes[slot] = Note(why, rank)
+
+    def trouble(
+        self,
+        error: IotsimError,
+        slot: int,
+        message: Mapping[str, Any],
+        device: DeviceView,
+        t: float,
+    ) -> None:
+        """An expression of the expectation failed: the message does not match, and it is told.
+
+        What fails since the message lacks a field is no failure.
+        """
+        if not (isinstance(error, ExpressionError) and error.absent) and not self.error:
             self.error = str(error)
+        if self.heard:
+            self._missed(slot, message, device, t)
 
     def finish(self, now: float) -> None:
         """Decide whatever is undecided. Idempotent."""
@@ -161,40 +188,27 @@ class Watcher:
             return
         self._ending = self.ending(now)
         self.settle_pending(now)
+        self._explain()
         self.closed = True
         if self.verdict is None:
             self.verdict = quantified(self.spec.quantifier, self.held, self.broken)
-
-    def _decide(self, t: float) -> None:
-        quantifier = self.spec.quantifier
-        if self.undecided_pool:
-            self.closed = True
-            return
-        if quantifier in ("any", "none"):
-            decided = self.held > 0 or self.broken == self.count
-        else:
-            decided = self.broken > 0 or self.held == self.count
-        if not decided:
-            return
-        self.verdict = quantified(quantifier, self.held, self.broken)
-        self.decided_at = t
-        self.closed = self.verdict or self.held + self.broken == self.count
+        self.news.append(self)
 
     # --- for reports --------------------------------------------------------------------------
 
     def export(self) -> Export:
-        """This watcher's part of the outcome, plain data; `finish` comes first."""
-        if self.spec.quantifier == "none":
-            culprits = self._slots_in(HELD, self.held)
-        else:
-            culprits = self._slots_in(BROKEN, self.broken)
-        nearest = self.nearest() if culprits else None
+        """This watcher's part of the outcome, plain data."""
+        culprits = self._culprits()
+        margin = self.margin() if self.verdict else None
+        nearest = self._nearest_of()
+        pooled = self.slots.pooled
         return {
             "name": self.spec.name,
             "kind": self.spec.kind,
             "quantifier": self.spec.quantifier,
             "severity": self.spec.severity,
             "place": self.spec.place,
+            "decoding": self._decoding(),
             "direction": self.spec.direction,
             "whom": self.whom,
             "expected": self.expectation(),
@@ -204,26 +218,118 @@ class Watcher:
             "broken": self.broken,
             "verdict": self.verdict,
             "decided_at": self.decided_at,
-            "heard": self.heard(),
             "error": self.error,
             "ending": self._ending,
-            "culprits": [] if self.slots.pooled else [self._told(slot) for slot in culprits],
-            "nearest": None if nearest is None or self.slots.pooled else self._told(nearest),
-            "text": self.detail(0) if self.slots.pooled and self.count else "",
-            "pool": self.pool() if self.slots.pooled else {},
+            "culprits": [] if pooled else [self._told(slot) for slot in culprits],
+            "nearest": None if nearest is None or pooled else self._told(nearest),
+            "text": self._notes.get(0, NOTHING_TO_SAY).text if pooled else "",
+            "margin": margin,
+            "pool": self.pool() if pooled else {},
         }
 
-    def _told(self, slot: int) -> list[Any]:
-        return [*self.slots.place(slot), self.distance(slot), self.detail(slot)]
+    def _decoding(self) -> list[str]:
+        """The fleets of which it needs to understand what they receive."""
+        if self.spec.direction == "sends" or self.matcher.undecodable:
+            return []
+        return [*self.slots.tables]
 
-    def _slots_in(self, state: int, total: int) -> Sequence[int]:
-        """The first `MAX_DEVICES` slots in `state`."""
+    # --- inside -------------------------------------------------------------------------------
+
+    def _missed(self, slot: int, message: Mapping[str, Any], device: DeviceView, t: float) -> None:
+        self._samples.add(slot, device, message, t)
+
+    def _count_in(self, t: float) -> None:
+        if self.verdict is None:
+            self._decide(t)
+        elif self.held + self.broken == self.count:
+            self.closed = True
+            self.news.append(self)
+
+    def _decide(self, t: float) -> None:
+        quantifier = self.spec.quantifier
+        if self.undecided_pool:
+            self.closed = True
+        else:
+            if quantifier in ("any", "none"):
+                decided = self.held > 0 or self.broken == self.count
+            else:
+                decided = self.broken > 0 or self.held == self.count
+            if not decided:
+                return
+            self.verdict = quantified(quantifier, self.held, self.broken)
+            self.decided_at = t
+            self.closed = self.verdict or self.held + self.broken == self.count
+        self.news.append(self)
+
+    @property
+    def _culpable(self) -> int:
+        """The state of a device that makes the expectation fail."""
+        return HELD if self.spec.quantifier == "none" else BROKEN
+
+    def _culprits(self) -> list[int]:
+        """The first `MAX_DEVICES` slots that make it fail."""
         found: list[int] = []
-        position = -1
-        for _ in range(min(total, MAX_DEVICES)):
-            position = self.state.find(state, position + 1, self.count)
+        position = self.state.find(self._culpable, 0, self.count)
+        while position >= 0 and len(found) < MAX_DEVICES:
             found.append(position)
+            position = self.state.find(self._culpable, position + 1, self.count)
         return found
+
+    def _explain(self) -> None:
+        """Say of what has failed for want of something what came instead, while that is known."""
+        if not self.heard or self._culpable != BROKEN:
+            return
+        near = islice((slot for slot in self._heard_slots() if self.state[slot]), MAX_COMPARED)
+        for slot in {*self._culprits(), *near}:
+            if self.state[slot] == BROKEN and slot not in self._notes:
+                self._notes[slot] = self._instead(slot)
+
+    def _heard_slots(self) -> Iterator[int]:
+        """Slots of which messages are kept, perhaps more than once."""
+        yield from self._samples.keys()
+        for fleet, heard in self.heard.items():
+            table = self.slots.tables[fleet]
+            yield from (slot for slot in map(table.__getitem__, heard.samples.keys()) if slot >= 0)
+
+    def _instead(self, slot: int) -> Note:
+        """What came to `slot`, and what of it was nearest to what was expected."""
+        amount, samples = Amount(), [*self._samples.of(slot)]
+        for fleet, indexes in self._devices_of(slot):
+            heard = self.heard[fleet]
+            amount += heard.amount(indexes)
+            for index in islice(filter(indexes.__contains__, heard.samples.keys()), MAX_COMPARED):
+                samples += heard.samples.of(index)
+        near = nearest(samples, self.matcher.explain)
+        count, came = self.came(slot)
+        if count and amount.messages <= count and not amount.undecodable:
+            return Note(came, near.rank)  # there was nothing else
+        verb = "heard" if self.spec.direction == "receives" else "sent"
+        said = [came, amount.text(verb)] if came else [amount.text(verb)]
+        if near.text:
+            said.append(f"nearest: {near.text}")
+        return Note("; ".join(said), near.rank)
+
+    def _devices_of(self, slot: int) -> Iterator[tuple[str, Sequence[int]]]:
+        """By fleet the indexes of the devices that share `slot`: one, but in a pool."""
+        if not self.slots.pooled:
+            _, fleet, index = self.slots.place(slot)
+            yield fleet, (index,)
+            return
+        for fleet, table in self.slots.tables.items():
+            yield fleet, [index for index in range(len(table)) if table[index] >= 0]
+
+    def _nearest_of(self) -> int | None:
+        """The slot that makes it fail and came nearest; None where none came near."""
+        ranks = [
+            (note.rank, slot)
+            for slot, note in self._notes.items()
+            if self.state[slot] == self._culpable and note.rank < FAR
+        ]
+        return min(ranks)[1] if ranks else None
+
+    def _told(self, slot: int) -> list[Any]:
+        note = self._notes.get(slot, NOTHING_TO_SAY)
+        return [*self.slots.place(slot), note.rank, note.text]
 
 
 def quantified(quantifier: str, held: int, broken: int) -> bool:

@@ -10,17 +10,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from iotsim.errors import IotsimError
 from iotsim.expect import text
-from iotsim.expect.misses import Misses
-from iotsim.expect.watcher import BROKEN, HELD, PENDING, Watcher
+from iotsim.expect.watcher import BROKEN, PENDING, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from iotsim.expect.slots import FleetView, Table
+    from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
-    from iotsim.expect.watcher import Export, Observer
+    from iotsim.expect.watcher import Export
     from iotsim.match import DeviceView
 
 
@@ -31,51 +29,30 @@ class Within(Watcher):
         self.window_s = spec.within_s * tolerance
         self._common_deadline = math.inf
         self._last_deadline = math.inf
-        self.misses = Misses(
-            self.matcher, self.count, "heard" if spec.direction == "receives" else "sent"
-        )
+        self._slowest: tuple[float, int, float, DeviceView] | None = None
+        """Of those that did: how late in its window it was, slot, time, device."""
+        self.subscriptions = [self.subscribe(missed=True)]
 
     def ready(self, t: float) -> None:
         super().ready(t)
         self._common_deadline = t + self.window_s
         self._last_deadline = max(t, self.slots.booted_by_s) + self.window_s
 
-    def observer(self, table: Table) -> Observer:
-        state, matches = self.state, self.matcher.matches
-        matched, missed = self.matched, self.misses.add
-
-        def observe(device: DeviceView, message: Mapping[str, Any], t: float) -> None:
-            slot = table[device.index]
-            if state[slot]:
-                return
-            try:
-                if matches(message, device, t):
-                    matched(slot, message, device, t)
-                else:
-                    missed(slot, message, device, t)
-            except IotsimError as error:
-                self.trouble(error)
-                missed(slot, message, device, t)
-
-        return observe
-
     def matched(
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
-        if self.state[slot]:
+        if t > self._common_deadline and t > (deadline := self._deadline_of(slot)):
+            late = text.seconds(round(t - deadline, 3))
+            self.note(slot, text.at(f"the right one came {late} too late", t))
             return
-        if t > self._common_deadline and t > self._deadline_of(slot):
-            self.misses.heard[slot] += 1
-            self.misses.note(slot, "the right one, but too late", t)
-            return
-        self.misses.forget(slot)
+        if self.spec.quantifier == "none":
+            self.note(slot, text.at(text.message_text(message), t))
+        lateness = -math.inf  # before the window begins
+        if self.ready_at is not None:
+            lateness = t - max(self.ready_at, self.slots.boot_time(slot))
+        if self._slowest is None or lateness >= self._slowest[0]:
+            self._slowest = (lateness, slot, t, device)
         self.hold(slot, t)
-
-    def undecodable(self, device: DeviceView, slot: int, reason: str, t: float) -> None:
-        if self.matcher.undecodable:
-            self.matched(slot, None, device, t)
-        elif not self.state[slot]:
-            self.misses.undecodable(slot, reason, t)
 
     def deadline(self) -> float:
         # What comes at the very deadline is still in time, so it is decided just after it.
@@ -83,9 +60,9 @@ class Within(Watcher):
 
     def advance(self, now: float) -> None:
         if now > self._last_deadline and not self.closed:
-            self.finish(now)
             if self.decided_at is None:
                 self.decided_at = self._last_deadline
+            self.finish(now)
 
     def settle_pending(self, now: float) -> None:
         self.state[: self.count] = self.state[: self.count].replace(
@@ -96,19 +73,11 @@ class Within(Watcher):
     def expectation(self) -> str:
         return f"{self.spec.direction} {self.matcher.text} within {text.seconds(self.window_s)}"
 
-    def detail(self, slot: int) -> str:
-        if self.state[slot] == HELD:
-            return "received it in time" if self.spec.direction == "receives" else "sent it in time"
-        return self.misses.describe(slot)
-
-    def distance(self, slot: int) -> int:
-        return self.misses.distance(slot)
-
-    def nearest(self) -> int | None:
-        return self.misses.nearest(self.state, BROKEN)
-
-    def heard(self) -> bool:
-        return self.held > 0 or any(self.misses.heard)
+    def margin(self) -> tuple[float, str] | None:
+        if self._slowest is None or self.ready_at is None:
+            return None
+        _, slot, t, device = self._slowest
+        return self._deadline_of(slot) - t, device.name
 
     def ending(self, now: float) -> str:
         if self.ready_at is None:

@@ -36,11 +36,16 @@ NO_TEXT = ("int", "float", "bool", "struct", "flags", "array")
 
 
 class Condition(NamedTuple):
-    """A condition on `field`: `code` is true where it holds; `expected` completes "FIELD is …"."""
+    """A condition on `field`: `code` is true where it holds; `expected` completes "FIELD is …".
+
+    ``equals`` holds the value that a field at the top level must equal, where the condition is no
+    more than that; such a value can be looked up in a dictionary.
+    """
 
     field: str
     code: str
     expected: str
+    equals: tuple[Any] | None = None
 
 
 class Invalid(Exception):  # noqa: N818
@@ -91,7 +96,7 @@ class Writer:
 
     def condition(self, path: str, value: Any, field: Field | None) -> Condition:
         code, expected = self._test(self._access(path), value, field, 0)
-        return Condition(path, code, expected)
+        return Condition(path, code, expected, _sole_value(path, value, field))
 
     def expression(self, text: str) -> Expression:
         try:
@@ -279,6 +284,14 @@ class Writer:
         text = self._variable()
         name = self.constant(search)
         return f"(({text} := as_text({variable})) is not None and {name}({text}) is not None)"
+
+
+def _sole_value(path: str, value: Any, field: Field | None) -> tuple[Any] | None:
+    """What `value` asks of a field at the top level, if that is to equal a plain value."""
+    if "." in path or isinstance(value, dict) or _is_expression(value):
+        return None
+    plain = _literal(value, field)
+    return (plain,) if isinstance(plain, (int, float, str, bytes)) and plain == plain else None
 
 
 def _is_expression(value: Any) -> bool:

@@ -9,7 +9,7 @@ with dots in it. A table is a nested field where the schema has a structure or f
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError, Problem, ScenarioError
 from iotsim.match.condition import DEEPEST, OPERATORS, Invalid, Writer, dig
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from iotsim.match.expression import DeviceView
     from iotsim.protocol.fields import Schema
 
+Test: TypeAlias = "Callable[[Mapping[str, Any], DeviceView, float], bool]"
 UNDECODABLE = "undecodable"
 MOST_CONDITIONS = 500
+EVALUATED = "(msg, device, t)"
+"""Stands in the code of a condition that calls an expression."""
 INDEX = re.compile(r"\[([0-9]+)\]")
 
 
@@ -44,14 +47,15 @@ class Matcher:
     """A compiled match.
 
     ``matches(msg, device, t)`` is the generated function; ``text`` a rendering for people;
-    ``source`` the function's body. An ``undecodable`` matcher is for datagrams that are no message
+    ``source`` the function's body, and ``namespace`` what the names in it mean: others may generate
+    functions of it, too. An ``undecodable`` matcher is for datagrams that are no message
     and matches no message. Where an expression fails because the message lacks a field, the message
     does not match; any other failure raises ExpressionError.
     """
 
-    __slots__ = ("_checks", "_namespace", "conditions", "matches", "source", "text", "undecodable")
+    __slots__ = ("_checks", "conditions", "matches", "namespace", "source", "text", "undecodable")
 
-    matches: Callable[[Mapping[str, Any], DeviceView, float], bool]
+    matches: Test
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class Matcher:
     ) -> None:
         self.conditions = conditions
         self.undecodable = undecodable
-        self._namespace = namespace
+        self.namespace = namespace
         self._checks: list[Callable[..., Any]] | None = None
         if undecodable:
             self.source = "False"
@@ -76,9 +80,10 @@ class Matcher:
     def __repr__(self) -> str:
         return f"<Matcher {self.text}>"
 
-    def _compile(self, source: str) -> Callable[..., Any]:
-        test: Callable[..., Any] = eval(f"lambda msg, device, t: {source}", self._namespace)
-        if "(msg, device, t)" not in source:
+    def _compile(self, source: str, *, absent: bool = False) -> Callable[..., Any]:
+        """`source` as a function; `absent` is its value where an expression misses a field."""
+        test: Callable[..., Any] = eval(f"lambda msg, device, t: {source}", self.namespace)
+        if EVALUATED not in source:
             return test  # no expressions, so nothing that raises
 
         def guarded(msg: Mapping[str, Any], device: DeviceView, t: float) -> bool:
@@ -86,10 +91,34 @@ class Matcher:
                 return bool(test(msg, device, t))
             except ExpressionError as error:
                 if error.absent:
-                    return False
+                    return absent
                 raise
 
         return guarded
+
+    @property
+    def equalities(self) -> dict[str, Any]:
+        """Fields that must equal these values, or else the message does not match.
+
+        That can be told before all else: no expression stands before such a condition, which could
+        fail by itself.
+        """
+        found: dict[str, Any] = {}
+        for condition in self.conditions:
+            if EVALUATED in condition.code:
+                break
+            if condition.equals is not None:
+                found.setdefault(condition.field, condition.equals[0])
+        return found
+
+    def source_besides(self, field: str) -> str:
+        """`source` for a message whose `field` equals what `equalities` says; "" where it matches."""
+        known = (field, (self.equalities[field],))
+        return " and ".join(c.code for c in self.conditions if (c.field, c.equals) != known)
+
+    def negation(self) -> Test:
+        """A function that is true where `matches` is not."""
+        return self._compile(f"not ({self.source})", absent=True)
 
     def explain(self, msg: Mapping[str, Any], device: DeviceView, t: float) -> list[Mismatch]:
         """Each condition that `msg` does not satisfy; none if it matches."""

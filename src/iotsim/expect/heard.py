@@ -1,0 +1,249 @@
+"""What devices heard (or sent), kept so that a failure can say what came instead.
+
+For each device of a fleet a byte counts, up to `MOST`, what it heard, whoever waited for what; of the
+first messages copies are kept, as long as somebody waits for that device. Besides, each expectation
+keeps of its own what it was asked about and did not match (`Samples`). Copies are compared with what
+was expected only when there is a failure to explain: so a message that the index of subscriptions
+passes by costs next to nothing, and is still there to be shown. All stores are bounded.
+
+The nearest message is the one that differs in the fewest fields; among equals the one that has the
+field at all, then the one whose number is the closest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from functools import cached_property
+from itertools import filterfalse
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from iotsim.errors import DecodeError, IotsimError
+from iotsim.expect import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from iotsim.expect.slots import Table
+    from iotsim.match import DeviceView, Mismatch
+
+NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?")
+MOST = 255
+"""What is beyond is not counted: "more than 254 messages"."""
+SAMPLES_EACH = 8
+COUNTED_ONLY = MOST - SAMPLES_EACH
+MOST_SAMPLES = 8192
+MOST_REASONS = 16
+"""So many different reasons are kept why datagrams could not be decoded."""
+REASON_CHARACTERS = 200
+
+Rank: TypeAlias = "tuple[float, ...]"
+"""How near something came, for comparison: less is nearer."""
+EXACT: Rank = (0, 0, 0.0)
+FAR: Rank = (math.inf, 0, 0.0)
+
+
+class AsItWas:
+    """A device with the state that it had, for expressions (a `DeviceView`)."""
+
+    __slots__ = ("_device", "state")
+
+    def __init__(self, device: DeviceView) -> None:
+        self._device = device
+        self.state = dict(device.state)
+
+    @property
+    def index(self) -> int:
+        return self._device.index
+
+    @property
+    def name(self) -> str:
+        return self._device.name
+
+    @property
+    def address(self) -> str:
+        return self._device.address
+
+    def signal(self, name: str, t: float) -> float:
+        return self._device.signal(name, t)
+
+
+class Sample(NamedTuple):
+    t: float
+    message: Mapping[str, Any] | None
+    """None: it could not be decoded."""
+    device: AsItWas
+
+
+class Samples:
+    """The first `SAMPLES_EACH` messages for each of some keys, `MOST_SAMPLES` in all."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, list[Sample]] = {}
+        self._count = 0
+
+    def add(
+        self, key: int, device: DeviceView, message: Mapping[str, Any] | None, t: float
+    ) -> None:
+        if self._count >= MOST_SAMPLES:
+            return
+        kept = self._kept.setdefault(key, [])
+        if len(kept) < SAMPLES_EACH:
+            # A behavior may make its answer of the request itself.
+            copy = None if message is None else dict(message)
+            kept.append(Sample(t, copy, AsItWas(device)))
+            self._count += 1
+
+    def of(self, key: int) -> Sequence[Sample]:
+        return self._kept.get(key, ())
+
+    def keys(self) -> Collection[int]:
+        return self._kept.keys()
+
+    def forget(self, key: int) -> None:
+        self._count -= len(self._kept.pop(key, ()))
+
+    @property
+    def full(self) -> bool:
+        return self._count >= MOST_SAMPLES
+
+
+class Amount(NamedTuple):
+    """How much was heard. ``more``: there were more messages, which nobody counted."""
+
+    messages: int = 0
+    undecodable: int = 0
+    """Datagrams that are not among the messages."""
+    reason: str = ""
+    """Why they could not be decoded: the commonest reason."""
+    more: bool = False
+
+    def __add__(self, other: object) -> Amount:
+        if not isinstance(other, Amount):
+            return NotImplemented
+        return Amount(
+            self.messages + other.messages,
+            self.undecodable + other.undecodable,
+            self.reason or other.reason,
+            self.more or other.more,
+        )
+
+    def text(self, verb: str) -> str:
+        """``heard 2 messages``, with `verb` "heard"."""
+        if not self.messages and not self.undecodable:
+            return f"{verb} nothing in that time"
+        parts = []
+        if self.messages:
+            least = self.messages - 1 if self.more else self.messages
+            parts.append(("more than " if self.more else "") + text.plural(least, "message"))
+        if self.undecodable:
+            datagrams = text.plural(self.undecodable, "datagram")
+            parts.append(f"{datagrams} that could not be decoded ({self.reason})")
+        return f"{verb} {' and '.join(parts)}"
+
+
+class Heard:
+    """What the `devices` devices of one fleet heard."""
+
+    def __init__(self, devices: int) -> None:
+        self._devices = devices
+        self.waiting: Sequence[tuple[bytearray, Table]] = ()
+        """The states of all who may have to tell of it, and how devices lead to them."""
+        self.samples = Samples()
+        self.undecodable = 0
+        """Datagrams of all devices that were no messages."""
+        self.reasons: Counter[str] = Counter()
+        self._spoilt: dict[int, Counter[str]] = {}
+        self._refused = 0
+
+    @cached_property
+    def room(self) -> bytearray:
+        """How many more messages of each device are counted. Whoever has one for a device that has
+        room takes one away, and calls `keep` if it was above `COUNTED_ONLY`.
+        """
+        return bytearray([MOST]) * self._devices
+
+    @cached_property
+    def no_room(self) -> bytes:
+        """For those who keep nothing."""
+        return bytes(self._devices)
+
+    def keep(self, device: DeviceView, message: Mapping[str, Any], t: float) -> None:
+        """`message` is one of the first that `device` has heard."""
+        if self._awaited(device.index):
+            if self.samples.full:
+                self._make_room()
+            self.samples.add(device.index, device, message, t)
+
+    def note_undecodable(self, index: int, error: Exception | str) -> None:
+        """A datagram for the device was no message."""
+        reason = text.clip(str(error), REASON_CHARACTERS)
+        where = (error.path if isinstance(error, DecodeError) else "") or reason
+        self.undecodable += 1
+        if where in self.reasons or len(self.reasons) < MOST_REASONS:
+            self.reasons[where] += 1
+        if index in self._spoilt or len(self._spoilt) < MOST_SAMPLES:
+            reasons = self._spoilt.setdefault(index, Counter())
+            if reason not in reasons and len(reasons) >= MOST_REASONS:
+                reason = next(iter(reasons))
+            reasons[reason] += 1
+
+    def amount(self, indexes: Iterable[int]) -> Amount:
+        """What these devices together heard."""
+        messages, more, reasons = 0, False, Counter[str]()
+        for index in indexes:
+            messages += MOST - self.room[index]
+            more = more or not self.room[index]
+            reasons.update(self._spoilt.get(index, ()))
+        commonest = reasons.most_common(1)
+        return Amount(messages, reasons.total(), commonest[0][0] if commonest else "", more)
+
+    def _awaited(self, index: int) -> bool:
+        return any(not state[table[index]] for state, table in self.waiting)
+
+    def _make_room(self) -> None:
+        """Forget devices that nobody waits for any more; look for them only now and then."""
+        if self._refused % SAMPLES_EACH == 0:
+            for index in [*filterfalse(self._awaited, self.samples.keys())]:
+                self.samples.forget(index)
+        self._refused += 1
+
+
+class Near(NamedTuple):
+    """What came nearest, and in what it differed."""
+
+    rank: Rank = FAR
+    text: str = ""
+
+
+def nearest(samples: Iterable[Sample], explain: Callable[..., Sequence[Mismatch]]) -> Near:
+    """The nearest of `samples` that do not match, by what the matcher's `explain` says of each."""
+    best = Near()
+    for sample in samples:
+        try:
+            mismatches = explain(sample.message, sample.device, sample.t)
+        except IotsimError as error:
+            found = Near((1 << 20, 0, 0.0), text.at(str(error), sample.t))
+        else:
+            if not mismatches:
+                continue
+            found = Near(_rank(mismatches), text.at(text.mismatch_text(mismatches), sample.t))
+        if found.rank < best.rank:
+            best = found
+    return best
+
+
+def _rank(mismatches: Sequence[Mismatch]) -> Rank:
+    absent = sum(mismatch.actual == "absent" for mismatch in mismatches)
+    return len(mismatches), absent, sum(map(_gap, mismatches))
+
+
+def _gap(mismatch: Mismatch) -> float:
+    """How far a number is from the nearest that was expected; infinity where there are no numbers."""
+    try:
+        actual = float(mismatch.actual)
+    except ValueError:
+        return math.inf
+    gaps = [abs(actual - float(number)) for number in NUMBER.findall(mismatch.expected)]
+    return min((gap for gap in gaps if gap == gap), default=math.inf)
