@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iotsim.safetext import safe_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,7 +34,8 @@ class Problem:
     """One thing that is wrong with a file of the user's.
 
     ``line`` and ``column`` count from 1; 0 means unknown. ``path`` is the key path inside the
-    file (``devices.meter.rules[0].when.kind``). ``hint`` says what was probably meant.
+    file (``devices.meter.rules[0].when.kind``). ``hint`` says what was probably meant. As text it is
+    one line, whatever the file's own names hold.
     """
 
     message: str
@@ -48,7 +51,7 @@ class Problem:
             place += f":{self.line}:{self.column}" if self.column else f":{self.line}"
         parts = [part for part in (place, self.path, self.message) if part]
         text = ": ".join(parts)
-        return f"{text} ({self.hint})" if self.hint else text
+        return safe_line(f"{text} ({self.hint})" if self.hint else text)
 
 
 class ScenarioError(IotsimError):

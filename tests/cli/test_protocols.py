@@ -105,3 +105,39 @@ def test_decode_of_what_is_no_message_shows_how_far_it_came(
 def test_decode_of_what_is_no_hex(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["decode", "sensornet", data]) == 2
     assert "that is no hex" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("123", "it has an odd number of digits, 3"),
+        ("0g", "it has 'g'"),
+        ("\u0661\u0662", "it has '\u0661'"),
+        ("00" * 65_528, "65528 bytes are more than UDP carries"),
+        ("00" * 600_000, "it has more than 1048576 characters"),
+    ],
+    ids=["odd", "letter", "digits of another script", "large", "huge"],
+)
+def test_hostile_hex(
+    data: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(data))
+    assert run_command_line(["decode", "sensornet", "-"]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_the_largest_datagram_is_decoded_in_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cli_long.py").write_text(
+        "from construct import GreedyRange, Int8ub, Struct\nfrom iotsim import Protocol\n"
+        "ITEM = Struct('a' / Struct('b' / Int8ub))\n"
+        "MESSAGE = Struct('all' / GreedyRange(ITEM))\n"
+        "PROTOCOL = Protocol(name='cli_long', message=MESSAGE, port=7000)\n"
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO("07" * 65_527))
+    assert run_command_line(["decode", "cli_long", "-"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 2100
+    assert max(map(len, lines)) < 4200
+    assert "and 129055 more" in lines

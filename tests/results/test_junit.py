@@ -129,7 +129,7 @@ def test_hostile_text(tmp_path: Path) -> None:
     found = read_back(tmp_path / "x", result)
     assert found["reads come"] == (
         "error",
-        "\ufffd[2J]]></testcase>&\"'<\ufffd\ufffd\ufffd\ufffdé\n",
+        "\\x1b[2J]]></testcase>&\"'<\\x00\\ud800\\ufffe\\x85é\n",
     )
 
 

@@ -131,9 +131,9 @@ def test_the_summary_of_a_failed_run() -> None:
 def test_a_crash_is_told_with_the_last_lines_and_harmlessly() -> None:
     result = failed_run()
     result.reason = "the gateway was ended by SIGSEGV"
-    result.gateway = GatewayResult(command=["gw"], crashed=True, last_lines=["\x1b[2Jbye\r\n"])
+    result.gateway = GatewayResult(command=["gw"], crashed=True, last_lines=["\x1b[2Jbye\t!\r"])
     text = render(summarize(result))
-    assert "    | \ufffd[2Jbye \n" in text
+    assert "    | \\x1b[2Jbye !\\r\n" in text
     assert "  the gateway was ended by SIGSEGV\n" in text
 
 

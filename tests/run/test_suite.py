@@ -136,7 +136,7 @@ def test_the_end_lists_what_has_not_passed_with_the_line_that_repeats_it(
     ends = "it has left no result, and ended with status 0: a rogue"
     crashes = "it has left no result, and ended by SIGSEGV: it has printed nothing"
     assert lines[-9:] == [
-        "failed        fails.toml: meter[1] heard \ufffd[1m nothing",
+        "failed        fails.toml: meter[1]\\nheard \\x1b[1m nothing",
         "              iotsim run fails.toml --seed 7",
         f"error         ends.toml: {ends}",
         "              iotsim run ends.toml --seed 7",

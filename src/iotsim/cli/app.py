@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cyclopts
 
 from iotsim import __version__
+from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
 if TYPE_CHECKING:
@@ -66,15 +67,21 @@ def external_command() -> tuple[str, ...]:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
+    with safe_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     ours = list(arguments)
     _external_command.clear()
     if "--" in ours:
         dashes = ours.index("--")
         ours, _external_command[:] = ours[:dashes], ours[dashes + 1 :]
     try:
-        code = app(ours, exit_on_error=False, print_error=True)
-    except cyclopts.CycloptsError:
-        return EXIT_ERROR  # cyclopts has printed what was wrong
+        code = app(ours, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        print(f"iotsim: {error}", file=sys.stderr)
+        return EXIT_ERROR
     except MachineError as error:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_SKIPPED

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 def doctor() -> int:
     """Check what this machine offers for running scenarios, and print how to fix what is missing."""
-    from rich.console import Console
-
+    from iotsim.cli.console import make_console
     from iotsim.testbed.doctor import run_checks
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     checks = run_checks()
     for check in checks:
         mark = "[green]ok  [/]" if check.ok else "[red]no  [/]"

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
+from iotsim.cli.app import EXIT_ERROR
+from iotsim.safetext import safe_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iotsim.protocol.codec import Codec
     from iotsim.protocol.registry import LoadedProtocol
+
+LARGEST_DATAGRAM = 65_535 - 8
+"""In bytes: what the length field of a UDP header leaves for the payload."""
+MOST_HEX = 1 << 20
+"""Characters that are read, spaces included."""
+DIGITS = re.compile(r"[0-9a-fA-F]+")
+NO_HEX = re.compile(r"[^0-9a-fA-F\s:]")
 
 app = cyclopts.App(name="protocols", help="List, show and check protocols.")
 
@@ -108,24 +119,39 @@ def decode(
     data
         The bytes in hex, with or without spaces; '-' reads them from standard input.
     """
-    from iotsim.protocol.examine import dissect
+    from iotsim.protocol.examine import dissect, summary_line
 
     protocol = _load(name).protocol
-    text = sys.stdin.read() if data == ("-",) else " ".join(data)
     try:
-        payload = bytes.fromhex(text.replace(":", " ").removeprefix("0x"))
+        payload = _parse_hex(sys.stdin.read(MOST_HEX) if data == ("-",) else " ".join(data))
     except ValueError as error:
-        print(f"iotsim: that is no hex: {error}", file=sys.stderr)
-        return 2
+        print(f"iotsim: that is no hex of a datagram: {error}", file=sys.stderr)
+        return EXIT_ERROR
     dissection = dissect(protocol, payload)
     for line in dissection.lines():
         print(line)
     if dissection.message is None:
-        return 2
-    summary = protocol.summarize(dissection.message)
+        return EXIT_ERROR
+    summary = summary_line(protocol, dissection.message)
     if summary:
         print(f"\n{summary}")
     return 0
+
+
+def _parse_hex(text: str) -> bytes:
+    """The bytes of `text`; ValueError says what is wrong with it."""
+    if len(text) >= MOST_HEX:
+        raise ValueError(f"it has more than {MOST_HEX} characters")
+    text = text.strip().removeprefix("0x")
+    wrong = NO_HEX.search(text)
+    if wrong is not None:
+        raise ValueError(f"it has {wrong[0]!r}")
+    digits = "".join(DIGITS.findall(text))
+    if len(digits) % 2:
+        raise ValueError(f"it has an odd number of digits, {len(digits)}")
+    if len(digits) > 2 * LARGEST_DATAGRAM:
+        raise ValueError(f"{len(digits) // 2} bytes are more than UDP carries, {LARGEST_DATAGRAM}")
+    return bytes.fromhex(digits)
 
 
 def _show_codec(codec: Codec) -> None:
@@ -145,6 +171,7 @@ def _load(name: str) -> LoadedProtocol:
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    rows = [[safe_line(text) for text in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from iotsim.cli.console import make_console
 from iotsim.results.context import device_context
 from iotsim.results.summary import moments_wanted, summarize
 from iotsim.wire.address import format_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
     from iotsim.results.summary import Row
     from iotsim.run.report import RunReport
     from iotsim.run.run import Run
@@ -33,10 +36,6 @@ COLORS = {
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 5.0
 LABEL_COLUMNS = 10
-
-
-def make_console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
 
 
 async def show_progress(run: Run) -> None:

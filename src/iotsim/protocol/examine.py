@@ -16,6 +16,7 @@ from iotsim.protocol.interpreted import Interpreter, normalize
 from iotsim.protocol.traced import Recorder
 from iotsim.protocol.tree import children, unnamed
 from iotsim.protocol.verified import Length
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 
 MOST_CASES = 8
+MOST_LINES = 2000
+LONGEST_TEXT = 4000
+"""So much of a dissection is shown: a datagram of 64 KiB may have as many fields, or one."""
 
 
 class FieldRow(NamedTuple):
@@ -93,17 +97,33 @@ class Dissection:
     error: DecodeError | None = None
 
     def lines(self) -> Iterator[str]:
-        """The dissection as text: place, bytes, field, value."""
+        """The dissection as text, each field one line of bounded length: place, bytes, field, value."""
         table = [
-            (_place(row.offset), _bytes_text(row), row.path or "(unnamed)", _value_text(row))
-            for row in self.rows
+            tuple(
+                safe_line(_clip(text))
+                for text in (
+                    _place(row.offset),
+                    _bytes_text(row),
+                    row.path or "(unnamed)",
+                    _value_text(row),
+                )
+            )
+            for row in self.rows[:MOST_LINES]
         ]
         widths = [max([0, *(len(line[i]) for line in table)]) for i in range(3)]
         for line in table:
             cells = [text.ljust(width) for text, width in zip(line[:3], widths, strict=True)]
             yield "  ".join([*cells, line[3]]).rstrip()
+        if len(self.rows) > MOST_LINES:
+            yield f"and {len(self.rows) - MOST_LINES} more"
         if self.error is not None:
-            yield f"error: {self.error}"
+            yield safe_line(_clip(f"error: {self.error}"))
+
+
+def _clip(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
 
 
 def _bytes_text(row: DissectedField) -> str:
@@ -122,6 +142,11 @@ def _value_text(row: DissectedField) -> str:
     return str(row.value)
 
 
+def summary_line(protocol: Protocol, message: Mapping[str, Any]) -> str:
+    """What ``protocol`` says of ``message`` in a line, of bounded length."""
+    return safe_line(_clip(protocol.summarize(message)))
+
+
 def dissect(protocol: Protocol, data: bytes) -> Dissection:
     """Take ``data`` apart, field by field, up to the first that is wrong."""
     recorder = Recorder()
@@ -131,15 +156,19 @@ def dissect(protocol: Protocol, data: bytes) -> Dissection:
         message = engine.decode(data)
     except DecodeError as caught:
         error = caught
+    shown_in_detail = {
+        row.path[:end]
+        for row in recorder.rows
+        for end, character in enumerate(row.path)
+        if character == "."
+    }
     rows: list[DissectedField] = []
     here = 0
     for row in recorder.rows:
         if any(name.startswith("_") for name in row.path.split(".")):
             continue
         value = normalize(row.value)
-        nested = isinstance(value, dict | list) and any(
-            other.path.startswith(row.path + ".") for other in recorder.rows
-        )
+        nested = isinstance(value, dict | list) and row.path in shown_in_detail
         if value is None and row.end == row.start:
             continue
         if row.start > here:

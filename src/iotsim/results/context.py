@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from iotsim.expect.text import clip, message_text
-from iotsim.results.clean import clean_line
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,6 +100,4 @@ def _line(event: dict[str, Any]) -> ContextLine | None:
     else:
         return None
     peer = event.get("peer", "")
-    return ContextLine(
-        float(t), what, clean_line(str(peer)), clip(clean_line(text), TEXT_CHARACTERS)
-    )
+    return ContextLine(float(t), what, safe_line(str(peer)), clip(safe_line(text), TEXT_CHARACTERS))

@@ -12,9 +12,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from iotsim.results.clean import clean
 from iotsim.results.result import RUNNING
 from iotsim.results.verdict import Verdict
+from iotsim.safetext import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,17 +56,19 @@ def encode_junit(suites: Sequence[Suite]) -> bytes:
     """One document of all `suites`."""
     root = ET.Element("testsuites", _totals(*suites))
     for suite in suites:
-        element = ET.SubElement(root, "testsuite", {"name": clean(suite.name), **_totals(suite)})
+        element = ET.SubElement(
+            root, "testsuite", {"name": safe_text(suite.name), **_totals(suite)}
+        )
         if suite.timestamp:
             element.set("timestamp", suite.timestamp)
         if suite.properties:
             properties = ET.SubElement(element, "properties")
             for name, value in suite.properties.items():
-                ET.SubElement(properties, "property", name=clean(name), value=clean(value))
+                ET.SubElement(properties, "property", name=safe_text(name), value=safe_text(value))
         for case in suite.cases:
             _add_case(element, suite, case)
         if suite.output:
-            ET.SubElement(element, "system-out").text = clean(suite.output)
+            ET.SubElement(element, "system-out").text = safe_text(suite.output)
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
@@ -75,19 +77,19 @@ def _add_case(parent: ET.Element, suite: Suite, case: Case) -> None:
     element = ET.SubElement(
         parent,
         "testcase",
-        name=clean(case.name),
-        classname=clean(suite.name),
+        name=safe_text(case.name),
+        classname=safe_text(suite.name),
         time=f"{case.time_s:.3f}",
     )
     if case.file:
-        element.set("file", clean(case.file))
+        element.set("file", safe_text(case.file))
     if case.state != "passed":
-        attributes = {"message": clean(case.message)}
+        attributes = {"message": safe_text(case.message)}
         if case.kind:
-            attributes["type"] = clean(case.kind)
-        ET.SubElement(element, case.state, attributes).text = clean(case.text)
+            attributes["type"] = safe_text(case.kind)
+        ET.SubElement(element, case.state, attributes).text = safe_text(case.text)
     if case.output:
-        ET.SubElement(element, "system-out").text = clean(case.output)
+        ET.SubElement(element, "system-out").text = safe_text(case.output)
 
 
 def _totals(*suites: Suite) -> dict[str, str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iotsim.results.clean import clean_line
 from iotsim.results.verdict import Verdict
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,17 +66,17 @@ def summarize(
     lines = result.gateway.last_lines[-GATEWAY_LINES:] if result.gateway and crashed else []
     return Summary(
         verdict=result.verdict,
-        reason=clean_line(result.reason),
-        title=f"{clean_line(result.scenario)} (seed {result.seed}, {result.duration_s:.1f} s)",
+        reason=safe_line(result.reason),
+        title=f"{safe_line(result.scenario)} (seed {result.seed}, {result.duration_s:.1f} s)",
         rows=tuple(_row(expectation, context or {}) for expectation in result.expectations),
-        notes=tuple(clean_line(note) for note in [*result.notes, *result.errors]),
-        gateway_lines=tuple(clean_line(line) for line in lines),
-        repeat=result.repeat,
+        notes=tuple(safe_line(note) for note in [*result.notes, *result.errors]),
+        gateway_lines=tuple(safe_line(line.expandtabs()) for line in lines),
+        repeat=safe_line(result.repeat),
     )
 
 
 def _row(expectation: Outcome, context: Mapping[str, Sequence[ContextLine]]) -> Row:
-    name = clean_line(expectation.name)
+    name = safe_line(expectation.name)
     if expectation.passed and not expectation.error:
         return Row(name, "passed")
     facts = [("expected", expectation.expected), ("actual", expectation.actual)]
@@ -94,7 +94,7 @@ def _row(expectation: Outcome, context: Mapping[str, Sequence[ContextLine]]) -> 
     if expectation.place:
         facts.append(("stands in", expectation.place))
     around = tuple(
-        (device, tuple(str(line) for line in context[device]))
+        (safe_line(device), tuple(str(line) for line in context[device]))
         for device in expectation.devices[:DEVICES_WITH_CONTEXT]
         if context.get(device)
     )
@@ -104,7 +104,7 @@ def _row(expectation: Outcome, context: Mapping[str, Sequence[ContextLine]]) -> 
     elif expectation.severity == "warning":
         state = "warning"
     return Row(
-        name, state, tuple((label, clean_line(text)) for label, text in facts), context=around
+        name, state, tuple((label, safe_line(text)) for label, text in facts), context=around
     )
 
 

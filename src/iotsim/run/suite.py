@@ -23,11 +23,11 @@ import msgspec
 from iotsim import interpreter
 from iotsim.errors import Problem, ScenarioError
 from iotsim.expect.text import clip
-from iotsim.results.clean import clean_line
 from iotsim.results.junit import suite_of
 from iotsim.results.result import RunResult, decode_result, encode_result
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine, exit_code
 from iotsim.run.folder import open_results, slug
+from iotsim.safetext import safe_line
 from iotsim.testbed import linux
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _write_junit(
 
 def _told_again(file: Path, result: RunResult) -> list[str]:
     """What became of a run that has not passed, and the line that repeats it."""
-    reason = clip(clean_line(result.reason), REASON_CHARACTERS)
+    reason = clip(safe_line(result.reason), REASON_CHARACTERS)
     what = f"{file}: {reason}" if reason else str(file)
-    return [f"{result.verdict:<13} {what}", f"{'':13} {clean_line(result.repeat)}"]
+    return [f"{result.verdict:<13} {what}", f"{'':13} {safe_line(result.repeat)}"]
 
 
 def judge(

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from iotsim.safetext import safe_line
 from iotsim.testbed import linux
 from iotsim.testbed.runs import read_run
 
@@ -77,5 +78,5 @@ def execute(command: Sequence[str]) -> NoReturn:
     try:
         os.execvp(command[0], list(command))
     except OSError as error:
-        print(f"iotsim: {command[0]}: {error.strerror}", file=sys.stderr)
+        print(safe_line(f"iotsim: {command[0]}: {error.strerror}"), file=sys.stderr)
         os._exit(127 if error.errno == errno.ENOENT else 126)
