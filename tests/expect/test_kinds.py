@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
 from iotsim.match import compile_match
+from iotsim.match.pattern import Pattern
 
 READ = {"kind": "READ"}
 COMMAND = {"kind": "COMMAND", "code": 7}
@@ -459,7 +459,7 @@ def gateway(**asked: Any) -> Judge:
 
 
 def test_a_gateway_that_stays_up() -> None:
-    judge = gateway(running=True, stdout_not=re.compile("Traceback"))
+    judge = gateway(running=True, stdout_not=Pattern("Traceback"))
     judge.gateway_output("all is well", 2.0)
     assert not judge.settled
     assert judge.finish(9.0).outcomes[0].passed
@@ -474,7 +474,7 @@ def test_a_gateway_that_exits() -> None:
 
 
 def test_a_gateway_that_prints_what_it_should_not() -> None:
-    judge = gateway(stdout_not=re.compile("Traceback"))
+    judge = gateway(stdout_not=Pattern("Traceback"))
     judge.gateway_output("Traceback (most recent call last):", 2.0)
     assert judge.settled
     assert "it printed" in judge.finish(9.0).outcomes[0].actual
@@ -487,7 +487,7 @@ def test_a_gateway_that_should_print_something_in_time() -> None:
     judge.advance(3.0)
     assert judge.settled
     assert judge.finish(9.0).outcomes[0].actual == "it did not print ready"
-    judge = gateway(stdout_contains="ready", stdout_regex=re.compile(r"poll \d+"), within_s=2.0)
+    judge = gateway(stdout_contains="ready", stdout_regex=Pattern(r"poll \d+"), within_s=2.0)
     judge.gateway_output("ready: poll 12", 2.0)
     assert judge.settled
     assert judge.finish(9.0).outcomes[0].passed

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    import re
-
     from iotsim.match import Matcher
+    from iotsim.match.pattern import Pattern
 
 Quantifier: TypeAlias = Literal["each", "any", "all", "none", "device"]
 Direction: TypeAlias = Literal["receives", "sends"]
@@ -47,8 +46,8 @@ class GatewayExpectation:
     running: bool | None = None
     exit: int | None = None
     stdout_contains: str = ""
-    stdout_regex: re.Pattern[str] | None = None
-    stdout_not: re.Pattern[str] | None = None
+    stdout_regex: Pattern | None = None
+    stdout_not: Pattern | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ is there with the value None (construct's way to say that an optional part is no
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +17,7 @@ from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
 from iotsim.match.fieldpath import nearest, split
 from iotsim.match.literal import LiteralError, article, integer_range, literal, render, rounded
+from iotsim.match.pattern import Pattern, PatternError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
 
 OPERATORS = ("min", "max", "any", "regex", "not", "exists")
-LONGEST_REGEX = 1000
 MOST_CHOICES = 10_000
 DEEPEST = 8
 NO_TEXT = ("int", "float", "bool", "struct", "flags", "array")
@@ -275,15 +274,13 @@ class Writer:
     def _regex(self, variable: str, pattern: Any, field: Field | None) -> str:
         if field is not None and field.kind in NO_TEXT:
             raise Invalid(f"'{field.path}' is {article(field.kind)}, so no regex matches it")
-        if not isinstance(pattern, str) or len(pattern) > LONGEST_REGEX:
-            raise Invalid(f"must be a text of at most {LONGEST_REGEX} characters", keys=("regex",))
         try:
-            search = re.compile(pattern).search
-        except (re.error, RecursionError, OverflowError) as error:
-            raise Invalid(f"no regular expression: {error}", keys=("regex",)) from None
+            search = Pattern(pattern).search
+        except PatternError as error:
+            raise Invalid(str(error), error.hint, ("regex",)) from None
         text = self._variable()
         name = self.constant(search)
-        return f"(({text} := as_text({variable})) is not None and {name}({text}) is not None)"
+        return f"(({text} := as_text({variable})) is not None and {name}({text}))"
 
 
 def _sole_value(path: str, value: Any, field: Field | None) -> tuple[Any] | None:

@@ -16,7 +16,7 @@ from iotsim.scenario.schema import (
     Duration,
     Match,
     Model,
-    Pattern,
+    Regex,
     Table,
     Text,
     Texts,
@@ -26,11 +26,11 @@ from iotsim.scenario.schema import (
 from iotsim.scenario.selectors import SelectorError, merged, select
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec
     from iotsim.match import Matcher
+    from iotsim.match.pattern import Pattern
     from iotsim.protocol.fields import Field as SchemaField
     from iotsim.protocol.fields import Schema
     from iotsim.scenario.loading import Loading
@@ -55,8 +55,8 @@ class GatewayExpectTable(Model):
 
 class StdoutTable(Model):
     contains: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
-    regex: Pattern = None
-    not_: Annotated[Pattern, Field(alias="not")] = None
+    regex: Regex = None
+    not_: Annotated[Regex, Field(alias="not")] = None
 
 
 class ExpectTable(Model):
@@ -351,9 +351,7 @@ class ExpectBuilder:
             message = f"with this status, the gateway has crashed: its 'expect_exit' is {right}"
             self.problems.add(keys, message, f"write expect_exit = {asked.exit} in [gateway]")
 
-    def _stdout(
-        self, value: Any, keys: Keys
-    ) -> tuple[str, re.Pattern[str] | None, re.Pattern[str] | None]:
+    def _stdout(self, value: Any, keys: Keys) -> tuple[str, Pattern | None, Pattern | None]:
         if value is None:
             return "", None, None
         raw = {"contains": value} if isinstance(value, str) else value

@@ -17,8 +17,8 @@ from iotsim.scenario.schema import (
     MOST_ITEMS,
     Duration,
     Model,
-    Pattern,
     Port,
+    Regex,
     Text,
     check,
     from_text,
@@ -59,7 +59,7 @@ Ready = Annotated[dict[str, Any], BeforeValidator(is_table('{ log = "^listening"
 
 
 class ReadyTable(Model):
-    log: Pattern = None
+    log: Regex = None
     udp: Port | None = None
     tcp: Port | None = None
     delay: Duration | None = None

@@ -10,12 +10,12 @@ from iotsim.scenario.placeholders import expand, placeholder_values
 from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Mapping
     from pathlib import Path
 
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import ExpectSpec
+    from iotsim.match.pattern import Pattern
 
 LinkKind: TypeAlias = Literal["tun", "tap", "loopback", "memory"]
 Until: TypeAlias = Literal["settled", "quiet", "gateway_exit", "duration"]
@@ -57,7 +57,7 @@ class LinkSpec:
 class ReadySpec:
     """When the gateway counts as ready: exactly one of these is set."""
 
-    log: re.Pattern[str] | None = None
+    log: Pattern | None = None
     udp_port: int | None = None
     tcp_port: int | None = None
     delay_s: float | None = None

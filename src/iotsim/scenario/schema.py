@@ -8,12 +8,12 @@ true, and an unknown key is a problem.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from iotsim.match.fieldpath import nearest
+from iotsim.match.pattern import Pattern
 from iotsim.units import DurationRange, parse_duration, parse_duration_range
 
 if TYPE_CHECKING:
@@ -78,15 +78,6 @@ def _tables(example: str = "") -> Callable[[Any], Any]:
     return validate
 
 
-def _pattern(value: Any) -> re.Pattern[str]:
-    if not isinstance(value, str) or len(value) > 1000:
-        raise ValueError("must be a regular expression of at most 1000 characters")
-    try:
-        return re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"no regular expression: {error}") from None
-
-
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Duration = Annotated[float, BeforeValidator(_time(parse_duration, "'20ms' or '1h30m'"))]
 Range = Annotated[
@@ -101,7 +92,7 @@ Messages = Annotated[
     Field(max_length=MOST_ITEMS),
     BeforeValidator(_tables('{ kind = "REPORT", value = 20 }')),
 ]
-Pattern = Annotated[Any, BeforeValidator(_pattern)]
+Regex = Annotated[Any, BeforeValidator(Pattern)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
