@@ -1,29 +1,27 @@
 """Behavior files: loaded by path, and attached to a fleet.
 
-A file is compiled and run as a module with a name of its own, so that two files called meter.py do
-not meet, and a second run in one process starts afresh. Nothing is written beside it. Whatever is
-wrong with it becomes a ScenarioError with file and line: running it is running the user's code, and
-what that raises is the user's to mend.
+A file is executed anew for each run (see `iotsim.userfile`), so that a second run in one process
+starts afresh. Whatever is wrong with it becomes a ScenarioError with file and line.
 """
 
 from __future__ import annotations
 
 import difflib
-import itertools
-import sys
-import traceback
-from types import ModuleType
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from iotsim import userfile
 from iotsim.device.behavior import HANDLER_MARK, Device
 from iotsim.device.reaction import NO_REPLY, NO_RULE, Reply
 from iotsim.device.template import echo_fields
 from iotsim.errors import Problem, ScenarioError
 from iotsim.match import Names, compile_match
+from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from iotsim.device.behavior import Runtime
     from iotsim.device.fleet import Fleet, SimDevice
@@ -31,12 +29,22 @@ if TYPE_CHECKING:
     from iotsim.device.spec import BehaviorSpec, FleetSpec
     from iotsim.match import Matcher
 
-_numbers = itertools.count(1)
+
+@contextmanager
+def load_behavior(spec: BehaviorSpec) -> Iterator[type[Device]]:
+    """The class that `spec` names, from its file; ScenarioError if that cannot be had.
+
+    The file is executed anew each time. Within the context its module is found by its name, as
+    dataclasses and pickle need it; afterwards nothing of it stays.
+    """
+    module = _execute(spec)
+    try:
+        yield _find_class(module, spec)
+    finally:
+        userfile.forget(module)
 
 
-def load_behavior(spec: BehaviorSpec) -> type[Device]:
-    """The class that `spec` names, from its file; ScenarioError if that cannot be had."""
-    module = _run_file(spec)
+def _find_class(module: ModuleType, spec: BehaviorSpec) -> type[Device]:
     found = vars(module).get(spec.class_name)
     if found is None:
         classes = [name for name, value in vars(module).items() if _is_behavior(value)]
@@ -58,42 +66,19 @@ def _is_behavior(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Device) and value is not Device
 
 
-def _run_file(spec: BehaviorSpec) -> ModuleType:
+def _execute(spec: BehaviorSpec) -> ModuleType:
     path = spec.file
     try:
         source = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         # The scenario is to blame here, for naming this file.
-        problem = Problem(
-            f"the behavior {path} cannot be read: {error.strerror}", spec.place, path="behavior"
-        )
+        why = getattr(error, "strerror", None) or error
+        problem = Problem(f"the behavior {path} cannot be read: {why}", spec.place, path="behavior")
         raise ScenarioError([problem]) from None
     try:
-        code = compile(source, str(path), "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise _failure(path, error.lineno or 0, error.msg, column=error.offset or 0) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise _failure(path, 0, str(error) or "nested too deeply") from None
-    module = ModuleType(f"iotsim_behavior_{next(_numbers)}_{path.stem}")
-    module.__file__ = str(path)
-    # Dataclasses and pickle look up a class's module by its name.
-    sys.modules[module.__name__] = module
-    try:
-        exec(code, vars(module))
-    except (Exception, SystemExit) as error:
-        del sys.modules[module.__name__]
-        text = "".join(traceback.format_exception_only(error)).strip()
-        raise _failure(path, _line_in(path, error), text) from error
-    return module
-
-
-def _line_in(path: Path, error: BaseException) -> int:
-    lines = [
-        line
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename == str(path)
-    ]
-    return lines[-1] if lines else 0
+        return userfile.execute(path, source)
+    except UserFileError as error:
+        raise _failure(path, error.line, str(error), column=error.column) from error.__cause__
 
 
 def _failure(path: Path, line: int, message: str, hint: str = "", column: int = 0) -> ScenarioError:

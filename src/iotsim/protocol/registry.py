@@ -15,19 +15,22 @@ from __future__ import annotations
 import ast
 import difflib
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from iotsim import userfile
 from iotsim.errors import ProtocolError
 from iotsim.protocol.definition import NAME, Protocol
+from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ENTRY_POINTS = "iotsim.protocols"
+MOST_REMEMBERED = 100
+"""Protocol files, with their codecs, that a process keeps for the next scenario that asks for them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,16 @@ class LoadedProtocol:
     path: Path | None
 
 
-_loaded: dict[Path, LoadedProtocol] = {}
+class _Remembered(NamedTuple):
+    """A protocol file as it was when it was executed."""
+
+    source: bytes
+    module: ModuleType
+    loaded: LoadedProtocol
+
+
+_loaded: dict[Path, _Remembered] = {}
+"""By file; what was asked for last stands last."""
 
 
 def bundled_folder() -> Path:
@@ -98,11 +110,20 @@ def list_protocols(search: Sequence[Path] = ()) -> list[tuple[str, Path | None]]
 
 
 def load_file(path: Path) -> LoadedProtocol:
-    """The protocol that a file declares. The same file is executed once only."""
+    """The protocol that a file declares. The same file is executed once only, until it is changed."""
     path = path.resolve()
-    if path not in _loaded:
-        _loaded[path] = _check(_execute(path), str(path), path)
-    return _loaded[path]
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise ProtocolError(f"{path}: {error.strerror}") from None
+    known = _loaded.pop(path, None)
+    if known is not None and known.source != source:
+        userfile.forget(known.module)
+        known = None
+    _loaded[path] = known = known or _load(path, source)
+    if len(_loaded) > MOST_REMEMBERED:
+        userfile.forget(_loaded.pop(next(iter(_loaded))).module)
+    return known.loaded
 
 
 def _declares_protocol(path: Path) -> bool:
@@ -122,39 +143,17 @@ def _declares_protocol(path: Path) -> bool:
     return False
 
 
-def _execute(path: Path) -> ModuleType:
-    name = f"iotsim_protocols.{path.stem}_{abs(hash(str(path))):x}"
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    # Dataclasses and the like look their module up.
-    sys.modules[name] = module
+def _load(path: Path, source: bytes) -> _Remembered:
     try:
-        code = compile(path.read_bytes(), str(path), "exec")
-        exec(code, module.__dict__)  # a protocol file is code, named by the user
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise ProtocolError(f"{_place(path, error)}: {_cause(error)}") from error
-    return module
-
-
-def _place(path: Path, error: BaseException) -> str:
-    """The file, and the line in it that is to blame."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f"{path}:{error.lineno}"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == str(path)
-    ]
-    return f"{path}:{lines[-1]}" if lines else str(path)
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, ProtocolError):
-        return str(error)
-    if isinstance(error, SyntaxError):
-        return f"SyntaxError: {error.msg}"
-    return f"{type(error).__name__}: {error}"
+        module = userfile.execute(path, source)
+    except UserFileError as error:
+        place = f"{path}:{error.line}" if error.line else str(path)
+        raise ProtocolError(f"{place}: {error}") from error.__cause__
+    try:
+        return _Remembered(source, module, _check(module, str(path), path))
+    except ProtocolError:
+        userfile.forget(module)
+        raise
 
 
 def _check(module: ModuleType, where: str, path: Path | None) -> LoadedProtocol:
@@ -198,7 +197,7 @@ def _load_entry(entry: Any) -> LoadedProtocol:
     try:
         loaded = entry.load()
     except (Exception, SystemExit) as error:
-        raise ProtocolError(f"{where}: {_cause(error)}") from error
+        raise ProtocolError(f"{where}: {userfile.in_words(error)}") from error
     if isinstance(loaded, Protocol):
         loaded = _module_of(loaded, entry)
     found = _check(loaded, where, None)

@@ -141,7 +141,8 @@ def check_behaviors(scenario: Scenario) -> None:
     for fleet in scenario.fleets:
         if fleet.behavior is not None:
             try:
-                match_handlers(load_behavior(fleet.behavior), fleet)
+                with load_behavior(fleet.behavior) as behavior:
+                    match_handlers(behavior, fleet)
             except ScenarioError as error:
                 found += error.problems
     if found:

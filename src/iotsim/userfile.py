@@ -1,0 +1,75 @@
+"""Files of the user's that are Python, protocols and behaviors: each executed as a module of its own.
+
+The module has a name that nothing else has, so that two files called meter.py do not meet. It is in
+``sys.modules`` under that name, where dataclasses and pickle look it up, until it is forgotten.
+Nothing is written beside the file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import traceback
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from iotsim.errors import IotsimError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_numbers = itertools.count(1)
+
+
+class UserFileError(Exception):
+    """What a file cannot be executed for; ``line`` and ``column`` count from 1, 0 where unknown."""
+
+    def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
+        self.line = line
+        self.column = column
+        super().__init__(reason)
+
+
+def execute(path: Path, source: bytes) -> ModuleType:
+    """The module that `source`, the content of the file at `path`, makes; UserFileError if none.
+
+    Whatever the code raises is the user's to mend, but for what ends the process from outside.
+    """
+    try:
+        code = compile(source, str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        reason = f"SyntaxError: {error.msg}"
+        raise UserFileError(reason, error.lineno or 0, error.offset or 0) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UserFileError(str(error) or "nested too deeply") from None
+    module = ModuleType(f"iotsim_user_{next(_numbers)}_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
+    try:
+        exec(code, vars(module))
+    except (Exception, SystemExit) as error:
+        forget(module)
+        raise UserFileError(in_words(error), _line_in(path, error)) from error
+    return module
+
+
+def forget(module: ModuleType) -> None:
+    """Let go of what `execute` has made."""
+    sys.modules.pop(module.__name__, None)
+
+
+def in_words(error: BaseException) -> str:
+    """What a user's code has raised, in words."""
+    if isinstance(error, IotsimError):
+        return str(error)  # written for people; its class would tell them nothing
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _line_in(path: Path, error: BaseException) -> int:
+    """The last line of the file at `path` on the way to `error`."""
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == str(path)
+    ]
+    return lines[-1] if lines else 0
