@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import pickle
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from iotsim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from iotsim import Device
 
 METER = """\
 from dataclasses import dataclass
@@ -30,19 +34,20 @@ class Meter(Device):
 """
 
 
-def load(folder: Path, text: str, name: str = "Meter") -> object:
+def load(folder: Path, text: str, name: str = "Meter") -> type[Device]:
     path = folder / "meter.py"
     path.write_text(text)
-    return load_behavior(BehaviorSpec(path, name))
+    with load_behavior(BehaviorSpec(path, name)) as behavior:
+        assert sys.modules[behavior.__module__].Meter is behavior
+        value = vars(sys.modules[behavior.__module__])["Reading"](3)
+        assert pickle.loads(pickle.dumps(value)) == value
+        return behavior
 
 
 def test_a_file_is_a_module_of_its_own_each_time(tmp_path: Path) -> None:
     first, second = load(tmp_path, METER), load(tmp_path, METER)
-    assert isinstance(first, type)
-    assert isinstance(second, type)
     assert first is not second
     assert first.__module__ != second.__module__
-    assert sys.modules[first.__module__].Meter is first
     assert [path.name for path in tmp_path.iterdir()] == ["meter.py"]
 
 
@@ -72,10 +77,35 @@ def test_what_is_wrong_with_a_file_names_its_line(
     (problem,) = caught.value.problems
     assert message in str(problem)
     assert problem.line == line or "null bytes" in message
-    assert not {name for name in set(sys.modules) - before if "behavior" in name and line}
+    assert not [name for name in set(sys.modules) - before if name.startswith("iotsim_user")]
 
 
 def test_a_file_that_is_not_there_is_the_scenarios_fault(tmp_path: Path) -> None:
     spec = BehaviorSpec(tmp_path / "gone.py", "Meter", "scenario.toml:7")
-    with pytest.raises(ScenarioError, match=r"scenario.toml:7: behavior: .*gone.py cannot be read"):
-        load_behavior(spec)
+    told = r"scenario.toml:7: behavior: .*gone.py cannot be read"
+    with pytest.raises(ScenarioError, match=told), load_behavior(spec):
+        pass
+
+
+def test_a_name_with_a_nul_is_the_scenarios_fault(tmp_path: Path) -> None:
+    spec = BehaviorSpec(tmp_path / "me\0ter.py", "Meter", "scenario.toml:7")
+    with (
+        pytest.raises(ScenarioError, match="cannot be read: embedded null byte"),
+        load_behavior(spec),
+    ):
+        pass
+
+
+def test_of_a_hundred_loads_nothing_stays(tmp_path: Path) -> None:
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    load(tmp_path, METER)
+    modules, before = set(sys.modules), objects()
+    for _ in range(100):
+        load(tmp_path, METER)
+        with pytest.raises(ScenarioError):
+            load(tmp_path, METER, "Nobody")
+    assert set(sys.modules) == modules
+    assert objects() - before < 100  # less than one each

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,3 +122,29 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert ("mine", None) in list_protocols()
     with pytest.raises(ProtocolError, match="gone"):
         load_protocol("gone")
+
+
+def test_a_file_is_executed_again_once_it_is_changed(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine", good())
+    first = load_file(path)
+    modules = len(sys.modules)
+    assert load_file(path) is first
+    assert registry.users_file(first.protocol) == path.resolve()
+    write(tmp_path, "mine", good(port=7777))
+    assert load_file(path).protocol.port == 7777
+    assert registry.users_file(first.protocol) is None
+    assert len(sys.modules) == modules
+
+
+def test_only_so_many_files_are_remembered(tmp_path: Path) -> None:
+    for number in range(registry.MOST_REMEMBERED + 20):
+        load_file(write(tmp_path, f"mine{number}", good(f"mine{number}")))
+        with pytest.raises(ProtocolError):
+            load_file(write(tmp_path, f"wrong{number}", good()))
+    left = [name for name in sys.modules if name.startswith("iotsim_user") and "mine" in name]
+    assert len(left) == registry.MOST_REMEMBERED
+    assert not [name for name in sys.modules if name.startswith("iotsim_user") and "wrong" in name]
+
+
+def test_what_comes_with_iotsim_is_no_file_of_the_users() -> None:
+    assert registry.users_file(load_protocol("sensornet").protocol) is None

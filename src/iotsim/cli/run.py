@@ -118,6 +118,7 @@ def run(
             out=out,
             serve=serve,
             drop_privileges=True,
+            own_process=True,
             recording=Recording(messages, capture, tuple(capture_filter or ())),
             words=words[file],
             gateway_given=bool(gateway),

@@ -126,6 +126,15 @@ def load_file(path: Path) -> LoadedProtocol:
     return known.loaded
 
 
+def users_file(protocol: Protocol) -> Path | None:
+    """The file that declares `protocol`; None if that is none of the user's, but comes with iotsim or
+    is installed."""
+    for path, known in _loaded.items():
+        if known.loaded.protocol is protocol:
+            return None if path.parent == bundled_folder().resolve() else path
+    return None
+
+
 def _declares_protocol(path: Path) -> bool:
     try:
         tree = ast.parse(path.read_bytes(), str(path))

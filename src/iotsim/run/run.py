@@ -33,12 +33,13 @@ from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.gateway import Gateway, gateway_environment, locate
+from iotsim.run.guard import guard
 from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
 from iotsim.run.site import Site, make_plan, open_site, queue_count, spawn_helper
 from iotsim.simulation.journal import EVERYTHING, Recording
-from iotsim.simulation.simulation import Simulation
+from iotsim.simulation.simulation import Simulation, users_files
 from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.programs import require_programs
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from iotsim.results.result import RunResult
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
+    from iotsim.simulation.watchdog import Rescue
     from iotsim.testbed.bed import Helper
     from iotsim.testbed.plan import TestbedPlan
 
@@ -70,6 +72,8 @@ class RunOptions:
     ``files``: leave results on disk, in `out` or where `open_results` puts them; without, the
     result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
+    ``own_process``: the process is there for this run alone, and may end with it where code of the user's
+    leaves no other way.
     ``words`` are the options of the command line that repeat the run.
     """
 
@@ -78,6 +82,7 @@ class RunOptions:
     watch: Sequence[EventSink] = ()
     serve: bool = False
     drop_privileges: bool = False
+    own_process: bool = False
     recording: Recording = EVERYTHING
     words: tuple[str, ...] = ()
     gateway_given: bool = False
@@ -91,6 +96,7 @@ class Preparation:
     workers: Sequence[WorkerProcess] = ()
     plan: TestbedPlan | None = None
     helper: Helper | None = None
+    rescue: Rescue | None = None
 
     @property
     def folder(self) -> Path:
@@ -112,6 +118,12 @@ def prepared(
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-"))
             results = ResultsFolder(Path(temporary))
         folder = results.path
+
+        def fail(cause: BaseException) -> None:
+            if options.files:
+                begun = result_of(run_started(scenario, options, time.time()), [])
+                write_failure(results, begun, cause)
+
         try:
             require_programs(scenario.requires)
             queues = queue_count(scenario)
@@ -124,16 +136,19 @@ def prepared(
                     )
                 workers = fork_workers(scenario, folder, queues)
                 stack.callback(dismiss_workers, workers)
+            rescue = None
+            if fork and options.own_process and not workers:
+                # Before the helper, whose sockets it must not hold open.
+                files, _ = users_files(scenario)
+                rescue = stack.enter_context(guard(files, scenario.tolerance, fail))
             plan = make_plan(scenario, folder)
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
                 stack.callback(helper.close)
-            yield Preparation(results, workers, plan, helper)
+            yield Preparation(results, workers, plan, helper, rescue)
         except BaseException as error:
             cause = with_lesser_way(sole_cause(error), scenario)
-            if options.files:
-                begun = result_of(run_started(scenario, options, time.time()), [])
-                write_failure(results, begun, cause)
+            fail(cause)
             if isinstance(cause, (IotsimError, KeyboardInterrupt)):
                 raise cause from None
             raise
@@ -479,6 +494,7 @@ class Run:
                 seed=scenario.seed,
                 clock=self.clock,
                 recording=self.options.recording,
+                rescue=self.preparation.rescue,
             )
             return Alone(simulation)
         assert site.testbed is not None

@@ -13,6 +13,7 @@ passes; a service without layers does not pay for those of others.
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
+from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ REBOOTED = dropped("device-rebooted")
 UNDECODABLE = dropped("undecodable")
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
+FAULTS = (Exception, Stalled)
+"""What code of the user's, or a rule, may raise: its device fails."""
 EVENT_DATA_BYTES = 256
 MOST_NAMES = 1 << 14
 """So many names of devices are kept, which takes some 2 MB; those of further devices are made anew."""
@@ -124,6 +128,9 @@ class Service:
             message = self._decode(payload)
         except DecodeError as error:
             return self._undecodable(device, datagram, payload, error)
+        except Stalled as error:
+            self.fail(device, error)
+            return FAILED
         if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
             self._peer = datagram.peer, datagram.peer_port
             self._who = format_endpoint(*self._peer)
@@ -144,7 +151,7 @@ class Service:
             if isinstance(reaction, str):
                 return reaction
             return self._reply_in_turn(device, datagram, reaction)
-        except Exception as error:
+        except FAULTS as error:
             self.fail(device, error)
             return FAILED
 
@@ -224,7 +231,8 @@ class Service:
                 outcome = NOT_SENT
             else:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
-                self._tell_sent(device, datagram, message, payload, device.name, who)
+                with suppress(Stalled):  # which its device is known for by now
+                    self._tell_sent(device, datagram, message, payload, device.name, who)
             self._pump.settle(datagram, outcome)
 
         if isinstance(sending, Waiting):
@@ -233,12 +241,17 @@ class Service:
         left(sending)
         return NOT_SENT
 
-    def fail(self, device: SimDevice, error: Exception) -> None:
-        """`device` has done what it cannot go on from: report it and let it be silent."""
+    def fail(self, device: SimDevice, error: BaseException, details: str = "") -> None:
+        """`device` has done what it cannot go on from: report it and let it be silent.
+
+        `details` are the traceback, where `error` has none yet.
+        """
+        if device.failed:
+            return
         device.failed = True
-        text = "".join(traceback.format_exception(error))
+        details = details or "".join(traceback.format_exception(error))
         why = _one_line(error)
-        self._emit(DeviceFailed(self._clock(), device.name, why, text))
+        self._emit(DeviceFailed(self._clock(), device.name, why, details))
         self._on_failure(device, why)
 
     def _reply_in_turn(self, device: SimDevice, datagram: Datagram, replies: list[Reply]) -> str:
@@ -262,7 +275,7 @@ class Service:
         elif not device.failed:
             try:
                 outcome = self.send(device, datagram, message)
-            except Exception as error:
+            except FAULTS as error:
                 self.fail(device, error)
         if outcome is not PENDING:
             self._pump.settle(datagram, outcome)
@@ -292,12 +305,12 @@ class Service:
         try:
             reply = error_reply(error, payload)
             return UNDECODABLE if reply is None else self.send(device, datagram, reply)
-        except Exception as failure:
+        except FAULTS as failure:
             self.fail(device, failure)
             return FAILED
 
 
-def _one_line(error: Exception) -> str:
-    if isinstance(error, IotsimError):
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, (IotsimError, Stalled)):
         return str(error).splitlines()[0]  # written for people; its class would tell them nothing
     return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -7,29 +7,32 @@ It needs an event loop and a link, and neither files nor namespaces nor a gatewa
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
 from iotsim.device import Fleet, attach_behavior, load_behavior
-from iotsim.errors import Problem, ScenarioError
+from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.events import CommandDone, DeviceRebooted, Note
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.net.outcome import dropped
+from iotsim.protocol.registry import users_file
 from iotsim.scenario.actions import build_action
 from iotsim.scenario.selectors import SelectorError, select
 from iotsim.simulation.between import BetweenDevices
 from iotsim.simulation.commands import Reboot, WriteNote, encode_command
 from iotsim.simulation.counters import Counters, Progress
-from iotsim.simulation.exchange import Service
+from iotsim.simulation.exchange import FAULTS, Service
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
 from iotsim.simulation.pump import Pump
 from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
 from iotsim.simulation.timers import Timers
+from iotsim.simulation.watchdog import PATIENCE_S, Rescue, Stalled, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -79,6 +82,7 @@ class Simulation:
         clock: Callable[[], float],
         shard: Shard = WHOLE,
         recording: Recording = EVERYTHING,
+        rescue: Rescue | None = None,
     ) -> None:
         self.shard = shard
         self.scenario = scenario
@@ -119,8 +123,16 @@ class Simulation:
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
         self._nursery: trio.Nursery | None = None
-        for name, fleet in self.fleets.items():
-            self._attach(name, fleet)
+        self._watchdog = Watchdog(
+            *users_files(scenario),
+            self._on_stall,
+            patience_s=PATIENCE_S * scenario.tolerance,
+            rescue=rescue,
+        )
+        with ExitStack() as self._modules:
+            for name, fleet in self.fleets.items():
+                self._attach(name, fleet)
+            self._modules = self._modules.pop_all()
         self.pump.receive = self.hosts.receive
         self.pump.on_turn = self._on_turn
         self._deadline = math.inf
@@ -129,7 +141,7 @@ class Simulation:
     def _attach(self, name: str, fleet: Fleet) -> None:
         """Give `fleet` its behavior, its services, and its addresses."""
         if fleet.spec.behavior is not None:
-            behavior = load_behavior(fleet.spec.behavior)
+            behavior = self._modules.enter_context(load_behavior(fleet.spec.behavior))
             self._behaviors[name] = attach_behavior(fleet, behavior, self.runtime)
         layers = () if self.shard is WHOLE else (OwnDevices(self.shard),)
         services = [
@@ -162,14 +174,15 @@ class Simulation:
         return service.receive(datagram, payload)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Live until cancelled."""
-        async with trio.open_nursery() as self._nursery:
-            await self._nursery.start(self.pump.run)
-            self.hosts.start(self.clock())
-            for fleet in self.fleets.values():
-                if fleet.spec.boot_with_run:
-                    self._begin(fleet, self.shard.owned(len(fleet)))
-            task_status.started()
+        """Live until cancelled; then the modules of behaviors are forgotten."""
+        with self._modules, self._watchdog:
+            async with trio.open_nursery() as self._nursery:
+                await self._nursery.start(self.pump.run)
+                self.hosts.start(self.clock())
+                for fleet in self.fleets.values():
+                    if fleet.spec.boot_with_run:
+                        self._begin(fleet, self.shard.owned(len(fleet)))
+                task_status.started()
 
     def boot(self, now: float) -> None:
         """Let the devices boot that do not boot with the run, each after its own delay."""
@@ -203,7 +216,10 @@ class Simulation:
             del table["do"], table["devices"]
             action = build_action(fleet.spec, table)
             for index in indexes:
-                self._act(fleet.device(index), action, now)
+                try:
+                    self._act(fleet.device(index), action, now)
+                except Stalled as error:
+                    raise IotsimError(str(error)) from None
         self.journal.emit(CommandDone(now, encode_command(command)))
         self.pump.wake()
 
@@ -229,10 +245,11 @@ class Simulation:
         is dropped, and counted as lost.
         """
         until = self.clock() + DRAIN_S
-        while self.pump.turn():
-            if self.clock() > until:
-                self._left_over += self.pump.discard(MOST_LEFT_OVER, TOO_LATE)
-                return
+        with self._watchdog:
+            while self.pump.turn():
+                if self.clock() > until:
+                    self._left_over += self.pump.discard(MOST_LEFT_OVER, TOO_LATE)
+                    return
 
     def progress(self) -> Progress:
         """How far it is."""
@@ -287,6 +304,10 @@ class Simulation:
             self._first_failure = f"{device.name}: {why}"
         self.failed_devices.append(device.name)
 
+    def _on_stall(self, device: SimDevice | None, stalled: Stalled, stack: str) -> None:
+        if device is not None:
+            self._services[device.fleet.spec.name][0].fail(device, stalled, stack)
+
     def _selected(self, selector: str) -> tuple[Fleet, Iterable[int]]:
         """The devices that `selector` names, as far as they are ours."""
         counts = {name: len(fleet) for name, fleet in self.fleets.items()}
@@ -326,7 +347,7 @@ class Simulation:
         now = self.clock()
         try:
             self._act(device, schedule, now)
-        except Exception as error:
+        except FAULTS as error:
             self._services[fleet.spec.name][schedule.service].fail(device, error)
             return
         following = schedule.next(index, n, due, boot)
@@ -344,9 +365,17 @@ class Simulation:
             await self.runtime.sleep_until(device.booted_at)
             try:
                 await behavior.instance(device).run()
-            except Exception as error:
+            except FAULTS as error:
                 self._services[device.fleet.spec.name][0].fail(device, error)
                 self.pump.wake()
+
+
+def users_files(scenario: Scenario) -> tuple[set[str], bool]:
+    """The files of the user's whose code a run of `scenario` calls; whether a schema is in one."""
+    protocols = (service.protocol for fleet in scenario.fleets for service in fleet.services)
+    schemas = {str(file) for file in map(users_file, protocols) if file is not None}
+    behaviors = {str(fleet.behavior.file) for fleet in scenario.fleets if fleet.behavior}
+    return behaviors | schemas, bool(schemas)
 
 
 def _view(fleet: Fleet, shard: Shard) -> FleetView:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
+import time
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -112,3 +114,44 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
 def has_capability(capability: int) -> bool:
     """Whether the calling thread has `capability` in its own user namespace, effective."""
     return bool(get_capabilities()[0] >> capability & 1)
+
+
+class _SignalEvent(ctypes.Structure):
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("number", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("thread", ctypes.c_int),
+        ("_unused", ctypes.c_char * 64),
+    )
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_long) for name in ("every_s", "every_ns", "first_s", "first_ns")
+    )
+
+
+SIGEV_THREAD_ID = 4
+
+
+class ThreadTimer:
+    """timer_create(2): sends the thread that makes it signal `number` every `interval_s`, until deleted.
+
+    The kernel does, so it also comes while another thread cannot run, since this one holds the
+    interpreter's lock.
+    """
+
+    def __init__(self, number: int, interval_s: float) -> None:
+        event = _SignalEvent(
+            number=number, notify=SIGEV_THREAD_ID, thread=threading.get_native_id()
+        )
+        self._id = ctypes.c_void_p()
+        clock, new = time.CLOCK_MONOTONIC, ctypes.byref(self._id)
+        _check(_libc.timer_create(clock, ctypes.byref(event), new), "timer_create")
+        seconds, nanoseconds = divmod(round(interval_s * 1e9), 10**9)
+        spec = _TimerSpec(seconds, nanoseconds, seconds, nanoseconds)
+        _check(_libc.timer_settime(self._id, 0, ctypes.byref(spec), None), "timer_settime")
+
+    def delete(self) -> None:
+        _check(_libc.timer_delete(self._id), "timer_delete")

@@ -31,7 +31,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 import trio
@@ -47,6 +47,7 @@ from iotsim.run.shards.handover import Owners, ShardLink
 from iotsim.simulation.commands import decode_command
 from iotsim.simulation.journal import Recording
 from iotsim.simulation.simulation import Simulation
+from iotsim.simulation.watchdog import Rescue
 from iotsim.testbed import channel, linux
 from iotsim.testbed.privileges import drop_privileges
 
@@ -157,6 +158,7 @@ class Worker:
             clock=lambda: counter() - zero,
             shard=self._shard,
             recording=recording,
+            rescue=Rescue(self._give_up, lambda _on_duty: None),
         )
         with Writer() as writer:
             record = Record(
@@ -216,6 +218,11 @@ class Worker:
                         break
             nursery.cancel_scope.cancel()
         simulation.drain()
+
+    def _give_up(self, why: str) -> NoReturn:
+        self._control.setblocking(True)
+        _report(self._control, "refused", why)
+        os._exit(1)
 
     async def _report_progress(self) -> None:
         """Tell how far we are, as often as that changes."""
