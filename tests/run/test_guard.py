@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -47,7 +48,7 @@ KEEPS_THE_LOCK = """
 
 @pytest.mark.parametrize(
     ("body", "status", "who"),
-    [(CATCHES_ALL, 2, "meter[0]: Meter.run()"), (KEEPS_THE_LOCK, -9, "run() at ")],
+    [(CATCHES_ALL, 2, r"meter\[[01]\]: Meter\.run\(\)"), (KEEPS_THE_LOCK, -9, r"run\(\) at ")],
     ids=["catches all", "keeps the lock"],
 )
 def test_the_run_ends_in_time_and_says_why(
@@ -66,7 +67,7 @@ def test_the_run_ends_in_time_and_says_why(
     assert done.returncode == status
     assert time.monotonic() - began < 30
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"iotsim: error: {who}")
+    assert re.match(rf"iotsim: error: {who}", line)
     assert "has kept all devices waiting for" in line
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["verdict"] == "error"
