@@ -212,7 +212,7 @@ async def test_a_gateway_that_heeds_the_signal_is_not_killed() -> None:
         command = [
             "sh",
             "-c",
-            "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 9; done",
+            "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.1; done",
         ]
         process = await testbed.start_gateway(command, dict(os.environ))
         await read_until(process, "ready")

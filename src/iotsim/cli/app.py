@@ -1,4 +1,4 @@
-"""The commands, and what their exceptions become."""
+"""The application: all commands, and the exit codes of their exceptions."""
 
 from __future__ import annotations
 

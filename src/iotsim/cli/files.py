@@ -1,4 +1,4 @@
-"""From what was written on the command line to scenario files."""
+"""Scenario files, as the command line names them: files, folders, bundled names."""
 
 from __future__ import annotations
 

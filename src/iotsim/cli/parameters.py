@@ -1,4 +1,4 @@
-"""Options of the commands that load scenarios, from text to values."""
+"""Options of commands that load scenarios: from text to values."""
 
 from __future__ import annotations
 

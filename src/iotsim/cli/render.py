@@ -1,4 +1,4 @@
-"""What a run shows in the terminal: how it goes, and what came of it."""
+"""Terminal output of a run: its progress, and its report."""
 
 from __future__ import annotations
 

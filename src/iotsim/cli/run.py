@@ -1,4 +1,4 @@
-"""``iotsim run``: the main job."""
+"""``iotsim run``: runs scenarios and judges them."""
 
 from __future__ import annotations
 

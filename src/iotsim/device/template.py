@@ -100,6 +100,6 @@ def copy_nested(steps: Sequence[str], request: Mapping[str, Any], reply: dict[st
 
 
 def echo_fields(echo: Sequence[str], request: Mapping[str, Any], reply: dict[str, Any]) -> None:
-    """What `message_source` writes for `echo`, as a plain function."""
+    """What `write_message` writes for `echo`, as a plain function."""
     for path in echo:
         copy_nested(path.split("."), request, reply)

@@ -1,8 +1,8 @@
-"""The attachment of the simulated network: where packets come from and go to.
+"""Links: the attachment of simulated hosts to the network of whoever speaks to them.
 
 A link owns file descriptors and nothing else: it knows neither devices nor protocols. Four kinds:
 
-``tun``       a TUN interface: the real thing, IP packets to and from a kernel
+``tun``       a TUN interface: IP packets to and from a kernel
 ``tap``       a TAP interface: the same with Ethernet frames
 ``loopback``  UDP sockets on 127.0.0.0/8: no privilege, no ICMP, IPv4 only
 ``memory``    two queues in this process, on which virtual time can run

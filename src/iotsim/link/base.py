@@ -1,4 +1,4 @@
-"""What a simulation asks of a link."""
+"""`Link`: the interface of all links."""
 
 from __future__ import annotations
 

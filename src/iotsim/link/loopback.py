@@ -1,4 +1,4 @@
-"""A link without TUN: one UDP socket per port hears all of 127.0.0.0/8.
+"""The loopback link: one UDP socket per port hears all of 127.0.0.0/8; it needs no TUN.
 
 ``IP_PKTINFO`` tells which address a datagram was sent to, and sets the one that a reply comes from,
 so that any number of devices share a socket. Towards the simulation it speaks frames like every other

@@ -1,4 +1,4 @@
-"""A link inside one process: two ends, a bounded queue each way, and no kernel.
+"""The memory link, inside one process: two ends, a bounded queue each way, and no kernel.
 
 It runs in virtual time (`trio.testing.MockClock` with autojump): nothing on it waits for anything
 outside the process.

@@ -1,4 +1,4 @@
-"""The link of a TUN or TAP interface, over descriptors that were opened elsewhere."""
+"""The TUN and TAP link, over descriptors that were opened elsewhere."""
 
 from __future__ import annotations
 

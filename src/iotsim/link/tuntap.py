@@ -1,4 +1,4 @@
-"""Opening TUN and TAP interfaces by ioctl.
+"""TUN and TAP interfaces, opened by ioctl.
 
 A TUN interface is a network card whose other end is a file descriptor: what the kernel routes to
 it is read from the descriptor, what is written to the descriptor the kernel receives. TUN carries

@@ -1,4 +1,4 @@
-"""One field's condition, as the text of a Python expression and as text for people.
+"""Conditions on one field, as the text of a Python expression and as text for people.
 
 The code refers to ``msg``, ``device`` and ``t``. Of a scenario's text, only the ``repr`` of plain
 values enters it; all else comes in by way of a namespace, under names made here.

@@ -1,4 +1,4 @@
-"""Fields of messages by dotted path, as scenarios name them, held against a schema."""
+"""Field paths: the dotted names of a message's fields, looked up in a schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an expression may call, and the operators that could grow without bound.
+"""Functions and operators of expressions, with bounds on what one evaluation may produce.
 
 An expression may be evaluated at every message and store its result in a device's state, so what
 one evaluation may produce is bounded: numbers of `MOST_BITS` bits, texts and lists of `MOST_ITEMS`

@@ -1,4 +1,4 @@
-"""The whitelist of expressions: each node of the syntax tree is translated, or refused."""
+"""Translation of expressions: each node of the syntax tree is on a whitelist, or refused."""
 
 from __future__ import annotations
 

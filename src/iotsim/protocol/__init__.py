@@ -1,12 +1,12 @@
-"""Messages: what stands behind the folder ``protocols/``.
+"""Protocols: a schema of messages, declared once, and the codec that is made from it.
 
-A protocol is declared once, as a construct schema with a port, and everything else follows from it:
+A protocol, a file in the folder ``protocols/``, is a construct schema with a port; the rest follows:
 
 `definition`   `Protocol`, the declaration
 `constructs`   checksums, lengths and flat structs, for schemas (from `verified` and `flat`)
 `checksums`    the functions that go into them
 `registry`     finds a protocol by name and loads its file
-`fields`       names, types and places of the fields, read off the schema (`field walk kinds`)
+`fields`       names, types and places of the fields, read off the schema (`field walk kinds tree`)
 `codec`        bytes <-> messages; the only caller of construct's parse and build
 `interpreted`  the codec's reference engine: construct, on a copy of the schema (`traced`) that is
                strict and can say where it failed

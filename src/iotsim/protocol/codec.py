@@ -1,4 +1,4 @@
-"""The one place where messages become bytes and bytes messages.
+"""Codecs: bytes to messages and back.
 
 Nothing else calls construct's parse and build. Messages are plain: dict, list, str, int, float,
 bool, bytes, None. A value of an Enum is its name, or the number where it has none; a FlagsEnum is

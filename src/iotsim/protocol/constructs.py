@@ -1,4 +1,4 @@
-"""Constructs of our own, for what construct's own cannot say: checksums, lengths, flat messages.
+"""Constructs for schemas: checksums, lengths and flat structs, which construct itself cannot say.
 
 They are ordinary construct classes: a schema made of them parses and builds without iotsim.
 

@@ -1,4 +1,4 @@
-"""`Protocol`: all that iotsim knows of a protocol, declared in one place."""
+"""`Protocol`: the declaration of a protocol, which a protocol file makes."""
 
 from __future__ import annotations
 

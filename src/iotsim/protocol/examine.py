@@ -1,4 +1,4 @@
-"""Protocols and datagrams, for people: field tables, dissected messages, the check of a file.
+"""Reports on protocols and datagrams: field tables, dissected messages, the check of a file.
 
 All of it is data or text; the command line only prints it.
 """

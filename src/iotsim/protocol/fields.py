@@ -1,4 +1,4 @@
-"""What a schema says about its fields, read off the constructs: names, types, places, docs.
+"""`Schema`: the fields of a protocol's messages, read off its constructs.
 
 `Schema.fields` maps dotted paths to `Field`, in the order of the wire. The fields of a nested
 struct follow it (``status``, ``status.alarm``), those of an array's elements have ``[]`` in their

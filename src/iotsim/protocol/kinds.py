@@ -1,4 +1,4 @@
-"""The kind of a construct that is one value: what Python sees of it, and how it travels."""
+"""Kinds of single values: what type a construct has in Python, and how it travels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the expressions of a schema look at: the fields on which the shape of a message may depend.
+"""Field names in a schema's expressions: the fields on which the shape of a message may depend.
 
 Switch, If, arrays and computed lengths have functions of the fields around them, ``this.kind`` or a
 lambda. Which names these may look up is read off the expression, or off the function's code. That

@@ -1,4 +1,4 @@
-"""Finds protocols by name and loads their files.
+"""The registry of protocols: found by name, loaded from their files.
 
 A protocol ``mine`` is looked for, in this order: in each folder of the search (a scenario's own),
 as ``protocols/mine.py`` and ``mine.py``; in ``./protocols``; among the bundled ones; and as an

@@ -1,4 +1,4 @@
-"""Copies of schemas that are strict, and that say where they failed.
+"""Traced schemas: copies that are strict, and that say where they failed.
 
 In the copy (`Tracer.copy`) some nodes are replaced by subclasses:
 

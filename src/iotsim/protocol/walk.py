@@ -1,4 +1,4 @@
-"""Walks through a schema and notes its fields, their places, and what they depend on."""
+"""The walk through a schema that notes its fields: their places, and what they depend on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes <-> headers: one module per protocol, pure functions and named tuples, `struct` inside.
+"""Packet headers as bytes and as named tuples: one module per protocol, pure functions, `struct` inside.
 
 `parse_x(data)` returns a header, or raises `PacketError`, whose ``reason`` names the fault in
 kebab-case; this is the one exception of the package. What was parsed builds the same bytes, and

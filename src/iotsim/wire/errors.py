@@ -1,4 +1,4 @@
-"""The one exception of the package."""
+"""`PacketError`, the one exception of the package."""
 
 from __future__ import annotations
 

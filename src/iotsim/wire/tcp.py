@@ -1,4 +1,4 @@
-"""As much of TCP as a host without any TCP service needs: to refuse (RFC 9293, 3.10.7.1)."""
+"""TCP segments (RFC 9293), as far as a host needs them that refuses all connections (3.10.7.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codecs as generated Python: what a schema says, done once instead of for every message.
+"""Generated codecs: Python source that is made from a schema and executed once.
 
 `compiler`     puts the two functions together and executes them
 `source`       lines, names, values and scopes: the material

@@ -1,4 +1,4 @@
-"""Makes ``decode`` and ``encode`` for a schema, as Python source that is executed once.
+"""The compiler: ``decode`` and ``encode`` for a schema, as Python source that is executed once.
 
 `decode` and `encode` write the code. Here it is put together:
 

@@ -1,4 +1,4 @@
-"""The whole of ``decode``: which function generates which node, and the root."""
+"""The table of ``decode``: which function generates the code for which node, and the root."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Generates the function that decodes: bytes to a dict.
+"""`Decoder`: generates the function that decodes, bytes to a dict.
 
 Fields of fixed size are not read at once: they are collected into a *run*, which one struct.Struct
-unpacks when something else comes up (`_Decoder.flush`); what is to be done with its values, tables,
+unpacks when something else comes up (`Decoder.flush`); what is to be done with its values, tables,
 shifts, checks, the dicts of nested structs, is kept until then (`after`). The position in the data
 is a number as long as all before it is of fixed size, then a variable and a number.
 
@@ -69,7 +69,7 @@ class Place:
 class Decoder:
     """Writes the body of ``decode(data)`` for one schema.
 
-    ``known`` are fields of the root whose value is given: see `iotsim.protocol.compiler`.
+    ``known`` are fields of the root whose value is given: see `iotsim.protocol.generate.compiler`.
     ``fallbacks`` collects what was left to construct, as (path, reason).
     """
 

@@ -1,4 +1,4 @@
-"""What a struct takes from the mapping that it is built from, and what it refuses in it."""
+"""Encoding a mapping as a struct: which of its keys are taken, and which refused."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Generates the function that encodes: a dict to bytes.
+"""`Encoder`: generates the function that encodes, a dict to bytes.
 
-The mirror of `iotsim.protocol.decoder`: fields of fixed size are collected into a run that one
+As in `iotsim.protocol.generate.decoder`, fields of fixed size are collected into a run that one
 struct.Struct packs, constants among them folded into bytes when the code is made. What has been
 packed, and what is of varying size, are the *parts* of the output, joined at the end.
 
-A length stands before the bytes that it counts. It is a `_Slot` in its run, which is packed only
+A length stands before the bytes that it counts. It is a `Slot` in its run, which is packed only
 when the sizes of the parts after it are known: at the end of its struct, or at a checksum.
 
 What construct might accept although it is not what the code is made for (a bytearray, say) raises

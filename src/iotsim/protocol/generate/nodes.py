@@ -1,4 +1,4 @@
-"""What both generators ask about constructs: sizes, struct codes, names, cases."""
+"""Questions about constructs that both generators ask: sizes, struct codes, names, cases."""
 
 from __future__ import annotations
 

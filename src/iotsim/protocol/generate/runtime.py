@@ -1,4 +1,4 @@
-"""What generated code calls: contexts for lambdas, construct for the nodes it leaves to it."""
+"""Functions that generated code calls: contexts for lambdas, construct for the nodes it leaves to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of generated source: lines, names, values, scopes.
+"""Pieces of generated source: lines, names, values, scopes.
 
 A `Value` is a piece of Python source that gives a field's value in the generated function, and the
 value itself where it is known when the code is made. A `Scope` mirrors one of construct's contexts:
