@@ -53,6 +53,38 @@ def test_what_is_no_duration(text: str, said: str) -> None:
         units.parse_duration(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "shown"),
+    [
+        ("100MB", 100_000_000, "100 MB"),
+        ("1.5 GB", 1_500_000_000, "1.5 GB"),
+        ("2kB", 2000, "2 kB"),
+        ("1TB", 10**12, "1 TB"),
+        ("0.5kB", 500, "500 bytes"),
+    ],
+)
+def test_sizes(text: str, size: int, shown: str) -> None:
+    assert units.parse_size(text) == size
+    assert units.format_size(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("100", "is no size; write '100MB'"),
+        ("", "is no size"),
+        ("-1MB", "is no size"),
+        ("1MiB", "unknown unit 'MiB'"),
+        ("1mb", "unknown unit 'mb'"),
+        ("1MB2", "is no size"),
+        ("9" * 500 + "MB", "too long"),
+    ],
+)
+def test_what_is_no_size(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        units.parse_size(text)
+
+
 def test_duration_ranges() -> None:
     assert units.parse_duration_range("5ms..20ms") == DurationRange(0.005, 0.02)
     assert units.parse_duration_range("1s .. 2s") == DurationRange(1, 2)

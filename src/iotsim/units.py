@@ -7,6 +7,7 @@ duration        ``20ms`` ``1.5s`` ``1h30m``            seconds, as a float
 duration range  ``20ms`` ``5ms..20ms``                 `DurationRange`
 tolerance       ``2s`` ``2s ± 10%`` ``2s +- 50ms``     `Tolerance`
 share           ``30%``                                a float from 0 to 1
+size            ``100MB`` ``1.5GB``                    bytes, as an integer
 bytes           ``hex:0a ff``                          bytes
 addresses       ``10.77.1.1`` ``a-b`` ``10.77.1.0/24`` `AddressRange`
 endpoint        ``10.77.0.1:5600`` ``[fd77::1]:5600``  address and UDP port, as integers
@@ -35,12 +36,14 @@ UNITS = {
     "h": 3600.0,
     "d": 86400.0,
 }
+SIZE_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 LONGEST_S = 10 * 365 * 86400.0
 PERCENT_FLOOR_S = 0.020
 """The least that a tolerance in percent allows: less could not be told from scheduling noise."""
 
 LONGEST_TEXT = 200
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµμ]+)", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _TOLERANCE = re.compile(r"\s*(?:±|\+/?-)\s*")
 
@@ -144,6 +147,27 @@ def parse_share(text: str) -> float:
     if percent > 100:
         raise ValueError(f"{_shown(text)} is more than 100%")
     return percent / 100
+
+
+def parse_size(text: str) -> int:
+    """The bytes of a size such as ``100MB``, in decimal units."""
+    match = _SIZE.fullmatch(_checked(text, "a size").strip())
+    if match is None:
+        raise ValueError(f"{_shown(text)} is no size; write '100MB' or '1.5GB'")
+    unit = SIZE_UNITS.get(match[2])
+    if unit is None:
+        raise ValueError(
+            f"unknown unit {_shown(match[2])} in {_shown(text)}; units are {', '.join(SIZE_UNITS)}"
+        )
+    return int(float(match[1]) * unit)
+
+
+def format_size(size: int) -> str:
+    """``1.2 GB`` of a number of bytes."""
+    for name, unit in reversed(SIZE_UNITS.items()):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"
 
 
 def parse_bytes(text: str) -> bytes:

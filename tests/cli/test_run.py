@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,8 @@ def test_no_file_in_the_users_folder_decides_for_a_suite(iotsim: CommandLine) ->
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the results of a run that has passed."""
     monkeypatch.chdir(tmp_path)
+    # For good, and for the whole process, which other tests need whole.
+    monkeypatch.setattr("iotsim.run.run.drop_privileges", lambda *_: True)
     Path("a.toml").write_text(PASSES)
     assert run_command_line(["run", "a.toml", "--out", "out", "-q"]) == 0
     assert verdict(tmp_path / "out") == "passed"
@@ -141,3 +144,36 @@ def test_an_earlier_gateways_folder_is_replaced(iotsim: CommandLine) -> None:
         assert done.log == ""
         assert done.result["files"][-1] == "work/"
     assert [path.name for path in iotsim.out.iterdir() if path.is_dir()] == ["work"]
+
+
+ON_A_SMALL_DISK = """
+mount -t tmpfs -o size=2m tmpfs disk
+"$@" --out disk/out
+status=$?
+cp -r disk/out copy
+exit $status
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot mount a small disk")
+def test_a_disk_that_fills_up_costs_no_verdict(iotsim: CommandLine) -> None:
+    (iotsim.folder / "disk").mkdir()
+    text = FAILS.replace('address = "10.77.1.1"', 'count = 50\naddress = "10.77.1.1"')
+    iotsim.write("a.toml", text + '[scenario]\nduration = "1000s"\nuntil = "duration"\n')
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", *iotsim.words("run", "a.toml")],
+        cwd=iotsim.folder,
+        env=iotsim.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAILED" in done.stdout
+    assert "Traceback" not in done.stderr
+    out = iotsim.folder / "copy"
+    assert verdict(out) == "failed"
+    notes = json.loads((out / "result.json").read_text())["notes"]
+    assert any("events.jsonl lacks" in note and "No space left" in note for note in notes), notes
+    lines = (out / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines][-1] == "run-ended"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -84,3 +85,30 @@ def test_a_replaced_file_is_whole(tmp_path: Path) -> None:
     replace_file(path, b"two")
     assert path.read_bytes() == b"two"
     assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_what_does_not_fit_leaves_nothing_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk with room for a part of an append; later somebody makes room."""
+    room = 25
+    write = os.write
+
+    def write_some(fd: int, data: memoryview) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(28, "No space left on device")
+        written = write(fd, data[:room])
+        room -= written
+        return written
+
+    with Writer(NO_THREAD) as writer:
+        file = AppendFile(tmp_path / "file", writer)
+        monkeypatch.setattr(files.os, "write", write_some)
+        for number in range(4):
+            file.append(b"line %d....\n" % number)
+        room = 100
+        file.append(b"the last one\n")
+    file.close()
+    assert (tmp_path / "file").read_bytes() == b"line 0....\nline 1....\nthe last one\n"
+    assert file.losses() == ["file lacks 2 batches: [Errno 28] No space left on device"]

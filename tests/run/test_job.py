@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from iotsim.errors import IotsimError, MachineError, ScenarioError
+from iotsim.events import Sent
+from iotsim.results.fold import fold
+from iotsim.results.jsonl import decode_events
 from iotsim.results.verdict import Verdict
 from iotsim.run import job
 from iotsim.run.folder import open_results
 from iotsim.run.job import leave_verdict, run_file
-from iotsim.run.run import RunOptions
+from iotsim.run.run import EPOCH_OF_VIRTUAL_TIME, RunOptions
 from iotsim.scenario import Overrides
 from iotsim.simulation.journal import Recording
 
@@ -205,3 +209,75 @@ def test_the_results_that_cannot_be_written_do_not_take_the_verdict_with_them(
     report = run(file, tmp_path / "out")
     assert (report.result.verdict, report.error) == ("passed", None)
     assert report.trouble == f"{tmp_path}/out/result.json is not written: No space left on device"
+
+
+def test_of_a_long_run_the_result_the_newest_and_what_failed_are_kept(
+    file: Path, tmp_path: Path
+) -> None:
+    """Some 20,000 messages, one of which is not as it should be; 1 MB is kept of each file."""
+    text = SCENARIO.replace("count = 3", "count = 20").replace(
+        "[[devices.meter.rules]]",
+        """
+[[devices.meter.rules]]
+after = "400s"
+every = "1h"
+times = 1
+where = "=device.index == 7"
+send = { kind = "REPORT", device = 1, seq = 2, value = -40 }
+
+[[devices.meter.rules]]""",
+    )
+    text += """
+[[expect]]
+name = "no report is out of range"
+each = "meter"
+sends = { kind = "REPORT", value = { max = -30 } }
+never = true
+
+[results]
+events = "1MB"
+capture = "1MB"
+
+[scenario]
+duration = "1000s"
+until = "duration"
+"""
+    file.write_text(text)
+    out = tmp_path / "out"
+    result = run(file, out).result
+    assert (result.verdict, result.counters["events"] > 20_000) == ("failed", True), result.reason
+    (failed,) = [outcome for outcome in result.expectations if not outcome.passed]
+    assert failed.t is not None
+    with (out / "events.jsonl").open("rb") as lines:
+        events = list(decode_events(lines))
+    assert (out / "events.jsonl").stat().st_size <= 1_000_000
+    assert fold(events) == result
+    around = [event for event in events if abs(event.t - failed.t) < 2]
+    assert {event.device for event in around if isinstance(event, Sent)} >= {"meter[7]"}
+    assert len(around) > 60
+    assert len([event for event in events if event.t > 990]) >= 200
+    assert not [event for event in events if 10 < event.t < 300]
+    capture = (out / "capture.pcapng").read_bytes()
+    assert len(capture) <= 1_000_000
+    times = [(t - EPOCH_OF_VIRTUAL_TIME * 1e9) / 1e9 for t in packet_times(capture)]
+    assert [t for t in times if abs(t - failed.t) < 1]
+    assert max(times) > 999
+    assert not [t for t in times if 10 < t < 300]
+    for name in ("events.jsonl", "capture.pcapng"):
+        assert any(note.startswith(f"{name} is held to 1 MB: ") for note in result.notes)
+    assert sorted(path.name for path in out.iterdir()) == sorted(["result.json", *result.files])
+
+
+def packet_times(capture: bytes) -> list[int]:
+    """The nanoseconds of the packet blocks of a pcapng file, which is looked through block by block."""
+    times = []
+    at = 0
+    while at < len(capture):
+        kind, length = struct.unpack_from("<II", capture, at)
+        assert struct.unpack_from("<I", capture, at + length - 4) == (length,)
+        if kind == 6:
+            high, low = struct.unpack_from("<II", capture, at + 12)
+            times.append(high << 32 | low)
+        at += length
+    assert at == len(capture)
+    return times

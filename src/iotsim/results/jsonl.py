@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, Union
 
 import msgspec
 
-from iotsim.events import Event, Received, Sent
+from iotsim.events import (
+    Event,
+    ExpectationDecided,
+    GatewayExited,
+    GatewayReady,
+    GatewayStarted,
+    LinkUp,
+    Received,
+    RunEnded,
+    RunStarted,
+    Sent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +35,18 @@ MAX_DEPTH = 32
 _WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _ANY_EVENT: Any = Union[tuple(Event.__subclasses__())]  # noqa: UP007  # of what is not known here
+ESSENTIAL: tuple[type[Event], ...] = (
+    *(
+        RunStarted,
+        LinkUp,
+        GatewayStarted,
+        GatewayReady,
+        GatewayExited,
+        ExpectationDecided,
+        RunEnded,
+    ),
+)
+"""Kinds of events that each run has few of, and without which nobody can tell what it came to."""
 _REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
 
 
@@ -129,6 +152,17 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, list):
         return [_encodable(inner) for inner in value]
     return value
+
+
+_BEGIN_ESSENTIAL = tuple(
+    b'{"event":' + msgspec.json.encode(kind.__struct_config__.tag) for kind in ESSENTIAL
+)
+
+
+def essential_lines(data: bytes) -> bytes:
+    """Those of the lines in `data` that are events of the `ESSENTIAL` kinds."""
+    lines = data.splitlines(keepends=True)
+    return b"".join([line for line in lines if line.startswith(_BEGIN_ESSENTIAL)])
 
 
 def decode_events(lines: Iterable[bytes]) -> Iterator[Event]:

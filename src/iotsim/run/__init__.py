@@ -8,8 +8,10 @@
     crew         who simulates: this process alone, or several (`shards`)
     gateway      the gateway's process, from start to exit
     doubts       what was lost or late, and which verdicts that puts in doubt
-    record       the files that grow and the results that replace each other; files, folder
+    record       the files that grow; `files`, `segments` (with a bound)
+    folder       where results lie, whose it is, and the results that replace each other
     failure      what is left of a run that could not go to its end
+    job          one scenario file, from its name to its results, whatever goes wrong
     suite        several scenarios in one command
     collector    the garbage collector, told what it is dealing with
 

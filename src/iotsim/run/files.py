@@ -15,6 +15,7 @@ import os
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ BACKLOG_BYTES = 256 << 20
 PATIENCE_S = 0.005
 """A write that takes longer shows that the disk is slow."""
 NO_THREAD = math.inf
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class AppendFile:
@@ -31,10 +33,11 @@ class AppendFile:
 
     def __init__(self, path: Path, writer: Writer) -> None:
         self.path = path
+        self.size = 0
         self.lost_appends = 0
         self.error = ""
         self._writer = writer
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(path, _APPENDING, 0o644)
 
     def append(self, data: bytes) -> None:
         if data and not self._writer.put(self, data):
@@ -45,12 +48,23 @@ class AppendFile:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._fd, view) :]
+            self.size += len(data)
         except OSError as error:  # a full disk must not end the run, and must not go unseen
             self.lost_appends += 1
             self.error = str(error)
+            with suppress(OSError):
+                os.ftruncate(self._fd, self.size)
+                os.lseek(self._fd, self.size, os.SEEK_SET)
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def losses(self) -> list[str]:
+        """What the file lacks, and why, in words."""
+        if not self.lost_appends:
+            return []
+        why = self.error or "the disk was too slow"
+        return [f"{self.path.name} lacks {self.lost_appends} batches: {why}"]
 
 
 class Writer:

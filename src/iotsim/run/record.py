@@ -5,10 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iotsim.results.jsonl import EventEncoder
+from iotsim.events import DeviceFailed, ExpectationDecided
+from iotsim.results.jsonl import EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
+from iotsim.run.segments import SegmentedFile
+from iotsim.run.site import queue_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 class Record:
     """The files of one run in `results`: events, capture and log grow, results are replaced.
 
-    `part` is the name of a shard that has files of its own, which are put together at the end.
+    `part` is the name of a shard that has files of its own, which are put together at the end. The
+    scenario's bounds are for all of them together.
     """
 
     log: AppendFile
@@ -43,10 +47,32 @@ class Record:
         capture: bool = True,
     ) -> None:
         self._results = results
-        folder = results.path
+        self._files: list[AppendFile] = []
+        folder, bounds = results.path, scenario.results
         middle = f".{part}" if part else ""
-        self._events = AppendFile(folder / f"events{middle}.jsonl", writer)
-        self._files = [self._events]
+        queues = queue_count(scenario)
+        parts = 1 if queues == 1 else queues + 1
+        if capture:
+            linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
+            self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)
+            path, head = folder / f"capture{middle}.pcapng", self._pcapng.header()
+            if bounds.capture is None:
+                self._capture = AppendFile(path, writer)
+                self._capture.append(head)
+            else:
+                self._capture = SegmentedFile(path, writer, bounds.capture // parts, head=head)
+            self._files.append(self._capture)
+            only = journal.recording.only
+            self._keep = make_filter(scenario, only) if only else None
+            journal.add_packet_sink(self._write_packets)
+        path = folder / f"events{middle}.jsonl"
+        if bounds.events is None:
+            self._events = AppendFile(path, writer)
+        else:
+            self._events = SegmentedFile(
+                path, writer, bounds.events // parts, essence=essential_lines
+            )
+        self._files.append(self._events)
         if not part:
             self.log = AppendFile(folder / "gateway.log", writer)
             self._files.append(self.log)
@@ -56,16 +82,14 @@ class Record:
         )
         self._journal = journal
         journal.add_event_sink(self._write_events)
-        if not capture:
-            return
-        self._capture = AppendFile(folder / f"capture{middle}.pcapng", writer)
-        self._files.append(self._capture)
-        linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
-        self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)
-        self._capture.append(self._pcapng.header())
-        only = journal.recording.only
-        self._keep = make_filter(scenario, only) if only else None
-        journal.add_packet_sink(self._write_packets)
+        if any(bound is not None for bound in (bounds.events, bounds.capture)):
+            journal.add_event_sink(self._mark_failures)
+
+    def mark(self) -> None:
+        """Something failed: keep what surrounds this moment, where there are bounds."""
+        for file in self._files:
+            if isinstance(file, SegmentedFile):
+                file.mark()
 
     @property
     def names(self) -> list[str]:
@@ -79,12 +103,7 @@ class Record:
         self._journal.close()
         for file in self._files:
             file.close()
-        return [
-            f"{file.path.name} lacks {file.lost_appends} batches: "
-            f"{file.error or 'the disk was too slow'}"
-            for file in self._files
-            if file.lost_appends
-        ]
+        return [loss for file in self._files for loss in file.losses()]
 
     def finish(self, ended: RunEnded, result: RunResult) -> None:
         """Put the last event behind all others, also of shards, and `result` in its place."""
@@ -96,8 +115,18 @@ class Record:
     def _write_events(self, events: Sequence[Event]) -> None:
         self._events.append(self._encoder.encode(events))
 
+    def _mark_failures(self, events: Sequence[Event]) -> None:
+        if any(map(_is_failure, events)):
+            self.mark()
+
     def _write_packets(self, packets: Sequence[PacketRecord]) -> None:
         keep = self._keep
         if keep is not None:
             packets = [record for record in packets if keep(record[1], record[2])]
         self._capture.append(self._pcapng.encode(packets))
+
+
+def _is_failure(event: Event) -> bool:
+    return isinstance(event, DeviceFailed) or (
+        isinstance(event, ExpectationDecided) and not event.outcome.passed
+    )

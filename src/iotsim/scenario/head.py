@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from iotsim.scenario.schema import NOT_YET, Duration, Model, Text, Texts, check
 
@@ -27,9 +27,15 @@ def _programs(value: Any) -> Any:
     return value
 
 
+def _name(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("has a zero byte in it, which no program can be told of")
+    return value
+
+
 class ScenarioTable(Model):
     format: Literal[1] = 1
-    name: Text = ""
+    name: Annotated[Text, AfterValidator(_name)] = ""
     description: Text = ""
     duration: Annotated[Duration, Field(gt=0)] = 60.0
     until: Literal["settled", "quiet", "gateway_exit", "duration"] | None = None

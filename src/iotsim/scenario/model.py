@@ -84,6 +84,14 @@ class GatewaySpec:
 
 
 @dataclass(frozen=True)
+class ResultsSpec:
+    """How many bytes of ``events.jsonl`` and ``capture.pcapng`` are kept; None is all."""
+
+    events: int | None = None
+    capture: int | None = None
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A scenario. Times are seconds, not yet scaled by `tolerance`.
 
@@ -99,6 +107,7 @@ class Scenario:
     fleets: tuple[FleetSpec, ...] = ()
     expectations: tuple[ExpectSpec, ...] = ()
     gateway: GatewaySpec | None = None
+    results: ResultsSpec = ResultsSpec()
     description: str = ""
     duration_s: float = 60.0
     until: Until | None = None

@@ -15,6 +15,7 @@ from iotsim.scenario.fleets import build_fleets, plan_fleets
 from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
 from iotsim.scenario.link import build_link
+from iotsim.scenario.results import build_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,7 @@ SECTIONS = {
             build=build_fleets,
             inner_scopes={"rules": "addresses", "state": "addresses", "boot": "addresses"},
         ),
+        Section("results", build=build_results),
         Section("expect", "list", build=build_expectations, scope="addresses"),
         Section("impair", "list"),
         Section("fault", "list"),

@@ -10,6 +10,7 @@ start      takes its queue, makes its simulation, and lets it live            st
 boot       lets devices boot that do not boot with the run                    none
 ready      lets the windows of expectations begin                             none
 do         carries out a command; its answer has why not, or ""               done
+mark       lets its record keep what surrounds this moment, see `segments`    none
 drain      handles what its queue and the other workers' sockets hold         drained
 look       its answer has the judge's export of what is decided so far       looked
 judge      decides what is open; its answer has the judge's export            judged
@@ -173,7 +174,7 @@ class Worker:
             )
             with settled_memory():
                 try:
-                    await self._live(link)
+                    await self._live(link, record)
                 finally:
                     simulation.journal.flush()
         losses = record.close()
@@ -183,7 +184,7 @@ class Worker:
         counters.notes = losses
         await self._send("finished", counters)
 
-    async def _live(self, link: ShardLink) -> None:
+    async def _live(self, link: ShardLink, record: Record) -> None:
         simulation = self._simulation
         link.on_copy = simulation.pump.receive_copy
         link.on_between = simulation.between.take_over
@@ -201,6 +202,9 @@ class Worker:
                         simulation.ready(message.values["t"])
                     case "do":
                         await self._send("done", _carry_out(simulation, message.values["command"]))
+                    case "mark":
+                        simulation.journal.flush()
+                        record.mark()
                     case "drain":
                         simulation.drain()
                         await self._send("drained")
