@@ -60,7 +60,7 @@ traffic = st.lists(
         st.integers(0, int(END * 8) - 1), st.integers(0, COUNT - 1), st.sampled_from(MESSAGES)
     ),
     max_size=40,
-).map(lambda items: sorted(items, key=lambda item: item[0]))
+).map(lambda items: sorted(items, key=lambda item: item[:2]))
 
 
 def judged(
@@ -77,7 +77,7 @@ def judged(
     judge = Judge([spec], {"meter": view})
     judge.gateway_ready(0.25)
     for eighths, index, message in messages:
-        t = eighths / 8
+        t = eighths / 8 + index / 1024  # so that it is known who came last
         if owned is not None and index not in owned:
             continue
         due = judge.next_deadline()

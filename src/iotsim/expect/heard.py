@@ -211,9 +211,10 @@ class Heard:
 
 
 class Near(NamedTuple):
-    """What came nearest, and in what it differed."""
+    """What came nearest, when, and in what it differed. Less is nearer, then earlier."""
 
     rank: Rank = FAR
+    t: float = math.inf
     text: str = ""
 
 
@@ -224,13 +225,13 @@ def nearest(samples: Iterable[Sample], explain: Callable[..., Sequence[Mismatch]
         try:
             mismatches = explain(sample.message, sample.device, sample.t)
         except IotsimError as error:
-            found = Near((1 << 20, 0, 0.0), text.at(str(error), sample.t))
+            found = Near((1 << 20, 0, 0.0), sample.t, text.at(str(error), sample.t))
         else:
             if not mismatches:
                 continue
-            found = Near(_rank(mismatches), text.at(text.mismatch_text(mismatches), sample.t))
-        if found.rank < best.rank:
-            best = found
+            why = text.at(text.mismatch_text(mismatches), sample.t)
+            found = Near(_rank(mismatches), sample.t, why)
+        best = min(best, found)
     return best
 
 

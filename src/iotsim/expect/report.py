@@ -197,7 +197,7 @@ def _margin_text(parts: Sequence[Part]) -> str:
     if not margins or first["quantifier"] == "none":
         return ""
     sole = first["quantifier"] in ("any", "all")  # the first one was enough
-    left, device = max(margins) if sole else min(margins)
+    left, _, device = min(margins, key=itemgetter(1 if sole else 0))
     before = f"{text.seconds(round(left, 3))} before the deadline"
     if sole:
         return f": {device}, {before}"

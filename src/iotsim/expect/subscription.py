@@ -45,9 +45,9 @@ class Topic(NamedTuple):
 class Subscription:
     """A watcher is told, by `matched`, of messages that match, for devices that are still pending.
 
-    With `unless`, only of those that do not match that as well. `missed` is told of messages that were
-    found by the index, and did not match after all; with it, what devices hear is kept for a failure
-    to tell of.
+    With `unless`, only of those that do not match that as well, as what cannot be decoded never does.
+    `missed` is told of messages of the right kind that did not match after all; with it, what devices
+    hear is kept for a failure to tell of.
     """
 
     topic: Topic
@@ -115,7 +115,7 @@ class _Entry(NamedTuple):
             "matched": subscription.matched,
             "missed": subscription.missed,
         }
-        if subscription.unless is not None:
+        if subscription.unless is not None and not matcher.undecodable:
             namespace["broken"] = subscription.unless.negation()
             tests.append("broken(msg, device, t)")
         code = OBSERVER.format(
@@ -126,7 +126,7 @@ class _Entry(NamedTuple):
     def _otherwise(self, known: str) -> str:
         """What to do with a message that does not match: only those of the right kind are `missed`."""
         matcher = self.subscription.matcher
-        if self.subscription.missed is None:
+        if self.subscription.missed is None or matcher.undecodable:
             return ""
         first = next((c.code for c in matcher.conditions if c.field in matcher.equalities), "")
         test = f"elif {first}" if first and not known else "else"

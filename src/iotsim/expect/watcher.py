@@ -95,6 +95,8 @@ class Watcher:
         self._kind = [*islice(self.matcher.equalities.items(), 1)]
         self._notes: dict[int, Note] = {}
         self._ending = ""
+        self._wants = False
+        """It fails for want of messages, so that what came instead is to be told."""
 
     # --- what a kind says ---------------------------------------------------------------------
 
@@ -123,8 +125,8 @@ class Watcher:
         """Of a slot that broke without a note: how many of what was asked for came, and what."""
         return 0, ""
 
-    def margin(self) -> tuple[float, str] | None:
-        """Of what held: how long before the deadline the last device did, in seconds, and which."""
+    def margin(self) -> tuple[float, float, str] | None:
+        """Of what held, where the kind knows: the time left when the last device did, when, and who."""
         return None
 
     def pool(self) -> Export:
@@ -144,7 +146,8 @@ class Watcher:
         """A subscription to what the expectation is about."""
         event = "undecodable" if self.matcher.undecodable else "message"
         topic = Topic(self.spec.direction, event)  # type: ignore[arg-type]
-        take = self._missed if missed else None
+        self._wants = missed
+        take = self._missed if missed and event == "message" else None
         return Subscription(topic, self.matcher, self.matched, unless, take)
 
     def hold(self, slot: int, t: float) -> None:
@@ -277,7 +280,7 @@ class Watcher:
 
     def _explain(self) -> None:
         """Say of what has failed for want of something what came instead, while that is known."""
-        if not self.heard or self._culpable != BROKEN:
+        if not self._wants or self._culpable != BROKEN:
             return
         near = islice((slot for slot in self._heard_slots() if self.state[slot]), MAX_COMPARED)
         for slot in {*self._culprits(), *near}:
@@ -293,6 +296,9 @@ class Watcher:
 
     def _instead(self, slot: int) -> Note:
         """What came to `slot`, and what of it was nearest to what was expected."""
+        count, came = self.came(slot)
+        if not self.heard:
+            return Note(came or "none came", FAR)
         amount, samples = Amount(), [*self._samples.of(slot)]
         for fleet, indexes in self._devices_of(slot):
             heard = self.heard[fleet]
@@ -300,11 +306,10 @@ class Watcher:
             for index in islice(filter(indexes.__contains__, heard.samples.keys()), MAX_COMPARED):
                 samples += heard.samples.of(index)
         near = nearest(samples, self.matcher.explain)
-        count, came = self.came(slot)
         if count and amount.messages <= count and not amount.undecodable:
             return Note(came, near.rank)  # there was nothing else
         verb = "heard" if self.spec.direction == "receives" else "sent"
-        said = [came, amount.text(verb)] if came else [amount.text(verb)]
+        said = [came, f"{amount.text(verb)} in all"] if came else [amount.text(verb)]
         if near.text:
             said.append(f"nearest: {near.text}")
         return Note("; ".join(said), near.rank)

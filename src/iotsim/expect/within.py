@@ -50,7 +50,7 @@ class Within(Watcher):
         lateness = -math.inf  # before the window begins
         if self.ready_at is not None:
             lateness = t - max(self.ready_at, self.slots.boot_time(slot))
-        if self._slowest is None or lateness >= self._slowest[0]:
+        if self._slowest is None or lateness >= self._slowest[0] and self.verdict is None:
             self._slowest = (lateness, slot, t, device)
         self.hold(slot, t)
 
@@ -73,11 +73,11 @@ class Within(Watcher):
     def expectation(self) -> str:
         return f"{self.spec.direction} {self.matcher.text} within {text.seconds(self.window_s)}"
 
-    def margin(self) -> tuple[float, str] | None:
+    def margin(self) -> tuple[float, float, str] | None:
         if self._slowest is None or self.ready_at is None:
             return None
         _, slot, t, device = self._slowest
-        return self._deadline_of(slot) - t, device.name
+        return self._deadline_of(slot) - t, t, device.name
 
     def ending(self, now: float) -> str:
         if self.ready_at is None:
