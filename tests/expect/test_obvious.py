@@ -101,9 +101,7 @@ MESSAGES = st.one_of(
     ),
 )
 TRAFFIC = st.lists(
-    st.builds(
-        Recorded, st.integers(0, 31).map(lambda n: n / 8), st.sampled_from(FLEET), MESSAGES
-    ),
+    st.builds(Recorded, st.integers(0, 31).map(lambda n: n / 8), st.sampled_from(FLEET), MESSAGES),
     max_size=30,
 ).map(lambda recorded: sorted(recorded, key=lambda one: one.t))
 
@@ -183,9 +181,7 @@ def judged(
     """The outcomes of one judge of all `specs`."""
     view = FleetView("meter", DEVICES)
     if boots:
-        view = FleetView(
-            "meter", DEVICES, None, boot_time, lambda: boot_time(DEVICES - 1)
-        )
+        view = FleetView("meter", DEVICES, None, boot_time, lambda: boot_time(DEVICES - 1))
     judge = Judge(specs, {"meter": view})
     ready = False
     for t, device, message in recorded:

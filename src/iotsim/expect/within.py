@@ -50,7 +50,7 @@ class Within(Watcher):
         lateness = -math.inf  # before the window begins
         if self.ready_at is not None:
             lateness = t - max(self.ready_at, self.slots.boot_time(slot))
-        if self._slowest is None or lateness >= self._slowest[0] and self.verdict is None:
+        if self._slowest is None or (lateness >= self._slowest[0] and self.verdict is None):
             self._slowest = (lateness, slot, t, device)
         self.hold(slot, t)
 
