@@ -284,8 +284,10 @@ def test_a_minimum_that_is_missed() -> None:
     outcome = run.end()
     assert outcome.devices == ("meter[1]", "meter[2]")
     assert outcome.details == (
-        "1 came: kind=READ (t=1.000 s); heard 2 messages in all; nearest: kind was COMMAND "
-        "instead of READ (t=2.000 s)",
+        (
+            "1 came: kind=READ (t=1.000 s); heard 2 messages in all; nearest: kind was COMMAND "
+            "instead of READ (t=2.000 s)"
+        ),
         "heard nothing in that time",
     )
 
