@@ -67,7 +67,7 @@ def test_it_passes_and_leaves_everything(done: Quickstart) -> None:
     assert "PASSED" in run.text
     names = {"result.json", "events.jsonl", "capture.pcapng", "junit.xml", "gateway.log"}
     assert names <= {path.name for path in run.out.iterdir()}
-    assert {"result.json", *run.result["files"]} == names
+    assert {"result.json", *run.result["files"]} == {*names, "work/"}
     assert not [path.name for path in run.out.iterdir() if path.name.startswith(".")]
 
 

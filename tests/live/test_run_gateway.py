@@ -23,7 +23,7 @@ def python(code: str) -> list[str]:
 
 def silent(iotsim: CommandLine) -> Done:
     command = ["python3", "-c", "import time; time.sleep(9)"]
-    return iotsim.run("quickstart", "--duration", "400ms", "--", *command)
+    return iotsim.run("quickstart", "--tolerance", "0.08", "--", *command)
 
 
 @background(job=silent)
@@ -137,7 +137,7 @@ def test_ready(ready: str, how: str, done: Done) -> None:
 
 def never_ready(iotsim: CommandLine) -> Done:
     gateway = 'command = ["sleep", "60"]\nready = { log = "never printed" }'
-    return iotsim.run(iotsim.meters(gateway=gateway), "--duration", "300ms")
+    return iotsim.run(iotsim.meters(gateway=gateway), "--tolerance", "0.02")
 
 
 @background(job=never_ready)
