@@ -117,6 +117,62 @@ def test_a_datagram_is_answered_from_the_address_that_was_asked(payload: bytes, 
         assert segment[8:] == payload
 
 
+def test_what_comes_again_is_answered_as_at_first() -> None:
+    bench = Bench()
+    answers = []
+    for number in range(5):
+        assert bench.stack.receive(partial_frame(b"%d" % number), float(number)) == "answered"
+        answers.append(bench.sent.pop())
+    assert [index for index, *_ in bench.fleet.heard] == [0] * 5
+    for number, answer in enumerate(answers):
+        segment = udp.build_udp(FIRST, GATEWAY, PORT, 40000, b"%d" % number)
+        packet = ipv4.build_ipv4(FIRST, GATEWAY, 17, segment, dont_fragment=True)
+        assert virtio.complete_checksum(answer) == packet
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "outcome"),
+    [
+        (10, 0x46, "dropped.ipv4-checksum"),
+        (13, 0xFF, "dropped.ipv4-truncated"),
+        (16, 0x20, "dropped.ipv4-checksum"),
+        (19, 0x06, "dropped.ipv4-checksum"),
+        (35, 0xFF, "dropped.udp-length"),
+        (0, 0x00, "dropped.udp-checksum"),
+    ],
+)
+def test_of_what_comes_again_each_packet_is_looked_at(at: int, value: int, outcome: str) -> None:
+    bench = Bench()
+    for _ in range(3):
+        assert bench.stack.receive(partial_frame(), 0.0) == "answered"
+    frame = bytearray(partial_frame())
+    frame[at] = value
+    fresh = Bench()
+    assert bench.stack.receive(bytes(frame), 0.0) == fresh.stack.receive(bytes(frame), 0.0)
+    assert bench.stack.receive(bytes(frame), 0.0) == outcome
+    assert len(bench.fleet.heard) == 3
+
+
+def test_what_comes_again_finds_no_host_that_has_gone() -> None:
+    bench = Bench()
+    for _ in range(3):
+        assert bench.stack.receive(partial_frame(), 0.0) == "answered"
+    bench.stack.detach(FIRST)
+    assert bench.stack.receive(partial_frame(), 0.0) == "dropped.no-host"
+
+
+def test_an_answer_heeds_a_path_mtu_that_was_learned_meanwhile() -> None:
+    bench = Bench()
+    for _ in range(3):
+        assert bench.stack.receive(partial_frame(bytes(1000)), 0.0) == "answered"
+    answer = virtio.complete_checksum(bench.sent[-1])
+    bench.sent.clear()
+    told = icmpv4.build_icmpv4(icmpv4.DESTINATION_UNREACHABLE, 4, 600, answer[:28])
+    assert bench.receive(ipv4.build_ipv4(GATEWAY, FIRST, ipv4.ICMP, told)).startswith("consumed")
+    assert bench.stack.receive(partial_frame(bytes(1000)), 1.0) == "answered"
+    assert [len(virtio.complete_checksum(frame)) <= 600 for frame in bench.sent] == [True, True]
+
+
 def test_a_reply_leaves_its_checksum_to_the_kernel() -> None:
     bench = Bench()
     bench.stack.send_udp(sent_by(FIRST, PORT, GATEWAY, 40000), b"odd")

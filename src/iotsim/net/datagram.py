@@ -11,7 +11,28 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from iotsim.net.address_table import PortHandler
+
+
+class Flow:
+    """What all datagrams between the same two addresses and ports have in common.
+
+    ``heads`` are the headers of what answers them, by the length of the UDP datagram; None once they may
+    not be right any more.
+    """
+
+    __slots__ = ("heads", "index", "local", "local_port", "peer", "peer_port", "ports")
+
+    def __init__(self, datagram: Datagram, ports: Mapping[int, PortHandler]) -> None:
+        self.index = datagram.index
+        self.local = datagram.local
+        self.local_port = datagram.local_port
+        self.peer = datagram.peer
+        self.peer_port = datagram.peer_port
+        self.ports = ports
+        self.heads: dict[int, bytes] | None = {}
 
 
 class Datagram(msgspec.Struct, gc=False):
@@ -19,10 +40,11 @@ class Datagram(msgspec.Struct, gc=False):
 
     ``index`` is the host's place in its fleet. ``local`` and ``local_port`` are its own address and
     port, ``peer`` and ``peer_port`` the other side's, addresses as integers (`iotsim.wire.address`).
-    ``time`` is in seconds of the run. ``group`` is the multicast or broadcast address that was asked,
-    0 if the host alone was; ``from_host`` tells that the peer is one of our hosts, too. ``frame`` is the
-    number of the frame that brought it, ``id`` that of the message that was in it, 0 for none: whoever
-    counts these sets them. What a host sends unasked has the frame `NO_FRAME`.
+    ``time`` is in seconds of the run. ``flow`` is that of datagrams that come again and again. ``group``
+    is the multicast or broadcast address that was asked, 0 if the host alone was; ``from_host`` tells
+    that the peer is one of our hosts, too. ``frame`` is the number of the frame that brought it, ``id``
+    that of the message that was in it, 0 for none: whoever counts these sets them. What
+    a host sends unasked has the frame `NO_FRAME`.
     """
 
     index: int
@@ -31,6 +53,7 @@ class Datagram(msgspec.Struct, gc=False):
     peer: int
     peer_port: int
     time: float
+    flow: Flow | None = None
     group: int = 0
     from_host: bool = False
     frame: int = 0

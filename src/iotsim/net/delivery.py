@@ -138,6 +138,7 @@ class Delivery:
                     packet.source,
                     header.source_port,
                     now,
+                    None,
                     packet.destination,
                     from_host,
                 ),

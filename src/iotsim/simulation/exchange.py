@@ -136,18 +136,16 @@ class Service:
             self._who = format_endpoint(*self._peer)
         if not datagram.from_host:
             device.peer = self._peer
-        name = who = ""
         if self._recorded:
-            who = self._who
-            name = self._names.get(datagram.index) or self._name_of(device)
             datagram.id = number = next(self._ids)
-            self._emit(Received(now, number, name, who, self._name, message))
+            name = self._names.get(datagram.index) or self._name_of(device)
+            self._emit(Received(now, number, name, self._who, self._name, message))
         try:
             for observe in self._heard:
                 observe(device, message, now)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
-                return self._send(device, datagram, reaction, name, who)
+                return self.send(device, datagram, reaction)
             if isinstance(reaction, str):
                 return reaction
             return self._reply_in_turn(device, datagram, reaction)
@@ -172,24 +170,12 @@ class Service:
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
-        who = format_endpoint(datagram.peer, datagram.peer_port)
-        return self._send(device, datagram, message, device.name, who)
-
-    def _send(
-        self,
-        device: SimDevice,
-        datagram: Datagram,
-        message: Mapping[str, Any],
-        name: str,
-        who: str,
-    ) -> str:
-        """The same; `name` and `who` are the device's and the peer's, as events have them."""
         payload = self._encode(message)
         sending = self._leave(datagram, payload)
         if sending is not None:
             return self._not_sent_yet(sending, device, datagram, message, payload)
         if self._recorded or self._told:
-            self._tell_sent(device, datagram, message, payload, name, who)
+            self._tell_sent(device, datagram, message, payload)
         return ANSWERED
 
     def _tell_sent(
@@ -198,8 +184,6 @@ class Service:
         datagram: Datagram,
         message: Mapping[str, Any],
         payload: bytes,
-        name: str,
-        who: str,
     ) -> None:
         """Tell whom it concerns that `message` has just left, as what the other side reads: with
         defaults, computed fields, and numbers of the wire."""
@@ -209,6 +193,10 @@ class Service:
         except DecodeError:
             pass  # a protocol may write what it does not read
         if self._recorded:
+            name = self._names.get(datagram.index) or self._name_of(device)
+            who = self._who
+            if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
+                who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
         for observe in self._told:
@@ -230,9 +218,8 @@ class Service:
                 self._emit(NotSent(self._clock(), device.name, reason, datagram.id))
                 outcome = NOT_SENT
             else:
-                who = format_endpoint(datagram.peer, datagram.peer_port)
                 with suppress(Stalled):  # which its device is known for by now
-                    self._tell_sent(device, datagram, message, payload, device.name, who)
+                    self._tell_sent(device, datagram, message, payload)
             self._pump.settle(datagram, outcome)
 
         if isinstance(sending, Waiting):
