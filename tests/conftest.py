@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests import needs, processes
 
+from iotsim.testbed import linux
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -217,6 +219,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "background(job): job(iotsim, **parameters) is called while other tests go on, and gives "
         "the fixture `done`: most of a run is waiting",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Any:
+    """A test in whose process `drop_privileges` was called takes them from all tests after it."""
+    had = linux.get_capabilities()
+    result = yield
+    assert linux.get_capabilities() == had, "it has given up the privileges of the session"
+    return result
 
 
 def job_of(item: pytest.Item) -> tuple[Callable[..., Any], tuple[tuple[str, Any], ...]] | None:
