@@ -583,3 +583,47 @@ def test_a_gateway_that_asks_faster_than_anybody_answers(
     # Without a bound it would be hundreds of megabytes.
     assert len(memory) > 5
     assert max(memory) - memory[0] < 30_000, memory
+
+
+# --- bounds -----------------------------------------------------------------------------------
+
+FLOOD = """
+sock = new_socket()
+def flood(count):
+    for number in range(count):
+        ask(sock, "10.77.1.%d" % (1 + number % 14))
+flood(1000)
+sock.sendto(message(5, bytes([0])), ("10.77.1.5", 5600))
+flood(6000)
+"""
+
+
+def bounded(iotsim: CommandLine) -> Done:
+    text = """
+    [[expect]]
+    name = "nothing is acknowledged"
+    each = "meter"
+    receives = { kind = "ACK" }
+    never = true
+    [results]
+    events = "1MB"
+    capture = "1MB"
+    """
+    return iotsim.run(scenario(iotsim, FLOOD, ANSWER + text, duration="60s"))
+
+
+@background(job=bounded)
+def test_bounds_hold_for_all_processes_together(done: Done) -> None:
+    assert done.status == 1, done.text
+    events = done.events
+    (failed,) = {event["outcome"]["t"] for event in done.events_of("expectation-decided")}
+    assert (done.out / "events.jsonl").stat().st_size <= 1_000_000
+    assert (done.out / "capture.pcapng").stat().st_size <= 1_000_000
+    assert done.result["counters"]["events"] > 14_000
+    near = [event for event in events if abs(event["t"] - failed) < 0.005]
+    assert {"received", "sent"} <= {event["event"] for event in near}
+    assert "ACK" in {event["message"]["kind"] for event in near if "message" in event}
+    assert events[-1]["t"] - events[-100]["t"] < 1
+    assert not list(done.out.glob("*.[0-9]*.*"))
+    held = [note for note in done.result["notes"] if "is held to 333 kB" in note]
+    assert len(held) == 4, done.result["notes"]

@@ -82,8 +82,12 @@ class Record:
         )
         self._journal = journal
         journal.add_event_sink(self._write_events)
-        if any(bound is not None for bound in (bounds.events, bounds.capture)):
+        if self.has_bounds:
             journal.add_event_sink(self._mark_failures)
+
+    @property
+    def has_bounds(self) -> bool:
+        return any(isinstance(file, SegmentedFile) for file in self._files)
 
     def mark(self) -> None:
         """Something failed: keep what surrounds this moment, where there are bounds."""

@@ -376,12 +376,8 @@ class Shards:
             outcomes = merge([self.judge.snapshot(), *exports]).outcomes
             news = [outcomes[number] for number in sorted(decided - self._told)]
             self._told |= decided
-            decisions = self.judge.tell(news, self._clock())
-            for decision in decisions:
+            for decision in self.judge.tell(news, self._clock()):
                 self.journal.emit(decision)
-            if not all(decision.outcome.passed for decision in decisions):
-                for worker in self._workers:
-                    worker.request(op="mark")
 
 
 async def _ending(worker: WorkerProcess) -> str:

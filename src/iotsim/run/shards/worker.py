@@ -10,7 +10,6 @@ start      takes its queue, makes its simulation, and lets it live            st
 boot       lets devices boot that do not boot with the run                    none
 ready      lets the windows of expectations begin                             none
 do         carries out a command; its answer has why not, or ""               done
-mark       lets its record keep what surrounds this moment, see `segments`    none
 drain      handles what its queue and the other workers' sockets hold         drained
 look       its answer has the judge's export of what is decided so far       looked
 judge      decides what is open; its answer has the judge's export            judged
@@ -57,6 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.events import EventSink
+    from iotsim.expect.judge import Judge
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.counters import Progress
     from iotsim.simulation.shard import Shard
@@ -172,9 +173,11 @@ class Worker:
                 part=f"shard{self._shard.number}",
                 capture=recording.packets,
             )
+            if record.has_bounds:
+                simulation.journal.add_event_sink(_marking_failures(simulation.judge, record))
             with settled_memory():
                 try:
-                    await self._live(link, record)
+                    await self._live(link)
                 finally:
                     simulation.journal.flush()
         losses = record.close()
@@ -184,7 +187,7 @@ class Worker:
         counters.notes = losses
         await self._send("finished", counters)
 
-    async def _live(self, link: ShardLink, record: Record) -> None:
+    async def _live(self, link: ShardLink) -> None:
         simulation = self._simulation
         link.on_copy = simulation.pump.receive_copy
         link.on_between = simulation.between.take_over
@@ -202,9 +205,6 @@ class Worker:
                         simulation.ready(message.values["t"])
                     case "do":
                         await self._send("done", _carry_out(simulation, message.values["command"]))
-                    case "mark":
-                        simulation.journal.flush()
-                        record.mark()
                     case "drain":
                         simulation.drain()
                         await self._send("drained")
@@ -280,3 +280,17 @@ def _carry_out(simulation: Simulation, command: Any) -> str:
     except IotsimError as error:
         return str(error)
     return ""
+
+
+def _marking_failures(judge: Judge, record: Record) -> EventSink:
+    """What marks in `record` where an expectation has failed: of decisions, only the run's process has
+    events, and too late for that."""
+    failed = 0
+
+    def mark(_events: object) -> None:
+        nonlocal failed
+        before, failed = failed, judge.verdicts().count(False)
+        if failed > before:
+            record.mark()
+
+    return mark
