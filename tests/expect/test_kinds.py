@@ -2,59 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.expect.transcript import COMMAND, READ, FakeDevice, Transcript, expectation
 
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
 from iotsim.match import compile_match
 from iotsim.match.pattern import Pattern
-
-READ = {"kind": "READ"}
-COMMAND = {"kind": "COMMAND", "code": 7}
-
-
-@dataclass
-class FakeDevice:
-    index: int
-    fleet: str = "meter"
-    state: dict[str, Any] = field(default_factory=dict)
-    address: str = "10.77.1.1"
-
-    @property
-    def name(self) -> str:
-        return f"{self.fleet}[{self.index}]"
-
-    def signal(self, name: str, t: float) -> float:
-        return t
-
-
-def expectation(kind: str, **fields: Any) -> ExpectSpec:
-    devices = fields.pop("devices", (DeviceSelection("meter", range(3)),))
-    matcher = compile_match(fields.pop("match", READ))
-    return ExpectSpec(name=kind, kind=kind, devices=devices, matcher=matcher, **fields)
-
-
-class Transcript:
-    """A judge over three meters (unless told otherwise), fed by hand."""
-
-    def __init__(self, *specs: ExpectSpec, tolerance: float = 1.0, **view: Any) -> None:
-        fleet = FleetView("meter", view.pop("count", 3), **view)
-        self.judge = Judge(specs, {"meter": fleet}, tolerance)
-        self.judge.gateway_ready(0.0)
-
-    def hear(self, index: int, t: float, message: dict[str, Any] | None = None) -> None:
-        for observe in self.judge.observers("meter", "receives"):
-            observe(FakeDevice(index), READ if message is None else message, t)
-
-    def end(self, now: float = 10.0, *, gateway_heard: bool = True) -> Any:
-        findings = self.judge.finish(now, gateway_heard=gateway_heard)
-        self.notes = findings.notes
-        (outcome,) = findings.outcomes
-        return outcome
 
 
 def test_within_is_settled_when_the_last_device_has_heard() -> None:
@@ -283,13 +241,12 @@ def test_a_minimum_that_is_missed() -> None:
     run.hear(1, 2.0, COMMAND)
     outcome = run.end()
     assert outcome.devices == ("meter[1]", "meter[2]")
-    assert outcome.details == (
-        (
-            "1 came: kind=READ (t=1.000 s); heard 2 messages in all; nearest: kind was COMMAND "
-            "instead of READ (t=2.000 s)"
-        ),
-        "heard nothing in that time",
+    came, nothing = outcome.details
+    assert came == (
+        "1 came: kind=READ (t=1.000 s); heard 2 messages in all; nearest: kind was COMMAND "
+        "instead of READ (t=2.000 s)"
     )
+    assert nothing == "heard nothing in that time"
 
 
 def test_a_maximum_breaks_at_once() -> None:

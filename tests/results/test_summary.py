@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from iotsim.events import DeviceFailed, NotSent, Outcome, Received, Sent, Undeco
 from iotsim.results.context import device_context
 from iotsim.results.jsonl import EventEncoder
 from iotsim.results.result import GatewayResult, RunResult
-from iotsim.results.summary import moments_wanted, render, summarize
+from iotsim.results.summary import moments_wanted, summarize
 
 if TYPE_CHECKING:
     from iotsim.events import Event
@@ -85,7 +86,7 @@ def failed_run() -> RunResult:
         severity="error",
         expected="each of meter (14 devices) receives kind READ within 5 s",
         actual="2 of 14 did not: meter[3], meter[4]",
-        nearest="meter[3]: heard 1 message, nearest: kind was COMMAND instead of READ (t=1.000 s)",
+        nearest="meter[3]: heard 1 message",
         devices=("meter[3]", "meter[4]"),
         details=("heard 1 message", "heard nothing in that time"),
         total=2,
@@ -93,7 +94,12 @@ def failed_run() -> RunResult:
         t=5.0,
     )
     held = Outcome(
-        name="nobody reboots", kind="never", passed=True, severity="error", expected="", actual=""
+        name="nobody reboots",
+        kind="never",
+        passed=True,
+        severity="error",
+        expected="",
+        actual="none of 14 did",
     )
     return RunResult(
         scenario="polls",
@@ -107,36 +113,102 @@ def failed_run() -> RunResult:
     )
 
 
+def failed(name: str, *details: str, nearest: str = "", **fields: Any) -> Outcome:
+    """An expectation that failed for meter[0] and those that follow it, one for each of `details`."""
+    devices = tuple(f"meter[{index}]" for index in range(len(details)))
+    return Outcome(
+        name=name,
+        kind="within",
+        passed=False,
+        severity="error",
+        expected="…",
+        actual="…",
+        devices=devices,
+        details=details,
+        nearest=nearest,
+        total=len(devices),
+        **fields,
+    )
+
+
+def run_of(*outcomes: Outcome, **fields: Any) -> RunResult:
+    verdict = fields.pop("verdict", "failed")
+    return RunResult(
+        scenario="polls", path="polls.toml", seed=7, verdict=verdict,
+        expectations=list(outcomes), **fields,
+    )  # fmt: skip
+
+
 def test_the_summary_of_a_failed_run() -> None:
     result = failed_run()
     moments = moments_wanted(result.expectations)
     assert moments == {"meter[3]": 5.0, "meter[4]": 5.0}
     context = device_context(lines_of(received(1.0, kind="COMMAND")), moments)
-    assert render(summarize(result, context)) == (
-        "  failed   every meter is polled\n"
-        "             expected   each of meter (14 devices) receives kind READ within 5 s\n"
-        "             actual     2 of 14 did not: meter[3], meter[4]\n"
-        "             nearest    meter[3]: heard 1 message, nearest: kind was COMMAND"
-        " instead of READ (t=1.000 s)\n"
-        "             also       meter[4]: heard nothing in that time\n"
-        "             stands in  polls.toml:20\n"
-        "             around meter[3]\n"
-        "               t=1.000 s  received    kind=COMMAND  from 10.77.0.1:40000\n"
-        "  passed   nobody reboots\n"
-        "FAILED: polls (seed 7, 5.0 s)\n"
-        "  repeat: iotsim run polls.toml --seed 7\n"
+    summary = summarize(result, context)
+    broken, held = summary.rows
+    assert (broken.name, broken.state) == ("every meter is polled", "failed")
+    assert broken.facts == (
+        ("expected", "each of meter (14 devices) receives kind READ within 5 s"),
+        ("actual", "2 of 14 did not: meter[3], meter[4]"),
+        ("nearest", "meter[3]: heard 1 message"),
+        ("also", "meter[4]: heard nothing in that time"),
+        ("stands in", "polls.toml:20"),
     )
+    ((device, lines),) = broken.context
+    assert device == "meter[3]"
+    assert list(map(str, lines)) == [
+        "t=1.000 s  received    kind=COMMAND  from 10.77.0.1:40000",
+    ]
+    assert (held.name, held.state, held.told) == ("nobody reboots", "passed", "none of 14 did")
+    assert summary.title == "polls (seed 7, 5.0 s)"
+    assert summary.reason == ""  # its row says that
+    assert summary.repeat == "iotsim run polls.toml --seed 7"
+
+
+def test_devices_that_failed_alike_are_told_of_together() -> None:
+    nothing = "heard nothing in that time"
+    late = [f"the right one came {n}0 ms too late (t={5 + n}.000 s)" for n in range(1, 4)]
+    outcome = failed("polled", nothing, nothing, *late, nothing, nearest=f"meter[2]: {late[0]}")
+    facts = dict(summarize(run_of(outcome)).rows[0].facts)
+    assert facts["nearest"] == (
+        "meter[2:5]: the right one came 10 ms too late (t=6.000..8.000 s); the others alike"
+    )
+    assert facts["also"] == "meter[0], meter[1], meter[5]: heard nothing in that time"
+
+
+def test_the_messages_around_a_device_are_shown_once_in_a_run() -> None:
+    outcomes = [failed("one", "a", "a", t=1.0), failed("two", "b", "c", t=2.0)]
+    moments = moments_wanted(outcomes)
+    assert moments == {"meter[0]": 1.0, "meter[1]": 2.0}
+    lines = lines_of(*(received(1.0, f"meter[{n}]", seq=n) for n in range(2)))
+    one, two = summarize(run_of(*outcomes), device_context(lines, moments)).rows
+    assert [device for device, _ in one.context] == ["meter[0]"]
+    assert [device for device, _ in two.context] == ["meter[1]"]
+
+
+def test_a_pool_or_a_gateway_has_no_devices_to_tell_of() -> None:
+    outcome = failed("pool", nearest="heard 3 messages; nearest: kind was READ instead of ACK")
+    (row,) = summarize(run_of(outcome)).rows
+    assert ("nearest", "heard 3 messages; nearest: kind was READ instead of ACK") in row.facts
+    assert row.context == ()
+
+
+def test_an_error_in_an_expectation_and_a_warning() -> None:
+    wrong = failed("wrong", error="division by zero, in '=1 / 0'")
+    soft = msgspec.structs.replace(failed("soft"), severity="warning")
+    first, second = summarize(run_of(wrong, soft, verdict="error", reason="wrong: …")).rows
+    assert (first.state, second.state) == ("error", "warning")
+    assert ("error", "division by zero, in '=1 / 0'") in first.facts
 
 
 def test_a_crash_is_told_with_the_last_lines_and_harmlessly() -> None:
     result = failed_run()
     result.reason = "the gateway was ended by SIGSEGV"
-    result.gateway = GatewayResult(command=["gw"], crashed=True, last_lines=["\x1b[2Jbye\t!\r"])
-    text = render(summarize(result))
-    assert "    | \\x1b[2Jbye !\\r\n" in text
-    assert "  the gateway was ended by SIGSEGV\n" in text
+    result.gateway = GatewayResult(command=["gw"], crashed=True, last_lines=["\x1b[2Jbye\r\n"])
+    summary = summarize(result)
+    assert summary.gateway_lines == (r"\x1b[2Jbye\r\n",)
+    assert summary.reason == "the gateway was ended by SIGSEGV"
 
 
 def test_a_passed_run_needs_no_repeating() -> None:
-    result = RunResult(scenario="x", path="x.toml", seed=1, verdict="passed", repeat="iotsim ...")
-    assert render(summarize(result)) == "PASSED: x (seed 1, 0.0 s)\n"
+    assert summarize(run_of(verdict="passed", repeat="iotsim ...")).repeat == ""

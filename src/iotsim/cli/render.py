@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import trio
@@ -36,6 +37,13 @@ COLORS = {
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 5.0
 LABEL_COLUMNS = 10
+WIDE = 72
+"""A terminal of fewer columns has none to spare for an indentation."""
+WIDE_INDENT, NARROW_INDENT = 11, 4
+UNIT = re.compile(r"(?<=[0-9]) (?=m?s\b)")
+UNBROKEN = "\ue000"
+"""Stands for the space between a number and its unit, where a line must not break."""
+LEAST_COLUMNS = 20
 
 
 async def show_progress(run: Run) -> None:
@@ -119,33 +127,66 @@ def show_report(report: RunReport, *, quiet: bool) -> None:
     with (report.folder / "events.jsonl").open("rb") as lines:
         context = device_context(lines, moments_wanted(result.expectations))
     summary = summarize(result, context)
-    console.print()
-    for row in summary.rows:
-        _show_row(console, row)
+    page = Page(console)
+    page.print()
     for note in summary.notes:
-        console.print(f"  {escape(note)}")
+        page.hang("  ", note)
+    for row in summary.rows:
+        _show_row(page, row)
     if summary.gateway_lines:
-        console.print("  the gateway's last lines:")
+        page.print("  the gateway's last lines:")
         for line in summary.gateway_lines:
-            console.print(Text(f"    | {line}", style="dim"))
-    console.print(f"\n[bold {color}]{summary.verdict.upper()}[/]  {escape(summary.title)}")
-    crashed = result.gateway is not None and result.gateway.crashed
-    told = any(row.state in ("failed", "error") for row in summary.rows)
-    if summary.reason and (crashed or not told or result.verdict != "failed"):
-        console.print(f"  {escape(summary.reason)}")
+            page.hang("    | ", line, "dim", repeat=True)
+    page.print()
+    page.hang(Text.assemble((summary.verdict.upper(), f"bold {color}"), "  "), summary.title)
+    if summary.reason:
+        page.hang("  ", summary.reason)
     console.print(f"  results: {escape(_short(report.folder))}")
-    if summary.repeat and result.verdict != "passed":
-        console.print(f"  repeat:  {escape(summary.repeat)}")
+    if summary.repeat:
+        console.print(f"  repeat:  {escape(summary.repeat)}")  # whole, to be copied
 
 
-def _show_row(console: Console, row: Row) -> None:
-    console.print(f"  [{COLORS[row.state]}]{row.state:<7}[/]  {escape(row.name)}")
+class Page:
+    """Prints what is too long for a line below itself: "hanging" from where it began.
+
+    Where nobody has said how wide a line is, as in a file, it is as long as it needs to be.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.print = console.print
+        self._console = console
+        told = console.is_terminal or "COLUMNS" in os.environ
+        self._columns = console.width if told else 0
+        self.indent = " " * (WIDE_INDENT if not told or console.width >= WIDE else NARROW_INDENT)
+        """What stands below an expectation is indented by this."""
+
+    def hang(
+        self, head: str | Text, body: str | Text, style: str = "", *, repeat: bool = False
+    ) -> None:
+        """Print `head`, and `body` beside it; with `repeat`, `head` in each line."""
+        head, body = Text(head) if isinstance(head, str) else head, Text.assemble(body, style=style)
+        lines = [body]
+        if self._columns:
+            columns = max(self._columns - head.cell_len, LEAST_COLUMNS)
+            body.plain = UNIT.sub(UNBROKEN, body.plain)
+            lines = [*body.wrap(self._console, columns)]
+            for line in lines:
+                line.plain = line.plain.replace(UNBROKEN, " ").rstrip()
+        blank = head if repeat else Text(" " * head.cell_len)
+        for number, line in enumerate(lines):
+            self.print(Text.assemble(blank if number else head, line))
+
+
+def _show_row(page: Page, row: Row) -> None:
+    told = (f": {row.told}", "dim") if row.told else ""
+    state = Text.assemble("  ", (f"{row.state:<7}", COLORS[row.state]), "  ")
+    page.hang(state, Text.assemble(row.name, told))
     for label, text in row.facts:
-        console.print(Text.assemble((f"           {label:<{LABEL_COLUMNS}} ", "dim"), text))
+        page.hang(Text(f"{page.indent}{label:<{LABEL_COLUMNS}} ", "dim"), text)
     for device, lines in row.context:
-        console.print(Text(f"           around {device}", style="dim"))
+        page.hang(Text(f"{page.indent}around ", "dim"), device, "dim")
         for line in lines:
-            console.print(Text(f"             {line}", style="dim"))
+            page.hang(Text(f"{page.indent}  {line.head}", "dim"), line.body, "dim")
 
 
 def _short(folder: Path) -> str:

@@ -51,7 +51,7 @@ def outcome_of(number: int, parts: Sequence[Part], *, silent: bool = False) -> O
     """
     if parts[0]["kind"] == "gateway":
         return _gateway_outcome(number, parts)
-    return _outcome(number, parts, silent=silent)
+    return _outcome(number, parts, silent=silent and parts[0]["direction"] == "receives")
 
 
 def _gateway_was_silent(
@@ -129,19 +129,20 @@ def _outcome(number: int, parts: Sequence[Part], *, silent: bool) -> Outcome:
     if passed:
         return Outcome(**common, actual=_passed_text(first, held, broken) + _margin_text(parts))
     if pooled:
-        near = "" if silent else next((part["text"] for part in parts if part["text"]), "")
-        actual = _with_ending(why, parts)
-        return Outcome(**common, actual=actual, nearest=near if near != why else "")
+        near = next((part["text"] for part in parts if part["text"] and not part["held"]), "")
+        if silent or near == why or (first["pool"].get("count") and why != "none came"):
+            near = ""  # what came says it all
+        return Outcome(**common, actual=_with_ending(why, parts), nearest=near)
     culprits = [culprit for part in parts for culprit in part["culprits"]]
     culprits = sorted(culprits, key=itemgetter(0, 2))[:MAX_DEVICES]
     names = tuple(f"{name}[{index}]" for _, name, index, _, _ in culprits)
     devices = sum(part["devices"] for part in parts)
     total = held if quantifier == "none" else broken
     nearest = ""
-    near = [part["nearest"] for part in parts if part["nearest"]] or culprits
+    near = [part["nearest"] for part in parts if part["nearest"]]
     if near and not silent:
         _, name, index, _, detail = min(near, key=lambda told: (told[3], told[0], told[2]))
-        nearest = f"{name}[{index}]: {detail}" if detail else ""
+        nearest = f"{name}[{index}]: {detail}"
     actual = _failed_text(first, total, devices, names)
     if quantifier != "none":  # there, what should not come has come, however the run ended
         actual = _with_ending(actual, parts)
@@ -184,10 +185,16 @@ def _passed_text(item: Part, held: int, broken: int) -> str:
     if item["quantifier"] == "any":
         return "at least one did"
     if item["quantifier"] == "none":
-        return "it did not" if broken == 1 else f"none of {broken} did"
-    if item["kind"] == "never":
-        return "it did not" if held == 1 else f"none of {held} did"
-    return "it did" if held == 1 else f"all {held} did"
+        return _none_did(broken)
+    return _none_did(held) if item["kind"] == "never" else _all_did(held)
+
+
+def _all_did(count: int) -> str:
+    return {1: "it did", 2: "both did"}.get(count, f"all {count} did")
+
+
+def _none_did(count: int) -> str:
+    return {1: "it did not", 2: "neither did"}.get(count, f"none of the {count} did")
 
 
 def _margin_text(parts: Sequence[Part]) -> str:
@@ -210,7 +217,7 @@ def _failed_text(item: Part, total: int, devices: int, names: Sequence[str]) -> 
     if devices == 1:
         return f"{names[0]} {'did' if did else 'did not'}"
     if total == devices:
-        return f"all {devices} did" if did else f"none of the {devices} did"
+        return _all_did(devices) if did else _none_did(devices)
     return f"{total} of {devices} {'did' if did else 'did not'}: {text.devices_text(names, total)}"
 
 

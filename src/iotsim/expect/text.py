@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 VALUE_CHARACTERS = 60
 MESSAGE_CHARACTERS = 200
+DEEPEST = 4
 NOTE_CHARACTERS = 500
 TIMES_SHOWN = 6
 LEAST_RUN = 3
 """Fewer devices in a row are named each by itself."""
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 MOMENT = re.compile(r"t=([0-9]+\.[0-9]{3}) s")
-ARRIVALS_SHOWN = 3
-"""So many messages that came are shown, of more only their times."""
 
 
 def seconds(value: float) -> str:
@@ -42,9 +41,14 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def value_text(value: Any) -> str:
+def value_text(value: Any, depth: int = 0) -> str:
     """One value: names as they are, bytes as ``hex:0aff``, anything odd escaped."""
-    if isinstance(value, str):
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, dict) and depth < DEEPEST:
+        inner = islice(value.items(), VALUE_CHARACTERS)
+        text = f"{{{' '.join(f'{name}={value_text(one, depth + 1)}' for name, one in inner)}}}"
+    elif isinstance(value, str):
         text = value if value.isprintable() and value else repr(value)
     elif isinstance(value, bytes | bytearray | memoryview):
         text = "hex:" + bytes(value[:VALUE_CHARACTERS]).hex()
@@ -126,9 +130,10 @@ def arrivals_text(count: int, first: Sequence[tuple[float, str]]) -> str:
     """How many came and when, and the first of them: (time, message); "" where none came."""
     if not count:
         return ""
-    if count <= ARRIVALS_SHOWN and len(first) == count:
-        return f"{count} came: {', '.join(at(message, t) for t, message in first)}"
-    return f"{count} came: {_times(count, [t for t, _ in first])}; the first: {first[0][1]}"
+    t, message = first[0]
+    if count == 1:
+        return f"1 came: {at(message, t)}"
+    return f"{count} came: {_times(count, [t for t, _ in first])}; the first: {message}"
 
 
 def last_text(said: str, times: Sequence[float], last: str, earlier: int = 0) -> str:

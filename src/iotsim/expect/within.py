@@ -74,7 +74,7 @@ class Within(Watcher):
         return f"{self.spec.direction} {self.matcher.text} within {text.seconds(self.window_s)}"
 
     def margin(self) -> tuple[float, float, str] | None:
-        if self._slowest is None or self.ready_at is None:
+        if self._slowest is None or self.ready_at is None or math.isinf(self.window_s):
             return None
         _, slot, t, device = self._slowest
         return self._deadline_of(slot) - t, t, device.name

@@ -29,10 +29,18 @@ class ContextLine(NamedTuple):
     peer: str
     text: str
 
-    def __str__(self) -> str:
+    @property
+    def head(self) -> str:
+        """When, and what kind of event: what stands before the text."""
+        return f"t={self.t:.3f} s  {self.what:<11} "
+
+    @property
+    def body(self) -> str:
         towards = {"received": "from", "undecodable": "from", "sent": "to"}.get(self.what, "")
-        peer = f"  {towards} {self.peer}" if self.peer and towards else ""
-        return f"t={self.t:.3f} s  {self.what:<11} {self.text}{peer}"
+        return f"{self.text}  {towards} {self.peer}" if self.peer and towards else self.text
+
+    def __str__(self) -> str:
+        return self.head + self.body
 
 
 class _Collector:

@@ -1,15 +1,15 @@
-"""The summary at the end of a run: plain data, and plain text made of it.
+"""The summary at the end of a run, as plain data: what a terminal shows, in which words and order.
 
-`Summary` is what a terminal shows; `render` is for terminals without colors, and the order and the
-words for those with.
+Devices that failed alike are told of together, and of each such group the messages around the failure
+are shown for one device; none is shown twice in a run.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from iotsim.results.verdict import Verdict
+from iotsim.expect.text import alike, devices_text
 from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
@@ -19,20 +19,23 @@ if TYPE_CHECKING:
     from iotsim.results.context import ContextLine
     from iotsim.results.result import RunResult
 
-DEVICES_WITH_CONTEXT = 3
-"""For so many devices of a failed expectation the messages around the failure are shown."""
+GROUPS_SHOWN = 3
+"""Of a failed expectation, so many groups of devices that failed alike."""
 GATEWAY_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One expectation. ``facts``: (label, text) for each line that explains a failure."""
+    """One expectation. ``told``: of what held, how. ``facts``: (label, text) for each line that
+    explains a failure.
+    """
 
     name: str
     state: str
     """"passed", "failed", "warning" or "error"."""
+    told: str = ""
     facts: tuple[tuple[str, str], ...] = ()
-    context: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    context: tuple[tuple[str, tuple[ContextLine, ...]], ...] = ()
     """(device, lines): the messages around the failure."""
 
 
@@ -40,21 +43,33 @@ class Row:
 class Summary:
     verdict: str
     reason: str
+    """"" where the rows tell it already."""
     title: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    """What is true of the whole run, and may be the cause of what failed: they come first."""
     gateway_lines: tuple[str, ...]
     """The last lines that the gateway printed, where it crashed."""
     repeat: str
+
+
+class _Group(NamedTuple):
+    """Devices of which the same is to be told."""
+
+    label: str
+    devices: Sequence[str]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{devices_text(self.devices, len(self.devices))}: {self.text}"
 
 
 def moments_wanted(expectations: Sequence[Outcome]) -> dict[str, float | None]:
     """Of which devices `device_context` should tell, and when: those that `summarize` shows."""
     moments: dict[str, float | None] = {}
     for expectation in expectations:
-        if not expectation.passed:
-            for device in expectation.devices[:DEVICES_WITH_CONTEXT]:
-                moments.setdefault(device, expectation.t)
+        for group in _groups(expectation):
+            moments.setdefault(group.devices[0], expectation.t)
     return moments
 
 
@@ -64,68 +79,56 @@ def summarize(
     """The summary of `result`. `context`: what `device_context` found for `moments_wanted`."""
     crashed = result.gateway is not None and result.gateway.crashed
     lines = result.gateway.last_lines[-GATEWAY_LINES:] if result.gateway and crashed else []
+    left = dict(context or {})
+    rows = tuple(_row(expectation, left) for expectation in result.expectations)
+    # That an expectation failed stands in its row.
+    known = any(row.state in ("failed", "error") for row in rows)
+    told = known and not crashed and result.verdict == "failed"
     return Summary(
         verdict=result.verdict,
-        reason=safe_line(result.reason),
+        reason="" if told else safe_line(result.reason),
         title=f"{safe_line(result.scenario)} (seed {result.seed}, {result.duration_s:.1f} s)",
-        rows=tuple(_row(expectation, context or {}) for expectation in result.expectations),
+        rows=rows,
         notes=tuple(safe_line(note) for note in [*result.notes, *result.errors]),
         gateway_lines=tuple(safe_line(line.expandtabs()) for line in lines),
-        repeat=safe_line(result.repeat),
+        repeat=safe_line(result.repeat) if result.verdict != "passed" else "",
     )
 
 
-def _row(expectation: Outcome, context: Mapping[str, Sequence[ContextLine]]) -> Row:
+def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row:
+    """`context` is of devices that no row has shown yet: the row takes its own out of it."""
     name = safe_line(expectation.name)
     if expectation.passed and not expectation.error:
-        return Row(name, "passed")
+        return Row(name, "passed", told=safe_line(expectation.actual))
     facts = [("expected", expectation.expected), ("actual", expectation.actual)]
     if expectation.error:
         facts.append(("error", expectation.error))
-    if expectation.nearest:
+    groups = _groups(expectation)
+    if expectation.nearest and not (groups and groups[0].label == "nearest"):
         facts.append(("nearest", expectation.nearest))
-    told = expectation.nearest.partition(": ")[0]
-    others = [
-        f"{device}: {detail}"
-        for device, detail in zip(expectation.devices, expectation.details, strict=False)
-        if device != told
-    ][:DEVICES_WITH_CONTEXT]
-    facts += [("also" if expectation.nearest else "device", other) for other in others]
+    facts += [(group.label, str(group)) for group in groups]
     if expectation.place:
         facts.append(("stands in", expectation.place))
-    around = tuple(
-        (safe_line(device), tuple(str(line) for line in context[device]))
-        for device in expectation.devices[:DEVICES_WITH_CONTEXT]
-        if context.get(device)
-    )
     state = "failed"
     if expectation.error:
         state = "error"
     elif expectation.severity == "warning":
         state = "warning"
+    around = [(group.devices[0], context.pop(group.devices[0], ())) for group in groups]
     return Row(
-        name, state, tuple((label, safe_line(text)) for label, text in facts), context=around
+        name,
+        state,
+        facts=tuple((label, safe_line(text)) for label, text in facts),
+        context=tuple((safe_line(device), tuple(lines)) for device, lines in around if lines),
     )
 
 
-def render(summary: Summary) -> str:
-    """`summary` as text, ended by a newline."""
-    lines: list[str] = []
-    for row in summary.rows:
-        lines.append(f"  {row.state:<8} {row.name}")
-        lines += [f"             {label:<10} {text}" for label, text in row.facts]
-        for device, events in row.context:
-            lines.append(f"             around {device}")
-            lines += [f"               {event}" for event in events]
-    lines += [f"  {note}" for note in summary.notes]
-    if summary.gateway_lines:
-        lines.append("  the gateway's last lines")
-        lines += [f"    | {line}" for line in summary.gateway_lines]
-    lines.append(f"{summary.verdict.upper()}: {summary.title}")
-    # That an expectation failed stands above already.
-    told = any(row.facts and summary.reason.startswith(row.name + ": ") for row in summary.rows)
-    if summary.reason and not told:
-        lines.append(f"  {summary.reason}")
-    if summary.repeat and summary.verdict != Verdict.PASSED:
-        lines.append(f"  repeat: {summary.repeat}")
-    return "\n".join(lines) + "\n"
+def _groups(expectation: Outcome) -> list[_Group]:
+    """The first groups of devices that made `expectation` fail alike, the nearest first."""
+    nearest = expectation.nearest.partition(": ")[0]
+    groups = [
+        _Group("nearest" if nearest in devices else "also" if nearest else "device", devices, text)
+        for devices, text in alike(expectation.devices, expectation.details)
+    ]
+    groups.sort(key=lambda group: group.label != "nearest")
+    return groups[:GROUPS_SHOWN]
