@@ -6,21 +6,30 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from iotsim.errors import MachineError
-from iotsim.testbed.bed import ExitStatus, GatewayProcess, GatewayStartError, Testbed, open_testbed
+from iotsim.testbed.bed import (
+    OPEN,
+    ExitStatus,
+    GatewayProcess,
+    GatewayStartError,
+    Streams,
+    Testbed,
+    open_testbed,
+)
 from iotsim.testbed.helper import spawn_helper
 from iotsim.testbed.plan import TestbedPlan
+from iotsim.testbed.privileges import ALL_FILES
 from iotsim.testbed.runs import read_run
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.needs("tun")
 
@@ -147,7 +156,8 @@ async def test_what_the_gateway_finds_itself_to_be(tmp_path: Path) -> None:
         assert testbed.notes == ()
     assert found == {
         "uid": os.getuid(),
-        "caps": [0, 0, 0],
+        # Root's gateway can read root's and everybody's files, as programs of root expect to.
+        "caps": [0 if os.getuid() else ALL_FILES] * 3,
         "no_new_privs": "1",
         "leader": True,
         "stdin": "/dev/null",
@@ -235,9 +245,91 @@ async def test_stopping_kills_what_ignores_it_and_a_new_one_can_start() -> None:
         assert await process.stop() == ExitStatus(None, signal.SIGKILL)
 
 
+LAUNCHER = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"good-bye\\n"), os._exit(6)))
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+for number in range(int(sys.argv[1])):
+    os.write(1, b"%d " % number + b"x" * 1000 + b"\\n")
+os.write(1, b"all\\n")
+if len(sys.argv) > 2:
+    time.sleep(0.4)
+    os._exit(int(sys.argv[2]))
+time.sleep(600)
+"""
+
+
+async def test_a_launcher_hands_on_to_what_it_leaves_in_the_background() -> None:
+    left: list[str] = []
+    async with open_testbed(PLAN) as testbed:
+        command = python(LAUNCHER, "500", "5")
+        process = await testbed.start_gateway(command, {}, on_left=left.append)
+        # Far more than a terminal holds, of a process that the command has left behind.
+        output = await read_all(process)
+        assert await process.wait() == ExitStatus(5, None)
+    assert [line.split()[0] for line in output.splitlines()] == [*map(str, range(500)), "all"]
+    assert left
+    assert set(left) == {Path(sys.executable).name}
+
+
+async def test_what_a_launcher_left_is_asked_to_stop() -> None:
+    async with open_testbed(PLAN) as testbed:
+        process = await testbed.start_gateway(python(LAUNCHER, "0"), {})
+        await read_until(process, "all")
+        assert await process.stop(signal.SIGTERM, 20) == ExitStatus(6, None)
+        assert await read_all(process) == "good-bye\n"
+
+
+async def test_a_launcher_that_fails_has_failed_whatever_it_leaves() -> None:
+    async with open_testbed(PLAN) as testbed:
+        command = ["sh", "-c", "(sleep 600; echo never) & echo left; exit 3"]
+        process = await testbed.start_gateway(command, dict(os.environ))
+        await read_until(process, "left")
+        assert await process.wait() == ExitStatus(3, None)
+        await process.stop()
+        assert await read_all(process) == ""
+
+
+SHOW_STREAMS = """
+import os, sys
+print([os.isatty(fd) for fd in range(3)], sys.stdin.read(), flush=True)
+print("error", file=sys.stderr)
+"""
+
+
+async def test_pipes_instead_of_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "input").write_text("typed")
+    async with open_testbed(PLAN) as testbed:
+        fd = os.open(tmp_path / "input", os.O_RDONLY)
+        streams = Streams(terminal=False, stdin=fd)
+        process = await testbed.start_gateway(python(SHOW_STREAMS), {}, streams=streams)
+        assert await read_all(process) == "[False, False, False] typed\nerror\n"
+        streams = Streams(stdin=os.open(tmp_path / "input", os.O_RDONLY))
+        process = await testbed.start_gateway(python(SHOW_STREAMS), {}, streams=streams)
+        assert await read_all(process) == "[False, True, True] typed\nerror\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_an_input_that_stays_open(terminal: bool) -> None:
+    code = "import os, sys; print(os.isatty(0), flush=True); sys.stdin.read(); print('ended')"
+    async with open_testbed(PLAN) as testbed:
+        streams = Streams(terminal=terminal, stdin=OPEN)
+        process = await testbed.start_gateway(python(code), {}, streams=streams)
+        assert await process.output.receive() == f"{terminal}\n".encode()
+        await trio.sleep(0.05)
+        assert process.exit_status is None
+        await process.stop(signal.SIGTERM, 5)
+        assert await read_all(process) == ""
+
+
 async def test_signals_reach_the_process() -> None:
     async with open_testbed(PLAN) as testbed:
-        command = ["sh", "-c", "trap 'echo reloaded; exit 0' HUP; echo ready; sleep 600 & wait"]
+        script = "trap 'kill $!; echo reloaded; exit 0' HUP; sleep 600 & echo ready; wait"
+        command = ["sh", "-c", script]
         process = await testbed.start_gateway(command, dict(os.environ))
         await read_until(process, "ready")
         await process.send_signal(signal.SIGHUP)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from iotsim.testbed.process import Streams
+
 
 class FakeProcess:
     """A process that prints `lines` at their times, and exits at `exits_at` with `status`."""
@@ -29,6 +31,7 @@ class FakeProcess:
     def __init__(self, script: Script) -> None:
         self._script = script
         self._sender, self.output = trio.open_memory_channel[bytes](100)
+        self._exited = False
         self.stopped_with: signal.Signals | None = None
 
     async def wait(self) -> ExitStatus:
@@ -38,9 +41,12 @@ class FakeProcess:
                 await trio.sleep_until(start + at)
                 await self._sender.send(line.encode() + b"\n")
             await trio.sleep_until(start + self._script.exits_at)
+        self._exited = True
         return self._script.status
 
     async def stop(self, signum: signal.Signals, grace_s: float) -> ExitStatus:
+        if self._exited:
+            return self._script.status
         self.stopped_with = signum
         self._script.stopped.set()
         self._sender.close()
@@ -73,7 +79,10 @@ class FakeTestbed:
         self._script = script
         self.interface = script.interface
 
-    async def start_gateway(self, command: Any, env: Any, cwd: Path) -> FakeProcess:
+    async def start_gateway(
+        self, command: Any, env: Any, cwd: Path, *, streams: Streams, on_left: Any
+    ) -> FakeProcess:
+        streams.close()
         self._script.command, self._script.env, self._script.cwd = command, dict(env), cwd
         return FakeProcess(self._script)
 

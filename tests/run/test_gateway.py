@@ -1,45 +1,102 @@
+"""The gateway's output as the run takes it, in virtual time; its process is in tests/live."""
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from iotsim.events import Event, GatewayOutput, Note
-from iotsim.run.gateway import MOST_LINES, Gateway, locate
-from iotsim.scenario.model import GatewaySpec
+import trio
+
+from iotsim.events import Event, GatewayOutput, GatewayReady, Note
+from iotsim.match.pattern import Pattern
+from iotsim.run.gateway import MOST_LINES, PROMPT_S, Gateway
+from iotsim.run.launch import Launch
+from iotsim.scenario.model import GatewaySpec, ReadySpec
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from iotsim.run.files import AppendFile
+    from trio.testing import MockClock
 
 
-async def test_a_flood_of_lines_does_not_become_a_flood_of_events() -> None:
-    events: list[Event] = []
-    now = 0.0
-    heard: list[str] = []
-    gateway = Gateway(
-        GatewaySpec(("yes",)),
-        emit=events.append,
-        clock=lambda: now,
-        log=cast("AppendFile", None),
-        on_line=lambda line, _t: heard.append(line),
-    )
+class Bench:
+    """A gateway without a process, and what is told of it."""
+
+    def __init__(self, ready: ReadySpec | None = None) -> None:
+        self.events: list[Event] = []
+        self.heard: list[str] = []
+        self.log = bytearray()
+        self.now = 0.0
+        self.gateway = Gateway(
+            GatewaySpec(("gw",), ready=ready),
+            Launch(("gw",), {}, Path("/")),
+            emit=self.events.append,
+            clock=lambda: self.now,
+            log=self.log.extend,
+            on_line=lambda line, _t: self.heard.append(line),
+        )
+
+    async def print(self, pieces: Sequence[tuple[float, bytes]]) -> None:
+        """Let it print each of `pieces` after a pause, and close its output."""
+        sender, receiver = trio.open_memory_channel[bytes](9)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.gateway._read, receiver, trio.CancelScope())
+            for pause, chunk in pieces:
+                await trio.sleep(pause)
+                await sender.send(chunk)
+            sender.close()
+
+    @property
+    def lines(self) -> list[str]:
+        return [event.line for event in self.events if isinstance(event, GatewayOutput)]
+
+
+def test_a_flood_of_lines_does_not_become_a_flood_of_events() -> None:
+    bench = Bench()
     for _ in range(3 * MOST_LINES):
-        gateway._line(b"y")
-    now = 1.5
-    gateway._line(b"at last")
-    told = [event for event in events if isinstance(event, GatewayOutput)]
-    assert len(told) == MOST_LINES + 1
-    assert told[-1].line == "at last"
-    (note,) = [event for event in events if isinstance(event, Note)]
+        bench.gateway._line("y")
+    bench.now = 1.5
+    bench.gateway._line("at last")
+    assert len(bench.lines) == MOST_LINES + 1
+    assert bench.lines[-1] == "at last"
+    (note,) = [event for event in bench.events if isinstance(event, Note)]
     assert note.text.startswith(f"{2 * MOST_LINES} lines")
-    assert len(heard) == 3 * MOST_LINES + 1  # expectations see every line
+    assert len(bench.heard) == 3 * MOST_LINES + 1  # expectations see every line
 
 
-def test_files_of_a_command_are_found_beside_the_scenario(tmp_path: Path) -> None:
-    beside = tmp_path / "beside"
-    beside.mkdir()
-    (beside / "gateway.py").write_text("")
-    folders = [tmp_path, beside]
-    assert locate("gateway.py", folders) == str(beside / "gateway.py")
-    for word in ("python3", "--flag", "/bin/sh", "missing.py", "", "x" * 5000 + "/y"):
-        assert locate(word, folders) == word
+async def test_colors_are_no_part_of_a_line_but_of_the_log(autojump_clock: MockClock) -> None:
+    bench = Bench(ReadySpec(log=Pattern("^INFO listening$")))
+    await bench.print([(0, b"\x1b[32mINFO\x1b"), (1, b"[0m listening\x1b[K\r\nnext\n")])
+    assert bench.heard[-2:] == bench.gateway.last_lines[-2:] == ["INFO listening", "next"]
+    assert bench.log == b"\x1b[32mINFO\x1b[0m listening\x1b[K\r\nnext\n"
+    (ready,) = [event for event in bench.events if isinstance(event, GatewayReady)]
+    assert ready.how == "printed a line that matches '^INFO listening$'"
+
+
+async def test_text_that_waits_for_the_end_of_its_line_is_heard(autojump_clock: MockClock) -> None:
+    bench = Bench(ReadySpec(log=Pattern("^login: $")))
+    await bench.print([(0, b"hello\nlog"), (PROMPT_S / 2, b"in: ")])
+    assert bench.heard == ["hello", "login: "]  # not "log": that was soon gone on with
+    assert bench.gateway.ready.is_set()
+
+
+async def test_a_line_that_goes_on_is_heard_as_a_whole_too(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    await bench.print([(0, b"Loading..."), (2 * PROMPT_S, b" done\n"), (0, b"next\n")])
+    assert bench.heard == bench.lines == ["Loading...", "Loading... done", "next"]
+    assert bench.gateway.last_lines == ["Loading... done", "next"]
+
+
+async def test_a_line_that_grows_without_end_is_not_told_dot_by_dot(
+    autojump_clock: MockClock,
+) -> None:
+    bench = Bench()
+    await bench.print([(2 * PROMPT_S, b".")] * 1000)
+    assert len(bench.heard) < 5
+    assert bench.heard[-1] == "." * 1000
+
+
+async def test_what_was_printed_last_needs_no_newline(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    await bench.print([(0, b"a\nTraceback\x1b[0"), (0, b"m")])
+    assert bench.heard == ["a", "Traceback"]

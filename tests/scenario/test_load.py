@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iotsim.capabilities import Capability
 from iotsim.errors import ScenarioError
 from iotsim.match import Expression
 from iotsim.scenario import Overrides, Scenario, check_behaviors, load_scenario, load_text
@@ -57,6 +58,10 @@ port = 5683
 ready = { log = "^ready" }
 stop_signal = "int"
 expect_exit = 3
+user = 1000
+capabilities = ["net_raw", "CAP_SYS_NICE"]
+terminal = false
+stdin = "open"
 
 [devices.meter]
 count = 4
@@ -182,6 +187,8 @@ def test_every_table_and_key() -> None:
         *("./gw", "10.78.1.1-10.78.1.4", "10.78.0.1", "${HOME}"),
     ]
     assert scenario.expand(gateway.env["RESULTS"], Path("/r")) == "/r"
+    assert (gateway.user, gateway.terminal, gateway.stdin) == ("1000", False, "open")
+    assert gateway.capabilities == Capability.NET_RAW.bit | Capability.SYS_NICE.bit
 
 
 def test_a_fleet_in_full() -> None:
@@ -360,6 +367,15 @@ def test_a_problem_does_not_make_others() -> None:
         ('[gateway]\ncommand = ["a"]\nenv = { "a=b" = "c" }', "no name and value"),
         ('[gateway]\ncommand = ["a"]\nenv = { a = 1 }', "gateway.env.a: must be a text"),
         ('[gateway]\ncommand = ["a"]\nrestart = true', "gateway.restart: part of the format"),
+        ('[gateway]\nuser = "alice"', "'user' is for a gateway with a 'command'"),
+        ('[gateway]\ncommand = ["a"]\nuser = "a b"', "gateway.user: must be the name or the"),
+        ('[gateway]\ncommand = ["a"]\nuser = true', "gateway.user: must be the name or the"),
+        (
+            '[gateway]\ncommand = ["a"]\ncapabilities = ["net_raw", "net_rwa"]',
+            "gateway.capabilities[1]: there is no capability 'net_rwa'",
+        ),
+        ('[gateway]\ncommand = ["a"]\nterminal = 1', "gateway.terminal: must be true or false"),
+        ('[gateway]\ncommand = ["a"]\nstdin = ""', "must be 'open', or the name of a file"),
         ('[gateway]\ncommand = ["${devices.x.range}"]', "unknown placeholder '${devices.x.range}'"),
         ('[gateway]\naddress = "10.77.0.1"', "'address' needs 'port', too"),
         ('[gateway]\naddress = "x"\nport = 1', "gateway.address: 'x' is no IP address"),

@@ -1,43 +1,99 @@
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from iotsim.capabilities import Capability
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+UID = 54321
+NOTHING, READ, ALL = 0, Capability.DAC_READ_SEARCH.bit, Capability.DAC_OVERRIDE.bit
 
 SCRIPT = """
-import os, threading
+import json, os, sys, threading
 from pathlib import Path
-from iotsim.testbed import linux, privileges
+from iotsim.testbed import privileges
 
 def show():
     lines = Path("/proc/thread-self/status").read_text().splitlines()
     found = dict(line.split(":\\t") for line in lines if ":\\t" in line)
-    print(*(int(found[key], 16) for key in ("CapEff", "CapPrm", "CapAmb")), found["NoNewPrivs"])
+    capabilities = [int(found[key], 16) for key in ("CapEff", "CapPrm", "CapAmb")]
+    print(json.dumps([os.getresuid(), os.getresgid(), capabilities, found["NoNewPrivs"]]))
 
-print(privileges.drop_privileges(Path.cwd()))
+results, scenario = map(Path, sys.argv[1:])
+# Where the tests' interpreter lies is not what is tried here.
+privileges._sources = lambda folder: [(str(folder), os.R_OK | os.X_OK)]
+privileges.drop_privileges(results, scenario)
 show()
-assert not linux.has_capability(linux.CAP_NET_ADMIN)
 thread = threading.Thread(target=show)
 thread.start()
 thread.join()
-stop = threading.Event()
-thread = threading.Thread(target=stop.wait)
-thread.start()
-print(privileges.drop_privileges(Path.cwd()))
-stop.set()
+(results / "result.json").write_text("{}")
+list(scenario.iterdir())
 """
 
 
-def test_all_is_dropped_and_threads_that_come_later_inherit_it(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+def drop(results: Path, scenario: Path, *, sudo: bool) -> list[Any]:
+    """Drop privileges as a process that sudo has started, or not: what they are then."""
+    environment = {name: text for name, text in os.environ.items() if "SUDO" not in name}
+    if sudo:
+        environment |= {"SUDO_UID": str(UID), "SUDO_GID": str(UID)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, results, scenario],
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
-        cwd=tmp_path,
     )
-    nothing = "0 0 0 1"
-    assert result.stdout.splitlines() == ["True", nothing, nothing, "False"]
+    first, thread = map(json.loads, done.stdout.splitlines())
+    assert first == thread
+    assert first[2] == [first[2][0]] * 3
+    assert first[3] == "1"
+    return [first[0][0], first[2][0]]
+
+
+@pytest.fixture
+def folders() -> Iterator[tuple[Path, Path]]:
+    """Of results and of a scenario, where every user may enter; pytest's own are private."""
+    with tempfile.TemporaryDirectory(prefix="iotsim-test-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        results, scenario = Path(name, "results"), Path(name, "scenario")
+        for folder in (results, scenario):
+            folder.mkdir(mode=0o755)
+        yield results, scenario
+
+
+@pytest.mark.needs("root")
+def test_root_keeps_the_right_to_every_file(folders: tuple[Path, Path]) -> None:
+    for folder in folders:
+        os.chown(folder, UID, UID)
+        folder.chmod(0o700)
+    assert drop(*folders, sudo=False) == [0, ALL]
+
+
+@pytest.mark.needs("root")
+@pytest.mark.parametrize(
+    ("results_owner", "scenario_mode", "kept"),
+    [
+        (UID, 0o755, NOTHING),
+        (UID, 0o700, READ),  # another user's home, say
+        (0, 0o755, ALL),
+    ],
+)
+def test_who_called_sudo_keeps_what_the_run_cannot_do_without(
+    folders: tuple[Path, Path], results_owner: int, scenario_mode: int, kept: int
+) -> None:
+    results, scenario = folders
+    os.chown(results, results_owner, results_owner)
+    scenario.chmod(scenario_mode)
+    assert drop(results, scenario, sudo=True) == [UID, kept]
+    assert (results / "result.json").stat().st_uid == UID

@@ -23,7 +23,7 @@ SUPERVISE = """
 import os, socket
 from iotsim.testbed.supervisor import Supervisor, become_subreaper
 become_subreaper()
-Supervisor(socket.socket(fileno=os.dup(0)), own_namespace=False, keep_capabilities=0).run()
+Supervisor(socket.socket(fileno=os.dup(0)), own_namespace=False).run()
 """
 DETACH = """
 import os, signal, time
@@ -98,6 +98,59 @@ def test_a_process_that_ends_by_itself(bench: Bench) -> None:
     assert bench.expect("exited")["status"] == 7
 
 
+def test_the_oldest_of_what_is_left_takes_the_place_of_one_that_exited_with_0(bench: Bench) -> None:
+    script = "(sleep 0.4; exit 7) & sleep 600 & exit 0"
+    terminal = bench.start(1, ["sh", "-c", script])
+    bench.expect("started")
+    bench.expect("running")
+    assert bench.expect("left")["name"] == "sh"
+    assert bench.expect("exited")["status"] == 7
+    # The other one goes on until it is told to end.
+    channel.send(bench.sock, {"op": "kill", "id": 1})
+    bench.expect("killed")
+    os.close(terminal)
+
+
+def test_one_that_leaves_the_place_with_0_hands_on_again(bench: Bench) -> None:
+    terminal = bench.start(1, ["sh", "-c", "(sleep 0.4; exit 0) & sleep 600 & exit 0"])
+    bench.expect("started")
+    bench.expect("running")
+    assert bench.expect("left")["name"] == "sh"
+    assert bench.expect("left")["name"] == "sleep"
+    channel.send(bench.sock, {"op": "stop", "id": 1, "signal": 15})
+    assert bench.expect("exited") == {"event": "exited", "id": 1, "signal": 15}
+    os.close(terminal)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("sleep 600 & trap 'exit 0' TERM; kill -TERM 0; wait", 0),  # all of its own are told to end
+        (
+            "sh -c 'trap \"exit 143\" TERM; while :; do sleep 0.01; done' & sleep 0.1; kill $!; exit 0",
+            0,
+        ),
+        ("(sleep 0.05; exit 7) & exit 0", 7),  # a daemon that fails as soon as it has detached
+        ("(sleep 0.05; exit 0) & exit 0", 0),
+    ],
+)
+def test_what_ends_with_a_process_is_not_left(bench: Bench, script: str, status: int) -> None:
+    terminal = bench.start(1, ["sh", "-c", script])
+    bench.expect("started")
+    bench.expect("running")
+    assert bench.expect("exited")["status"] == status
+    os.close(terminal)
+
+
+def test_dead_children_that_nobody_waited_for_are_not_left(bench: Bench) -> None:
+    code = "import subprocess, time; p = subprocess.Popen(['false']); time.sleep(0.2)"
+    terminal = bench.start(1, [sys.executable, "-S", "-c", code])
+    bench.expect("started")
+    bench.expect("running")
+    assert bench.expect("exited")["status"] == 0
+    os.close(terminal)
+
+
 def test_a_command_that_cannot_be_executed(bench: Bench) -> None:
     os.close(bench.start(1, ["/no/such/program"]))
     bench.expect("started")
@@ -118,7 +171,7 @@ def test_kill_finds_what_was_detached_and_spares_other_processes(bench: Bench) -
     assert bench.expect("exited") == {"event": "exited", "id": 2, "signal": 9}
     bench.expect("killed")
     assert not any(map(is_alive, pids.values()))
-    channel.send(bench.sock, {"op": "signal", "id": 1, "signal": 15, "group": True})
+    channel.send(bench.sock, {"op": "stop", "id": 1, "signal": 15})
     assert bench.expect("exited") == {"event": "exited", "id": 1, "signal": 15}
     os.close(terminal)
     os.close(other)

@@ -18,6 +18,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from iotsim.testbed.users import give_to_caller
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -117,4 +119,5 @@ def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in the place of the file at `path`: a reader sees the old or the new, never half."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_bytes(data)
+    give_to_caller(temporary)
     temporary.replace(path)

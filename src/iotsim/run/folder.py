@@ -23,6 +23,7 @@ from iotsim.errors import IotsimError
 from iotsim.results.junit import encode_junit, suite_of
 from iotsim.results.result import RUNNING, decode_result, encode_result
 from iotsim.run.files import replace_file
+from iotsim.testbed.users import give_to_caller, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -148,11 +149,11 @@ def _make_folder(name: str, out: Path | None) -> Path:
     """Make and return the folder, absolute. Two runs never share one that iotsim chose."""
     try:
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
+            make_folder(out)
             _check_writable(out)
             return out.resolve()
         parent = RESULTS / slug(name)
-        parent.mkdir(parents=True, exist_ok=True)
+        make_folder(parent)
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         for attempt in range(1, 1000):
             folder = parent / (stamp if attempt == 1 else f"{stamp}_{attempt}")
@@ -160,6 +161,7 @@ def _make_folder(name: str, out: Path | None) -> Path:
                 folder.mkdir()
             except FileExistsError:
                 continue
+            give_to_caller(folder)
             return folder.resolve()
     except (OSError, ValueError) as error:
         raise _unusable(out or RESULTS, error) from error

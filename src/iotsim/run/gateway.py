@@ -1,8 +1,14 @@
-"""The gateway's life in a run: started, ready, heard, exited or stopped."""
+"""The gateway's life in a run: started, ready, heard, exited or stopped.
+
+The gateway is the command and what it starts. It has exited when the command has, but for a launcher: a
+command that exits with status 0 and leaves other processes running hands on to the oldest of them, whose
+exit is then the gateway's. A command, or a process in its place, that ends in any other way has crashed,
+whatever it leaves; what is left then runs, and is read, until the run ends.
+"""
 
 from __future__ import annotations
 
-import os
+import math
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,22 +23,24 @@ from iotsim.events import (
     GatewayStarted,
     Note,
 )
+from iotsim.run.output import OutputText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from iotsim.events import Event
+    from iotsim.run.launch import Launch
     from iotsim.scenario.model import GatewaySpec, ReadySpec
-    from iotsim.testbed.bed import ExitStatus, Testbed
+    from iotsim.testbed.bed import ExitStatus, GatewayProcess, Testbed
 
-LINE_BYTES = 4096
-"""A longer line is cut into lines of this length."""
 MOST_LINES = 1000
 """So many lines of a second become events. A gateway that prints without end must not drown the rest."""
 LAST_LINES = 10
+PROMPT_S = 0.05
+"""Text that waits for so long for the end of its line is taken for a prompt, and a line of its own."""
 STOP_GRACE_S = 2.0
 LAST_OUTPUT_S = 0.5
-"""After its exit, for what it wrote last; its children may hold the terminal open for longer."""
+"""After its exit, for what it wrote last; what it left behind may go on writing."""
 POLL_S = 0.02
 TCP_LISTEN = "0A"
 """The state in /proc/net/tcp."""
@@ -48,12 +56,14 @@ class Gateway:
     def __init__(
         self,
         spec: GatewaySpec,
+        launch: Launch,
         emit: Callable[[Event], None],
         clock: Callable[[], float],
         log: Callable[[bytes], object],
         on_line: Callable[[str, float], None],
     ) -> None:
         self.spec = spec
+        self.launch = launch
         self.ready = trio.Event()
         self.exited = trio.Event()
         self.status: ExitStatus | None = None
@@ -63,10 +73,12 @@ class Gateway:
         self._clock = clock
         self._log = log
         self._on_line = on_line
-        self._command: list[str] = []
         self._pid = 0
+        self._started_at = 0.0
+        self._exited_at = 0.0
         self._stopping = False
-        self._seen = trio.Event()
+        self._left: list[str] = []
+        """The names of the processes to which it was handed on, in turn."""
         self._output_ended = trio.Event()
         self._second = 0.0
         self._lines = 0
@@ -87,7 +99,7 @@ class Gateway:
     def result(self) -> GatewayResult:
         """What the results say of it."""
         return GatewayResult(
-            command=self._command,
+            command=list(self.launch.command),
             pid=self._pid,
             status=None if self.status is None else self.status.status,
             signal=self.signal_name,
@@ -95,79 +107,116 @@ class Gateway:
             last_lines=self.last_lines,
         )
 
+    def notes(self, *, heard: bool) -> list[str]:
+        """What explains a failure of the run; `heard`: whether any message has come from it."""
+        notes = []
+        if self.status is not None and not self.crashed and not self._stopping:
+            too_early = ""
+            if not self.ready.is_set():
+                too_early = "it was ready"
+            elif not heard:
+                too_early = "any message came from it"
+            if too_early:
+                how = f"exited with status {self.status.status}"
+                after = self._exited_at - self._started_at
+                notes.append(f"The gateway {how} after {after:.1f} s, before {too_early}.")
+        notes += [_handed_on(name) for name in self._left]
+        return notes
+
     async def run(
-        self,
-        testbed: Testbed,
-        command: Sequence[str],
-        env: Mapping[str, str],
-        cwd: Path,
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        self, testbed: Testbed, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Start the process and follow it to its end; on cancellation, stop it first."""
-        process = await testbed.start_gateway(command, env, cwd)
-        self._command, self._pid = list(command), process.pid
-        self._emit(GatewayStarted(self._clock(), process.pid, self._command))
+        launch = self.launch
+        process = await testbed.start_gateway(
+            launch.command,
+            launch.env,
+            launch.cwd,
+            streams=launch.open_streams(),
+            on_left=self._handed_on,
+        )
+        self._pid, self._started_at = process.pid, self._clock()
+        self._emit(GatewayStarted(self._started_at, process.pid, list(launch.command)))
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._wait_ready, testbed.init_pid)
             # Shielded: what it prints while it is being stopped is output as well.
             reading = trio.CancelScope(shield=True)
             nursery.start_soon(self._read, process.output, reading)
             try:
-                try:
+                async with trio.open_nursery() as awaiting:
+                    awaiting.start_soon(self._await_ready, testbed.init_pid)
                     status = await process.wait()
-                except trio.Cancelled:
-                    self._stopping = True
-                    with trio.CancelScope(shield=True):
-                        status = await process.stop(_signal(self.spec.stop_signal), STOP_GRACE_S)
-                with trio.CancelScope(shield=True):
-                    reading.deadline = trio.current_time() + LAST_OUTPUT_S
-                    await self._output_ended.wait()
+                    with trio.move_on_after(LAST_OUTPUT_S):
+                        await self._output_ended.wait()
+                    awaiting.cancel_scope.cancel()
+                self._ended(status)
+                await trio.sleep_forever()  # what it has left goes on until the run ends
             finally:
+                with trio.CancelScope(shield=True):
+                    await self._stop(process)
                 reading.cancel()
+
+    async def _stop(self, process: GatewayProcess) -> None:
+        """End it, if it has not ended, and all that it has left; take what they still print."""
+        self._stopping = not self.exited.is_set()
+        status = await process.stop(signal.Signals[self.spec.stop_signal], STOP_GRACE_S)
+        with trio.move_on_after(LAST_OUTPUT_S):
+            await self._output_ended.wait()
+        if self._stopping:
             self._ended(status)
-            nursery.cancel_scope.cancel()
+
+    def _handed_on(self, name: str) -> None:
+        """The command has exited and left a process of this `name` to be the gateway."""
+        self._left.append(name)
+        self._emit(Note(self._clock(), _handed_on(name)))
 
     def _ended(self, status: ExitStatus) -> None:
         self.status = status
-        expected = self.spec.expect_exit
-        if self._stopping:
-            self.crashed = False
-        elif expected is not None:
-            self.crashed = status.status != expected
-        else:
-            self.crashed = status.status != 0
-        self._emit(GatewayExited(self._clock(), status.status, self.signal_name, self.crashed))
+        self._exited_at = self._clock()
+        expected = self.spec.expect_exit or 0
+        self.crashed = not self._stopping and status.status != expected
+        self._emit(GatewayExited(self._exited_at, status.status, self.signal_name, self.crashed))
         self.exited.set()
 
     async def _read(
         self, output: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope
     ) -> None:
         """Take all output, within `scope`."""
-        rest = b""
+        text = OutputText()
+        prompt = ""
+        """What of the unfinished line has been taken for a prompt already."""
+        patience_s = PROMPT_S
         with scope:
-            async for chunk in output:
-                self._log(chunk)
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._line(line)
-                while len(rest) > LINE_BYTES:
-                    self._line(rest[:LINE_BYTES])
-                    rest = rest[LINE_BYTES:]
-        if rest:
-            self._line(rest)
+            while True:
+                waiting = text.unfinished not in ("", prompt)
+                with trio.move_on_after(patience_s if waiting else math.inf):
+                    try:
+                        chunk = await output.receive()
+                    except trio.EndOfChannel:
+                        break
+                    self._log(chunk)
+                    for line in text.feed(chunk):
+                        self._line(line, prompt)
+                        prompt, patience_s = "", PROMPT_S
+                    continue
+                self._line(text.unfinished, prompt)
+                prompt = text.unfinished
+                patience_s *= 2  # a line of dots that grows for ever is not told dot by dot
+        for line in text.end():
+            if line != prompt:
+                self._line(line, prompt)
         self._output_ended.set()
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: str, prompt: str = "") -> None:
+        """It printed `line`, whose beginning `prompt` has been told already."""
         now = self._clock()
-        text = line.rstrip(b"\r").decode(errors="replace")
-        self._report_line(text, now)
-        self.last_lines = [*self.last_lines[1 - LAST_LINES :], text]
-        self._on_line(text, now)
+        self._report_line(line, now)
+        before = self.last_lines[:-1] if prompt else self.last_lines
+        self.last_lines = [*before[1 - LAST_LINES :], line]
+        self._on_line(line, now)
         ready = self.spec.ready
-        if ready is not None and ready.log is not None and ready.log.search(text):
-            self._seen.set()
+        if ready is not None and ready.log is not None and ready.log.search(line):
+            self._become_ready(f"printed a line that matches {ready.log.pattern!r}")
 
     def _report_line(self, text: str, now: float) -> None:
         """Make an event of a line, unless there have been very many in this second."""
@@ -180,20 +229,28 @@ class Gateway:
         if self._lines <= MOST_LINES:
             self._emit(GatewayOutput(now, text))
 
-    async def _wait_ready(self, init_pid: int) -> None:
+    async def _await_ready(self, init_pid: int) -> None:
+        """Wait for whatever else than a line makes it ready."""
         ready = self.spec.ready
         if ready is None:
-            how = "started"
-        elif ready.log is not None:
-            await self._seen.wait()
-            how = f"printed a line that matches {ready.log.pattern!r}"
+            self._become_ready("started")
         elif ready.delay_s is not None:
             await trio.sleep(ready.delay_s)
-            how = f"{ready.delay_s:g} s have passed"
-        else:
-            how = await _port_open(init_pid, ready)
-        self._emit(GatewayReady(self._clock(), how))
-        self.ready.set()
+            self._become_ready(f"{ready.delay_s:g} s have passed")
+        elif ready.log is None:
+            self._become_ready(await _port_open(init_pid, ready))
+
+    def _become_ready(self, how: str) -> None:
+        if not self.ready.is_set():
+            self._emit(GatewayReady(self._clock(), how))
+            self.ready.set()
+
+
+def _handed_on(name: str) -> str:
+    return (
+        f"The gateway's command exited with status 0 and left {name or 'a process'} running in the "
+        "background, which is the gateway since then."
+    )
 
 
 async def _port_open(pid: int, ready: ReadySpec) -> str:
@@ -215,26 +272,3 @@ def _is_bound(table: Path, port: int | None) -> bool:
         and (table.name.startswith("udp") or row[3] == TCP_LISTEN)
         for row in rows
     )
-
-
-def gateway_environment(extra: Mapping[str, str], results: Path) -> dict[str, str]:
-    """Our own environment, where the results go, and what the scenario adds."""
-    return {**os.environ, "IOTSIM_RESULTS": str(results), **extra}
-
-
-def locate(word: str, folders: Sequence[Path]) -> str:
-    """A word of the gateway's command: the file that it names in the first of `folders` to have it.
-
-    The gateway runs in a folder of its own, so what was written relative must be made absolute.
-    What is no relative path, or names no file, stays as it is.
-    """
-    if word and not word.startswith(("/", "-")) and ("/" in word or "." in word):
-        for folder in folders:
-            # os.path's, unlike pathlib's, takes what can be no name, such as a script, for no file.
-            if os.path.isfile(folder / word):  # noqa: PTH113
-                return str((folder / word).resolve())
-    return word
-
-
-def _signal(name: str) -> signal.Signals:
-    return signal.Signals[name]

@@ -11,6 +11,7 @@ from iotsim import __version__
 from iotsim.events import LinkUp, RunEnded, RunStarted
 from iotsim.expect.report import Findings
 from iotsim.results.result import RunResult, counted, repeat_command
+from iotsim.results.verdict import Verdict
 from iotsim.wire.address import format_address, format_run
 
 if TYPE_CHECKING:
@@ -90,12 +91,15 @@ def run_ended(
     """What `run` came to. `notes` are those of its findings and of its files."""
     # Whoever starts the gateway is told at the start what the link is like.
     site_notes = run.site.notes if run.gateway is not None else ()
+    gateway_notes: list[str] = []
+    if run.gateway is not None and decision.verdict != Verdict.PASSED:
+        gateway_notes = run.gateway.notes(heard=run.crew.heard.is_set())
     return RunEnded(
         t=run.clock(),
         verdict=decision.verdict,
         reason=decision.reason,
         duration_s=ended_at,
-        notes=[*notes, *site_notes, *run.doubts.notes()],
+        notes=[*gateway_notes, *notes, *site_notes, *run.doubts.notes()],
         errors=run.doubts.errors(),
         gateway=None if run.gateway is None else run.gateway.result(),
         counters=counted(run.doubts.counters()),

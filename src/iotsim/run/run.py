@@ -32,11 +32,13 @@ from iotsim.run.doubts import Doubts
 from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.folder import ResultsFolder, open_results
-from iotsim.run.gateway import Gateway, gateway_environment, locate
+from iotsim.run.gateway import Gateway
 from iotsim.run.guard import guard
+from iotsim.run.launch import prepare_launch
 from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards, WorkerProcess, dismiss_workers, fork_workers
+from iotsim.run.signals import ending_signals
 from iotsim.run.site import Site, make_plan, open_site, queue_count, spawn_helper
 from iotsim.simulation.journal import EVERYTHING, Recording
 from iotsim.simulation.simulation import Simulation, users_files
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from iotsim.expect.report import Findings
     from iotsim.link.base import Link
     from iotsim.results.result import RunResult
+    from iotsim.run.launch import Launch
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
     from iotsim.simulation.watchdog import Rescue
@@ -94,6 +97,7 @@ class Preparation:
 
     results: ResultsFolder
     workers: Sequence[WorkerProcess] = ()
+    launch: Launch | None = None
     plan: TestbedPlan | None = None
     helper: Helper | None = None
     rescue: Rescue | None = None
@@ -141,11 +145,12 @@ def prepared(
                 # Before the helper, whose sockets it must not hold open.
                 files, _ = users_files(scenario)
                 rescue = stack.enter_context(guard(files, scenario.tolerance, fail))
-            plan = make_plan(scenario, folder)
+            launch = prepare_launch(scenario, results, gateway_given=options.gateway_given)
+            plan = make_plan(scenario, folder, launch)
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
                 stack.callback(helper.close)
-            yield Preparation(results, workers, plan, helper, rescue)
+            yield Preparation(results, workers, launch, plan, helper, rescue)
         except BaseException as error:
             cause = with_lesser_way(sole_cause(error), scenario)
             fail(cause)
@@ -182,7 +187,7 @@ async def _run_to_its_end(
 ) -> RunReport:
     run = Run(scenario, options, preparation)
     # Until the very end: a second Ctrl-C must not spoil what the first one has asked for.
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+    with trio.open_signal_receiver(*ending_signals()) as received:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, received, run)
             async with run.opened(), trio.open_nursery() as watchers:
@@ -282,7 +287,7 @@ class Run:
             self.scenario, preparation.plan, preparation.helper, self.link
         ) as self.site:
             if options.drop_privileges:
-                drop_privileges(preparation.folder)
+                drop_privileges(preparation.folder, self.scenario.folder)
             self._start_clock()
             self.crew = self._make_crew()
             self.doubts = Doubts(self.scenario, self.crew, self.site)
@@ -343,8 +348,8 @@ class Run:
         and windows begin when it is first heard; on a memory link, where it is part of the program that
         has opened the run, they begin at once, too.
         """
-        if self.scenario.gateway is not None and self.scenario.gateway.command:
-            await self._start_gateway(nursery)
+        if self.preparation.launch is not None:
+            await self._start_gateway(self.preparation.launch, nursery)
             return
         self.crew.boot(self.clock())
         if self.virtual:
@@ -357,27 +362,19 @@ class Run:
         heard_at = self.crew.progress().heard_at
         self.crew.ready(self.clock() if heard_at is None else heard_at)
 
-    async def _start_gateway(self, nursery: trio.Nursery) -> None:
-        spec, testbed, folder = self.scenario.gateway, self.site.testbed, self.preparation.folder
+    async def _start_gateway(self, launch: Launch, nursery: trio.Nursery) -> None:
+        spec, testbed = self.scenario.gateway, self.site.testbed
         assert spec is not None
         assert testbed is not None
         self.gateway = gateway = Gateway(
             spec,
+            launch,
             emit=self._emit,
             clock=self.clock,
             log=_forget if self._record is None else self._record.log.append,
             on_line=self.crew.judge.gateway_output,
         )
-        if spec.cwd is None:
-            work = self.preparation.results.make_work_folder()
-        else:
-            work = self.scenario.folder / self.scenario.expand(spec.cwd, folder)
-        env = {name: self.scenario.expand(text, folder) for name, text in spec.env.items()}
-        beside = [self.scenario.folder, self.scenario.folder.parent]
-        if self.options.gateway_given:
-            beside.insert(0, Path.cwd())
-        command = [locate(self.scenario.expand(word, folder), beside) for word in spec.command]
-        await nursery.start(gateway.run, testbed, command, gateway_environment(env, folder), work)
+        await nursery.start(gateway.run, testbed)
         nursery.start_soon(self._follow_gateway, gateway)
 
     def _emit(self, event: Event) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.link.base import Link
+    from iotsim.run.launch import Launch
     from iotsim.scenario.model import Scenario
 
 
@@ -55,19 +56,34 @@ def queue_count(scenario: Scenario) -> int:
     return link.queues or len(os.sched_getaffinity(0))
 
 
-def make_plan(scenario: Scenario, folder: Path) -> TestbedPlan | None:
-    """The testbed that `scenario` needs; None if it needs none."""
+def isolation_of(scenario: Scenario) -> str:
+    """Where the testbed of `scenario` stands: "private", "host" or "netns:NAME"."""
     link = scenario.link
+    if link.kind == "loopback":
+        return "host"
     starts_gateway = scenario.gateway is not None and bool(scenario.gateway.command)
+    return resolve_isolation(link.isolate, starts_gateway=starts_gateway, bridge=link.bridge)
+
+
+def make_plan(scenario: Scenario, folder: Path, launch: Launch | None) -> TestbedPlan | None:
+    """The testbed that `scenario` needs; None if it needs none. `launch` is its gateway's."""
+    link = scenario.link
+    user = None if launch is None else launch.user
+    capabilities = 0 if launch is None else launch.capabilities
     if link.kind == "memory":
         return None  # with it, the loader refuses a gateway's command
     if link.kind == "loopback":
-        if not starts_gateway:
+        if launch is None:
             return None
         return TestbedPlan(
-            isolate="host", kind=NO_INTERFACE, run_name=scenario.name, results=str(folder)
+            isolate="host",
+            kind=NO_INTERFACE,
+            run_name=scenario.name,
+            results=str(folder),
+            user=user,
+            capabilities=capabilities,
         )
-    isolate = resolve_isolation(link.isolate, starts_gateway=starts_gateway, bridge=link.bridge)
+    isolate = isolation_of(scenario)
     sides = tuple(side for side in (link.address4, link.address6) if side)
     return TestbedPlan(
         isolate=isolate,
@@ -81,6 +97,8 @@ def make_plan(scenario: Scenario, folder: Path) -> TestbedPlan | None:
         queues=queue_count(scenario),
         run_name=scenario.name,
         results=str(folder),
+        user=user,
+        capabilities=capabilities,
     )
 
 

@@ -27,6 +27,7 @@ from iotsim.results.junit import suite_of
 from iotsim.results.result import RunResult, decode_result, encode_result
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine, exit_code
 from iotsim.run.folder import open_results, slug
+from iotsim.run.signals import ending_signals
 from iotsim.safetext import safe_line
 from iotsim.testbed import linux
 
@@ -106,9 +107,7 @@ def run_suite(jobs: Mapping[Path, Sequence[str]], *, parallel: int, out: Path | 
     results: dict[Path, RunResult] = {}
     with ExitStack() as stack:
         folder = None if out is None else stack.enter_context(open_results("suite", out))
-        previous = {
-            number: signal.signal(number, suite.stop) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        previous = {number: signal.signal(number, suite.stop) for number in ending_signals()}
         try:
             _write_junit(folder, jobs, results)
             with ThreadPoolExecutor(parallel) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from iotsim.capabilities import parse_capability
 from iotsim.scenario.addresses import host_address
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.model import GatewaySpec, ReadySpec
@@ -20,6 +22,7 @@ from iotsim.scenario.schema import (
     Port,
     Regex,
     Text,
+    Texts,
     check,
     from_text,
     is_table,
@@ -52,6 +55,22 @@ def _signal_name(value: str) -> str:
     return name
 
 
+def _user(value: Any) -> Any:
+    """A name, or a number, which may be written as one."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not re.fullmatch(
+        r"[A-Za-z0-9_][A-Za-z0-9_.@$-]{0,255}", value
+    ):
+        raise ValueError("must be the name or the number of a user")
+    return value
+
+
+NEED_COMMAND = (
+    *("env", "cwd", "ready", "stop_signal", "expect_exit"),
+    *("user", "capabilities", "terminal", "stdin"),
+)
+"""Keys about a process that we start."""
 Command = Annotated[
     list[str], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_command)
 ]
@@ -76,6 +95,10 @@ class GatewayTable(Model):
     ready: Ready | None = None
     stop_signal: Annotated[str, BeforeValidator(from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
     expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
+    user: Annotated[str, BeforeValidator(_user)] = ""
+    capabilities: Texts | None = None
+    terminal: bool = True
+    stdin: Text | None = None
 
 
 def build_gateway(scenario: Scenario, loading: Loading) -> Scenario:
@@ -105,7 +128,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         return None
     command = tuple(table.command or ())
     if "command" not in raw:
-        for key in ("env", "cwd", "ready", "stop_signal", "expect_exit"):
+        for key in NEED_COMMAND:
             if key in raw:
                 message = f"'{key}' is for a gateway with a 'command'"
                 problems.add((*keys, key), message, of_key=True)
@@ -121,6 +144,8 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
             problems.add((*keys, "env", name), "no name and value for a variable", of_key=True)
     if table.cwd is not None and (not table.cwd or "\0" in table.cwd):
         problems.add((*keys, "cwd"), "no name of a folder")
+    if table.stdin is not None and (not table.stdin or "\0" in table.stdin):
+        problems.add((*keys, "stdin"), "must be 'open', or the name of a file")
     address = None
     if table.address is not None:
         with problems.at(*keys, "address"):
@@ -137,7 +162,20 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         ready=_ready(table, problems),
         stop_signal=table.stop_signal,
         expect_exit=table.expect_exit,
+        user=table.user,
+        capabilities=_capabilities(table, problems),
+        terminal=table.terminal,
+        stdin=table.stdin,
     )
+
+
+def _capabilities(table: GatewayTable, problems: Problems) -> int:
+    mask = 0
+    texts = table.capabilities or ()
+    for number, text in enumerate(texts):
+        with problems.at("gateway", "capabilities", *([number] if len(texts) > 1 else [])):
+            mask |= parse_capability(text).bit
+    return mask
 
 
 def _ready(table: GatewayTable, problems: Problems) -> ReadySpec | None:

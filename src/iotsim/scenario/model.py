@@ -70,7 +70,9 @@ class GatewaySpec:
     Strings of `command` and `env`, and `cwd`, may have placeholders, which `Scenario.expand`
     fills in when the run starts. `cwd` None is a fresh folder of the run. `address` and `port` are
     where devices send to that nobody has spoken to yet; None is the link's address, and nowhere.
-    `stop_signal` is a name such as SIGTERM.
+    `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
+    `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
+    one that never ends and gives nothing, anything else the name of a file.
     """
 
     command: tuple[str, ...] = ()
@@ -81,6 +83,10 @@ class GatewaySpec:
     ready: ReadySpec | None = None
     stop_signal: str = "SIGTERM"
     expect_exit: int | None = None
+    user: str = ""
+    capabilities: int = 0
+    terminal: bool = True
+    stdin: str | None = None
 
 
 @dataclass(frozen=True)

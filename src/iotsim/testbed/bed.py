@@ -23,19 +23,22 @@ from iotsim.link.tun import TunLink
 from iotsim.testbed import channel
 from iotsim.testbed.counters import CounterReader, InterfaceCounters
 from iotsim.testbed.helper import Helper, spawn_helper
-from iotsim.testbed.process import ExitStatus, GatewayProcess, open_terminal
+from iotsim.testbed.process import OPEN, ExitStatus, GatewayProcess, Open, Streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from iotsim.testbed.plan import TestbedPlan
 
 __all__ = [
+    "OPEN",
     "ExitStatus",
     "GatewayProcess",
     "GatewayStartError",
     "Helper",
+    "Open",
+    "Streams",
     "Testbed",
     "open_testbed",
     "spawn_helper",
@@ -81,6 +84,7 @@ class Testbed:
             handed["netlink"][0],
             {name: fds[0] for name, fds in handed.items() if name.startswith("snmp")},
         )
+        self._user = plan.user
         self._helper = helper
         self._processes: dict[int, GatewayProcess] = {}
         self._starting: dict[int, trio.Event] = {}
@@ -106,18 +110,27 @@ class Testbed:
         return self._counters.udp_errors()
 
     async def start_gateway(
-        self, command: Sequence[str], env: Mapping[str, str], cwd: str | Path | None = None
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str | Path | None = None,
+        *,
+        streams: Streams | None = None,
+        on_left: Callable[[str], None] = lambda _name: None,
     ) -> GatewayProcess:
-        """Start `command` inside: own session, no capabilities, output to a terminal, no input.
+        """Start `command` inside, in a session of its own, with the plan's user and capabilities.
 
-        GatewayStartError if it cannot be executed.
+        `streams` are the process's from now on; the default is a terminal, and no input. `on_left`
+        is called when the command has exited and left another process to be the gateway; see
+        `GatewayProcess`. GatewayStartError if the command cannot be executed.
         """
         assert self._nursery is not None
+        streams = streams or Streams()
         if self._gone.is_set():
+            streams.close()
             raise GatewayStartError("the gateway cannot be started: the testbed has ended")
         number = len(self._processes) + 1
-        ours, theirs = open_terminal()
-        process = GatewayProcess(number, ours, self._request)
+        process = GatewayProcess(number, streams, self._request, on_left)
         self._processes[number] = process
         self._starting[number] = started = trio.Event()
         memory = channel.to_memory(
@@ -128,16 +141,19 @@ class Testbed:
             }
         )
         try:
-            await self._request({"op": "start", "id": number}, (memory, theirs))
+            await self._request({"op": "start", "id": number}, (memory, *streams.theirs))
         finally:
             os.close(memory)
-            os.close(theirs)
+            streams.close_theirs()
         await started.wait()
         refusal = self._refusals.pop(number, None)
         if refusal is not None:
             process._close()
             what = refusal["culprit"] or command[0]
-            raise GatewayStartError(f"the gateway cannot be started: {what}: {refusal['reason']}")
+            whose = f" (as user {self._user.name})" if self._user is not None else ""
+            raise GatewayStartError(
+                f"the gateway cannot be started{whose}: {what}: {refusal['reason']}"
+            )
         self._nursery.start_soon(process._read_output)
         return process
 
@@ -181,6 +197,8 @@ class Testbed:
                 self._refusals[number] = values
                 process._note_exit(ExitStatus(127, None))
                 self._starting.pop(number).set()
+            case "left":
+                process._note_left(values["name"])
             case "exited":
                 process._note_exit(ExitStatus(values.get("status"), values.get("signal")))
             case "killed":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iotsim import interpreter
+from iotsim.capabilities import Capability
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
 from iotsim.testbed import isolation, linux
@@ -103,7 +104,7 @@ def check_user_namespaces() -> Check:
 
 def check_capabilities(*, private: bool) -> Check:
     """What `isolate = "host"` needs; `private` tells whether private namespaces can be made."""
-    if linux.has_capability(linux.CAP_NET_ADMIN):
+    if linux.has_capability(Capability.NET_ADMIN):
         return Check("capabilities", True, 'CAP_NET_ADMIN: isolate = "host" is possible')
     if private:
         detail = 'none, and none are needed, except where a scenario says isolate = "host"'

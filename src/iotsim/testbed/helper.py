@@ -51,8 +51,9 @@ class Helper:
         try:
             self.process.wait(CLOSE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            with contextlib.suppress(PermissionError):  # it is still root's, and we are not
+                self.process.kill()
+                self.process.wait()
 
 
 def spawn_helper(plan: TestbedPlan) -> Helper:

@@ -13,10 +13,12 @@ import traceback
 from typing import Any
 
 from iotsim import interpreter
+from iotsim.capabilities import Capability
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
-from iotsim.testbed import channel, isolation, linux, network
+from iotsim.testbed import channel, isolation, linux, network, privileges, rights, rtnetlink
 from iotsim.testbed.plan import NO_INTERFACE, TestbedPlan
+from iotsim.testbed.supervisor import Supervisor, become_subreaper
 
 MARK = "iotsim-testbed"
 """The word in the command line by which running testbeds are found; name and results follow it."""
@@ -58,6 +60,9 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
     private = plan.isolate == "private"
     notes: list[str] = []
     user = False
+    if plan.kind != NO_INTERFACE:
+        # Now, since a user namespace may take away the right to read where iotsim is installed.
+        rtnetlink.load_messages()
     if private:
         user = isolation.enter_private().user
         notes += network.prepare_private(user_namespace=user)
@@ -79,6 +84,7 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
         names += ["tun"] * len(tun.fds)
         fds += tun.fds
         notes += network.configure(plan, tun.name, private=private, existing=tun.persistent)
+    notes += rights.capability_notes(plan.capabilities, user_namespace=user)
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     netlink.bind((0, 0))
     names.append("netlink")
@@ -103,7 +109,7 @@ def _fork_init(
     own_namespace = isolation.enter_pid_namespace(allow_user=not private)
     pid = os.fork()
     if pid == 0:
-        _init(sock, ready, fds, notes, private=private, own_namespace=own_namespace)
+        _init(sock, plan, ready, fds, notes, own_namespace=own_namespace)
     sock.close()
     for fd in fds:
         os.close(fd)
@@ -113,16 +119,14 @@ def _fork_init(
 
 def _init(
     sock: socket.socket,
+    plan: TestbedPlan,
     ready: dict[str, Any],
     fds: list[int],
     notes: list[str],
     *,
-    private: bool,
     own_namespace: bool,
 ) -> None:
     """The forked child: never returns."""
-    from iotsim.testbed.supervisor import Supervisor, become_subreaper
-
     try:
         linux.set_process_name(INIT_NAME)
         if own_namespace:
@@ -134,9 +138,12 @@ def _init(
         channel.send(sock, {**ready, "pid_namespace": own_namespace, "notes": notes}, fds)
         for fd in fds:
             os.close(fd)
-        # In the host's network there is no sysctl of our own to open low ports with.
-        keep = 0 if private else 1 << linux.CAP_NET_BIND_SERVICE
-        supervisor = Supervisor(sock, own_namespace=own_namespace, keep_capabilities=keep)
+        supervisor = Supervisor(
+            sock,
+            own_namespace=own_namespace,
+            user=plan.user,
+            capabilities=_capabilities(plan),
+        )
         if not own_namespace:
             for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(signum, lambda *_: sock.shutdown(socket.SHUT_RDWR))
@@ -146,6 +153,17 @@ def _init(
     except BaseException:
         traceback.print_exc()
     os._exit(0)
+
+
+def _capabilities(plan: TestbedPlan) -> int:
+    """Those of the processes inside."""
+    capabilities = plan.capabilities
+    if plan.isolate != "private":
+        # In the host's network there is no sysctl of our own to open low ports with.
+        capabilities |= Capability.NET_BIND_SERVICE.bit
+    if (plan.user.uid if plan.user is not None else os.geteuid()) == 0:
+        capabilities |= privileges.ALL_FILES
+    return capabilities
 
 
 def command_line(run_name: str, results: str) -> list[str]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from iotsim.capabilities import Capability
 from iotsim.errors import MachineError
 from iotsim.testbed import linux
 
@@ -38,7 +39,7 @@ class Isolation(NamedTuple):
 
 def may_administer() -> bool:
     """Whether namespaces and interfaces can be made without a user namespace."""
-    return linux.has_capability(linux.CAP_SYS_ADMIN) and linux.has_capability(linux.CAP_NET_ADMIN)
+    return linux.has_capability(Capability.SYS_ADMIN) and linux.has_capability(Capability.NET_ADMIN)
 
 
 def enter_private() -> Isolation:

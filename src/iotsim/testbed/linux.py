@@ -6,6 +6,10 @@ import ctypes
 import os
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iotsim.capabilities import Capability
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -19,17 +23,14 @@ MS_REC = 16384
 MS_SLAVE = 1 << 19
 
 PR_SET_PDEATHSIG = 1
+PR_GET_PDEATHSIG = 2
+PR_SET_KEEPCAPS = 8
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
-
-CAP_DAC_OVERRIDE = 1
-CAP_NET_BIND_SERVICE = 10
-CAP_NET_ADMIN = 12
-CAP_SYS_ADMIN = 21
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -83,6 +84,13 @@ def prctl(option: int, argument: int = 0, argument3: int = 0) -> None:
     )
 
 
+def get_parent_death_signal() -> int:
+    """The signal that the death of the parent sends to this process, 0 for none."""
+    number = ctypes.c_int(0)
+    _check(_libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(number), 0, 0, 0), "prctl PR_GET_PDEATHSIG")
+    return number.value
+
+
 def set_process_name(name: str) -> None:
     """The name in /proc/PID/comm, of at most 15 bytes."""
     _check(_libc.prctl(PR_SET_NAME, name.encode(), 0, 0, 0), "prctl PR_SET_NAME")
@@ -111,9 +119,9 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
     _check(_libc.capset(ctypes.byref(header), data), "capset")
 
 
-def has_capability(capability: int) -> bool:
+def has_capability(capability: Capability) -> bool:
     """Whether the calling thread has `capability` in its own user namespace, effective."""
-    return bool(get_capabilities()[0] >> capability & 1)
+    return bool(get_capabilities()[0] & capability.bit)
 
 
 class _SignalEvent(ctypes.Structure):

@@ -10,6 +10,7 @@ import contextlib
 import pwd
 from typing import TYPE_CHECKING
 
+from iotsim.capabilities import Capability
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
 from iotsim.testbed import linux, network
@@ -27,7 +28,7 @@ def create_interface(
     Returns notes. MachineError says what is in the way; nothing is left behind then.
     """
     uid = find_user(owner)
-    if not linux.has_capability(linux.CAP_NET_ADMIN):
+    if not linux.has_capability(Capability.NET_ADMIN):
         raise MachineError(
             "making an interface needs the capability CAP_NET_ADMIN", "run it with sudo"
         )

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from iotsim.errors import MachineError
+from iotsim.testbed.users import User
 
 NETNS_PREFIX = "netns:"
 NO_INTERFACE = "none"
@@ -46,6 +47,11 @@ class TestbedPlan:
     """The results folder, by which `iotsim exec` tells runs of the same name apart."""
     tun_device: str = ""
     """The clone device's path; "" is /dev/net/tun or $IOTSIM_TUN."""
+    user: User | None = None
+    """Whom processes inside belong to; None is the user who starts the helper."""
+    capabilities: int = 0
+    """What they may do besides, as a mask; see `iotsim.testbed.rights`. Both are settled here, and
+    not with each process, so that a simulator that has dropped its privileges cannot ask for more."""
 
     @property
     def namespace(self) -> str:
@@ -66,6 +72,9 @@ class TestbedPlan:
         values = json.loads(text)
         for key in ("addresses", "routes", "reach"):
             values[key] = tuple(tuple(entry) for entry in values[key])
+        if values["user"] is not None:
+            uid, gid, groups, name, home = values["user"]
+            values["user"] = User(uid, gid, tuple(groups), name, home)
         return cls(**values)
 
 

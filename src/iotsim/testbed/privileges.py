@@ -1,4 +1,17 @@
-"""Giving up capabilities that are no longer needed.
+"""Who a process is once it needs no privilege any more, and what it may still do.
+
+Only the helper needs privilege: it makes namespaces and the interface. As soon as it has been
+started, the simulator is one of these, for good:
+
+- started by sudo, the user who called it, without any capability. So it reads and writes what that
+  user may, and its results are that user's. Where iotsim or the scenario lies in a place that is
+  closed to them (another user's home, say), the right to read every file stays, and where the
+  results folder is not theirs to write in, the right to write it;
+- started by root otherwise, root, with the right to read and write every file and no other. That
+  takes nothing away: files that are root's own, on which the system depends, root may always write;
+- started by anybody else, the same user, without capabilities.
+
+For the gateway's own process, whose user and capabilities a scenario can choose, see `rights`.
 
 Capabilities belong to a thread, and only the thread itself can change them (capset(2) refuses any
 other). So privileges are dropped before other threads are started; threads inherit.
@@ -8,9 +21,42 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
+import signal
+import sys
+from typing import TYPE_CHECKING
 
+from iotsim.capabilities import Capability
 from iotsim.testbed import linux
+from iotsim.testbed.users import sudo_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from iotsim.testbed.users import User
+
+ALL_FILES = Capability.DAC_OVERRIDE.bit
+"""The right of root that programs take for granted most: to read and write every file."""
+READ_FILES = Capability.DAC_READ_SEARCH.bit
+
+
+def become(user: User, *, keep_capabilities: bool = False) -> None:
+    """Turn this process into one of `user`'s, for good. OSError where it may not.
+
+    With `keep_capabilities` those permitted stay permitted, though not effective.
+    """
+    if (user.uid, user.gid) == (os.geteuid(), os.getegid()):
+        return
+    parent, last_will = os.getppid(), linux.get_parent_death_signal()
+    linux.prctl(linux.PR_SET_KEEPCAPS, int(keep_capabilities))
+    os.setgroups(user.groups)
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+    if last_will:
+        # A change of credentials has cleared it (prctl(2)), and the parent may have died meanwhile.
+        linux.prctl(linux.PR_SET_PDEATHSIG, last_will)
+        if os.getppid() != parent:
+            signal.raise_signal(last_will)
 
 
 def drop_capabilities(keep: int = 0) -> None:
@@ -31,14 +77,32 @@ def drop_capabilities(keep: int = 0) -> None:
             linux.prctl(linux.PR_CAP_AMBIENT, linux.PR_CAP_AMBIENT_RAISE, capability)
 
 
-def drop_privileges(results: Path) -> bool:
-    """Drop what the simulator no longer needs once its testbed stands; True if no thread keeps it.
+def drop_privileges(results: Path, scenario_folder: Path) -> None:
+    """Drop what the simulator needs no longer; see the top of this page.
 
-    Call it in the main thread, after set-up and before the first worker thread: False means that
-    other threads existed already, which keep what they had. Root without capabilities is subject to
-    file permissions like everyone else, so the right to override them stays where the folder
-    `results` is another user's.
+    Call it once the helper has been started, in the main thread, before there is another.
     """
-    foreign = results.stat().st_uid != os.geteuid()
-    drop_capabilities(1 << linux.CAP_DAC_OVERRIDE if foreign else 0)
-    return sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
+    user = sudo_user()
+    if user is None:
+        drop_capabilities(ALL_FILES if os.geteuid() == 0 else 0)
+        return
+    sources = list(_sources(scenario_folder))
+    become(user, keep_capabilities=True)
+    # access(2) asks for the user, and so without the capabilities that are still there.
+    if not os.access(results, os.W_OK | os.X_OK):
+        drop_capabilities(ALL_FILES)
+    elif all(os.access(path, how) for path, how in sources):
+        drop_capabilities()
+    else:
+        drop_capabilities(READ_FILES)
+
+
+def _sources(scenario_folder: Path) -> Iterable[tuple[str, int]]:
+    """What may still be read, code that is imported late and files beside the scenario, and how."""
+    for folder in (str(scenario_folder), *filter(None, sys.path)):
+        if os.path.isdir(folder):  # noqa: PTH112
+            yield folder, os.R_OK | os.X_OK
+    for module in tuple(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and os.path.exists(file):  # noqa: PTH110
+            yield file, os.R_OK

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import signal
 import termios
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
 READ_BYTES = 65536
 OUTPUT_CHUNKS = 64
 """Chunks of output that wait to be taken; beyond them the process is held up by its terminal."""
-TERMINAL_COLUMNS = 200
+TERMINAL_ROWS, TERMINAL_COLUMNS = 50, 200
+
+
+class Open(enum.Enum):
+    """The type of `OPEN`."""
+
+    OPEN = "open"
+
+
+OPEN: Final = Open.OPEN
+"""A standard input that never ends and gives nothing."""
 
 
 class ExitStatus(NamedTuple):
@@ -34,20 +45,29 @@ class ExitStatus(NamedTuple):
 
 
 class GatewayProcess:
-    """Made by `Testbed.start_gateway`."""
+    """Made by `Testbed.start_gateway`.
+
+    It is the command, or once that has exited with status 0 and left others running, the oldest of
+    these; then `on_left` is called with that one's name.
+    """
 
     def __init__(
-        self, number: int, terminal: int, request: Callable[[dict[str, object]], Awaitable[None]]
+        self,
+        number: int,
+        streams: Streams,
+        request: Callable[[dict[str, object]], Awaitable[None]],
+        on_left: Callable[[str], None],
     ) -> None:
         self.number = number
         self.pid = 0
-        """As the simulator's PID namespace has it."""
+        """Of the command, as the simulator's PID namespace has it."""
         self.output: trio.MemoryReceiveChannel[bytes]
         """Chunks as they were written, stdout and stderr together; ends when nobody can write any
         more. Take them: a process whose output nobody takes stops at its next line."""
         self._sender, self.output = trio.open_memory_channel[bytes](OUTPUT_CHUNKS)
-        self._terminal = terminal
+        self._streams = streams
         self._request = request
+        self._on_left = on_left
         self.exit_status: ExitStatus | None = None
         """None while it runs."""
         self._exited = trio.Event()
@@ -61,9 +81,7 @@ class GatewayProcess:
 
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the process itself; nothing happens when it has ended."""
-        await self._request(
-            {"op": "signal", "id": self.number, "signal": int(signum), "group": False}
-        )
+        await self._request({"op": "signal", "id": self.number, "signal": int(signum)})
 
     async def stop(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
         """Ask its process group to end, and after `grace_s` kill whatever is left of it.
@@ -71,9 +89,7 @@ class GatewayProcess:
         What the process started and left behind is killed too, even if it detached itself.
         """
         if self.exit_status is None:
-            await self._request(
-                {"op": "signal", "id": self.number, "signal": int(signum), "group": True}
-            )
+            await self._request({"op": "stop", "id": self.number, "signal": int(signum)})
             with trio.move_on_after(grace_s):
                 await self._exited.wait()
         await self._request({"op": "kill", "id": self.number})
@@ -86,6 +102,9 @@ class GatewayProcess:
         self.exit_status = status
         self._exited.set()
 
+    def _note_left(self, name: str) -> None:
+        self._on_left(name)
+
     def _note_killed(self) -> None:
         self._killed.set()
 
@@ -96,12 +115,13 @@ class GatewayProcess:
         self._killed.set()
 
     async def _read_output(self) -> None:
+        fd = self._streams.output
         with self._sender:
             while True:
                 try:
-                    data = os.read(self._terminal, READ_BYTES)
+                    data = os.read(fd, READ_BYTES)
                 except BlockingIOError:
-                    await trio.lowlevel.wait_readable(self._terminal)
+                    await trio.lowlevel.wait_readable(fd)
                     continue
                 except OSError:
                     return  # EIO: the last writer has closed the terminal
@@ -114,13 +134,45 @@ class GatewayProcess:
 
     def _close(self) -> None:
         self._sender.close()
-        if self._terminal >= 0:
-            os.close(self._terminal)
-            self._terminal = -1
+        self._streams.close()
+
+
+class Streams:
+    """The standard streams of a process: our ends of them, and until it is started its own.
+
+    Its output goes to a terminal, or both streams of it to a pipe. Its input is `stdin`: what that
+    descriptor gives; nothing (None); or open for ever without a byte (`OPEN`), which is the terminal
+    again where there is one. `stdin` is closed with ours.
+    """
+
+    def __init__(self, *, terminal: bool = True, stdin: int | Open | None = None) -> None:
+        self.output, out = open_terminal() if terminal else os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.output, False)
+        self.theirs = [out]
+        """The process's ends, as `start` takes them: output, and input if there is any."""
+        self._ours = [self.output]
+        if isinstance(stdin, int):
+            self.theirs.append(stdin)
+        elif stdin is OPEN and terminal:
+            self.theirs.append(os.dup(out))
+        elif stdin is OPEN:
+            theirs, ours = os.pipe2(os.O_CLOEXEC)
+            self.theirs.append(theirs)
+            self._ours.append(ours)
+
+    def close_theirs(self) -> None:
+        """The process has its own copies now."""
+        while self.theirs:
+            os.close(self.theirs.pop())
+
+    def close(self) -> None:
+        self.close_theirs()
+        while self._ours:
+            os.close(self._ours.pop())
 
 
 def open_terminal() -> tuple[int, int]:
-    """A terminal for output alone: (our end, non-blocking; the process's end).
+    """A terminal that shows what is written to it: (our end; the process's end).
 
     A program that sees a terminal writes line by line. Nothing is changed on the way (no OPOST:
     a newline stays one byte), nothing is echoed.
@@ -130,6 +182,5 @@ def open_terminal() -> tuple[int, int]:
     attributes[1] &= ~termios.OPOST
     attributes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
     termios.tcsetattr(theirs, termios.TCSANOW, attributes)
-    termios.tcsetwinsize(theirs, (50, TERMINAL_COLUMNS))
-    os.set_blocking(ours, False)
+    termios.tcsetwinsize(theirs, (TERMINAL_ROWS, TERMINAL_COLUMNS))
     return ours, theirs

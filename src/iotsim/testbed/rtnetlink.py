@@ -47,7 +47,7 @@ _HEADER = struct.Struct("=IHHII")
 _ERROR = struct.Struct("=i")
 
 
-def _messages() -> tuple[Any, Any, Any]:
+def load_messages() -> tuple[Any, Any, Any]:
     """pyroute2's ifinfmsg, ifaddrmsg and rtmsg, imported without the package's `__init__`."""
     if "pyroute2" not in sys.modules:
         spec = importlib.util.find_spec("pyroute2")
@@ -70,7 +70,7 @@ class RouteSocket:
     """
 
     def __init__(self) -> None:
-        self._ifinfmsg, self._ifaddrmsg, self._rtmsg = _messages()
+        self._ifinfmsg, self._ifaddrmsg, self._rtmsg = load_messages()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._socket.bind((0, 0))
         self._sequence = 0

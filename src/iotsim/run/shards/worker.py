@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from iotsim.simulation.counters import Progress
     from iotsim.simulation.shard import Shard
 
-HELD_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+HELD_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that the run's process holds back while it forks, so that a worker begins in peace."""
 REPORT_INTERVAL_S = 0.1
 COUNTERS_INTERVAL_S = 1.0
@@ -107,8 +107,8 @@ def _heed_signals() -> None:
         signal.alarm(LAST_WORDS_S)
 
     # What the terminal sends is for the run's process to heed; it tells us when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in HELD_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
     signal.signal(signal.SIGALRM, end_soon)
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGALRM)
@@ -148,7 +148,7 @@ class Worker:
         if start is None:
             return
         if start.values["drop_privileges"]:
-            drop_privileges(self._folder)
+            drop_privileges(self._folder, self._scenario.folder)
         recording = Recording(*start.values["recording"])
         zero: float = start.values["zero"]
         counter = time.perf_counter  # CLOCK_MONOTONIC, which all processes share
