@@ -36,6 +36,8 @@ class _Invariant(Watcher):
 class Never(_Invariant):
     """No matching message comes."""
 
+    forbids = True
+
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         super().__init__(spec, fleets, tolerance)
         self.subscriptions = [self.subscribe()]

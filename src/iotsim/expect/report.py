@@ -186,7 +186,7 @@ def _passed_text(item: Part, held: int, broken: int) -> str:
         return "at least one did"
     if item["quantifier"] == "none":
         return _none_did(broken)
-    return _none_did(held) if item["kind"] == "never" else _all_did(held)
+    return _none_did(held) if item["forbids"] else _all_did(held)
 
 
 def _all_did(count: int) -> str:
@@ -212,8 +212,8 @@ def _margin_text(parts: Sequence[Part]) -> str:
 
 
 def _failed_text(item: Part, total: int, devices: int, names: Sequence[str]) -> str:
-    # For a `never`, to hold means that nothing came; the device that fails is one that did hear it.
-    did = (item["quantifier"] == "none") != (item["kind"] == "never")
+    # Where messages are forbidden, the device that fails is one that did hear one.
+    did = (item["quantifier"] == "none") != item["forbids"]
     if devices == 1:
         return f"{names[0]} {'did' if did else 'did not'}"
     if total == devices:
@@ -229,7 +229,7 @@ def _with_ending(actual: str, parts: Sequence[Part]) -> str:
 def _pool_failure(parts: Sequence[Part]) -> str:
     """Why the pool of all parts breaks the expectation; "" where it holds."""
     pools = [part["pool"] for part in parts]
-    if parts[0]["kind"] == "within":
+    if "held" in pools[0]:
         return "" if any(pool["held"] for pool in pools) else "none of them did"
     if "count" in pools[0]:
         count = sum(pool["count"] for pool in pools)

@@ -62,6 +62,8 @@ class Watcher:
     """
 
     subscriptions: Sequence[Subscription]
+    forbids = False
+    """What it looks for should not come: to hold is not to have heard it."""
 
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         assert spec.matcher is not None
@@ -211,6 +213,7 @@ class Watcher:
             "quantifier": self.spec.quantifier,
             "severity": self.spec.severity,
             "place": self.spec.place,
+            "forbids": self.forbids,
             "decoding": self._decoding(),
             "direction": self.spec.direction,
             "whom": self.whom,
