@@ -265,6 +265,17 @@ async def test_behind_routers_and_a_narrow_path_a_device_is_reached_as_from_the_
         assert counts(gateway)["outcome.answered"] == 2
 
 
+async def test_on_the_loopback_link_devices_hear_each_other_at_their_addresses_there(
+    linked: Callable[[str], Any], autojump_clock: MockClock
+) -> None:
+    text = scene("${devices.meter.first}:5600", kind="loopback")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("groups"))
+    async with linked(text) as far_end:
+        await trio.sleep(1.5)
+        assert messages(far_end, Received)[0] == ("meter[0]", "127.77.0.1:5600")
+        assert counts(far_end)["outcome.answered"] == 2
+
+
 async def test_the_bundled_scenario_comes_to_the_same_over_the_memory_link(
     autojump_clock: MockClock,
 ) -> None:
