@@ -1,4 +1,5 @@
-"""The way down: IP packets built, fragmented to what their path carries, and handed to the link."""
+"""IP output: packets are built, fragmented to what their path carries, and given to the link or, if they
+are for hosts of ours, to those."""
 
 from __future__ import annotations
 
