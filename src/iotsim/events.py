@@ -123,7 +123,8 @@ class NotSent(Event, tag="not-sent"):
 
 
 class PacketDropped(Event, tag="packet-dropped"):
-    """A packet from the link went nowhere. ``data`` is hex, of at most its first 128 bytes."""
+    """A packet from the link, or of one device to another, went nowhere. ``data`` is hex, of at most its
+    first 128 bytes."""
 
     reason: str
     data: str

@@ -25,14 +25,20 @@ OWNERS = [
     *(range(router, router + 1) for router in (ROUTER, ROUTER6, HOP, HOP6)),
 ]
 MTU = 1500
+MOST_BETWEEN = 20
 CATEGORIES = {"answered", "consumed", "dropped"}
 
 
 class Hosts:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.between: list[bytes] = []
         self.stack = Stack(
-            self.sent.append, router=ROUTER, router6=ROUTER6, broadcasts=[0x0A4DFFFF]
+            self.sent.append,
+            to_hosts=self.between.append,
+            router=ROUTER,
+            router6=ROUTER6,
+            broadcasts=[0x0A4DFFFF],
         )
         self.ports: dict[int, PortHandler] = {5600: self.answer}
         for first in (FIRST, FIRST6):
@@ -43,8 +49,19 @@ class Hosts:
         self.stack.join(0xFF05 << 112 | 0xFD, self)
 
     def answer(self, datagram: Datagram, payload: bytes) -> str:
-        self.stack.send_udp(datagram, payload)
-        return "answered"
+        sending = self.stack.send_udp(datagram, payload)
+        return "answered" if sending is None else "consumed.not-sent"
+
+    def deliver(self, now: float) -> None:
+        """Let hosts receive what they have sent each other, which may make them answer, for a while."""
+        for _ in range(MOST_BETWEEN):
+            if not self.between:
+                return
+            frame = self.between.pop(0)
+            check_sent(virtio.complete_checksum(frame), to_hosts=True)
+            outcome = self.stack.receive_from_host(frame, now)
+            assert outcome.split(".")[0] in CATEGORIES, outcome
+        self.between.clear()
 
 
 def target(data: bytes) -> None:
@@ -61,14 +78,16 @@ def target(data: bytes) -> None:
         start = (packet[0] & 15) * 4 if packet[:1] and packet[0] >> 4 == 4 else 40
         outcome = hosts.stack.receive(header(record.circumstances, start) + packet, now)
         assert outcome.split(".")[0] in CATEGORIES, outcome
+        hosts.deliver(now)
     hosts.stack.pop_due(now + 1000.0)
     assert hosts.stack.next_due() is None
     for frame in hosts.sent:
         check_sent(virtio.complete_checksum(frame))
 
 
-def check_sent(packet: bytes) -> None:
-    """What leaves is well-formed, from a host or router of ours, to what may be a single host."""
+def check_sent(packet: bytes, *, to_hosts: bool = False) -> None:
+    """What leaves is well-formed, from a host or router of ours, to what may be a single host: one of
+    ours, or on the link none of ours."""
     if packet[0] >> 4 == 4:
         header4 = ipv4.parse_ipv4(packet)
         source, destination = header4.source, header4.destination
@@ -89,6 +108,7 @@ def check_sent(packet: bytes) -> None:
         if protocol == ipv6.ICMPV6:
             icmpv6.parse_icmpv6(source, destination, payload)
     assert any(source in owner for owner in OWNERS), source
+    assert any(destination in owner for owner in OWNERS) == to_hosts, destination
     if protocol == udp.PROTOCOL:
         udp.parse_udp(payload)
         udp.verify_udp(source, destination, payload)

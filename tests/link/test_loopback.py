@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 import trio
@@ -50,6 +51,16 @@ async def test_several_ports_wake_the_reader() -> None:
         gateway.sendto(b"x", ("127.0.0.2", second))
         frame = await one_frame(link)
     assert int.from_bytes(frame[32:34], "big") == second
+    link.close()
+
+
+def test_a_broadcast_cannot_leave_and_is_counted() -> None:
+    port = free_port()
+    link = LoopbackLink([port])
+    header = struct.pack("!4s4sHHHH", b"\x7f\x4d\0\1", b"\xff" * 4, port, 5600, 13, 0)
+    frame = bytes(10) + b"\x45" + bytes(8) + b"\x11" + bytes(2) + header + b"hello"
+    assert not link.send_nowait(frame)
+    assert link.statistics() == {"sent": 0, "send_dropped": 0, "send_unsupported": 1}
     link.close()
 
 

@@ -248,6 +248,14 @@ def test_what_is_for_a_group_goes_to_the_link_and_to_all_others(group: int, leng
     assert all(datagram.from_host for datagram in bench.fleet.heard)
 
 
+def test_what_the_members_of_a_group_hear_has_left() -> None:
+    bench = Bench()
+    bench.verdict = "the link dropped it"
+    assert bench.send(BROADCAST) is None
+    assert bench.deliver() == ["answered"]
+    assert bench.send(BROADCAST, port=PORT + 1) == "the link dropped it"
+
+
 def test_what_is_for_a_group_without_other_members_is_the_link_s() -> None:
     bench = Bench()
     alone = Fleet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import trio
 from iotsim.events import Note, NotSent, PacketDropped, Received, Sent
 from iotsim.simulation import between
 from iotsim.simulation.between import TRANSIT_S
+from iotsim.testing import simulated as simulated_run
 from iotsim.wire import ipv4, ipv6, udp, virtio
 from iotsim.wire.address import format_address, parse_address
 
@@ -46,6 +48,7 @@ after = "1s"
 to = "{to}"
 send = {{ kind = "READ", device = 1, seq = 1, point = 0 }}
 """
+BUNDLED = Path(__file__).parents[2] / "scenarios" / "network" / "between_devices.toml"
 METERS = {f"meter[{number}]" for number in range(4)}
 EVERYBODY = {"hub[0]", "hub[1]"} | METERS
 
@@ -260,6 +263,29 @@ async def test_behind_routers_and_a_narrow_path_a_device_is_reached_as_from_the_
         await trio.sleep(1.5)
         assert len(messages(gateway, Received)) == 4
         assert counts(gateway)["outcome.answered"] == 2
+
+
+async def test_on_the_loopback_link_devices_hear_each_other_at_their_addresses_there(
+    linked: Callable[[str], Any], autojump_clock: MockClock
+) -> None:
+    text = scene("${devices.meter.first}:5600", kind="loopback")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("groups"))
+    async with linked(text) as far_end:
+        await trio.sleep(1.5)
+        assert messages(far_end, Received)[0] == ("meter[0]", "127.77.0.1:5600")
+        assert counts(far_end)["outcome.answered"] == 2
+
+
+async def test_the_bundled_scenario_comes_to_the_same_over_the_memory_link(
+    autojump_clock: MockClock,
+) -> None:
+    async with simulated_run(BUNDLED) as gateway:
+        await trio.sleep(1)
+        assert udp_destinations(gateway) == ["224.0.23.12", "255.255.255.255"]
+        assert counts(gateway) == {"outcome.answered": 3, "outcome.consumed.no-rule": 9}
+    outcomes = gateway.run.result.expectations
+    assert [outcome.passed for outcome in outcomes] == [True] * (len(outcomes) - 1) + [False]
+    assert outcomes[-1].kind == "gateway"  # nobody was started
 
 
 ECHO = """

@@ -4,7 +4,7 @@
 so that any number of devices share a socket. Towards the simulation it speaks frames like every other
 link: it puts an IPv4 and a UDP header before what it received, and takes them off what it sends.
 
-What it cannot do: IPv6, ICMP, fragments, ports below 1024, and two runs on one port at a time.
+What it cannot do: IPv6, ICMP, fragments, broadcasts, ports below 1024, and two runs on one port at a time.
 """
 
 from __future__ import annotations
@@ -82,8 +82,11 @@ class LoopbackLink:
                 0,
                 (socket.inet_ntoa(destination), peer_port),
             )
-        except OSError:
-            self._dropped += 1
+        except OSError as error:
+            if error.errno == errno.EACCES:  # to a broadcast address
+                self._unsendable += 1
+            else:
+                self._dropped += 1
             return False
         self._sent += 1
         return True

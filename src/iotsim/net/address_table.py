@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class PortHandler(Protocol):
-    """A UDP service of a fleet, called for each datagram; the return value is the outcome."""
+    """A UDP service of a pool, called for each datagram; the return value is the outcome."""
 
     def __call__(self, datagram: Datagram, payload: bytes, /) -> str: ...
 
 
 class HostPool(Protocol):
-    """The owner of a block of addresses: a fleet.
+    """The hosts that share ports and blocks of addresses: a fleet.
 
     The stack keeps the dictionary itself, so entries may come and go, but it must stay the same
     object for as long as it is attached.

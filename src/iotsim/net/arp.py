@@ -29,7 +29,7 @@ CONFLICTS_REMEMBERED = 1024
 
 
 class Arp:
-    """Answers, asks and announces, in the name of each device."""
+    """Answers, asks and announces, in the name of each host that is there."""
 
     def __init__(
         self, stack: EthernetStack, on_conflict: Callable[[int, int], object] | None

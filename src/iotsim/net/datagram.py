@@ -38,7 +38,7 @@ class Flow:
 class Datagram(msgspec.Struct, gc=False):
     """One UDP datagram at one host, without its payload.
 
-    ``index`` is the host's place in its fleet. ``local`` and ``local_port`` are its own address and
+    ``index`` is the host's place in its pool. ``local`` and ``local_port`` are its own address and
     port, ``peer`` and ``peer_port`` the other side's, addresses as integers (`iotsim.wire.address`).
     ``time`` is in seconds of the run. ``flow`` is that of datagrams that come again and again. ``group``
     is the multicast or broadcast address that was asked, 0 if the host alone was; ``from_host`` tells

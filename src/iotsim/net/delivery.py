@@ -1,4 +1,4 @@
-"""From IP to the upper layers: UDP to its handlers, ICMP, IGMP, TCP to its refusal.
+"""Delivery to the upper layers of a host: UDP to its handlers, ICMP, IGMP, TCP to its refusal.
 
 What comes here is whole, validated as IP, and for a host, a simulated router or a group of ours.
 """

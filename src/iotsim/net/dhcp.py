@@ -1,4 +1,4 @@
-"""DHCP clients, one per device of a fleet that gets its addresses from a server (RFC 2131, 4.4). ::
+"""DHCP clients, one per host of a pool that gets its addresses from a server (RFC 2131, 4.4). ::
 
     INIT --discover--> SELECTING --offer, request--> REQUESTING --ack--> BOUND
      ^                     |                             |                 | half of the lease
@@ -71,8 +71,8 @@ class _Client:
 
 
 class DhcpClients:
-    """The clients of all fleets. `on_lease` is called with (fleet, index, address) when a device
-    gets an address, and with address 0 when it loses it."""
+    """The clients of all pools. `on_lease` is called with (pool, index, address) when a host gets an
+    address, and with address 0 when it loses it."""
 
     def __init__(
         self, stack: EthernetStack, on_lease: Callable[[HostPool, int, int], object] | None

@@ -1,6 +1,6 @@
-"""The simulated hosts on an Ethernet (TAP): each with a MAC address, all on one segment.
+"""`EthernetStack`: simulated hosts on an Ethernet (TAP), each with a MAC address, all on one segment.
 
-`EthernetStack` has the face of `Stack`, which it puts on top: it takes off and puts on the Ethernet
+It has the face of `Stack`, which it puts on top: it takes off and puts on the Ethernet
 header, answers ARP and neighbor discovery for each device by arithmetic, asks for its neighbor's MAC
 when a device has something to send, and reports memberships. On a TUN none of this exists.
 
@@ -92,8 +92,8 @@ class EthernetStack:
         self._vlan = vlan
         self._tag = vlan or None
         self._spacing_s = 1.0 / announce_rate
-        # The first MAC of each fleet, and by block of addresses.
-        self._fleets: dict[int, tuple[int, int]] = {}
+        # The first MAC and the count of each pool, and the first MAC by block of addresses.
+        self._pool_macs: dict[int, tuple[int, int]] = {}
         self._first_macs: dict[int, int] = {}
         self._mac_blocks: list[tuple[int, int]] = []
         self._next_number = 0
@@ -120,8 +120,8 @@ class EthernetStack:
         path_mtu: int = 0,
         silent: bool = False,
     ) -> None:
-        """As `Stack.attach`. `mac` is that of the fleet's first device, and the others' follow; 0
-        derives them from the seed. A fleet's MACs are settled when its first block is attached."""
+        """As `Stack.attach`. `mac` is that of the pool's first host, and the others' follow; 0
+        derives them from the seed. A pool's MACs are settled when its first block is attached."""
         first_mac = self._settle_macs(pool, count, mac)
         blocks = [first]
         local = macs.link_local(first_mac)
@@ -213,7 +213,7 @@ class EthernetStack:
     def attach_one(self, address: int, pool: HostPool, index: int) -> None:
         """Give host `index` of `pool`, whose MAC is settled, the `address`."""
         self.ip.attach(address, 1, pool, start=index)
-        self._first_macs[address] = self._fleets[id(pool)][0] + index
+        self._first_macs[address] = self._pool_macs[id(pool)][0] + index
         self._arp.declare(address)
 
     def detach_one(self, address: int) -> None:
@@ -321,11 +321,11 @@ class EthernetStack:
             self._discovery.solicit(address, asker, mac)
 
     def _settle_macs(self, pool: HostPool, count: int, mac: int) -> int:
-        known = self._fleets.get(id(pool))
+        known = self._pool_macs.get(id(pool))
         if known is not None:
             first_mac, hosts = known
             if count > hosts or mac not in (0, first_mac):
-                raise ValueError("the blocks of a fleet share its MAC addresses")
+                raise ValueError("the blocks of a pool share its MAC addresses")
             return first_mac
         first_mac = mac or macs.derived_mac(self.seed, self._next_number)
         macs.check_block(first_mac, count)
@@ -335,7 +335,7 @@ class EthernetStack:
         if not mac:
             self._next_number += count
         self._mac_blocks.append((first_mac, first_mac + count))
-        self._fleets[id(pool)] = first_mac, count
+        self._pool_macs[id(pool)] = first_mac, count
         return first_mac
 
 

@@ -1,4 +1,4 @@
-"""What hosts and the routers before them do with an IP packet, by the book.
+"""The IP layer: what hosts and the routers before them do with a packet, by the book.
 
 A packet comes from the link and is looked at in this order: is its source one that may send, is its
 destination a group or a host; does it get there (hops, the MTU behind them); is it whole, and if
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class IpLayer:
-    """All simulated hosts behind one link; see `iotsim.net.stack.Stack` for the parameters."""
+    """The IP layer of all simulated hosts behind one link; `iotsim.net.stack.Stack` has the parameters."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""MAC addresses of a million devices, without a table.
+"""MAC addresses, derived or given, of a million devices, without a table.
 
 A derived address is locally administered: 22 bits of it come from the seed, so that two simulations
 on one segment do not meet, and the low 24 are the device's number. So it can be read backwards, and
-the devices of a fleet have consecutive addresses, as their IP addresses are. The modified EUI-64
+the hosts of a pool have consecutive addresses, as their IP addresses are. The modified EUI-64
 (RFC 4291, appendix A), which link-local addresses are made of, keeps the low 24 bits in place.
 """
 

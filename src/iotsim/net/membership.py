@@ -1,7 +1,7 @@
 """Membership reports: IGMPv3 (RFC 3376) and MLDv2 (RFC 3810), for every device in a group.
 
 Each device reports for itself, as a switch that learns from reports wants it. Queries are answered
-by a sweep over the fleet that takes as long as the query allows. A query for one group is answered
+by a sweep over the pool that takes as long as the query allows. A query for one group is answered
 with all groups of the device: correct, and one report less to build.
 
 Devices with IPv6 addresses are in the groups of those addresses in which neighbor solicitations are

@@ -1,7 +1,7 @@
-"""Groups of hosts, and a request that goes to all of them.
+"""Multicast and broadcast groups: which hosts are in them, and a request that goes to all.
 
-Membership is a fleet's: all of its hosts are in a group, or none. All hosts on the link hear
-broadcasts, and are members of the all-hosts groups of both families. A fleet may have several
+Membership is a pool's: all of its hosts are in a group, or none. All hosts on the link hear
+broadcasts, and are members of the all-hosts groups of both families. A pool may have several
 addresses per host; a request reaches each host once, at the address that suits the sender's (a
 link-local one asks a link-local one).
 
@@ -30,7 +30,7 @@ ALL_HOSTS = (ALL_SYSTEMS, ipv6.ALL_NODES)
 
 
 class Groups:
-    """Which fleet is in which group."""
+    """Which pool is in which group."""
 
     def __init__(self, table: AddressTable, counters: Counter[str], limit: int) -> None:
         self._table = table

@@ -1,4 +1,5 @@
-"""The way down: IP packets built, fragmented to what their path carries, and handed to the link."""
+"""IP output: packets are built, fragmented to what their path carries, and given to the link or, if they
+are for hosts of ours, to those."""
 
 from __future__ import annotations
 
@@ -209,12 +210,14 @@ class Output:
         return not ipv6.is_mapped(address)
 
     def _leave(self, destination: int, frame: bytes, *, to_members: bool) -> Sending:
-        if self._to_hosts is not None:
-            if to_members:
-                self._to_hosts(frame)
-            elif self._is_ours(destination):
-                return self._to_hosts(frame)
-        return self._transmit(frame)
+        if self._to_hosts is None:
+            return self._transmit(frame)
+        if to_members:
+            heard = self._to_hosts(frame)
+            sending = self._transmit(frame)
+            # It has left if but one of both has taken it.
+            return heard if isinstance(sending, str) else sending
+        return (self._to_hosts if self._is_ours(destination) else self._transmit)(frame)
 
     def _send_fragments(
         self, destination: int, packets: list[bytes], *, to_members: bool

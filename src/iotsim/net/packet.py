@@ -1,4 +1,4 @@
-"""An IP packet on its way up, read by the book: validated, of either family, still in one piece.
+"""IP packets on their way up, read by the book: validated, of either family, each in one piece yet.
 
 The readers here know a packet's bytes alone, and raise `HeaderError` for what an ICMP error should
 be sent about. What depends on addresses, time and other packets is for `iotsim.net.ip`.

@@ -1,4 +1,4 @@
-"""A token bucket, the limiter that RFC 4443 section 2.4(f) recommends for ICMP errors."""
+"""`TokenBucket`, the limiter that RFC 4443 section 2.4(f) recommends for ICMP errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Large UDP packets that the kernel left whole (UDP_SEGMENT, "USO"), split as a network card does.
+"""UDP segmentation: large packets that the kernel left whole (UDP_SEGMENT, "USO"), split as a network
+card does.
 
 The packet's payload is a row of datagrams of ``gso_size`` bytes each, but the last one, which may
 be shorter; all share the headers.

@@ -1,4 +1,4 @@
-"""All simulated hosts of a link, and the short cut that a plain UDP datagram takes to its handler.
+"""`Stack`: all simulated hosts of a link, and the short cut of plain UDP datagrams to their handlers.
 
 `Stack.receive` takes a frame as the link read it and returns what became of it (see
 `iotsim.net.outcome`). The common case, a plain UDP datagram for a host that exists, is decided by

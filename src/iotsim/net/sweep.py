@@ -1,4 +1,4 @@
-"""Things that every host of a fleet does once, one after the other, spread over a while.
+"""Sweeps: what every host of a pool does once, one after the other, spread over a while.
 
 A sweep is a cursor over the hosts' indexes: announcing a million addresses takes as much memory as
 announcing one, and never more than a bounded number of packets at a time.
