@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iotsim.results.fold import fold
+from iotsim.results.jsonl import decode_events
+from iotsim.results.result import decode_result
 from iotsim.testbed.programs import DEBIAN_PACKAGES
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ class Done:
     status: int
     text: str
     result: dict[str, Any]
+    out: Path
 
 
 def name_of(path: Path) -> str:
@@ -50,7 +54,7 @@ def run(path: Path, out: Path, *command: str) -> Done:
     )  # fmt: skip
     files = [out / "gateway.log", out / "result.json"]
     log, result = (file.read_text() if file.exists() else "" for file in files)
-    return Done(done.returncode, done.stdout + log, json.loads(result or "{}"))
+    return Done(done.returncode, done.stdout + log, json.loads(result or "{}"), out)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,20 @@ def test_it_passes(name: str, runs: dict[str, Future[Done]]) -> None:
     done = runs[name].result()
     assert done.status == 0, done.text
     assert done.result["verdict"] == "passed"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name_of(path), marks=pytest.mark.needs(*requires(path))) for path in FILES),
+        FORGETS_ONE,
+    ],
+)
+def test_its_result_is_a_fold_over_its_events(name: str, runs: dict[str, Future[Done]]) -> None:
+    out = runs[name].result().out
+    with (out / "events.jsonl").open("rb") as lines:
+        folded = fold(decode_events(lines))
+    assert folded == decode_result((out / "result.json").read_bytes())
 
 
 def test_the_quickstart_names_the_meter_that_a_gateway_forgets(
