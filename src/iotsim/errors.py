@@ -17,17 +17,12 @@ Anything else that escapes is our own bug, and is reported as one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-
-MOST_CHARACTERS = 1000
-"""Of a message and of a hint, which may quote what somebody else has written."""
+    from collections.abc import Iterable
 
 
 class IotsimError(Exception):
@@ -40,7 +35,7 @@ class Problem:
 
     ``line`` and ``column`` count from 1; 0 means unknown. ``path`` is the key path inside the
     file (``devices.meter.rules[0].when.kind``). ``hint`` says what was probably meant. As text it is
-    one line of a bounded length, whatever the file's own names hold.
+    one line, whatever the file's own names hold.
     """
 
     message: str
@@ -54,10 +49,9 @@ class Problem:
         place = self.file
         if self.line:
             place += f":{self.line}:{self.column}" if self.column else f":{self.line}"
-        message, hint = _clip(self.message), _clip(self.hint)
-        parts = [part for part in (place, self.path, message) if part]
+        parts = [part for part in (place, self.path, self.message) if part]
         text = ": ".join(parts)
-        return safe_line(f"{text} ({hint})" if hint else text)
+        return safe_line(f"{text} ({self.hint})" if self.hint else text)
 
 
 class ScenarioError(IotsimError):
@@ -119,13 +113,3 @@ class MachineError(IotsimError):
         self.reason = reason
         self.fix = fix
         super().__init__(f"{reason}\n  fix: {fix}" if fix else reason)
-
-
-def listed(names: Collection[str], most: int = 12) -> str:
-    """`names` for a hint: ``a, b, c and 20 more``; ``none`` where there is none."""
-    shown = ", ".join(islice(names, most)) or "none"
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"

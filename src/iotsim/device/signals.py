@@ -24,7 +24,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from iotsim.errors import listed
 from iotsim.rng import COUNTER, FIRST, INDEX, MASK, NORMAL, draw, normal, unit
 from iotsim.rng import key as stream_key
 
@@ -79,7 +78,7 @@ def read_points(text: str, time: str, column: str) -> tuple[tuple[float, float],
     columns = reader.fieldnames or ()
     for name in (time, column):
         if name not in columns:
-            raise ValueError(f"no column {name[:100]!r}: there are {listed(columns)}")
+            raise ValueError(f"no column {name!r}: there are {', '.join(columns) or 'none'}")
     points: list[tuple[float, float]] = []
     try:
         for row in reader:

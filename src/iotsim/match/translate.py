@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iotsim.errors import ExpressionError, listed
+from iotsim.errors import ExpressionError
 from iotsim.match.fieldpath import dotted, field_hint, find_field, nearest
 from iotsim.match.functions import FUNCTIONS, OPERATORS
 
@@ -177,7 +177,7 @@ class Translator:
         known = {*self.names.signals, "state", "device", "t", *FUNCTIONS}
         if self.has_message:
             known.add("msg")
-        hint = nearest(name, known) or f"names: {listed(sorted(known - FUNCTIONS.keys()))}"
+        hint = nearest(name, known) or f"names: {', '.join(sorted(known - FUNCTIONS.keys()))}"
         raise self.error(f"unknown name '{name[:100]}'", hint)
 
     def _attribute(self, node: ast.Attribute, depth: int) -> tuple[ast.expr, str]:

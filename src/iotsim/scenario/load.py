@@ -15,7 +15,6 @@ not, but for `check_behaviors`.
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.loader import load_behavior, match_handlers
@@ -107,8 +106,7 @@ def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:
     for name, value in document.items():
         section = SECTIONS.get(name)
         if section is None:
-            hint = partial(nearest, name, SECTIONS)
-            problems.add((name,), "unknown table", hint, of_key=True)
+            problems.add((name,), "unknown table", nearest(name, SECTIONS), of_key=True)
         elif not section.supported:
             problems.add((name,), NOT_YET, of_key=True)
         elif _has_form(value, section):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import Problem, ScenarioError
@@ -11,7 +10,7 @@ from iotsim.match.fieldpath import nearest as nearest_name
 from iotsim.scenario.toml import path_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -59,24 +58,18 @@ class Problems:
         """What stands at `keys` is not known, which is told: nothing more is told of it."""
         self._unknown.add(self.origin(keys))
 
-    def add(
-        self, keys: Keys, message: str, hint: str | Callable[[], str] = "", *, of_key: bool = False
-    ) -> None:
-        """Something is wrong at `keys`: with the value there, or with the key if `of_key`.
-
-        A `hint` that takes time to find is a function, which is only called if the problem is told.
-        """
+    def add(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
+        """Something is wrong at `keys`: with the value there, or with the key if `of_key`."""
         self._added += 1
         keys = self.origin(keys)
         if self._is_unknown(keys):
             return
-        if len(self._found) >= MOST_PROBLEMS:
-            self._left_out += 1  # where it stands would be sought for nothing
-            return
         line, column = self.place(keys, of_key=of_key)
-        told = hint if isinstance(hint, str) else hint()
-        found = Problem(message, self.file, line, column, path_text(keys), told)
-        self._found[found] = None
+        found = Problem(message, self.file, line, column, path_text(keys), hint)
+        if len(self._found) < MOST_PROBLEMS:
+            self._found[found] = None
+        elif found not in self._found:
+            self._left_out += 1
 
     def add_in(self, file: str, line: int, message: str, hint: str = "") -> None:
         """Something is wrong in another file that the scenario names."""
@@ -119,14 +112,12 @@ class Problems:
         """All errors of a pydantic model; `known` gives the keys that the model at a path has."""
         for detail in error.errors(include_url=False):
             keys = prefix + tuple(detail["loc"])
-            hint: str | Callable[[], str]
             message, hint = _message(detail)
             if detail["type"] == "missing":
                 message = f"the key '{keys[-1]}' is missing"
                 keys = keys[:-1]
             if detail["type"] == "extra_forbidden":
-                known_here = known.get(tuple(detail["loc"][:-1]), ())
-                hint = partial(nearest, str(keys[-1]), known_here)
+                hint = nearest(str(keys[-1]), known.get(tuple(detail["loc"][:-1]), ()))
             self.add(keys, message, hint, of_key=detail["type"] in ("missing", "extra_forbidden"))
 
     def raise_any(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +54,13 @@ def _build(
         problems.add(keys, "the key 'kind' is missing", f"there is {', '.join(SIGNAL_PARAMETERS)}")
         return None
     if not isinstance(kind, str) or kind not in SIGNAL_PARAMETERS:
-        hint = partial(nearest, str(kind), SIGNAL_PARAMETERS)
+        hint = nearest(str(kind), SIGNAL_PARAMETERS)
         problems.add((*keys, "kind"), "no kind of signal", hint)
         return None
     known = SIGNAL_PARAMETERS[kind]
     for name in table:
         if name != "kind" and name not in known:
-            hint = partial(nearest, name, ["kind", *known])
+            hint = nearest(name, ["kind", *known])
             problems.add((*keys, name), f"unknown key of a {kind} signal", hint, of_key=True)
     parameters: dict[str, Any] = {}
     for name, parameter in known.items():

@@ -24,11 +24,9 @@ LARGEST_CHARACTERS = 4 << 20
 DEEPEST = 40
 
 _TOKEN = re.compile(
-    r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}.=,\n]',
+    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}.=,\n]',
     re.DOTALL,
 )
-
-_STRAY_RETURN = re.compile(r"\r(?!\n)")
 
 
 class Place(NamedTuple):
@@ -58,7 +56,6 @@ class Document:
         """Where the value at `keys` stands (its key if `of_key`), or else what encloses it."""
         node: Any = self._nodes
         found = Place(0, 0)
-        tables: list[tuple[Keys, Any]] = []  # those beyond what was found: sought only if need be
         for number, key in enumerate(keys):
             inner = node["value"] if _is_leaf(node) else node
             try:
@@ -67,15 +64,13 @@ class Document:
                 break
             last = number == len(keys) - 1
             if not _is_leaf(node):
-                tables.append((keys[: number + 1], node))
-                continue
-            tables.clear()
-            by_key = "key_line" in node and (of_key or not last)
-            found = _place(node, "key" if by_key else "value")
-        for table_keys, table in reversed(tables):
-            place = self._table_place(table_keys, table)
-            if place is not None:
-                return place
+                found = self._table_place(keys[: number + 1], node) or found
+            elif last and of_key and "key_line" in node:
+                found = _place(node, "key")
+            elif last or "key_line" not in node:
+                found = _place(node, "value")
+            else:
+                found = _place(node, "key")
         return found
 
     def _table_place(self, keys: Keys, node: Any) -> Place | None:
@@ -131,15 +126,6 @@ def read_toml(text: str) -> Document:
 
 
 def _check_nesting(text: str) -> None:
-    """TomlError for what is nested too deeply, by what can be told without reading it as TOML.
-
-    The reader takes a lone carriage return for the end of a comment, which TOML does not: refused here,
-    it cannot hide from this what the reader then sees.
-    """
-    stray = _STRAY_RETURN.search(text)
-    if stray is not None:
-        line = text.count("\n", 0, stray.start()) + 1
-        raise TomlError("a carriage return without a line feed after it", Place(line, 0))
     depth = dots = 0
     for token in _TOKEN.finditer(text):
         sign = token[0]
