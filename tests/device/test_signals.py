@@ -195,7 +195,7 @@ def test_points_are_read_from_csv() -> None:
         ("time,value\n0,1\n", "no column 't': there are time, value"),
         ("t,value\n", "no rows"),
         ("t,value\n0,1\n1,x\n", "line 3: t and value must be numbers, not '1' and 'x'"),
-        ("t,value\n0\n", "line 2: t and value must be numbers, not '0' and None"),
+        ("t,value\n0\n", "line 2: t and value must be numbers, not '0' and nothing"),
         ("t,value\n0,inf\n", "line 2: .* is not finite"),
         ("t,value\n5,1\n5,2\n", "line 3: the time 5 does not come after 5"),
     ],

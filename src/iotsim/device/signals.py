@@ -75,19 +75,21 @@ def read_points(text: str, time: str, column: str) -> tuple[tuple[float, float],
     do not rise.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    columns = reader.fieldnames or ()
-    for name in (time, column):
-        if name not in columns:
-            raise ValueError(f"no column {name!r}: there are {', '.join(columns) or 'none'}")
     points: list[tuple[float, float]] = []
     try:
+        columns = reader.fieldnames or ()
+        for name in (time, column):
+            if name not in columns:
+                known = ", ".join(column[:40] for column in columns[:20]) or "none"
+                more = ", ..." if len(columns) > 20 else ""
+                raise ValueError(f"no column '{name[:100]}': there are {known}{more}")
         for row in reader:
             try:
                 point = (float(row[time] or ""), float(row[column] or ""))
             except ValueError:
                 raise ValueError(
                     f"line {reader.line_num}: {time} and {column} must be numbers, "
-                    f"not {row[time]!r} and {row[column]!r}"
+                    f"not {_cell(row[time])} and {_cell(row[column])}"
                 ) from None
             if not all(map(math.isfinite, point)):
                 raise ValueError(f"line {reader.line_num}: {point} is not finite")
@@ -102,6 +104,10 @@ def read_points(text: str, time: str, column: str) -> tuple[tuple[float, float],
     if not points:
         raise ValueError("no rows below the names of the columns")
     return tuple(points)
+
+
+def _cell(text: str | None) -> str:
+    return "nothing" if text is None else repr(text[:100])
 
 
 # Courses: each gives the function of time and its length, the range of a random phase.

@@ -90,6 +90,8 @@ def compile_expression(
     if len(stripped) > LONGEST_TEXT:
         shown = stripped[:40] + "..."
         raise ExpressionError(f"longer than {LONGEST_TEXT} characters", shown)
+    if "\0" in stripped:
+        raise ExpressionError("there is a zero byte in it", stripped)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

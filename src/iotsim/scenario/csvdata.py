@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 256 << 20
 MOST_COLUMNS = 1000
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
 class FileError(ValueError):
@@ -30,9 +30,11 @@ def read_text(path: Path, largest: int = LARGEST_BYTES) -> str:
     try:
         if not path.is_file():
             raise FileError("there is no such file" if not path.exists() else "this is no file")
-        if path.stat().st_size > largest:
+        with path.open("rb") as file:
+            content = file.read(largest + 1)  # what the file system says of the size is no promise
+        if len(content) > largest:
             raise FileError(f"larger than {largest} bytes")
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise FileError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -74,13 +76,15 @@ def read_rows(text: str) -> list[dict[str, Any]]:
 def _check_header(names: list[str]) -> None:
     if len(names) > MOST_COLUMNS:
         raise FileError(f"more than {MOST_COLUMNS} columns", 1)
+    seen: set[str] = set()
     for name in names:
         if not _NAME.fullmatch(name):
             raise FileError(
                 f"'{name[:100]}' is no name for a column: expressions could not use it", 1
             )
-        if names.count(name) > 1:
+        if name in seen:
             raise FileError(f"the column '{name}' is there twice", 1)
+        seen.add(name)
 
 
 def _value(cell: str) -> Any:

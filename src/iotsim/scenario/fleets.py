@@ -361,10 +361,10 @@ def _data(
         if error.line:
             problems.add_in(str(path), error.line, str(error))
         else:
-            problems.add(keys, f"{name}: {error}")
+            problems.add(keys, f"{name[:200]}: {error}")
         return ()
     if not rows:
-        problems.add(keys, f"{name}: has no rows under its header")
+        problems.add(keys, f"{name[:200]}: has no rows under its header")
     return tuple(map(MappingProxyType, rows))
 
 
@@ -383,8 +383,8 @@ def _behavior(
     path = folder / match["file"]
     try:
         found = path.is_file()
-    except ValueError:
-        found = False  # a zero byte in its name
+    except (OSError, ValueError):
+        found = False  # too long, in a folder that is closed to us, or with a zero byte in it
     if not found:
         problems.add(keys, f"{match['file'][:200]}: there is no such file")
         return None

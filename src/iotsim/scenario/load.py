@@ -23,7 +23,7 @@ from iotsim.scenario.csvdata import FileError, read_text
 from iotsim.scenario.loading import Loading, Overrides
 from iotsim.scenario.model import LinkSpec, Scenario
 from iotsim.scenario.placeholders import fill_addresses, fill_parameters, placeholder_values
-from iotsim.scenario.problems import Problems, nearest
+from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
 from iotsim.scenario.sections import SECTIONS, scope_at
 from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
@@ -65,7 +65,11 @@ def load_text(
         raise ScenarioError([_no_toml(error, text, path)]) from None
     problems.document = document
     loading = Loading(problems, overrides or Overrides(), default_seed)
-    scenario = load_document(document.value, path, loading)
+    try:
+        scenario = load_document(document.value, path, loading)
+    except TooManyProblems:
+        problems.raise_any()
+        raise
     problems.raise_any()
     return scenario
 

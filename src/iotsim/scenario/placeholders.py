@@ -17,6 +17,7 @@ integer for ``--set n=5``. ``$${`` stands for ``${``.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from iotsim.scenario.problems import nearest
@@ -37,6 +38,7 @@ addresses; what is known when a run starts, which then fills in all but paramete
 _PLACEHOLDER = re.compile(r"(\$?)\$\{([^{}]*)\}")
 MOST_ADDRESSES = 8000
 """More than these, comma-separated, fit into no argument of a process (execve(2))."""
+MOST_FILLED_IN = 16 << 20
 FLEET_ATTRIBUTES = ("range", "first", "last", "addresses", "count", "port")
 
 
@@ -153,7 +155,7 @@ def _tell_missing(
 ) -> None:
     """One problem for each parameter, at the first place in the file that names it."""
     for name, uses in missing.items():
-        first, *others = sorted(uses, key=problems.place)
+        first, *others = uses
         message = f"unknown placeholder '${{{name[:100]}}}'"
         if others:
             plural = "" if len(others) == 1 else "s"
@@ -187,17 +189,27 @@ def fill_addresses(
     such as ``NAME.port``: nothing is said about these.
     """
 
+    texts = {name: cache(value) for name, value in values.items()}
+    room = MOST_FILLED_IN
+
     def replace(keys: Keys, text: str) -> str:
-        if "${" not in text:
+        nonlocal room
+        if "${" not in text or room < 0:
             return text
-        unknown = [name for name in names_in(text) if name not in values]
+        names = names_in(text)
+        unknown = [name for name in names if name not in values]
         for name in unknown:
             inner = name.removeprefix("devices.")
             known = inner not in doubtful and inner.rpartition(".")[0] not in doubtful
             # results was looked at together with the parameters
             if name != "results" and known:
                 problems.add(keys, *_unknown(name, values))
-        return text if unknown or scope_at(keys) == "run" else expand(text, values)
+        room -= sum(len(texts[name]()) for name in names if name in texts)
+        if room < 0:
+            message = f"placeholders would fill in more than {MOST_FILLED_IN} characters"
+            problems.add(keys, message)
+            return text
+        return text if unknown or scope_at(keys) == "run" else expand(text, texts)
 
     filled: dict[str, Any] = replaced(document, replace)
     return filled

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Document, Keys
 
 MOST_PROBLEMS = 100
-"""More than these are only counted: a file that is that wrong is wrong in one way, many times."""
+"""After these, no more is looked for: a file that is that wrong is wrong in one way, many times."""
+LONGEST_MESSAGE = 1500
+LONGEST_HINT = 500
 
 MESSAGES = {
     "missing": "this key is missing",
@@ -35,6 +37,10 @@ MESSAGES = {
 }
 
 
+class TooManyProblems(Exception):  # noqa: N818
+    """Internal: `MOST_PROBLEMS` are found, and loading ends. What is wrong stands in `Problems`."""
+
+
 class Problems:
     """The problems of one scenario file.
 
@@ -46,9 +52,10 @@ class Problems:
         self.document = document
         self.inherited: dict[Keys, Keys] = {}
         self._found: dict[Problem, None] = {}
-        self._left_out = 0
+        self._complete = True
         self._added = 0
         self._unknown: set[Keys] = set()
+        self._unknown_in: set[Keys] = set()
 
     def __len__(self) -> int:
         """How often something was found wrong, be it told already, or not at all."""
@@ -56,7 +63,10 @@ class Problems:
 
     def silence(self, keys: Keys) -> None:
         """What stands at `keys` is not known, which is told: nothing more is told of it."""
-        self._unknown.add(self.origin(keys))
+        standing = self.origin(keys)
+        self._unknown.add(standing)
+        if standing and isinstance(standing[-1], int):
+            self._unknown_in.add(standing[:-1])
 
     def add(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
         """Something is wrong at `keys`: with the value there, or with the key if `of_key`."""
@@ -65,25 +75,28 @@ class Problems:
         if self._is_unknown(keys):
             return
         line, column = self.place(keys, of_key=of_key)
-        found = Problem(message, self.file, line, column, path_text(keys), hint)
-        if len(self._found) < MOST_PROBLEMS:
-            self._found[found] = None
-        elif found not in self._found:
-            self._left_out += 1
+        self._keep(message, self.file, line, column, path_text(keys), hint)
 
     def add_in(self, file: str, line: int, message: str, hint: str = "") -> None:
         """Something is wrong in another file that the scenario names."""
         self._added += 1
-        self._found[Problem(message, file, line, hint=hint)] = None
+        self._keep(message, file, line, hint=hint)
+
+    def _keep(
+        self, message: str, file: str, line: int, column: int = 0, path: str = "", hint: str = ""
+    ) -> None:
+        message, hint = _clipped(message, LONGEST_MESSAGE), _clipped(hint, LONGEST_HINT)
+        found = Problem(message, file, line, column, path, hint)
+        if found not in self._found and len(self._found) >= MOST_PROBLEMS:
+            self._complete = False
+            raise TooManyProblems
+        self._found[found] = None
 
     def _is_unknown(self, keys: Keys) -> bool:
         if not self._unknown:
             return False
-        if any(keys[:length] in self._unknown for length in range(1, len(keys) + 1)):
-            return True
-        return any(
-            one[:-1] == keys and isinstance(one[-1], int) for one in self._unknown
-        )  # an element of the list at `keys`
+        inside = any(keys[:length] in self._unknown for length in range(1, len(keys) + 1))
+        return inside or keys in self._unknown_in
 
     def origin(self, keys: Keys) -> Keys:
         for length in range(len(keys), 0, -1):
@@ -125,9 +138,13 @@ class Problems:
         if not self._found:
             return
         found = sorted(self._found, key=lambda one: (one.file != self.file, one.line, one.column))
-        if self._left_out:
-            found.append(Problem(f"and {self._left_out} more problems", self.file))
+        if not self._complete:
+            found.append(Problem(f"and more: these are the first {MOST_PROBLEMS}", self.file))
         raise ScenarioError(found)
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[:length] + "..."
 
 
 def _message(detail: ErrorDetails) -> tuple[str, str]:

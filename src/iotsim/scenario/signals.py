@@ -90,13 +90,13 @@ def _points(
         text = read_text(folder / name)
         return read_points(text, parameters["time"], parameters["column"])
     except FileError as error:
-        problems.add(keys, f"{name}: {error}")
+        problems.add(keys, f"{name[:200]}: {error}")
     except ValueError as error:
         line = re.match(r"line ([0-9]+): ", str(error))
         if line is not None:
             problems.add_in(str(folder / name), int(line[1]), str(error)[line.end() :])
         else:
-            problems.add(keys, f"{name}: {error}")
+            problems.add(keys, f"{name[:200]}: {error}")
     return ()
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MERGED = ("signals", "state", "boot")
 MOST_HEIRS = 32
+MOST_RULES = 20_000
 
 
 def inherit(devices: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
@@ -23,8 +24,17 @@ def inherit(devices: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
     """
     resolved: dict[str, Any] = {}
     templates: set[str] = set()
+    rules = 0
     for name in devices:
-        _resolve(name, devices, resolved, templates, (), problems)
+        table = _resolve(name, devices, resolved, templates, (), problems)
+        own = table.get("rules") if isinstance(table, dict) else None
+        rules += len(own) if isinstance(own, list) else 0
+        if rules > MOST_RULES:
+            message = (
+                f"more than {MOST_RULES} rules in all, those of templates counted in each heir"
+            )
+            problems.add(("devices",), message)
+            return {}
     return {
         name: table
         for name, table in resolved.items()

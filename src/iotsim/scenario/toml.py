@@ -5,12 +5,16 @@ a node that has ``value_line`` alone is an element of an array, any other is a t
 header or by dotted keys, whose own place is not known: it is that of its header, which is looked
 for in the text, or else of its first key.
 
-The parser recurses without a limit of its own, so nesting is bounded before it sees the text.
+The parser recurses without a limit of its own, so nesting is bounded before it sees the text: a scan
+finds texts and comments exactly as the parser's lexer does, also those that are not closed, and
+counts what is left. A carriage return that does not belong to a line feed, where lexers differ, is
+refused before.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import toml_rs
@@ -22,11 +26,32 @@ Keys: TypeAlias = "tuple[str | int, ...]"
 
 LARGEST_CHARACTERS = 4 << 20
 DEEPEST = 40
+LONGEST_PATH = 400
 
+_STRING = r"""
+    (?: "{3} (?: [^"\\]++ | \\. | "(?!"") )*+ (?: "{3,5} | \\?\Z )
+      | '{3} (?: [^']++ | '(?!'') )*+ (?: '{3,5} | \Z )
+      | "    (?: [^"\\\n]++ | \\["\\] | \\ )*+ "?
+      | '    [^'\n]*+ '?
+    )
+"""
+_STRINGS = re.compile(_STRING, re.DOTALL | re.VERBOSE)
+_DELIMITERS = r".=,\[\]{}\ \t\#\r\n"
 _TOKEN = re.compile(
-    r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}.=,\n]',
-    re.DOTALL,
+    rf"""
+    [\[\]{{}}]
+    | \#[^\n]*+
+    | (?: (?: {_STRING} | \. )              # a dotted key, but for its first word
+          [ \t]*+ (?: [^{_DELIMITERS}"'][^{_DELIMITERS}]*+ )?+ [ \t]*+ )++
+    | (?<! [^{_DELIMITERS}"'] )             # a word with quotes in it, which begin no string
+          [^{_DELIMITERS}"']++ ["'] [^{_DELIMITERS}]*+
+    """,
+    re.DOTALL | re.VERBOSE,
 )
+
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+_HEADER = re.compile(r"^[ \t]*\[(?!\[)([^\n\]]+)\]", re.MULTILINE)
+_HEADER_NAME = re.compile(r""""([^"\n]*)"|'([^'\n]*)'|([\w-]+)""")
 
 
 class Place(NamedTuple):
@@ -51,6 +76,7 @@ class Document:
         self.value = value
         self._text = text
         self._nodes = nodes
+        self._firsts: dict[int, Place | None] = {}
 
     def place(self, keys: Keys, *, of_key: bool = False) -> Place:
         """Where the value at `keys` stands (its key if `of_key`), or else what encloses it."""
@@ -74,14 +100,31 @@ class Document:
         return found
 
     def _table_place(self, keys: Keys, node: Any) -> Place | None:
-        names = [key for key in keys if isinstance(key, str)]
-        header = r"\s*\.\s*".join(rf'["\']?{re.escape(name)}["\']?' for name in names)
-        match = re.search(rf"^[ \t]*\[\s*{header}\s*\]", self._text, re.MULTILINE)
-        if match is not None:
-            start = self._text.index("[", match.start())
-            line_start = self._text.rfind("\n", 0, start) + 1
-            return Place(self._text.count("\n", 0, start) + 1, start - line_start + 1)
-        return _first(node)
+        names = tuple(key for key in keys if isinstance(key, str))
+        return self._headers.get(names) or self._first(node)
+
+    @cached_property
+    def _headers(self) -> dict[tuple[str, ...], Place]:
+        """Where the header of each table stands; made once there is a problem."""
+        headers: dict[tuple[str, ...], Place] = {}
+        line, counted = 1, 0
+        for header in _HEADER.finditer(self._text):
+            start = header.end() - len(header[1]) - 2
+            line += self._text.count("\n", counted, start)
+            counted = start
+            names = tuple("".join(name.groups("")) for name in _HEADER_NAME.finditer(header[1]))
+            headers.setdefault(names, Place(line, start - header.start() + 1))
+        return headers
+
+    def _first(self, node: Any) -> Place | None:
+        if _is_leaf(node):
+            return _place(node, "key" if "key_line" in node else "value")
+        if not isinstance(node, dict):
+            return None
+        if id(node) not in self._firsts:
+            places = [place for inner in node.values() if (place := self._first(inner)) is not None]
+            self._firsts[id(node)] = min(places, default=None)
+        return self._firsts[id(node)]
 
 
 def _is_leaf(node: Any) -> bool:
@@ -101,19 +144,13 @@ def _place(node: dict[str, Any], what: str) -> Place:
     )
 
 
-def _first(node: Any) -> Place | None:
-    if _is_leaf(node):
-        return _place(node, "key" if "key_line" in node else "value")
-    if isinstance(node, dict):
-        places = [place for inner in node.values() if (place := _first(inner)) is not None]
-        return min(places, default=None)
-    return None
-
-
 def read_toml(text: str) -> Document:
     """Parse `text`; TomlError says what is wrong with it and where."""
     if len(text) > LARGEST_CHARACTERS:
         raise TomlError(f"longer than {LARGEST_CHARACTERS} characters", Place(0, 0))
+    if (stray := _LONE_RETURN.search(text)) is not None:
+        message = "a carriage return that does not belong to the end of a line"
+        raise TomlError(message, _place_at(text, stray.start()))
     _check_nesting(text)
     try:
         document = toml_rs.load_with_metadata(text, toml_version="1.0.0")
@@ -126,22 +163,24 @@ def read_toml(text: str) -> Document:
 
 
 def _check_nesting(text: str) -> None:
-    depth = dots = 0
+    depth = 0
     for token in _TOKEN.finditer(text):
-        sign = token[0]
-        if sign == ".":
-            dots += 1
-        elif sign in ("[", "{"):
+        sign, inner = text[token.start()], 0
+        if sign in "]}":
+            depth = max(0, depth - 1)
+        elif sign in "[{":
             depth += 1
-            dots = 0
-        else:
-            if sign in ("]", "}"):
-                depth = max(0, depth - 1)
-            if sign[0] not in "\"'":
-                dots = 0
-        if depth + dots > DEEPEST:
-            line = text.count("\n", 0, token.start()) + 1
-            raise TomlError(f"nested more than {DEEPEST} deep", Place(line, 0))
+        elif sign != "#":
+            inner = text.count(".", token.start(), token.end())
+            if depth + inner > DEEPEST:
+                inner = _STRINGS.sub("", token[0]).count(".")
+        if depth + inner > DEEPEST:
+            raise TomlError(f"nested more than {DEEPEST} deep", _place_at(text, token.start()))
+
+
+def _place_at(text: str, offset: int) -> Place:
+    line_start = text.rfind("\n", 0, offset) + 1
+    return Place(text.count("\n", 0, offset) + 1, offset - line_start + 1)
 
 
 def path_text(keys: Sequence[str | int]) -> str:
@@ -153,4 +192,4 @@ def path_text(keys: Sequence[str | int]) -> str:
         else:
             shown = key if re.fullmatch(r"[\w-]{1,80}", key) else repr(key[:80])
             text += f".{shown}" if text else shown
-    return text
+    return text if len(text) <= LONGEST_PATH else f"{text[:LONGEST_PATH]}..."

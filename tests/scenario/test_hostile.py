@@ -1,0 +1,394 @@
+"""Files made to hurt: each is refused, with bounded text, in time and memory that grow with it."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from iotsim.errors import ScenarioError
+from iotsim.scenario import load_scenario, load_text
+from iotsim.scenario.problems import MOST_PROBLEMS
+from iotsim.scenario.toml import TomlError, read_toml
+
+PLACE = Path("/nowhere/test.toml")
+FLEET = '[devices.meter]\naddress = "10.77.1.1"\nprotocol = "sensornet"\n'
+LONGEST_LINE = 3000
+PATIENCE_S = 20.0
+"""Even a machine that is busy with other things needs less, unless the time grows with a square."""
+
+
+def told(text: str, place: Path = PLACE) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, place)
+    return [str(problem).removeprefix(f"{place}:") for problem in caught.value.problems]
+
+
+def lines(count: int, line: str) -> str:
+    """`line` so often, with its number in place of N."""
+    return "".join(line.replace("N", str(number)) for number in range(count))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[scenario]\n" + lines(100_000, "nameN = 1\n"),
+        lines(100_000, "[scenarioN]\n"),
+        lines(50_000, "[aN.b]\n"),
+        FLEET + "[devices.meter.signals]\n" + lines(100_000, "tN = 1\n"),
+        FLEET + lines(9000, "[[devices.meter.rules]]\nwhen = { kiND = 1 }\ndrop = true\n"),
+        FLEET
+        + "[devices.meter.signals]\n"
+        + lines(900, "levelN = { kind = 'noise' }\n")
+        + lines(9000, "[[devices.meter.rules]]\nwhere = 'leevlN'\ndrop = true\n"),
+        lines(900, "[devices.meterN]\naddress = '10.77.1.1'\n")
+        + "[[expect]]\nreceives = {}\nnever = true\neach = ["
+        + lines(9000, "'metreN',")
+        + "]\n",
+        lines(9000, "[[expect]]\nname = 'N'\n"),
+        "[scenario]\ntags = [" + lines(100_000, "'${xN}',") + "]\n",
+        FLEET + "state = {" + lines(100_000, "'a N' = 1, ").removesuffix(", ") + "}\n",
+    ],
+    ids=lambda text: text[:20] + text[-20:],
+)
+def test_a_file_that_is_wrong_many_times_is_told_in_few_lines_soon(text: str) -> None:
+    began = time.monotonic()
+    found = told(text)
+    assert time.monotonic() - began < PATIENCE_S
+    assert len(found) == MOST_PROBLEMS + 1
+    assert found[-1].endswith(f"and more: these are the first {MOST_PROBLEMS}")
+    assert max(map(len, found)) < LONGEST_LINE
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[scenario]\nname = '" + "x" * 1_000_000 + "'", "at most 10000 characters"),
+        ("[scenario]\n" + "x" * 1_000_000 + " = 1", "unknown key"),
+        ("[scenario]\nseed = " + "9" * 100_000, "scenario.seed: must be less than"),
+        ("[scenario]\nseed = 0x" + "f" * 100_000, "scenario.seed: must be less than"),
+        ("[scenario]\nduration = " + "9" * 100_000, "scenario.duration: "),
+        ("[scenario]\ntolerance = 1e999999", "scenario.tolerance: must be finite"),
+        (FLEET + "groups = [" + "1," * 500_000 + "]", "must be a text or a list of texts"),
+        (FLEET + "count = " + "9" * 5000, "devices.meter.count: must be less than"),
+        (
+            FLEET
+            + "[[devices.meter.rules]]\nreply = { kind = 'REPORT', value = "
+            + "9" * 5000
+            + "}",
+            "devices.meter.rules[0].reply.value: ",
+        ),
+        (FLEET + "state = { a = 1979-05-27T07:32:00Z }", "is no value of a message"),
+        (
+            "[devices.a]\n"
+            + lines(1000, "[[devices.a.rules]]\ndrop = true\n")
+            + lines(900, "[devices.bN]\nextends = 'a'\naddress = '10.77.1.1'\n"),
+            "more than 20000 rules in all",
+        ),
+        (
+            "[devices.a]\ncount = 8000\naddress = '10.77.1.1'\nstate.x = ["
+            + "'${devices.a.addresses}'," * 10_000
+            + "]",
+            "placeholders would fill in more than",
+        ),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_what_is_too_large(text: str, problem: str) -> None:
+    found = told(text)
+    assert problem in found[0]
+    assert max(map(len, found)) < LONGEST_LINE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FLEET + 'behavior = "a\\u0000.py:A"\n',
+        FLEET + 'data = "a\\u0000.csv"\n',
+        FLEET + 'protocol = "sensor\\u0000net"\n'.replace("protocol", "extends"),
+        FLEET + 'signals = { a = { kind = "csv", file = "\\u0000" } }\n',
+        FLEET + '[[devices.meter.rules]]\nwhere = "1 \\u0000"\ndrop = true\n',
+        FLEET + '[[devices.meter.rules]]\nset = { a = "=\\u0000" }\n',
+        FLEET + '[[devices.meter.rules]]\nprotocol = "\\u0000"\ndrop = true\n',
+        '[gateway]\ncommand = ["a\\u0000b"]\n',
+        '[gateway]\ncommand = ["a"]\ncwd = "\\u0000"\n',
+        '[gateway]\ncommand = ["a"]\nenv = { "a\\u0000" = "b" }\n',
+        '[link]\nname = "a\\u0000"\n',
+        '[link]\naddress = "10.77.0.1\\u0000/16"\n',
+        '[devices.a]\naddress = "10.77.0.9"\nprotocol = "\\u0000"\n',
+        FLEET + 'behavior = "' + "a" * 5000 + '.py:A"\n',
+        FLEET + 'data = "' + "a" * 5000 + '.csv"\n',
+    ],
+)
+def test_zero_bytes_and_names_too_long_are_told(text: str) -> None:
+    (problem,) = told(text)
+    assert problem[0].isdigit(), "it has a place"
+
+
+# --- the reader -------------------------------------------------------------------------------
+
+DEEP = [
+    *("[" * 60_000, "{a=" * 60_000, "[\n" * 60_000, "[#\n" * 60_000, "[{a=" * 30_000),
+    *(".a" * 200_000, "a." * 200_000, '."a"' * 100_000, " . a" * 100_000, ".." * 100_000),
+]
+PIECES = [
+    *('"', "'", '"""', "'''", "#", "\\", '\\"', "\n", "\r", "\r\n", "[", "]", "{", "}", "=", ","),
+    *(".", " ", "\t", "a", "1", "é", "\0", "\x0b", "''", '""', "a.b", "x = ", "[[", "]]", "\u2028"),
+]
+
+
+def read_many(seed: int, count: int) -> None:
+    """Read texts that hide deep nesting behind what may look like a string or a comment."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        head, tail = ("".join(draw.choices(PIECES, k=draw.randrange(length))) for length in (12, 6))
+        text = head + draw.choice(DEEP) + tail
+        try:
+            read_toml(text)
+        except TomlError as error:
+            assert str(error)  # noqa: PT017
+
+
+def test_no_text_crashes_the_reader() -> None:
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+    code += "from test_hostile import read_many; read_many(1, 150)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr[-500:])
+
+
+@pytest.mark.parametrize("text", ["# \rx = " + "[" * 100_000, "x = 1\r", "x = '''\r'''"])
+def test_a_carriage_return_alone_is_refused(text: str) -> None:
+    with pytest.raises(TomlError, match="a carriage return that does not belong to the end"):
+        read_toml(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = "' + "[." * 100 + '"',
+        "a = '" + "{" * 100 + "'",
+        'a = """' + '[["" \\""" ' * 90 + '"""',
+        'a = """' + "[" * 90 + '"""""',
+        "a = '''" + "['' " * 90 + "'''''",
+        "# it's " + "[" * 100 + "\na = 1",
+        '"' + "a." * 100 + '" = 1',
+        "a = 1 # \"\nb = '" + "[" * 100 + "'",
+    ],
+)
+def test_texts_and_comments_can_have_any_brackets(text: str) -> None:
+    assert len(read_toml(text + "\r\n").value) >= 1
+
+
+def test_forms_of_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    text = '[scenario]\nname = "é"\n'
+    for content in (
+        text.encode(),
+        b"\xef\xbb\xbf" + text.encode(),
+        text.replace("\n", "\r\n").encode(),
+    ):
+        path.write_bytes(content)
+        assert load_scenario(path).name == "é"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'[scenario]\nname = "\xff"\n', ":2: not a text in UTF-8"),
+        ('[scenario]\nname = "a"\n'.encode("utf-16"), ":1: not a text in UTF-8"),
+        (b"[scenario]\rname = 'a'\r", ":1:11: a carriage return"),
+        (b"x" * (5 << 20), ": larger than 4194304 bytes"),
+    ],
+)
+def test_what_is_no_text(content: bytes, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path)
+    assert str(caught.value).startswith(f"{path}{problem}")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path, problem in (
+        (tmp_path, "this is no file"),
+        (Path("/dev/zero"), "this is no file"),
+        (pipe, "this is no file"),
+        (loop, "there is no such file"),
+        (tmp_path / ("a" * 5000), "cannot be read: File name too long"),
+        (tmp_path / "a\0b", "there is no such file"),
+    ):
+        with pytest.raises(ScenarioError, match=problem):
+            load_scenario(path)
+        if "\0" in path.name:
+            continue
+        signal = f"signals = {{ a = {{ kind = 'csv', file = '{path}' }} }}\n"
+        for key in (f"data = '{path}'\n", signal):
+            assert problem in told(FLEET + key)[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (",".join(f"c{n}" for n in range(100_000)), "more than 1000 columns"),
+        (",".join(["c"] * 900), "the column 'c' is there twice"),
+        ("x" * 100_000 + "\n1", "is no name for a column"),
+        ("a,b\n" + "1," * 50_000, "50001 cells under 2 columns"),
+        ("a\n" + "1" * 200_000, "field larger than field limit"),
+        ('a\n"', "unexpected end of data"),
+        ("a\n" + "\0", "has no rows"),
+        ("a\nhex:" + "0g" * 50_000, ""),
+        ("", "the file is empty"),
+        ("a\r\n1e999", "is too large"),
+    ],
+)
+def test_data_files(content: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(content)
+    try:
+        load_text(FLEET + 'data = "rows.csv"', tmp_path / "a.toml")
+    except ScenarioError as error:
+        assert problem in str(error)  # noqa: PT017
+        assert len(str(error)) < LONGEST_LINE  # noqa: PT017
+    else:
+        assert problem == "has no rows"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (",".join(f"c{n}" for n in range(100_000)), "no column 't': there are c0, c1, c2"),
+        ("x" * 200_000, "field larger than field limit"),
+        ("t,value\n" + "x" * 100_000 + ",1", "t and value must be numbers"),
+        ("t,value\n0,1\n0,1", "does not come after"),
+        ("t,value\n0,inf", "is not finite"),
+        ("", "no column 't': there are none"),
+    ],
+)
+def test_files_of_points(content: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(content)
+    signal = 'signals = { a = { kind = "csv", file = "points.csv" } }'
+    (found,) = told(FLEET + signal, tmp_path / "a.toml")
+    assert problem in found
+    assert len(found) < LONGEST_LINE
+
+
+# --- files that are nearly right ---------------------------------------------------------------
+
+SOUND = """\
+[scenario]
+name = "x"
+duration = "10s"
+[link]
+kind = "tun"
+address = ["10.77.0.1/16", "fd77::1/64"]
+[gateway]
+command = ["gw", "${devices.meter.range}"]
+ready = { delay = "1s" }
+[devices.meter]
+count = 3
+address = "10.77.1.1"
+protocol = "sensornet"
+state = { reads = 0 }
+boot = { delay = "1s..2s", ramp = "1s" }
+[devices.meter.signals]
+level = { kind = "sine", period = "1s" }
+[devices.heir]
+extends = "meter"
+address = "10.77.2.1"
+[[devices.meter.rules]]
+when = { kind = "READ", seq = { min = 1, max = 9 } }
+where = "state.reads < 3 and msg.point == 0"
+set = { reads = "=state.reads + 1" }
+reply = { kind = "REPORT", value = "=level", status.alarm = true }
+[[expect]]
+each = "meter[0:2]"
+receives = { kind = "READ" }
+within = "3s"
+[[expect]]
+all = ["meter", "heir 50%"]
+sends = { kind = "REPORT" }
+count = { min = 1, max = 2 }
+per = "1s"
+"""
+VALUES = [
+    *(
+        "-1",
+        "0",
+        "1e400",
+        "nan",
+        "true",
+        '""',
+        '"="',
+        '"=state"',
+        '"${x}"',
+        '"${devices.heir.first}"',
+    ),
+    *(
+        "[]",
+        "{}",
+        "[[]]",
+        "{ min = 1 }",
+        '"5s"',
+        '"-5s"',
+        '"1s..0s"',
+        '"meter[9]"',
+        '"heir"',
+        '"\\u0000"',
+    ),
+    *('"fd77::9"', '"0.0.0.0/0"', '"::/0"', "1979-05-27", "07:32:00", '{ regex = "(" }', '"100%"'),
+    *("9999999999999999999999", '"\\u001b[31m"', '"' + "a" * 300 + '"', "[1, [2, [3]]]"),
+]
+
+
+def mutations(seed: int, count: int) -> list[str]:
+    """`SOUND` with values, keys, lines and tables exchanged, left out and said twice."""
+    draw = random.Random(seed)
+    whole = SOUND.splitlines()
+    texts = []
+    for _ in range(count):
+        text = list(whole)
+        for _ in range(draw.randrange(1, 4)):
+            at = draw.randrange(len(text))
+            key, equals, _ = text[at].partition(" = ")
+            match draw.randrange(6):
+                case 0:
+                    text[at] = f"{key}{equals}{draw.choice(VALUES)}"
+                case 1:
+                    del text[at]
+                case 2:
+                    text.insert(at, draw.choice(whole))
+                case 3:
+                    other = draw.choice(whole).partition(" = ")
+                    text[at] = f"{other[0]}{equals}{text[at].partition(' = ')[2]}"
+                case 4:
+                    place = draw.randrange(len(text[at]) + 1)
+                    text[at] = text[at][:place] + draw.choice(PIECES) + text[at][place:]
+                case 5:
+                    text[at] = (
+                        f"{draw.choice(whole).partition(' = ')[0]}{equals}{draw.choice(VALUES)}"
+                    )
+        texts.append("\n".join(text))
+    return texts
+
+
+def problems_of(text: str) -> list[str]:
+    try:
+        load_text(text, PLACE)
+    except ScenarioError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def test_files_that_are_nearly_right_are_loaded_or_refused() -> None:
+    load_text(SOUND, PLACE)
+    refused = [found for text in mutations(1, 600) if (found := problems_of(text))]
+    assert 10 < len(refused) < 590
+    assert max(len(problem) for found in refused for problem in found) < LONGEST_LINE
