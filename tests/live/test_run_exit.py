@@ -197,7 +197,7 @@ GATEWAY_WITH_MANNERS = HIDING_GATEWAY.replace(
 
 
 @background(job=interrupted)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_in_order(number: signal.Signals, done: Done) -> None:
     assert done.status == 128 + number, done.text
     assert "Traceback" not in done.text
@@ -208,6 +208,23 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, done: Done) -> N
     assert done.events[-1]["event"] == "run-ended"
     counters = done.result["counters"]
     assert counters["packets.received"] == counters["interface.to_devices"]
+
+
+def hung_up_on(iotsim: CommandLine) -> Done:
+    """Started as by nohup(1)."""
+    scenario = iotsim.meters(gateway='command = ["sleep", "60"]', expect="", until="duration")
+    words = iotsim.words("run", scenario, "--duration", "1500ms", "--out", iotsim.out)
+    run = iotsim.start_other(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words])
+    events = iotsim.out / "events.jsonl"
+    iotsim.wait_for(lambda: events.exists() and events.stat().st_size, "an event", run)
+    run.send_signal(signal.SIGHUP)
+    return iotsim.finish(run)
+
+
+@background(job=hung_up_on)
+def test_under_nohup_a_run_outlives_its_terminal(done: Done) -> None:
+    assert done.result["verdict"] == "empty", done.text
+    assert done.result["duration_s"] > 1.4
 
 
 def early(iotsim: CommandLine) -> Done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -269,3 +270,160 @@ def test_what_breaks_a_silence_is_seen_at_once(
 ) -> None:
     assert done.status == 0, done.text
     assert 0.8 < done.result["duration_s"] < 8  # of 20
+
+
+DAEMON = """
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+for number in range(600):
+    print(number, "x" * 500)
+time.sleep(0.6)
+print("still here")
+"""
+READS_TO_THE_END = """
+[[expect]]
+name = "prints long after its command has exited"
+gateway = { stdout = "still here", exit = 3 }
+"""
+
+
+def launched(iotsim: CommandLine) -> Done:
+    iotsim.write("daemon.py", DAEMON + "raise SystemExit(3)")
+    gateway = 'command = ["python3", "-ISu", "daemon.py"]\nexpect_exit = 3'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=READS_TO_THE_END))
+
+
+@background(job=launched)
+def test_a_launcher_hands_on_and_the_daemon_is_read_and_has_exited(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log.endswith("still here\n")
+    assert done.log.count("\n") == 601
+    gateway = done.result["gateway"]
+    assert (gateway["status"], gateway["crashed"]) == (3, False)
+    (note,) = {event["text"] for event in done.events_of("note") if "left" in event["text"]}
+    assert note.startswith("The gateway's command exited with status 0 and left python3")
+
+
+def launched_and_crashed(iotsim: CommandLine) -> Done:
+    iotsim.write("daemon.py", DAEMON + "os.kill(os.getpid(), 11)")
+    return iotsim.run(iotsim.meters(gateway='command = ["python3", "-ISu", "daemon.py"]'))
+
+
+@background(job=launched_and_crashed)
+def test_a_daemon_that_crashes_has_crashed(done: Done) -> None:
+    assert done.status == 1
+    assert "the gateway crashed: SIGSEGV" in done.text
+    assert "| still here" in done.text
+
+
+def launched_for_good(iotsim: CommandLine) -> Done:
+    iotsim.write("daemon.py", DAEMON + "time.sleep(600)")
+    expect = '[[expect]]\nname = "runs"\ngateway = { running = true, stdout = "still here" }'
+    gateway = 'command = ["python3", "-ISu", "daemon.py"]'
+    scenario = iotsim.meters(gateway=gateway, expect=expect, until="duration")
+    return iotsim.run(scenario, "--duration", "2s")
+
+
+@background(job=launched_for_good)
+def test_a_daemon_that_runs_is_a_gateway_that_runs(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.result["gateway"]["signal"] == "SIGTERM"
+
+
+def too_early(iotsim: CommandLine) -> Done:
+    return iotsim.run(iotsim.meters(gateway='command = ["echo", "usage: gateway --config FILE"]'))
+
+
+@background(job=too_early)
+def test_an_exit_with_status_0_before_anything_is_told_first(done: Done) -> None:
+    assert done.status == 1
+    assert done.text.count("FAILED") == 1
+    note = done.result["notes"][0]
+    assert note.startswith("The gateway exited with status 0 after ")
+    assert note.endswith(" s, before any message came from it.")
+    assert done.text.index("The gateway exited with") < done.text.index("every meter is read")
+
+
+COLORFUL = """
+import os, sys, time
+for piece in (b"\\x1b[3", b"2mINFO\\x1b[0m", b" listening\\n", b"\\x1b]0;title\\x07login: "):
+    os.write(1, piece)
+    time.sleep(0.02)
+time.sleep(600)
+"""
+READABLE = """
+[[expect]]
+name = "can be matched as it is read"
+gateway = { stdout = { regex = "^INFO listening$" } }
+
+[[expect]]
+name = "asks"
+gateway = { stdout = { regex = "^login: $" } }
+"""
+
+
+def colorful(iotsim: CommandLine) -> Done:
+    iotsim.write("colorful.py", COLORFUL)
+    gateway = """
+    command = ["python3", "-ISu", "colorful.py"]
+    ready = { log = "^INFO listening$" }
+    """
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=READABLE))
+
+
+@background(job=colorful)
+def test_output_is_matched_without_colors_and_a_prompt_without_its_newline(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.result["duration_s"] < 10
+    lines = [event["line"] for event in done.events_of("gateway-output")]
+    assert lines == done.result["gateway"]["last_lines"] == ["INFO listening", "login: "]
+    assert done.log == "\x1b[32mINFO\x1b[0m listening\n\x1b]0;title\x07login: "
+
+
+STREAMS = "import os, sys; print(*map(os.isatty, range(3))); print(sys.stdin.read(9))"
+
+
+def piped(iotsim: CommandLine, terminal: bool, stdin: str) -> Done:
+    iotsim.write("streams.py", STREAMS)
+    iotsim.write("typed", "hello\n")
+    gateway = f"""
+    command = ["python3", "-ISu", "streams.py"]
+    terminal = {str(terminal).lower()}
+    {stdin}
+    """
+    until = 'stdout = { regex = "True|False" }' if "open" in stdin else "exit = 0"
+    expect = f'[[expect]]\nname = "says"\ngateway = {{ {until} }}'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=expect))
+
+
+@background(job=piped)
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("stdin", ["", 'stdin = "open"', 'stdin = "typed"'])
+def test_the_standard_streams(terminal: bool, stdin: str, done: Done) -> None:
+    assert done.status == 0, done.text
+    first, *others = done.log.splitlines()
+    assert first == f"{terminal and 'open' in stdin} {terminal} {terminal}"
+    assert others == {"": [""], 'stdin = "open"': [], 'stdin = "typed"': ["hello", ""]}[stdin]
+
+
+def virtual_environment(iotsim: CommandLine) -> Done:
+    """As ``python -m venv`` leaves it, but without the time that takes."""
+    binaries = iotsim.folder / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(sys.executable)
+    home = f"home = {Path(sys.executable).resolve().parent}\n"
+    iotsim.write(".venv/pyvenv.cfg", home)
+    code = "import sys; print(sys.prefix)"
+    gateway = f'command = [".venv/bin/python", "-c", "{code}"]'
+    expect = '[[expect]]\nname = "ends"\ngateway = { exit = 0 }'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=expect))
+
+
+@background(job=virtual_environment)
+def test_the_interpreter_of_a_virtual_environment_stays_in_it(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log == f"{done.out.parent / '.venv'}\n"

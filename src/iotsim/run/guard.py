@@ -38,11 +38,16 @@ _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)
 
 @contextmanager
 def guard(
-    files: Collection[str], tolerance: float, fail: Callable[[IotsimError], None]
+    files: Collection[str],
+    tolerance: float,
+    fail: Callable[[IotsimError], None],
+    *,
+    begin: Callable[[], None],
 ) -> Iterator[Rescue | None]:
     """Guard this process while the context lasts, if it calls code of `files`. It must have one thread.
 
-    `fail` writes the results of the run that an error has ended.
+    `fail` writes the results of the run that an error has ended. `begin` is called first in the guard's
+    own process.
     """
     if not files:
         yield None
@@ -66,6 +71,7 @@ def guard(
         os.close(told)
         os.close(stack)
         try:
+            begin()
             _stand_guard(run, looks, stacks, files, SILENCE_S * tolerance, end)
         finally:
             os._exit(0)

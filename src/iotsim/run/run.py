@@ -128,8 +128,13 @@ def prepared(
                 begun = result_of(run_started(scenario, options, time.time()), [])
                 write_failure(results, begun, cause)
 
+        def drop() -> None:
+            if options.drop_privileges:
+                drop_privileges(folder, scenario.folder)
+
         try:
             require_programs(scenario.requires)
+            launch = prepare_launch(scenario, results, gateway_given=options.gateway_given)
             queues = queue_count(scenario)
             workers: list[WorkerProcess] = []
             if queues > 1:
@@ -144,8 +149,7 @@ def prepared(
             if fork and options.own_process and not workers:
                 # Before the helper, whose sockets it must not hold open.
                 files, _ = users_files(scenario)
-                rescue = stack.enter_context(guard(files, scenario.tolerance, fail))
-            launch = prepare_launch(scenario, results, gateway_given=options.gateway_given)
+                rescue = stack.enter_context(guard(files, scenario.tolerance, fail, begin=drop))
             plan = make_plan(scenario, folder, launch)
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
