@@ -152,10 +152,10 @@ class Pair:
         self.queues = (Queue(), Queue())
         self.simulations: list[Simulation] = []
         self._peers = make_peers()
-        runs = [(run.first, run.count) for fleet in scenario.fleets for run in fleet.runs]
+        blocks = [(block.first, block.count) for fleet in scenario.fleets for block in fleet.blocks]
         for number in range(2):
             shard = Shard(number, 2)
-            owners = Owners(runs, scenario.link.broadcasts, 2, number)
+            owners = Owners(blocks, scenario.link.broadcasts, 2, number)
             queue: Any = self.queues[number]
             link = ShardLink(queue, owners, shard, {1 - number: self._peers[number]})
             simulation = Simulation(scenario, link, seed=1, clock=lambda: self.now, shard=shard)

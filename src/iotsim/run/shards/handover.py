@@ -46,15 +46,15 @@ _read_ipv4_destination = Struct(">26xI").unpack_from
 
 
 class Owners:
-    """Whose a frame is: `runs` are (first address, count), device i of each belongs to i mod `shards`."""
+    """Whose a frame is: `blocks` are (first address, count), device i of each belongs to i mod `shards`."""
 
     def __init__(
-        self, runs: Iterable[tuple[int, int]], broadcasts: Iterable[int], shards: int, own: int
+        self, blocks: Iterable[tuple[int, int]], broadcasts: Iterable[int], shards: int, own: int
     ) -> None:
-        self._runs = sorted(runs)
-        self._firsts = [first for first, _ in self._runs]
-        # The run that was asked last.
-        self._first, self._count = self._runs[0] if self._runs else (0, 0)
+        self._blocks = sorted(blocks)
+        self._firsts = [first for first, _ in self._blocks]
+        # The block that was asked last.
+        self._first, self._count = self._blocks[0] if self._blocks else (0, 0)
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
         self._shards = shards
         self._own = own
@@ -84,7 +84,7 @@ class Owners:
             return EVERYBODY
         position = bisect_right(self._firsts, destination)
         if position:
-            first, count = self._runs[position - 1]
+            first, count = self._blocks[position - 1]
             if destination < first + count:
                 self._first, self._count = first, count
                 return (destination - first) % self._shards

@@ -249,7 +249,11 @@ class Worker:
             start.fds, name=values["interface"], mtu=values["mtu"], offload=values["offload"]
         )
         owners = Owners(
-            [(run.first, run.count) for fleet in self._scenario.fleets for run in fleet.runs],
+            [
+                (block.first, block.count)
+                for fleet in self._scenario.fleets
+                for block in fleet.blocks
+            ],
             self._scenario.link.broadcasts,
             self._shard.shards,
             self._shard.number,
