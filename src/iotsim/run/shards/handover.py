@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from iotsim.link.tun import TunLink
     from iotsim.simulation.shard import Shard
+    from iotsim.simulation.simulation import Simulation
 
 EVERYBODY = -1
 MESSAGE_BYTES = 128 * 1024
@@ -137,6 +138,12 @@ class ShardLink:
                 self._sort(taken, frames)
                 more |= len(taken) >= limit
         return frames
+
+    def connect(self, simulation: Simulation) -> None:
+        """Let `simulation`, which is over this link, have what others give us, and give to others."""
+        self.on_copy = simulation.pump.receive_copy
+        self.on_between = simulation.between.take_over
+        simulation.between.hand_over = self.hand_over
 
     def hand_over(self, frame: bytes) -> bool:
         """Give others what they are to have of `frame`, which a device of ours has sent to devices.
