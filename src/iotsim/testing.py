@@ -176,9 +176,9 @@ class Gateway:
     def _owner(self, address: int) -> tuple[Fleet | None, int]:
         """Whose `address` is, and which device of that fleet has it."""
         for fleet in self.simulation.fleets.values():
-            for run in fleet.spec.runs:
-                if run.first <= address < run.first + run.count:
-                    return fleet, address - run.first
+            for block in fleet.spec.blocks:
+                if block.first <= address < block.first + block.count:
+                    return fleet, address - block.first
         return None, 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from iotsim.device import Fleet
 from iotsim.device.spec import (
     SIGNAL_PARAMETERS,
-    AddressRun,
+    AddressBlock,
     FleetSpec,
     MessageTemplate,
     RuleSpec,
@@ -82,7 +82,7 @@ class Builder:
         return FleetSpec(
             name=keys.pop("name", "meter"),
             count=count,
-            runs=(AddressRun(FIRST, count),),
+            blocks=(AddressBlock(FIRST, count),),
             services=tuple(ServiceSpec(protocol, 5600 + number) for number in range(services)),
             rules=tuple(self.rule(signals, **rule) for rule in rules),
             **keys,

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iotsim.device.spec import AddressRun, FleetSpec
+from iotsim.device.spec import AddressBlock, FleetSpec
 from iotsim.errors import ScenarioError
 from iotsim.scenario.addresses import (
     check_overlaps,
     default_router,
     gateway_side,
-    plan_runs,
+    plan_blocks,
     relocate,
     reserved_addresses,
     within,
@@ -86,9 +86,9 @@ def test_within_a_prefix() -> None:
 )
 def test_counts(entries: list[str], count: int | None, expected: tuple[int, list[int]]) -> None:
     problems = Problems("x")
-    planned, runs = plan_runs(entries, count, (), problems)
+    planned, blocks = plan_blocks(entries, count, (), problems)
     problems.raise_any()
-    assert (planned, [run.count for run in runs]) == expected
+    assert (planned, [block.count for block in blocks]) == expected
 
 
 @pytest.mark.parametrize(
@@ -102,19 +102,19 @@ def test_counts(entries: list[str], count: int | None, expected: tuple[int, list
 )
 def test_what_cannot_be_planned(entries: list[str], count: int | None, said: str) -> None:
     problems = Problems("x")
-    plan_runs(entries, count, (), problems)
+    plan_blocks(entries, count, (), problems)
     with pytest.raises(ScenarioError, match=said):
         problems.raise_any()
 
 
-runs = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=6)
+blocks = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=6)
 
 
 @settings(max_examples=80)
-@given(runs)
+@given(blocks)
 def test_overlaps_are_found(pairs: list[tuple[int, int]]) -> None:
     problems = Problems("x")
-    listed = [(AddressRun(BASE + a, n), ("r", i), str(i)) for i, (a, n) in enumerate(pairs)]
+    listed = [(AddressBlock(BASE + a, n), ("r", i), str(i)) for i, (a, n) in enumerate(pairs)]
     check_overlaps(listed, problems)
     addresses = [a + k for a, n in pairs for k in range(n)]
     assert bool(problems) == (len(set(addresses)) < len(addresses))
@@ -123,12 +123,16 @@ def test_overlaps_are_found(pairs: list[tuple[int, int]]) -> None:
 def test_relocation_is_in_the_order_of_declaration() -> None:
     moved = relocate(
         [
-            FleetSpec("b", 3, (AddressRun(BASE, 3), AddressRun(1 << 100, 3))),
-            FleetSpec("a", 2, (AddressRun(BASE + 9, 2), AddressRun(BASE + 99, 2))),
-            FleetSpec("c", 1, (AddressRun(1 << 101, 1),)),
+            FleetSpec("b", 3, (AddressBlock(BASE, 3), AddressBlock(1 << 100, 3))),
+            FleetSpec("a", 2, (AddressBlock(BASE + 9, 2), AddressBlock(BASE + 99, 2))),
+            FleetSpec("c", 1, (AddressBlock(1 << 101, 1),)),
         ]
     )
     first = parse_address("127.77.0.1")
-    assert [[run.first - first for run in fleet.runs] for fleet in moved] == [[0], [3, 5], [7]]
+    assert [[block.first - first for block in fleet.blocks] for fleet in moved] == [
+        [0],
+        [3, 5],
+        [7],
+    ]
     with pytest.raises(ValueError, match="has room for"):
-        relocate([FleetSpec("a", 1 << 24, (AddressRun(BASE, 1 << 24),))])
+        relocate([FleetSpec("a", 1 << 24, (AddressBlock(BASE, 1 << 24),))])

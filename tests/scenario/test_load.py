@@ -194,7 +194,7 @@ def test_every_table_and_key() -> None:
 def test_a_fleet_in_full() -> None:
     (fleet,) = loaded(WHOLE).fleets
     assert fleet.count == 4
-    assert [run.first for run in fleet.runs] == [
+    assert [block.first for block in fleet.blocks] == [
         parse_address("10.78.1.1"),
         parse_address("fd78::1:0"),
     ]
@@ -480,7 +480,7 @@ SMALL = '[link]\naddress = "{}"\n[devices.d]\naddress = "{}"'
 )
 def test_a_small_prefix_holds_a_gateway_and_a_device(side: str, device: str) -> None:
     scenario = loaded(SMALL.format(side, device))
-    assert [run.first for run in scenario.fleets[0].runs] == [parse_address(device)]
+    assert [block.first for block in scenario.fleets[0].blocks] == [parse_address(device)]
 
 
 @pytest.mark.parametrize(
@@ -691,7 +691,7 @@ def test_the_default_seed_is_the_callers() -> None:
 def test_the_loopback_link_moves_fleets() -> None:
     text = WHOLE + '\n[devices.b]\ncount = 3\naddress = "fd78::9:1"\n'
     scenario = loaded(text, link="loopback")
-    assert [(one.name, [run.first for run in one.runs]) for one in scenario.fleets] == [
+    assert [(one.name, [block.first for block in one.blocks]) for one in scenario.fleets] == [
         ("meter", [parse_address("127.77.0.1")]),
         ("b", [parse_address("127.77.0.5")]),
     ]

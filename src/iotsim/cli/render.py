@@ -14,7 +14,7 @@ from rich.text import Text
 from iotsim.cli.console import make_console
 from iotsim.results.context import device_context
 from iotsim.results.summary import moments_wanted, summarize
-from iotsim.wire.address import format_run
+from iotsim.wire.address import format_block
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ async def show_progress(run: Run) -> None:
     scenario = run.scenario
     console.print(f"[bold]{escape(scenario.name)}[/]  seed {scenario.seed}")
     for fleet in scenario.fleets:
-        where = ", ".join(format_run(r.first, r.count) for r in fleet.runs) or "no address"
+        where = ", ".join(format_block(b.first, b.count) for b in fleet.blocks) or "no address"
         protocols = ", ".join(f"{s.protocol.name} on {s.port}" for s in fleet.services)
         console.print(f"  {escape(fleet.name)}: {fleet.count} devices, {where}, {protocols}")
     if scenario.gateway is None or not scenario.gateway.command:

@@ -104,8 +104,8 @@ class SimDevice:
         """The device's first address, as text; "" if it has none."""
         if self.leased:
             return format_address(self.leased)
-        runs = self.fleet.spec.runs
-        return format_address(runs[0].first + self.index) if runs else ""
+        blocks = self.fleet.spec.blocks
+        return format_address(blocks[0].first + self.index) if blocks else ""
 
     @property
     def state(self) -> dict[str, Any]:

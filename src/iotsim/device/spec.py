@@ -176,7 +176,7 @@ class ServiceSpec:
 
 
 @dataclass(frozen=True)
-class AddressRun:
+class AddressBlock:
     """``count`` addresses, one after the other, from ``first`` on."""
 
     first: int
@@ -215,7 +215,7 @@ class NetworkSpec:
 class FleetSpec:
     """A fleet: the devices of one template.
 
-    Every run has ``count`` addresses: device i has the i-th of each. ``data`` is empty or has a row
+    Every block has ``count`` addresses: device i has the i-th of each. ``data`` is empty or has a row
     for each device, whose columns are merged into its ``state``. Device i boots ``ramp_s * i /
     count`` seconds after the gateway is ready, or after the start of the run with
     ``boot_with_run``, and its own ``boot_delay`` later.
@@ -223,7 +223,7 @@ class FleetSpec:
 
     name: str
     count: int
-    runs: tuple[AddressRun, ...] = ()
+    blocks: tuple[AddressBlock, ...] = ()
     services: tuple[ServiceSpec, ...] = ()
     signals: Mapping[str, SignalSpec] = field(default_factory=lambda: _EMPTY)
     state: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)

@@ -27,7 +27,7 @@ def make_filter(scenario: Scenario, selectors: Sequence[str]) -> Callable[[int, 
     """Whether (direction, frame) is kept; SelectorError (a ValueError) if a selector selects nothing."""
     counts = {fleet.name: fleet.count for fleet in scenario.fleets}
     selections = merged(select(text, counts, scenario.seed) for text in selectors)
-    runs: list[tuple[int, int, Container[int]]] = []
+    blocks: list[tuple[int, int, Container[int]]] = []
     for selection in selections:
         (fleet,) = (fleet for fleet in scenario.fleets if fleet.name == selection.fleet)
         if fleet.network.dhcp:
@@ -36,14 +36,14 @@ def make_filter(scenario: Scenario, selectors: Sequence[str]) -> Callable[[int, 
             )
         indexes = selection.indexes
         chosen = indexes if isinstance(indexes, range) else frozenset(indexes)
-        runs += [(run.first, run.count, chosen) for run in fleet.runs]
+        blocks += [(block.first, block.count, chosen) for block in fleet.blocks]
     broadcasts = {ipv4.LIMITED_BROADCAST, *scenario.link.broadcasts}
     has_ethernet = scenario.link.kind == "tap"
 
     def wanted(address: int) -> bool:
         return any(
             first <= address < first + count and address - first in chosen
-            for first, count, chosen in runs
+            for first, count, chosen in blocks
         )
 
     def for_all(address: int) -> bool:

@@ -12,7 +12,7 @@ from iotsim.events import LinkUp, RunEnded, RunStarted
 from iotsim.expect.report import Findings
 from iotsim.results.result import RunResult, counted, repeat_command
 from iotsim.results.verdict import Verdict
-from iotsim.wire.address import format_address, format_run
+from iotsim.wire.address import format_address, format_block
 
 if TYPE_CHECKING:
     import signal
@@ -53,7 +53,7 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
     fleets: dict[str, dict[str, Any]] = {
         spec.name: {
             "count": spec.count,
-            "addresses": [format_run(run.first, run.count) for run in spec.runs],
+            "addresses": [format_block(block.first, block.count) for block in spec.blocks],
             "protocols": [service.protocol.name for service in spec.services],
         }
         for spec in scenario.fleets

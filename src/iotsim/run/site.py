@@ -118,9 +118,9 @@ def _routes(scenario: Scenario, *, private: bool) -> tuple[tuple[int, int], ...]
 def _reach(scenario: Scenario) -> tuple[tuple[int, int], ...]:
     """What a gateway elsewhere needs routes for: the least prefixes that hold each fleet."""
     prefixes = [
-        parse_interface(covering_prefix(run.first, run.count))
+        parse_interface(covering_prefix(block.first, block.count))
         for fleet in scenario.fleets
-        for run in fleet.runs
+        for block in fleet.blocks
     ]
     return tuple(dict.fromkeys((int(address), length) for address, length in prefixes))
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iotsim.device.spec import AddressRun
+from iotsim.device.spec import AddressBlock
 from iotsim.units import AddressRange, parse_addresses, parse_interface, parse_ip
 from iotsim.wire.address import format_address, is_ipv4
 
@@ -120,10 +120,10 @@ def within(address: int, side: tuple[int, int] | None) -> bool:
     return (address ^ side[0]) >> (bits - side[1]) == 0
 
 
-def plan_runs(
+def plan_blocks(
     entries: Sequence[str], count: int | None, keys: Keys, problems: Problems
-) -> tuple[int, tuple[AddressRun, ...]]:
-    """The count of a fleet, and one run of addresses for each entry of its ``address``.
+) -> tuple[int, tuple[AddressBlock, ...]]:
+    """The count of a fleet, and one block of addresses for each entry of its ``address``.
 
     Without `count`, it is the size of the smallest entry that has an end, else 1.
     """
@@ -144,7 +144,7 @@ def plan_runs(
                 keys, f"room for {wanted} devices, but a fleet has {MOST_DEVICES} at most", hint
             )
         return 0, ()
-    runs = []
+    blocks = []
     for place, pool in pools:
         if pool.count is not None and wanted > pool.count:
             problems.add(place, f"{wanted} devices do not fit into {pool.count} addresses")
@@ -153,8 +153,8 @@ def plan_runs(
         if pool.first + wanted > end:
             problems.add(place, f"{wanted} devices from here on end beyond the last address")
             continue
-        runs.append(AddressRun(pool.first, wanted))
-    return wanted, tuple(runs)
+        blocks.append(AddressBlock(pool.first, wanted))
+    return wanted, tuple(blocks)
 
 
 def _places(entries: Sequence[str], keys: Keys) -> list[tuple[Keys, str]]:
@@ -167,9 +167,9 @@ def _ip(address: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.IPv4Address(address) if is_ipv4(address) else ipaddress.IPv6Address(address)
 
 
-def check_reach(link: LinkSpec, run: AddressRun, keys: Keys, problems: Problems) -> None:
-    """A run must lie within the link's prefix, clear of what is not for devices there."""
-    first, last = run.first, run.first + run.count - 1
+def check_reach(link: LinkSpec, block: AddressBlock, keys: Keys, problems: Problems) -> None:
+    """A block must lie within the link's prefix, clear of what is not for devices there."""
+    first, last = block.first, block.first + block.count - 1
     side = link.address4 if is_ipv4(first) else link.address6
     version = "IPv4" if is_ipv4(first) else "IPv6"
     if side is None:
@@ -196,19 +196,19 @@ def check_reach(link: LinkSpec, run: AddressRun, keys: Keys, problems: Problems)
             problems.add(keys, message, hint)
 
 
-def check_overlaps(runs: Sequence[tuple[AddressRun, Keys, str]], problems: Problems) -> None:
-    """No two of `runs`, each with its place and the name of its fleet, may share an address."""
-    ordered = sorted(runs, key=lambda one: one[0].first)
-    reached: tuple[AddressRun, Keys, str] | None = None
+def check_overlaps(blocks: Sequence[tuple[AddressBlock, Keys, str]], problems: Problems) -> None:
+    """No two of `blocks`, each with its place and the name of its fleet, may share an address."""
+    ordered = sorted(blocks, key=lambda one: one[0].first)
+    reached: tuple[AddressBlock, Keys, str] | None = None
     for current in ordered:
-        run, keys, _ = current
+        block, keys, _ = current
         if reached is not None:
             end = reached[0].first + reached[0].count - 1
-            if run.first <= end:
-                low, high = format_address(run.first), min(end, run.first + run.count - 1)
-                shared = low if high == run.first else f"{low}-{format_address(high)}"
+            if block.first <= end:
+                low, high = format_address(block.first), min(end, block.first + block.count - 1)
+                shared = low if high == block.first else f"{low}-{format_address(high)}"
                 problems.add(keys, f"{shared} belongs to '{reached[2]}' already")
-            if run.first + run.count - 1 <= end:
+            if block.first + block.count - 1 <= end:
                 continue
         reached = current
 
@@ -216,18 +216,18 @@ def check_overlaps(runs: Sequence[tuple[AddressRun, Keys, str]], problems: Probl
 def relocate(fleets: Sequence[FleetSpec]) -> tuple[FleetSpec, ...]:
     """`fleets` on the loopback link: moved into 127/8, one after the other, from 127.77.0.1 on.
 
-    A fleet keeps one run for each of its IPv4 entries, and at least one: IPv6 is left out.
+    A fleet keeps one block for each of its IPv4 entries, and at least one: IPv6 is left out.
     ValueError if they do not fit.
     """
     moved = []
     first = LOOPBACK_FIRST
     for fleet in fleets:
-        entries = max(1, sum(is_ipv4(run.first) for run in fleet.runs))
-        runs = []
+        entries = max(1, sum(is_ipv4(block.first) for block in fleet.blocks))
+        blocks = []
         for _ in range(entries):
-            runs.append(AddressRun(first, fleet.count))
+            blocks.append(AddressBlock(first, fleet.count))
             first += fleet.count
-        moved.append(replace(fleet, runs=tuple(runs)))
+        moved.append(replace(fleet, blocks=tuple(blocks)))
     if first - 1 > LOOPBACK_LAST:
         raise ValueError(
             f"the loopback link has room for {LOOPBACK_LAST - LOOPBACK_FIRST + 1} addresses, "

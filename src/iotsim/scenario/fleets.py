@@ -18,7 +18,7 @@ from iotsim.errors import ProtocolError
 from iotsim.match import Names
 from iotsim.match.literal import LiteralError, literal
 from iotsim.protocol.registry import load_protocol
-from iotsim.scenario.addresses import check_overlaps, check_reach, plan_runs, relocate
+from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, relocate
 from iotsim.scenario.csvdata import FileError, read_rows, read_text
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
@@ -98,7 +98,7 @@ class FleetPlan:
     name: str
     table: DeviceTable
     spec: FleetSpec
-    """Name, count, runs, services and data."""
+    """Name, count, blocks, services and data."""
     sound: bool
     """Whether nothing is wrong so far. Else the count, at least, is in doubt."""
     speaks: bool
@@ -138,16 +138,16 @@ def _placed(
     plans: list[FleetPlan], link: LinkSpec, problems: Problems, *, check: bool
 ) -> list[FleetPlan]:
     """The plans with addresses that are right for `link`, which is to `check`."""
-    runs = []
+    blocks = []
     for plan in plans:
-        listed = len(plan.spec.runs) > 1
-        for number, run in enumerate(plan.spec.runs):
+        listed = len(plan.spec.blocks) > 1
+        for number, block in enumerate(plan.spec.blocks):
             keys: Keys = ("devices", plan.name, "address")
-            runs.append((run, (*keys, number) if listed else keys, plan.name))
-    check_overlaps(runs, problems)
+            blocks.append((block, (*keys, number) if listed else keys, plan.name))
+    check_overlaps(blocks, problems)
     if link.kind != "loopback":
-        for run, keys, _ in runs if check else ():
-            check_reach(link, run, keys, problems)
+        for block, keys, _ in blocks if check else ():
+            check_reach(link, block, keys, problems)
         return plans
     for plan in plans:
         for service in plan.spec.services:
@@ -183,7 +183,7 @@ def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | 
         count = len(data)
     if "address" not in raw and not table.dhcp:
         problems.add(keys, "the key 'address' is missing")
-    count, runs = plan_runs(table.address or [], count, (*keys, "address"), problems)
+    count, blocks = plan_blocks(table.address or [], count, (*keys, "address"), problems)
     if data and len(data) < count:
         problems.add((*keys, "data"), f"has {len(data)} rows for {count} devices")
     sound = len(problems) == before
@@ -192,10 +192,10 @@ def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | 
     spec = FleetSpec(
         name=name,
         count=count,
-        runs=runs,
+        blocks=blocks,
         services=services,
         data=data[:count],
-        network=build_network(table, count, runs, keys, problems),
+        network=build_network(table, count, blocks, keys, problems),
     )
     return FleetPlan(name, table, spec, sound, speaks=len(problems) == before)
 

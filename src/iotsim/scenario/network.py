@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from ipaddress import IPv4Address, IPv6Address
 
-    from iotsim.device.spec import AddressRun, FleetSpec
+    from iotsim.device.spec import AddressBlock, FleetSpec
     from iotsim.scenario.fleets import DeviceTable
     from iotsim.scenario.model import LinkSpec
     from iotsim.scenario.problems import Problems
@@ -31,7 +31,7 @@ ALL_HOSTS = ("224.0.0.1", "ff02::1")
 
 
 def build_network(
-    table: DeviceTable, count: int, runs: Sequence[AddressRun], keys: Keys, problems: Problems
+    table: DeviceTable, count: int, blocks: Sequence[AddressBlock], keys: Keys, problems: Problems
 ) -> NetworkSpec:
     """What `table` says; what depends on the link is for `check_network`."""
     mac = 0
@@ -42,13 +42,13 @@ def build_network(
     hops = _addresses(table.hops, MOST_HOPS, check_unicast, (*keys, "hops"), problems)
     groups = _addresses(table.groups, MOST_GROUPS, _check_group, (*keys, "groups"), problems)
     if table.path_mtu is not None:
-        six = any(not is_ipv4(run.first) for run in runs)
+        six = any(not is_ipv4(block.first) for block in blocks)
         if six and table.path_mtu < LEAST_MTU6:
             message = f"IPv6 needs {LEAST_MTU6} bytes at least"
             problems.add((*keys, "path_mtu"), message)
     if table.dhcp:
         here = (*keys, "dhcp")
-        if any(is_ipv4(run.first) for run in runs):
+        if any(is_ipv4(block.first) for block in blocks):
             message = "the server gives IPv4 addresses, so 'address' has none"
             problems.add(here, message, of_key=True)
         if count > MOST_LEASES:
@@ -140,7 +140,7 @@ def _holder(address: int, link: LinkSpec, fleets: Sequence[FleetSpec]) -> str:
             if address in reserved:
                 return reserved[address]
     for fleet in fleets:
-        for run in fleet.runs:
-            if run.first <= address < run.first + run.count:
+        for block in fleet.blocks:
+            if block.first <= address < block.first + block.count:
                 return f"an address of '{fleet.name}'"
     return ""

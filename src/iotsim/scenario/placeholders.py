@@ -73,8 +73,8 @@ def _fleet_values(fleet: FleetSpec) -> dict[str, Callable[[], str]]:
     values: dict[str, Callable[[], str]] = {"count": lambda: str(fleet.count)}
     if fleet.services:
         values["port"] = lambda: str(fleet.services[0].port)
-    if fleet.runs:
-        first = fleet.runs[0].first
+    if fleet.blocks:
+        first = fleet.blocks[0].first
         last = first + fleet.count - 1
         values["first"] = lambda: format_address(first)
         values["last"] = lambda: format_address(last)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device import Fleet
-    from iotsim.device.spec import AddressRun
+    from iotsim.device.spec import AddressBlock
     from iotsim.net.address_table import Absence, HostPool, PortHandler
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.scenario.model import LinkSpec, Scenario
@@ -72,14 +72,14 @@ class _Fleets(ABC):
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
         hosts = FleetHosts(fleet, ports)
-        for run in fleet.spec.runs:
-            self.attach_run(run, hosts)
+        for block in fleet.spec.blocks:
+            self.attach_block(block, hosts)
         for group in fleet.spec.network.groups:
             self.join(group, hosts)
         return hosts
 
     @abstractmethod
-    def attach_run(self, run: AddressRun, hosts: FleetHosts) -> None:
+    def attach_block(self, block: AddressBlock, hosts: FleetHosts) -> None:
         """Give `hosts` these addresses."""
 
 
@@ -168,13 +168,13 @@ class TunHosts(Stack, _Fleets):
         self._alarm.update()
         return outcome
 
-    def attach_run(self, run: AddressRun, hosts: FleetHosts) -> None:
+    def attach_block(self, block: AddressBlock, hosts: FleetHosts) -> None:
         network = hosts.fleet.spec.network
         self.attach(
-            run.first,
-            run.count,
+            block.first,
+            block.count,
             hosts,
-            hops=[hop for hop in network.hops if is_ipv4(hop) == is_ipv4(run.first)],
+            hops=[hop for hop in network.hops if is_ipv4(hop) == is_ipv4(block.first)],
             path_mtu=network.path_mtu,
             silent=network.silent,
         )
@@ -246,11 +246,11 @@ class TapHosts(EthernetStack, _Fleets):
             self._leasing.append(hosts)
         return hosts
 
-    def attach_run(self, run: AddressRun, hosts: FleetHosts) -> None:
+    def attach_block(self, block: AddressBlock, hosts: FleetHosts) -> None:
         network = hosts.fleet.spec.network
         self.attach(
-            run.first,
-            run.count,
+            block.first,
+            block.count,
             hosts,
             mac=network.mac,
             path_mtu=network.path_mtu,

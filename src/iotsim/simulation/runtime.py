@@ -54,8 +54,8 @@ class SimulationRuntime:
     def gateway(self, device: SimDevice) -> Endpoint | None:
         if device.peer is not None:
             return device.peer
-        runs = device.fleet.spec.runs
-        if device.fleet.spec.network.dhcp or (runs and is_ipv4(runs[0].first)):
+        blocks = device.fleet.spec.blocks
+        if device.fleet.spec.network.dhcp or (blocks and is_ipv4(blocks[0].first)):
             return self._gateway4
         return self._gateway6
 
@@ -87,7 +87,7 @@ def _address_for(device: SimDevice, peer: Endpoint) -> int | None:
     """The device's address of the same family as `peer`'s."""
     if device.leased and is_ipv4(peer[0]):
         return device.leased
-    for run in device.fleet.spec.runs:
-        if is_ipv4(run.first) == is_ipv4(peer[0]):
-            return run.first + device.index
+    for block in device.fleet.spec.blocks:
+        if is_ipv4(block.first) == is_ipv4(peer[0]):
+            return block.first + device.index
     return None

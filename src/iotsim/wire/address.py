@@ -38,7 +38,7 @@ def format_endpoint(address: int, port: int) -> str:
     return f"{text}:{port}" if address < IPV4_END else f"[{text}]:{port}"
 
 
-def format_run(first: int, count: int) -> str:
+def format_block(first: int, count: int) -> str:
     """``10.77.1.1-10.77.1.14``, or the address alone where there is but one."""
     if count == 1:
         return format_address(first)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 GATEWAY, GATEWAY6 = parse_address("10.77.0.1"), parse_address("fd77::1")
 METER, METER6 = parse_address("10.77.1.1"), parse_address("fd77::1:1")
 BROADCAST = parse_address("10.77.255.255")
-RUNS = [(METER, 10), (METER6, 10), (parse_address("10.77.2.1"), 3)]
+BLOCKS = [(METER, 10), (METER6, 10), (parse_address("10.77.2.1"), 3)]
 
 
 def packet_to(destination: str, protocol: int = udp.PROTOCOL, payload: bytes = b"hello") -> bytes:
@@ -64,7 +64,7 @@ def packet_to(destination: str, protocol: int = udp.PROTOCOL, payload: bytes = b
     ],
 )
 def test_owners_of_datagrams(destination: str, owner: int) -> None:
-    owners = Owners(RUNS, [BROADCAST], shards=3, own=2)
+    owners = Owners(BLOCKS, [BROADCAST], shards=3, own=2)
     assert owners.owner(packet_to(destination)) == owner
 
 
@@ -82,13 +82,13 @@ def test_owners_of_datagrams(destination: str, owner: int) -> None:
 def test_whoever_reads_a_question_to_all_hosts_answers_for_them(
     destination: str, protocol: int, owner: int
 ) -> None:
-    owners = Owners(RUNS, [BROADCAST], shards=3, own=2)
+    owners = Owners(BLOCKS, [BROADCAST], shards=3, own=2)
     assert owners.owner(packet_to(destination, protocol)) == owner
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"", b"\x45", b"\x60"]))
 def test_any_bytes_have_an_owner(data: bytes, version: bytes) -> None:
-    owners = Owners(RUNS, [BROADCAST], shards=3, own=1)
+    owners = Owners(BLOCKS, [BROADCAST], shards=3, own=1)
     assert owners.owner(bytes(10)[: len(data)] + version + data) in (EVERYBODY, 0, 1, 2)
 
 
@@ -134,7 +134,7 @@ class Member:
         self.peers = peers
         self.copies: list[bytes] = []
         self.between: list[tuple[bytes, bool]] = []
-        owners = Owners(RUNS, [BROADCAST], shards, number)
+        owners = Owners(BLOCKS, [BROADCAST], shards, number)
         queue: Any = self.queue
         self.link = ShardLink(queue, owners, Shard(number, shards), peers)
         self.link.on_copy = self.copies.append

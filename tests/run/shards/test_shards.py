@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim.errors import IotsimError
-from iotsim.events import ExpectationDecided, Note
+from iotsim.events import ExpectationDecided, Note, Received
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import ExpectSpec
@@ -152,14 +153,14 @@ class Pair:
         self.queues = (Queue(), Queue())
         self.simulations: list[Simulation] = []
         self._peers = make_peers()
-        runs = [(run.first, run.count) for fleet in scenario.fleets for run in fleet.runs]
+        blocks = [(block.first, block.count) for fleet in scenario.fleets for block in fleet.blocks]
         for number in range(2):
             shard = Shard(number, 2)
-            owners = Owners(runs, scenario.link.broadcasts, 2, number)
+            owners = Owners(blocks, scenario.link.broadcasts, 2, number)
             queue: Any = self.queues[number]
             link = ShardLink(queue, owners, shard, {1 - number: self._peers[number]})
             simulation = Simulation(scenario, link, seed=1, clock=lambda: self.now, shard=shard)
-            link.on_copy = simulation.pump.receive_copy
+            link.connect(simulation)
             simulation.ready(0.0)
             self.simulations.append(simulation)
 
@@ -244,6 +245,46 @@ def test_a_group_hears_a_datagram_once(
     assert pair.total("packets.recorded") == 0  # not flushed yet
     recorded = [len(s.journal.packets) for s in pair.simulations]
     assert sum(recorded) == 2 + 2 * len(everybody)
+
+
+SPEAKS = """
+[devices.hub]
+count = 2
+address = "10.77.2.1"
+protocol = "sensornet"
+[[devices.hub.rules]]
+after = "1s"
+to = "{}:5600"
+send = {{ kind = "READ", device = 7, seq = 1 }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("to", "meters", "copied"),
+    [("10.77.1.2", [1], 0), ("10.77.1.1", [0], 0), ("224.0.1.187", [0, 1, 2, 3, 4], 2)],
+)
+def test_devices_hear_those_of_another_process(
+    pair_of: Callable[[str], Pair], to: str, meters: list[int], copied: int
+) -> None:
+    pair = pair_of(SCENARIO + SPEAKS.format(to))
+    for simulation in pair.simulations:
+        simulation.boot(0.0)
+    for pair.now in (1.0, 1.002, 1.004, 1.006):
+        pair.turn()
+    heard = Counter(
+        event.device
+        for simulation in pair.simulations
+        for event in simulation.journal.events
+        if isinstance(event, Received)
+    )
+    answers = {f"hub[{number}]": len(meters) for number in range(2)}
+    assert heard == {**{f"meter[{number}]": 2 for number in meters}, **answers}
+    assert pair.total("between_devices.packets") == 2 + 2 * len(meters)
+    assert pair.total("between_devices.outcome.answered") == 2
+    assert pair.total("between_devices.outcome.consumed.no-rule") == 2 * len(meters)
+    assert pair.total("link.copied") == copied
+    assert pair.total("packets.received") == 0
+    assert len(pair.queues[0].sent + pair.queues[1].sent) == copied
 
 
 def test_a_ping_to_all_hosts_is_answered_once_by_each(pair_of: Callable[[str], Pair]) -> None:

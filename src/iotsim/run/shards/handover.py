@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from iotsim.link.tun import TunLink
     from iotsim.simulation.shard import Shard
+    from iotsim.simulation.simulation import Simulation
 
 EVERYBODY = -1
 MESSAGE_BYTES = 128 * 1024
@@ -46,15 +47,15 @@ _read_ipv4_destination = Struct(">26xI").unpack_from
 
 
 class Owners:
-    """Whose a frame is: `runs` are (first address, count), device i of each belongs to i mod `shards`."""
+    """Whose a frame is: `blocks` are (first address, count), device i of each belongs to i mod `shards`."""
 
     def __init__(
-        self, runs: Iterable[tuple[int, int]], broadcasts: Iterable[int], shards: int, own: int
+        self, blocks: Iterable[tuple[int, int]], broadcasts: Iterable[int], shards: int, own: int
     ) -> None:
-        self._runs = sorted(runs)
-        self._firsts = [first for first, _ in self._runs]
-        # The run that was asked last.
-        self._first, self._count = self._runs[0] if self._runs else (0, 0)
+        self._blocks = sorted(blocks)
+        self._firsts = [first for first, _ in self._blocks]
+        # The block that was asked last.
+        self._first, self._count = self._blocks[0] if self._blocks else (0, 0)
         self._broadcasts = frozenset((ipv4.LIMITED_BROADCAST, *broadcasts))
         self._shards = shards
         self._own = own
@@ -84,7 +85,7 @@ class Owners:
             return EVERYBODY
         position = bisect_right(self._firsts, destination)
         if position:
-            first, count = self._runs[position - 1]
+            first, count = self._blocks[position - 1]
             if destination < first + count:
                 self._first, self._count = first, count
                 return (destination - first) % self._shards
@@ -137,6 +138,12 @@ class ShardLink:
                 self._sort(taken, frames)
                 more |= len(taken) >= limit
         return frames
+
+    def connect(self, simulation: Simulation) -> None:
+        """Let `simulation`, which is over this link, have what others give us, and give to others."""
+        self.on_copy = simulation.pump.receive_copy
+        self.on_between = simulation.between.take_over
+        simulation.between.hand_over = self.hand_over
 
     def hand_over(self, frame: bytes) -> bool:
         """Give others what they are to have of `frame`, which a device of ours has sent to devices.

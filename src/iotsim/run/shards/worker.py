@@ -189,9 +189,7 @@ class Worker:
 
     async def _live(self, link: ShardLink) -> None:
         simulation = self._simulation
-        link.on_copy = simulation.pump.receive_copy
-        link.on_between = simulation.between.take_over
-        simulation.between.hand_over = link.hand_over
+        link.connect(simulation)
         async with trio.open_nursery() as nursery:
             await nursery.start(simulation.run)
             await self._send("started")
@@ -249,7 +247,11 @@ class Worker:
             start.fds, name=values["interface"], mtu=values["mtu"], offload=values["offload"]
         )
         owners = Owners(
-            [(run.first, run.count) for fleet in self._scenario.fleets for run in fleet.runs],
+            [
+                (block.first, block.count)
+                for fleet in self._scenario.fleets
+                for block in fleet.blocks
+            ],
             self._scenario.link.broadcasts,
             self._shard.shards,
             self._shard.number,
