@@ -587,7 +587,7 @@ def test_a_gateway_that_asks_faster_than_anybody_answers(
 
 # --- bounds -----------------------------------------------------------------------------------
 
-FLOOD = """
+MANY_REQUESTS = """
 sock = new_socket()
 def flood(count):
     for number in range(count):
@@ -609,7 +609,7 @@ def bounded(iotsim: CommandLine) -> Done:
     events = "1MB"
     capture = "1MB"
     """
-    return iotsim.run(scenario(iotsim, FLOOD, ANSWER + text, duration="60s"))
+    return iotsim.run(scenario(iotsim, MANY_REQUESTS, ANSWER + text, duration="60s"))
 
 
 @background(job=bounded)
