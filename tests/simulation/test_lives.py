@@ -136,8 +136,25 @@ async def test_a_delay_keeps_a_device_silent_until_it_has_booted(
         gateway.send("meter[0]", READ)
         await trio.sleep(5)
         assert gateway.take() == []
+        outcomes = gateway.simulation.pump.outcomes
+        assert outcomes == {"dropped.host-absent": 1}
         await trio.sleep(6)
         assert await ask(gateway, "meter[0]") == 101
+
+
+async def test_in_a_ramp_those_are_there_that_have_booted(
+    simulated: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    text = METERS + 'boot = { ramp = "40s" }\n' + RULE
+    async with simulated(text) as gateway:
+        for there in range(1, 5):
+            for index in range(4):
+                gateway.send(f"meter[{index}]", READ)
+            await trio.sleep(0.5)
+            assert {arrival.device for arrival in gateway.take()} == {
+                f"meter[{index}]" for index in range(there)
+            }
+            await trio.sleep(9.5)
 
 
 # --- reboots ----------------------------------------------------------------------------------

@@ -216,6 +216,11 @@ class Fleet:
             at += low + (high - low) * unit(self._boot_key, index)
         return at
 
+    def booted_by(self) -> float:
+        """When the last device has booted for the first time."""
+        delay = self.spec.boot_delay
+        return self.origin + self.spec.ramp_s + (0.0 if delay is None else delay.high_s)
+
     def __repr__(self) -> str:
         return f"<Fleet {self.spec.name}, {self.spec.count} devices>"
 

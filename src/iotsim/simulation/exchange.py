@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from iotsim.simulation.pump import Pump
 
 FAILED = dropped("device-failed")
-NOT_BOOTED = dropped("device-not-booted")
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
@@ -93,7 +92,6 @@ class Service:
         self.port = spec.port
         self._name = spec.protocol.name
         self._device = fleet.device
-        self._boots_at = fleet.boots_at if fleet.boots_later else None
         self._decode = spec.protocol.codec.decode
         self._encode = spec.protocol.codec.encode
         self._respond = fleet.responders[index]
@@ -122,8 +120,6 @@ class Service:
         now = datagram.time
         if device.failed:
             return FAILED
-        if self._boots_at is not None and now < self._boots_at(datagram.index):
-            return NOT_BOOTED
         try:
             message = self._decode(payload)
         except DecodeError as error:

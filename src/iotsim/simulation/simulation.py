@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Datagram
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
+    from iotsim.simulation.hosts import FleetHosts
 
 
 DRAIN_S = 0.5
@@ -113,6 +114,8 @@ class Simulation:
         self._left_over = 0
         self._services: dict[str, list[Service]] = {}
         self._ports: dict[str, dict[int, PortHandler]] = {}
+        self._not_booted: dict[str, FleetHosts] = {}
+        """The hosts of fleets of which devices have yet to boot."""
         self.runtime = SimulationRuntime(
             self._services,
             self.journal,
@@ -161,7 +164,11 @@ class Simulation:
         self._ports[name] = {
             service.port: partial(self._receive_first, service) for service in services
         }
-        self.hosts.add(fleet, self._ports[name])
+        hosts = self.hosts.add(fleet, self._ports[name])
+        if fleet.boots_later:
+            # Before its boot a device is not there: not even for ARP or a ping.
+            self.hosts.set_absence(hosts, lambda index, now: now < fleet.boots_at(index))
+            self._not_booted[name] = hosts
 
     def _receive_first(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
         """Until somebody was heard, take datagrams in the place of the services."""
@@ -181,7 +188,7 @@ class Simulation:
                 self.hosts.start(self.clock())
                 for fleet in self.fleets.values():
                     if fleet.spec.boot_with_run:
-                        self._begin(fleet, self.shard.owned(len(fleet)))
+                        self._boot(fleet)
                 task_status.started()
 
     def boot(self, now: float) -> None:
@@ -189,7 +196,7 @@ class Simulation:
         for fleet in self.fleets.values():
             if not fleet.spec.boot_with_run:
                 fleet.origin = now
-                self._begin(fleet, self.shard.owned(len(fleet)))
+                self._boot(fleet)
         self.pump.wake()
 
     def ready(self, now: float) -> None:
@@ -322,6 +329,13 @@ class Simulation:
         for message in action.build(device, now):
             self.runtime.send_nowait(device, message, action.to, action.service)
 
+    def _boot(self, fleet: Fleet) -> None:
+        """The devices of `fleet` boot, each at its time, which is known now."""
+        self._begin(fleet, self.shard.owned(len(fleet)))
+        hosts = self._not_booted.pop(fleet.spec.name, None)
+        if hosts is not None:
+            self.pump.timers.call_at(fleet.booted_by(), self.hosts.set_absence, hosts, None)
+
     def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
         """The devices of these numbers boot: set their timers, and start their tasks."""
         behavior = self._behaviors.get(fleet.spec.name)
@@ -384,6 +398,4 @@ def _view(fleet: Fleet, shard: Shard) -> FleetView:
     owned = None if shard is WHOLE else shard.owned(count)
     if not fleet.boots_later:
         return FleetView(name, count, owned)
-    delay = fleet.spec.boot_delay
-    last = fleet.spec.ramp_s + (0.0 if delay is None else delay.high_s)
-    return FleetView(name, count, owned, fleet.boots_at, lambda: fleet.origin + last)
+    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by)

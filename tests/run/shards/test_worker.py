@@ -110,8 +110,8 @@ def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parent]:
     parent = Parent(scenario, tmp_path, shard)
 
     def make_link(self: Worker, start: channel.Message) -> ShardLink:
-        runs = [(run.first, run.count) for run in scenario.fleets[0].runs]
-        return ShardLink(parent.queue, Owners(runs, (), 2, 0), shard, {})  # type: ignore[arg-type]
+        blocks = [(block.first, block.count) for block in scenario.fleets[0].blocks]
+        return ShardLink(parent.queue, Owners(blocks, (), 2, 0), shard, {})  # type: ignore[arg-type]
 
     monkeypatch.setattr(Worker, "_make_link", make_link)
     yield parent
