@@ -70,9 +70,9 @@ class OrdinaryUser:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "IOTSIM_TUN": str(self.device), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def words(self, *command: str) -> list[str]:
-        """The command line that runs `command` as this user, in `home`."""
-        return [sys.executable, "-c", BECOME_USER, str(self.folder), str(UID), *command]
+    def words(self, *command: str, uid: int = UID) -> list[str]:
+        """The command line that runs `command` as this user, or as `uid`, in `home`."""
+        return [sys.executable, "-c", BECOME_USER, str(self.folder), str(uid), *command]
 
 
 @pytest.fixture

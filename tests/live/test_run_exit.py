@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sys
@@ -178,7 +179,11 @@ def interrupted(iotsim: CommandLine, number: int) -> Done:
     (iotsim.folder / "tmp").mkdir()
     iotsim.environment["TMPDIR"] = str(iotsim.folder / "tmp")
     words = {str(iotsim.out), "again.py"}
-    run = iotsim.start("run", iotsim.meters(gateway=gateway, until="duration"), "--out", iotsim.out)
+    scenario = iotsim.meters(gateway=gateway, until="duration")
+    # Whoever runs the tests may have SIGHUP ignored, as by nohup.
+    heeding = ["env", "--default-signal=HUP"]
+    command = iotsim.words("run", scenario, "--out", iotsim.out)
+    run = iotsim.start_other([*heeding, *command])
     end_at(iotsim, run, None)
     made = namespaces_of(words)
     assert made
@@ -210,21 +215,73 @@ def test_a_signal_ends_the_run_in_order(number: signal.Signals, done: Done) -> N
     assert counters["packets.received"] == counters["interface.to_devices"]
 
 
-def hung_up_on(iotsim: CommandLine) -> Done:
-    """Started as by nohup(1)."""
-    scenario = iotsim.meters(gateway='command = ["sleep", "60"]', expect="", until="duration")
-    words = iotsim.words("run", scenario, "--duration", "1500ms", "--out", iotsim.out)
-    run = iotsim.start_other(["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words])
-    events = iotsim.out / "events.jsonl"
-    iotsim.wait_for(lambda: events.exists() and events.stat().st_size, "an event", run)
-    run.send_signal(signal.SIGHUP)
-    return iotsim.finish(run)
+IN_A_TERMINAL = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+TELLS_SIGNALS = """
+trap 'echo hangup' HUP
+trap 'echo good-bye; exit 0' TERM
+echo up
+while :; do sleep 0.05; done
+"""
+IS_UP = """
+[[expect]]
+name = "up"
+gateway = { running = true, stdout = "up" }
+"""
 
 
-@background(job=hung_up_on)
-def test_under_nohup_a_run_outlives_its_terminal(done: Done) -> None:
-    assert done.result["verdict"] == "empty", done.text
-    assert done.result["duration_s"] > 1.4
+def hung_up(iotsim: CommandLine, disposition: str, queues: int) -> Done:
+    """The terminal is closed as soon as the gateway is up, of a run of 3 s."""
+    iotsim.write("tells.sh", TELLS_SIGNALS)
+    (iotsim.folder / "tmp").mkdir()
+    iotsim.environment["TMPDIR"] = str(iotsim.folder / "tmp")
+    gateway = 'command = ["sh", "tells.sh"]'
+    link = f"queues = {queues}"
+    scenario = iotsim.meters(gateway=gateway, expect=IS_UP, link=link, until="duration")
+    ours, theirs = os.openpty()
+    words = iotsim.words("run", scenario, "--out", iotsim.out, "--duration", "3s", "--quiet")
+    shim = [sys.executable, "-ISc", IN_A_TERMINAL, disposition]
+    run = iotsim.start_other([*shim, *words], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    log = iotsim.out / "gateway.log"
+    iotsim.wait_for(lambda: log.exists() and b"up" in log.read_bytes(), "the gateway", run)
+    made = namespaces_of({str(iotsim.out)})
+    os.close(ours)
+    done = iotsim.finish(run)
+    check_nothing_is_left(iotsim, {str(iotsim.out), "tells.sh"}, made)
+    return done
+
+
+def told_by(done: Done) -> list[str]:
+    """Some shells tell, too, that the `sleep` they waited for was terminated."""
+    return [line for line in done.log.splitlines() if line != "Terminated"]
+
+
+@background(job=hung_up)
+@pytest.mark.parametrize(("disposition", "queues"), [("SIG_DFL", 1), ("SIG_DFL", 2)])
+def test_closing_the_terminal_ends_the_run_in_order(
+    disposition: str, queues: int, done: Done
+) -> None:
+    assert done.status == 128 + signal.SIGHUP
+    assert done.result["verdict"] == "error"
+    assert done.result["reason"] == "interrupted by SIGHUP"
+    assert done.result["errors"] == []  # no worker died of it
+    assert told_by(done) == ["up", "good-bye"]  # the gateway was asked to stop as ever
+    assert done.events[-1]["event"] == "run-ended"
+
+
+@background(job=hung_up)
+@pytest.mark.parametrize(("disposition", "queues"), [("SIG_IGN", 1), ("SIG_IGN", 2)])
+def test_with_nohup_a_run_goes_on_without_its_terminal(
+    disposition: str, queues: int, done: Done
+) -> None:
+    assert (done.status, done.result["verdict"]) == (0, "passed")
+    assert done.result["duration_s"] > 2.9
+    assert told_by(done) == ["up", "good-bye"]
 
 
 def early(iotsim: CommandLine) -> Done:

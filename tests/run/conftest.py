@@ -24,18 +24,24 @@ if TYPE_CHECKING:
 
 
 class FakeProcess:
-    """A process that prints `lines` at their times, and exits at `exits_at` with `status`."""
+    """A process that prints `lines` at their times, and exits at `exits_at` with `status`.
+
+    With `leaves` it is what its command has left at once.
+    """
 
     pid = 4711
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, on_left: Callable[[str], None]) -> None:
         self._script = script
+        self._on_left = on_left
         self._sender, self.output = trio.open_memory_channel[bytes](100)
         self._exited = False
         self.stopped_with: signal.Signals | None = None
 
     async def wait(self) -> ExitStatus:
         start = trio.current_time()
+        if self._script.leaves:
+            self._on_left(self._script.leaves)
         with self._sender:
             for at, line in self._script.lines:
                 await trio.sleep_until(start + at)
@@ -60,6 +66,7 @@ class Script:
     lines: Sequence[tuple[float, str]] = ()
     exits_at: float = float("inf")
     status: ExitStatus = field(default_factory=lambda: ExitStatus(0, None))
+    leaves: str = ""
     interface: str = ""
     dropped: int = 0
     udp_errors: dict[str, int] = field(default_factory=dict)
@@ -84,7 +91,7 @@ class FakeTestbed:
     ) -> FakeProcess:
         streams.close()
         self._script.command, self._script.env, self._script.cwd = command, dict(env), cwd
-        return FakeProcess(self._script)
+        return FakeProcess(self._script, on_left)
 
     def gateway_udp_errors(self) -> dict[str, int]:
         return dict(self._script.udp_errors)

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from iotsim.errors import IotsimError
-from iotsim.events import GatewayExited, GatewayReady, Note
+from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, Note
 from iotsim.results.fold import fold
 from iotsim.results.jsonl import decode_events
 from iotsim.results.result import decode_result
@@ -320,6 +320,50 @@ async def test_a_crash_is_the_gateways_however_late_the_simulator_was(
     script.exits_at, script.status = 5.0, ExitStatus(None, signal.SIGABRT)
     result, _ = await live(scenario_of(tmp_path), on_a_fake_machine(script), polls=0)
     assert (result.verdict, "SIGABRT" in result.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize(
+    ("ready", "before"),
+    [("", "any message came from it"), ('ready = { log = "up" }', "it was ready")],
+)
+async def test_an_exit_before_anything_has_happened_is_told_first(
+    tmp_path: Path,
+    script: Any,
+    autojump_clock: MockClock,
+    on_a_fake_machine: OnAFakeMachine,
+    ready: str,
+    before: str,
+) -> None:
+    script.exits_at = 0.2
+    scenario = scenario_of(tmp_path, gateway=ready)
+    result, _ = await live(scenario, on_a_fake_machine(script), polls=0)
+    assert result.verdict == "failed"
+    assert result.gateway is not None
+    assert not result.gateway.crashed
+    assert result.notes[0] == f"The gateway exited with status 0 after 0.2 s, before {before}.", (
+        result.notes
+    )
+
+
+async def test_an_exit_after_the_work_is_done_is_no_news(
+    tmp_path: Path, script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
+) -> None:
+    script.exits_at = 1.5  # of two meters it has polled one
+    result, _ = await live(scenario_of(tmp_path), on_a_fake_machine(script), polls=1)
+    assert result.verdict == "failed"
+    assert not any("exited" in note for note in result.notes)
+
+
+async def test_the_gateway_may_be_what_its_command_leaves_in_the_background(
+    tmp_path: Path, script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
+) -> None:
+    script.leaves, script.lines = "gwd", [(9.0, "from the daemon")]
+    script.exits_at, script.status = 10.0, ExitStatus(7, None)
+    result, events = await live(scenario_of(tmp_path, NEVER), on_a_fake_machine(script), polls=0)
+    assert result.reason == "the gateway crashed: exit status 7"
+    (told,) = [note for note in result.notes if "left gwd running in the background" in note]
+    assert told in [event.text for event in events if isinstance(event, Note)]
+    assert "from the daemon" in [e.line for e in events if isinstance(e, GatewayOutput)]
 
 
 async def test_the_gateways_own_losses_are_told_as_such(

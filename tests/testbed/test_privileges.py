@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,16 @@ thread.start()
 thread.join()
 (results / "result.json").write_text("{}")
 list(scenario.iterdir())
+"""
+
+LAST_WILL = f"""
+import os
+from iotsim.testbed import linux, privileges
+from iotsim.testbed.users import find_user
+
+linux.prctl(linux.PR_SET_PDEATHSIG, {int(signal.SIGUSR1)})
+privileges.become(find_user("{UID}"))
+print(os.getresuid(), os.getresgid(), os.getgroups(), linux.get_parent_death_signal())
 """
 
 
@@ -97,3 +108,25 @@ def test_who_called_sudo_keeps_what_the_run_cannot_do_without(
     scenario.chmod(scenario_mode)
     assert drop(results, scenario, sudo=True) == [UID, kept]
     assert (results / "result.json").stat().st_uid == UID
+
+
+@pytest.mark.needs("root")
+def test_for_results_of_theirs_in_a_closed_place_they_need_not_write_everywhere(
+    folders: tuple[Path, Path],
+) -> None:
+    closed, scenario = folders
+    closed.chmod(0o700)
+    results = closed / "out"
+    results.mkdir()
+    os.chown(results, UID, UID)
+    assert drop(results, scenario, sudo=True) == [UID, READ]
+    assert (results / "result.json").stat().st_uid == UID
+
+
+@pytest.mark.needs("root")
+def test_who_becomes_another_user_still_dies_with_its_parent() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LAST_WILL], capture_output=True, text=True, check=True
+    )
+    ids = str((UID,) * 3)
+    assert done.stdout == f"{ids} {ids} [{UID}] {int(signal.SIGUSR1)}\n"

@@ -41,9 +41,11 @@ time.sleep(60)
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, *inside: str, code: str = SUPERVISE) -> None:
+        """`inside`: the words of a program that starts the supervisor."""
         self.sock, theirs = channel.make_pair()
-        self.process = processes.start([sys.executable, "-c", SUPERVISE], stdin=theirs.fileno())
+        words = [*inside, sys.executable, "-c", code]
+        self.process = processes.start(words, stdin=theirs.fileno())
         theirs.close()
 
     def start(self, number: int, command: list[str]) -> int:
@@ -175,6 +177,32 @@ def test_kill_finds_what_was_detached_and_spares_other_processes(bench: Bench) -
     assert bench.expect("exited") == {"event": "exited", "id": 1, "signal": 15}
     os.close(terminal)
     os.close(other)
+
+
+@pytest.mark.needs("root")
+def test_where_proc_shows_other_processes_everything_is_killed() -> None:
+    """As in a container that does not let /proc be mounted: its numbers are not ours."""
+    code = SUPERVISE.replace("own_namespace=False", "own_namespace=True")
+    bench = Bench("unshare", "--pid", "--fork", code=code)
+    try:
+        terminal = bench.start(1, [sys.executable, "-S", "-c", DETACH])
+        bench.expect("started")
+        bench.expect("running")
+        read_pids(terminal, 2)
+        channel.send(bench.sock, {"op": "kill", "id": 1})
+        bench.expect("killed")
+        assert bench.expect("exited") == {"event": "exited", "id": 1, "signal": 9}
+        with pytest.raises(OSError, match="Input/output error"):  # nobody is left to write
+            os.read(terminal, 1)
+        os.close(terminal)
+        # What is left in the background is not seen either: then an exit is an exit.
+        terminal = bench.start(2, ["sh", "-c", "sleep 60 & exit 0"])
+        bench.expect("started")
+        bench.expect("running")
+        assert bench.expect("exited") == {"event": "exited", "id": 2, "status": 0}
+        os.close(terminal)
+    finally:
+        bench.end()
 
 
 def test_the_end_of_the_simulator_ends_all(bench: Bench) -> None:

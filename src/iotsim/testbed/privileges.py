@@ -1,7 +1,7 @@
 """Who a process is once it needs no privilege any more, and what it may still do.
 
-Only the helper needs privilege: it makes namespaces and the interface. As soon as it has been
-started, the simulator is one of these, for good:
+Only the helper needs privilege: it makes namespaces and the interface. Once these stand the simulator
+is one of these, for good:
 
 - started by sudo, the user who called it, without any capability. So it reads and writes what that
   user may, and its results are that user's. Where iotsim or the scenario lies in a place that is
@@ -87,11 +87,13 @@ def drop_privileges(results: Path, scenario_folder: Path) -> None:
         drop_capabilities(ALL_FILES if os.geteuid() == 0 else 0)
         return
     sources = list(_sources(scenario_folder))
+    owner = results.stat().st_uid
     become(user, keep_capabilities=True)
     # access(2) asks for the user, and so without the capabilities that are still there.
-    if not os.access(results, os.W_OK | os.X_OK):
+    writable = os.access(results, os.W_OK | os.X_OK)
+    if not writable and owner != user.uid:
         drop_capabilities(ALL_FILES)
-    elif all(os.access(path, how) for path, how in sources):
+    elif writable and all(os.access(path, how) for path, how in sources):
         drop_capabilities()
     else:
         drop_capabilities(READ_FILES)
