@@ -52,6 +52,11 @@ def lines(count: int, line: str) -> str:
         + "]\n",
         lines(9000, "[[expect]]\nname = 'N'\n"),
         "[scenario]\ntags = [" + lines(100_000, "'${xN}',") + "]\n",
+        FLEET
+        + "[devices.meter.state]\n"
+        + lines(50_000, "aN = 1\n")
+        + "[[devices.meter.rules]]\n[devices.meter.rules.set]\n"
+        + lines(500, "bN = 1\n"),
         FLEET + "state = {" + lines(100_000, "'a N' = 1, ").removesuffix(", ") + "}\n",
     ],
     ids=lambda text: text[:20] + text[-20:],
@@ -74,7 +79,10 @@ def test_a_file_that_is_wrong_many_times_is_told_in_few_lines_soon(text: str) ->
         ("[scenario]\nseed = 0x" + "f" * 100_000, "scenario.seed: must be less than"),
         ("[scenario]\nduration = " + "9" * 100_000, "scenario.duration: "),
         ("[scenario]\ntolerance = 1e999999", "scenario.tolerance: must be finite"),
-        (FLEET + "groups = [" + "1," * 500_000 + "]", "must be a text or a list of texts"),
+        (FLEET + "groups = [" + "1," * 300_000 + "]", "must be a text or a list of texts"),
+        ("a = [" + "1," * 1_000_000 + "]", "more than 400000 values"),
+        ("a = [" + "{}," * 300_000 + "]", "more than 400000 values"),
+        (lines(150_000, "[[a]]\na = 1\n"), "more than 400000 values"),
         (FLEET + "count = " + "9" * 5000, "devices.meter.count: must be less than"),
         (
             FLEET
@@ -135,6 +143,7 @@ def test_zero_bytes_and_names_too_long_are_told(text: str) -> None:
 DEEP = [
     *("[" * 60_000, "{a=" * 60_000, "[\n" * 60_000, "[#\n" * 60_000, "[{a=" * 30_000),
     *(".a" * 200_000, "a." * 200_000, '."a"' * 100_000, " . a" * 100_000, ".." * 100_000),
+    *("=" * 60_000, "= \t" * 60_000, "[}" * 60_000, "[ }," * 60_000, "={]" * 60_000),
 ]
 PIECES = [
     *('"', "'", '"""', "'''", "#", "\\", '\\"', "\n", "\r", "\r\n", "[", "]", "{", "}", "=", ","),

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
 
     from iotsim.protocol.fields import Field, Schema
 
+MOST_KNOWN = 1000
+"""Among more names than these the nearest is not sought: each is held against the given one."""
+
 Steps: TypeAlias = "tuple[str | int, ...]"
 
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A hint with the name in `known` that `name` was probably meant to be, or ""."""
+    if len(known) > MOST_KNOWN:
+        return ""
     found = difflib.get_close_matches(name[:100], sorted(known), 1)
     return f"did you mean '{found[0]}'?" if found else ""
 

@@ -26,6 +26,8 @@ Keys: TypeAlias = "tuple[str | int, ...]"
 
 LARGEST_CHARACTERS = 4 << 20
 DEEPEST = 40
+MOST_VALUES = 400_000
+"""Each takes nearly 1 kB while the parser tells its place."""
 LONGEST_PATH = 400
 
 _STRING = r"""
@@ -39,7 +41,8 @@ _STRINGS = re.compile(_STRING, re.DOTALL | re.VERBOSE)
 _DELIMITERS = r".=,\[\]{}\ \t\#\r\n"
 _TOKEN = re.compile(
     rf"""
-    [\[\]{{}}]
+    [\[\]{{}},]
+    | =(?: [ \t]*+ = )*+                    # the parser descends at each further one
     | \#[^\n]*+
     | (?: (?: {_STRING} | \. )              # a dotted key, but for its first word
           [ \t]*+ (?: [^{_DELIMITERS}"'][^{_DELIMITERS}]*+ )?+ [ \t]*+ )++
@@ -151,7 +154,7 @@ def read_toml(text: str) -> Document:
     if (stray := _LONE_RETURN.search(text)) is not None:
         message = "a carriage return that does not belong to the end of a line"
         raise TomlError(message, _place_at(text, stray.start()))
-    _check_nesting(text)
+    _check_limits(text)
     try:
         document = toml_rs.load_with_metadata(text, toml_version="1.0.0")
         return Document(text, document.value, document.meta["nodes"])
@@ -162,20 +165,29 @@ def read_toml(text: str) -> Document:
         raise TomlError(f"not TOML: {error}"[:200], Place(0, 0)) from None
 
 
-def _check_nesting(text: str) -> None:
-    depth = 0
+def _check_limits(text: str) -> None:
+    """TomlError if the parser would descend more than `DEEPEST`, or find more than `MOST_VALUES`, of
+    which each begins with a bracket, or after a comma or an equals sign."""
+    opened: list[str] = []
+    values = 0
     for token in _TOKEN.finditer(text):
         sign, inner = text[token.start()], 0
+        values += sign in "[{=,"
         if sign in "]}":
-            depth = max(0, depth - 1)
+            if opened and sign == opened[-1]:  # to the parser, any other closes nothing
+                opened.pop()
         elif sign in "[{":
-            depth += 1
-        elif sign != "#":
+            opened.append("]" if sign == "[" else "}")
+        elif sign == "=":
+            inner = text.count("=", token.start(), token.end())
+        elif sign not in "#,":
             inner = text.count(".", token.start(), token.end())
-            if depth + inner > DEEPEST:
+            if len(opened) + inner > DEEPEST:
                 inner = _STRINGS.sub("", token[0]).count(".")
-        if depth + inner > DEEPEST:
+        if len(opened) + inner > DEEPEST:
             raise TomlError(f"nested more than {DEEPEST} deep", _place_at(text, token.start()))
+        if values > MOST_VALUES:
+            raise TomlError(f"more than {MOST_VALUES} values", _place_at(text, token.start()))
 
 
 def _place_at(text: str, offset: int) -> Place:
