@@ -1,13 +1,15 @@
-"""Files of the user's that are Python, protocols and behaviors: each executed as a module of its own.
+"""Files of the user's: read with bounds, and those that are Python executed, each as a module.
 
-The module has a name that nothing else has, so that two files called meter.py do not meet. It is in
-``sys.modules`` under that name, where dataclasses and pickle look it up, until it is forgotten.
-Nothing is written beside the file.
+Protocols and behaviors are Python. The module has a name that nothing else has, so that two files
+called meter.py do not meet. It is in ``sys.modules`` under that name, where dataclasses and pickle
+look it up, until it is forgotten. Nothing is written beside the file.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 import sys
 import traceback
 from types import ModuleType
@@ -18,16 +20,44 @@ from iotsim.errors import IotsimError
 if TYPE_CHECKING:
     from pathlib import Path
 
+LARGEST_BYTES = 4 << 20
 _numbers = itertools.count(1)
 
 
 class UserFileError(Exception):
-    """What a file cannot be executed for; ``line`` and ``column`` count from 1, 0 where unknown."""
+    """What a file cannot be used for; ``line`` and ``column`` count from 1, 0 where unknown."""
 
     def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
         self.line = line
         self.column = column
         super().__init__(reason)
+
+
+def read(path: Path, largest: int = LARGEST_BYTES) -> bytes:
+    """The content of the regular file at `path`; UserFileError if there is none, or more than `largest`
+    bytes. Nothing is waited for: neither a pipe that nobody writes to nor a device."""
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserFileError("this is no file")
+            content = file.read(largest + 1)  # what the file system says of the size is no promise
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserFileError("there is no such file") from None
+    except IsADirectoryError:
+        raise UserFileError("this is no file") from None
+    except OSError as error:
+        raise UserFileError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UserFileError("there is no such file") from None  # a zero byte in its name
+    if content is None:  # a file of the kernel's that has something now and then
+        raise UserFileError("this is no file")
+    if len(content) > largest:
+        raise UserFileError(f"larger than {largest} bytes")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def execute(path: Path, source: bytes) -> ModuleType:

@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_file_names_its_line(
 
 def test_a_file_that_is_not_there_is_the_scenarios_fault(tmp_path: Path) -> None:
     spec = BehaviorSpec(tmp_path / "gone.py", "Meter", "scenario.toml:7")
-    told = r"scenario.toml:7: behavior: .*gone.py cannot be read"
+    told = r"scenario.toml:7: behavior: .*gone.py: there is no such file"
     with pytest.raises(ScenarioError, match=told), load_behavior(spec):
         pass
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_not_there_is_the_scenarios_fault(tmp_path: Path) -> None
 def test_a_name_with_a_nul_is_the_scenarios_fault(tmp_path: Path) -> None:
     spec = BehaviorSpec(tmp_path / "me\0ter.py", "Meter", "scenario.toml:7")
     with (
-        pytest.raises(ScenarioError, match="cannot be read: embedded null byte"),
+        pytest.raises(ScenarioError, match="there is no such file"),
         load_behavior(spec),
     ):
         pass

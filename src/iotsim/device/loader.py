@@ -69,11 +69,10 @@ def _is_behavior(value: object) -> bool:
 def _execute(spec: BehaviorSpec) -> ModuleType:
     path = spec.file
     try:
-        source = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        source = userfile.read(path)
+    except UserFileError as error:
         # The scenario is to blame here, for naming this file.
-        why = getattr(error, "strerror", None) or error
-        problem = Problem(f"the behavior {path} cannot be read: {why}", spec.place, path="behavior")
+        problem = Problem(f"the behavior {path}: {error}", spec.place, path="behavior")
         raise ScenarioError([problem]) from None
     try:
         return userfile.execute(path, source)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,9 @@ def load_protocol(name: str, search: Sequence[Path] = ()) -> LoadedProtocol:
     if not NAME.match(name):
         raise ProtocolError(f"{name!r} is no name of a protocol (a-z, 0-9, - and _)")
     for path in candidates(name, search):
-        if path.is_file() and (path.parent.name == "protocols" or _declares_protocol(path)):
+        # os.path, unlike Path, takes what cannot be looked at for what is not there
+        found = os.path.isfile(path)  # noqa: PTH113
+        if found and (path.parent.name == "protocols" or _declares_protocol(path)):
             return load_file(path)
     for entry in _entry_points():
         if entry.name == name:
@@ -99,7 +102,7 @@ def list_protocols(search: Sequence[Path] = ()) -> list[tuple[str, Path | None]]
     """Names and files of all protocols that `load_protocol` finds, without executing any."""
     found: dict[str, Path | None] = {}
     for pattern in candidates("*", search):
-        if not pattern.parent.is_dir():
+        if not os.path.isdir(pattern.parent):  # noqa: PTH112
             continue
         for path in sorted(pattern.parent.glob("*.py")):
             if path.stem not in found and NAME.match(path.stem) and _declares_protocol(path):
@@ -111,11 +114,11 @@ def list_protocols(search: Sequence[Path] = ()) -> list[tuple[str, Path | None]]
 
 def load_file(path: Path) -> LoadedProtocol:
     """The protocol that a file declares. The same file is executed once only, until it is changed."""
-    path = path.resolve()
     try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise ProtocolError(f"{path}: {error.strerror}") from None
+        path = path.resolve()
+        source = userfile.read(path)
+    except (OSError, RuntimeError, ValueError, UserFileError) as error:
+        raise ProtocolError(f"{path}: {error}") from None
     known = _loaded.pop(path, None)
     if known is not None and known.source != source:
         userfile.forget(known.module)
@@ -137,8 +140,8 @@ def users_file(protocol: Protocol) -> Path | None:
 
 def _declares_protocol(path: Path) -> bool:
     try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(userfile.read(path), str(path))
+    except (UserFileError, SyntaxError, ValueError, RecursionError, MemoryError):
         # Taken for one, so that loading it tells what is wrong, if it stands among protocols.
         return path.parent.name == "protocols"
     for statement in tree.body:

@@ -7,7 +7,9 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
+from iotsim import userfile
 from iotsim.units import parse_bytes
+from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,22 +30,12 @@ class FileError(ValueError):
 def read_text(path: Path, largest: int = LARGEST_BYTES) -> str:
     """The text of a UTF-8 file; FileError if there is none."""
     try:
-        if not path.is_file():
-            raise FileError("there is no such file" if not path.exists() else "this is no file")
-        with path.open("rb") as file:
-            content = file.read(largest + 1)  # what the file system says of the size is no promise
-        if len(content) > largest:
-            raise FileError(f"larger than {largest} bytes")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}") from None
+        return userfile.read(path, largest).decode("utf-8-sig")
+    except UserFileError as error:
+        raise FileError(str(error)) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise FileError("not a text in UTF-8", line) from None
-    except ValueError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"cannot be read: {error}") from None  # a zero byte in its name
 
 
 def read_rows(text: str) -> list[dict[str, Any]]:
