@@ -87,6 +87,12 @@ async def test_a_line_that_goes_on_is_heard_as_a_whole_too(autojump_clock: MockC
     assert bench.gateway.last_lines == ["Loading... done", "next"]
 
 
+async def test_a_prompt_whose_newline_comes_late_is_told_once(autojump_clock: MockClock) -> None:
+    bench = Bench()
+    await bench.print([(0, b"ready"), (2 * PROMPT_S, b"\n\nready\n")])
+    assert bench.heard == bench.lines == ["ready", "", "ready"]
+
+
 async def test_a_line_that_grows_without_end_is_not_told_dot_by_dot(
     autojump_clock: MockClock,
 ) -> None:

@@ -79,6 +79,8 @@ class Gateway:
         self._stopping = False
         self._left: list[str] = []
         """The names of the processes to which it was handed on, in turn."""
+        self._prompt = ""
+        """What of the unfinished line has been told already."""
         self._output_ended = trio.Event()
         self._second = 0.0
         self._lines = 0
@@ -183,12 +185,10 @@ class Gateway:
     ) -> None:
         """Take all output, within `scope`."""
         text = OutputText()
-        prompt = ""
-        """What of the unfinished line has been taken for a prompt already."""
         patience_s = PROMPT_S
         with scope:
             while True:
-                waiting = text.unfinished not in ("", prompt)
+                waiting = text.unfinished not in ("", self._prompt)
                 with trio.move_on_after(patience_s if waiting else math.inf):
                     try:
                         chunk = await output.receive()
@@ -196,22 +196,23 @@ class Gateway:
                         break
                     self._log(chunk)
                     for line in text.feed(chunk):
-                        self._line(line, prompt)
-                        prompt, patience_s = "", PROMPT_S
+                        self._line(line)
+                        self._prompt, patience_s = "", PROMPT_S
                     continue
-                self._line(text.unfinished, prompt)
-                prompt = text.unfinished
+                self._line(text.unfinished)
+                self._prompt = text.unfinished
                 patience_s *= 2  # a line of dots that grows for ever is not told dot by dot
         for line in text.end():
-            if line != prompt:
-                self._line(line, prompt)
+            self._line(line)
         self._output_ended.set()
 
-    def _line(self, line: str, prompt: str = "") -> None:
-        """It printed `line`, whose beginning `prompt` has been told already."""
+    def _line(self, line: str) -> None:
+        """It printed `line`, which may go on where the prompt has ended."""
+        if line and line == self._prompt:
+            return
         now = self._clock()
         self._report_line(line, now)
-        before = self.last_lines[:-1] if prompt else self.last_lines
+        before = self.last_lines[:-1] if self._prompt else self.last_lines
         self.last_lines = [*before[1 - LAST_LINES :], line]
         self._on_line(line, now)
         ready = self.spec.ready
