@@ -49,7 +49,7 @@ class Judge:
                 self._gateway.append(GatewayWatcher(spec, tolerance))
                 self._all.append(self._gateway[-1])
             else:
-                watcher = KINDS[spec.kind](spec, fleets, tolerance)
+                watcher = KINDS[spec.kind].make(spec, fleets, tolerance)
                 watcher.news = self._news
                 self._all.append(watcher)
                 self._seat(watcher)

@@ -2,12 +2,13 @@
 
 To add one: a module with its class, which says what it subscribes to (see `iotsim.expect.watcher`),
 and a row here. What the class has to know are fields of `iotsim.expect.spec.ExpectSpec`, which
-`iotsim.scenario.expectations` fills from the key of the same name as the kind.
+`iotsim.scenario.expectations` fills from the keys of the table. For ``all`` with several queues a kind
+needs a pool (`Watcher.pool`, and `iotsim.expect.report`), or the scenario must be refused.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from iotsim.expect.count import Count
 from iotsim.expect.invariant import Always, Never
@@ -29,9 +30,16 @@ def _count(spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) 
     return kind(spec, fleets, tolerance)
 
 
-KINDS: dict[Kind, MakeWatcher] = {
-    "within": Within,
-    "never": Never,
-    "always": Always,
-    "count": _count,
+class Row(NamedTuple):
+    """``silent``: it may hold because of what was not seen, so that any loss puts it in doubt."""
+
+    make: MakeWatcher
+    silent: bool
+
+
+KINDS: dict[Kind, Row] = {
+    "within": Row(Within, silent=False),
+    "never": Row(Never, silent=True),
+    "always": Row(Always, silent=True),
+    "count": Row(_count, silent=True),
 }

@@ -120,7 +120,7 @@ class Watcher:
         raise NotImplementedError
 
     def expectation(self) -> str:
-        """The predicate: ``receives kind = READ within 5 s``."""
+        """The predicate: ``receives kind READ within 5 s``."""
         raise NotImplementedError
 
     def came(self, slot: int) -> tuple[int, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.events import SimulatorLag
+from iotsim.expect.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 LAG_BOUND_S = 0.1
 """A failed expectation is in doubt if a packet waited, or a timer was late, for longer than this."""
-SILENT_KINDS = ("never", "always", "count")
-"""Expectations that what was not seen may have broken: any loss puts them in doubt, and those that ask
-``none`` of the devices, too."""
 
 
 class Doubts:
@@ -38,8 +36,10 @@ class Doubts:
             f"{spec.name}: {', '.join(str(service.port) for service in spec.services)}"
             for spec in scenario.fleets
         )
+        # Those that what was not seen may have broken: any loss puts them in doubt.
         self._silent = [
-            spec.kind in SILENT_KINDS or spec.quantifier == "none" for spec in scenario.expectations
+            (spec.kind in KINDS and KINDS[spec.kind].silent) or spec.quantifier == "none"
+            for spec in scenario.expectations
         ]
         self._listening = f"they listen at {'; '.join(ports)}"
         self._lag_reported = LAG_BOUND_S

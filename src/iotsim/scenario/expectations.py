@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from iotsim.expect.kinds import KINDS
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
 from iotsim.match import Names, compile_match
 from iotsim.scenario.fleets import expression_names
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 QUANTIFIERS = ("each", "any", "all", "none", "device")
-KINDS = ("within", "never", "always", "count")
 MOST_EXPECTATIONS = 10_000
 
 
@@ -150,7 +150,7 @@ class ExpectBuilder:
     ) -> ExpectSpec | None:
         quantifier = self._one_of(raw, QUANTIFIERS, keys, "says of which devices")
         direction = self._one_of(raw, ("receives", "sends"), keys, "says of which messages")
-        kind: Any = self._one_of(raw, KINDS, keys, "says what is expected of them")
+        kind: Any = self._one_of(raw, tuple(KINDS), keys, "says what is expected of them")
         if quantifier is None or direction is None or kind is None:
             return None
         devices = self._devices(getattr(table, quantifier) or [], (*keys, quantifier))
