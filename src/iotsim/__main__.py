@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 EXIT_ERROR = 2
@@ -32,6 +33,7 @@ def main() -> None:
             file=sys.stderr,
         )
         code = EXIT_ERROR
+    gc.freeze()  # what is left goes with the process: to look through it once more takes 0.1 s
     sys.exit(code)
 
 
