@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,31 @@ def test_capabilities_that_are_asked_for(home: PrivateHome, environment: dict[st
     asked = Capability.NET_RAW.bit | Capability.SYS_NICE.bit
     assert found["capabilities"] == asked | (0 if environment is SUDO else ALL_FILES)
     assert (found["raw"], found["no_new_privs"]) == (True, "1")
+
+
+def test_after_sigkill_nothing_is_left_of_what_sudo_started(home: PrivateHome) -> None:
+    """Its helper stays root's, and so hears nothing from the kernel of the end of its parent."""
+    token = f"600.{os.getpid()}"
+    script = f"trap : HUP TERM; setsid sleep {token} & sleep {token}"
+    scenario = home.iotsim.meters(gateway=f'command = ["sh", "-c", "{script}"]', until="duration")
+    words = home.words("run", scenario.name, "--out", "results/one")
+    run = home.iotsim.start_other(words, env=home.environment(SUDO))
+    home.iotsim.wait_for(lambda: len(those_with(token)) == 3, "the gateway's processes", run)
+    run.kill()
+    run.wait()
+    of_the_run = (token, str(home.iotsim.out))
+    home.iotsim.wait_for(lambda: those_with(*of_the_run) == [], "the end of all")
+    assert home.owners() == {home.user.uid}
+
+
+def those_with(*words: str) -> list[str]:
+    """The command lines that have one of `words`, of processes that are not yet dead."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes().decode(errors="replace")
+            found += [line] if any(word in line for word in words) else []
+    return found
 
 
 @pytest.mark.needs("userns")
