@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,6 +220,73 @@ def test_at_the_end_it_is_asked_to_stop_and_has_its_last_words(done: Done) -> No
     assert [event["line"] for event in done.events_of("gateway-output")] == ["up", "good-bye"]
 
 
+EXITS = '[[expect]]\nname = "exits"\ngateway = { exit = 0 }'
+FOR_2_S = ("--duration", "2s")
+
+
+def virtual_environment(iotsim: CommandLine) -> Done:
+    interpreter = Path(sys.executable).resolve()
+    iotsim.write(".venv/pyvenv.cfg", f"home = {interpreter.parent}\n")
+    (iotsim.folder / ".venv" / "bin").mkdir()
+    (iotsim.folder / ".venv" / "bin" / "python").symlink_to(interpreter)
+    gateway = 'command = [".venv/bin/python", "-c", "import sys; print(sys.prefix)"]'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=EXITS))
+
+
+@background(job=virtual_environment)
+def test_a_virtual_environment_stays_one(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log == f"{done.out.parent}/.venv\n"
+
+
+DAEMON = """
+import os, signal, socket, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (print("good-bye", flush=True), os._exit(0)))
+if os.fork():
+    sys.exit()
+os.setsid()
+if os.fork():
+    os._exit(0)
+time.sleep(0.8)
+for _ in range(200):
+    print("x" * 1000, flush=True)
+udp = socket.socket(type=socket.SOCK_DGRAM)
+for host in range(1, 4):
+    udp.sendto(bytes.fromhex(sys.argv[1]), (f"10.77.1.{host}", 5600))
+print("polled", flush=True)
+time.sleep(60)
+"""
+IS_READ_AND_STAYS = """
+[[expect]]
+name = "each is read"
+each = "meter"
+receives = { kind = "READ" }
+within = "2s"
+
+[[expect]]
+name = "stays"
+gateway = { running = true, stdout = "polled" }
+"""
+
+
+def launcher(iotsim: CommandLine) -> Done:
+    iotsim.write("daemon.py", DAEMON)
+    gateway = f'command = ["python3", "-ISu", "daemon.py", "{READ}"]'
+    scenario = iotsim.meters(gateway=gateway, expect=IS_READ_AND_STAYS, until="duration")
+    return iotsim.run(scenario, *FOR_2_S)
+
+
+@background(job=launcher)
+def test_a_daemon_goes_on_and_is_heard_when_its_launcher_has_exited(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log.splitlines()[-2:] == ["polled", "good-bye"]
+    assert len(done.log) > 200_000  # far more than a terminal holds
+    (exited,) = done.events_of("gateway-exited")
+    assert (exited["status"], exited["crashed"], exited["t"] > 1.5) == (0, False, True)
+    (note,) = [event["text"] for event in done.events_of("note") if "left" in event["text"]]
+    assert note.startswith("The gateway's command exited with status 0 and left python")
+
+
 TALKER = (
     "(while sleep 0.3; do dd if=/dev/zero bs=9999 count=9 status=none; echo still; done) & exit 4"
 )
@@ -227,7 +295,7 @@ TALKER = (
 def leaves_a_talker(iotsim: CommandLine) -> Done:
     gateway = f'command = ["sh", "-c", "{TALKER}"]'
     scenario = iotsim.meters(gateway=gateway, expect="", until="duration")
-    return iotsim.run(scenario, "--duration", "2s")
+    return iotsim.run(scenario, *FOR_2_S)
 
 
 @background(job=leaves_a_talker)
@@ -240,6 +308,64 @@ def test_what_a_crashed_gateway_leaves_is_read_until_the_run_ends(done: Done) ->
     assert set(later) == {"still"}  # zero bytes are nothing to be read
 
 
+COLORED = r"""
+printf '\033[32mINFO\033[0m listening\033[K\n'
+printf 'login: '
+exec sleep 60
+"""
+ASKS = '[[expect]]\nname = "asks"\ngateway = { stdout = { regex = "^login: $" } }'
+
+
+def colored(iotsim: CommandLine) -> Done:
+    iotsim.write("colored.sh", COLORED)
+    gateway = 'command = ["sh", "colored.sh"]\nready = { log = "^INFO listening$" }'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=ASKS))
+
+
+@background(job=colored)
+def test_colors_and_a_prompt_in_a_terminal(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.result["duration_s"] < 10  # of 20: the prompt was heard without a newline
+    lines = [event["line"] for event in done.events_of("gateway-output")]
+    assert lines == done.result["gateway"]["last_lines"] == ["INFO listening", "login: "]
+    assert done.log == "\033[32mINFO\033[0m listening\033[K\nlogin: "
+
+
+STREAMS = "import os, sys; print([os.isatty(fd) for fd in range(3)], repr(sys.stdin.read()))"
+GIVEN_STREAMS = {
+    "default": ("", "[False, True, True] ''"),
+    "pipes": ("terminal = false", "[False, False, False] ''"),
+    "file": ('stdin = "input.txt"', "[False, True, True] 'typed'"),
+}
+
+
+def streams(iotsim: CommandLine, given: str, printed: str) -> Done:
+    iotsim.write("input.txt", "typed")
+    iotsim.write("streams.py", STREAMS)
+    gateway = f'command = ["python3", "-IS", "streams.py"]\n{given}'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=EXITS))
+
+
+@background(job=streams)
+@pytest.mark.parametrize(("given", "printed"), GIVEN_STREAMS.values(), ids=GIVEN_STREAMS)
+def test_its_standard_streams(given: str, printed: str, done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log == f"{printed}\n"
+
+
+def reads_until_the_end(iotsim: CommandLine) -> Done:
+    code = "import sys; print('up', flush=True); sys.stdin.read(); print('the input has ended')"
+    gateway = f'command = ["python3", "-ISc", "{code}"]\nstdin = "open"'
+    expect = '[[expect]]\nname = "stays"\ngateway = { running = true }'
+    return iotsim.run(iotsim.meters(gateway=gateway, expect=expect), *FOR_2_S)
+
+
+@background(job=reads_until_the_end)
+def test_an_input_that_stays_open(done: Done) -> None:
+    assert done.status == 0, done.text
+    assert done.log == "up\n"
+
+
 def no_input(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.meters(gateway='command = ["true"]\nstdin = "missing.txt"'))
 
@@ -249,6 +375,19 @@ def test_an_input_that_is_missing_is_an_error_in_a_line(done: Done) -> None:
     assert done.status == 2
     missing = f"{done.out.parent}/missing.txt: No such file or directory"
     assert done.text.endswith(f"iotsim: the gateway cannot be started: its stdin, {missing}\n")
+
+
+def ends_too_early(iotsim: CommandLine) -> Done:
+    return iotsim.run(iotsim.meters(gateway='command = ["true"]'))
+
+
+@background(job=ends_too_early)
+def test_an_exit_with_0_before_anything_was_heard_is_called_that(done: Done) -> None:
+    assert done.status == 1
+    first = done.result["notes"][0]
+    assert first.startswith("The gateway exited with status 0 after 0.")
+    assert first.endswith(" s, before any message came from it.")
+    assert first in done.text
 
 
 def polls_13_of_14(iotsim: CommandLine) -> Done:

@@ -1,4 +1,4 @@
-"""Where iotsim itself lies in a private home, and what the simulator is once it runs."""
+"""Who the simulator and the gateway are: as root, by sudo, and as an ordinary user."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iotsim.capabilities import Capability
 from iotsim.testbed.privileges import ALL_FILES, READ_FILES
 
 if TYPE_CHECKING:
@@ -24,14 +25,18 @@ pytestmark = pytest.mark.needs("root", "tun")
 REPOSITORY = Path(__file__).parents[2]
 OTHER_UID = 54322
 PORTRAIT = """
-import json, os, sys
+import json, os, socket, sys
 status = dict(line.split(":\\t") for line in open("/proc/self/status").read().splitlines())
+try:
+    raw = bool(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
+except PermissionError:
+    raw = False
 open("written", "w").close()
 with open("/dev/stderr", "w") as again:
     print("opened again", file=again)
 print(json.dumps({
     "uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(),
-    "capabilities": int(status["CapEff"], 16),
+    "capabilities": int(status["CapEff"], 16), "raw": raw,
     "home": os.environ["HOME"], "user": os.environ.get("USER"),
     "work": os.stat(".").st_uid, "no_new_privs": status["NoNewPrivs"],
 }))
@@ -82,9 +87,11 @@ class PrivateHome:
             merged.update(environment)
         return merged
 
-    def run(self, environment: dict[str, str], *, gateway: str = "", uid: int = 0) -> Done:
+    def run(
+        self, environment: dict[str, str], *, gateway: str = "", link: str = "", uid: int = 0
+    ) -> Done:
         """``iotsim run`` there, of a scenario with such a gateway."""
-        scenario = self.iotsim.meters(gateway=COMMAND + gateway, expect=OPENED)
+        scenario = self.iotsim.meters(gateway=COMMAND + gateway, expect=OPENED, link=link)
         os.chown(scenario, self.user.uid, self.user.uid)
         words = self.words("run", scenario.name, "--out", "results/one", uid=uid)
         return self.iotsim.finish(self.iotsim.start_other(words, env=self.environment(environment)))
@@ -111,7 +118,7 @@ def portrait(done: Done) -> dict[str, Any]:
 def test_root_in_a_home_that_is_closed_to_it(home: PrivateHome) -> None:
     found = portrait(home.run(NO_SUDO))
     # It reads what it wants, as programs of root expect, and has no other of root's rights.
-    assert (found["uid"], found["capabilities"]) == (0, ALL_FILES)
+    assert (found["uid"], found["capabilities"], found["raw"]) == (0, ALL_FILES, False)
     assert found["work"] == 0
     assert home.owners() == {0}
 
@@ -125,6 +132,7 @@ def test_who_calls_sudo_has_the_results_and_is_the_gateways_user(home: PrivateHo
         "groups": [uid],
         "work": uid,
         "capabilities": 0,
+        "raw": False,
         "no_new_privs": "1",
         "home": "/",
         "user": str(uid),
@@ -132,27 +140,22 @@ def test_who_calls_sudo_has_the_results_and_is_the_gateways_user(home: PrivateHo
     assert home.owners() == {uid}
 
 
-BEHAVIOR = """
-from iotsim import Device
+def test_a_run_that_fails_early_leaves_its_results_to_who_called_sudo(home: PrivateHome) -> None:
+    done = home.run(SUDO, gateway='user = "no.such.user"')
+    assert done.status == 2
+    reason = "the gateway cannot be started: there is no user called no.such.user"
+    assert done.result["reason"] == reason
+    assert home.owners() == {home.user.uid}
 
-class Meter(Device):
-    pass
-"""
 
-
-@pytest.mark.parametrize(("queues", "processes"), [(1, 2), (2, 3)])  # a guard, or two workers
+@pytest.mark.parametrize("queues", [1, 2])
 @pytest.mark.parametrize("private_of_another", [False, True])
 def test_what_the_simulator_is_once_it_runs(
-    home: PrivateHome, private_of_another: bool, queues: int, processes: int
+    home: PrivateHome, private_of_another: bool, queues: int
 ) -> None:
     """No more than who called sudo, but where iotsim itself is closed to them: then it may read."""
-    home.iotsim.write("meter.py", BEHAVIOR)
-    scenario = home.iotsim.meters(
-        gateway='command = ["sleep", "60"]',
-        rules='behavior = "meter.py:Meter"',
-        link=f"queues = {queues}",
-        until="duration",
-    )
+    gateway = 'command = ["sleep", "60"]'
+    scenario = home.iotsim.meters(gateway=gateway, until="duration", link=f"queues = {queues}")
     if private_of_another:
         home.give_away()
     out = home.user.folder / "out"
@@ -164,7 +167,7 @@ def test_what_the_simulator_is_once_it_runs(
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     status = [status_of(pid) for pid in (str(run.pid), *children)]
     simulating = [found for found in status if found["Name"] != "iotsim-helper"]
-    assert len(simulating) == processes
+    assert len(simulating) == (1 if queues == 1 else 3)
     for found in simulating:
         assert set(found["Uid"].split()) == {str(home.user.uid)}
         expected = READ_FILES if private_of_another else 0
@@ -185,6 +188,12 @@ def test_results_go_to_a_folder_that_is_not_theirs_too(home: PrivateHome) -> Non
     portrait(home.run(SUDO))
     assert out.stat().st_uid == 0
     assert {path.stat().st_uid for path in out.iterdir()} == {home.user.uid}
+
+
+def test_a_user_of_its_own(home: PrivateHome) -> None:
+    home.user.home.chmod(0o755)  # else it could not read what it is to execute
+    found = portrait(home.run(SUDO, gateway=f"user = {OTHER_UID}"))
+    assert (found["uid"], found["work"], found["capabilities"]) == (OTHER_UID, OTHER_UID, 0)
 
 
 def test_root_again_for_the_gateway_alone(home: PrivateHome) -> None:
@@ -227,7 +236,36 @@ def those_with(*words: str) -> list[str]:
 
 
 @pytest.mark.needs("userns")
-def test_an_ordinary_user_can_be_named(home: PrivateHome) -> None:
-    uid = home.user.uid
-    found = portrait(home.run(ORDINARY, gateway=f"user = {uid}", uid=uid))
-    assert (found["uid"], found["user"], found["capabilities"]) == (uid, str(uid), 0)
+class TestAsAnOrdinaryUser:
+    def test_capabilities_are_those_over_the_runs_own_network(self, home: PrivateHome) -> None:
+        asked = 'capabilities = ["net_raw", "sys_time"]'
+        done = home.run(ORDINARY, gateway=asked, uid=home.user.uid)
+        found = portrait(done)
+        assert found["capabilities"] == Capability.NET_RAW.bit | Capability.SYS_TIME.bit
+        assert found["raw"]
+        (note,) = [note for note in done.result["notes"] if "CAP_SYS_TIME" in note]
+        assert "over its own user namespace only" in note
+        assert "CAP_NET_RAW" not in note
+
+    def test_there_are_none_over_the_machines_network(self, home: PrivateHome) -> None:
+        done = home.run(
+            ORDINARY,
+            gateway='capabilities = "net_raw"',
+            link='isolate = "host"',
+            uid=home.user.uid,
+        )
+        assert done.status == 3
+        assert "the gateway cannot have CAP_NET_RAW\n  fix: run iotsim as root\n" in done.text
+        assert "lesser way" not in done.text
+        assert done.result["verdict"] == "skipped"
+
+    def test_nobody_can_be_another_user(self, home: PrivateHome) -> None:
+        done = home.run(ORDINARY, gateway='user = "root"', uid=home.user.uid)
+        assert done.status == 3
+        assert "the gateway cannot run as root: this user may not become another" in done.text
+        assert "  fix: run iotsim as root\n" in done.text
+
+    def test_everybody_can_be_named(self, home: PrivateHome) -> None:
+        uid = home.user.uid
+        found = portrait(home.run(ORDINARY, gateway=f"user = {uid}", uid=uid))
+        assert (found["uid"], found["user"]) == (uid, str(uid))
