@@ -148,14 +148,27 @@ def test_a_run_that_fails_early_leaves_its_results_to_who_called_sudo(home: Priv
     assert home.owners() == {home.user.uid}
 
 
-@pytest.mark.parametrize("queues", [1, 2])
+BEHAVIOR = """
+from iotsim import Device
+
+class Meter(Device):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("queues", "processes"), [(1, 2), (2, 3)])  # a guard, or two workers
 @pytest.mark.parametrize("private_of_another", [False, True])
 def test_what_the_simulator_is_once_it_runs(
-    home: PrivateHome, private_of_another: bool, queues: int
+    home: PrivateHome, private_of_another: bool, queues: int, processes: int
 ) -> None:
     """No more than who called sudo, but where iotsim itself is closed to them: then it may read."""
-    gateway = 'command = ["sleep", "60"]'
-    scenario = home.iotsim.meters(gateway=gateway, until="duration", link=f"queues = {queues}")
+    home.iotsim.write("meter.py", BEHAVIOR)
+    scenario = home.iotsim.meters(
+        gateway='command = ["sleep", "60"]',
+        rules='behavior = "meter.py:Meter"',
+        link=f"queues = {queues}",
+        until="duration",
+    )
     if private_of_another:
         home.give_away()
     out = home.user.folder / "out"
@@ -167,7 +180,7 @@ def test_what_the_simulator_is_once_it_runs(
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
     status = [status_of(pid) for pid in (str(run.pid), *children)]
     simulating = [found for found in status if found["Name"] != "iotsim-helper"]
-    assert len(simulating) == (1 if queues == 1 else 3)
+    assert len(simulating) == processes
     for found in simulating:
         assert set(found["Uid"].split()) == {str(home.user.uid)}
         expected = READ_FILES if private_of_another else 0
