@@ -5,10 +5,11 @@ a node that has ``value_line`` alone is an element of an array, any other is a t
 header or by dotted keys, whose own place is not known: it is that of its header, which is looked
 for in the text, or else of its first key.
 
-The parser recurses without a limit of its own, so nesting is bounded before it sees the text: a scan
-finds texts and comments exactly as the parser's lexer does, also those that are not closed, and
-counts what is left. A carriage return that does not belong to a line feed, where lexers differ, is
-refused before.
+The parser recurses without a limit of its own, in nested values and in a run of equals signs; its time
+grows with the square of a number's digits, and it takes about a kilobyte for each value. So a scan
+bounds all of this before: in one pass it finds strings and comments exactly as the parser's lexer
+does, also those that are not closed, and counts what is left. A carriage return that does not belong
+to a line feed, where lexers differ, is refused before.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ Keys: TypeAlias = "tuple[str | int, ...]"
 
 LARGEST_CHARACTERS = 4 << 20
 DEEPEST = 40
-MOST_VALUES = 400_000
-"""Each takes nearly 1 kB while the parser tells its place."""
+MOST_VALUES = 250_000
+"""Each takes about 1 kB while the parser tells its place."""
+LONGEST_WORD = 1000
 LONGEST_PATH = 400
 
 _STRING = r"""
@@ -41,13 +43,17 @@ _STRINGS = re.compile(_STRING, re.DOTALL | re.VERBOSE)
 _DELIMITERS = r".=,\[\]{}\ \t\#\r\n"
 _TOKEN = re.compile(
     rf"""
-    [\[\]{{}},]
-    | =(?: [ \t]*+ = )*+                    # the parser descends at each further one
+      (?P<open> [\[{{] )
+    | (?P<close> [\]}}] )
+    | (?P<comma> , )
+    | (?P<equals> = (?: [ \t]*+ = )*+ )      # the parser descends at each further one
     | \#[^\n]*+
-    | (?: (?: {_STRING} | \. )              # a dotted key, but for its first word
-          [ \t]*+ (?: [^{_DELIMITERS}"'][^{_DELIMITERS}]*+ )?+ [ \t]*+ )++
+    | (?P<path>                             # a dotted key, but for its first word
+          (?: (?: {_STRING} | \. )
+              [ \t]*+ (?: [^{_DELIMITERS}"'][^{_DELIMITERS}]*+ )?+ [ \t]*+ )++ )
     | (?<! [^{_DELIMITERS}"'] )             # a word with quotes in it, which begin no string
           [^{_DELIMITERS}"']++ ["'] [^{_DELIMITERS}]*+
+    | (?<! [^{_DELIMITERS}"'] ) (?P<word> [^{_DELIMITERS}"']{{{LONGEST_WORD + 1}}} )
     """,
     re.DOTALL | re.VERBOSE,
 )
@@ -166,28 +172,33 @@ def read_toml(text: str) -> Document:
 
 
 def _check_limits(text: str) -> None:
-    """TomlError if the parser would descend more than `DEEPEST`, or find more than `MOST_VALUES`, of
-    which each begins with a bracket, or after a comma or an equals sign."""
+    """TomlError for what would crash the parser, or take it too much time or memory.
+
+    Each value begins with a bracket, or after a comma, an equals sign or, as a table, the dot of a key.
+    """
     opened: list[str] = []
     values = 0
     for token in _TOKEN.finditer(text):
-        sign, inner = text[token.start()], 0
-        values += sign in "[{=,"
-        if sign in "]}":
-            if opened and sign == opened[-1]:  # to the parser, any other closes nothing
+        kind, inner = token.lastgroup, 0
+        if kind == "open":
+            opened.append("]" if token[0] == "[" else "}")
+        elif kind == "close":
+            if opened and token[0] == opened[-1]:  # to the parser, any other closes nothing
                 opened.pop()
-        elif sign in "[{":
-            opened.append("]" if sign == "[" else "}")
-        elif sign == "=":
-            inner = text.count("=", token.start(), token.end())
-        elif sign not in "#,":
-            inner = text.count(".", token.start(), token.end())
-            if len(opened) + inner > DEEPEST:
-                inner = _STRINGS.sub("", token[0]).count(".")
+        elif kind == "equals":
+            inner = token[0].count("=")
+        elif kind == "path" and "." in token[0]:
+            inner = _STRINGS.sub("", token[0]).count(".")
+        values += inner + (kind in ("open", "comma"))
         if len(opened) + inner > DEEPEST:
-            raise TomlError(f"nested more than {DEEPEST} deep", _place_at(text, token.start()))
-        if values > MOST_VALUES:
-            raise TomlError(f"more than {MOST_VALUES} values", _place_at(text, token.start()))
+            reason = f"nested more than {DEEPEST} deep"
+        elif values > MOST_VALUES:
+            reason = f"more than {MOST_VALUES} values and tables"
+        elif kind == "word":
+            reason = f"a word of more than {LONGEST_WORD} characters"
+        else:
+            continue
+        raise TomlError(reason, _place_at(text, token.start()))
 
 
 def _place_at(text: str, offset: int) -> Place:
