@@ -16,12 +16,20 @@ from iotsim.device.loader import load_behavior
 from iotsim.device.spec import BehaviorSpec
 from iotsim.errors import ProtocolError, ScenarioError
 from iotsim.protocol.registry import load_file
-from iotsim.scenario import load_scenario, load_text
+from iotsim.scenario import csvdata, load_scenario, load_text
 from iotsim.scenario.problems import MOST_PROBLEMS
 from iotsim.scenario.toml import TomlError, read_toml
 
 PLACE = Path("/nowhere/test.toml")
 FLEET = '[devices.meter]\naddress = "10.77.1.1"\nprotocol = "sensornet"\n'
+MILLIONS = """\
+[link]
+address = "10.255.255.1/8"
+[devices.meter]
+address = "10.0.0.1"
+count = 16_000_000
+protocol = "sensornet"
+"""
 LONGEST_LINE = 3000
 PATIENCE_S = 20.0
 """Even a machine that is busy with other things needs less, unless the time grows with a square."""
@@ -78,29 +86,55 @@ def test_a_file_that_is_wrong_many_times_is_told_in_few_lines_soon(text: str) ->
     ("text", "problem"),
     [
         ("[scenario]\nname = '" + "x" * 1_000_000 + "'", "at most 10000 characters"),
-        ("[scenario]\n" + "x" * 1_000_000 + " = 1", "unknown key"),
-        ("[scenario]\nseed = " + "9" * 100_000, "scenario.seed: must be less than"),
-        ("[scenario]\nseed = 0x" + "f" * 100_000, "scenario.seed: must be less than"),
-        ("[scenario]\nduration = " + "9" * 100_000, "scenario.duration: "),
+        ("[scenario]\n" + "x" * 1_000_000 + " = 1", "a word of more than 1000 characters"),
+        ("[scenario]\n'" + "x" * 1_000_000 + "' = 1", "unknown key"),
+        ("[scenario]\nseed = " + "9" * 1000, "scenario.seed: must be less than"),
+        ("[scenario]\nseed = " + "9" * 4_000_000, "a word of more than 1000 characters"),
+        ("[scenario]\nseed = 0x" + "f" * 4_000_000, "a word of more than 1000 characters"),
+        ("[scenario]\nduration = " + "9" * 1000, "scenario.duration: "),
         ("[scenario]\ntolerance = 1e999999", "scenario.tolerance: must be finite"),
-        (FLEET + "groups = [" + "1," * 300_000 + "]", "must be a text or a list of texts"),
-        ("a = [" + "1," * 1_000_000 + "]", "more than 400000 values"),
-        ("a = [" + "{}," * 300_000 + "]", "more than 400000 values"),
-        (lines(150_000, "[[a]]\na = 1\n"), "more than 400000 values"),
-        (FLEET + "count = " + "9" * 5000, "devices.meter.count: must be less than"),
+        (FLEET + "groups = [" + "1," * 200_000 + "]", "must be a text or a list of texts"),
+        ("a = [" + "1," * 1_000_000 + "]", "more than 250000 values and tables"),
+        ("a = [" + "{}," * 300_000 + "]", "more than 250000 values and tables"),
+        (lines(150_000, "[[a]]\na = 1\n"), "more than 250000 values and tables"),
+        (lines(50_000, "aN" + ".b" * 30 + " = 1\n"), "more than 250000 values and tables"),
+        (FLEET + "count = " + "9" * 1000, "devices.meter.count: must be less than"),
         (
             FLEET
             + "[[devices.meter.rules]]\nreply = { kind = 'REPORT', value = "
-            + "9" * 5000
+            + "9" * 1000
             + "}",
             "devices.meter.rules[0].reply.value: ",
         ),
         (FLEET + "state = { a = 1979-05-27T07:32:00Z }", "is no value of a message"),
         (
             "[devices.a]\n"
-            + lines(1000, "[[devices.a.rules]]\ndrop = true\n")
+            + lines(30, "[[devices.a.rules]]\ndrop = true\n")
             + lines(900, "[devices.bN]\nextends = 'a'\naddress = '10.77.1.1'\n"),
             "more than 20000 rules in all",
+        ),
+        (
+            "[devices.a.state]\n"
+            + lines(100_000, "aN = 1\n")
+            + lines(900, "[devices.bN]\nextends = 'a'\nstate.x = 1\naddress = '10.77.1.1'\n"),
+            "more than 250000 values in all, those of templates counted in each heir",
+        ),
+        (
+            "[devices.a]\n"
+            + lines(50, "[[devices.a.rules]]\nname = '" + "x" * 9000 + "'\ndrop = true\n")
+            + lines(900, "[devices.bN]\nextends = 'a'\naddress = '10.77.1.1'\n"),
+            "more than 250000 values in all, those of templates counted in each heir",
+        ),
+        (
+            MILLIONS + "[[expect]]\nreceives = {}\nnever = true\neach = 'meter 50%'\n",
+            "a share of 8000000 devices: at most 4194304 are drawn",
+        ),
+        (
+            MILLIONS
+            + "[[expect]]\nreceives = {}\nnever = true\neach = ["
+            + "'meter[1:]', 'meter[:9]'," * 1000
+            + "]",
+            "more than 8388608 devices in shares, and in lists of a fleet's parts",
         ),
         (
             "[devices.a]\ncount = 8000\naddress = '10.77.1.1'\nstate.x = ["
@@ -140,6 +174,43 @@ def test_what_is_too_large(text: str, problem: str) -> None:
 def test_zero_bytes_and_names_too_long_are_told(text: str) -> None:
     (problem,) = told(text)
     assert problem[0].isdigit(), "it has a place"
+
+
+def test_files_that_cost_the_most(tmp_path: Path) -> None:
+    """In a process of its own, since some of these have ended it by a segmentation fault."""
+    costly = {
+        "equals": "=" * 4_000_000,
+        "spaced": "= " * 2_000_000,
+        "empty": "[x]\n" + "=\n" * 2_000_000,
+        "digits": "x = " + "9" * 4_000_000,
+        "fraction": "x = 0." + "9" * 4_000_000,
+        "text": "x = '" + "x" * 4_000_000 + "'",
+        "elements": "x = [" + "1," * 1_000_000 + "]",
+        "texts": "x = [" + '"",' * 1_000_000 + "]",
+        "arrays": "x = [" + "[]," * 1_000_000 + "]",
+        "tables": "[[x]]\n" * 600_000,
+        "headers": lines(100_000, "[x.aN]\n"),
+        "dotted": lines(100_000, "aN.b.c = 1\n"),
+        "parameters": "[scenario]\ntags = [" + lines(200_000, "'${aN}',") + "]",
+        "one": "[scenario]\ntags = [" + "'${a}'," * 200_000 + "]",
+        "comments": "#\n" * 2_000_000 + "x = 1",
+        "zeros": "\0" * 4_000_000,
+    }
+    for name, text in costly.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    files = [f"{name}.toml" for name in costly]
+    limits = f"ulimit -v {1 << 20} -t 60; exec"  # KiB of addresses; seconds of processor time
+    done = subprocess.run(
+        ["bash", "-c", f'{limits} "$@"', "bash", sys.executable, "-m", "iotsim", "check", *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, ""), done
+    told_of = [line.partition(".toml:")[0] for line in done.stdout.splitlines()]
+    assert list(dict.fromkeys(told_of)) == list(costly)
+    assert len(done.stdout) < 100_000
 
 
 # --- the reader -------------------------------------------------------------------------------
@@ -296,6 +367,44 @@ def test_data_files(content: str, problem: str, tmp_path: Path) -> None:
         assert len(str(error)) < LONGEST_LINE  # noqa: PT017
     else:
         assert problem == "has no rows"
+
+
+def test_data_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_text("t,value\n" + lines(1000, "N,1\n"))
+    read, paths = csvdata.read_text, []
+
+    def note(path: Path) -> str:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(csvdata, "read_text", note)
+    signals = lines(100, "sN = { kind = 'csv', file = 'a.csv' }\n")
+    heirs = lines(9, "[devices.dN]\nextends = 'meter'\naddress = '10.77.1N.1'\n")
+    text = FLEET + "count = 3\ndata = 'a.csv'\n[devices.meter.signals]\n" + signals + heirs
+    first, *others = load_text(text, tmp_path / "a.toml").fleets
+    assert paths == [tmp_path / "a.csv"] * 2  # as rows, and as points
+    assert [row["t"] for row in first.data] == [0, 1, 2]
+    assert all(other.signals["s1"].points is first.signals["s1"].points for other in others)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "problem"),
+    [
+        ("MOST_ROWS", 99, "a.csv: more than 99 rows"),
+        ("MOST_CELLS", 300, "b.csv: more than 300 cells, with those of data files before"),
+    ],
+)
+def test_data_files_are_bounded_in_all(
+    limit: str, most: int, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("t,value\n" + lines(100, "N,1\n"))
+    monkeypatch.setattr(csvdata, limit, most)
+    found = told(
+        FLEET + "data = 'a.csv'\nsignals.x = { kind = 'csv', file = 'b.csv' }\n",
+        tmp_path / "a.toml",
+    )
+    assert found[0].endswith(problem)
 
 
 @pytest.mark.parametrize(

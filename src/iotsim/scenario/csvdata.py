@@ -5,17 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim import userfile
+from iotsim.device.signals import read_points
 from iotsim.units import parse_bytes
 from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-LARGEST_BYTES = 256 << 20
+Rows: TypeAlias = "tuple[Mapping[str, Any], ...]"
+Points: TypeAlias = "tuple[tuple[float, float], ...]"
+
+LARGEST_BYTES = 32 << 20
 MOST_COLUMNS = 1000
+MOST_ROWS = 1_000_000
+MOST_CELLS = 4_000_000
+"""Of all data files of a scenario, counted each time that one is gone through."""
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
@@ -36,6 +45,48 @@ def read_text(path: Path, largest: int = LARGEST_BYTES) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise FileError("not a text in UTF-8", line) from None
+
+
+class DataFiles:
+    """The CSV files of one scenario: fleets and signals that name the same one share what is in it.
+
+    FileError tells of a file that cannot be used, or of all of them being too much.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[Path, Rows] = {}
+        self._points: dict[tuple[Path, str, str], Points] = {}
+        self._cells = 0
+
+    def rows(self, path: Path) -> Rows:
+        """A row for each device; see `read_rows`."""
+        if path not in self._rows:
+            self._rows[path] = tuple(map(MappingProxyType, read_rows(self._read(path))))
+        return self._rows[path]
+
+    def points(self, path: Path, time: str, column: str) -> Points:
+        """The points of a signal; see `iotsim.device.signals.read_points`."""
+        key = (path, time, column)
+        if key not in self._points:
+            text = self._read(path)
+            try:
+                self._points[key] = read_points(text, time, column)
+            except ValueError as error:
+                line = re.match(r"line ([0-9]+): ", str(error))
+                if line is None:
+                    raise FileError(str(error)) from None
+                raise FileError(str(error)[line.end() :], int(line[1])) from None
+        return self._points[key]
+
+    def _read(self, path: Path) -> str:
+        text = read_text(path)
+        rows = max(text.count("\n"), text.count("\r"))
+        if rows > MOST_ROWS:
+            raise FileError(f"more than {MOST_ROWS} rows")
+        self._cells += rows + text.count(",")
+        if self._cells > MOST_CELLS:
+            raise FileError(f"more than {MOST_CELLS} cells, with those of data files before")
+        return text
 
 
 def read_rows(text: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from iotsim.scenario.schema import (
     check,
     misspelled,
 )
-from iotsim.scenario.selectors import SelectorError, merged, select
+from iotsim.scenario.selectors import SelectorError, listed, merged, select
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 QUANTIFIERS = ("each", "any", "all", "none", "device")
 MOST_EXPECTATIONS = 10_000
+MOST_LISTED = 1 << 23
+"""Devices of all expectations that are listed one by one: drawn for a share, or merged from parts."""
 
 
 class CountTable(Model):
@@ -130,6 +132,7 @@ class ExpectBuilder:
         self.counts = {fleet.name: fleet.count for fleet in scenario.fleets}
         self.gateway = scenario.gateway
         self.seed = scenario.seed
+        self.listed = 0
         self.horizon = horizon_of(scenario, loading)
         self.doubtful = loading.doubtful
         self.mute = loading.mute
@@ -241,16 +244,27 @@ class ExpectBuilder:
         return None
 
     def _devices(self, selectors: Sequence[str], keys: Keys) -> tuple[DeviceSelection, ...]:
-        selections = []
+        selections: list[DeviceSelection] = []
         for number, selector in enumerate(selectors):
             place = keys if len(selectors) == 1 else (*keys, number)
+            if self.listed > MOST_LISTED:
+                break
             try:
-                selections.append(select(selector, self.counts, self.seed))
+                selection = select(selector, self.counts, self.seed)
             except SelectorError as error:
                 if error.fleet not in self.doubtful:
                     self.problems.add(place, str(error), error.hint)
             except ValueError as error:
                 self.problems.add(place, str(error))
+            else:
+                selections.append(selection)
+                drawn = not isinstance(selection.indexes, range)
+                self.listed += len(selection.indexes) if drawn else 0
+        self.listed += listed(selections)
+        if self.listed > MOST_LISTED:
+            message = f"more than {MOST_LISTED} devices in shares, and in lists of a fleet's parts"
+            self.problems.add(keys, message)
+            return ()
         return merged(selections)
 
     def _match(

@@ -19,7 +19,7 @@ from iotsim.match import Names
 from iotsim.match.literal import LiteralError, literal
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, relocate
-from iotsim.scenario.csvdata import FileError, read_rows, read_text
+from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
 from iotsim.scenario.network import build_network, check_network
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.scenario.csvdata import Rows
     from iotsim.scenario.horizon import Horizon
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import LinkSpec, Scenario
@@ -115,7 +116,7 @@ def plan_fleets(scenario: Scenario, loading: Loading) -> Scenario:
     plans = [
         plan
         for name, table in tables.items()
-        if (plan := _plan(name, table, scenario.folder, problems)) is not None
+        if (plan := _plan(name, table, scenario.folder, loading)) is not None
     ]
     loading.plans = _placed(plans, scenario.link, problems, check=loading.link_sound)
     fleets = tuple(plan.spec for plan in loading.plans)
@@ -128,8 +129,7 @@ def build_fleets(scenario: Scenario, loading: Loading) -> Scenario:
     tables = loading.tables["devices"]
     horizon = horizon_of(scenario, loading)
     fleets = (
-        _build(plan, tables[plan.name], scenario.folder, horizon, loading.problems)
-        for plan in loading.plans
+        _build(plan, tables[plan.name], scenario.folder, horizon, loading) for plan in loading.plans
     )
     return replace(scenario, fleets=tuple(fleets))
 
@@ -162,8 +162,9 @@ def _placed(
     return [replace(plan, spec=spec) for plan, spec in zip(plans, moved, strict=True)]
 
 
-def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | None:
+def _plan(name: str, raw: Any, folder: Path, loading: Loading) -> FleetPlan | None:
     """Check the table and plan its addresses; None if it is no table for devices."""
+    problems = loading.problems
     keys: Keys = ("devices", name)
     before = len(problems)
     if not FLEET_NAME.fullmatch(name):
@@ -177,7 +178,7 @@ def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | 
     table = check(DeviceTable, raw, keys, problems)
     if table is None:
         return None
-    data = _data(table.data, folder, (*keys, "data"), problems)
+    data = _data(table.data, folder, (*keys, "data"), loading)
     count = table.count
     if count is None and data:
         count = len(data)
@@ -201,14 +202,15 @@ def _plan(name: str, raw: Any, folder: Path, problems: Problems) -> FleetPlan | 
 
 
 def _build(
-    plan: FleetPlan, raw: Any, folder: Path, horizon: Horizon, problems: Problems
+    plan: FleetPlan, raw: Any, folder: Path, horizon: Horizon, loading: Loading
 ) -> FleetSpec:
     """The whole fleet; `raw` is its table with placeholders filled in."""
+    problems = loading.problems
     keys: Keys = ("devices", plan.name)
     table = check(DeviceTable, raw, keys, problems) or plan.table
     spec = replace(
         plan.spec,
-        signals=build_signals(table.signals, folder, (*keys, "signals"), problems),
+        signals=build_signals(table.signals, folder, (*keys, "signals"), loading),
         state=_state(table.state, plan.spec, (*keys, "state"), problems),
         behavior=_behavior(table.behavior, plan, folder, (*keys, "behavior"), problems),
     )
@@ -349,23 +351,18 @@ def _state(
     return MappingProxyType(state)
 
 
-def _data(
-    name: str | None, folder: Path, keys: Keys, problems: Problems
-) -> tuple[Mapping[str, Any], ...]:
+def _data(name: str | None, folder: Path, keys: Keys, loading: Loading) -> Rows:
     if name is None:
         return ()
     path = folder / name
     try:
-        rows = read_rows(read_text(path))
+        rows = loading.files.rows(path)
     except FileError as error:
-        if error.line:
-            problems.add_in(str(path), error.line, str(error))
-        else:
-            problems.add(keys, f"{name[:200]}: {error}")
+        loading.problems.add_file(keys, name, path, error)
         return ()
     if not rows:
-        problems.add(keys, f"{name[:200]}: has no rows under its header")
-    return tuple(map(MappingProxyType, rows))
+        loading.problems.add(keys, f"{name[:200]}: has no rows under its header")
+    return rows
 
 
 def _behavior(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from iotsim.scenario.csvdata import DataFiles
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,6 +42,7 @@ class Loading:
     overrides: Overrides
     default_seed: int
     tables: dict[str, Any] = field(default_factory=dict)
+    files: DataFiles = field(default_factory=DataFiles)
     duration_known: bool = True
     link_sound: bool = True
     """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""

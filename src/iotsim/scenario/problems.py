@@ -11,10 +11,12 @@ from iotsim.scenario.toml import path_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+    from iotsim.scenario.csvdata import FileError
     from iotsim.scenario.toml import Document, Keys
 
 MOST_PROBLEMS = 100
@@ -77,10 +79,13 @@ class Problems:
         line, column = self.place(keys, of_key=of_key)
         self._keep(message, self.file, line, column, path_text(keys), hint)
 
-    def add_in(self, file: str, line: int, message: str, hint: str = "") -> None:
-        """Something is wrong in another file that the scenario names."""
+    def add_file(self, keys: Keys, name: str, path: Path, error: FileError) -> None:
+        """Something is wrong with the file at `path`, which is called `name` at `keys`."""
+        if not error.line:
+            self.add(keys, f"{name[:200]}: {error}")
+            return
         self._added += 1
-        self._keep(message, file, line, hint=hint)
+        self._keep(str(error), str(path), error.line)
 
     def _keep(
         self, message: str, file: str, line: int, column: int = 0, path: str = "", hint: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from iotsim.expect.spec import DeviceSelection
@@ -11,13 +12,14 @@ from iotsim.scenario.problems import nearest
 from iotsim.units import parse_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 _SELECTOR = re.compile(
     r"\s*(?P<fleet>[A-Za-z_][\w-]*)\s*"
     r"(?:\[(?P<index>[^\]]*)\]|(?P<share>[0-9.]+\s*%))?\s*",
     re.ASCII,
 )
+MOST_DRAWN = 1 << 22
 _INTEGER = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 
 
@@ -59,6 +61,10 @@ def select(text: str, counts: Mapping[str, int], seed: int) -> DeviceSelection:
 
 def _share(fleet: str, count: int, share: float, seed: int) -> tuple[int, ...]:
     wanted = min(count, max(1, round(count * share)))  # at least one device
+    if wanted > MOST_DRAWN:
+        raise SelectorError(
+            f"a share of {wanted} devices: at most {MOST_DRAWN} are drawn", "", fleet
+        )
     return tuple(sorted(stream(seed, "share", fleet).sample(range(count), wanted)))
 
 
@@ -83,13 +89,20 @@ def _slice(text: str, count: int, selector: str, fleet: str) -> range:
     return range(index, index + 1)
 
 
+def listed(selections: Collection[DeviceSelection]) -> int:
+    """How many indexes are gone through to merge `selections`: those of fleets named several times."""
+    named = Counter(selection.fleet for selection in selections)
+    return sum(len(one.indexes) for one in selections if named[one.fleet] > 1)
+
+
 def merged(selections: Iterable[DeviceSelection]) -> tuple[DeviceSelection, ...]:
     """One selection for each fleet, in the order of their first naming, no device twice."""
-    fleets: dict[str, DeviceSelection] = {}
+    fleets: dict[str, list[DeviceSelection]] = {}
     for selection in selections:
-        before = fleets.get(selection.fleet)
-        if before is not None:
-            indexes = tuple(sorted({*before.indexes, *selection.indexes}))
-            selection = DeviceSelection(selection.fleet, indexes)
-        fleets[selection.fleet] = selection
-    return tuple(fleets.values())
+        fleets.setdefault(selection.fleet, []).append(selection)
+    return tuple(
+        several[0]
+        if len(several) == 1
+        else DeviceSelection(fleet, tuple(sorted(set().union(*(one.indexes for one in several)))))
+        for fleet, several in fleets.items()
+    )

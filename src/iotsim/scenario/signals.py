@@ -7,10 +7,9 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from iotsim.device.signals import read_points
 from iotsim.device.spec import SIGNAL_PARAMETERS, Parameter, SignalSpec
 from iotsim.match import RESERVED_NAMES
-from iotsim.scenario.csvdata import FileError, read_text
+from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.problems import nearest
 from iotsim.units import parse_duration, parse_share
 
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.csvdata import Points
+    from iotsim.scenario.loading import Loading
     from iotsim.scenario.toml import Keys
 
 MOST_SIGNALS = 1000
@@ -28,8 +28,9 @@ _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
 def build_signals(
-    table: Mapping[str, Any], folder: Path, keys: Keys, problems: Problems
+    table: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading
 ) -> Mapping[str, SignalSpec]:
+    problems = loading.problems
     signals: dict[str, SignalSpec] = {}
     for name, value in table.items():
         here = (*keys, name)
@@ -42,13 +43,14 @@ def build_signals(
             problems.add(keys, f"more than {MOST_SIGNALS} signals")
             break
         else:
-            signals[name] = _build(value, folder, here, problems) or UNKNOWN
+            signals[name] = _build(value, folder, here, loading) or UNKNOWN
     return MappingProxyType(signals)
 
 
 def _build(
-    table: Mapping[str, Any], folder: Path, keys: Keys, problems: Problems
+    table: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading
 ) -> SignalSpec | None:
+    problems = loading.problems
     kind = table.get("kind")
     if kind is None:
         problems.add(keys, "the key 'kind' is missing", f"there is {', '.join(SIGNAL_PARAMETERS)}")
@@ -76,27 +78,19 @@ def _build(
         problems.add((*keys, "min"), "min must be less than max")
     points: tuple[tuple[float, float], ...] = ()
     if kind == "csv":
-        points = _points(parameters, folder, (*keys, "file"), problems)
+        points = _points(parameters, folder, (*keys, "file"), loading)
     return SignalSpec(kind, MappingProxyType(parameters), points)
 
 
-def _points(
-    parameters: Mapping[str, Any], folder: Path, keys: Keys, problems: Problems
-) -> tuple[tuple[float, float], ...]:
+def _points(parameters: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading) -> Points:
     name = parameters["file"]
     if not isinstance(name, str):
         return ()  # told already
+    path = folder / name
     try:
-        text = read_text(folder / name)
-        return read_points(text, parameters["time"], parameters["column"])
+        return loading.files.points(path, parameters["time"], parameters["column"])
     except FileError as error:
-        problems.add(keys, f"{name[:200]}: {error}")
-    except ValueError as error:
-        line = re.match(r"line ([0-9]+): ", str(error))
-        if line is not None:
-            problems.add_in(str(folder / name), int(line[1]), str(error)[line.end() :])
-        else:
-            problems.add(keys, f"{name[:200]}: {error}")
+        loading.problems.add_file(keys, name, path, error)
     return ()
 
 

@@ -1,0 +1,41 @@
+"""The loader of scenarios: any text is loaded, or refused with a ScenarioError that has bounds.
+
+Nothing of a file that the text names is opened but protocols, which are the bundled ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driver import fuzz, instrumented
+
+with instrumented():
+    from iotsim.errors import ScenarioError
+    from iotsim.scenario import load_text
+    from iotsim.scenario.problems import LONGEST_HINT, LONGEST_MESSAGE, MOST_PROBLEMS
+    from iotsim.scenario.toml import LONGEST_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLACE = Path("/nowhere/test.toml")
+LONGEST_LINE = 12 * (LONGEST_PATH + LONGEST_MESSAGE + LONGEST_HINT)  # each character an escape
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+
+def target(data: bytes) -> None:
+    try:
+        load_text(data.decode("utf-8", "replace"), PLACE)
+    except ScenarioError as error:
+        assert 1 <= len(error.problems) <= MOST_PROBLEMS + 1
+        assert max(len(str(problem)) for problem in error.problems) < LONGEST_LINE
+
+
+def seeds() -> Iterator[bytes]:
+    for path in sorted(SCENARIOS.rglob("*.toml")):
+        yield path.read_bytes()
+
+
+if __name__ == "__main__":
+    fuzz(target)
