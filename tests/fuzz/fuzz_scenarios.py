@@ -28,8 +28,11 @@ def target(data: bytes) -> None:
     try:
         load_text(data.decode("utf-8", "replace"), PLACE)
     except ScenarioError as error:
-        assert 1 <= len(error.problems) <= MOST_PROBLEMS + 1
-        assert max(len(str(problem)) for problem in error.problems) < LONGEST_LINE
+        problems = error.problems
+    else:
+        return
+    assert 1 <= len(problems) <= MOST_PROBLEMS + 1
+    assert max(len(str(problem)) for problem in problems) < LONGEST_LINE
 
 
 def seeds() -> Iterator[bytes]:
