@@ -125,6 +125,7 @@ def test_time_reaches_signals() -> None:
         ("'\\d'", "invalid escape"),
         ("1; 2", "invalid syntax"),
         ("x = 1", "invalid syntax|cannot assign"),
+        ("1[0]", "'int' object is not subscriptable"),
         ("1\x00", "zero byte"),
         ("-" * 900 + "1", "nested too deeply"),
         ("(" * 300 + "1" + ")" * 300, "too many nested|nested too deeply"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,10 @@ from iotsim.protocol.registry import load_file
 from iotsim.scenario import csvdata, load_scenario, load_text
 from iotsim.scenario.problems import MOST_PROBLEMS
 from iotsim.scenario.toml import TomlError, read_toml
+from iotsim.testing import run_virtually, simulated
+
+if TYPE_CHECKING:
+    from iotsim.scenario import Scenario
 
 PLACE = Path("/nowhere/test.toml")
 FLEET = '[devices.meter]\naddress = "10.77.1.1"\nprotocol = "sensornet"\n'
@@ -538,3 +543,20 @@ def test_files_that_are_nearly_right_are_loaded_or_refused() -> None:
     refused = [found for text in mutations(1, 600) if (found := problems_of(text))]
     assert 10 < len(refused) < 590
     assert max(len(problem) for found in refused for problem in found) < LONGEST_LINE
+
+
+async def polled(scenario: Scenario) -> str:
+    """The verdict of a run in which the first device of each fleet hears something."""
+    async with simulated(scenario) as gateway:
+        for fleet in (fleet for fleet in scenario.fleets if fleet.services):
+            gateway.send(f"{fleet.name}[0]", {"kind": "READ", "device": 1, "seq": 1})
+            gateway.send(f"{fleet.name}[0]", b"no message")
+        await gateway.settled()
+    return gateway.run.result.verdict
+
+
+def test_what_is_sound_runs() -> None:
+    sound = [text for text in mutations(2, 1500) if not problems_of(text)]
+    assert len(set(sound)) > 15
+    for text in set(sound):
+        assert run_virtually(polled, load_text(text, PLACE).over("memory")) in ("passed", "failed")

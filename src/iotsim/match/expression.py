@@ -135,8 +135,12 @@ def _function(body: ast.expr, text: str, accesses: Sequence[tuple[str, Steps]]) 
     )
     tree = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
     try:
-        code = compile(tree, "<expression>", "eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what is sure to fail, such as 1[0]
+            code = compile(tree, "<expression>", "eval")
+    except SyntaxError as error:
+        raise ExpressionError(error.msg, text) from None
+    except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(str(error) or "nested too deeply", text) from None
     compute: Evaluate = eval(code, dict(NAMESPACE))
 
