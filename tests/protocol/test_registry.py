@@ -102,7 +102,7 @@ def test_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "protocols", "mine", good())
     write(tmp_path / "protocols", "helper", "x = 1")
     write(tmp_path, "behavior", "1/0")
-    os.mkfifo(tmp_path / "protocols" / "pipe.py")  # nobody writes to it: not to be waited for
+    os.mkfifo(tmp_path / "protocols" / "pipe.py")  # declares nothing, and is not waited for
     names = dict(list_protocols([tmp_path]))
     assert names["mine"] == tmp_path / "protocols" / "mine.py"
     assert "sensornet" in names

@@ -140,7 +140,7 @@ def users_file(protocol: Protocol) -> Path | None:
 
 def _declares_protocol(path: Path) -> bool:
     if not path.is_file():
-        return False  # a pipe that nobody writes to would be waited for
+        return False  # a folder or a pipe declares nothing
     try:
         tree = ast.parse(userfile.read(path), str(path))
     except (UserFileError, SyntaxError, ValueError, RecursionError, MemoryError):
