@@ -103,6 +103,7 @@ def on_small_links(iotsim: CommandLine) -> list[Done]:
     return [iotsim.finish(run, out) for out, run in runs]
 
 
+@pytest.mark.needs("ping")
 @background(job=on_small_links)
 def test_a_link_may_hold_a_gateway_and_one_device(done: list[Done]) -> None:
     for run in done:
