@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -155,7 +154,7 @@ exit $status
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot mount a small disk")
+@pytest.mark.needs("root")  # to mount a small disk
 def test_a_disk_that_fills_up_costs_no_verdict(iotsim: CommandLine) -> None:
     (iotsim.folder / "disk").mkdir()
     text = FAILS.replace('address = "10.77.1.1"', 'count = 50\naddress = "10.77.1.1"')

@@ -3,7 +3,6 @@ links that have room for one device only."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 and not os.access("/dev/net/tun", os.R_OK | os.W_OK),
-    reason="an ordinary user needs: sudo chmod 666 /dev/net/tun",
-)
+pytestmark = pytest.mark.needs("tun")
 background = pytest.mark.background
 
 BUNDLED = Path(__file__).parents[2] / "scenarios" / "network" / "between_devices.toml"

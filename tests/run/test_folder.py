@@ -166,7 +166,7 @@ def test_a_working_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> Non
         results.make_work_folder()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user cannot mount a small disk")
+@pytest.mark.needs("root")  # to mount a small disk
 def test_on_a_full_disk_there_is_room_for_the_results(tmp_path: Path) -> None:
     """In a mount namespace of its own: fill the disk while a run has its folder open."""
     code = """
