@@ -7,6 +7,9 @@
     site         the link, and the testbed behind it
     crew         who simulates: this process alone, or several (`shards`)
     gateway      the gateway's process, from start to exit
+    launch       who that process is, and what it is given; `output`, what it prints
+    guard        ends a run whose process some code of the user's keeps for itself
+    signals      those that end a run
     doubts       what was lost or late, and which verdicts that puts in doubt
     record       the files that grow; `files`, `segments` (with a bound)
     folder       where results lie, whose it is, and the results that replace each other

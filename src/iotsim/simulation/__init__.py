@@ -6,11 +6,15 @@
     hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
     exchange     the way of a message: decode, tell, answer, encode
+    between      the way from one device to another, which never crosses the link
+    shard        which devices one process simulates, where several share them
+    commands     what a running simulation can be told to do, as data
     runtime      what a behavior may ask for
     timers       all that happens later, in one ordered queue
     journal      where events gather on their way to the sinks
     counters     what was counted, as plain data
     lag          how late the simulator itself is
+    watchdog     interrupts code of the user's that keeps all devices waiting
 
 It needs an event loop and a link, and neither files nor namespaces nor a gateway's process: those are
 `iotsim.run`'s. So a test drives one over a memory link, in virtual time (`iotsim.testing`).
