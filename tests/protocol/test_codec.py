@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from construct import (
     Bytes,
+    Computed,
     ExprAdapter,
     GreedyBytes,
     Int8ub,
@@ -83,21 +84,23 @@ def test_lax() -> None:
 
 def test_what_is_left_to_construct_is_told() -> None:
     adapter = ExprAdapter(Int8ub, lambda value, _: value * 2, lambda value, _: value // 2)
-    codec = Codec(
-        Struct(
-            "a" / Int8ub,
-            "b" / Bytes(lambda context: context.a),
-            "c" / adapter,
-            "d" / Struct("e" / Peek(Int8ub)),
-            "f" / Int16ub,
-        )
+    members = (
+        "a" / Int8ub,
+        "b" / Bytes(lambda context: context.a),
+        "c" / adapter,
+        "d" / Struct("e" / Peek(Int8ub)),
+        "f" / Int16ub,
     )
-    assert codec.fallbacks == {"b": "a lambda", "c": "ExprAdapter", "d.e": "Peek"}
+    codec = Codec(Struct(*members))
+    assert codec.fallbacks == {"d.e": "Peek"}
     data = b"\x02xy\x04\x00\x07"
     message = codec.decode(data)
     assert message == {"a": 2, "b": b"xy", "c": 8, "d": {"e": 0}, "f": 7}
     assert codec.encode(message) == data
-    assert "run_parse" in codec.source
+    assert "parse(NATIVE_1" in codec.source
+    reads = Codec(Struct(*members, "g" / Computed(lambda context: context._io.tell())))
+    assert reads.fallbacks == {"(message)": "g: a function of the context"}
+    assert reads.decode(data) == message | {"g": 6}
 
 
 def test_nodes_that_move_about() -> None:

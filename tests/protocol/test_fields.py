@@ -15,6 +15,7 @@ from construct import (
     GreedyBytes,
     If,
     Int8ub,
+    Optional,
     Int16sl,
     Int16ub,
     Int24ub,
@@ -116,7 +117,8 @@ def test_a_field(
         (PaddedString(4, "ascii"), "string"),
         (Int8ub[3], "array"),
         (Struct("a" / Int8ub), "struct"),
-        (If(this.x, Int8ub), "any"),
+        (If(this.x, Int8ub), "int"),
+        (Optional(Float32b), "float"),
         (Switch(this.x, {1: Int8ub, 2: VarInt}), "int"),
         (Switch(this.x, {1: Int8ub, 2: Float32b}), "any"),
         (Computed(5), "int"),
@@ -166,4 +168,6 @@ def test_odd_fields() -> None:
     assert Schema(MESSAGE).odd_fields == ()
     assert Schema(Struct("a" / Bytes(1))).odd_fields == ("a",)
     assert Schema(Struct("a" / Switch(this.x, {1: Int8ub, 2: GreedyBytes}))).odd_fields == ("a",)
-    assert Schema(Struct("_private" / Bytes(1), "a" / Int8ub)).odd_fields == ()
+    mixed = Switch(this.x, {1: Int8ub, 2: Float32b, 3: PascalString(Int8ub, "utf8")})
+    assert Schema(Struct("a" / mixed)).odd_fields == ()
+    assert Schema(Struct("_private" / Computed(b"x"), "a" / Int8ub)).odd_fields == ()

@@ -7,10 +7,12 @@ a dict of name to bool. What cannot be done is `DecodeError` or `EncodeError`, w
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from iotsim.errors import DecodeError
 from iotsim.protocol.fields import Schema
-from iotsim.protocol.generate.compiler import compile_schema
+from iotsim.protocol.generate.compiler import Compiler
 from iotsim.protocol.interpreted import Interpreter
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ class Codec:
 
     ``decode``     bytes -> dict; raises DecodeError
     ``encode``     mapping -> bytes; raises EncodeError
+    ``tell``       mapping -> bytes, and what decoding them gives; raises EncodeError
     ``odd_fields`` the fields of a message that JSON may have no form for (`fields.Schema`)
     ``source``     the Python that does it, for people
     ``fallbacks``  the fields that are left to construct, with the reason for each
@@ -33,10 +36,21 @@ class Codec:
     encode: Callable[[Mapping[str, Any]], bytes]
 
     def __init__(self, message: Construct[Any, Any], strict: bool = True) -> None:
-        reference = Interpreter(message, strict)
-        compiled = compile_schema(message, reference)
-        self.decode = compiled.decode
-        self.encode = compiled.encode
-        self.source = compiled.source
-        self.fallbacks = compiled.fallbacks
+        self._compiler = Compiler(Interpreter(message, strict))
+        decoder, encoder = self._compiler.decoder(), self._compiler.encoder()
+        self.decode = decoder.function
+        self.encode = encoder.function
+        self.source = f"{decoder.source}\n\n{encoder.source}"
+        self.fallbacks = {**encoder.fallbacks, **decoder.fallbacks}
         self.odd_fields = Schema(message).odd_fields
+
+    @cached_property
+    def tell(self) -> Callable[[Mapping[str, Any]], tuple[bytes, Mapping[str, Any]]]:
+        return self._compiler.teller(self._encode_and_decode).function
+
+    def _encode_and_decode(self, message: Mapping[str, Any]) -> tuple[bytes, Mapping[str, Any]]:
+        data = self.encode(message)
+        try:
+            return data, self.decode(data)
+        except DecodeError:
+            return data, message  # a protocol may write what it does not read

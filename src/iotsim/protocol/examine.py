@@ -12,7 +12,7 @@ from construct import GreedyBytes, GreedyRange, Renamed, Struct, Terminated
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.flat import FlatStruct
-from iotsim.protocol.interpreted import Interpreter, normalize
+from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.traced import Recorder
 from iotsim.protocol.tree import children, unnamed
 from iotsim.protocol.verified import Length
@@ -165,9 +165,9 @@ def dissect(protocol: Protocol, data: bytes) -> Dissection:
     rows: list[DissectedField] = []
     here = 0
     for row in recorder.rows:
-        if any(name.startswith("_") for name in row.path.split(".")):
+        if any(name.startswith("_") and name not in engine.kept for name in row.path.split(".")):
             continue
-        value = normalize(row.value)
+        value = engine.normalize(row.value)
         nested = isinstance(value, dict | list) and row.path in shown_in_detail
         if value is None and row.end == row.start:
             continue

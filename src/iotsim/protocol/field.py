@@ -34,6 +34,8 @@ class Field:
     doc: str = ""
     format: str = ""
     """The struct format of a float."""
+    odd: bool = False
+    """Whether it may hold what JSON has no form for: bytes, or what an adapter gives."""
     cases: tuple[str, ...] = ()
     """The messages that have the field, as their Switch calls them ("REPORT", "type=3", and
     "READINGS with FLOAT" of one in another); () if all messages may have it, or it is unknown."""

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from iotsim.protocol.field import Field
+from iotsim.protocol.lower import lower
 from iotsim.protocol.mentions import mentioned
-from iotsim.protocol.walk import walk
+from iotsim.protocol.table import field_table
 
 if TYPE_CHECKING:
     from construct import Construct
@@ -29,8 +30,8 @@ class Schema:
 
     def __init__(self, message: Construct[Any, Any]) -> None:
         self._message = message
-        self.fields, opaque = walk(message)
-        odd = (field for field in self.fields.values() if field.kind in ("bytes", "any"))
+        self.fields, opaque = field_table(lower(message))
+        odd = (field for field in self.fields.values() if field.odd)
         names = dict.fromkeys(re.split(r"[.\[]", field.path)[0] for field in odd)
         self.odd_fields = None if opaque else tuple(names)
 

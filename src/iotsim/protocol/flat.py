@@ -139,7 +139,7 @@ class FlatStruct(Struct):
 def merge(value: Any, obj: Any, context: Any) -> None:
     """Make the fields that an unnamed member gave those of the struct and of its context."""
     if value is not None:
-        fields = {k: v for k, v in value.items() if not k.startswith("_")}
+        fields = {k: v for k, v in value.items() if k != "_io"}
         obj.update(fields)
         context.update(fields)
 

@@ -6,55 +6,26 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from construct import Construct, ConstructError, Renamed, StreamError, Subconstruct, Switch
+from construct import Construct, ConstructError, StreamError
 
 from iotsim.errors import DecodeError, EncodeError
+from iotsim.protocol.lower import lower
+from iotsim.protocol.traced import Recorder, Tracer, UserCodeError
+from iotsim.protocol.values import kept_names, normalize, restore
 
 if TYPE_CHECKING:
     AnyConstruct = Construct[Any, Any]
-    AnyRenamed = Renamed[Any, Any]
-    AnySubconstruct = Subconstruct[Any, Any, Any, Any]
-    AnySwitch = Switch[Any, Any]
 else:
     AnyConstruct = Construct
-    AnyRenamed = Renamed
-    AnySubconstruct = Subconstruct
-    AnySwitch = Switch
-
-from iotsim.protocol.traced import Recorder, Tracer
 
 NEEDED = "the message needs this field"
 """The reason of an EncodeError at a field that has to be given."""
 
 
-def normalize(value: Any) -> Any:
-    """``value`` as construct parsed it, in plain types: dict, list, str, int, bytes, ...
-
-    Names that begin with an underscore are private to the schema, as construct's own ``_io``.
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if isinstance(value, Mapping):
-        return {str(k): normalize(v) for k, v in value.items() if not str(k).startswith("_")}
-    if isinstance(value, list | tuple):
-        return [normalize(v) for v in value]
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int.__int__(value)
-    if isinstance(value, float):
-        return float.__float__(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    return value
-
-
-_PLAIN = {int, str, float, bytes, bool, type(None)}
-
-
 def reason_of(error: BaseException) -> str:
     """What went wrong, in a line, without construct's own path."""
+    if isinstance(error, UserCodeError):
+        error = error.cause
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, KeyError):
@@ -72,17 +43,26 @@ def reason_of(error: BaseException) -> str:
 
 
 class Interpreter:
-    """Decodes and encodes by construct; see `iotsim.protocol.codec.Codec` for the contract."""
+    """Decodes and encodes by construct; see `iotsim.protocol.codec.Codec` for the contract.
+
+    ``lowered`` are the nodes of the schema, ``kept`` the private names that its messages show.
+    """
 
     def __init__(self, message: AnyConstruct, strict: bool, recorder: Recorder | None = None):
         self.strict = strict
+        self.lowered = lower(message)
+        self.kept = kept_names(self.lowered)
         self.tracer = Tracer(strict, recorder)
         self.message = self.tracer.copy(message)
+
+    def normalize(self, value: Any) -> Any:
+        """`iotsim.protocol.values.normalize`, for values of this schema."""
+        return normalize(value, self.kept)
 
     def decode(self, data: bytes) -> dict[str, Any]:
         stream = io.BytesIO(data)
         try:
-            value = normalize(self.message.parse_stream(stream))
+            value = self.normalize(self.message.parse_stream(stream))
         except Exception as error:
             path = ".".join(getattr(error, "iotsim_path", ()))
             offset = getattr(error, "iotsim_offset", None)
@@ -98,11 +78,26 @@ class Interpreter:
     def encode(self, message: Mapping[str, Any]) -> bytes:
         stream = io.BytesIO()
         try:
-            self.message.build_stream(dict(message), stream)
+            own = restore(self.lowered, dict(message))
+            self.message.build_stream(own, stream)
         except Exception as error:
             trail = list(getattr(error, "iotsim_path", ()))
-            reason = reason_of(error)
-            if isinstance(error, KeyError) and error.args and trail[-1:] == [error.args[0]]:
-                reason = NEEDED
+            reason = NEEDED if _is_missing(message, trail) else reason_of(error)
             raise EncodeError(reason, ".".join(trail)) from error
         return stream.getvalue()
+
+
+def _is_missing(message: Any, trail: list[str]) -> bool:
+    """Whether ``trail`` leads to a field for which ``message`` has no value."""
+    if not trail:
+        return False
+    for step in trail:
+        if isinstance(message, list | tuple):
+            message = message[int(step)] if step.isdigit() and int(step) < len(message) else None
+        elif not isinstance(message, Mapping):
+            return False
+        elif step not in message:
+            return step == trail[-1]
+        else:
+            message = message[step]
+    return message is None

@@ -8,12 +8,13 @@ is on the safe side: a name that is found may have nothing to do with the shape.
 from __future__ import annotations
 
 import re
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from construct import Construct, LazyBound
 from construct.expr import ExprMixin
 
+from iotsim.protocol.functions import looked_up
 from iotsim.protocol.verified import Checksum
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def mentioned(message: Construct[Any, Any]) -> frozenset[str] | None:
         if isinstance(value, ExprMixin):
             names.update(_ITEM.findall(repr(value)))
         elif isinstance(value, FunctionType):
-            names.update(_looked_up(value.__code__))
+            names.update(looked_up(value.__code__))
             waiting += _reached(value)
         elif isinstance(value, Construct):
             # The function of a checksum is given bytes, and no fields.
@@ -50,16 +51,6 @@ def mentioned(message: Construct[Any, Any]) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _looked_up(code: CodeType) -> Iterator[str]:
-    """Attributes, and texts that may be keys, of a function and of those inside it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from _looked_up(constant)
-
-
 def _reached(function: FunctionType) -> Iterator[Any]:
     """The functions and expressions that `function` may call."""
     for cell in function.__closure__ or ():
@@ -69,7 +60,7 @@ def _reached(function: FunctionType) -> Iterator[Any]:
             continue  # not set yet
         if isinstance(inner, FunctionType | ExprMixin):
             yield inner
-    for name in _looked_up(function.__code__):
+    for name in looked_up(function.__code__):
         inner = function.__globals__.get(name)
         if isinstance(inner, FunctionType):
             yield inner

@@ -1,51 +1,61 @@
 """Traced schemas: copies that are strict, and that say where they failed.
 
-In the copy (`Tracer.copy`) some nodes are replaced by subclasses:
+In the copy (`Tracer.copy`) some nodes are replaced by subclasses, or wrapped:
 
-- a name, and an element of an array, add themselves to the path of an exception that passes, and
-  the innermost notes its offset; so also a KeyError out of a lambda has a path;
-- a Struct and a Switch refuse, if strict, what construct passes in silence;
+- a member of a struct and an element of an array add themselves to the path of an exception that passes,
+  and the innermost notes its offset; so also a KeyError out of a function has a path;
+- a Struct and a Switch refuse, if strict, what construct passes in silence, and in such a way that no
+  Select, Optional or GreedyRange around takes it for "this alternative does not match";
+- likewise the errors of functions and adapters that are the user's;
 - an array refuses elements of no bytes, of which hostile input could ask for ever.
 
-On the good path this costs little, and the values are construct's own.
+The values are construct's own.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from construct import (
+    Adapter,
     Array,
     CancelParsing,
     Construct,
     ConstructError,
     Container,
     ExplicitError,
-    FocusedSeq,
+    ExprAdapter,
+    ExprValidator,
     GreedyRange,
+    IfThenElse,
     LazyBound,
-    Pass,
+    LazyStruct,
     ProcessRotateLeft,
     ProcessXor,
+    RawCopy,
     Rebuffered,
     Renamed,
     RepeatUntil,
     RestreamData,
     Restreamed,
+    Sequence,
     StopFieldError,
     Struct,
     Subconstruct,
     Switch,
-    SwitchError,
     Transformed,
     Tunnel,
+    Union,
 )
 from construct.core import evaluate
 from construct.expr import Path
 
 from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.functions import is_function
+from iotsim.protocol.lower import called_by, is_kept, refuses_others, zeroed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,11 +64,13 @@ if TYPE_CHECKING:
     AnyRenamed = Renamed[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
     AnySwitch = Switch[Any, Any]
+    AnyLazyBound = LazyBound[Any, Any]
 else:
     AnyConstruct = Construct
     AnyRenamed = Renamed
     AnySubconstruct = Subconstruct
     AnySwitch = Switch
+    AnyLazyBound = LazyBound
 
 EMPTY_ELEMENTS = 65536
 """How many elements of no bytes an array may have."""
@@ -75,8 +87,20 @@ _OWN_STREAM = (
 )
 
 
-class UnknownFieldError(ConstructError):
+class UnknownFieldError(ExplicitError):
     """A field was given that the message does not have."""
+
+
+class NoCaseError(ExplicitError):
+    """A Switch has no case for its key."""
+
+
+class UserCodeError(ExplicitError):
+    """A function or an adapter of the user's raised ``cause``."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}")
+        self.cause = cause
 
 
 class Row:
@@ -115,12 +139,10 @@ def _tell(stream: Any) -> int | None:
         return None
 
 
-def _passes(error: Exception) -> bool:
-    return isinstance(error, StopFieldError | CancelParsing)
-
-
 def note(error: Exception, name: str | None, offset: int | None) -> None:
     """Add a name in front of the path that ``error`` carries, and the offset if it has none."""
+    if isinstance(error, StopFieldError | CancelParsing):
+        return
     trail: list[str] | None = getattr(error, "iotsim_path", None)
     if trail is None:
         trail = error.iotsim_path = []  # type: ignore[attr-defined]
@@ -129,98 +151,83 @@ def note(error: Exception, name: str | None, offset: int | None) -> None:
         trail.insert(0, name)
 
 
-class TracedRenamed(AnyRenamed):
-    """A named field; ``recorder`` is set where a dissection is wanted."""
+class _Place(AnyRenamed):
+    """Around a node that is a place in the message; ``label`` is a step of its path.
+
+    A Renamed, so that who looks for a node behind its names looks through it.
+    """
 
     recorder: Recorder | None
-    hidden: bool
+    label: str
+
+    def __init__(self, subcon: Any, label: str, recorder: Recorder | None) -> None:
+        super().__init__(subcon)
+        self.parsed = None  # the hook is called by the node inside
+        self.label = label
+        self.recorder = recorder
+
+    def step(self, context: Any) -> str:
+        return self.label
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        start = _tell(stream)
-        recorder = self.recorder
+        step, start, recorder = self.step(context), _tell(stream), self.recorder
         if recorder is not None:
-            return self._record(stream, context, path, start, recorder)
+            rows = len(recorder.rows)
+            recorder.names.append(step)
         try:
-            return super()._parse(stream, context, path)
-        except Exception as error:
-            if not _passes(error):
-                note(error, None if self.hidden else self.name, start)
-            raise
-
-    def _record(
-        self, stream: Any, context: Any, path: str, start: int | None, recorder: Recorder
-    ) -> Any:
-        rows = len(recorder.rows)
-        if not self.hidden and self.name:
-            recorder.names.append(self.name)
-        try:
-            value = super()._parse(stream, context, path)
-            if not self.hidden and recorder.known and start is not None:
+            value = self.subcon._parsereport(stream, context, path)
+            self.found(stream, start, context)
+            if recorder is not None and recorder.known and self.label and start is not None:
                 end = _tell(stream)
                 where = ".".join(recorder.names)
                 row = Row(where, recorder.place(start), recorder.place(end or start), value)
                 recorder.rows.insert(rows, row)
             return value
         except Exception as error:
-            if not _passes(error):
-                note(error, None if self.hidden else self.name, start)
+            note(error, step, start)
             raise
         finally:
-            if not self.hidden and self.name:
+            if recorder is not None:
                 recorder.names.pop()
 
+    def found(self, stream: Any, start: int | None, context: Any) -> None:
+        """It was parsed, from ``start`` on."""
+
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        step = self.step(context)
         try:
-            return super()._build(obj, stream, context, path)
+            return self.subcon._build(obj, stream, context, path)
         except Exception as error:
-            if not _passes(error):
-                note(error, None if self.hidden else self.name, None)
+            note(error, step, None)
             raise
 
 
-class TracedElement(AnySubconstruct):
+class _Element(_Place):
     """The element of an array: its index is part of the path."""
 
-    recorder: Recorder | None
-    greedy: bool
+    greedy = False
+
+    def step(self, context: Any) -> str:
+        return str(context._index)
+
+    def found(self, stream: Any, start: int | None, context: Any) -> None:
+        if start is not None and _tell(stream) == start:
+            if self.greedy:
+                raise ExplicitError("an element takes no bytes: it would repeat for ever")
+            if context._index >= EMPTY_ELEMENTS:
+                raise ExplicitError(f"more than {EMPTY_ELEMENTS} elements that take no bytes")
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        index = context._index
-        start = _tell(stream)
-        recorder = self.recorder
-        rows = 0
-        if recorder is not None:
-            rows = len(recorder.rows)
-            recorder.names.append(str(index))
+        rows = len(self.recorder.rows) if self.recorder is not None else 0
         try:
-            value = super()._parse(stream, context, path)
-            if start is not None and _tell(stream) == start:
-                if self.greedy:
-                    raise ExplicitError("an element takes no bytes: it would repeat for ever")
-                if index >= EMPTY_ELEMENTS:
-                    raise ExplicitError(f"more than {EMPTY_ELEMENTS} elements that take no bytes")
-            return value
-        except Exception as error:
-            if recorder is not None:
-                del recorder.rows[rows:]
-            if not _passes(error):
-                note(error, str(index), start)
-            raise
-        finally:
-            if recorder is not None:
-                recorder.names.pop()
-
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        index = context._index
-        try:
-            return super()._build(obj, stream, context, path)
-        except Exception as error:
-            if not _passes(error):
-                note(error, str(index), None)
+            return super()._parse(stream, context, path)
+        except Exception:
+            if self.recorder is not None:
+                del self.recorder.rows[rows:]
             raise
 
 
-class TracedStream(AnySubconstruct):
+class _OtherStream(AnySubconstruct):
     """Around a node with a stream of its own: what happens inside happened where it begins."""
 
     recorder: Recorder | None
@@ -251,18 +258,18 @@ def _missing(error: KeyError, struct: Struct) -> bool:
     return any(m.name == error.args[0] and not m.flagbuildnone for m in struct.subcons)
 
 
-class TracedStruct(Struct):
+class _Struct(Struct):
     """A Struct; ``embedded`` if it is an unnamed member of a FlatStruct, which then checks."""
 
     strict: bool
     embedded: bool
+    names: frozenset[str]
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        names = {m.name for m in self.subcons if m.name}
         if self.embedded and "_flat" in context:
-            context["_flat"].update(names)
+            context["_flat"].update(self.names)
         elif self.strict and isinstance(obj, Mapping):
-            refuse_unknown(obj, names)
+            refuse_unknown(obj, self.names)
         try:
             return super()._build(obj, stream, context, path)
         except KeyError as error:
@@ -271,15 +278,16 @@ class TracedStruct(Struct):
             raise
 
 
-class TracedFlatStruct(FlatStruct):
-    """A FlatStruct; as `TracedStruct`."""
+class _FlatStruct(FlatStruct):
+    """A FlatStruct; as `_Struct`."""
 
     strict: bool
     embedded: bool
+    names: frozenset[str]
 
     def _enter(self, stream: Any, outer: Any) -> Any:
         context = super()._enter(stream, outer)
-        context["_flat"] = {m.name for m in self.subcons if m.name}
+        context["_flat"] = set(self.names)
         return context
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
@@ -298,7 +306,6 @@ class TracedFlatStruct(FlatStruct):
 
 def refuse_unknown(obj: Mapping[Any, Any], names: Iterable[str]) -> None:
     """Raise UnknownFieldError if ``obj`` has a key that is neither a name nor private."""
-    names = set(names)
     for key in obj:
         if key not in names and not (isinstance(key, str) and key.startswith("_")):
             known = ", ".join(sorted(names)) or "none"
@@ -307,31 +314,26 @@ def refuse_unknown(obj: Mapping[Any, Any], names: Iterable[str]) -> None:
             raise error
 
 
-class TracedSwitch(AnySwitch):
-    """A Switch that refuses, if strict, a key without a case."""
+class _Switch(AnySwitch):
+    """A Switch that refuses a key without a case."""
 
-    strict: bool
     embedded: bool
 
     def _check(self, context: Any, offset: int | None) -> None:
-        if self.default is not Pass:
-            return
         key = evaluate(self.keyfunc, context)
         if key not in self.cases:
-            error = SwitchError(f"there is no case for {key!r}")
+            error = NoCaseError(f"there is no case for {key!r}")
             name = _field_of(self.keyfunc)
             if self.embedded and name:
                 note(error, name, offset)
             raise error
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        if self.strict:
-            self._check(context, _tell(stream))
+        self._check(context, _tell(stream))
         return super()._parse(stream, context, path)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        if self.strict:
-            self._check(context, None)
+        self._check(context, None)
         return super()._build(obj, stream, context, path)
 
 
@@ -344,16 +346,73 @@ def _field_of(expression: Any) -> str | None:
     return None
 
 
-class Tracer:
-    """Copies schemas into traced ones; one per message and mode, so that copies are shared."""
+class _LazyBound(AnyLazyBound):
+    """A LazyBound whose construct is traced, and copied again only if it is another each time."""
 
-    def __init__(self, strict: bool, recorder: Recorder | None = None) -> None:
+    tracer: Tracer
+    last: tuple[Any, Any]
+
+    def _traced(self) -> Any:
+        try:
+            construct = self.subconfunc()
+        except ConstructError:
+            raise
+        except Exception as error:
+            raise UserCodeError(error) from error
+        original, traced = self.last
+        if original is not construct:
+            tracer = self.tracer
+            if not tracer.knows(construct):
+                # Perhaps a new one each time: nothing of it is to be kept longer than this.
+                tracer = Tracer(tracer.strict, tracer.recorder, places=tracer.places)
+            traced = tracer.copy(construct)
+            self.last = construct, traced
+        return traced
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return self._traced()._parsereport(stream, context, path)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        return self._traced()._build(obj, stream, context, path)
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of the user's, whose errors are never taken for a failed alternative."""
+
+    @functools.wraps(function, assigned=(), updated=())
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return function(*arguments, **keywords)
+        except ConstructError:
+            raise
+        except Exception as error:
+            raise UserCodeError(error) from error
+
+    return call
+
+
+_STRUCTS = (Struct, Union, LazyStruct)
+
+
+class Tracer:
+    """Copies schemas into traced ones; one per message and mode, so that copies are shared.
+
+    Without ``places`` the copy does not say where it failed, and is quicker.
+    """
+
+    def __init__(
+        self, strict: bool, recorder: Recorder | None = None, *, places: bool = True
+    ) -> None:
         self.strict = strict
         self.recorder = recorder
+        self.places = places
         self._copies: dict[tuple[int, bool], tuple[AnyConstruct, AnyConstruct]] = {}
 
+    def knows(self, node: AnyConstruct) -> bool:
+        return (id(node), False) in self._copies
+
     def copy(self, node: AnyConstruct, embedded: bool = False) -> AnyConstruct:
-        """The traced copy of ``node``; ``embedded`` as in `TracedStruct`."""
+        """The traced copy of ``node``; ``embedded`` as in `_Struct`."""
         key = id(node), embedded
         if key not in self._copies:
             # The original is kept too, so that its id stays its own.
@@ -361,67 +420,96 @@ class Tracer:
         return self._copies[key][1]
 
     def _copy(self, node: AnyConstruct, embedded: bool) -> AnyConstruct:
-        kind = type(node)
-        if isinstance(node, LazyBound):
-            lazy = copy.copy(node)
-            function: Callable[[], AnyConstruct] = node.subconfunc
-            lazy.subconfunc = lambda: self.copy(function())
-            return lazy
         new: Any = copy.copy(node)
-        changed = self._copy_children(node, new, embedded)
-        if kind is Renamed:
-            new.__class__ = TracedRenamed
-            new.recorder, new.hidden = self.recorder, False
-            if isinstance(new.subcon, TracedRenamed):
-                # "name" / field * "docs" is wrapped twice, under the same name.
-                new.subcon = copy.copy(new.subcon)
-                new.subcon.hidden = True
-        elif kind is Struct:
-            new.__class__ = TracedStruct
-            new.strict, new.embedded = self.strict, embedded
-        elif kind is FlatStruct:
-            new.__class__ = TracedFlatStruct
-            new.strict, new.embedded = self.strict, embedded
+        self._copy_children(node, new, embedded)
+        self._guard(node, new)
+        if type(node) is Struct:
+            new.__class__ = _Struct
+        elif type(node) is FlatStruct:
+            new.__class__ = _FlatStruct
             new._plan()
-        elif kind is Switch:
-            new.__class__ = TracedSwitch
-            new.strict, new.embedded = self.strict, embedded
-        elif isinstance(node, FocusedSeq):
-            for member in new.subcons:
-                if isinstance(member, TracedRenamed):
-                    member.hidden = True
+        elif type(node) is Switch and self.strict and refuses_others(node):
+            new.__class__ = _Switch
+        elif isinstance(node, LazyBound):
+            new.__class__ = _LazyBound
+            new.tracer, new.last = self, (None, None)
+        if isinstance(new, _Struct | _FlatStruct):
+            new.strict = self.strict
+            new.names = frozenset(m.name for m in new.subcons if m.name)
+        new.embedded = embedded
+        if isinstance(node, IfThenElse | Switch):
+            # A missing one is None, which the branch that has no fields takes.
+            new.flagbuildnone = True
+        elif isinstance(node, Renamed):
+            new.flagbuildnone = new.subcon.flagbuildnone
         elif isinstance(node, Array | GreedyRange | RepeatUntil):
-            element: Any = TracedElement(new.subcon)
-            element.recorder, element.greedy = self.recorder, isinstance(node, GreedyRange)
+            element = _Element(new.subcon, "", self.recorder)
+            element.greedy = isinstance(node, GreedyRange)
             new.subcon = element
-        elif isinstance(node, _OWN_STREAM):
-            around: Any = TracedStream(new)
+        elif isinstance(node, RawCopy):
+            new.subcon = self._place(new.subcon, "value")
+        elif isinstance(node, _OWN_STREAM) and self.places:
+            around: Any = _OtherStream(new)
             decode = getattr(node, "decodefunc", getattr(node, "decoder", None))
             around.bits = getattr(decode, "__name__", "") == "bytes2bits"
             around.recorder = self.recorder
             return around  # type: ignore[no-any-return]
-        elif not changed:
-            return node
         return new  # type: ignore[no-any-return]
 
-    def _copy_children(self, node: AnyConstruct, new: Any, embedded: bool) -> bool:
-        changed = False
-        is_struct = isinstance(node, Struct)
+    def _place(self, node: Any, label: str) -> Any:
+        return _Place(node, label, self.recorder) if self.places else node
+
+    def _guard(self, node: AnyConstruct, new: Any) -> None:
+        """Put the user's functions in `new` behind a guard."""
+        for name, value in vars(node).items():
+            if is_function(value) and not isinstance(value, type | Construct):
+                if name == "parsed" or not _is_users(node, value):
+                    continue
+                setattr(new, name, _guarded(value))
+        if not _is_constructs(type(node).__module__):
+            for name in ("_decode", "_encode", "_validate", "_parse", "_build"):
+                if isinstance(node, Adapter) == (name not in ("_parse", "_build")):
+                    method = getattr(new, name, None)
+                    if method is not None and name not in vars(node):
+                        setattr(new, name, _guarded(method))
+
+    def _copy_children(self, node: AnyConstruct, new: Any, embedded: bool) -> None:
         embedded = embedded and not node.name and bool(flat_names(node))
         for name, value in vars(node).items():
             if isinstance(value, Construct):
                 setattr(new, name, self.copy(value, embedded))
             elif isinstance(value, list) and value and all(isinstance(v, Construct) for v in value):
-                flat = isinstance(node, FlatStruct)
-                children = [
-                    self.copy(v, (flat and not v.name) if is_struct else embedded) for v in value
-                ]
-                setattr(new, name, children)
+                setattr(new, name, self._copy_members(node, value, embedded))
             elif isinstance(value, dict) and name == "cases":
                 setattr(new, name, {k: self.copy(v, embedded) for k, v in value.items()})
-            else:
-                continue
-            changed = True
         if hasattr(node, "_subcons") and "subcons" in vars(node):
             new._subcons = Container((m.name, m) for m in new.subcons if m.name)
-        return changed
+
+    def _copy_members(
+        self, node: AnyConstruct, members: list[AnyConstruct], embedded: bool
+    ) -> list[Any]:
+        if isinstance(node, Sequence):
+            return [self._place(self.copy(m), str(i)) for i, m in enumerate(members)]
+        if not isinstance(node, _STRUCTS):
+            return [self.copy(member, embedded) for member in members]
+        made = []
+        for member in members:
+            inside = isinstance(node, FlatStruct) and not member.name
+            one: Any = self.copy(member, inside)
+            if is_kept(member):
+                one = Renamed(self.copy(zeroed(member)), member.name)
+            made.append(self._place(one, str(member.name)) if member.name else one)
+        return made
+
+
+def _is_constructs(module: str | None) -> bool:
+    return str(module).partition(".")[0] in {"construct", "iotsim"}
+
+
+def _is_users(node: AnyConstruct, function: Any) -> bool:
+    """Whether a function in `node` is the user's, or calls one that is."""
+    if isinstance(node, ExprAdapter | ExprValidator):
+        function = called_by(function)
+        if not is_function(function):
+            return False
+    return not _is_constructs(getattr(function, "__module__", ""))

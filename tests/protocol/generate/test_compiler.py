@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from iotsim import Checksum, FlatStruct, Length, crc16_ccitt
 from iotsim.errors import DecodeError, EncodeError
-from iotsim.protocol.generate.compiler import compile_schema
+from iotsim.protocol.generate.compiler import Compiled, Compiler
 from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.registry import load_protocol
 
@@ -34,18 +34,21 @@ class Both:
 
     def __init__(self, message: Any, strict: bool) -> None:
         self.reference = Interpreter(message, strict)
-        self.compiled = compile_schema(message, self.reference)
-        names = self.compiled.decode.__globals__
-        names["decode_by_construct"] = self.stop
-        names["encode_by_construct"] = self.stop
+        compiler = Compiler(self.reference)
+        self.decoder, self.encoder = compiler.decoder(), compiler.encoder()
+        self.teller = compiler.teller(self.stop)
+        for compiled in (self.decoder, self.encoder):
+            if compiled.source:
+                compiled.function.__globals__["by_construct"] = self.stop
 
     @staticmethod
     def stop(_: Any) -> Any:
         raise LookupError
 
-    def given_up(self, expected: Any) -> Any:
+    @staticmethod
+    def given_up(compiled: Compiled, expected: Any) -> Any:
         """What the generated code may leave to the reference: errors, and what it said it would."""
-        return expected if "(message)" in self.compiled.fallbacks else None
+        return expected if "(message)" in compiled.fallbacks else None
 
     def decode(self, data: bytes) -> Any:
         try:
@@ -53,10 +56,10 @@ class Both:
         except DecodeError:
             expected = None
         try:
-            found: Any = self.compiled.decode(data)
+            found: Any = self.decoder.function(data)
         except LookupError:
-            found = self.given_up(expected)
-        assert same(found, expected), (data, found, expected, self.compiled.source)
+            found = self.given_up(self.decoder, expected)
+        assert same(found, expected), (data, found, expected, self.decoder.source)
         return expected
 
     def encode(self, message: Any, must: bool = False) -> bytes | None:
@@ -65,12 +68,26 @@ class Both:
         except EncodeError:
             expected = None
         try:
-            found: Any = self.compiled.encode(message)
+            found: Any = self.encoder.function(message)
         except LookupError:
             # What is odd, an int for Bytes, is left to construct. What was decoded is not odd.
-            found = self.given_up(expected) if must else expected
-        assert found == expected, (message, found, expected, self.compiled.source)
+            found = self.given_up(self.encoder, expected) if must else expected
+        assert found == expected, (message, found, expected, self.encoder.source)
+        self.tell(message, expected)
         return expected
+
+    def tell(self, message: Any, data: bytes | None) -> None:
+        """What is told of an encoded message is what decoding it gives."""
+        try:
+            told: Any = self.teller.function(message)
+        except LookupError:
+            return
+        assert told[0] == data, (message, told, data, self.teller.source)
+        try:
+            decoded = self.reference.decode(told[0])
+        except DecodeError:
+            return
+        assert same(told[1], decoded), (message, told, decoded, self.teller.source)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -190,7 +207,8 @@ def test_each_kind_of_message_is_one_struct() -> None:
         c.Switch(this.kind, kinds),
         "crc" / Checksum(c.Int16ub, crc16_ccitt),
     )
-    source = Both(schema, strict=True).compiled.source
+    both = Both(schema, strict=True)
+    source = both.decoder.source + both.encoder.source
     assert "UNPACK_1 = Struct('>1xBBH').unpack" in source
     assert "UNPACK_2 = Struct('>1xBfH').unpack" in source
     assert "if kind == 1:" in source
@@ -223,7 +241,7 @@ def test_fields_may_be_called_anything() -> None:
 def test_an_if_on_the_kind_is_decided_too() -> None:
     schema = c.Struct("k" / c.Int8ub, "v" / c.If(this.k == 2, c.Int16ub), "w" / c.Int8ub)
     both = Both(schema, strict=True)
-    assert "Struct('>1xHB').unpack" in both.compiled.source
+    assert "Struct('>1xHB').unpack" in both.decoder.source
     assert both.decode(b"\x02\x00\x03\x04") == {"k": 2, "v": 3, "w": 4}
     assert both.decode(b"\x07\x04") == {"k": 7, "v": None, "w": 4}
     assert both.encode({"k": True, "v": None, "w": 1}) == b"\x01\x01"
@@ -274,5 +292,5 @@ def test_a_hook_of_the_schema_is_called(place: Callable[[Any], Any]) -> None:
     expected = reference.decode(b"\x07")
     by_construct = [*heard]
     heard.clear()
-    assert compile_schema(message, reference).decode(b"\x07") == expected
+    assert Compiler(reference).decoder().function(b"\x07") == expected
     assert heard == by_construct != []

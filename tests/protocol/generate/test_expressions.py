@@ -3,13 +3,11 @@ from typing import Any
 import pytest
 from construct import len_, list_, max_, obj_, this
 
-from iotsim.protocol.generate.expressions import translate
+from iotsim.protocol.generate.expressions import evaluate
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, literal
 
 INNER = Scope(fields={"n": Value("inner_n"), "list": Value("items")})
-OUTER = Scope(
-    node=INNER.node, fields={"a": Value("a_"), "k": literal(3), "s": Value("", scope=INNER)}
-)
+OUTER = Scope(fields={"a": Value("a_"), "k": literal(3), "s": Value("", scope=INNER)})
 INNER.parent = OUTER
 BUILDING = Scope(source="message", fields={"done": Value("done")}, allowed=frozenset({"later"}))
 
@@ -34,11 +32,11 @@ BUILDING = Scope(source="message", fields={"done": Value("done")}, allowed=froze
     ],
 )
 def test_source(expression: Any, scope: Scope, source: str) -> None:
-    assert translate(expression, scope).source == source
+    assert evaluate(expression, scope).source == source
 
 
 def test_what_is_known_is_computed_at_once() -> None:
-    value = translate((this.k + 1) * 2 == 8, OUTER)
+    value = evaluate((this.k + 1) * 2 == 8, OUTER)
     assert (value.known, value.constant) == (True, True)
 
 
@@ -59,9 +57,9 @@ def test_what_is_known_is_computed_at_once() -> None:
 )
 def test_what_cannot_be_translated(expression: Any) -> None:
     with pytest.raises(UnsupportedError):
-        translate(expression, OUTER)
+        evaluate(expression, OUTER)
 
 
 def test_a_field_that_is_not_allowed_is_not_looked_up() -> None:
     with pytest.raises(UnsupportedError):
-        translate(this.other, BUILDING)
+        evaluate(this.other, BUILDING)

@@ -2,70 +2,248 @@
 
 `decode` and `encode` write the code. Here it is put together:
 
-- Most schemas have a field that says which message it is. If the root struct has such a one, an
-  Enum or an integer at a fixed place on which a Switch (or an If) turns, the code begins by looking
-  at it and has a branch of its own for each value. Inside it the Switch is decided already, so that
-  a whole message is often one struct.Struct.
-- When encoding, such a branch is written twice: for messages that have just the fields that they
-  must have, where all defaults are constants (most replies are of this kind), and for all others.
-- Whatever goes wrong, the reference engine is asked again, and gives the error, or the result.
+- Most schemas have a field that says which message it is. If the root struct has such a one, an Enum or
+  an integer at a fixed place on which a Switch (or an If) turns, the code begins by looking at it and has
+  a branch of its own for each value. Inside it the Switch is decided already, so that a whole message is
+  often one struct.Struct.
+- When encoding, such a branch is written twice: for messages that have just the fields that they must
+  have, where all defaults are constants (most replies are of this kind), and for all others.
+- What the handlers cannot do, for one kind of message or for all, is left to the reference engine. So is
+  whatever goes wrong: the reference gives the error, or the result.
 """
 
 from __future__ import annotations
 
 import binascii
 import operator
+import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from construct import (
-    BytesInteger,
-    Construct,
-    Enum,
-    ExplicitError,
-    FocusedSeq,
-    IfThenElse,
-    Pass,
-    Sequence,
-    Struct,
-    Switch,
-)
-from construct.expr import BinExpr, Path
+from construct import ExplicitError
+from construct.expr import BinExpr
 
-from iotsim.protocol.generate import decode, encode
-from iotsim.protocol.generate.decoder import Decoder
-from iotsim.protocol.generate.encoder import Encoder
-from iotsim.protocol.generate.expressions import steps
-from iotsim.protocol.generate.nodes import hides_context, is_int_node, static_size
-from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal, plain
-from iotsim.protocol.tree import children, has_hook, unnamed
+from iotsim.protocol import nodes as n
+from iotsim.protocol.functions import steps
+from iotsim.protocol.generate import decode, encode, runtime
+from iotsim.protocol.generate.expressions import is_this, plain_form
+from iotsim.protocol.generate.reading import Decoder
+from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal
+from iotsim.protocol.generate.writing import Encoder
+from iotsim.protocol.values import PLAIN, normalize, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from iotsim.protocol.interpreted import Interpreter
 
 MAX_VALUES = 16
 """Messages that get a branch of their own."""
 
-_HELPERS = {
-    **decode.HELPERS,
-    **encode.HELPERS,
+_HELPERS: dict[str, Any] = {
+    "Mismatch": runtime.Mismatch,
+    "Unusual": runtime.Unusual,
     "ExplicitError": ExplicitError,
+    "Mapping": Mapping,
+    "PLAIN": PLAIN,
+    "pack": struct.pack,
+    "unpack_from": struct.unpack_from,
     "crc_hqx": binascii.crc_hqx,
     "zlib_crc32": zlib.crc32,
+    **{
+        function.__name__: function
+        for function in (
+            runtime.build,
+            runtime.flags_value,
+            runtime.guarded,
+            runtime.not_bytes,
+            runtime.parse,
+            runtime.read_varint,
+            runtime.read_zigzag,
+            runtime.varint_bytes,
+            runtime.zigzag_bytes,
+        )
+    },
 }
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """The functions, their source, and the nodes left to construct: field -> reason."""
+    """A function, its source, and what is left to construct: field -> reason."""
 
-    decode: Callable[[bytes], dict[str, Any]]
-    encode: Callable[[Mapping[str, Any]], bytes]
+    function: Callable[..., Any]
     source: str
     fallbacks: Mapping[str, str]
+
+
+class Native(NamedTuple):
+    """A node that construct does: its construct, and how to turn a plain value into one of its own."""
+
+    construct: Any
+    restore: Callable[[Any], Any]
+
+
+class Compiler:
+    """Writes code for a schema that does what ``reference`` does, faster."""
+
+    def __init__(self, reference: Interpreter) -> None:
+        self.reference = reference
+        self.message = reference.lowered
+        self.key = find_key(self.message, reference.strict)
+        self.kept = reference.kept
+        self._natives: dict[int, Native] = {}
+
+    def decoder(self) -> Compiled:
+        """decode(data: bytes) -> dict"""
+        return self._function("decode", "data", self.reference.decode, self._write_decode)
+
+    def encoder(self) -> Compiled:
+        """encode(message) -> bytes"""
+        return self._function(
+            "encode", "message", self.reference.encode, lambda w, f: self._write_encode(w, f, False)
+        )
+
+    def teller(self, otherwise: Callable[[Any], Any]) -> Compiled:
+        """tell(message) -> bytes, and what decoding them would give, or what ``otherwise`` gives."""
+        return self._function(
+            "tell", "message", otherwise, lambda w, f: self._write_encode(w, f, True)
+        )
+
+    def _function(
+        self,
+        name: str,
+        argument: str,
+        otherwise: Callable[[Any], Any],
+        write: Callable[[Writer, dict[str, str]], None],
+    ) -> Compiled:
+        writer = Writer(reserved={*_HELPERS, "normalize", "by_construct"})
+        fallbacks: dict[str, str] = {}
+        with writer.names(), writer.block(f"def {name}({argument}):"):
+            with writer.block("try:"):
+                write(writer, fallbacks)
+            writer.line("except (Exception, Unusual):")
+            writer.line("    pass")
+            writer.line(f"return by_construct({argument})")
+        names = {
+            **_HELPERS,
+            **writer.bindings,
+            "by_construct": otherwise,
+            "normalize": self.reference.normalize,
+        }
+        try:
+            code = compile("\n".join(writer.lines), "<codec>", "exec")
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            # Python has limits of its own: a hundred levels of blocks, so many nested expressions.
+            reason = f"too deep for Python ({error.__class__.__name__})"
+            return Compiled(otherwise, "", {"(message)": reason})
+        exec(code, names)  # the source is ours, made from the schema
+        return Compiled(names[name], writer.source(), fallbacks)
+
+    def _shown(self, member: n.Member) -> bool:
+        name = member.name
+        return bool(name) and (not name.startswith("_") or name in self.kept)
+
+    def _native(self, node: n.Opaque) -> Native:
+        found = self._natives.get(id(node))
+        if found is None:
+            construct = self.reference.tracer.copy(node.origin)
+            found = Native(construct, lambda value: restore(node, value))
+            self._natives[id(node)] = found
+        return found
+
+    def _settings(self, notes: dict[str, str], known: dict[str, Value]) -> dict[str, Any]:
+        return {
+            "strict": self.reference.strict,
+            "shown": self._shown,
+            "native": self._native,
+            "notes": notes,
+            "known": known,
+        }
+
+    def _write_decode(self, writer: Writer, fallbacks: dict[str, str]) -> None:
+        key = self.key
+
+        def write(known: dict[str, Value]) -> None:
+            made = Decoder(writer, decode.HANDLERS, **self._settings(fallbacks, known))
+            _attempt(made, fallbacks, lambda: decode.write_message(made, self.message))
+
+        if key is not None:
+            name = writer.new(key.name)
+            writer.line(f"{name} = {key.read()}")
+            for value, number in key.numbers.items():
+                with writer.names(), writer.block(f"if {name} == {number}:"):
+                    write({key.name: literal(value)})
+        if key is not None and key.closed:
+            writer.line("raise Mismatch")
+            return
+        with writer.names():
+            write({})
+
+    def _write_encode(self, writer: Writer, fallbacks: dict[str, str], told: bool) -> None:
+        key = self.key
+
+        def write(known: dict[str, Value], bare: bool) -> None:
+            notes: dict[str, str] = {}
+            settings = self._settings(notes, known)
+            made = Encoder(writer, encode.HANDLERS, bare=bare, told=told, **settings)
+            start = len(writer.lines)
+            if bare:
+                writer.line("")
+                writer.depth += 1
+            done = _attempt(made, notes, lambda: encode.write_message(made, self.message))
+            if bare:
+                writer.depth -= 1
+                if not done or made.branched:
+                    # It is not for such messages; the code for all of them will do.
+                    del writer.lines[start:]
+                else:
+                    count = len(made.required)
+                    writer.lines[start] = "    " * writer.depth + f"if len(message) == {count}:"
+            else:
+                fallbacks.update({path: notes[path] for path in notes if path not in fallbacks})
+
+        if key is not None:
+            name = writer.new(key.name)
+            writer.line(f"{name} = message[{key.name!r}]")
+            for value in key.numbers:
+                # 1 == True == 1.0, but struct packs only the first two.
+                exact = f" and {name}.__class__ is int" if isinstance(value, int) else ""
+                with writer.names(), writer.block(f"if {name} == {value!r}{exact}:"):
+                    known = {key.name: literal(value)}
+                    with writer.names():
+                        write(known, bare=True)
+                    write(known, bare=False)
+        else:
+            with writer.names():
+                write({}, bare=True)
+        if key is not None and key.closed:
+            writer.line("raise Mismatch")
+            return
+        with writer.names():
+            write({}, bare=False)
+
+
+def _attempt(made: Decoder | Encoder, notes: dict[str, str], write: Callable[[], None]) -> bool:
+    """Write a function's body or, where that cannot be, that construct has to do it all."""
+    writer = made.w
+    lines, depth, before = len(writer.lines), writer.depth, dict(notes)
+    try:
+        write()
+    except UnsupportedError as error:
+        del writer.lines[lines:]
+        writer.depth = depth
+        writer.line("raise Unusual")
+        path = ".".join(filter(None, made.path))
+        notes.clear()
+        notes.update(before)
+        notes.setdefault("(message)", f"{path}: {error}" if path else str(error))
+        return False
+    return True
+
+
+# -- the field that tells messages apart ------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -90,216 +268,79 @@ class _Key:
         )
 
 
-def compile_schema(message: Construct[Any, Any], reference: Interpreter) -> Compiled:
-    """Code for ``message`` that does what ``reference`` does, faster."""
-    writer = Writer(reserved={*_HELPERS, "decode_by_construct", "encode_by_construct"})
-    fallbacks: dict[str, str] = {}
-    key = find_key(message, reference.strict)
-    with writer.block("def decode(data):"):
-        with writer.block("try:"):
-            _write_decode(writer, message, reference, fallbacks, key)
-        writer.line("except (Exception, Unusual):")
-        writer.line("    pass")
-        writer.line("return decode_by_construct(data)")
-    writer.line("")
-    with writer.names(), writer.block("def encode(message):"):
-        with writer.block("try:"):
-            _write_encode(writer, message, reference, fallbacks, key)
-        writer.line("except (Exception, Unusual):")
-        writer.line("    pass")
-        writer.line("return encode_by_construct(message)")
-    names = {
-        **_HELPERS,
-        **writer.bindings,
-        "decode_by_construct": reference.decode,
-        "encode_by_construct": reference.encode,
-    }
-    code = compile("\n".join(writer.lines), "<codec>", "exec")
-    exec(code, names)  # the source is ours, made from the schema
-    return Compiled(names["decode"], names["encode"], writer.source(), fallbacks)
-
-
-def _write_decode(
-    writer: Writer,
-    message: Construct[Any, Any],
-    reference: Interpreter,
-    fallbacks: dict[str, str],
-    key: _Key | None,
-) -> None:
-    if has_hook(message):
-        fallbacks["(message)"] = "it has a hook"
-        writer.line("raise Unusual")
-        return
-
-    def write(known: dict[str, Value]) -> None:
-        made = Decoder(
-            writer, decode.HANDLERS, reference.tracer, reference.strict, fallbacks, known
-        )
-        _attempt(writer, fallbacks, lambda: decode.write_root(made, message))
-
-    if key is not None:
-        name = writer.new(key.name)
-        writer.line(f"{name} = {key.read()}")
-        for value, number in key.numbers.items():
-            with writer.names(), writer.block(f"if {name} == {number}:"):
-                write({key.name: literal(value)})
-    if key is not None and key.closed:
-        writer.line("raise Mismatch")
-        return
-    with writer.names():
-        write({})
-
-
-def _write_encode(
-    writer: Writer,
-    message: Construct[Any, Any],
-    reference: Interpreter,
-    fallbacks: dict[str, str],
-    key: _Key | None,
-) -> None:
-    keep = hides_context(message, encode.HANDLERS, set())
-
-    def write(known: dict[str, Value], bare: bool) -> None:
-        notes: dict[str, str] = {}
-        made = Encoder(
-            writer, encode.HANDLERS, reference.tracer, reference.strict, notes, known, bare, keep
-        )
-        start = len(writer.lines)
-        if bare:
-            writer.line("")
-            writer.depth += 1
-        _attempt(writer, notes, lambda: encode.write_root(made, message))
-        if bare:
-            writer.depth -= 1
-            if notes or made.branched:
-                # It is not for such messages; the code for all of them will do.
-                del writer.lines[start:]
-            else:
-                count = len(made.required)
-                writer.lines[start] = "    " * writer.depth + f"if len(message) == {count}:"
-        else:
-            fallbacks.update({path: notes[path] for path in notes if path not in fallbacks})
-
-    if key is not None:
-        name = writer.new(key.name)
-        writer.line(f"{name} = message[{key.name!r}]")
-        for value in key.numbers:
-            # 1 == True == 1.0, but struct packs only the first two.
-            exact = f" and {name}.__class__ is int" if isinstance(value, int) else ""
-            with writer.names(), writer.block(f"if {name} == {value!r}{exact}:"):
-                known = {key.name: literal(value)}
-                with writer.names():
-                    write(known, bare=True)
-                write(known, bare=False)
-    else:
-        with writer.names():
-            write({}, bare=True)
-    if key is not None and key.closed:
-        writer.line("raise Mismatch")
-        return
-    with writer.names():
-        write({}, bare=False)
-
-
-def _attempt(writer: Writer, fallbacks: dict[str, str], write: Callable[[], None]) -> None:
-    """Write a function's body, or, where that cannot be, that construct has to do it all."""
-    lines, depth = len(writer.lines), writer.depth
-    try:
-        write()
-    except UnsupportedError as error:
-        del writer.lines[lines:]
-        writer.depth = depth
-        writer.line("raise Unusual")
-        fallbacks.setdefault("(message)", str(error))
-
-
-def find_key(message: Construct[Any, Any], strict: bool) -> _Key | None:
+def find_key(message: n.Node, strict: bool) -> _Key | None:
     """The field on which the messages of a schema turn, if there is one at a fixed place."""
-    try:
-        root = unnamed(message)
-        if not isinstance(root, Struct):
+    if not isinstance(message, n.Struct):
+        return None
+    offset = 0
+    for member in message.members:
+        size = member.node.size
+        if size is None or isinstance(member.node, n.Opaque):
             return None
-        offset = 0
-        for member in root.subcons:
-            size = static_size(member)
-            if size is None:
-                return None
-            if member.name and not member.flagbuildnone:
-                key = _key(root, member.name, unnamed(member), offset, size, strict)
-                if key is not None:
-                    return key
-            offset += size
-    except UnsupportedError:
-        pass
+        if member.name and member.node.given:
+            key = _key(message, member, offset, strict)
+            if key is not None:
+                return key
+        offset += size
     return None
 
 
-def _key(root: Struct, name: str, node: Any, offset: int, size: int, strict: bool) -> _Key | None:
-    number: Any = unnamed(node.subcon) if isinstance(node, Enum) else node
-    order, signed = "big", False
-    if is_int_node(number):
-        form: str = number.fmtstr
-        signed = form[1].islower()
-        if form[0] == "=":
-            return None
-        order = "little" if form[0] == "<" else "big"
-    elif isinstance(number, BytesInteger):
-        if callable(number.swapped) or number.signed:
-            return None
-        order = "little" if number.swapped else "big"
+def _key(root: n.Struct, member: n.Member, offset: int, strict: bool) -> _Key | None:
+    node, name = member.node, member.name
+    number = node.inner if isinstance(node, n.Names) and node.kind == "enum" else node
+    if isinstance(number, n.Number) and number.code in "BHLQbhlq":
+        order = "little" if number.order == "<" else "big"
+        signed = number.code.islower()
+    elif isinstance(number, n.Integer):
+        order, signed = ("little" if number.little else "big"), number.signed
     else:
         return None
     numbers: dict[str | int, int] = {}
     for value in _values(root, name, 0, set()):
-        if isinstance(node, Enum):
-            if isinstance(value, str) and value in node.encmapping:
-                numbers[plain(value)] = int(node.encmapping[value])
-        elif isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(node, n.Names):
+            if isinstance(value, str) and str.__str__(value) in node.encoded:
+                numbers[str.__str__(value)] = node.encoded[str.__str__(value)]
+        elif type(value) is int:
             numbers[value] = value
     # Two names of one number: the Enum parses it to one of them only.
     if not 0 < len(numbers) <= MAX_VALUES or len(set(numbers.values())) < len(numbers):
         return None
-    if isinstance(node, Enum):
-        for value, number_ in numbers.items():
-            if node.decmapping.get(number_) != value:
-                return None
-    closed = strict and any(_closes(member, name, numbers) for member in root.subcons)
-    return _Key(name, offset, size, order, signed, numbers, closed)
+    if isinstance(node, n.Names) and any(node.decoded.get(v) != k for k, v in numbers.items()):
+        return None
+    closed = strict and any(_closes(other.node, name, numbers) for other in root.members)
+    assert number.size is not None
+    return _Key(name, offset, number.size, order, signed, numbers, closed)
 
 
-def _closes(member: Any, name: str, numbers: Mapping[str | int, int]) -> bool:
+def _closes(node: n.Node, name: str, numbers: Mapping[str | int, int]) -> bool:
     """Whether a member of the root is a Switch on ``name`` that refuses all but ``numbers``."""
-    node = unnamed(member)
     return (
-        isinstance(node, Switch)
-        and node.default is Pass
-        and _is_field(node.keyfunc, [name])
+        isinstance(node, n.Switch)
+        and node.default is None
+        and _is_field(node.key, [name])
         and all(case in numbers for case in node.cases)
     )
 
 
-def _values(node: Any, name: str, depth: int, seen: set[int]) -> Iterator[Any]:
+def _values(node: n.Node, name: str, depth: int, seen: set[tuple[int, int]]) -> Iterator[Any]:
     """The values that a Switch or an If compares the root's field ``name`` with."""
-    if id(node) in seen:
+    if (id(node), depth) in seen:
         return
-    seen.add(id(node))
+    seen.add((id(node), depth))
     here = ["_"] * (depth - 1) + [name]
-    if isinstance(node, Switch) and _is_field(node.keyfunc, here):
+    if isinstance(node, n.Switch) and _is_field(node.key, here):
         yield from node.cases
-    if isinstance(node, IfThenElse) and isinstance(node.condfunc, BinExpr):
-        condition: Any = node.condfunc
-        left, right = condition.lhs, condition.rhs
-        if condition.op is operator.eq and _is_field(left, here) and not callable(right):
-            yield right
-    inside = depth + 1 if isinstance(node, Struct | Sequence | FocusedSeq) else depth
-    for child in children(node):
+    if isinstance(node, n.If):
+        for condition, _ in node.branches:
+            parts: Any = plain_form(condition)
+            if isinstance(parts, BinExpr) and parts.op is operator.eq:
+                if _is_field(parts.lhs, here) and not callable(parts.rhs):
+                    yield parts.rhs
+    inside = depth + 1 if isinstance(node, n.Struct | n.Sequence | n.Focused) else depth
+    for child in n.children(node):
         yield from _values(child, name, inside, seen)
 
 
 def _is_field(expression: Any, path: list[str]) -> bool:
-    if not isinstance(expression, Path):
-        return False
-    try:
-        return steps(expression) == path
-    except UnsupportedError:
-        return False
+    expression = plain_form(expression)
+    return is_this(expression) and steps(expression) == path

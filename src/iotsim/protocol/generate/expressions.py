@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from construct.expr import BinExpr, FuncPath, Path, UniExpr
 
+from iotsim.protocol import nodes as n
+from iotsim.protocol.functions import Simple, steps
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
@@ -38,45 +40,55 @@ _UNARY: dict[Callable[..., Any], str] = {
     operator.pos: "+",
 }
 _FUNCTIONS = {len: "len", sum: "sum", min: "min", max: "max", abs: "abs"}
+_CONTEXT = {"_params", "_parsing", "_building", "_sizing", "_subcons", "_io", "_index"}
+LONGEST = 2000
+"""So many characters of source an expression may become: an operand may stand in it many times."""
 
 
-def is_expression(parameter: Any) -> bool:
-    return isinstance(parameter, Path | BinExpr | UniExpr | FuncPath)
+def evaluate(parameter: Any, scope: Scope) -> Value:
+    """A parameter, a constant or an expression, as source; UnsupportedError if that cannot be."""
+    value = _translate(plain_form(parameter), scope)
+    if len(value.source) > LONGEST:
+        raise UnsupportedError("an expression without end")
+    return value
 
 
-def translate(expression: Any, scope: Scope) -> Value:
-    """A ``this`` expression, or a constant, as source; UnsupportedError if that cannot be."""
+def _translate(expression: Any, scope: Scope) -> Value:
     if isinstance(expression, Path):
         return _path(expression, scope)
     parts: Any = expression
     if isinstance(expression, BinExpr):
-        left, right = translate(parts.lhs, scope), translate(parts.rhs, scope)
+        left, right = _translate(parts.lhs, scope), _translate(parts.rhs, scope)
         sign = _BINARY.get(parts.op)
         if sign is None:
             raise UnsupportedError(f"the operator of {expression!r}")
         if left.known and right.known:
             return _fold(parts.op, left.constant, right.constant)
-        return Value(f"({left.source} {sign} {right.source})")
+        return _odd(f"({left.source} {sign} {right.source})", left, right)
     if isinstance(expression, UniExpr):
-        operand = translate(parts.operand, scope)
+        operand = _translate(parts.operand, scope)
         sign = _UNARY.get(parts.op)
         if sign is None:
             raise UnsupportedError(f"the operator of {expression!r}")
-        return (
-            _fold(parts.op, operand.constant)
-            if operand.known
-            else Value(f"({sign}{operand.source})")
-        )
+        if operand.known:
+            return _fold(parts.op, operand.constant)
+        return _odd(f"({sign}{operand.source})", operand)
     if isinstance(expression, FuncPath):
         function: Any = vars(expression)["_FuncPath__func"]
-        operand_expression = vars(expression)["_FuncPath__operand"]
-        if operand_expression is None or function not in _FUNCTIONS:
+        inner = vars(expression)["_FuncPath__operand"]
+        if inner is None or function not in _FUNCTIONS:
             raise UnsupportedError(f"the function of {expression!r}")
-        operand = translate(operand_expression, scope)
-        return Value(f"{_FUNCTIONS[function]}({operand.source})")
+        operand = _translate(inner, scope)
+        return _odd(f"{_FUNCTIONS[function]}({operand.source})", operand)
     if callable(expression):
-        raise UnsupportedError("a lambda")
+        raise UnsupportedError("a function of the context")
     return literal(expression)
+
+
+def _odd(source: str, *operands: Value) -> Value:
+    """The value of an expression, which may be odd if an operand is."""
+    odd = any(operand.plain is not None for operand in operands)
+    return Value(source, plain=f"normalize({source})" if odd else None)
 
 
 def _fold(function: Callable[..., Any], *constants: Any) -> Value:
@@ -86,41 +98,63 @@ def _fold(function: Callable[..., Any], *constants: Any) -> Value:
         raise UnsupportedError(f"an expression that fails: {error}") from error
 
 
-def steps(expression: Any) -> list[Any]:
-    """``["a", "b"]`` of ``this.a.b``; UnsupportedError if it does not begin at ``this``."""
-    found: list[Any] = []
-    state = vars(expression)
-    while state["_Path__parent"] is not None:
-        found.insert(0, state["_Path__field"])
-        state = vars(state["_Path__parent"])
-    if state["_Path__name"] != "this":
+def plain_form(parameter: Any) -> Any:
+    """`parameter`, or the expression that a simple function is."""
+    return parameter.expression if isinstance(parameter, Simple) else parameter
+
+
+def is_this(expression: Any) -> bool:
+    """Whether `expression` is a path that begins at ``this``."""
+    return isinstance(expression, Path) and vars(expression)["_Path__name"] == "this"
+
+
+def _path(expression: Path, scope: Scope) -> Value:
+    if not is_this(expression):
         raise UnsupportedError(f"{expression!r} is not of this")
-    return found
-
-
-def _path(expression: Any, scope: Scope) -> Value:
     here: Scope | None = scope
     value = Value("")
     for step in steps(expression):
         if here is None:
-            if isinstance(step, str) and step.startswith("_"):
+            if value.scalar or value.murky or (isinstance(step, str) and step.startswith("_")):
                 raise UnsupportedError(repr(expression))
-            value = Value(f"{value.source}[{step!r}]")
+            value = _odd(f"{value.source}[{step!r}]", value)
         elif step == "_":
             here = here.parent
             if here is None:
                 raise UnsupportedError(f"{expression!r} is above the message")
         elif step == "_root":
-            while here.parent is not None and here.parent.node is not None:
+            while here.parent is not None and not here.parent.top:
                 here = here.parent
+            if here.sealed or (here.parent is not None and here.parent.sealed):
+                raise UnsupportedError(f"{expression!r} of an alternative")
         elif not isinstance(step, str) or step in _CONTEXT:
             raise UnsupportedError(repr(expression))
         else:
             value = here.lookup(step)
             here = value.scope
-    if here is not None and not value.source:
-        raise UnsupportedError(f"{expression!r} is a struct as a whole")
+    if not value.source or value.murky:
+        raise UnsupportedError(f"{expression!r} as a whole")
     return value
 
 
-_CONTEXT = {"_params", "_parsing", "_building", "_sizing", "_subcons", "_io", "_index"}
+def certain(node: n.Switch | n.If, scope: Scope) -> n.Node | None:
+    """The node that is chosen, where that is known when the code is made, else ``node`` itself.
+
+    None stands for the default that a Switch does not have.
+    """
+    try:
+        if isinstance(node, n.Switch):
+            key = evaluate(node.key, scope)
+            return node.cases.get(key.constant, node.default) if key.known else node
+        left = []
+        for parameter, branch in node.branches:
+            condition = evaluate(parameter, scope)
+            if not condition.known:
+                left.append((parameter, branch))
+            elif condition.constant and not left:
+                return branch
+            elif condition.constant:
+                break
+    except UnsupportedError:
+        pass
+    return node

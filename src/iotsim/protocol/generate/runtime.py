@@ -1,20 +1,14 @@
-"""Functions that generated code calls: contexts for lambdas, construct for the nodes it leaves to it."""
+"""Functions that generated code calls: construct for the nodes that are left to it, and odd numbers."""
 
 from __future__ import annotations
 
 import io
 from typing import TYPE_CHECKING, Any
 
-from construct import Const, Construct, Container, Default, Enum, ListContainer, Rebuild, Struct
-from construct.core import BytesIOWithOffsets, EnumInteger
-
-from iotsim.protocol.flat import FlatStruct
-from iotsim.protocol.generate.nodes import find_flat
-from iotsim.protocol.interpreted import normalize
-from iotsim.protocol.tree import unnamed
+from construct import ConstructError, Container
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Mismatch(Exception):  # noqa: N818  # never leaves generated code
@@ -28,101 +22,42 @@ class Unusual(BaseException):  # likewise
     """
 
 
+def guarded(function: Callable[[Any], Any], argument: Any) -> Any:
+    """What a function of the user's gives, where a failure of it must not be taken for another's."""
+    try:
+        return function(argument)
+    except ConstructError:
+        raise
+    except Exception:
+        raise Unusual from None
+
+
 def not_bytes(value: Any, integers: bool) -> BaseException:
     """What to raise for a value that should be bytes: construct takes some others for such."""
     accepted = (bytes, bytearray, int) if integers else (bytes, bytearray)
     return Unusual() if isinstance(value, accepted) else Mismatch()
 
 
-def open_stream(data: bytes, position: int, origin: int) -> io.BytesIO:
-    """A stream over ``data``, which begins at ``origin`` of the message, at ``position`` in it."""
-    if origin:
-        stream: io.BytesIO = BytesIOWithOffsets(data, io.BytesIO(), origin)
-    else:
-        stream = io.BytesIO(data)
-    stream.seek(origin + position)
-    return stream
-
-
-def enter(
-    stream: io.BytesIO, parsing: bool, *levels: tuple[Any, Mapping[str, Any], int | None]
-) -> Any:
-    """construct's context: for each level, outermost first, its node, fields and array index."""
+def _context(parsing: bool) -> Any:
+    """construct's context around a message, for a node that does not look at it."""
     context: Any = Container(_parsing=parsing, _building=not parsing, _sizing=False)
-    context._params = params = context
-    root = None
-    for node, fields, index in levels:
-        context = Container(
-            _=context,
-            _params=params,
-            _root=root,
-            _parsing=parsing,
-            _building=not parsing,
-            _sizing=False,
-            _subcons=getattr(node, "_subcons", None),
-            _io=stream,
-            _index=index,
-        )
-        root = context["_root"] = root or context
-        context.update(fields)
+    context._params = context
     return context
 
 
-def native(node: Construct[Any, Any], value: Any) -> Any:
-    """A plain value as construct itself would have parsed it: what lambdas expect."""
-    bare: Any = unnamed(node)
-    while isinstance(bare, Default | Rebuild | Const):
-        bare = unnamed(bare.subcon)
-    if isinstance(bare, Enum):
-        if isinstance(value, str):
-            return bare.decmapping[bare.encmapping[value]] if value in bare.encmapping else value
-        return EnumInteger(value)
-    if isinstance(bare, Struct) and not isinstance(bare, FlatStruct) and isinstance(value, dict):
-        members = {member.name: member for member in bare.subcons if member.name}
-        return Container(
-            {
-                name: native(members[name], item) if name in members else native(bare, item)
-                for name, item in value.items()
-            }
-        )
-    if isinstance(value, dict):
-        return Container({name: _container(item) for name, item in value.items()})
-    return _container(value)
-
-
-def native_fields(node: Construct[Any, Any], fields: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The fields that an unnamed member of a FlatStruct gave, as construct would have them."""
-    found = {}
-    for name, value in (fields or {}).items():
-        member = find_flat(node, name)
-        found[name] = _container(value) if member is None else native(member, value)
-    return found
-
-
-def _container(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Container({name: _container(item) for name, item in value.items()})
-    if isinstance(value, list):
-        return ListContainer(_container(item) for item in value)
-    return value
-
-
-def run_parse(node: Any, stream: io.BytesIO, context: Any, origin: int) -> tuple[Any, int]:
+def parse(native: Any, data: bytes, position: int) -> tuple[Any, int]:
     """The value of a node that construct parses, and the position after it."""
-    value = normalize(node._parsereport(stream, context, "(parsing)"))
-    return value, stream.tell() - origin
+    stream = io.BytesIO(data)
+    stream.seek(position)
+    value = native.construct._parsereport(stream, _context(True), "(parsing)")
+    return value, stream.tell()
 
 
-def run_build(node: Any, value: Any, context: Any, prefix: bytes = b"") -> tuple[Any, bytes]:
-    """What construct makes of a node: the built value, and all bytes, those of ``prefix`` first."""
-    stream = io.BytesIO(prefix)
-    stream.seek(len(prefix))
-    built = node._build(value, stream, context, "(building)")
-    data = stream.getvalue()
-    if stream.tell() != len(data):
-        # It wrote elsewhere, and what follows will go over it.
-        raise Unusual
-    return built, data
+def build(native: Any, value: Any) -> tuple[Any, bytes]:
+    """What construct makes of a node: the built value, and its bytes."""
+    stream = io.BytesIO()
+    built = native.construct._build(native.restore(value), stream, _context(False), "(building)")
+    return built, stream.getvalue()
 
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from construct import Construct
-
 PLAIN = {int, float, str, bytes, bool, type(None)}
 
 
@@ -28,9 +26,13 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True)
 class Value:
-    """Source that gives a value; ``scope`` if it is a struct whose fields are at hand.
+    """Source that gives a value as construct has it; "" if it is nowhere to be had.
 
-    ``scalar`` tells that it is an int, str or bytes, and so has a hash.
+    ``scope``   the fields, if it is a struct whose fields are at hand
+    ``scalar``  it is certainly an int, str or bytes, and so has a hash
+    ``plain``   source of the value as messages show it, where that is another
+    ``murky``   what is inside it is as messages show it, and that is another
+    ``wire``    while encoding: source of what decoding it again would give; None if that is not known
     """
 
     source: str
@@ -38,14 +40,26 @@ class Value:
     constant: Any = None
     scope: Scope | None = None
     scalar: bool = False
-    maybe: bool = False
-    """Whether it may turn out that there is no such field."""
+    plain: str | None = None
+    murky: bool = False
+    wire: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Source of the value as messages show it."""
+        return self.source if self.plain is None else self.plain
+
+    @property
+    def odd(self) -> bool:
+        """Whether it shows, as a whole or inside, what construct has otherwise."""
+        return self.murky or self.plain is not None
 
 
 def literal(constant: Any) -> Value:
     """The value of a plain constant."""
     constant = plain(constant)
-    return Value(repr(constant), True, constant, scalar=isinstance(constant, int | str | bytes))
+    scalar = isinstance(constant, int | str | bytes)
+    return Value(repr(constant), True, constant, scalar=scalar, wire=repr(constant))
 
 
 def plain(constant: Any) -> Any:
@@ -66,39 +80,40 @@ def plain(constant: Any) -> Any:
 
 
 NONE = literal(None)
+UNKNOWN = Value("")
+"""What is nowhere to be had."""
 
 
 @dataclass
 class Scope:
     """The names that ``this`` has in a struct.
 
-    ``fields`` are those already done. While encoding, ``source`` is the mapping that the struct is
-    built from, where ``this`` finds those still to come; ``allowed`` limits which. ``node`` and
-    ``index`` are for the context that a lambda is given.
+    ``fields`` are those already done. While encoding, ``source`` is the mapping that the struct is built
+    from, where ``this`` finds those still to come; ``allowed`` limits which. ``top`` is what construct
+    puts around the message; ``sealed``: or around an alternative, whose ``_root`` is elsewhere.
     """
 
     parent: Scope | None = None
-    node: Construct[Any, Any] | None = None
     fields: dict[str, Value] = field(default_factory=dict)
     source: str | None = None
     allowed: frozenset[str] | None = None
-    index: str | None = None
-    spreads: list[tuple[Any, str]] = field(default_factory=list)
-    """Nodes and variables of dicts whose fields belong here, too."""
+    top: bool = False
+    sealed: bool = False
 
     def lookup(self, name: str) -> Value:
         if name in self.fields:
             value = self.fields[name]
             if not value.source and value.scope is None:
-                raise UnsupportedError(f"this.{name} is not known yet")
+                raise UnsupportedError(f"this.{name} is not known here")
             return value
         if self.source is None or (self.allowed is not None and name not in self.allowed):
             raise UnsupportedError(f"this.{name} is not known")
         return Value(f"{self.source}[{name!r}]")
 
-    def copy(self) -> Scope:
-        """This scope, whose fields may differ from now on; the parents are shared."""
-        return replace(self, fields=dict(self.fields), spreads=list(self.spreads))
+
+def copied(scope: Scope) -> Scope:
+    """``scope``, whose fields may differ from now on."""
+    return replace(scope, fields=dict(scope.fields))
 
 
 # Names that generated code must not shadow.

@@ -1,0 +1,155 @@
+"""Functions of a schema: which are expressions at heart, and which look at nothing but their value.
+
+construct takes a function of its context wherever it takes a constant: ``this.n + 1``, an expression that
+can be read, or ``lambda c: c.n + 1``, of which one only knows that it may look at everything. Here a
+function's byte code is asked. A lambda without branches, calls and names from elsewhere becomes the
+expression that it is (`as_expression`); an adapter's method that never touches its context can be called
+without one (`ignores`). Whatever is not certain is left as it is.
+"""
+
+from __future__ import annotations
+
+import dis
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from construct import abs_, len_, max_, min_, sum_, this
+from construct.expr import BinExpr, ExprMixin, FuncPath, Path, UniExpr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FUNCTIONS = {"len": len_, "sum": sum_, "min": min_, "max": max_, "abs": abs_}
+_STRAIGHT = frozenset(
+    """
+    BINARY_OP BINARY_SUBSCR CACHE CALL COMPARE_OP LOAD_ATTR LOAD_CONST LOAD_FAST LOAD_FAST_BORROW
+    LOAD_GLOBAL LOAD_SMALL_INT NOP PRECALL PUSH_NULL RESUME RETURN_CONST RETURN_VALUE UNARY_NEGATIVE
+    """.split()
+)
+"""Instructions that only work out a value; those of Python 3.11 to 3.14."""
+
+
+class Simple(ExprMixin):  # type: ignore[misc]
+    """A function of the context that is an expression at heart."""
+
+    def __init__(self, expression: ExprMixin) -> None:
+        self.expression = expression
+
+    def __call__(self, obj: Any, *args: Any) -> Any:
+        return self.expression(obj)  # type: ignore[operator]
+
+    def __repr__(self) -> str:
+        return repr(self.expression)
+
+
+def is_expression(parameter: Any) -> bool:
+    """Whether `parameter` is made of ``this``, ``obj_``, ``len_`` and the like."""
+    return isinstance(parameter, ExprMixin)
+
+
+def is_function(parameter: Any) -> bool:
+    """Whether `parameter` is code of the user's (or construct's), which may do anything."""
+    return callable(parameter) and not is_expression(parameter)
+
+
+def as_expression(parameter: Any) -> Any:
+    """`parameter`, or the expression that it is if it is a simple function of the context."""
+    if type(parameter) is not FunctionType or parameter.__code__.co_argcount != 1:
+        return parameter
+    code = parameter.__code__
+    if code.co_freevars or code.co_cellvars or code.co_flags & 0x0C or parameter.__defaults__:
+        return parameter
+    for instruction in dis.get_instructions(code):
+        name, text = instruction.opname, instruction.argrepr
+        if name not in _STRAIGHT or (name == "LOAD_ATTR" and "NULL" in text):
+            return parameter
+        if name == "LOAD_GLOBAL" and not _is_builtin(parameter, str(instruction.argval)):
+            return parameter
+    try:
+        found = FunctionType(code, dict(_FUNCTIONS))(this)
+    except Exception:
+        return parameter
+    if isinstance(found, ExprMixin):
+        return Simple(found)
+    return found if isinstance(found, int | str | bytes) else parameter
+
+
+def _is_builtin(function: FunctionType, name: str) -> bool:
+    return name in _FUNCTIONS and name not in function.__globals__
+
+
+def ignores(function: Any, *positions: int) -> bool:
+    """Whether `function` certainly never looks at its arguments at `positions`, nor calls itself in a
+    way that would."""
+    if isinstance(function, ExprMixin):
+        return not any(
+            root == "list_" or (root == "this" and 0 in positions) for root in _roots(function)
+        )
+    if isinstance(function, MethodType):
+        function, positions = function.__func__, tuple(position + 1 for position in positions)
+    if type(function) is not FunctionType:
+        return False
+    code = function.__code__
+    if code.co_flags & 0x0C or code.co_argcount <= max(positions):
+        return False
+    names = {code.co_varnames[position] for position in positions}
+    if names & {*code.co_cellvars} or "locals" in code.co_names:
+        return False
+    for instruction in dis.get_instructions(code):
+        value = instruction.argval
+        touched = value if isinstance(value, tuple) else (value,)
+        if "FAST" in instruction.opname and not names.isdisjoint(touched):
+            return False
+    return True
+
+
+def _roots(expression: Any) -> Iterator[str]:
+    """The names at which the paths of an expression begin: "this", "obj_", "list_"."""
+    if isinstance(expression, Path):
+        yield vars(expression)["_Path__name"]
+    elif isinstance(expression, BinExpr):
+        yield from _roots(vars(expression)["lhs"])
+        yield from _roots(vars(expression)["rhs"])
+    elif isinstance(expression, UniExpr):
+        yield from _roots(vars(expression)["operand"])
+    elif isinstance(expression, FuncPath):
+        yield from _roots(vars(expression)["_FuncPath__operand"])
+    elif isinstance(expression, Simple):
+        yield from _roots(expression.expression)
+    elif isinstance(expression, ExprMixin):
+        yield "list_"
+
+
+def paths(expression: Any) -> Iterator[list[Any]]:
+    """The paths of an expression from ``this`` on: ["_", "n"] of ``this._.n``."""
+    if isinstance(expression, Path):
+        yield steps(expression)
+    elif isinstance(expression, BinExpr):
+        yield from paths(vars(expression)["lhs"])
+        yield from paths(vars(expression)["rhs"])
+    elif isinstance(expression, UniExpr):
+        yield from paths(vars(expression)["operand"])
+    elif isinstance(expression, FuncPath):
+        yield from paths(vars(expression)["_FuncPath__operand"])
+    elif isinstance(expression, Simple):
+        yield from paths(expression.expression)
+
+
+def steps(path: Path) -> list[Any]:
+    """["a", "b"] of ``this.a.b``."""
+    found: list[Any] = []
+    state = vars(path)
+    while state["_Path__parent"] is not None:
+        found.insert(0, state["_Path__field"])
+        state = vars(state["_Path__parent"])
+    return found
+
+
+def looked_up(code: CodeType) -> Iterator[str]:
+    """Attributes, and texts that may be keys, of a function's code and of the code inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from looked_up(constant)

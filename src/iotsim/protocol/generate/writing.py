@@ -1,0 +1,334 @@
+"""`Encoder`: generates the function that encodes, a dict to bytes.
+
+As in `iotsim.protocol.generate.reading`, fields of fixed size are collected into a run that one
+struct.Struct packs, constants among them folded into bytes when the code is made. What has been packed,
+and what is of varying size, are the *parts* of the output, joined at the end.
+
+A length stands before the bytes that it counts. It is a `Slot` in its run, which is packed only when the
+sizes of the parts after it are known: at the end of its struct, or at a checksum.
+
+What construct might accept although it is not what the code is made for (a bytearray, say) raises Unusual,
+which no part of the generated code takes for a failure; the caller then asks construct.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from iotsim.protocol import nodes as n
+from iotsim.protocol.generate.expressions import certain, evaluate
+from iotsim.protocol.generate.reading import guard
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, Writer, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Handler = Callable[["Encoder", Any, Value, str, Scope], Value]
+
+
+@dataclass(eq=False)
+class Slot:
+    """A length in a run, before it is known: the sizes counted so far, and its place in them."""
+
+    length: n.Length
+    fixed: int
+    varying: int
+    source: str = ""
+
+
+@dataclass
+class Item:
+    code: str
+    value: Value
+    order: str = ""
+    slot: Slot | None = None
+
+
+@dataclass
+class Part:
+    """Bytes of the output: a run still to be packed, or source that gives them."""
+
+    items: list[Item] | None
+    source: str = ""
+
+
+@dataclass
+class Output:
+    """What has been encoded into one stream.
+
+    Its size is ``fixed`` and the lengths of ``varying``. ``isolated``: it is only a piece of a stream, so
+    that nothing in it can look back at what is before.
+    """
+
+    isolated: bool = False
+    parts: list[Part] = field(default_factory=list)
+    fixed: int = 0
+    varying: list[str] = field(default_factory=list)
+
+
+class Encoder:
+    """Writes the body of ``encode(message)`` for one schema.
+
+    ``known``  fields of the root whose value is given
+    ``bare``   whether the message has only the fields that it must have
+    ``told``   whether the code also gives what decoding its bytes would
+    and `iotsim.protocol.generate.reading.Decoder`.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        handlers: Mapping[type, Handler],
+        *,
+        strict: bool,
+        shown: Callable[[n.Member], bool],
+        native: Callable[[n.Opaque], Any],
+        notes: dict[str, str],
+        known: dict[str, Value],
+        bare: bool = False,
+        told: bool = False,
+    ) -> None:
+        self.w = writer
+        self.handlers = handlers
+        self.strict = strict
+        self.shown = shown
+        self.native = native
+        self.notes = notes
+        self.known = known
+        self.bare = bare
+        self.told = told
+        self.out = Output()
+        self.terms: list[tuple[Value, int]] | None = None
+        """The bits of a word so far, and how many each is."""
+        self.path: list[str] = []
+        self.swallows = 0
+        self.required: set[str] = set()
+        """The fields of the message that the code has taken without asking whether they are there."""
+        self.bytes: set[str] = set()
+        """Variables that certainly are bytes."""
+        self.branched = False
+        """Whether which fields the message has depends on their values."""
+
+    def encode(self, node: n.Node, value: Value, hint: str, scope: Scope) -> Value:
+        """Encode ``value`` as ``node``; what construct calls the built value."""
+        handler = self.handlers.get(type(node))
+        if handler is None:
+            raise UnsupportedError(type(node).__name__)
+        return handler(self, node, value, hint, scope)
+
+    # -- output ---------------------------------------------------------------------------------
+
+    def push(
+        self, code: str, size: int, value: Value, order: str = "", slot: Slot | None = None
+    ) -> None:
+        """Add a field to the run."""
+        parts = self.out.parts
+        last = parts[-1].items if parts else None
+        orders = {item.order for item in last or () if item.order}
+        if last is None or (order and orders - {order}):
+            last = []
+            parts.append(Part(last))
+        last.append(Item(code, value, order, slot))
+        self.out.fixed += size
+
+    def push_bytes(self, constant: bytes) -> None:
+        if constant:
+            self.push(f"{len(constant)}s", len(constant), literal(constant))
+
+    def part(self, source: str) -> None:
+        """Add bytes of varying size; ``source`` is a variable."""
+        self.out.parts.append(Part(None, source))
+        self.out.varying.append(f"len({source})")
+
+    def pack(self, items: list[Item]) -> Value:
+        """A run, packed."""
+        order = next((item.order for item in items if item.order), ">")
+        codes: list[str] = []
+        arguments: list[str] = []
+        constant = b""
+        for item in [*items, None]:
+            if item is not None and item.slot is not None:
+                item = Item(item.code, _slot_value(item.slot), item.order)
+            raw = None if item is None else _pack_constant(order, item)
+            if raw is not None:
+                constant += raw
+                continue
+            if constant:
+                codes.append(f"{len(constant)}s")
+                arguments.append(repr(constant))
+                constant = b""
+            if item is not None:
+                codes.append(item.code)
+                arguments.append(item.value.source)
+        if not codes:
+            return literal(b"")
+        if len(codes) == 1 and codes[0].endswith("s"):
+            raw = _pack_constant(order, items[0]) if len(items) == 1 else None
+            return Value(arguments[0]) if raw is None else literal(raw)
+        form = order + "".join(codes)
+        call = self.w.bind("pack", struct.Struct(form).pack, f"Struct({form!r}).pack", form)
+        return Value(f"{call}({', '.join(arguments)})")
+
+    def joined(self) -> Value:
+        """All bytes so far."""
+        values = [
+            Value(part.source) if part.items is None else self.pack(part.items)
+            for part in self.out.parts
+        ]
+        values = [value for value in values if value.source != "b''"]
+        if not values:
+            return literal(b"")
+        if len(values) == 1:
+            return values[0]
+        sources = [value.source for value in values]
+        if len(sources) <= 3:
+            return Value(" + ".join(sources))
+        return Value(f"b''.join(({', '.join(sources)}))")
+
+    def settle(self, hint: str) -> str:
+        """A variable with all bytes so far, which becomes the only part."""
+        parts = self.out.parts
+        if len(parts) == 1 and parts[0].items is None:
+            return parts[0].source
+        name = self.w.new(hint)
+        self.w.line(f"{name} = {self.joined().source}")
+        self.out.parts = [Part(None, name)]
+        return name
+
+    @contextmanager
+    def output(self, isolated: bool) -> Iterator[Output]:
+        """A stream of its own for what is encoded inside."""
+        outer, self.out = self.out, Output(isolated)
+        yield self.out
+        self.out = outer
+
+    def inside(
+        self, node: n.Node, value: Value, hint: str, scope: Scope, isolated: bool = False
+    ) -> tuple[Value, Value]:
+        """Encode into bytes of their own: those, and the built value."""
+        with self.output(isolated):
+            built = self.encode(node, value, hint, scope)
+            return self.joined(), built
+
+    def resolve_slots(self, slots: list[Slot], start: tuple[int, int], rest: int) -> None:
+        """Fill in lengths, ``rest`` bytes before the end of their struct."""
+        out = self.out
+        for slot in slots:
+            fixed, varying = (slot.fixed, slot.varying) if slot.length.rest else start
+            number = out.fixed - fixed + rest + slot.length.adjust
+            terms = out.varying[varying:]
+            if not terms:
+                if number < 0:
+                    raise UnsupportedError("a negative length")
+                slot.source = str(number)
+            elif number:
+                slot.source = " + ".join(terms) + (
+                    f" + {number}" if number > 0 else f" - {-number}"
+                )
+            else:
+                slot.source = " + ".join(terms)
+
+    # -- helpers --------------------------------------------------------------------------------
+
+    def refuse_if(self, condition: str) -> None:
+        self.w.line(f"if {condition}: raise Mismatch")
+
+    def refusal(self) -> str:
+        """What refuses a message for good, also where an alternative might be tried."""
+        return "raise Unusual" if self.swallows else "raise Mismatch"
+
+    def variable(self, value: Value, hint: str) -> str:
+        """A variable with ``value``."""
+        if re.fullmatch(r"[A-Za-z_]\w*", value.source) and not value.known:
+            return value.source
+        name = self.w.new(hint)
+        self.w.line(f"{name} = {value.source}")
+        return name
+
+    def evaluate(self, parameter: Any, scope: Scope) -> Value:
+        """A parameter."""
+        return guard(self, parameter, evaluate(parameter, scope))
+
+    def call(self, function: Any, argument: str, hint: str) -> str:
+        """Source that calls a function of the user's, whose errors are never a failed alternative."""
+        if self.swallows:
+            return f"guarded({self.w.bind(hint, function)}, {argument})"
+        return f"{self.w.bind(hint, function)}({argument})"
+
+    def exactly(self, value: Value, *kinds: str) -> str | None:
+        """Source of a value that comes back from the wire as it is; a line sees to its class."""
+        if value.known:
+            return repr(int(value.constant)) if isinstance(value.constant, int) else None
+        if not self.told:
+            return None
+        tests = " and ".join(f"{value.source}.__class__ is not {kind}" for kind in kinds)
+        self.w.line(f"if {tests}: raise Unusual")
+        return value.source
+
+    def fetch(self, member: n.Member, scope: Scope) -> Value:
+        """The value that is given for a member."""
+        name, source, node = member.name, scope.source, member.node
+        at_root = source == "message"
+        if scope.parent is None and name in self.known:
+            self.required.add(name)
+            return self.known[name]
+        if not name or isinstance(node, IGNORES_VALUE):
+            return NONE
+        needed = _needed(node, scope)
+        if source is None:
+            if needed:
+                raise UnsupportedError(f"{name} is needed and not given")
+            return NONE
+        if self.bare and at_root and not needed:
+            return NONE
+        variable = self.w.new(name)
+        if needed:
+            self.w.line(f"{variable} = {source}[{name!r}]")
+            if at_root:
+                self.required.add(name)
+        else:
+            self.w.line(f"{variable} = {source}.get({name!r})")
+        return Value(variable)
+
+
+def _needed(node: n.Node, scope: Scope) -> bool:
+    """Whether a value must be given; not for a Switch or an If of which that is not certain."""
+    if isinstance(node, n.Switch | n.If):
+        chosen = certain(node, scope)
+        return chosen is not None and chosen is not node and _needed(chosen, scope)
+    return node.given
+
+
+IGNORES_VALUE = (
+    n.Computed,
+    n.Rebuilt,
+    n.Checksum,
+    n.Hashed,
+    n.Length,
+    n.Check,
+    n.Nothing,
+    n.Fail,
+    n.End,
+    n.Tell,
+)
+"""Nodes to which it is all the same what they are given."""
+
+
+def _slot_value(slot: Slot) -> Value:
+    if not slot.source:
+        raise UnsupportedError("a length that is not known yet")
+    return literal(int(slot.source)) if slot.source.isdigit() else Value(slot.source)
+
+
+def _pack_constant(order: str, item: Item) -> bytes | None:
+    """The bytes of a constant in a run, or None if it is none, or does not fit."""
+    if not item.value.known:
+        return None
+    try:
+        return struct.pack(order + item.code, item.value.constant)
+    except struct.error:
+        return None

@@ -1,0 +1,369 @@
+"""Nodes: what a schema is made of, after `iotsim.protocol.lower` has read it off construct's classes.
+
+A node says what a construct does, in the fewest kinds that are enough: whoever reads a schema (the table
+of fields, the two generators, the values that functions of a schema are given) is a pass over these.
+Nothing behind `lower` asks a construct what it is.
+
+What the kinds do not cover is an `Opaque`. One that is *closed* depends on nothing around it, so that
+construct can do it alone in the middle of generated code; any other leaves the whole message to construct.
+
+Parameters (lengths, counts, keys) are constants, or expressions over the fields around (``this.n``), or
+functions of the user's, as construct has them; `iotsim.protocol.expressions` tells them apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Parameter: TypeAlias = Any
+"""A constant, an expression, or a function of construct's context."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Node:
+    """What all kinds have.
+
+    ``origin``  the construct that it was made of, without its names
+    ``size``    how much it always takes: bytes, or bits if it stands inside `BitWord`; None if that varies
+    ``given``   whether a value has to be given to build it
+    """
+
+    origin: Any
+    size: int | None = None
+
+    @property
+    def given(self) -> bool:
+        return not self.origin.flagbuildnone
+
+
+# -- single values ----------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Number(Node):
+    """A number that `struct` knows: its code, and its byte order, which is "" for a single byte."""
+
+    code: str
+    order: str
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Integer(Node):
+    """An integer of ``size`` bytes, of which `struct` has none."""
+
+    little: bool
+    signed: bool
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class VarInteger(Node):
+    """An integer of seven bits a byte, the lowest first."""
+
+    zigzag: bool
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Bits(Node):
+    """An integer of ``size`` bits, inside a `BitWord`."""
+
+    signed: bool
+    flag: bool
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Data(Node):
+    """Bytes: ``length`` of them, or all that are left if that is None."""
+
+    length: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Text(Node):
+    """The bytes of ``inner`` as text."""
+
+    inner: Node
+    encoding: str
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Names(Node):
+    """Names for the numbers of ``inner``. ``kind`` is "enum", "flags" or "mapping" (which has no others).
+
+    ``decoded`` maps number to name, ``encoded`` name to number; those of flags are their masks.
+    """
+
+    inner: Node
+    kind: str
+    decoded: Mapping[Any, Any]
+    encoded: Mapping[Any, Any]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Const(Node):
+    inner: Node
+    value: Any
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Default(Node):
+    """``inner``, for which ``value`` stands where none is given."""
+
+    inner: Node
+    value: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Rebuilt(Node):
+    """``inner``, always built from ``value``."""
+
+    inner: Node
+    value: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Computed(Node):
+    """A value that takes no bytes."""
+
+    value: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Adapted(Node):
+    """``inner``, whose value passes through functions that look at nothing but it."""
+
+    inner: Node
+    decode: Callable[[Any], Any]
+    encode: Callable[[Any], Any]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Tell(Node):
+    """The offset in the message."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Nothing(Node):
+    """No bytes and no value."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class End(Node):
+    """Refuses bytes that are left."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Fail(Node):
+    """Refuses everything, also where an alternative might be tried."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Check(Node):
+    """Refuses the message unless ``test`` holds."""
+
+    test: Parameter
+
+
+# -- groups -----------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """A node with the name that its construct has, or ""; ``doc`` is what the schema says of it.
+
+    ``flat`` are the names that it gives to the `FlatStruct` that it is an unnamed member of. ``kept``: its
+    name is private, but building it takes a value, so that a message has to carry it.
+    """
+
+    name: str
+    node: Node
+    doc: str = ""
+    flat: tuple[str, ...] = ()
+    kept: bool = False
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Struct(Node):
+    members: list[Member]
+    flat: bool = False
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Sequence(Node):
+    members: list[Member]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Focused(Node):
+    """The value of one of several members, by its name."""
+
+    members: list[Member]
+    selected: str
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Switch(Node):
+    """One of several nodes, by ``key``. ``default`` is None if there is none."""
+
+    key: Parameter
+    cases: dict[Any, Node]
+    default: Node | None
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class If(Node):
+    """The first node whose condition holds; that of the last is always True."""
+
+    branches: list[tuple[Parameter, Node]]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Select(Node):
+    """The first of several nodes that can do it."""
+
+    choices: list[Node]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Repeat(Node):
+    """``inner``, ``count`` times, or as often as it can if that is None."""
+
+    inner: Node
+    count: Parameter
+
+
+# -- data within data -------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Prefixed(Node):
+    """``inner`` after its length in bytes, which counts itself if ``inclusive``."""
+
+    length: Node
+    inner: Node
+    inclusive: bool
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Window(Node):
+    """``inner`` in exactly ``length`` bytes, of which it sees no others."""
+
+    inner: Node
+    length: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Padded(Node):
+    """``inner``, and ``pattern`` up to ``length`` bytes."""
+
+    inner: Node
+    length: Parameter
+    pattern: bytes
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Aligned(Node):
+    """``inner``, and ``pattern`` up to a multiple of ``modulus`` bytes."""
+
+    inner: Node
+    modulus: int
+    pattern: bytes
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Terminated(Node):
+    """``inner`` in the bytes before ``term``, a single one."""
+
+    inner: Node
+    term: bytes
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Stripped(Node):
+    """``inner`` in the bytes that are left but for ``pad``, a single one, at the end."""
+
+    inner: Node
+    pad: bytes
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class BitWord(Node):
+    """``inner`` in the bits of ``size`` bytes, the highest first."""
+
+    inner: Node
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class RawCopy(Node):
+    """``inner``, with its bytes and offsets."""
+
+    inner: Node
+
+
+# -- computed from bytes ----------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Checksum(Node):
+    """``function`` of the bytes before it, from the offset ``start`` on."""
+
+    inner: Node
+    function: Callable[[bytes], Any]
+    start: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Hashed(Node):
+    """``function`` of ``over``, which other fields give."""
+
+    inner: Node
+    function: Callable[[Any], Any]
+    over: Parameter
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Length(Node):
+    """A number of bytes of its `Struct`: of those after it if ``rest``, else of all."""
+
+    inner: Node
+    rest: bool
+    adjust: int
+
+
+# -- the rest ---------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Opaque(Node):
+    """What construct has to do, for a ``reason``; ``closed`` if it can do it alone.
+
+    ``inner`` are the nodes inside it that a message shows, if there is one. ``shows`` is what of its
+    value they are: "same" (its value is that of `inner`), "list" (its elements are), or "" (unknown).
+    """
+
+    reason: str
+    closed: bool = False
+    inner: Node | None = None
+    shows: str = ""
+    members: list[Member] = field(default_factory=list)
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes directly below ``node``."""
+    for one in fields(node):
+        value = getattr(node, one.name)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, Member):
+                    yield item.node
+                elif isinstance(item, Node):
+                    yield item
+                elif isinstance(item, tuple):
+                    yield item[1]
+        elif isinstance(value, dict):
+            yield from (item for item in value.values() if isinstance(item, Node))

@@ -1,0 +1,404 @@
+"""The field table: a pass over the nodes of a schema that notes its fields, and where they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from iotsim.protocol import nodes as n
+from iotsim.protocol.field import Field
+from iotsim.protocol.functions import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def field_table(message: n.Node) -> tuple[dict[str, Field], bool]:
+    """The fields of a schema by path, and whether it may have others that have no name."""
+    table = _Table()
+    table.message(message)
+    return table.fields, table.opaque
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a node stands: its path, and what the nodes around say of the field to come.
+
+    ``unit`` is how many bits one of its sizes is: 8, or 1 within the bits of a word.
+    """
+
+    path: str = ""
+    optional: bool = False
+    required: bool = True
+    doc: str = ""
+    unit: int = 8
+
+    def below(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+
+class _Table:
+    def __init__(self) -> None:
+        self.fields: dict[str, Field] = {}
+        self.offset: int | None = 0
+        self.opaque = False
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def skip(self, node: n.Node, place: _Place) -> None:
+        """Pass by a node that is no field."""
+        size = node.size
+        if self.offset is not None:
+            self.offset = None if size is None else self.offset + size * place.unit
+
+    def after(self, start: int | None, node: n.Node, place: _Place) -> None:
+        """What began at ``start`` ends with ``node``."""
+        known = start is not None and node.size is not None
+        self.offset = start + node.size * place.unit if known else None  # type: ignore[operator]
+
+    def add(self, field: Field) -> None:
+        old = self.fields.get(field.path)
+        if old is not None:
+            field = replace(
+                old,
+                kind=old.kind if old.kind == field.kind else "any",
+                wire=old.wire if field.wire in old.wire else f"{old.wire} or {field.wire}",
+                names={**old.names, **field.names},
+                optional=old.optional and field.optional,
+                required=old.required and field.required,
+                offset=old.offset if old.offset == field.offset else None,
+                size=old.size if old.size == field.size else None,
+                format=old.format if old.format == field.format else "",
+                doc=old.doc or field.doc,
+                odd=old.odd or field.odd,
+                cases=_both(old.cases, field.cases),
+            )
+        self.fields[field.path] = field
+
+    def make(self, node: n.Node, place: _Place, kind: str, wire: str, **more: Any) -> None:
+        size = None if node.size is None else node.size * place.unit
+        more.setdefault("required", place.required and node.given)
+        found = Field(
+            place.path,
+            kind,
+            wire,
+            optional=place.optional,
+            offset=self.offset,
+            size=size,
+            doc=place.doc,
+            **more,
+        )
+        self.add(found)
+
+    # -- the message, and what gives it its fields ------------------------------------------------
+
+    def message(self, node: n.Node) -> None:
+        if isinstance(node, n.Struct):
+            self.members(node.members, _Place())
+        elif isinstance(node, n.Prefixed):
+            self.skip(node.length, _Place())
+            self.message(node.inner)
+        elif isinstance(node, n.BitWord | n.Switch | n.If | n.Select):
+            self.embed(node, _Place())
+        elif isinstance(node, n.Window | n.Padded | n.Aligned | n.Terminated | n.Stripped):
+            self.message(node.inner)
+        elif isinstance(node, n.Default | n.Rebuilt | n.Const):
+            self.message(node.inner)
+        elif isinstance(node, n.RawCopy):
+            self.raw_copy(node, _Place())
+        elif isinstance(node, n.Opaque):
+            if node.members:
+                self.members(node.members, _Place())
+            elif node.inner is not None and node.shows == "same":
+                self.message(node.inner)
+            else:
+                self.opaque = True
+        else:
+            self.opaque = True
+
+    def members(self, members: list[n.Member], place: _Place) -> None:
+        for member in members:
+            if member.flat:
+                self.embed(member.node, place)
+            elif not member.name or (member.name.startswith("_") and not member.kept):
+                self.skip(member.node, place)
+            else:
+                inside = replace(place, path=place.below(member.name), doc=member.doc)
+                self.field(member.node, inside)
+
+    def embed(self, node: n.Node, place: _Place) -> None:
+        """An unnamed node whose structs give their fields to ``place``."""
+        if isinstance(node, n.Struct):
+            self.members(node.members, place)
+        elif isinstance(node, n.BitWord):
+            start = self.offset
+            self.embed(node.inner, replace(place, unit=1))
+            self.after(start, node, place)
+        elif (cases := _cases(node)) is not None:
+            self.alternatives(cases, place, self.embed)
+        elif isinstance(node, n.Opaque) and node.inner is not None and node.shows == "same":
+            self.embed(node.inner, replace(place, optional=True))
+            self.offset = None
+        else:
+            self.skip(node, place)
+
+    def alternatives(
+        self, cases: list[_Case], place: _Place, visit: Callable[[Any, _Place], None]
+    ) -> None:
+        """A field that not all alternatives have is optional."""
+        start, before = self.offset, self.fields
+        ends: set[int | None] = set()
+        seen: list[dict[str, Field]] = []
+        for _, case in cases:
+            self.offset, self.fields = start, {}
+            if not isinstance(case, n.Nothing | n.Fail):
+                visit(case, place)
+            seen.append(self.fields)
+            if not isinstance(case, n.Fail):
+                ends.add(self.offset)
+        self.fields = before
+        for (label, _), fields in zip(cases, seen, strict=True):
+            for path, field in fields.items():
+                everywhere = all(path in other for other in seen)
+                self.add(field if everywhere else _within(field, label))
+        self.offset = ends.pop() if len(ends) == 1 else None
+
+    # -- fields ---------------------------------------------------------------------------------
+
+    def field(self, node: n.Node, place: _Place) -> None:
+        """A node that is the field at ``place``."""
+        if not node.given and not isinstance(node, n.Struct | n.BitWord):
+            place = replace(place, required=False)
+        if isinstance(node, n.Struct):
+            self.make(node, place, "struct", "struct")
+            self.members(node.members, place)
+        elif isinstance(node, n.BitWord):
+            start = self.offset
+            if isinstance(node.inner, n.Struct):
+                self.make(node, place, "struct", "struct")
+                self.members(node.inner.members, replace(place, unit=1))
+            else:
+                self.field(node.inner, replace(place, unit=1))
+            self.after(start, node, place)
+        elif isinstance(node, n.Default | n.Rebuilt | n.Const | n.Checksum | n.Hashed | n.Length):
+            self.field(node.inner, replace(place, required=False))
+            found = self.fields.get(place.path)
+            if found is not None:
+                self.fields[place.path] = replace(found, wire=found.wire + _note(node))
+        elif (cases := _cases(node)) is not None:
+            self.alternatives(cases, place, self.field)
+        elif isinstance(node, n.Focused):
+            start = self.offset
+            selected = next(m for m in node.members if m.name == node.selected)
+            self.offset = None
+            self.field(selected.node, place)
+            # What comes before it, a count, is part of it.
+            self.fields[place.path] = replace(self.fields[place.path], offset=start)
+            self.after(start, node, place)
+        elif isinstance(node, n.Repeat):
+            fixed = isinstance(node.count, int)
+            self.repeat(node, node.inner, f"{node.count} times" if fixed else "repeated", place)
+        elif isinstance(node, _AROUND):
+            start = self.offset
+            if isinstance(node, n.Prefixed):
+                self.skip(node.length, place)
+            self.field(node.inner, place)
+            self.after(start, node, place)
+        elif isinstance(node, n.RawCopy):
+            start = self.offset
+            self.make(node, place, "struct", "struct")
+            self.raw_copy(node, place)
+            self.after(start, node, place)
+        elif isinstance(node, n.Opaque):
+            self.left_to_construct(node, place)
+        else:
+            self.value(node, place)
+
+    def raw_copy(self, node: n.RawCopy, place: _Place) -> None:
+        """What `RawCopy` gives; of ``data`` and ``value`` one is needed."""
+        start = self.offset
+        needless = replace(place, required=False, doc="")
+        data = replace(needless, path=place.below("data"))
+        self.make(node, data, "bytes", "bytes", odd=True)
+        self.field(node.inner, replace(needless, path=place.below("value")))
+        for name in ("offset1", "offset2", "length"):
+            found = Field(place.below(name), "int", "computed", optional=place.optional)
+            self.add(replace(found, required=False))
+        self.after(start, node, place)
+
+    def repeat(self, node: n.Node, inner: n.Node, note: str, place: _Place) -> None:
+        self.make(node, place, "array", note)
+        start = self.offset
+        self.offset = None
+        self.field(
+            inner, replace(place, path=f"{place.path}[]", required=True, doc="", optional=True)
+        )
+        element = self.fields.get(f"{place.path}[]")
+        if element is not None:
+            array = self.fields[place.path]
+            wire = f"{element.wire}, {array.wire}"
+            self.fields[place.path] = replace(array, wire=wire, format=element.format)
+        self.after(start, node, place)
+
+    def left_to_construct(self, node: n.Opaque, place: _Place) -> None:
+        start = self.offset
+        if node.members:
+            self.make(node, place, "struct", "struct")
+            self.offset = None
+            self.members(node.members, place)
+        elif node.inner is not None and node.shows == "same":
+            self.offset = None
+            self.field(node.inner, place)
+        elif node.inner is not None and node.shows == "list":
+            self.repeat(node, node.inner, "repeated", place)
+        else:
+            self.make(node, place, "any", type(node.origin).__name__, odd=True)
+        self.after(start, node, place)
+
+    def value(self, node: n.Node, place: _Place) -> None:
+        """A field that is a single value."""
+        kind, wire, more = _describe(node)
+        self.make(node, place, kind, wire, **more)
+        if kind == "flags":
+            for name in more["names"]:
+                flag = Field(place.below(name), "bool", "a flag", optional=place.optional)
+                self.add(replace(flag, required=False))
+        self.skip(node, place)
+
+
+_AROUND = (n.Padded, n.Aligned, n.Prefixed, n.Window, n.Terminated, n.Stripped)
+
+
+# -- single values ----------------------------------------------------------------------------------
+
+_NUMBERS = {
+    **dict.fromkeys("BHLQ", "uint"),
+    **dict.fromkeys("bhlq", "int"),
+    **dict.fromkeys("efd", "float"),
+}
+_CONSTANTS = {bool: "bool", int: "int", float: "float", str: "string", bytes: "bytes"}
+
+
+def _describe(node: n.Node) -> tuple[str, str, dict[str, Any]]:
+    """Kind and wire of a single value, and what else is known of it."""
+    size = node.size or 0
+    if isinstance(node, n.Number):
+        if node.code == "?":
+            return "bool", "a flag", {}
+        base = _NUMBERS[node.code]
+        wire = f"{base}{8 * size}" + _order(size, node.order == "<")
+        if base == "float":
+            return "float", wire, {"format": (node.order or ">") + node.code}
+        return "int", wire, {}
+    if isinstance(node, n.Integer):
+        base = "int" if node.signed else "uint"
+        return "int", f"{base}{8 * size}" + _order(2, node.little), {}
+    if isinstance(node, n.Bits):
+        if node.flag:
+            return "bool", "a flag", {}
+        plural = "" if size == 1 else "s"
+        return "int", f"{size} bit{plural}" + (", signed" if node.signed else ""), {}
+    if isinstance(node, n.VarInteger):
+        return "int", "ZigZag" if node.zigzag else "VarInt", {}
+    if isinstance(node, n.Names):
+        return _describe_names(node)
+    if isinstance(node, n.Text):
+        return "string", f"{node.encoding} text{_extent(node.inner)}", {}
+    if isinstance(node, n.Data):
+        return "bytes", f"bytes{_extent(node)}", {"odd": True}
+    if isinstance(node, n.Computed):
+        kind = _CONSTANTS.get(type(node.value), "any")
+        return kind, "computed", {"odd": kind in ("any", "bytes")}
+    if isinstance(node, n.Tell):
+        return "int", "computed", {}
+    if isinstance(node, n.Adapted):
+        return "any", type(node.origin).__name__, {"odd": True}
+    return "none", "nothing", {}
+
+
+def _describe_names(node: n.Names) -> tuple[str, str, dict[str, Any]]:
+    wire = _describe(node.inner)[1]
+    if node.kind != "mapping":
+        return node.kind, wire, {"names": dict(node.encoded)}
+    if all(isinstance(name, str) for name in node.encoded):
+        return "enum", wire, {"names": dict(node.encoded)}
+    plain = all(isinstance(name, int | float | bool) for name in node.encoded)
+    return ("int" if plain else "any"), wire, {"odd": not plain}
+
+
+def _order(size: int, little: bool) -> str:
+    if size == 1:
+        return ""
+    return " little-endian" if little else " big-endian"
+
+
+def _extent(node: n.Node) -> str:
+    """How many bytes a text or some bytes are, for people."""
+    if isinstance(node, n.Prefixed):
+        return ", length first"
+    if isinstance(node, n.Terminated):
+        return ", up to a zero"
+    if node.size is not None:
+        return f", {node.size} byte" + ("" if node.size == 1 else "s")
+    varying = isinstance(node, n.Data | n.Window) and node.length is not None
+    return ", of varying length" if varying else ", up to the end"
+
+
+def _note(node: n.Node) -> str:
+    """What a node that wraps a value says of it, for people."""
+    if isinstance(node, n.Const):
+        return f", always {node.value!r}"
+    if isinstance(node, n.Default) and not callable(node.value):
+        return f", {node.value!r} by default"
+    if isinstance(node, n.Checksum):
+        return f", {getattr(node.function, '__name__', 'checksum')} of the bytes before"
+    if isinstance(node, n.Length):
+        what = "what follows" if node.rest else "the message"
+        return f", the length of {what}" + (f" {node.adjust:+d}" if node.adjust else "")
+    return ""
+
+
+# -- alternatives -----------------------------------------------------------------------------------
+
+_Case = tuple[str, n.Node]
+"""An alternative, and what it is called; "" where that is not known."""
+
+
+def _cases(node: n.Node) -> list[_Case] | None:
+    """The alternatives of a node that has such; a Switch without a default has no other."""
+    if isinstance(node, n.Switch):
+        cases = [(_label(node, key), case) for key, case in node.cases.items()]
+        default = node.default
+        if default is None and not cases:
+            default = n.Nothing(origin=node.origin, size=0)
+        return cases if default is None else [*cases, ("", default)]
+    if isinstance(node, n.If):
+        return [("", branch) for _, branch in node.branches]
+    if isinstance(node, n.Select):
+        return [("", choice) for choice in node.choices]
+    return None
+
+
+def _label(node: n.Switch, key: Any) -> str:
+    """``REPORT``, or ``type=3`` where the key says nothing by itself."""
+    if isinstance(key, str):
+        return str.__str__(key)
+    names = [steps[-1] for steps in paths(node.key) if steps]
+    return f"{names[-1]}={key}" if names else ""
+
+
+def _within(field: Field, label: str) -> Field:
+    """`field` as it is in the case `label` of a Switch that has others without it."""
+    if not label or (field.optional and not field.cases and "[]" not in field.path):
+        cases: tuple[str, ...] = ()
+    elif field.cases:
+        cases = tuple(f"{label} with {case}" for case in field.cases)
+    else:
+        cases = (label,)
+    return replace(field, optional=True, cases=cases)
+
+
+def _both(cases: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*cases, *others])) if cases and others else ()
+
+
