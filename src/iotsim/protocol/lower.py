@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import construct as c
 from construct.lib import bits2bytes, bytes2bits
 
+from iotsim.errors import ProtocolError
 from iotsim.protocol import nodes as n
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import as_expression, ignores, is_expression, is_function, paths
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 
 def lower(message: c.Construct[Any, Any]) -> n.Node:
-    """The nodes of a schema. Never fails: what it does not know is opaque."""
+    """The nodes of a schema. What it does not know is opaque.
+
+    Raises ProtocolError for what no datagram should ever reach.
+    """
     return _Lowering().node(message)
 
 
@@ -36,6 +40,7 @@ class _Lowering:
         self.made: dict[tuple[int, bool], n.Node] = {}
         self.bits = False
         """Whether it is inside a `nodes.BitWord`."""
+        self.inside_lazy = False
 
     def node(self, construct: Any) -> n.Node:
         key = id(construct), self.bits
@@ -72,6 +77,18 @@ class _Lowering:
             inner=None if inner is None else self.node(inner),
             shows=shows,
         )
+
+    def lazy(self, it: Any) -> n.Opaque:
+        """A LazyBound; of one that is inside itself, or another one, no more is known."""
+        made = n.Opaque(origin=it, reason="LazyBound", shows="same")
+        if not self.inside_lazy:
+            self.inside_lazy = True
+            try:
+                made.inner = self.node(it.subconfunc())
+            except Exception:  # the user's function, which may not be meant to be called yet
+                made.inner = None
+            self.inside_lazy = False
+        return made
 
     def members(self, construct: Any) -> list[n.Member]:
         flat = isinstance(construct, FlatStruct)
@@ -111,8 +128,10 @@ _OWN_NAMES = frozenset({"_", "_io", "_root", "_index", "_params", "_subcons"})
 
 
 def zeroed(member: Any) -> Any:
-    """A member that is built of zeros where no value is given, if its size is fixed."""
+    """A member that is built of zeros where no value is given, if it has such."""
     bare = unnamed(member)
+    if isinstance(bare, c.Bytes | c.BytesInteger | c.BitsInteger) or bare in (c.VarInt, c.ZigZag):
+        return c.Default(bare, 0)
     try:
         return c.Default(bare, bare.parse(bytes(bare.sizeof())))
     except Exception:  # of a varying size, or zeros are no value of it
@@ -488,6 +507,9 @@ _OWN_VALUES = n.Number | n.Integer | n.VarInteger | n.Bits | n.Data | n.Text | n
 
 def _other(low: _Lowering, it: Any) -> n.Node:
     """A class that is not in the table: construct's own, or somebody's."""
+    for kind, why in _REFUSED.items():
+        if isinstance(it, kind):
+            raise ProtocolError(why)
     if isinstance(it, c.Adapter) and _only_adapts(it):
         decode, encode = adapter_functions(it)
         if decode is not None and encode is not None:
@@ -500,7 +522,7 @@ def _other(low: _Lowering, it: Any) -> n.Node:
         return low.opaque(it, f"{type(it).__name__} may look at its context", shows="")
     shows, inner = _SHOWS.get(type(it), ("same" if isinstance(it, c.Subconstruct) else "", None))
     if isinstance(it, c.LazyBound):
-        return n.Opaque(origin=it, reason="LazyBound")
+        return low.lazy(it)
     if isinstance(it, c.Union | c.LazyStruct):
         return n.Opaque(origin=it, reason=type(it).__name__, members=low.members(it))
     like = getattr(it, "like", None)
@@ -509,6 +531,10 @@ def _other(low: _Lowering, it: Any) -> n.Node:
     return low.opaque(it, type(it).__name__, inner, shows)
 
 
+_REFUSED: dict[type, str] = {
+    c.Rebuffered: "the message has a Rebuffered, which waits for ever for bytes that are not there",
+    type(c.Pickled): "the message has a Pickled, which would execute what a datagram says",
+}
 _SHOWS: dict[type, tuple[str, Any]] = {
     c.RepeatUntil: ("list", None),
     c.LazyArray: ("list", None),
@@ -605,7 +631,7 @@ def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
             elif name == "predicate":
                 if not ignores(value, 2):
                     return False
-            elif getattr(value, "__module__", "").partition(".")[0] != "construct":
+            elif str(getattr(value, "__module__", "")).partition(".")[0] != "construct":
                 if kind not in (c.Transformed, c.Restreamed):
                     return False
     return all(_closed(child, inner, seen) for child in children(it))

@@ -27,12 +27,14 @@ from construct import (
     ConstructError,
     Container,
     ExplicitError,
-    ExprAdapter,
-    ExprValidator,
+    Flag,
+    FormatField,
+    GreedyBytes,
     GreedyRange,
     IfThenElse,
     LazyBound,
     LazyStruct,
+    Pass,
     ProcessRotateLeft,
     ProcessXor,
     RawCopy,
@@ -41,6 +43,8 @@ from construct import (
     RepeatUntil,
     RestreamData,
     Restreamed,
+    Select,
+    SelectError,
     Sequence,
     StopFieldError,
     Struct,
@@ -49,13 +53,16 @@ from construct import (
     Transformed,
     Tunnel,
     Union,
+    VarInt,
+    ZigZag,
 )
-from construct.core import evaluate
+from construct.core import evaluate, stream_write
 from construct.expr import Path
 
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import is_function
-from iotsim.protocol.lower import called_by, is_kept, refuses_others, zeroed
+from iotsim.protocol.lower import is_kept, refuses_others, zeroed
+from iotsim.protocol.tree import unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,12 +70,16 @@ if TYPE_CHECKING:
     AnyConstruct = Construct[Any, Any]
     AnyRenamed = Renamed[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
+    AnyIf = IfThenElse[Any, Any, Any, Any]
+    AnySelect = Select[Any, Any]
     AnySwitch = Switch[Any, Any]
     AnyLazyBound = LazyBound[Any, Any]
 else:
     AnyConstruct = Construct
     AnyRenamed = Renamed
     AnySubconstruct = Subconstruct
+    AnyIf = IfThenElse
+    AnySelect = Select
     AnySwitch = Switch
     AnyLazyBound = LazyBound
 
@@ -87,7 +98,7 @@ _OWN_STREAM = (
 )
 
 
-class UnknownFieldError(ExplicitError):
+class UnknownFieldError(ConstructError):
     """A field was given that the message does not have."""
 
 
@@ -251,56 +262,68 @@ class _OtherStream(AnySubconstruct):
                 recorder.base, recorder.scale, recorder.known = saved
 
 
-def _missing(error: KeyError, struct: Struct) -> bool:
+def _missing(error: KeyError, struct: Any) -> bool:
     """Whether ``error`` is that of a member for which no value was given."""
     if hasattr(error, "iotsim_path") or not error.args:
         return False
     return any(m.name == error.args[0] and not m.flagbuildnone for m in struct.subcons)
 
 
-class _Struct(Struct):
-    """A Struct; ``embedded`` if it is an unnamed member of a FlatStruct, which then checks."""
+class _Checked:
+    """A struct that refuses keys that it does not know, if ``strict``.
+
+    ``embedded``: it is an unnamed member of a FlatStruct, and adds its ``names`` to those of the innermost
+    one, the last of ``flats``, which then checks.
+    """
 
     strict: bool
     embedded: bool
     names: frozenset[str]
+    flats: list[set[str]]
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        if self.embedded and "_flat" in context:
-            context["_flat"].update(self.names)
+        if self.embedded and self.flats:
+            self.flats[-1].update(self.names)
         elif self.strict and isinstance(obj, Mapping):
             refuse_unknown(obj, self.names)
         try:
-            return super()._build(obj, stream, context, path)
+            return super()._build(obj, stream, context, path)  # type: ignore[misc]
         except KeyError as error:
             if _missing(error, self):
                 note(error, error.args[0], None)
             raise
 
 
+class _Struct(_Checked, Struct):
+    pass
+
+
+class _LazyStruct(_Checked, LazyStruct):
+    pass
+
+
 class _FlatStruct(FlatStruct):
-    """A FlatStruct; as `_Struct`."""
+    """A FlatStruct; as `_Checked`."""
 
     strict: bool
     embedded: bool
     names: frozenset[str]
-
-    def _enter(self, stream: Any, outer: Any) -> Any:
-        context = super()._enter(stream, outer)
-        context["_flat"] = set(self.names)
-        return context
+    flats: list[set[str]]
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        self.flats.append(set(self.names))
         try:
             built = super()._build(obj, stream, context, path)
         except KeyError as error:
             if _missing(error, self):
                 note(error, error.args[0], None)
             raise
-        if self.embedded and "_flat" in context:
-            context["_flat"].update(built["_flat"])
+        finally:
+            names = self.flats.pop()
+        if self.embedded and self.flats:
+            self.flats[-1].update(names)
         elif self.strict and isinstance(obj, Mapping):
-            refuse_unknown(obj, built["_flat"])
+            refuse_unknown(obj, names)
         return built
 
 
@@ -315,26 +338,75 @@ def refuse_unknown(obj: Mapping[Any, Any], names: Iterable[str]) -> None:
 
 
 class _Switch(AnySwitch):
-    """A Switch that refuses a key without a case."""
+    """A Switch that, if ``strict``, refuses a key without a case. As `_If`, its value may be missing."""
 
+    strict: bool
     embedded: bool
 
-    def _check(self, context: Any, offset: int | None) -> None:
+    def _choose(self, context: Any, offset: int | None) -> Any:
         key = evaluate(self.keyfunc, context)
-        if key not in self.cases:
+        if self.strict and key not in self.cases:
             error = NoCaseError(f"there is no case for {key!r}")
             name = _field_of(self.keyfunc)
             if self.embedded and name:
                 note(error, name, offset)
             raise error
+        return self.cases.get(key, self.default)
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        self._check(context, _tell(stream))
-        return super()._parse(stream, context, path)
+        chosen = self._choose(context, _tell(stream) if self.strict else None)
+        return chosen._parsereport(stream, context, path)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        self._check(context, None)
-        return super()._build(obj, stream, context, path)
+        return _build_chosen(self._choose(context, None), obj, stream, context, path)
+
+
+class _If(AnyIf):
+    """An If whose value may be missing if the branch that is taken needs none."""
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        chosen = self.thensubcon if evaluate(self.condfunc, context) else self.elsesubcon
+        return _build_chosen(chosen, obj, stream, context, path)
+
+
+def _build_chosen(chosen: Any, obj: Any, stream: Any, context: Any, path: str) -> Any:
+    """Build the branch of a conditional node, whose value is missing if it is None."""
+    if obj is None and not chosen.flagbuildnone:
+        raise KeyError
+    return chosen._build(obj, stream, context, path)
+
+
+class _Select(AnySelect):
+    """A Select that does not drop a field in silence.
+
+    An alternative that does not know one is not meant. If none that follows does, the message is refused,
+    although Pass, as in Optional, would take it.
+    """
+
+    flats: list[set[str]]
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        unknown: UnknownFieldError | None = None
+        flat = self.flats[-1] if self.flats else set()
+        for choice in self.subcons:
+            if unknown is not None and unnamed(choice) is Pass:
+                continue
+            names = set(flat)
+            try:
+                data = choice.build(obj, **context)
+            except ExplicitError:
+                raise
+            except UnknownFieldError as error:
+                unknown = unknown or error
+            except Exception:
+                pass
+            else:
+                stream_write(stream, data, len(data), path)
+                return obj
+            flat.intersection_update(names)
+        if unknown is not None:
+            raise unknown
+        raise SelectError(f"no alternative can be built from {obj!r}", path)
 
 
 def _field_of(expression: Any) -> str | None:
@@ -386,11 +458,26 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except ConstructError:
             raise
         except Exception as error:
+            if own and not _is_from_user(error):
+                raise
             raise UserCodeError(error) from error
 
+    own = _is_constructs(getattr(function, "__module__", ""))
     return call
 
 
+def _is_from_user(error: Exception) -> bool:
+    """Whether the user's code had a part in `error`, which came out of a function of construct's."""
+    trace = error.__traceback__
+    while trace is not None:
+        if not _is_constructs(trace.tb_frame.f_globals.get("__name__")):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+_ALONE = (FormatField, type(Pass), type(GreedyBytes), type(Flag), type(VarInt), type(ZigZag))
+"""Kinds that have nothing to be copied for; some are told by their identity."""
 _STRUCTS = (Struct, Union, LazyStruct)
 
 
@@ -406,6 +493,7 @@ class Tracer:
         self.strict = strict
         self.recorder = recorder
         self.places = places
+        self.flats: list[set[str]] = []
         self._copies: dict[tuple[int, bool], tuple[AnyConstruct, AnyConstruct]] = {}
 
     def knows(self, node: AnyConstruct) -> bool:
@@ -420,23 +508,30 @@ class Tracer:
         return self._copies[key][1]
 
     def _copy(self, node: AnyConstruct, embedded: bool) -> AnyConstruct:
+        if isinstance(node, _ALONE):
+            return node
         new: Any = copy.copy(node)
         self._copy_children(node, new, embedded)
         self._guard(node, new)
-        if type(node) is Struct:
-            new.__class__ = _Struct
+        if type(node) in (Struct, LazyStruct):
+            new.__class__ = _Struct if type(node) is Struct else _LazyStruct
         elif type(node) is FlatStruct:
             new.__class__ = _FlatStruct
             new._plan()
-        elif type(node) is Switch and self.strict and refuses_others(node):
+        elif type(node) is Select and self.strict:
+            new.__class__ = _Select
+        elif type(node) is Switch:
             new.__class__ = _Switch
+            new.strict = self.strict and refuses_others(node)
+        elif type(node) is IfThenElse:
+            new.__class__ = _If
         elif isinstance(node, LazyBound):
             new.__class__ = _LazyBound
             new.tracer, new.last = self, (None, None)
-        if isinstance(new, _Struct | _FlatStruct):
+        if isinstance(new, _Checked | _FlatStruct):
             new.strict = self.strict
             new.names = frozenset(m.name for m in new.subcons if m.name)
-        new.embedded = embedded
+        new.embedded, new.flats = embedded, self.flats
         if isinstance(node, IfThenElse | Switch):
             # A missing one is None, which the branch that has no fields takes.
             new.flagbuildnone = True
@@ -463,7 +558,7 @@ class Tracer:
         """Put the user's functions in `new` behind a guard."""
         for name, value in vars(node).items():
             if is_function(value) and not isinstance(value, type | Construct):
-                if name == "parsed" or not _is_users(node, value):
+                if name == "parsed" or not _is_users(value):
                     continue
                 setattr(new, name, _guarded(value))
         if not _is_constructs(type(node).__module__):
@@ -506,10 +601,9 @@ def _is_constructs(module: str | None) -> bool:
     return str(module).partition(".")[0] in {"construct", "iotsim"}
 
 
-def _is_users(node: AnyConstruct, function: Any) -> bool:
-    """Whether a function in `node` is the user's, or calls one that is."""
-    if isinstance(node, ExprAdapter | ExprValidator):
-        function = called_by(function)
-        if not is_function(function):
-            return False
-    return not _is_constructs(getattr(function, "__module__", ""))
+def _is_users(function: Any) -> bool:
+    """Whether a function is the user's, or one that construct made around such."""
+    if not _is_constructs(getattr(function, "__module__", "")):
+        return True
+    cells = (cell.cell_contents for cell in getattr(function, "__closure__", None) or ())
+    return any(is_function(inner) and _is_users(inner) for inner in cells)

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from construct import Container, ListContainer, NamedTuple
-from construct.core import EnumInteger
+from construct.core import EnumInteger, EnumIntegerString
 
 from iotsim.protocol import nodes as n
 
@@ -82,6 +82,9 @@ def restore(node: n.Node | None, value: Any) -> Any:
         )
     if isinstance(node, n.Opaque) and node.shows == "same":
         return restore(node.inner, value)
+    if isinstance(node, n.Sequence) and isinstance(value, list):
+        inner_nodes = [*(member.node for member in node.members), *([None] * len(value))]
+        return ListContainer(map(restore, inner_nodes, value))
     if isinstance(value, list):
         inner = node.inner if isinstance(node, n.Repeat) else None
         if isinstance(node, n.Opaque) and node.shows == "list":
@@ -105,7 +108,8 @@ def _adapted(node: n.Opaque, value: Mapping[str, Any]) -> Any:
 def _name(node: n.Names, value: Any) -> Any:
     enum_ = node.origin
     if isinstance(value, str):
-        return enum_.decmapping[enum_.encmapping[value]] if value in enum_.encmapping else value
+        known = value in enum_.encmapping
+        return EnumIntegerString.new(enum_.encmapping[value], value) if known else value
     if isinstance(value, int) and not isinstance(value, bool):
         return EnumInteger(value)
     return value

@@ -92,8 +92,9 @@ class Service:
         self.port = spec.port
         self._name = spec.protocol.name
         self._device = fleet.device
-        self._decode = spec.protocol.codec.decode
-        self._encode = spec.protocol.codec.encode
+        self._codec = spec.protocol.codec
+        self._decode = self._codec.decode
+        self._encode = self._codec.encode
         self._respond = fleet.responders[index]
         self.receive: PortHandler = self._receive
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
@@ -166,28 +167,22 @@ class Service:
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
-        payload = self._encode(message)
+        if not (self._recorded or self._told):
+            sending = self._leave(datagram, self._encode(message))
+            return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
+        payload, wire = self._codec.tell(message)
         sending = self._leave(datagram, payload)
         if sending is not None:
-            return self._not_sent_yet(sending, device, datagram, message, payload)
-        if self._recorded or self._told:
-            self._tell_sent(device, datagram, message, payload)
+            return self._not_sent_yet(sending, device, datagram, wire)
+        self._tell_sent(device, datagram, wire)
         return ANSWERED
 
     def _tell_sent(
-        self,
-        device: SimDevice,
-        datagram: Datagram,
-        message: Mapping[str, Any],
-        payload: bytes,
+        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]
     ) -> None:
         """Tell whom it concerns that `message` has just left, as what the other side reads: with
         defaults, computed fields, and numbers of the wire."""
         now = self._pump.sent_at
-        try:  # noqa: SIM105  # suppress() costs as much as the rest of this method
-            message = self._decode(payload)
-        except DecodeError:
-            pass  # a protocol may write what it does not read
         if self._recorded:
             name = self._names.get(datagram.index) or self._name_of(device)
             who = self._who
@@ -203,8 +198,7 @@ class Service:
         sending: str | Waiting,
         device: SimDevice,
         datagram: Datagram,
-        message: Mapping[str, Any],
-        payload: bytes,
+        message: Mapping[str, Any] | None = None,
     ) -> str:
         """Nobody is told of `message` before it has left, and nobody but the journal if it cannot."""
 
@@ -213,9 +207,9 @@ class Service:
             if reason:
                 self._emit(NotSent(self._clock(), device.name, reason, datagram.id))
                 outcome = NOT_SENT
-            else:
+            elif message is not None:
                 with suppress(Stalled):  # which its device is known for by now
-                    self._tell_sent(device, datagram, message, payload)
+                    self._tell_sent(device, datagram, message)
             self._pump.settle(datagram, outcome)
 
         if isinstance(sending, Waiting):

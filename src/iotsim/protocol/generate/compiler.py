@@ -20,6 +20,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import ExplicitError
@@ -97,25 +98,25 @@ class Compiler:
 
     def decoder(self) -> Compiled:
         """decode(data: bytes) -> dict"""
-        return self._function("decode", "data", self.reference.decode, self._write_decode)
+        return self._function("decode", "data", lambda it: it.decode, self._write_decode)
 
     def encoder(self) -> Compiled:
         """encode(message) -> bytes"""
         return self._function(
-            "encode", "message", self.reference.encode, lambda w, f: self._write_encode(w, f, False)
+            "encode", "message", lambda it: it.encode, lambda w, f: self._write_encode(w, f, False)
         )
 
     def teller(self, otherwise: Callable[[Any], Any]) -> Compiled:
         """tell(message) -> bytes, and what decoding them would give, or what ``otherwise`` gives."""
         return self._function(
-            "tell", "message", otherwise, lambda w, f: self._write_encode(w, f, True)
+            "tell", "message", lambda _: otherwise, lambda w, f: self._write_encode(w, f, True)
         )
 
     def _function(
         self,
         name: str,
         argument: str,
-        otherwise: Callable[[Any], Any],
+        otherwise: Callable[[Interpreter], Callable[[Any], Any]],
         write: Callable[[Writer, dict[str, str]], None],
     ) -> Compiled:
         writer = Writer(reserved={*_HELPERS, "normalize", "by_construct"})
@@ -126,10 +127,11 @@ class Compiler:
             writer.line("except (Exception, Unusual):")
             writer.line("    pass")
             writer.line(f"return by_construct({argument})")
+        by_construct = otherwise(self._quick if "(message)" in fallbacks else self.reference)
         names = {
             **_HELPERS,
             **writer.bindings,
-            "by_construct": otherwise,
+            "by_construct": by_construct,
             "normalize": self.reference.normalize,
         }
         try:
@@ -137,9 +139,13 @@ class Compiler:
         except (SyntaxError, RecursionError, MemoryError) as error:
             # Python has limits of its own: a hundred levels of blocks, so many nested expressions.
             reason = f"too deep for Python ({error.__class__.__name__})"
-            return Compiled(otherwise, "", {"(message)": reason})
+            return Compiled(otherwise(self._quick), "", {"(message)": reason})
         exec(code, names)  # the source is ours, made from the schema
         return Compiled(names[name], writer.source(), fallbacks)
+
+    @cached_property
+    def _quick(self) -> Interpreter:
+        return self.reference.quicker()
 
     def _shown(self, member: n.Member) -> bool:
         name = member.name

@@ -491,6 +491,8 @@ def _alternatives(
             if case is None:
                 e.w.line(e.refusal())
                 continue
+            if not value.known and case.given:
+                e.w.line(f"if {value.source} is None: raise Unusual")
             built = e.encode(case, value, hint, copied(scope))
             if e.told:
                 if built.wire is None:

@@ -115,7 +115,8 @@ def _path(expression: Path, scope: Scope) -> Value:
     value = Value("")
     for step in steps(expression):
         if here is None:
-            if value.scalar or value.murky or (isinstance(step, str) and step.startswith("_")):
+            private = isinstance(step, str) and step.startswith("_")
+            if private or value.known or value.scalar or value.murky:
                 raise UnsupportedError(repr(expression))
             value = _odd(f"{value.source}[{step!r}]", value)
         elif step == "_":
