@@ -23,7 +23,7 @@ _FUNCTIONS = {"len": len_, "sum": sum_, "min": min_, "max": max_, "abs": abs_}
 _STRAIGHT = frozenset(
     """
     BINARY_OP BINARY_SUBSCR CACHE CALL COMPARE_OP LOAD_ATTR LOAD_CONST LOAD_FAST LOAD_FAST_BORROW
-    LOAD_GLOBAL LOAD_SMALL_INT NOP PRECALL PUSH_NULL RESUME RETURN_CONST RETURN_VALUE UNARY_NEGATIVE
+    LOAD_GLOBAL LOAD_METHOD LOAD_SMALL_INT NOP PRECALL PUSH_NULL RESUME RETURN_CONST RETURN_VALUE UNARY_NEGATIVE
     """.split()
 )
 """Instructions that only work out a value; those of Python 3.11 to 3.14."""
@@ -40,6 +40,31 @@ class Simple(ExprMixin):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return repr(self.expression)
+
+
+class Position(ExprMixin):  # type: ignore[misc]
+    """``c._io.tell()``: the offset in the stream."""
+
+    def __call__(self, obj: Any, *args: Any) -> Any:
+        return obj._io.tell()
+
+    def __repr__(self) -> str:
+        return "this._io.tell()"
+
+
+class _Context:
+    """What a function is given to see which expression it is."""
+
+    def __getattr__(self, name: str) -> Any:
+        return _Stream() if name == "_io" else getattr(this, name)
+
+    def __getitem__(self, name: Any) -> Any:
+        return self.__getattr__(name) if isinstance(name, str) else this[name]
+
+
+class _Stream:
+    def tell(self) -> Position:
+        return Position()
 
 
 def is_expression(parameter: Any) -> bool:
@@ -61,12 +86,13 @@ def as_expression(parameter: Any) -> Any:
         return parameter
     for instruction in dis.get_instructions(code):
         name, text = instruction.opname, instruction.argrepr
-        if name not in _STRAIGHT or (name == "LOAD_ATTR" and "NULL" in text):
+        method = name == "LOAD_METHOD" or (name == "LOAD_ATTR" and "NULL" in text)
+        if name not in _STRAIGHT or (method and instruction.argval != "tell"):
             return parameter
         if name == "LOAD_GLOBAL" and not _is_builtin(parameter, str(instruction.argval)):
             return parameter
     try:
-        found = FunctionType(code, dict(_FUNCTIONS))(this)
+        found = FunctionType(code, dict(_FUNCTIONS))(_Context())
     except Exception:
         return parameter
     if isinstance(found, ExprMixin):
@@ -116,6 +142,8 @@ def _roots(expression: Any) -> Iterator[str]:
         yield from _roots(vars(expression)["_FuncPath__operand"])
     elif isinstance(expression, Simple):
         yield from _roots(expression.expression)
+    elif isinstance(expression, Position):
+        yield "this"
     elif isinstance(expression, ExprMixin):
         yield "list_"
 
@@ -133,6 +161,8 @@ def paths(expression: Any) -> Iterator[list[Any]]:
         yield from paths(vars(expression)["_FuncPath__operand"])
     elif isinstance(expression, Simple):
         yield from paths(expression.expression)
+    elif isinstance(expression, Position):
+        yield ["_io"]
 
 
 def steps(path: Path) -> list[Any]:

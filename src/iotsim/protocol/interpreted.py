@@ -11,7 +11,7 @@ from construct import Construct, ConstructError, StreamError
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.lower import lower
 from iotsim.protocol.traced import Recorder, Tracer, UserCodeError
-from iotsim.protocol.values import kept_names, normalize, restore
+from iotsim.protocol.values import kept_names, normalize, restorer
 
 if TYPE_CHECKING:
     AnyConstruct = Construct[Any, Any]
@@ -61,6 +61,7 @@ class Interpreter:
         self.strict = strict
         self.lowered = lower(message)
         self.kept = kept_names(self.lowered)
+        self._restore = restorer(self.lowered)
         self.tracer = Tracer(strict, recorder, places=places)
         self.message = self.tracer.copy(message)
 
@@ -93,8 +94,7 @@ class Interpreter:
     def encode(self, message: Mapping[str, Any]) -> bytes:
         stream = io.BytesIO()
         try:
-            own = restore(self.lowered, dict(message))
-            self.message.build_stream(own, stream)
+            self.message.build_stream(self._restore(message), stream)
         except Exception as error:
             trail = list(getattr(error, "iotsim_path", ()))
             reason = NEEDED if _is_missing(message, trail) else reason_of(error)

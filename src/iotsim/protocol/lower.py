@@ -130,12 +130,11 @@ _OWN_NAMES = frozenset({"_", "_io", "_root", "_index", "_params", "_subcons"})
 def zeroed(member: Any) -> Any:
     """A member that is built of zeros where no value is given, if it has such."""
     bare = unnamed(member)
-    if isinstance(bare, c.Bytes | c.BytesInteger | c.BitsInteger) or bare in (c.VarInt, c.ZigZag):
-        return c.Default(bare, 0)
     try:
         return c.Default(bare, bare.parse(bytes(bare.sizeof())))
     except Exception:  # of a varying size, or zeros are no value of it
-        return member
+        integers = c.Bytes | c.BytesInteger | c.BitsInteger | type(c.VarInt) | type(c.ZigZag)
+        return c.Default(bare, 0) if isinstance(bare, integers) else member
 
 
 def _doc(member: Any) -> str:
@@ -511,12 +510,13 @@ def _other(low: _Lowering, it: Any) -> n.Node:
         if isinstance(it, kind):
             raise ProtocolError(why)
     if isinstance(it, c.Adapter) and _only_adapts(it):
-        decode, encode = adapter_functions(it)
-        if decode is not None and encode is not None:
+        functions = adapter_functions(it)
+        if functions is not None:
             inner = low.node(it.subcon)
             if isinstance(inner, _OWN_VALUES):
+                decode, encode, more = functions
                 return n.Adapted(
-                    origin=it, size=inner.size, inner=inner, decode=decode, encode=encode
+                    origin=it, size=inner.size, inner=inner, decode=decode, encode=encode, more=more
                 )
             return low.opaque(it, "an adapter of several values", shows="")
         return low.opaque(it, f"{type(it).__name__} may look at its context", shows="")
@@ -549,25 +549,23 @@ def _only_adapts(it: Any) -> bool:
     return all(getattr(kind, name, None) is getattr(c.Adapter, name, None) for name in _METHODS)
 
 
-def adapter_functions(it: Any) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]:
-    """Both functions of an adapter, of its value alone; None for one that may look at its context."""
-    if isinstance(it, c.ExprAdapter | c.ExprValidator):
-        # Their methods are lambdas of construct's that pass the context on to those of the user.
-        names = ("_validate",) if isinstance(it, c.ExprValidator) else ("_decode", "_encode")
-        given = [called_by(vars(it)[name]) for name in names if name in vars(it)]
-        if len(given) != len(names) or not all(_alone(function) for function in given):
-            return None, None
-        return (lambda value: it._decode(value, None, "")), (
-            lambda value: it._encode(value, None, "")
-        )
-    inner = [it._decode, it._encode]
-    if isinstance(it, c.Validator):
-        inner = [it._validate]
-    elif isinstance(it, c.SymmetricAdapter):
-        inner = [it._decode]
-    if not all(ignores(method, 1, 2) for method in inner):
-        return None, None
-    return (lambda value: it._decode(value, None, "")), (lambda value: it._encode(value, None, ""))
+def adapter_functions(it: Any) -> tuple[Callable[..., Any], Callable[..., Any], str] | None:
+    """Both functions of an adapter, and what to call them with besides the value.
+
+    None for an adapter that may look at its context.
+    """
+    if isinstance(it, c.ExprAdapter):
+        # Its methods are lambdas of construct's that pass the context on to the user's functions.
+        decode, encode = called_by(vars(it)["_decode"]), called_by(vars(it)["_encode"])
+        return (decode, encode, ", None") if _alone(decode) and _alone(encode) else None
+    if isinstance(it, c.ExprValidator):
+        alone = _alone(called_by(vars(it)["_validate"]))
+    elif isinstance(it, c.Validator):
+        alone = ignores(it._validate, 1, 2)
+    else:
+        methods = [it._decode] if isinstance(it, c.SymmetricAdapter) else [it._decode, it._encode]
+        alone = all(ignores(method, 1, 2) for method in methods)
+    return (it._decode, it._encode, ", None, ''") if alone else None
 
 
 def called_by(function: Any) -> Any:
@@ -611,7 +609,7 @@ def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
     if kind not in _CLOSED:
         if not (isinstance(it, c.Adapter) and _only_adapts(it)):
             return False
-        if None in adapter_functions(it):
+        if adapter_functions(it) is None:
             return False
         return _closed(it.subcon, depth, seen)
     if kind is c.Renamed and it.parsed is not None:

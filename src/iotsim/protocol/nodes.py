@@ -133,11 +133,15 @@ class Computed(Node):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Adapted(Node):
-    """``inner``, whose value passes through functions that look at nothing but it."""
+    """``inner``, whose value passes through functions that look at nothing but it.
+
+    They are called with the value and with ``more`` arguments, which they ignore, as source.
+    """
 
     inner: Node
-    decode: Callable[[Any], Any]
-    encode: Callable[[Any], Any]
+    decode: Callable[..., Any]
+    encode: Callable[..., Any]
+    more: str
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

@@ -32,8 +32,11 @@ from construct import (
     GreedyBytes,
     GreedyRange,
     IfThenElse,
+    Lazy,
+    LazyArray,
     LazyBound,
     LazyStruct,
+    NamedTuple,
     Pass,
     ProcessRotateLeft,
     ProcessXor,
@@ -62,28 +65,28 @@ from construct.expr import Path
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import is_function
 from iotsim.protocol.lower import is_kept, refuses_others, zeroed
-from iotsim.protocol.tree import unnamed
+from iotsim.protocol.tree import children, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     AnyConstruct = Construct[Any, Any]
+    AnyNamedTuple = NamedTuple[Any, Any]
     AnyRenamed = Renamed[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
-    AnyIf = IfThenElse[Any, Any, Any, Any]
-    AnySelect = Select[Any, Any]
+    AnySelect = Select
     AnySwitch = Switch[Any, Any]
     AnyLazyBound = LazyBound[Any, Any]
 else:
     AnyConstruct = Construct
+    AnyNamedTuple = NamedTuple
     AnyRenamed = Renamed
     AnySubconstruct = Subconstruct
-    AnyIf = IfThenElse
     AnySelect = Select
     AnySwitch = Switch
     AnyLazyBound = LazyBound
 
-EMPTY_ELEMENTS = 65536
+EMPTY_ELEMENTS = 1024
 """How many elements of no bytes an array may have."""
 
 # Nodes that parse from a stream of their own, whose offsets are not those of the message.
@@ -217,6 +220,8 @@ class _Element(_Place):
     """The element of an array: its index is part of the path."""
 
     greedy = False
+    lazy = False
+    """Whether it may pass over the end of the data without looking at it."""
 
     def step(self, context: Any) -> str:
         return str(context._index)
@@ -227,6 +232,11 @@ class _Element(_Place):
                 raise ExplicitError("an element takes no bytes: it would repeat for ever")
             if context._index >= EMPTY_ELEMENTS:
                 raise ExplicitError(f"more than {EMPTY_ELEMENTS} elements that take no bytes")
+        if self.greedy and self.lazy:
+            here = stream.tell()
+            if stream.seek(0, 2) < here:
+                raise ExplicitError("an element begins after the end: it would repeat for ever")
+            stream.seek(here)
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
         rows = len(self.recorder.rows) if self.recorder is not None else 0
@@ -338,42 +348,56 @@ def refuse_unknown(obj: Mapping[Any, Any], names: Iterable[str]) -> None:
 
 
 class _Switch(AnySwitch):
-    """A Switch that, if ``strict``, refuses a key without a case. As `_If`, its value may be missing."""
+    """A Switch that refuses a key without a case."""
 
-    strict: bool
     embedded: bool
 
-    def _choose(self, context: Any, offset: int | None) -> Any:
+    def _check(self, context: Any, offset: int | None) -> None:
         key = evaluate(self.keyfunc, context)
-        if self.strict and key not in self.cases:
+        if key not in self.cases:
             error = NoCaseError(f"there is no case for {key!r}")
             name = _field_of(self.keyfunc)
             if self.embedded and name:
                 note(error, name, offset)
             raise error
-        return self.cases.get(key, self.default)
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        chosen = self._choose(context, _tell(stream) if self.strict else None)
-        return chosen._parsereport(stream, context, path)
+        self._check(context, _tell(stream))
+        return super()._parse(stream, context, path)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        return _build_chosen(self._choose(context, None), obj, stream, context, path)
+        self._check(context, None)
+        return super()._build(obj, stream, context, path)
 
 
-class _If(AnyIf):
-    """An If whose value may be missing if the branch that is taken needs none."""
+class _Conditional(AnyRenamed):
+    """Around an If or a Switch that is a member of a struct.
+
+    Its value may be missing (or None) where the branch that is taken needs none.
+    """
+
+    def __init__(self, subcon: Any) -> None:
+        super().__init__(subcon)
+        self.parsed = None
+        self.flagbuildnone = True
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        chosen = self.thensubcon if evaluate(self.condfunc, context) else self.elsesubcon
-        return _build_chosen(chosen, obj, stream, context, path)
+        if obj is None and not _chosen(self.subcon, context).flagbuildnone:
+            raise KeyError
+        return self.subcon._build(obj, stream, context, path)
 
 
-def _build_chosen(chosen: Any, obj: Any, stream: Any, context: Any, path: str) -> Any:
-    """Build the branch of a conditional node, whose value is missing if it is None."""
-    if obj is None and not chosen.flagbuildnone:
-        raise KeyError
-    return chosen._build(obj, stream, context, path)
+def _chosen(node: Any, context: Any) -> Any:
+    """The branch that an If or a Switch takes."""
+    node = unnamed(node)
+    while isinstance(node, IfThenElse | Switch):
+        if isinstance(node, IfThenElse):
+            taken = evaluate(node.condfunc, context)
+            node = node.thensubcon if taken else node.elsesubcon
+        else:
+            node = node.cases.get(evaluate(node.keyfunc, context), node.default)
+        node = unnamed(node)
+    return node
 
 
 class _Select(AnySelect):
@@ -418,6 +442,15 @@ def _field_of(expression: Any) -> str | None:
     return None
 
 
+class _NamedTuple(AnyNamedTuple):
+    """A NamedTuple that also takes what messages show of one, its fields by name."""
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        if isinstance(obj, Mapping):
+            obj = self.factory(**obj)
+        return super()._encode(obj, context, path)
+
+
 class _LazyBound(AnyLazyBound):
     """A LazyBound whose construct is traced, and copied again only if it is another each time."""
 
@@ -426,7 +459,8 @@ class _LazyBound(AnyLazyBound):
 
     def _traced(self) -> Any:
         try:
-            construct = self.subconfunc()
+            function: Callable[[], AnyConstruct] = self.subconfunc
+            construct = function()
         except ConstructError:
             raise
         except Exception as error:
@@ -446,6 +480,10 @@ class _LazyBound(AnyLazyBound):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         return self._traced()._build(obj, stream, context, path)
+
+
+def _holds_lazy(node: Any) -> bool:
+    return isinstance(node, Lazy | LazyArray | LazyStruct) or any(map(_holds_lazy, children(node)))
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -520,26 +558,21 @@ class Tracer:
             new._plan()
         elif type(node) is Select and self.strict:
             new.__class__ = _Select
-        elif type(node) is Switch:
+        elif type(node) is Switch and self.strict and refuses_others(node):
             new.__class__ = _Switch
-            new.strict = self.strict and refuses_others(node)
-        elif type(node) is IfThenElse:
-            new.__class__ = _If
+        elif type(node) is NamedTuple:
+            new.__class__ = _NamedTuple
         elif isinstance(node, LazyBound):
             new.__class__ = _LazyBound
             new.tracer, new.last = self, (None, None)
-        if isinstance(new, _Checked | _FlatStruct):
+        if isinstance(new, _Struct | _LazyStruct | _FlatStruct):
             new.strict = self.strict
             new.names = frozenset(m.name for m in new.subcons if m.name)
         new.embedded, new.flats = embedded, self.flats
-        if isinstance(node, IfThenElse | Switch):
-            # A missing one is None, which the branch that has no fields takes.
-            new.flagbuildnone = True
-        elif isinstance(node, Renamed):
-            new.flagbuildnone = new.subcon.flagbuildnone
-        elif isinstance(node, Array | GreedyRange | RepeatUntil):
+        if isinstance(node, Array | GreedyRange | RepeatUntil):
             element = _Element(new.subcon, "", self.recorder)
             element.greedy = isinstance(node, GreedyRange)
+            element.lazy = element.greedy and _holds_lazy(node.subcon)
             new.subcon = element
         elif isinstance(node, RawCopy):
             new.subcon = self._place(new.subcon, "value")
@@ -591,7 +624,9 @@ class Tracer:
         for member in members:
             inside = isinstance(node, FlatStruct) and not member.name
             one: Any = self.copy(member, inside)
-            if is_kept(member):
+            if isinstance(unnamed(member), IfThenElse | Switch) and not member.flagbuildnone:
+                one = _Conditional(one)
+            elif is_kept(member):
                 one = Renamed(self.copy(zeroed(member)), member.name)
             made.append(self._place(one, str(member.name)) if member.name else one)
         return made

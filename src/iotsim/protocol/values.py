@@ -1,7 +1,7 @@
 """Values of messages: as construct has them, and as messages show them.
 
 A message is made of dict, list, str, int, float, bool, bytes and None, and of whatever else an adapter of
-the schema gives (a datetime, say). `normalize` makes that of what construct parsed; `Restorer` turns it
+the schema gives (a datetime, say). `normalize` makes that of what construct parsed; `restorer` turns it
 back before construct builds it, so that functions of the schema see their own kind of values both ways.
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from construct import Container, ListContainer, NamedTuple
+from construct import Container, ListContainer
 from construct.core import EnumInteger, EnumIntegerString
 
 from iotsim.protocol import nodes as n
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Callable, Set
 
 PLAIN = frozenset({int, str, float, bytes, bool, type(None)})
 
@@ -32,9 +33,9 @@ def normalize(value: Any, kept: Set[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if isinstance(value, Mapping):
+    if kind is Container or isinstance(value, Mapping):
         return {
-            str(name): normalize(inner, kept)
+            str(name): inner if type(inner) in PLAIN else normalize(inner, kept)
             for name, inner in value.items()
             if not str(name).startswith("_") or name in kept
         }
@@ -58,70 +59,107 @@ def normalize(value: Any, kept: Set[str] = frozenset()) -> Any:
     return value
 
 
-def restore(node: n.Node | None, value: Any) -> Any:
-    """A plain ``value`` for ``node`` as construct itself would have parsed it."""
-    if isinstance(node, n.Default | n.Rebuilt | n.Const | n.Prefixed | n.Window | n.Padded):
-        return restore(node.inner, value)
-    if isinstance(node, n.Aligned | n.Terminated | n.Stripped | n.BitWord):
-        return restore(node.inner, value)
+_SAME = (
+    n.Default,
+    n.Rebuilt,
+    n.Const,
+    n.Prefixed,
+    n.Window,
+    n.Padded,
+    n.Aligned,
+    n.Terminated,
+    n.Stripped,
+    n.BitWord,
+)
+"""Nodes whose value is that of the node inside."""
+_ALONE = (
+    n.Number,
+    n.Integer,
+    n.VarInteger,
+    n.Bits,
+    n.Data,
+    n.Text,
+    n.Computed,
+    n.Tell,
+)
+"""Nodes whose values are the same for construct."""
+
+Restore: TypeAlias = "Callable[[Any], Any]"
+
+
+def restorer(node: n.Node | None) -> Restore:
+    """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
+    if isinstance(node, _ALONE):
+        return _itself
+    if isinstance(node, _SAME):
+        return restorer(node.inner)
     if isinstance(node, n.Names) and node.kind == "enum":
-        return _name(node, value)
+        return partial(_name, node.origin)
     if isinstance(node, n.Focused):
-        return restore(next(m.node for m in node.members if m.name == node.selected), value)
-    if isinstance(node, n.Struct | n.Opaque) and isinstance(value, Mapping):
-        if isinstance(node, n.Opaque) and node.inner is not None:
-            return _adapted(node, value)
-        members = {name: inner for member in node.members for name, inner in _named(member)}
-        return Container({name: restore(members.get(name), v) for name, v in value.items()})
-    if isinstance(node, n.RawCopy) and isinstance(value, Mapping):
-        return Container(
-            {
-                name: restore(node.inner if name == "value" else None, inner)
-                for name, inner in value.items()
-            }
-        )
-    if isinstance(node, n.Opaque) and node.shows == "same":
-        return restore(node.inner, value)
-    if isinstance(node, n.Sequence) and isinstance(value, list):
-        inner_nodes = [*(member.node for member in node.members), *([None] * len(value))]
-        return ListContainer(map(restore, inner_nodes, value))
-    if isinstance(value, list):
-        inner = node.inner if isinstance(node, n.Repeat) else None
-        if isinstance(node, n.Opaque) and node.shows == "list":
-            inner = node.inner
-        return ListContainer(restore(inner, element) for element in value)
+        return restorer(next(m.node for m in node.members if m.name == node.selected))
+    if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
+        return partial(_container, _members(node.members))
+    if isinstance(node, n.Sequence):
+        return partial(_each, [restorer(member.node) for member in node.members])
+    if isinstance(node, n.RawCopy):
+        return partial(_container, {"value": restorer(node.inner)})
+    if isinstance(node, n.Repeat):
+        return partial(_list, restorer(node.inner))
+    if isinstance(node, n.Opaque):
+        if node.inner is not None and node.shows:
+            inner = restorer(node.inner)
+            return inner if node.shows == "same" else partial(_list, inner)
+    return _whatever
+
+
+def _members(members: list[n.Member]) -> dict[str, Restore]:
+    """The functions for what a struct holds, also for what its unnamed structs give it."""
+    found: dict[str, Restore] = {}
+    for member in members:
+        if member.name:
+            found[member.name] = restorer(member.node)
+        elif isinstance(member.node, n.Struct) and member.flat:
+            found |= _members(member.node.members)
+    return found
+
+
+def _itself(value: Any) -> Any:
+    return _whatever(value) if value.__class__ in (dict, list) else value
+
+
+def _whatever(value: Any) -> Any:
+    """A value of which nothing is known."""
     if isinstance(value, Mapping):
-        return Container({name: restore(None, inner) for name, inner in value.items()})
+        return Container({name: _whatever(inner) for name, inner in value.items()})
+    if isinstance(value, list):
+        return ListContainer(map(_whatever, value))
     return value
 
 
-def _adapted(node: n.Opaque, value: Mapping[str, Any]) -> Any:
-    construct = node.origin
-    if isinstance(construct, NamedTuple):
-        try:
-            return construct.factory(**{name: restore(None, v) for name, v in value.items()})
-        except TypeError:
-            pass
-    return restore(node.inner if node.shows == "same" else None, value)
+def _container(inner: Mapping[str, Restore], value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return _whatever(value)
+    return Container({name: inner.get(name, _whatever)(held) for name, held in value.items()})
 
 
-def _name(node: n.Names, value: Any) -> Any:
-    enum_ = node.origin
+def _each(inner: list[Restore], value: Any) -> Any:
+    if not isinstance(value, list):
+        return _whatever(value)
+    functions = [*inner, *([_whatever] * len(value))]
+    return ListContainer(function(held) for function, held in zip(functions, value, strict=False))
+
+
+def _list(inner: Restore, value: Any) -> Any:
+    return ListContainer(map(inner, value)) if isinstance(value, list) else _whatever(value)
+
+
+def _name(enum_: Any, value: Any) -> Any:
     if isinstance(value, str):
         known = value in enum_.encmapping
         return EnumIntegerString.new(enum_.encmapping[value], value) if known else value
     if isinstance(value, int) and not isinstance(value, bool):
         return EnumInteger(value)
-    return value
-
-
-def _named(member: n.Member) -> list[tuple[str, n.Node | None]]:
-    """The names that a member has in its struct, with their nodes where these are certain."""
-    if member.name:
-        return [(member.name, member.node)]
-    if isinstance(member.node, n.Struct) and member.flat:
-        return [pair for inner in member.node.members for pair in _named(inner)]
-    return [(name, None) for name in member.flat]
+    return _whatever(value)
 
 
 def kept_names(node: n.Node) -> frozenset[str]:

@@ -26,10 +26,9 @@ import construct as c
 from construct.core import evaluate, stream_write
 
 import iotsim
+from iotsim.protocol.traced import EMPTY_ELEMENTS
 from iotsim.protocol.values import normalize
 
-EMPTY_ELEMENTS = 65536
-"""How many elements of no bytes an array may have."""
 
 REFUSED = type("Refused", (), {"__repr__": lambda self: "REFUSED"})()
 """What decoding or encoding gives where the law refuses."""
@@ -78,6 +77,9 @@ class Guard(c.Subconstruct):
             raise
         if self.empty is not None and stream.tell() == start and context._index >= self.empty:
             raise RefusalError
+        ends = self.empty == 0 and isinstance(stream, io.BytesIO)
+        if ends and io.BytesIO.tell(stream) > len(stream.getvalue()):
+            raise RefusalError  # a Lazy passes over the end
         return value
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
@@ -176,7 +178,10 @@ def _member(node: Any, obj: Any, context: Any) -> Any:
                 return None
             raise KeyError(node.name)
         elif node.name is not None and node.name.startswith("_"):
-            return b"" if bare(node) is c.GreedyBytes else 0
+            try:
+                return node.parse(bytes(node.sizeof()))
+            except Exception:
+                return b"" if bare(node) is c.GreedyBytes else 0
     return obj[node.name]
 
 
@@ -308,6 +313,15 @@ class Switch(c.Switch):
         return super()._build(obj, stream, context, path)
 
 
+class NamedTuple(c.NamedTuple):
+    """It takes what decoding gives of it, too."""
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        return super()._encode(
+            self.factory(**obj) if isinstance(obj, Mapping) else obj, context, path
+        )
+
+
 def _names(strict: bool) -> dict[str, Any]:
     classes = (Struct, LazyStruct, FlatStruct, Switch)
     return {
@@ -315,6 +329,7 @@ def _names(strict: bool) -> dict[str, Any]:
         "Array": guarded_array,
         "RepeatUntil": guarded_until,
         "Optional": guarded_optional,
+        "NamedTuple": NamedTuple,
         "Select": Select,
         "BitStruct": lambda *members: c.Bitwise(_names(strict)["Struct"](*members)),
         **{kind.__name__: type(kind.__name__, (kind,), {"strict": strict}) for kind in classes},
@@ -444,11 +459,6 @@ def native(node: Any, value: Any) -> Any:
         return c.Container(
             {k: native(node.subcon, v) if k == "value" else v for k, v in value.items()}
         )
-    if isinstance(node, c.NamedTuple) and isinstance(value, Mapping):
-        try:
-            return node.factory(**_container(value))
-        except TypeError:
-            return value
     return _container(value)
 
 

@@ -33,7 +33,7 @@ from iotsim.protocol.generate.expressions import is_this, plain_form
 from iotsim.protocol.generate.reading import Decoder
 from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal
 from iotsim.protocol.generate.writing import Encoder
-from iotsim.protocol.values import PLAIN, normalize, restore
+from iotsim.protocol.values import PLAIN, restorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,7 +155,7 @@ class Compiler:
         found = self._natives.get(id(node))
         if found is None:
             construct = self.reference.tracer.copy(node.origin)
-            found = Native(construct, lambda value: restore(node, value))
+            found = Native(construct, restorer(node))
             self._natives[id(node)] = found
         return found
 

@@ -21,6 +21,8 @@ from iotsim.protocol.generate.source import (
     plain,
 )
 
+from iotsim.protocol.traced import EMPTY_ELEMENTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -207,7 +209,7 @@ def _computed(d: Decoder, node: n.Computed, hint: str, scope: Scope) -> Value:
 def _adapted(d: Decoder, node: n.Adapted, hint: str, scope: Scope) -> Value:
     value = d.decode(node.inner, hint, scope)
     name = d.w.new(hint)
-    d.after(f"{name} = {d.call(node.decode, value.source, 'adapter')}")
+    d.after(f"{name} = {d.call(node.decode, value.source + node.more, 'adapter')}")
     return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
 
 
@@ -232,11 +234,11 @@ def _end(d: Decoder, node: n.End, hint: str, scope: Scope) -> Value:
 
 
 def _tell(d: Decoder, node: n.Tell, hint: str, scope: Scope) -> Value:
-    place = d.place
-    if not place.origin.base and not place.position.base:
-        return literal(place.origin.offset + place.position.offset)
+    offset = d.tell()
+    if offset.known:
+        return offset
     name = d.w.new(hint)
-    d.after(f"{name} = {place.origin} + {place.position}")
+    d.after(f"{name} = {offset.source}")
     return Value(name, scalar=True)
 
 
@@ -471,10 +473,6 @@ def _repeat(d: Decoder, node: n.Repeat, hint: str, scope: Scope) -> Value:
             d.w.line(f"if {index} >= {EMPTY_ELEMENTS} and {same}: raise Unusual")
         loop.add(value)
     return Value(name, murky=value.odd)
-
-
-EMPTY_ELEMENTS = 65536
-"""How many elements of no bytes an array may have."""
 
 
 def _greedy(d: Decoder, node: n.Repeat, hint: str, scope: Scope) -> Value:

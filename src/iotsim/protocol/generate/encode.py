@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 def write_message(e: Encoder, message: n.Node) -> None:
     """Write the whole of encode: its last line returns the bytes, and the message if it is told."""
     if isinstance(message, n.Struct):
+        names = [name for m in message.members for name in (m.flat or (m.name,)) if name]
+        if e.bare and len(names) != len(set(names)):
+            raise UnsupportedError("a name that is there twice")
         scope = Scope(None, source="message")
         struct_ = _Struct(e, message, scope)
         wire = struct_.members()
@@ -258,7 +261,7 @@ def _computed(e: Encoder, node: n.Computed, value: Value, hint: str, scope: Scop
 
 def _adapted(e: Encoder, node: n.Adapted, value: Value, hint: str, scope: Scope) -> Value:
     source = e.variable(value, hint)
-    inner = e.variable(Value(e.call(node.encode, source, "adapter")), f"{hint}_encoded")
+    inner = e.variable(Value(e.call(node.encode, source + node.more, "adapter")), f"{hint}_encoded")
     e.encode(node.inner, Value(inner), hint, scope)
     return Value(source)
 
@@ -278,13 +281,9 @@ def _fail(e: Encoder, node: n.Fail, value: Value, hint: str, scope: Scope) -> Va
 
 
 def _tell(e: Encoder, node: n.Tell, value: Value, hint: str, scope: Scope) -> Value:
-    if e.out.isolated:
-        raise UnsupportedError("Tell, where the position is not known")
-    if not e.out.varying:
-        return literal(e.out.fixed)
-    terms = [*e.out.varying, str(e.out.fixed)]
-    name = e.variable(Value(" + ".join(terms)), hint)
-    return Value(name, scalar=True, wire=name)
+    # Inside other data it is counted from there when encoding, from the message's start when decoding.
+    offset = replace(e.tell(), wire=None)
+    return offset if offset.known else replace(offset, source=e.variable(offset, hint))
 
 
 # -- groups -----------------------------------------------------------------------------------------
@@ -328,7 +327,11 @@ class _Struct:
             else:
                 e.path.append(member.name)
                 value = e.fetch(member, scope)
-                built = e.encode(member.node, value, member.name or "unnamed", scope)
+                hint = member.name or "unnamed"
+                if isinstance(member.node, n.Switch | n.If):
+                    built = _alternatives(e, member.node, value, hint, scope, member=True)
+                else:
+                    built = e.encode(member.node, value, hint, scope)
                 e.path.pop()
                 wire = None if built.wire is None else f"{member.name!r}: {built.wire}"
                 if member.name:
@@ -475,8 +478,14 @@ def _tests(
 
 
 def _alternatives(
-    e: Encoder, node: n.Switch | n.If, value: Value, hint: str, scope: Scope
+    e: Encoder,
+    node: n.Switch | n.If,
+    value: Value,
+    hint: str,
+    scope: Scope,
+    member: bool = False,
 ) -> Value:
+    """``member``: it stands in a struct, where None is a value that is missing."""
     chosen = _decided(e, node, scope)
     if chosen is None:
         e.w.line(e.refusal())
@@ -491,7 +500,10 @@ def _alternatives(
             if case is None:
                 e.w.line(e.refusal())
                 continue
-            if not value.known and case.given:
+            if member and case.given:
+                if value.known and value.constant is None:
+                    e.w.line("raise Unusual")
+                    continue
                 e.w.line(f"if {value.source} is None: raise Unusual")
             built = e.encode(case, value, hint, copied(scope))
             if e.told:

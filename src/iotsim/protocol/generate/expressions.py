@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from construct.expr import BinExpr, FuncPath, Path, UniExpr
 
 from iotsim.protocol import nodes as n
-from iotsim.protocol.functions import Simple, steps
+from iotsim.protocol.functions import Position, Simple, steps
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
@@ -45,20 +45,29 @@ LONGEST = 2000
 """So many characters of source an expression may become: an operand may stand in it many times."""
 
 
-def evaluate(parameter: Any, scope: Scope) -> Value:
-    """A parameter, a constant or an expression, as source; UnsupportedError if that cannot be."""
-    value = _translate(plain_form(parameter), scope)
+def evaluate(
+    parameter: Any, scope: Scope, position: Callable[[], Value] | None = None
+) -> Value:
+    """A parameter, a constant or an expression, as source; UnsupportedError if that cannot be.
+
+    ``position`` gives the offset in the stream.
+    """
+    value = _translate(plain_form(parameter), scope, position)
     if len(value.source) > LONGEST:
         raise UnsupportedError("an expression without end")
     return value
 
 
-def _translate(expression: Any, scope: Scope) -> Value:
+def _translate(expression: Any, scope: Scope, position: Callable[[], Value] | None) -> Value:
     if isinstance(expression, Path):
         return _path(expression, scope)
+    if isinstance(expression, Position):
+        if position is None:
+            raise UnsupportedError(repr(expression))
+        return position()
     parts: Any = expression
     if isinstance(expression, BinExpr):
-        left, right = _translate(parts.lhs, scope), _translate(parts.rhs, scope)
+        left, right = (_translate(side, scope, position) for side in (parts.lhs, parts.rhs))
         sign = _BINARY.get(parts.op)
         if sign is None:
             raise UnsupportedError(f"the operator of {expression!r}")
@@ -66,7 +75,7 @@ def _translate(expression: Any, scope: Scope) -> Value:
             return _fold(parts.op, left.constant, right.constant)
         return _odd(f"({left.source} {sign} {right.source})", left, right)
     if isinstance(expression, UniExpr):
-        operand = _translate(parts.operand, scope)
+        operand = _translate(parts.operand, scope, position)
         sign = _UNARY.get(parts.op)
         if sign is None:
             raise UnsupportedError(f"the operator of {expression!r}")
@@ -78,7 +87,7 @@ def _translate(expression: Any, scope: Scope) -> Value:
         inner = vars(expression)["_FuncPath__operand"]
         if inner is None or function not in _FUNCTIONS:
             raise UnsupportedError(f"the function of {expression!r}")
-        operand = _translate(inner, scope)
+        operand = _translate(inner, scope, position)
         return _odd(f"{_FUNCTIONS[function]}({operand.source})", operand)
     if callable(expression):
         raise UnsupportedError("a function of the context")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.protocol.functions import Simple
 from iotsim.protocol.generate.expressions import evaluate
-from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, copied
+from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, copied, literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -185,10 +185,19 @@ class Decoder:
 
     def evaluate(self, parameter: Any, scope: Scope) -> Value:
         """A parameter. Flushes if it is not constant."""
-        value = evaluate(parameter, scope)
+        value = evaluate(parameter, scope, self.tell)
         if not value.known:
             self.flush()
         return guard(self, parameter, value)
+
+    def tell(self) -> Value:
+        """The offset in the message."""
+        if self.word is not None:
+            raise UnsupportedError("an offset among bits")
+        origin, here = self.place.origin, self.place.position
+        if not origin.base and not here.base:
+            return literal(origin.offset + here.offset)
+        return Value(f"({origin} + {here})", scalar=True)
 
     def call(self, function: Any, argument: str, hint: str) -> str:
         """Source that calls a function of the user's, whose errors are never a failed alternative."""

@@ -22,10 +22,10 @@ class Unusual(BaseException):  # likewise
     """
 
 
-def guarded(function: Callable[[Any], Any], argument: Any) -> Any:
+def guarded(function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of the user's gives, where a failure of it must not be taken for another's."""
     try:
-        return function(argument)
+        return function(*arguments)
     except ConstructError:
         raise
     except Exception:

@@ -251,7 +251,15 @@ class Encoder:
 
     def evaluate(self, parameter: Any, scope: Scope) -> Value:
         """A parameter."""
-        return guard(self, parameter, evaluate(parameter, scope))
+        return guard(self, parameter, evaluate(parameter, scope, self.tell))
+
+    def tell(self) -> Value:
+        """The offset in the stream."""
+        if self.out.isolated or self.terms is not None:
+            raise UnsupportedError("an offset that is not known")
+        if not self.out.varying:
+            return literal(self.out.fixed)
+        return Value(f"({' + '.join([*self.out.varying, str(self.out.fixed)])})", scalar=True)
 
     def call(self, function: Any, argument: str, hint: str) -> str:
         """Source that calls a function of the user's, whose errors are never a failed alternative."""
