@@ -1,15 +1,18 @@
-"""The gateway's output as the run takes it, in virtual time; its process is in tests/live."""
+"""The gateway's output and readiness as the run takes them; its process is in tests/live."""
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
 from iotsim.events import Event, GatewayOutput, GatewayReady, Note
 from iotsim.match.pattern import Pattern
-from iotsim.run.gateway import MOST_LINES, PROMPT_S, Gateway
+from iotsim.run.gateway import MOST_LINES, POLL_S, PROMPT_S, Gateway
 from iotsim.run.launch import Launch
 from iotsim.scenario.model import GatewaySpec, ReadySpec
 
@@ -106,3 +109,61 @@ async def test_what_was_printed_last_needs_no_newline(autojump_clock: MockClock)
     bench = Bench()
     await bench.print([(0, b"a\nTraceback\x1b[0"), (0, b"m")])
     assert bench.heard == ["a", "Traceback"]
+
+
+# --- when it is ready -------------------------------------------------------------------------
+
+
+def readiness(bench: Bench) -> list[str]:
+    return [event.how for event in bench.events if isinstance(event, GatewayReady)]
+
+
+async def test_it_may_be_ready_by_time_alone(autojump_clock: MockClock) -> None:
+    bench = Bench(ReadySpec(delay_s=2.5))
+    began = trio.current_time()
+    await bench.gateway._await_ready(os.getpid())
+    assert trio.current_time() - began == pytest.approx(2.5)
+    assert readiness(bench) == ["2.5 s have passed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "address"),
+    [
+        ("udp", socket.AF_INET, "127.0.0.1"),
+        ("udp", socket.AF_INET6, "::1"),
+        ("tcp", socket.AF_INET, "127.0.0.1"),
+        ("tcp", socket.AF_INET6, "::1"),
+    ],
+)
+async def test_it_is_ready_once_its_port_is_open(
+    kind: str, family: socket.AddressFamily, address: str
+) -> None:
+    how = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
+    with socket.socket(family, how) as other, socket.socket(family, how) as sock:
+        for one in (other, sock):
+            one.bind((address, 0))
+        port = sock.getsockname()[1]
+        sock.close()
+        spec: Any = {f"{kind}_port": port}
+        bench = Bench(ReadySpec(**spec))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.gateway._await_ready, os.getpid())
+            await trio.sleep(3 * POLL_S)  # the other port is open all the time
+            assert not bench.gateway.ready.is_set()
+            with socket.socket(family, how) as own:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                own.bind((address, port))
+                if kind == "tcp":
+                    await trio.sleep(3 * POLL_S)
+                    assert not bench.gateway.ready.is_set()  # nobody could connect yet
+                    own.listen()
+                with trio.fail_after(5):
+                    await bench.gateway.ready.wait()
+    assert readiness(bench) == [f"{kind.upper()} port {port} is open"]
+
+
+async def test_a_network_that_has_gone_has_no_open_port(autojump_clock: MockClock) -> None:
+    bench = Bench(ReadySpec(udp_port=5600))
+    with trio.move_on_after(60):
+        await bench.gateway._await_ready(2**22 + 1)  # no process has this id (proc(5), pid_max)
+    assert readiness(bench) == []
