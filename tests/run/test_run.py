@@ -18,6 +18,8 @@ from iotsim.run.run import RunOptions, open_run
 from iotsim.scenario import load_text
 from iotsim.testbed.process import ExitStatus
 from iotsim.testing import Gateway
+from iotsim.wire import ipv4, udp, virtio
+from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,6 +240,16 @@ async def test_what_an_interruption_left_open_is_no_failure(
     assert fold(events) == result
 
 
+async def test_a_block_that_interrupts_its_run_and_ends_has_interrupted_it(
+    tmp_path: Path, script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
+) -> None:
+    on_a_fake_machine(script)
+    async with open_run(scenario_of(tmp_path), RunOptions(files=False)) as run:
+        run.stop(signal.SIGINT)
+    assert (run.result.verdict, run.result.reason) == ("error", "interrupted by SIGINT")
+    assert run.result.expectations == []
+
+
 async def test_nothing_to_check_is_empty_and_no_pass(
     tmp_path: Path, script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
 ) -> None:
@@ -378,6 +390,30 @@ async def test_the_gateways_own_losses_are_told_as_such(
     result, _ = await live(scenario_of(tmp_path), link, after=lose)
     assert result.verdict == "passed"
     assert "The gateway's own receive buffer was full: it lost 5 datagrams there." in result.notes
+
+
+@pytest.mark.parametrize(("packets", "what"), [(1, "1 packet came"), (3, "3 packets came")])
+async def test_what_came_to_a_port_where_nobody_listens_is_told(
+    tmp_path: Path,
+    script: Any,
+    autojump_clock: MockClock,
+    on_a_fake_machine: OnAFakeMachine,
+    packets: int,
+    what: str,
+) -> None:
+    link = on_a_fake_machine(script)
+    scenario = scenario_of(tmp_path, device="port = 5601")
+
+    async def knock(_gateway: Gateway) -> None:
+        source, meter = parse_address("10.77.0.1"), parse_address("10.77.1.1")
+        segment = udp.build_udp(source, meter, 4000, 5600, b"anybody?")
+        for _ in range(packets):
+            link.send_nowait(virtio.PLAIN + ipv4.build_ipv4(source, meter, udp.PROTOCOL, segment))
+
+    result, _ = await live(scenario, link, polls=0, after=knock)
+    [note] = [note for note in result.notes if "no device listens" in note]
+    assert note.startswith(f"{what} to UDP ports where no device listens; ")
+    assert "5601" in note
 
 
 # --- what it starts and leaves ----------------------------------------------------------------

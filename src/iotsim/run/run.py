@@ -170,7 +170,7 @@ class Run:
     def stop(self, by: signal.Signals | None = None) -> None:
         """End the run now, as if its time had come; nothing happens when it has."""
         if not self.over.is_set():
-            self.stopped_by = by
+            self.stopped_by = by or self.stopped_by
             self._stop.set()
 
     async def do(self, command: Command) -> None:

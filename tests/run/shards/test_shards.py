@@ -23,12 +23,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim.errors import IotsimError
-from iotsim.events import ExpectationDecided, Note, Received
+from iotsim.events import IN, ExpectationDecided, Note, Received
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import ExpectSpec
 from iotsim.expect.watcher import quantified
 from iotsim.results.jsonl import EventEncoder
+from iotsim.results.pcapng import LINKTYPE_RAW, PcapngWriter
 from iotsim.run.failure import sole_cause
 from iotsim.run.shards import shards
 from iotsim.run.shards.handover import Owners, ShardLink
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from iotsim.events import Event
+    from iotsim.events import Event, PacketRecord
     from iotsim.scenario.model import Scenario
 
 # --- the parts of fleets and of verdicts ------------------------------------------------------
@@ -708,6 +709,23 @@ def test_events_are_put_together(crew: Shards, tmp_path: Path) -> None:
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["t"] for line in lines] == [0.0, 1.0, 2.0, 4.0]
     assert [path.name for path in tmp_path.iterdir()] == ["events.jsonl"]
+
+
+def test_packets_are_put_together(crew: Shards, tmp_path: Path) -> None:
+    packets = [(t, IN, virtio.PLAIN + b"\x45" + bytes(19)) for t in (1.0, 2.0, 3.0)]
+    parts: dict[str, list[PacketRecord]] = {
+        "capture": [],
+        "capture.shard0": packets[::2],
+        "capture.shard1": packets[1:2],
+    }
+    for name, records in parts.items():
+        writer = PcapngWriter(LINKTYPE_RAW)
+        content = writer.header() + (writer.encode(records) if records else b"")
+        (tmp_path / f"{name}.pcapng").write_bytes(content)
+    assert crew.put_together(tmp_path) == []
+    writer = PcapngWriter(LINKTYPE_RAW)
+    assert (tmp_path / "capture.pcapng").read_bytes() == writer.header() + writer.encode(packets)
+    assert [path.name for path in tmp_path.iterdir()] == ["capture.pcapng"]
 
 
 def test_a_full_disk_leaves_the_parts(
