@@ -464,3 +464,51 @@ async def test_several_queues_need_processes_from_before_the_event_loop(tmp_path
     with pytest.raises(IotsimError, match="run_scenario"):
         async with open_run(scenario, RunOptions(files=False)):
             pass
+
+
+# --- in real time, over the loopback link -----------------------------------------------------
+
+LOOPBACK = """
+[scenario]
+name = "meter"
+duration = "20s"
+until = "settled"
+[link]
+kind = "loopback"
+[devices.meter]
+address = "10.77.1.1"
+protocol = "sensornet"
+port = {port}
+[[devices.meter.rules]]
+when = {{ kind = "READ" }}
+reply = {{ kind = "REPORT", value = 1 }}
+[[expect]]
+name = "polled"
+each = "meter"
+sends = {{ kind = "REPORT" }}
+within = "200ms"
+"""
+
+
+async def test_where_somebody_else_is_the_gateway_windows_begin_when_it_is_heard(
+    tmp_path: Path,
+) -> None:
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as gateway:
+        await gateway.bind(("127.0.0.1", 0))
+        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
+            await other.bind(("127.0.0.1", 0))
+            port = other.getsockname()[1]
+        text = LOOPBACK.format(port=port)
+        scenario = load_text(text, tmp_path / "meter.toml", default_seed=1)
+        codec = scenario.fleets[0].services[0].protocol.codec
+        async with open_run(scenario, RunOptions(out=tmp_path / "out")) as run:
+            await trio.sleep(0.4)  # twice as long as a window
+            assert not run.over.is_set()
+            await gateway.sendto(codec.encode(READ), ("127.77.0.1", port))
+            with trio.fail_after(10):
+                reply, peer = await gateway.recvfrom(2048)
+                await run.wait()
+    assert (codec.decode(reply)["kind"], peer) == ("REPORT", ("127.77.0.1", port))
+    assert run.result.verdict == "passed"
+    assert 0.4 < run.result.duration_s < 20
+    assert decode_result((tmp_path / "out" / "result.json").read_bytes()) == run.result
