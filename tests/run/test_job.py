@@ -115,7 +115,7 @@ def machine(file: Path, out: Path, patch: pytest.MonkeyPatch) -> RunReport:
     def fails(*_: object) -> None:
         raise MachineError("no TUN", "modprobe tun")
 
-    patch.setattr("iotsim.run.run.make_plan", fails)
+    patch.setattr("iotsim.run.preparation.make_plan", fails)
     return run(file, out)
 
 

@@ -108,3 +108,39 @@ def test_an_input_that_cannot_be_opened(tmp_path: Path) -> None:
     launch = Launch(("true",), {}, tmp_path, stdin=tmp_path / "missing")
     with pytest.raises(GatewayStartError, match=r"its stdin, .*/missing: No such file"):
         launch.open_streams()
+
+
+def test_the_working_folder_is_the_users_or_the_one_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Path, int, int]] = []
+    user = User(1234, 1235, (), "alice", "/home/alice")
+    monkeypatch.setattr("iotsim.run.launch.rights.gateway_user", lambda *_, **__: user)
+    monkeypatch.setattr("iotsim.run.launch.os.chown", lambda *to: given.append(to))
+    results = tmp_path / "out"
+    results.mkdir()
+    loaded = scenario(tmp_path, 'command = ["true"]')
+    launch = prepare_launch(loaded, ResultsFolder(results), gateway_given=False)
+    assert launch is not None
+    assert launch.cwd == results / "work"
+    assert given == [(launch.cwd, 1234, 1235)]
+    loaded = scenario(tmp_path, 'command = ["true"]\ncwd = "${results}"')
+    launch = prepare_launch(loaded, ResultsFolder(results), gateway_given=False)
+    assert launch is not None
+    assert launch.cwd == results
+    assert len(given) == 1  # what was there before stays whose it is
+
+
+def test_a_command_of_the_command_line_is_looked_for_where_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for folder in (tmp_path, here):
+        (folder / "gateway.py").write_text("")
+    loaded = scenario(tmp_path, 'command = ["python3", "gateway.py"]')
+    for given, folder in ((True, here), (False, tmp_path)):
+        launch = prepare_launch(loaded, ResultsFolder(tmp_path), gateway_given=given)
+        assert launch is not None
+        assert launch.command == ("python3", str(folder / "gateway.py"))

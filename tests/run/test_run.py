@@ -18,6 +18,8 @@ from iotsim.run.run import RunOptions, open_run
 from iotsim.scenario import load_text
 from iotsim.testbed.process import ExitStatus
 from iotsim.testing import Gateway
+from iotsim.wire import ipv4, udp, virtio
+from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,6 +240,16 @@ async def test_what_an_interruption_left_open_is_no_failure(
     assert fold(events) == result
 
 
+async def test_a_block_that_interrupts_its_run_and_ends_has_interrupted_it(
+    tmp_path: Path, script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
+) -> None:
+    on_a_fake_machine(script)
+    async with open_run(scenario_of(tmp_path), RunOptions(files=False)) as run:
+        run.stop(signal.SIGINT)
+    assert (run.result.verdict, run.result.reason) == ("error", "interrupted by SIGINT")
+    assert run.result.expectations == []
+
+
 async def test_nothing_to_check_is_empty_and_no_pass(
     tmp_path: Path, script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
 ) -> None:
@@ -380,6 +392,30 @@ async def test_the_gateways_own_losses_are_told_as_such(
     assert "The gateway's own receive buffer was full: it lost 5 datagrams there." in result.notes
 
 
+@pytest.mark.parametrize(("packets", "what"), [(1, "1 packet came"), (3, "3 packets came")])
+async def test_what_came_to_a_port_where_nobody_listens_is_told(
+    tmp_path: Path,
+    script: Any,
+    autojump_clock: MockClock,
+    on_a_fake_machine: OnAFakeMachine,
+    packets: int,
+    what: str,
+) -> None:
+    link = on_a_fake_machine(script)
+    scenario = scenario_of(tmp_path, device="port = 5601")
+
+    async def knock(_gateway: Gateway) -> None:
+        source, meter = parse_address("10.77.0.1"), parse_address("10.77.1.1")
+        segment = udp.build_udp(source, meter, 4000, 5600, b"anybody?")
+        for _ in range(packets):
+            link.send_nowait(virtio.PLAIN + ipv4.build_ipv4(source, meter, udp.PROTOCOL, segment))
+
+    result, _ = await live(scenario, link, polls=0, after=knock)
+    [note] = [note for note in result.notes if "no device listens" in note]
+    assert note.startswith(f"{what} to UDP ports where no device listens; ")
+    assert "5601" in note
+
+
 # --- what it starts and leaves ----------------------------------------------------------------
 
 
@@ -428,3 +464,51 @@ async def test_several_queues_need_processes_from_before_the_event_loop(tmp_path
     with pytest.raises(IotsimError, match="run_scenario"):
         async with open_run(scenario, RunOptions(files=False)):
             pass
+
+
+# --- in real time, over the loopback link -----------------------------------------------------
+
+LOOPBACK = """
+[scenario]
+name = "meter"
+duration = "20s"
+until = "settled"
+[link]
+kind = "loopback"
+[devices.meter]
+address = "10.77.1.1"
+protocol = "sensornet"
+port = {port}
+[[devices.meter.rules]]
+when = {{ kind = "READ" }}
+reply = {{ kind = "REPORT", value = 1 }}
+[[expect]]
+name = "polled"
+each = "meter"
+sends = {{ kind = "REPORT" }}
+within = "200ms"
+"""
+
+
+async def test_where_somebody_else_is_the_gateway_windows_begin_when_it_is_heard(
+    tmp_path: Path,
+) -> None:
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as gateway:
+        await gateway.bind(("127.0.0.1", 0))
+        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
+            await other.bind(("127.0.0.1", 0))
+            port = other.getsockname()[1]
+        text = LOOPBACK.format(port=port)
+        scenario = load_text(text, tmp_path / "meter.toml", default_seed=1)
+        codec = scenario.fleets[0].services[0].protocol.codec
+        async with open_run(scenario, RunOptions(out=tmp_path / "out")) as run:
+            await trio.sleep(0.4)  # twice as long as a window
+            assert not run.over.is_set()
+            await gateway.sendto(codec.encode(READ), ("127.77.0.1", port))
+            with trio.fail_after(10):
+                reply, peer = await gateway.recvfrom(2048)
+                await run.wait()
+    assert (codec.decode(reply)["kind"], peer) == ("REPORT", ("127.77.0.1", port))
+    assert run.result.verdict == "passed"
+    assert 0.4 < run.result.duration_s < 20
+    assert decode_result((tmp_path / "out" / "result.json").read_bytes()) == run.result

@@ -83,9 +83,12 @@ def test_a_result_that_does_not_go_with_the_status_is_no_proof(verdict: str, sta
     assert f"its result says {verdict}, but it ended" in judged.reason
 
 
-def test_a_run_by_itself_hands_its_result_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_by_itself_hands_its_result_to_nobody(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     monkeypatch.delenv(SUITE, raising=False)
     join_suite()(PASSED)
+    assert capfdbinary.readouterr() == (b"", b"")
 
 
 def child(code: str) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -9,7 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
-from iotsim.wire import virtio
+from iotsim.link.memory import MemoryLink
+from iotsim.scenario import load_text
+from iotsim.simulation.simulation import Simulation
+from iotsim.wire import ipv4, udp, virtio
+from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,3 +309,51 @@ async def test_any_bytes_on_the_link_are_counted_and_harm_nothing(
         assert sum(pump.outcomes.values()) == pump.frames_received
         assert sum(pump.outcomes.by_category().values()) == pump.frames_received
         assert pump.outcomes["answered"] >= 1
+
+
+def test_what_comes_faster_than_it_can_be_handled_is_counted_as_lost(tmp_path: Path) -> None:
+    """A simulator that needs a millisecond for whatever it does, and half a second to drain its link."""
+    scenario = load_text(METERS, tmp_path / "scenario.toml", default_seed=1)
+    payload = scenario.fleets[0].services[0].protocol.codec.encode(READ)
+    source, meter = parse_address("10.77.0.1"), parse_address("10.77.1.1")
+    segment = udp.build_udp(source, meter, 4000, 5600, payload)
+    frame = virtio.PLAIN + ipv4.build_ipv4(source, meter, udp.PROTOCOL, segment)
+    ticks = itertools.count()
+    link, gateway = MemoryLink.pair()
+    simulation = Simulation(scenario, link, seed=1, clock=lambda: next(ticks) / 1000)
+    for _ in range(5000):
+        assert gateway.send_nowait(frame)
+    simulation.drain()
+    counters = simulation.counters()
+    answered = counters.counts["outcome.answered"]
+    assert answered > 0
+    assert counters.lost == counters.counts["outcome.dropped.too-late"] == 5000 - answered
+    assert counters.counts["packets.received"] == 5000
+    assert link.receive_nowait(1) == []
+    # Some more would have been no loss.
+    gateway.send_nowait(frame)
+    simulation.drain()
+    assert simulation.counters().lost == counters.lost
+
+
+async def test_a_late_run_leaves_sendings_out_and_says_how_many(
+    autojump_clock: MockClock, simulated: Callable[..., Any]
+) -> None:
+    text = (
+        METERS.replace("count = 3", "count = 1")
+        + """
+[[devices.meter.rules]]
+every = "10s"
+send = { kind = "REPORT", device = 1, seq = 0, value = 1 }
+to = "10.77.0.1:40000"
+"""
+    )
+    async with simulated(text) as gateway:
+        await trio.sleep(15)
+        assert len(gateway.take()) == 2  # so it sends in the first half of each ten seconds
+        autojump_clock.jump(30)  # as a process that is stopped meanwhile
+        await trio.sleep(0.001)
+        assert len(gateway.take()) == 1  # and no burst
+        await trio.sleep(10)  # the next one comes in its time, as if nothing had been
+        assert len(gateway.take()) == 1
+        assert gateway.simulation.counters().counts["sendings.skipped"] == 2

@@ -3,6 +3,7 @@
 ::
 
     run          machine, files, nursery, judgement
+    preparation  what it has before its event loop: a folder, and processes best made there
     report       what a run says of itself, at its start and at its end
     site         the link, and the testbed behind it
     crew         who simulates: this process alone, or several (`shards`)

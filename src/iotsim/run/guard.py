@@ -15,7 +15,7 @@ import re
 import select
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 SILENCE_S = 3 * PATIENCE_S
 """How long there may be no look, by far longer than the watchdog itself takes."""
+SILENT_TURNS = 15
+"""So many turns of the guard make up that time: while the run is not running, they are not counted."""
+OFF_DUTY, LOOKED, ENDED = b"0", b"1", b"2"
+"""What the run tells: there will be no looks for now; there was one; there will be none ever again."""
 STACK_SIGNAL = signal.SIGRTMIN + 5
 STACK_BYTES = 1 << 16
 WAITING_STATES = "TtDZ"
@@ -71,6 +75,9 @@ def guard(
         os.close(told)
         os.close(stack)
         try:
+            # What the terminal sends is for the run to heed.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             begin()
             _stand_guard(run, looks, stacks, files, SILENCE_S * tolerance, end)
         finally:
@@ -79,12 +86,19 @@ def guard(
     os.set_blocking(told, False)
     faulthandler.register(STACK_SIGNAL, stack, all_threads=False)
     try:
-        yield Rescue(hopeless, lambda on_duty: os.write(told, b"1" if on_duty else b"0"))
+        yield Rescue(hopeless, lambda on_duty: _tell(told, LOOKED if on_duty else OFF_DUTY))
     finally:
         faulthandler.unregister(STACK_SIGNAL)
+        _tell(told, ENDED)  # the pipe's end does not: the user's code may have forked, too
         for fd in (told, stack, stacks):
             os.close(fd)
         os.waitpid(pid, 0)
+
+
+def _tell(guard: int, what: bytes) -> None:
+    """Tell `guard` by its pipe. A guard that was killed or stopped is no reason to end the run."""
+    with suppress(OSError):
+        os.write(guard, what)
 
 
 def _stand_guard(
@@ -95,27 +109,25 @@ def _stand_guard(
     silence_s: float,
     end: Callable[[str], None],
 ) -> None:
-    # What the terminal sends is for the run to heed.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    on_duty, silent_s = False, 0.0
+    """Watch over the process `run` until it has ended, or has to be; `end` is told why, before that."""
+    on_duty, silent = False, 0
     while True:
-        if select.select([looks], [], [], 1.0)[0]:
+        if select.select([looks], [], [], silence_s / SILENT_TURNS)[0]:
             news = os.read(looks, 4096)
-            if not news:
-                return  # the run has ended
-            on_duty, silent_s = news.endswith(b"1"), 0.0
+            if not news or news.endswith(ENDED):
+                return
+            on_duty, silent = news.endswith(LOOKED), 0
         elif on_duty and _state(run) not in WAITING_STATES:
-            silent_s += 1.0
-        if silent_s >= silence_s:
+            silent += 1
+        if silent >= SILENT_TURNS:
             place = _ask_for_place(run, stacks, files)
             if place:
                 end(
-                    f"{place} has kept all devices waiting for {silent_s:.0f} s, and cannot be interrupted"
+                    f"{place} has kept all devices waiting for {silence_s:.0f} s, and cannot be interrupted"
                 )
                 os.kill(run, signal.SIGKILL)
                 return
-            silent_s = 0.0
+            silent = 0
 
 
 def _ask_for_place(run: int, stacks: int, files: Collection[str]) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from iotsim.link.base import Link
     from iotsim.results.verdict import Decision
-    from iotsim.run.run import Run, RunOptions
+    from iotsim.run.preparation import RunOptions
+    from iotsim.run.run import Run
     from iotsim.scenario.model import Scenario
 
 

@@ -275,14 +275,28 @@ def test_a_peer_that_has_died_is_no_reason_to_wake_up(members: list[Member]) -> 
     assert members[0].link.receive_nowait(64) == [packet_to("10.77.1.4")]
 
 
-async def test_waiting_ends_with_a_frame_from_either_source(members: list[Member]) -> None:
+@pytest.mark.parametrize("source", ["its queue", "another worker"])
+async def test_waiting_ends_with_a_frame_from_either_source(
+    members: list[Member], source: str
+) -> None:
+    member, other = members[2], members[1]
+    ended = trio.Event()
+
+    async def wait() -> None:
+        await member.link.wait_readable()
+        ended.set()
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(members[0].link.wait_readable)
-        os.eventfd_write(members[0].queue.fds[0], 1)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(members[2].link.wait_readable)
-        members[1].queue.frames = [packet_to("10.77.1.3")]
-        members[1].link.receive_nowait(64)
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert not ended.is_set()
+        if source == "its queue":
+            os.eventfd_write(member.queue.fds[0], 1)
+        else:
+            other.queue.frames = [packet_to("10.77.1.3")]
+            other.link.receive_nowait(64)
+        with trio.fail_after(5):
+            await ended.wait()
 
 
 steps = st.tuples(st.integers(0, 1), st.lists(st.integers(1, 10), max_size=40))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -22,12 +23,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim.errors import IotsimError
-from iotsim.events import ExpectationDecided, Note, Received
+from iotsim.events import IN, ExpectationDecided, Note, Received
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import ExpectSpec
 from iotsim.expect.watcher import quantified
 from iotsim.results.jsonl import EventEncoder
+from iotsim.results.pcapng import LINKTYPE_RAW, PcapngWriter
 from iotsim.run.failure import sole_cause
 from iotsim.run.shards import shards
 from iotsim.run.shards.handover import Owners, ShardLink
@@ -37,9 +39,11 @@ from iotsim.run.shards.shards import (
     WorkerProcess,
     combine,
     dismiss_workers,
+    fork_workers,
     make_peers,
 )
 from iotsim.scenario import load_text
+from iotsim.simulation.commands import Reboot
 from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.journal import EVERYTHING
 from iotsim.simulation.shard import Shard
@@ -53,7 +57,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from iotsim.events import Event
+    from iotsim.events import Event, PacketRecord
     from iotsim.scenario.model import Scenario
 
 # --- the parts of fleets and of verdicts ------------------------------------------------------
@@ -348,6 +352,13 @@ class Partner:
         self.process.send_signal(number)
         self.sock.close()
 
+    def leave(self) -> None:
+        """Let it end by itself, for the run to see how."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.close()
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
@@ -467,8 +478,16 @@ async def test_a_worker_that_never_answers_is_ended(
     assert partners[1].process.wait() == -signal.SIGKILL
 
 
-async def serve(partner: Partner, crew: Shards, *, heard: Sequence[int] = ()) -> None:
-    """Answer as a worker whose devices of these numbers were read at t = 0.5 s."""
+async def serve(
+    partner: Partner,
+    crew: Shards,
+    *,
+    heard: Sequence[int] = (),
+    unknown: str = "",
+    seen: list[str] | None = None,
+) -> None:
+    """Answer as a worker whose devices of these numbers were read at t = 0.5 s, and to which the device
+    `unknown` is; what it is asked, and its number, are added to `seen`."""
     number = partner.worker.number
     judge = Judge(crew._specs, {"meter": FleetView("meter", 5, Shard(number, 2).owned(5))})
     judge.gateway_ready(0.0)
@@ -483,15 +502,110 @@ async def serve(partner: Partner, crew: Shards, *, heard: Sequence[int] = ()) ->
         "look": lambda: ("looked", judge.snapshot()),
         "drain": lambda: ("drained", None),
         "judge": lambda: ("judged", judge.export(1.0)),
+        "seal": lambda: ("sealed", None),
+        "finish": lambda: ("finished", Counters(counts={"packets.received": 2 + number})),
     }
     while True:
         await trio.lowlevel.wait_readable(partner.sock)
-        op = partner.request()["op"]
+        request = partner.request()
+        op = request["op"]
+        if seen is not None:
+            seen.append(f"{op} {number}")
+        if op == "do":
+            refused = unknown and unknown in str(request["command"])
+            partner.report("done", f"no {unknown} here" if refused else "")
         if op in answers:
             event, content = answers[op]()
             partner.report(event, content)
             progress.verdicts = judge.verdicts()
             partner.report("progress", progress)
+
+
+async def test_all_workers_are_told_when_devices_boot_and_windows_begin(
+    crew: Shards, partners: list[Partner]
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await start(crew, partners, nursery)
+        crew.boot(0.5)
+        crew.ready(0.75)
+        for partner in partners:
+            told = [partner.request() for _ in range(3)][1:]
+            assert told == [{"op": "boot", "t": 0.5}, {"op": "ready", "t": 0.75}]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_command_is_done_when_no_worker_refuses_it(
+    crew: Shards, partners: list[Partner]
+) -> None:
+    async with trio.open_nursery() as nursery:
+        seen: list[str] = []
+        nursery.start_soon(partial(serve, partners[0], crew, seen=seen))
+        nursery.start_soon(partial(serve, partners[1], crew, seen=seen))
+        await nursery.start(crew.run)
+        await crew.do(Reboot("meter[3]"))
+        # Whose device it is, is for them to know.
+        assert {"do 0", "do 1"} <= set(seen)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_one_worker_refuses_is_refused(crew: Shards, partners: list[Partner]) -> None:
+    ends: list[str] = []
+
+    async def do(target: str) -> None:
+        try:
+            await crew.do(Reboot(target))
+        except IotsimError as error:
+            ends.append(f"{target}: {error}")
+        else:
+            ends.append(f"{target}: done")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, partners[0], crew)
+        nursery.start_soon(partial(serve, partners[1], crew, unknown="pump"))
+        await nursery.start(crew.run)
+        async with trio.open_nursery() as at_once:
+            for target in ("pump", "meter[1]", "pump", "meter[2]"):
+                at_once.start_soon(do, target)
+        nursery.cancel_scope.cancel()
+    refused = "pump: no pump here"
+    assert sorted(ends) == ["meter[1]: done", "meter[2]: done", refused, refused]
+
+
+async def test_no_worker_finishes_before_all_read_no_more(
+    crew: Shards, partners: list[Partner]
+) -> None:
+    seen: list[str] = []
+    async with trio.open_nursery() as nursery:
+        for partner in partners:
+            nursery.start_soon(partial(serve, partner, crew, seen=seen))
+        async with trio.open_nursery() as living:
+            await living.start(crew.run)
+            await crew.conclude(1.0)
+            living.cancel_scope.cancel()
+        seen.clear()
+        with trio.fail_after(5):
+            await crew.finish()
+        nursery.cancel_scope.cancel()
+    assert sorted(seen[:2]) == ["seal 0", "seal 1"]
+    assert sorted(seen[2:]) == ["finish 0", "finish 1"]
+    assert crew.counters().counts["packets.received"] == 5
+    assert crew.errors == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "how"), [(True, "ended with status 0"), (False, "does not listen any more")]
+)
+async def test_a_worker_that_goes_before_its_time_breaks_the_run(
+    autojump_clock: MockClock, crew: Shards, partners: list[Partner], ends: bool, how: str
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await start(crew, partners, nursery)
+        if ends:
+            partners[0].leave()
+        partners[0].sock.close()
+        await crew.broken.wait()
+        nursery.cancel_scope.cancel()
+    assert crew.errors == [f"worker 0 (process {partners[0].process.pid}) {how}"]
 
 
 async def test_verdicts_of_all_shards_make_decisions(crew: Shards, partners: list[Partner]) -> None:
@@ -536,6 +650,33 @@ async def test_what_only_the_end_decides_is_told_by_the_end_alone(
         nursery.cancel_scope.cancel()
 
 
+# From Python 3.12 on there is a warning where the tests have threads; the workers do without.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_workers_are_there_until_they_are_dismissed(tmp_path: Path) -> None:
+    scenario = load_text(SCENARIO, tmp_path / "scenario.toml", default_seed=1)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    workers = fork_workers(scenario, tmp_path, 3)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == held
+    assert [worker.number for worker in workers] == [0, 1, 2]
+    assert all(os.waitpid(worker.pid, os.WNOHANG) == (0, 0) for worker in workers)
+    # One of them is asked for what it cannot do, and says so before it ends.
+    workers[1].request(op="start")
+    select.select([workers[1].control], [], [], 10)
+    message = channel.receive(workers[1].control)
+    assert message is not None
+    assert message.values == {"event": "crashed"}
+    for fd in message.fds:
+        with os.fdopen(fd, "rb") as file:
+            file.seek(0)
+            assert "KeyError" in msgspec.msgpack.decode(file.read())
+    began = time.monotonic()
+    dismiss_workers(workers)
+    assert time.monotonic() - began < shards.DISMISSAL_TIMEOUT_S
+    for worker in workers:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(worker.pid, os.WNOHANG)
+
+
 def test_a_worker_that_is_stuck_is_killed(
     partners: list[Partner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -568,6 +709,23 @@ def test_events_are_put_together(crew: Shards, tmp_path: Path) -> None:
     lines = (tmp_path / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["t"] for line in lines] == [0.0, 1.0, 2.0, 4.0]
     assert [path.name for path in tmp_path.iterdir()] == ["events.jsonl"]
+
+
+def test_packets_are_put_together(crew: Shards, tmp_path: Path) -> None:
+    packets = [(t, IN, virtio.PLAIN + b"\x45" + bytes(19)) for t in (1.0, 2.0, 3.0)]
+    parts: dict[str, list[PacketRecord]] = {
+        "capture": [],
+        "capture.shard0": packets[::2],
+        "capture.shard1": packets[1:2],
+    }
+    for name, records in parts.items():
+        writer = PcapngWriter(LINKTYPE_RAW)
+        content = writer.header() + (writer.encode(records) if records else b"")
+        (tmp_path / f"{name}.pcapng").write_bytes(content)
+    assert crew.put_together(tmp_path) == []
+    writer = PcapngWriter(LINKTYPE_RAW)
+    assert (tmp_path / "capture.pcapng").read_bytes() == writer.header() + writer.encode(packets)
+    assert [path.name for path in tmp_path.iterdir()] == ["capture.pcapng"]
 
 
 def test_a_full_disk_leaves_the_parts(

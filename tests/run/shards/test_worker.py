@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -216,3 +217,15 @@ def test_why_a_worker_gives_up_is_told(parent: Parent, monkeypatch: pytest.Monke
     assert message is not None
     assert (message.values["event"], statuses) == ("refused", [1])
     os.close(message.fds[0])
+
+
+def test_what_was_recorded_is_marked_where_an_expectation_has_failed() -> None:
+    verdicts: list[bool | None] = [None, None, None]
+    marks: list[list[bool | None]] = []
+    judge: Any = SimpleNamespace(verdicts=lambda: verdicts)
+    record: Any = SimpleNamespace(mark=lambda: marks.append(list(verdicts)))
+    sink = worker_module._marking_failures(judge, record)
+    for number, verdict in ((1, None), (1, True), (0, False), (0, False), (2, False)):
+        verdicts[number] = verdict
+        sink([])
+    assert marks == [[False, True, None], [False, True, False]]

@@ -186,6 +186,8 @@ class Shards:
         self._clock = clock
         self._told: set[int] = set()
         self._judged = False
+        self._doing = trio.Lock()
+        """One command at a time: an answer does not say whose it is."""
         self._refusal = ""
         self._start = {
             "op": "start",
@@ -219,7 +221,8 @@ class Shards:
             worker.request(op="boot", t=now)
 
     async def do(self, command: Command) -> None:
-        refusals = await self._ask("done", op="do", command=encode_command(command))
+        async with self._doing:
+            refusals = await self._ask("done", op="do", command=encode_command(command))
         for refusal in filter(None, refusals):
             raise IotsimError(refusal)
 
