@@ -5,6 +5,7 @@ The package index is asked once; what it gives is kept in build/construct-VERSIO
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -35,15 +36,16 @@ def pip(*words: str) -> None:
 
 def suite() -> Path:
     """The folder of the tests; raises UnreachableError."""
-    if not TESTS.is_dir():
+    if not BUILD.is_dir():
         with tempfile.TemporaryDirectory() as folder:
-            words = ["--no-deps", "--no-binary=:all:", f"--dest={folder}", f"construct=={VERSION}"]
-            pip("download", *words)
-            for archive in Path(folder).glob("*.tar.gz"):
+            arriving = Path(folder)
+            release = f"construct=={VERSION}"
+            pip("download", "--no-deps", "--no-binary=:all:", f"--dest={arriving}", release)
+            pip("install", f"--target={arriving / EXTRAS.name}", f"construct[extras]=={VERSION}")
+            for archive in arriving.glob("*.tar.gz"):
                 with tarfile.open(archive) as tar:
-                    tar.extractall(BUILD, filter="data")
+                    tar.extractall(arriving, filter="data")
+            shutil.copytree(arriving, BUILD)
     if not TESTS.is_dir():
         raise UnreachableError(f"the archive of construct {VERSION} has no tests")
-    if not EXTRAS.is_dir():
-        pip("install", f"--target={EXTRAS}", f"construct[extras]=={VERSION}")
     return TESTS

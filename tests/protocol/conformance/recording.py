@@ -14,16 +14,15 @@ import tempfile
 import types
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from construct import Construct, SizeofError
-
 from tests.protocol.conformance import archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 MODULES = ("test_core", "test_expr", "test_compiler", "test_benchmarks")
 
@@ -121,7 +120,9 @@ def helpers() -> types.ModuleType:
         except Exception as error:
             return type(error)
 
-    def common(construct: Any, data: bytes, value: Any, size: Any = SizeofError, **params: Any) -> None:
+    def common(
+        construct: Any, data: bytes, value: Any, size: Any = SizeofError, **params: Any
+    ) -> None:
         assert construct.parse(data, **params) == value
         assert construct.build(value, **params) == data
         assert raises(construct.sizeof, **params) == size
@@ -146,7 +147,7 @@ def seclusion() -> Iterator[None]:
     """What the tests write goes nowhere, and chance is the same each time."""
     chance = random.Random(1)
     state = random.getstate()
-    here = os.getcwd()
+    here = Path.cwd()
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.redirect_stdout(io.StringIO()),

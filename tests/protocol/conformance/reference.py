@@ -1,8 +1,8 @@
 """construct's verdict on a message, with the few places in which the law is not construct's own.
 
-Construct's Select, Optional, GreedyRange and Peek take any exception for "this does not match". Where
-such a one came out of a user's function, `Verdict.swallowed` says so. A loop that would never end is
-ended after `MAX_STEPS` steps.
+construct's Select, Optional, GreedyRange and Peek take any exception for "this does not match". Where
+such a one came out of a user's function, `Verdict.swallowed` says so, and ours must refuse. A loop
+that would never end is ended after `MAX_STEPS` steps.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import construct.core
 import construct.debug
 import construct.expr
-from construct import Construct, ConstructError, IfThenElse, Renamed, Switch
+from construct import Construct, ConstructError, IfThenElse, Renamed, Struct, Switch
+from tests.protocol.conformance import archive, recording
 
 from iotsim.protocol import flat, verified
 from iotsim.protocol.interpreted import normalize
-from tests.protocol.conformance import archive, recording
 
 MAX_STEPS = 20_000
 """Steps of one parse or build, each a construct's; no case of the suite has half as many."""
@@ -36,8 +37,9 @@ class EndlessError(BaseException):
 class Verdict:
     """What construct does: a value, or a refusal with its reason.
 
-    ``swallowed``  "user" or "expression" if an exception that is none of construct's came out of a
-                   user's function, or of an expression, and was taken for "does not match"
+    ``swallowed``  where an exception came from that is none of construct's, and was taken for "does not
+                   match": "user", a user's function; "expression"; "absence", a user's function
+                   that was given None for an optional value that is not there
     ``excused``    why the law allows that ours gives ``other`` where construct refuses
     """
 
@@ -45,6 +47,7 @@ class Verdict:
     raw: Any = None
     refusal: str = ""
     endless: bool = False
+    deep: bool = False
     swallowed: set[str] = field(default_factory=set)
     excused: str = ""
     other: Any = None
@@ -63,8 +66,8 @@ class Observer:
         if self.steps > MAX_STEPS:
             raise EndlessError
 
-    def note(self, error: Exception) -> None:
-        """`error`, which is none of construct's, came out of a construct."""
+    def note(self, error: Exception, absent: bool) -> None:
+        """`error`, which is none of construct's, came out of a construct, that was to build nothing."""
         if error is self.last:
             return
         self.last = error
@@ -72,7 +75,7 @@ class Observer:
         while trace is not None:
             name = trace.tb_frame.f_code.co_filename
             if name.startswith(USER_FOLDERS):
-                self.foreign.add("user")
+                self.foreign.add("absence" if absent else "user")
             elif name == construct.expr.__file__:
                 self.foreign.add("expression")
             trace = trace.tb_next
@@ -83,7 +86,7 @@ class Observer:
 _observer = Observer()
 
 
-def _observed(original: Any) -> Any:
+def _observed(original: Any, building: bool) -> Any:
     def method(self: Any, *args: Any) -> Any:
         observer = _observer
         observer.step()
@@ -92,7 +95,7 @@ def _observed(original: Any) -> Any:
         except (ConstructError, EndlessError):
             raise
         except Exception as error:
-            observer.note(error)
+            observer.note(error, absent=building and args[0] is None)
             raise
 
     return method
@@ -100,7 +103,9 @@ def _observed(original: Any) -> Any:
 
 def _methods(kind: type) -> Iterator[tuple[type, str, Any]]:
     """The parsers and builders of construct's classes, and of those that are ours in their way."""
-    if kind.__module__ in {module.__name__ for module in (construct.core, construct.debug, flat, verified)}:
+    if kind.__module__ in {
+        module.__name__ for module in (construct.core, construct.debug, flat, verified)
+    }:
         for name in ("_parse", "_build"):
             if name in vars(kind):
                 yield kind, name, vars(kind)[name]
@@ -109,7 +114,9 @@ def _methods(kind: type) -> Iterator[tuple[type, str, Any]]:
 
 
 _ORIGINALS = {(kind, name): original for kind, name, original in _methods(Construct)}
-_OBSERVED = {key: _observed(original) for key, original in _ORIGINALS.items()}
+_OBSERVED = {
+    key: _observed(original, building=key[1] == "_build") for key, original in _ORIGINALS.items()
+}
 
 
 @contextlib.contextmanager
@@ -118,7 +125,8 @@ def observing() -> Iterator[None]:
     for (kind, name), method in _OBSERVED.items():
         setattr(kind, name, method)
     try:
-        yield
+        with mock.patch("construct.lib.bitstream.sleep", side_effect=EndlessError):
+            yield
     finally:
         for (kind, name), method in _ORIGINALS.items():
             setattr(kind, name, method)
@@ -134,6 +142,10 @@ def _run(call: Any, *args: Any) -> tuple[Any, Exception | None, Verdict]:
     except EndlessError:
         verdict.endless = True
         verdict.refusal = "it would go on for ever"
+    except RecursionError as caught:
+        error = caught
+        verdict.deep = True
+        verdict.refusal = "nested too deeply"
     except Exception as caught:
         error = caught
         verdict.refusal = f"{type(caught).__name__}: {caught}".replace("\n", ": ")
@@ -145,6 +157,7 @@ def _run(call: Any, *args: Any) -> tuple[Any, Exception | None, Verdict]:
 def parse(schema: Any, data: bytes) -> Verdict:
     def both(data: bytes) -> tuple[Any, Any]:
         raw = schema.parse(data)
+        recording.clone(raw)  # for what it may raise
         return raw, normalize(raw)
 
     value, error, verdict = _run(both, data)
@@ -172,22 +185,22 @@ def build(schema: Any, value: Any) -> Verdict:
 
 def _fill(error: Exception, message: Any) -> str:
     """Give the member that `error` misses in `message` the value that it has by law, and say why."""
-    trace = error.__traceback__
-    path = []
-    name = None
-    while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_code.co_name == "_build" and "sc" in frame.f_locals:
-            member = frame.f_locals["sc"]
-            path.append(member.name)
-        trace = trace.tb_next
-    if not isinstance(error, KeyError) or not path or error.args[:1] != (path[-1],):
+    if not isinstance(error, KeyError):
         return ""
-    name = path.pop()
+    members = []
+    trace = error.__traceback__
+    while trace is not None:
+        variables = trace.tb_frame.f_locals
+        if trace.tb_frame.f_code.co_name == "_build" and isinstance(variables.get("self"), Struct):
+            members.append(variables.get("sc", variables.get("member")))
+        trace = trace.tb_next
+    if not members or None in members or error.args[:1] != (members[-1].name,):
+        return ""
+    *path, name = [member.name for member in members]
+    node = members[-1]
     for key in path:
         if key is not None:
             message = message.get(key) if isinstance(message, Mapping) else None
-    node = member
     while isinstance(node, Renamed):
         node = node.subcon
     if not isinstance(message, dict) or name in message:
@@ -195,7 +208,7 @@ def _fill(error: Exception, message: Any) -> str:
     if isinstance(node, IfThenElse | Switch):
         message[name] = None
         return "a missing conditional member is None"
-    if name.startswith("_"):
+    if isinstance(name, str) and name.startswith("_"):
         message[name] = 0
         return "a missing private member is zero"
     return ""

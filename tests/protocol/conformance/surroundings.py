@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import (
     Array,
+    BitStruct,
     Bitwise,
     Byte,
-    BitStruct,
     Bytewise,
     Computed,
     CString,
@@ -31,7 +31,9 @@ from construct import (
 )
 
 from iotsim import FlatStruct
-from tests.protocol.conformance.recording import Case
+
+if TYPE_CHECKING:
+    from tests.protocol.conformance.recording import Case
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,11 @@ SURROUNDINGS = [
     ),
     plain(
         "switch",
-        lambda it, _: ["kind" / Byte, "it" / Switch(this.kind, {1: it, 2: Int16ub}), "after" / Byte],
+        lambda it, _: [
+            "kind" / Byte,
+            "it" / Switch(this.kind, {1: it, 2: Int16ub}),
+            "after" / Byte,
+        ],
         lambda data: b"\x01" + data + b"\x07",
         kind=1,
         after=7,

@@ -1,0 +1,268 @@
+"""Constructs of our own choosing, with bytes and values: what is compared where no archive is at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from construct import (
+    Adapter,
+    Aligned,
+    Array,
+    BitsInteger,
+    BitsSwapped,
+    BitStruct,
+    Bitwise,
+    Byte,
+    Bytes,
+    BytesInteger,
+    ByteSwapped,
+    Check,
+    Checksum,
+    Computed,
+    Const,
+    CString,
+    Default,
+    Enum,
+    ExprAdapter,
+    FixedSized,
+    Flag,
+    FlagsEnum,
+    Float32b,
+    Float64l,
+    FocusedSeq,
+    GreedyBytes,
+    GreedyRange,
+    GreedyString,
+    Hex,
+    If,
+    IfThenElse,
+    Int8sb,
+    Int16sl,
+    Int16ub,
+    Int16ul,
+    Int24ub,
+    Int32ub,
+    Int64ub,
+    LazyBound,
+    Mapping,
+    NamedTuple,
+    Nibble,
+    NoneOf,
+    NullStripped,
+    NullTerminated,
+    OffsettedEnd,
+    OneOf,
+    Optional,
+    Padded,
+    PaddedString,
+    Padding,
+    PascalString,
+    Pass,
+    Peek,
+    Pointer,
+    Prefixed,
+    PrefixedArray,
+    ProcessXor,
+    RawCopy,
+    Rebuild,
+    RepeatUntil,
+    Seek,
+    Select,
+    Sequence,
+    StopIf,
+    Struct,
+    Switch,
+    Tell,
+    Terminated,
+    Union,
+    VarInt,
+    ZigZag,
+    len_,
+    obj_,
+    this,
+)
+from tests.protocol.conformance.recording import Case
+
+
+class Pair(Adapter):  # type: ignore[type-arg]
+    """Two numbers as a tuple, which has no plain form of its own."""
+
+    def _decode(self, obj: Any, context: Any, path: str) -> Any:
+        return tuple(obj)
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        first, second = obj
+        return [first, second]
+
+
+TREE: Any = Struct("value" / Byte, "more" / If(this.value > 9, LazyBound(lambda: TREE)))
+
+CONSTRUCTS: dict[str, tuple[Any, str, list[Any]]] = {
+    "uint16 little": (Int16ul, "3412", [7, 65536, True]),
+    "int8": (Int8sb, "80", [-128, 128, 1.0]),
+    "int16 little": (Int16sl, "feff", [-2]),
+    "uint24": (Int24ub, "010203", [5]),
+    "uint64": (Int64ub, "00000000000000ff", [2**64 - 1, 2**64]),
+    "integer of five bytes": (
+        BytesInteger(5, signed=True, swapped=True),
+        "ffffffffff",
+        [-1, 2**39],
+    ),
+    "float32": (Float32b, "41a40000", [20.5, 1, 1e39]),
+    "float64 little": (Float64l, "000000000000f87f", [1.5]),
+    "variable integer": (VarInt, "e58e26", [624485, -1]),
+    "zigzag": (ZigZag, "03", [-2, 2**70]),
+    "flag": (Flag, "02", [True, "yes"]),
+    "three bytes": (Bytes(3), "616263", [b"abc", b"ab", 5]),
+    "the rest": (GreedyBytes, "6162", [b"", "text"]),
+    "padded text": (PaddedString(6, "utf8"), "c3a900000000", ["é", "too long"]),
+    "text with its length": (PascalString(Byte, "utf-16-le"), "0461006200", ["ab", b"ab"]),
+    "text up to zero": (CString("ascii"), "616200", ["ab", "é"]),
+    "text to the end": (GreedyString("utf8"), "e282ac", ["€"]),
+    "enum": (Enum(Byte, OFF=0, ON=1), "01", ["ON", 7, "NONE"]),
+    "enum with two names of one number": (Enum(Byte, A=1, B=1), "01", ["A", "B"]),
+    "flags": (FlagsEnum(Byte, low=1, high=2), "03", [{"low": True}, 2, "low|high"]),
+    "mapping": (Mapping(Byte, {"closed": 0, "open": 1}), "01", ["closed", "ajar"]),
+    "struct": (Struct("a" / Byte, "b" / Int16ub), "010002", [{"a": 1, "b": 2}, {"a": 1}]),
+    "struct with a length": (
+        Struct("size" / Rebuild(Byte, len_(this.data)), "data" / Bytes(this.size)),
+        "02aabb",
+        [{"data": b"xyz"}, {"size": 9, "data": b""}],
+    ),
+    "struct of defaults": (
+        Struct("a" / Default(Byte, 3), "b" / Default(Enum(Byte, X=1), "X")),
+        "0501",
+        [{}, None, {"a": None}],
+    ),
+    "private members": (Struct("_pad" / Byte, "a" / Byte), "0102", [{"a": 2}, {"_pad": 1, "a": 2}]),
+    "sequence": (Sequence(Byte, Pass, Int16ub), "010203", [[1, None, 2], [1]]),
+    "sequence of nothing": (Sequence(), "", [[], None]),
+    "array": (Array(2, Int16ub), "00010002", [[1, 2], [1]]),
+    "array with its count": (PrefixedArray(Byte, Byte), "020a0b", [[1, 2, 3], []]),
+    "array of structs": (Array(2, Struct("x" / Byte)), "0102", [[{"x": 1}, {"x": 2}]]),
+    "as many as there are": (GreedyRange(Int16ub), "00010002ff", [[1, 2], (3,)]),
+    "up to nine": (RepeatUntil(obj_ == 9, Byte), "010209", [[9], [1, 2]]),
+    "last two are equal": (
+        RepeatUntil(lambda _, done, __: done[-2:] == [7, 7], Byte),
+        "01070707",
+        [[7, 7]],
+    ),
+    "constant": (Const(b"IO"), "494f", [None, b"IO", b"XX"]),
+    "constant of a length": (
+        Struct("n" / Byte, "c" / Const(b"ab", Bytes(this.n))),
+        "026162",
+        [{"n": 2}, {"n": 3}],
+    ),
+    "computed": (Struct("a" / Byte, "b" / Computed(this.a * 2)), "04", [{"a": 4}]),
+    "check": (Struct("a" / Byte, Check(this.a < 9)), "08", [{"a": 8}, {"a": 9}]),
+    "one of": (OneOf(Byte, [1, 2]), "02", [1, 3]),
+    "none of": (NoneOf(Byte, [1, 2]), "03", [3, 1]),
+    "tenths": (ExprAdapter(Int16ub, obj_ / 10, obj_ * 10), "00cd", [2, 20.5]),
+    "celsius": (
+        ExprAdapter(Byte, lambda raw, _: raw - 40, lambda value, _: value + 40),
+        "3c",
+        [20, -40, "warm"],
+    ),
+    "pair": (Pair(Array(2, Byte)), "0102", [(1, 2), [1, 2], (1, 2, 3)]),
+    "named tuple": (NamedTuple("Point", "x y", Byte[2]), "0102", [[1, 2]]),
+    "named tuple of a struct": (
+        NamedTuple("Point", "x y", Struct("x" / Byte, "y" / Byte)),
+        "0102",
+        [[1, 2]],
+    ),
+    "hexadecimal": (Hex(Int32ub), "000001ff", [511]),
+    "if": (Struct("a" / Byte, "b" / If(this.a == 1, Byte)), "0107", [{"a": 1, "b": 2}, {"a": 0}]),
+    "if that is always false": (If(False, Byte), "", [None, 1]),
+    "either": (
+        Struct("a" / Byte, "b" / IfThenElse(this.a > 1, Byte, Int16ub)),
+        "010203",
+        [{"a": 2, "b": 3}],
+    ),
+    "switch": (
+        Struct("k" / Byte, "v" / Switch(this.k, {1: Byte, 2: Struct("x" / Byte)})),
+        "0205",
+        [{"k": 1, "v": 2}, {"k": 9, "v": None}, {"k": 9}],
+    ),
+    "switch with a default": (
+        Struct("k" / Enum(Byte, A=1), "v" / Switch(this.k, {"A": Byte}, default=Int16ub)),
+        "020005",
+        [{"k": "A", "v": 2}, {"k": 9, "v": 1}],
+    ),
+    "optional": (Optional(Int16ub), "0001", [None, 5]),
+    "optional constant": (Optional(Sequence(Const(b"A"), Byte)), "4102", [None, [None, 3]]),
+    "select": (Select(Const(b"A"), Struct("x" / Int16ub), Byte), "0001", [5, {"x": 1}]),
+    "stop if": (
+        Struct("a" / Byte, StopIf(this.a == 0), "b" / Byte),
+        "0005",
+        [{"a": 0}, {"a": 1, "b": 2}],
+    ),
+    "range that stops": (
+        GreedyRange(FocusedSeq("x", "x" / Byte, StopIf(this.x == 0))),
+        "0100ff",
+        [[1, 2]],
+    ),
+    "focused": (FocusedSeq("x", Const(b"M"), "x" / Byte), "4d05", [5]),
+    "focused on the last": (FocusedSeq("x", "x" / Byte, Terminated), "05", [5]),
+    "focused on nothing": (FocusedSeq("no", "x" / Pass), "", [None]),
+    "padding": (Struct("a" / Byte, Padding(2), "b" / Byte), "01000002", [{"a": 1, "b": 2}]),
+    "padded": (Padded(4, CString("ascii")), "61006262", ["a", "abcdef"]),
+    "aligned": (Aligned(4, Int16ub), "00010000", [1]),
+    "aligned by its place": (
+        Struct("a" / PascalString(Byte, "ascii"), Padding(lambda c: -c._io.tell() % 4), "b" / Byte),
+        "02616200 05",
+        [{"a": "ab", "b": 5}],
+    ),
+    "bits": (
+        BitStruct("a" / BitsInteger(3), "b" / Flag, "c" / Nibble),
+        "b5",
+        [{"a": 5, "b": True, "c": 5}, {"a": 8, "b": False, "c": 0}],
+    ),
+    "bits of an array": (Bitwise(Array(4, BitsInteger(2))), "1b", [[0, 1, 2, 3]]),
+    "a bit integer": (BitsInteger(4), "00010001", [5, 16]),
+    "pointer": (Struct("a" / Byte, "p" / Pointer(0, Byte)), "0102", [{"a": 1, "p": 1}]),
+    "peek": (Struct("a" / Peek(Byte), "b" / Int16ub), "0102", [{"a": 1, "b": 2}, {"b": 2}]),
+    "peek into a list": (Struct("a" / Peek(Array(2, Byte)), "b" / Byte), "0102", [{"b": 2}]),
+    "tell": (Struct("a" / CString("ascii"), "t" / Tell), "6100", [{"a": "a"}]),
+    "seek": (Struct("a" / Byte, Seek(1, 1), "b" / Byte), "01ff02", [{"a": 1, "b": 2}]),
+    "raw copy": (RawCopy(Int16ub), "0102", [{"value": 5}, {"data": b"ab"}, {}]),
+    "checksum of a raw copy": (
+        Struct(
+            "body" / RawCopy(Struct("a" / Byte, "b" / Byte)),
+            "sum" / Checksum(Byte, lambda data: sum(data) & 255, this.body.data),
+        ),
+        "010203",
+        [{"body": {"value": {"a": 1, "b": 2}}}, {"body": {"data": b"ab"}}],
+    ),
+    "bytes swapped": (ByteSwapped(Struct("a" / Byte, "b" / Byte)), "0102", [{"a": 1, "b": 2}]),
+    "bits swapped": (BitsSwapped(Bytes(2)), "0f01", [b"ab"]),
+    "xor": (ProcessXor(0x55, GreedyBytes), "5455", [b"ab"]),
+    "prefixed": (Prefixed(Byte, GreedyBytes), "026162", [b"abc"]),
+    "prefixed with its prefix": (
+        Prefixed(Byte, GreedyBytes, includelength=True),
+        "036162",
+        [b"abc"],
+    ),
+    "fixed": (FixedSized(4, PascalString(Byte, "ascii")), "02616200", ["ab", "abcd"]),
+    "terminated by two": (NullTerminated(GreedyBytes, term=b"\r\n"), "61620d0a", [b"ab"]),
+    "stripped": (NullStripped(GreedyBytes), "616200", [b"ab"]),
+    "up to the footer": (
+        Struct("data" / OffsettedEnd(-1, GreedyBytes), "end" / Byte),
+        "61620a",
+        [{"data": b"ab", "end": 10}],
+    ),
+    "union": (Union(0, "raw" / Bytes(2), "number" / Int16ub), "0102", [{"number": 5}, {}]),
+    "recursive": (
+        TREE,
+        "0a0b01",
+        [{"value": 1, "more": None}, {"value": 10, "more": {"value": 1}}],
+    ),
+    "expression of a missing name": (Struct("a" / Bytes(this.nothing)), "01", [{"a": b"x"}]),
+    "function that fails": (Struct("a" / Byte, Check(lambda c: 1 / c.a)), "00", [{"a": 0}]),
+}
+
+
+def own_cases() -> list[Case]:
+    return [
+        Case(name, construct, datas=[bytes.fromhex(data)], values=values)
+        for name, (construct, data, values) in CONSTRUCTS.items()
+    ]
