@@ -192,7 +192,7 @@ class Comparison:
         parsed = self.oracle.parse(data)
         accepted = [self.oracle.build(parsed), *self.oracle.encodings(message)]
         if accepted[0] == accepted[1]:
-            del accepted[2:]
+            del accepted[2:3]
         self.encode(message, accepted, "encode of what was decoded")
 
     def run(self, node: Node, rng: Random) -> None:

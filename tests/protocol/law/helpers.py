@@ -99,6 +99,14 @@ def written(context: Any) -> int:
     return total % 256
 
 
+def before(context: Any, end: int) -> bytes:
+    """All bytes before `end`, which is where it leaves the stream."""
+    context._io.seek(0)
+    data = context._io.read(end)
+    context._io.seek(end)
+    return bytes(data)
+
+
 def following(context: Any) -> bytes:
     """Two bytes from here, without taking them."""
     stream = context._io

@@ -44,6 +44,9 @@ _NO_USER_CODE = (
 class RefusalError(BaseException):
     """An error of the whole message: no Exception, so that no alternative swallows it."""
 
+    passing = False
+    """On encode, another alternative may take the value."""
+
 
 class UnknownKeyError(c.ConstructError):
     """A key that the struct does not know: it is not the one that is meant."""
@@ -57,6 +60,26 @@ def _from_user(error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+class Stream(io.BytesIO):
+    """The message, and how far its members reach."""
+
+    reached = 0
+
+
+class Checksum(c.Checksum):
+    """It ends where its field ends, wherever its function leaves the stream."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        start = stream.tell()
+        self.checksumfield._parse(stream, context, path)
+        end = stream.tell()
+        stream.seek(start)
+        value = super()._parse(stream, context, path)
+        if isinstance(stream, Stream):
+            stream.reached = max(stream.reached, end)
+        return value
 
 
 class Guard(c.Subconstruct):
@@ -87,7 +110,9 @@ class Guard(c.Subconstruct):
             raise
         except Exception as error:
             if _from_user(error):
-                raise RefusalError from error
+                refusal = RefusalError()
+                refusal.passing = not isinstance(error, NameError)
+                raise refusal from error
             raise
 
 
@@ -103,6 +128,10 @@ def guarded_until(predicate: Any, subcon: Any, discard: bool = False) -> Any:
     return c.RepeatUntil(predicate, Guard(subcon, empty=EMPTY_ELEMENTS), discard)
 
 
+def guarded_counted(countfield: Any, subcon: Any) -> Any:
+    return c.PrefixedArray(countfield, Guard(subcon, empty=EMPTY_ELEMENTS))
+
+
 def guarded_optional(subcon: Any) -> Any:
     return Select(subcon, c.Pass)
 
@@ -114,31 +143,42 @@ def bare(node: Any) -> Any:
 
 
 class Select(c.Select):
-    """An alternative that does not know a key is not chosen, nor is what takes any value then."""
+    """On encode an alternative that refuses is passed over for another that takes the value.
+
+    But not for Pass, which takes any: there None is what is absent. If none takes it, the refusal, of an
+    unknown key or out of the author's code, is the message's. A NameError always is.
+    """
+
+    hard = False
+    """Whether what an author's function raises ends the message at once, as it does on decode."""
 
     def __init__(self, *subcons: Any) -> None:
         super().__init__(*map(Guard, subcons))
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        unknown: UnknownKeyError | None = None
+        refusal: BaseException | None = None
         for subcon in self.subcons:
-            if unknown is not None and bare(subcon) is c.Pass:
+            if refusal is not None and bare(subcon) is c.Pass and obj is not None:
                 continue
             names = [set(flat) for flat in _flat]
             try:
                 data = subcon.build(obj, **context)
             except c.ExplicitError:
                 raise
+            except RefusalError as error:
+                if not error.passing or (Select.hard and obj is not None):
+                    raise
+                refusal = refusal or error
             except UnknownKeyError as error:
-                unknown = unknown or error
+                refusal = refusal or error
             except Exception:
                 pass
             else:
                 stream_write(stream, data, len(data), path)
                 return obj
             _flat[:] = names
-        if unknown is not None:
-            raise unknown
+        if refusal is not None:
+            raise refusal
         raise c.SelectError("no alternative", path=path)
 
 
@@ -165,8 +205,8 @@ def _chosen(node: Any, context: Any) -> Any:
     return node
 
 
-def _member(node: Any, obj: Any, context: Any) -> Any:
-    """The value to build a member from."""
+def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
+    """The value to build a member from, of a struct that is `present` or perhaps not."""
     if node.flagbuildnone:
         return obj.get(node.name, None)
     if node.name not in obj:
@@ -174,7 +214,7 @@ def _member(node: Any, obj: Any, context: Any) -> Any:
             context[node.name] = None
             if _chosen(node, context).flagbuildnone:
                 return None
-        elif node.name is not None and node.name.startswith("_r"):
+        elif present and node.name is not None and node.name.startswith("_r"):
             return b"" if bare(node) is c.GreedyBytes else 0
     return obj[node.name]
 
@@ -184,9 +224,12 @@ class _Members(c.Construct):
 
     strict = False
     embedded = False
+    alternative = False
+    """Embedded, and only if some of its fields are given."""
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         this: Any = self
+        present = obj is not None and bool(obj or not self.alternative)
         if obj is None:
             obj = c.Container()
         names = {m.name for m in this.subcons if m.name}
@@ -209,7 +252,7 @@ class _Members(c.Construct):
         context.update(obj)
         for member in this.subcons:
             try:
-                value = _member(member, obj, context)
+                value = _member(member, obj, context, present)
                 if member.name:
                     context[member.name] = value
                 built = member._build(value, stream, context, path)
@@ -269,22 +312,23 @@ class FlatStruct(iotsim.FlatStruct):
         return built
 
 
-def _embed(node: Any) -> None:
+def _embed(node: Any, alternative: bool = False) -> None:
     """Tell the structs of an unnamed member of a FlatStruct that they are part of it."""
     node = bare(node)
     if isinstance(node, Struct | FlatStruct):
         node.embedded = True
+        node.alternative = alternative
     elif isinstance(node, c.Switch):
         for case in (*node.cases.values(), node.default):
-            _embed(case)
+            _embed(case, alternative)
     elif isinstance(node, c.IfThenElse):
-        _embed(node.thensubcon)
-        _embed(node.elsesubcon)
+        _embed(node.thensubcon, alternative)
+        _embed(node.elsesubcon, alternative)
     elif isinstance(node, c.Select):
         for choice in node.subcons:
-            _embed(choice)
+            _embed(choice, True)
     elif isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
-        _embed(node.subcon)
+        _embed(node.subcon, alternative)
 
 
 class Switch(c.Switch):
@@ -309,13 +353,25 @@ class Switch(c.Switch):
 
 def _names(strict: bool) -> dict[str, Any]:
     classes = (Struct, LazyStruct, FlatStruct, Switch)
+    made = {kind.__name__: type(kind.__name__, (kind,), {"strict": strict}) for kind in classes}
+
+    def bit_struct(*subcons: Any) -> Any:
+        return c.Bitwise(made["Struct"](*subcons))
+
+    def aligned_struct(modulus: Any, *subcons: Any) -> Any:
+        return made["Struct"](*[m.name / c.Aligned(modulus, m) for m in subcons])
+
     return {
+        **made,
+        "BitStruct": bit_struct,
+        "AlignedStruct": aligned_struct,
+        "PrefixedArray": guarded_counted,
+        "Checksum": Checksum,
         "GreedyRange": guarded_range,
         "Array": guarded_array,
         "RepeatUntil": guarded_until,
         "Optional": guarded_optional,
         "Select": Select,
-        **{kind.__name__: type(kind.__name__, (kind,), {"strict": strict}) for kind in classes},
     }
 
 
@@ -332,10 +388,10 @@ class Oracle:
 
     def parse(self, data: bytes) -> Any:
         """The message as construct has it, or REFUSED."""
-        stream = io.BytesIO(data)
+        stream = Stream(data)
         try:
             value = self.schema.parse_stream(stream)
-            if self.strict and stream.tell() < len(data):
+            if self.strict and max(stream.tell(), stream.reached) < len(data):
                 return REFUSED
             return settled(value)
         except (Exception, RefusalError):
@@ -360,10 +416,16 @@ class Oracle:
         """What `encode` may give for a plain message.
 
         First of construct's own values, as far as it can be known what they were; then of the plain
-        ones, which differ only in what a user's function sees of them.
+        ones, which differ only in what a user's function sees of them. Last, a refusal because of the
+        author's function in a Select, even if another alternative takes the value.
         """
-        given = copy.deepcopy(message)
-        return [self.build(native(self.schema, message)), self.build(given)]
+        values = native(self.schema, message), copy.deepcopy(message)
+        found = [self.build(value) for value in values]
+        Select.hard = True
+        if self.build(values[0]) is REFUSED:
+            found.append(REFUSED)
+        Select.hard = False
+        return found
 
 
 def settled(value: Any) -> Any:
@@ -438,11 +500,18 @@ def native(node: Any, value: Any) -> Any:
             {k: native(node.subcon, v) if k == "value" else v for k, v in value.items()}
         )
     if isinstance(node, c.NamedTuple) and isinstance(value, list):
-        try:
-            return node.factory(*_container(value))
-        except TypeError:
-            return value
+        return _named_tuple(node, value)
     return _container(value)
+
+
+def _named_tuple(node: Any, values: list[Any]) -> Any:
+    names = node.factory._fields
+    if len(values) != len(names):
+        return values
+    if isinstance(node.subcon, c.Struct):
+        fields = native(node.subcon, dict(zip(names, values, strict=True)))
+        return node.factory(**fields)
+    return node.factory(*native(node.subcon, values))
 
 
 def _container(value: Any) -> Any:
