@@ -18,8 +18,10 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.protocol.law.generator import Node, draw, load, top
+from tests.protocol.law.generator import draw
+from tests.protocol.law.nodes import Node, top
 from tests.protocol.law.oracle import REFUSED, Oracle, same
+from tests.protocol.law.source import load
 
 from iotsim.errors import DecodeError, EncodeError, ProtocolError
 from iotsim.protocol.codec import Codec

@@ -75,6 +75,11 @@ class Upper(c.SymmetricAdapter):
         return obj.upper()
 
 
+def hook(value: Any, context: Any) -> None:
+    """Is called with what was parsed, and leaves a note."""
+    context.hooked = type(value).__name__
+
+
 def small(value: Any) -> int:
     """A small number of any value."""
     if isinstance(value, int):

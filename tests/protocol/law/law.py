@@ -6,8 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from tests.protocol.law.generator import load
 from tests.protocol.law.oracle import REFUSED, Oracle, same
+from tests.protocol.law.source import load
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.codec import Codec

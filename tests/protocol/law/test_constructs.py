@@ -9,9 +9,9 @@ from typing import Any
 
 import construct as c
 import pytest
-from tests.protocol.law.generator import load
 from tests.protocol.law.law import Law, agree
 from tests.protocol.law.oracle import REFUSED
+from tests.protocol.law.source import load
 
 from iotsim import FlatStruct
 from iotsim.errors import DecodeError
@@ -154,7 +154,7 @@ CHANGES = [
     "Struct('s' / ExprAdapter(Struct('a' / Int8ub), lambda o, c: o, lambda o, c: {**o, 'a': o['a']}))",
     "Struct('s' / RawCopy(Struct('a' / Int8ub)))",
     "FlatStruct('k' / Int8ub, Struct('a' / Int8ub), 'n' / Rebuild(Int8ub, 7))",
-    "Struct('s' / ExprAdapter(Struct('a' / Int8ub), lambda o, c: o, lambda o, c: o.update(a=9) or o))",
+    "Struct('s' / ExprAdapter(Struct('a' / Int8ub), lambda o, c: o, lambda o, c: o.update({'a': 9}) or o))",
     "Struct('x' / ExprAdapter(Array(1, Int8ub), lambda o, c: o, lambda o, c: [o.pop()]))",
 ]
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 from tests.protocol.law.fuzz import limited
-from tests.protocol.law.generator import load
 from tests.protocol.law.law import agree
+from tests.protocol.law.source import load
 
 from iotsim.errors import DecodeError
 from iotsim.protocol.codec import Codec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.protocol.law.generator import load
+from tests.protocol.law.source import load
 
 from iotsim import Protocol
 from iotsim.errors import DecodeError, EncodeError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.protocol.law.generator import load
 from tests.protocol.law.law import Law, agree
 from tests.protocol.law.oracle import REFUSED
+from tests.protocol.law.source import load
 
 from iotsim.protocol.codec import Codec
 

@@ -1,0 +1,418 @@
+"""construct's classes with what the law adds to them: `NAMES`, for schemas of the oracle.
+
+- What a user's function raises, unless it is a ConstructError, is an error of the message, also where
+  construct takes it for "does not match".
+- Elements of no bytes do not repeat for ever.
+- Strict: unknown keys, and a Switch without a case, are errors of the message.
+- A conditional member that is missing is None, a private one (``_r…``) that is missing is zero.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import construct as c
+from construct.core import evaluate, stream_write
+from tests.protocol.law import helpers
+
+import iotsim
+
+EMPTY_ELEMENTS = 65536
+"""How many elements of no bytes an array may have."""
+
+_NO_USER_CODE = (
+    str(Path(c.__file__).parent),
+    str(Path(iotsim.__file__).parent),
+    str(Path(__file__)),
+)
+
+
+class RefusalError(BaseException):
+    """An error of the whole message: no Exception, so that no alternative swallows it."""
+
+    passing = False
+    """On encode, another alternative may take the value."""
+
+
+class UnknownKeyError(c.ConstructError):
+    """A key that the struct does not know: it is not the one that is meant."""
+
+
+def _from_user(error: BaseException) -> bool:
+    """Whether `error`, no ConstructError, came out of a function that the schema's author wrote."""
+    trace = error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_NO_USER_CODE):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+class Stream(io.BytesIO):
+    """The message, and how far its members reach."""
+
+    reached = 0
+
+
+class Checksum(c.Checksum):
+    """It ends where its field ends, wherever its function leaves the stream."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        start = stream.tell()
+        self.checksumfield._parse(stream, context, path)
+        end = stream.tell()
+        stream.seek(start)
+        value = super()._parse(stream, context, path)
+        if isinstance(stream, Stream):
+            stream.reached = max(stream.reached, end)
+        return value
+
+
+@dataclass
+class _View:
+    """How encoding sees what the law leaves open."""
+
+    hard: bool = False
+    """What an author's function raises ends the message at once, as it does on decode."""
+    decoded: bool = False
+    """The value of an adapter is what it would decode to, not what was given."""
+
+
+_view = _View()
+
+
+@contextlib.contextmanager
+def viewed(hard: bool = False, decoded: bool = False) -> Iterator[None]:
+    _view.hard, _view.decoded = hard, decoded
+    try:
+        yield
+    finally:
+        _view.hard = _view.decoded = False
+
+
+class AsDecoded(c.Adapter):
+    """An adapter of the author's: see `_View.decoded`."""
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        encoded = self._encode(obj, context, path)
+        self.subcon._build(encoded, stream, context, path)
+        if not _view.decoded:
+            return obj
+        try:
+            return self._decode(encoded, context, path)
+        except Exception:
+            return obj
+
+
+class Guard(c.Subconstruct):
+    """Around an element or alternative: a user's mistake, and no progress, end the message."""
+
+    def __init__(self, subcon: Any, empty: int | None = None) -> None:
+        super().__init__(subcon)
+        self.empty = empty
+        self.furthest = self.idle = 0
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        start = stream.tell()
+        index = context.get("_index")
+        try:
+            value = super()._parse(stream, context, path)
+        except c.ConstructError:
+            raise
+        except Exception as error:
+            if _from_user(error):
+                raise RefusalError from error
+            raise
+        if self.empty is not None:
+            self._progress(start, stream.tell(), index)
+        return value
+
+    def _progress(self, start: int, end: int, index: int) -> None:
+        """Refuse elements of no bytes, and such as go back, when they are too many."""
+        if index == 0:
+            self.furthest, self.idle = start, 0
+        self.idle += end <= self.furthest
+        self.furthest = max(self.furthest, end)
+        if self.idle > (self.empty if end == start else EMPTY_ELEMENTS):
+            raise RefusalError
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        try:
+            return super()._build(obj, stream, context, path)
+        except c.ConstructError:
+            raise
+        except Exception as error:
+            if _from_user(error):
+                refusal = RefusalError()
+                refusal.passing = not isinstance(error, NameError)
+                raise refusal from error
+            raise
+
+
+def guarded_range(subcon: Any, discard: bool = False) -> Any:
+    return c.GreedyRange(Guard(subcon, empty=0), discard)
+
+
+def guarded_array(count: Any, subcon: Any, discard: bool = False) -> Any:
+    return c.Array(count, Guard(subcon, empty=EMPTY_ELEMENTS), discard)
+
+
+def guarded_until(predicate: Any, subcon: Any, discard: bool = False) -> Any:
+    return c.RepeatUntil(predicate, Guard(subcon, empty=EMPTY_ELEMENTS), discard)
+
+
+def guarded_counted(countfield: Any, subcon: Any) -> Any:
+    return c.PrefixedArray(countfield, Guard(subcon, empty=EMPTY_ELEMENTS))
+
+
+def guarded_optional(subcon: Any) -> Any:
+    return Select(subcon, c.Pass)
+
+
+def bare(node: Any) -> Any:
+    while isinstance(node, c.Renamed | Guard):
+        node = node.subcon
+    return node
+
+
+class Select(c.Select):
+    """On encode an alternative that refuses is passed over for another that takes the value.
+
+    But not for Pass, which takes any: there None is what is absent. If none takes it, the refusal, of an
+    unknown key or out of the author's code, is the message's. A NameError always is.
+    """
+
+    def __init__(self, *subcons: Any) -> None:
+        super().__init__(*map(Guard, subcons))
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        refusal: BaseException | None = None
+        for subcon in self.subcons:
+            if refusal is not None and bare(subcon) is c.Pass and obj is not None:
+                continue
+            names = [set(known) for known in known_names]
+            try:
+                data = subcon.build(obj, **context)
+            except c.ExplicitError:
+                raise
+            except RefusalError as error:
+                if not error.passing or (_view.hard and obj is not None):
+                    raise
+                refusal = refusal or error
+            except UnknownKeyError as error:
+                refusal = refusal or error
+            except Exception:
+                pass
+            else:
+                stream_write(stream, data, len(data), path)
+                return obj
+            known_names[:] = names
+        if refusal is not None:
+            raise refusal
+        raise c.SelectError("no alternative", path=path)
+
+
+known_names: list[set[str]] = []
+"""The names that each FlatStruct that is being built knows so far."""
+
+
+def _refuse_unknown(obj: Any, names: set[str]) -> None:
+    for key in obj if isinstance(obj, Mapping) else ():
+        if key not in names and not (isinstance(key, str) and key.startswith("_")):
+            raise UnknownKeyError(f"unknown: {key}")
+
+
+def _chosen(node: Any, context: Any) -> Any:
+    """The branch of a conditional node."""
+    node = bare(node)
+    while isinstance(node, c.IfThenElse | c.Switch):
+        if isinstance(node, c.IfThenElse):
+            taken = evaluate(node.condfunc, context)
+            node = node.thensubcon if taken else node.elsesubcon
+        else:
+            node = node.cases.get(evaluate(node.keyfunc, context), node.default)
+        node = bare(node)
+    return node
+
+
+def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
+    """The value to build a member from, of a struct that is `present` or perhaps not."""
+    if node.flagbuildnone:
+        return obj.get(node.name, None)
+    if node.name not in obj:
+        if isinstance(bare(node), c.IfThenElse | c.Switch):
+            context[node.name] = None
+            if _chosen(node, context).flagbuildnone:
+                return None
+        elif present and node.name is not None and node.name.startswith("_r"):
+            return b"" if bare(node) is c.GreedyBytes else 0
+    return obj[node.name]
+
+
+class _Members(c.Construct):
+    """construct's loop over the members of a struct, with the law's values of those that are missing."""
+
+    strict = False
+    embedded = False
+    alternative = False
+    """Embedded, and only if some of its fields are given."""
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        this: Any = self
+        present = obj is not None and bool(obj or not self.alternative)
+        if obj is None:
+            obj = c.Container()
+        names = {m.name for m in this.subcons if m.name}
+        if self.embedded and known_names:
+            known_names[-1] |= names
+        elif self.strict:
+            _refuse_unknown(obj, names)
+        context = c.Container(
+            _=context,
+            _params=context._params,
+            _root=None,
+            _parsing=context._parsing,
+            _building=context._building,
+            _sizing=context._sizing,
+            _subcons=this._subcons,
+            _io=stream,
+            _index=context.get("_index", None),
+        )
+        context._root = context._.get("_root", context)
+        context.update(obj)
+        for member in this.subcons:
+            try:
+                value = _member(member, obj, context, present)
+                if member.name:
+                    context[member.name] = value
+                built = member._build(value, stream, context, path)
+                if member.name:
+                    context[member.name] = built
+            except c.StopFieldError:
+                break
+        return context
+
+
+class Struct(_Members, c.Struct):
+    pass
+
+
+class LazyStruct(_Members, c.LazyStruct):
+    pass
+
+
+class _Given(dict):
+    """The fields given to a FlatStruct: those of its conditional members that are missing are None."""
+
+    optional: set[str]
+    private: set[str]
+
+    def __missing__(self, name: str) -> Any:
+        if name in self.optional:
+            return None
+        if name in self.private:
+            return 0
+        raise KeyError(name)
+
+
+class FlatStruct(iotsim.FlatStruct):
+    strict = False
+    embedded = False
+
+    def __init__(self, *subcons: Any) -> None:
+        super().__init__(*subcons)
+        for member in self.subcons:
+            if not member.name:
+                _embed(member)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        given = _Given(obj or {})
+        conditional = c.IfThenElse | c.Switch
+        given.optional = {m.name for m in self.subcons if isinstance(bare(m), conditional)}
+        given.private = {m.name for m in self.subcons if m.name and m.name.startswith("_r")}
+        known_names.append({m.name for m in self.subcons if m.name})
+        try:
+            built = super()._build(given, stream, context, path)
+        finally:
+            names = known_names.pop()
+        if self.embedded and known_names:
+            known_names[-1] |= names
+        elif self.strict:
+            _refuse_unknown(obj, names)
+        return built
+
+
+def _embed(node: Any, alternative: bool = False) -> None:
+    """Tell the structs of an unnamed member of a FlatStruct that they are part of it."""
+    node = bare(node)
+    if isinstance(node, Struct | FlatStruct):
+        node.embedded = True
+        node.alternative = alternative
+    elif isinstance(node, c.Switch):
+        for case in (*node.cases.values(), node.default):
+            _embed(case, alternative)
+    elif isinstance(node, c.IfThenElse):
+        _embed(node.thensubcon, alternative)
+        _embed(node.elsesubcon, alternative)
+    elif isinstance(node, c.Select):
+        for choice in node.subcons:
+            _embed(choice, True)
+    elif isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
+        _embed(node.subcon, alternative)
+
+
+class Switch(c.Switch):
+    strict = False
+
+    def __init__(self, keyfunc: Any, cases: Any, default: Any = None) -> None:
+        super().__init__(keyfunc, cases, default)
+        self.closed = default is None
+
+    def _check(self, context: Any) -> None:
+        if self.strict and self.closed and evaluate(self.keyfunc, context) not in self.cases:
+            raise RefusalError
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        self._check(context)
+        return super()._parse(stream, context, path)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        self._check(context)
+        return super()._build(obj, stream, context, path)
+
+
+def _names(strict: bool) -> dict[str, Any]:
+    classes = (Struct, LazyStruct, FlatStruct, Switch)
+    made = {kind.__name__: type(kind.__name__, (kind,), {"strict": strict}) for kind in classes}
+
+    def bit_struct(*subcons: Any) -> Any:
+        return c.Bitwise(made["Struct"](*subcons))
+
+    def aligned_struct(modulus: Any, *subcons: Any) -> Any:
+        return made["Struct"](*[m.name / c.Aligned(modulus, m) for m in subcons])
+
+    adapters = [c.ExprAdapter, c.ExprSymmetricAdapter, *vars(helpers).values()]
+    for kind in adapters:
+        if isinstance(kind, type) and issubclass(kind, c.Adapter):
+            made[kind.__name__] = type(kind.__name__, (AsDecoded, kind), {})
+    return {
+        **made,
+        "BitStruct": bit_struct,
+        "AlignedStruct": aligned_struct,
+        "PrefixedArray": guarded_counted,
+        "Checksum": Checksum,
+        "GreedyRange": guarded_range,
+        "Array": guarded_array,
+        "RepeatUntil": guarded_until,
+        "Optional": guarded_optional,
+        "Select": Select,
+    }
+
+
+NAMES = {strict: _names(strict) for strict in (False, True)}
+"""What replaces construct's names where the oracle evaluates a schema, lax and strict."""
