@@ -30,7 +30,7 @@ from iotsim.protocol.fields import Schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SECONDS = 5
+SECONDS = 30
 """How long one schema's comparisons may take before it counts as never ending."""
 
 MESSAGES = 4
@@ -68,12 +68,13 @@ class Difference:
     found: Any
 
     def __str__(self) -> str:
+        """As source that shows it again (`Law`)."""
+        side = "decode" if isinstance(self.given, bytes) else "encode"
         return (
-            f"{self.what}, {'strict' if self.strict else 'lax'}\n"
-            f"  schema   {self.source}\n"
-            f"  given    {self.given!r}\n"
-            f"  expected {self.expected!r}\n"
-            f"  found    {self.found!r}"
+            f"{self.what}\n"
+            f"  Law({self.source!r}, strict={self.strict}).{side}({self.given!r})\n"
+            f"  the law gives   {self.expected!r}\n"
+            f"  the codec gives {self.found!r}"
         )
 
     @property

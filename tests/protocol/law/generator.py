@@ -16,6 +16,7 @@ from tests.protocol.law.nodes import (
     some,
     struct_value,
 )
+from tests.protocol.law.source import load
 
 if TYPE_CHECKING:
     from random import Random
@@ -90,10 +91,21 @@ class Generator(Leaves):
                     "lambda o, l, c: len(l) >= 2",
                     "lambda o, l, c: small(o) == 0",
                     "lambda o, l, c: small(l[-1]) == 1",
+                    "lambda o, l, c: c._index == 1",
                     "obj_ == 0",
                 ]
             )
-            return Node(f"RepeatUntil({ends}, {{}})", (element,), several, kind="list")
+
+            def until(node: Node, rng: Random, scope: Any) -> Any:
+                made: list[Any] = []
+                while len(made) < 4:
+                    made.append(node.parts[0].make(rng, scope))
+                    scope["_index"] = len(made) - 1
+                    if load(ends)(made[-1], made, scope):
+                        break
+                return made
+
+            return Node(f"RepeatUntil({ends}, {{}})", (element,), until, kind="list")
         if style == 5:
             return Node("Prefixed(Int8ub, GreedyRange({}))", (element,), several, kind="list")
         discard = rng.choice(["", ", discard=True"])
@@ -224,7 +236,7 @@ class Generator(Leaves):
         (2, sequence),
         (1, focused),
         (5, array),
-        (5, wrapped),
+        (9, wrapped),
         (3, raw),
         (3, optional),
         (3, select),
@@ -376,7 +388,7 @@ def draw(rng: Random) -> Node:
     """A random schema."""
     made = Generator(rng)
     root = made.flat if rng.random() < 0.35 else made.struct
-    node = root(Env(), rng.choice([1, 2, 2, 3]))
+    node = root(Env(), rng.choice([1, 2, 3, 3]))
     if rng.random() < 0.1:
         form = rng.choice(
             ["Prefixed(Int8ub, {})", "RawCopy({})", "Padded(40, {})", "Aligned(4, {})"]

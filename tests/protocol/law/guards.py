@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,14 @@ class AsDecoded(c.Adapter):
             return obj
 
 
+def _size(stream: Any) -> int:
+    """The end of the stream, beyond which there is no progress."""
+    try:
+        return int(c.core.stream_size(stream))
+    except c.StreamError:
+        return sys.maxsize
+
+
 class Guard(c.Subconstruct):
     """Around an element or alternative: a user's mistake, and no progress, end the message."""
 
@@ -129,7 +138,7 @@ class Guard(c.Subconstruct):
                 raise RefusalError from error
             raise
         if self.empty is not None:
-            self._progress(start, stream.tell(), index)
+            self._progress(min(start, _size(stream)), min(stream.tell(), _size(stream)), index)
         return value
 
     def _progress(self, start: int, end: int, index: int) -> None:
@@ -331,7 +340,7 @@ class FlatStruct(iotsim.FlatStruct):
                 _embed(member)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        given = _Given(obj or {})
+        given = _Given({} if obj is None else obj)
         conditional = c.IfThenElse | c.Switch
         given.optional = {m.name for m in self.subcons if isinstance(bare(m), conditional)}
         given.private = {m.name for m in self.subcons if m.name and m.name.startswith("_r")}

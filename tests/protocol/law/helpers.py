@@ -75,6 +75,31 @@ class Upper(c.SymmetricAdapter):
         return obj.upper()
 
 
+class Triplet(c.Construct):
+    """A construct of the author's own: three bytes, as a tuple."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return tuple(c.core.stream_read(stream, 3, path))
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        c.core.stream_write(stream, bytes(obj), 3, path)
+        return obj
+
+    def _sizeof(self, context: Any, path: str) -> int:
+        return 3
+
+
+class Shifted(c.Subconstruct):
+    """Another, around a field: it adds how many fields come before it."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._parsereport(stream, context, path) + len(context)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        self.subcon._build(obj - len(context), stream, context, path)
+        return obj
+
+
 def hook(value: Any, context: Any) -> None:
     """Is called with what was parsed, and leaves a note."""
     context.hooked = type(value).__name__

@@ -283,6 +283,8 @@ class Leaves:
             ("Remember(Int8ub)", between(0, 255), "int"),
             ("Even(Int8ub)", some(0, 2, 4, 5), "int"),
             ("Upper(PascalString(Int8ub, 'ascii'))", some("", "A", "b"), "text"),
+            ("Triplet()", some([1, 2, 3], [0, 0, 0]), "list"),
+            ("Shifted(Int8ub)", between(20, 200), "int"),
             ("Hex(Int16ub)", between(0, 65535), "int"),
             ("HexDump(Bytes(2))", some(b"ab", b"\0\1"), "bytes"),
             (f"ExprAdapter(Bytes({small}), lambda o, c: o.hex(), lambda o, c: bytes.fromhex(o))",

@@ -66,7 +66,7 @@ FORTH_AND_BACK = [
 
 
 @pytest.mark.parametrize("source", FORTH_AND_BACK)
-def test_elements_that_go_forth_and_back(source: str) -> None:
+def test_elements_that_move_and_take_nothing(source: str) -> None:
     codec = Codec(load(source))
     with limited(2), pytest.raises(DecodeError):
         codec.decode(b"\1\2\3\4")
