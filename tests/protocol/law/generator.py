@@ -188,14 +188,14 @@ class Generator(Leaves):
         key = rng.choice([f"this.{path}", f"this.{path}", f"lambda c: c.{path}"])
         keys: list[Any] = ["RED", "GREEN", 3] if kind == "enum" else [0, 1, 2, 3]
         keys = rng.sample(keys, rng.randint(1, len(keys)))
-        default = rng.choice(["", "", ", {}"])
-        parts = tuple(self.node(env, depth - 1) for _ in range(len(keys) + bool(default)))
+        default = rng.choice(["", ", Pass", ", {}"])
+        parts = tuple(self.node(env, depth - 1) for _ in range(len(keys) + default.count("{}")))
 
         def value(node: Node, rng: Random, scope: Any) -> Any:
             chosen = evaluated(key, scope, None)
             if chosen in keys:
                 return node.parts[keys.index(chosen)].make(rng, scope)
-            return node.parts[-1].make(rng, scope) if default else None
+            return node.parts[-1].make(rng, scope) if "{}" in default else None
 
         cases = ", ".join(f"{k!r}: {{}}" for k in keys)
         return Node(f"Switch({key}, {{{cases}}}{default})", parts, value)
@@ -227,6 +227,9 @@ class Generator(Leaves):
         function = self.rng.choice(
             [self.small(env), "lambda c: small(c)", "written", "padding", "lambda c: c._io.tell()"]
         )
+        seen = env.refer(self.rng)
+        if seen and self.rng.random() < 0.5:
+            function = f"lambda c: digest(c.{seen[0]})"
         kind = self.rng.choice(["Rebuild", "Default"])
         return Node(f"{kind}({{}}, {function})", (part,), same_value, needless=True, kind="int")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from typing import Any
 
 import construct as c
@@ -112,6 +113,28 @@ def small(value: Any) -> int:
     if isinstance(value, bytes | str | list | dict | tuple):
         return len(value) % 4
     return 0
+
+
+def describe(value: Any) -> str:
+    """What a function sees of a value: its kind, and its members."""
+    if isinstance(value, c.core.EnumIntegerString):
+        return f"name {value!s} of {value.intvalue}"
+    kind = type(value).__name__
+    if isinstance(value, c.core.LazyContainer | c.core.LazyListContainer) or callable(value):
+        return kind
+    if isinstance(value, dict):
+        members = [f"{k}={describe(v)}" for k, v in value.items() if not str(k).startswith("_")]
+        return f"{kind}({', '.join(members)})"
+    if isinstance(value, list | tuple):
+        return f"{kind}[{', '.join(map(describe, value))}]"
+    if type(value).__module__.startswith("construct."):
+        kind = type(value).__bases__[0].__name__
+        value = type(value).__bases__[0](value)
+    return f"{kind} {value!r}"
+
+
+def digest(value: Any) -> int:
+    return zlib.crc32(describe(value).encode()) & 0xFF
 
 
 def padding(context: Any) -> int:

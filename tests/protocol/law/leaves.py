@@ -257,6 +257,9 @@ class Leaves:
             "Peek(Int16ub)",
             "Pass",
         ]
+        seen = env.refer(self.rng)
+        if seen:
+            forms += [f"Computed(lambda c: describe(c.{seen[0]}))"] * 3
         form = self.rng.choice(forms)
         kind = "int" if form in ("Computed(7)", "Tell", "Computed(written)") else "any"
         return Node(form, needless=True, kind=kind)
