@@ -123,7 +123,7 @@ ODD = [None, 0, 1, 2, 3, -1, 255, 256, 2**40, True, 1.5, "", "a", "RED", b"", b"
 def mutated(rng: Random, value: Any) -> Any:
     """The value, with one thing changed somewhere."""
     if isinstance(value, dict) and rng.random() < 0.9:
-        if not value or rng.random() < 0.1:
+        if not value or (rng.random() < 0.1 and "data" not in value):
             return {**value, rng.choice(["nonesuch", "_private", "f1", "f2"]): rng.choice(ODD)}
         name = rng.choice(list(value))
         if rng.random() < 0.25:
@@ -270,6 +270,15 @@ def smaller(node: Node) -> Iterator[Node]:
         yield from _with(node, index, smaller(part))
 
 
+def rightly_named(node: Node) -> bool:
+    """Whether private members still need a value where their name says so, and only there."""
+    name = node.name or ""
+    right = (
+        node.needless if name.startswith("_c") else not (name.startswith("_r") and node.needless)
+    )
+    return right and all(map(rightly_named, node.parts))
+
+
 def _with(node: Node, index: int, parts: Any) -> Iterator[Node]:
     for part in parts:
         yield replace(node, parts=(*node.parts[:index], part, *node.parts[index + 1 :]))
@@ -284,7 +293,7 @@ def shrink(node: Node, seed: int, difference: Difference, seconds: float = 10) -
         for candidate in smaller(node):
             if time.monotonic() > end:
                 return difference
-            if len(candidate.source) >= len(node.source):
+            if len(candidate.source) >= len(node.source) or not rightly_named(candidate):
                 continue
             other = first_difference(candidate, seed, difference.kind)
             if other is not None:

@@ -344,9 +344,9 @@ class Generator(Leaves):
         elif style == 6:
             where = rng.choice(["Seek(0)", "Seek(1, 1)", "Seek(-1, 1)", "Seek(0, 2)"])
             bare(Node(where, needless=True))
-        elif style == 7 and env.levels[0]:
+        elif style == 7 and (names := [name for name in env.levels[0] if name[0] != "_"]):
             # One name twice.
-            add(self.node(env, depth - 1), name=rng.choice(list(env.levels[0])))
+            add(self.node(env, depth - 1), name=rng.choice(names))
         elif style in (8, 9, 10) and flat:
             add(
                 replace(

@@ -23,8 +23,8 @@ from tests.protocol.law import helpers
 
 import iotsim
 
-EMPTY_ELEMENTS = 65536
-"""How many elements of no bytes an array may have."""
+EMPTY_ELEMENTS = 1000
+"""How many elements of no bytes an array may have; more than any of these schemas needs."""
 
 _NO_USER_CODE = (
     str(Path(c.__file__).parent),
@@ -75,34 +75,36 @@ class Checksum(c.Checksum):
 
 
 @dataclass
-class _View:
+class View:
     """How encoding sees what the law leaves open."""
 
     hard: bool = False
     """What an author's function raises ends the message at once, as it does on decode."""
     decoded: bool = False
     """The value of an adapter is what it would decode to, not what was given."""
+    odd: bool = False
+    """It came to pass that a struct was given what is no mapping, of which construct takes some."""
 
 
-_view = _View()
+view = View()
 
 
 @contextlib.contextmanager
 def viewed(hard: bool = False, decoded: bool = False) -> Iterator[None]:
-    _view.hard, _view.decoded = hard, decoded
+    view.hard, view.decoded = hard, decoded
     try:
         yield
     finally:
-        _view.hard = _view.decoded = False
+        view.hard = view.decoded = False
 
 
 class AsDecoded(c.Adapter):
-    """An adapter of the author's: see `_View.decoded`."""
+    """An adapter of the author's: see `View.decoded`."""
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         encoded = self._encode(obj, context, path)
         self.subcon._build(encoded, stream, context, path)
-        if not _view.decoded:
+        if not view.decoded:
             return obj
         try:
             return self._decode(encoded, context, path)
@@ -210,7 +212,7 @@ class Select(c.Select):
             except c.ExplicitError:
                 raise
             except RefusalError as error:
-                if not error.passing or (_view.hard and obj is not None):
+                if not error.passing or (view.hard and obj is not None):
                     raise
                 refusal = refusal or error
             except UnknownKeyError as error:
@@ -253,14 +255,17 @@ def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
     """The value to build a member from, of a struct that is `present` or perhaps not."""
     if node.flagbuildnone:
         return obj.get(node.name, None)
-    if node.name not in obj:
-        if isinstance(bare(node), c.IfThenElse | c.Switch):
-            context[node.name] = None
-            if _chosen(node, context).flagbuildnone:
-                return None
-        elif present and node.name is not None and node.name.startswith("_r"):
-            return b"" if bare(node) is c.GreedyBytes else 0
+    if present and _is_private(node.name) and obj.get(node.name) is None:
+        return b"" if bare(node) is c.GreedyBytes else 0
+    if node.name not in obj and isinstance(bare(node), c.IfThenElse | c.Switch):
+        context[node.name] = None
+        if _chosen(node, context).flagbuildnone:
+            return None
     return obj[node.name]
+
+
+def _is_private(name: str | None) -> bool:
+    return name is not None and name.startswith("_r")
 
 
 class _Members(c.Construct):
@@ -274,6 +279,7 @@ class _Members(c.Construct):
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         this: Any = self
         present = obj is not None and bool(obj or not self.alternative)
+        view.odd |= not isinstance(obj, Mapping | None)
         if obj is None:
             obj = c.Container()
         names = {m.name for m in this.subcons if m.name}
@@ -340,10 +346,14 @@ class FlatStruct(iotsim.FlatStruct):
                 _embed(member)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        view.odd |= not isinstance(obj, Mapping | None)
         given = _Given({} if obj is None else obj)
         conditional = c.IfThenElse | c.Switch
         given.optional = {m.name for m in self.subcons if isinstance(bare(m), conditional)}
-        given.private = {m.name for m in self.subcons if m.name and m.name.startswith("_r")}
+        given.private = {m.name for m in self.subcons if _is_private(m.name)}
+        for name in given.private:
+            if given.get(name) is None:
+                given.pop(name, None)
         known_names.append({m.name for m in self.subcons if m.name})
         try:
             built = super()._build(given, stream, context, path)

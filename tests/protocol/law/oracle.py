@@ -22,6 +22,7 @@ from tests.protocol.law.guards import (
     RefusalError,
     Stream,
     known_names,
+    view,
     viewed,
 )
 
@@ -70,15 +71,18 @@ class Oracle:
         They differ only in what a user's function sees of it: construct's own values, as far as the
         schema tells what they were; the plain ones as they are given; an adapter's value as it would
         be decoded. Last, a refusal because of an author's function in a Select, even if another
-        alternative takes the value.
+        alternative takes the value, or of what is no mapping for a struct.
         """
         value = native(self.schema, message)
+        view.odd = False
         found = [self.build(value), self.build(copy.deepcopy(message))]
         with viewed(decoded=True):
             found.append(self.build(value))
         with viewed(hard=True):
             if self.build(value) is REFUSED:
                 found.append(REFUSED)
+        if view.odd:
+            found.append(REFUSED)
         return found
 
 
@@ -103,6 +107,8 @@ def plain(value: Any) -> Any:
             for name, v in value.items()
             if not str(name).startswith("_") or str(name).startswith("_r")
         }
+    if isinstance(value, tuple) and isinstance(normalize(value), dict):
+        return {name: plain(getattr(value, name)) for name in normalize(value)}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return normalize(value)
@@ -153,18 +159,18 @@ def native(node: Any, value: Any) -> Any:
         return c.Container(
             {k: native(node.subcon, v) if k == "value" else v for k, v in value.items()}
         )
-    if isinstance(node, c.NamedTuple) and isinstance(value, list):
+    if isinstance(node, c.NamedTuple) and isinstance(value, list | dict):
         return _named_tuple(node, value)
     return _container(value)
 
 
-def _named_tuple(node: Any, values: list[Any]) -> Any:
+def _named_tuple(node: Any, value: Any) -> Any:
     names = node.factory._fields
-    if len(values) != len(names):
-        return values
+    if len(value) != len(names) or (isinstance(value, dict) and set(value) != set(names)):
+        return value
+    values = [value[name] for name in names] if isinstance(value, dict) else value
     if isinstance(node.subcon, c.Struct):
-        fields = native(node.subcon, dict(zip(names, values, strict=True)))
-        return node.factory(**fields)
+        return node.factory(**native(node.subcon, dict(zip(names, values, strict=True))))
     return node.factory(*native(node.subcon, values))
 
 
