@@ -37,7 +37,7 @@ FOR_EVER = [
 def test_elements_of_no_bytes(source: str) -> None:
     for strict in (False, True):
         codec = Codec(load(source), strict)
-        with limited(2), pytest.raises(DecodeError):
+        with limited(3), pytest.raises(DecodeError):
             codec.decode(b"\xff\xff\xff\xff\1\2\3\4")
 
 
@@ -68,7 +68,7 @@ FORTH_AND_BACK = [
 @pytest.mark.parametrize("source", FORTH_AND_BACK)
 def test_elements_that_move_and_take_nothing(source: str) -> None:
     codec = Codec(load(source))
-    with limited(2), pytest.raises(DecodeError):
+    with limited(3), pytest.raises(DecodeError):
         codec.decode(b"\1\2\3\4")
 
 
