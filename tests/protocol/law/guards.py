@@ -255,17 +255,29 @@ def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
     """The value to build a member from, of a struct that is `present` or perhaps not."""
     if node.flagbuildnone:
         return obj.get(node.name, None)
-    if present and _is_private(node.name) and obj.get(node.name) is None:
-        return b"" if bare(node) is c.GreedyBytes else 0
-    if node.name not in obj and isinstance(bare(node), c.IfThenElse | c.Switch):
-        context[node.name] = None
-        if _chosen(node, context).flagbuildnone:
-            return None
+    if obj.get(node.name) is None:
+        if present and is_private(node.name):
+            return zero(node)
+        if isinstance(bare(node), c.IfThenElse | c.Switch):
+            context[node.name] = None
+            if _chosen(node, context).flagbuildnone:
+                return None
+            view.odd = True  # construct takes a None that is given for a Flag, for example
     return obj[node.name]
 
 
-def _is_private(name: str | None) -> bool:
+def is_private(name: str | None) -> bool:
     return name is not None and name.startswith("_r")
+
+
+def zero(node: Any) -> Any:
+    """What a private member holds that was not given."""
+    node = bare(node)
+    if node is c.Flag:
+        return False
+    if node is c.GreedyBytes:
+        return b""
+    return 0.0 if isinstance(node, c.FormatField) and node.fmtstr[1] in "efd" else 0
 
 
 class _Members(c.Construct):
@@ -322,17 +334,12 @@ class LazyStruct(_Members, c.LazyStruct):
 
 
 class _Given(dict):
-    """The fields given to a FlatStruct: those of its conditional members that are missing are None."""
+    """The fields given to a FlatStruct, with the law's values of those that are missing."""
 
-    optional: set[str]
-    private: set[str]
+    missing: dict[str, Any]
 
     def __missing__(self, name: str) -> Any:
-        if name in self.optional:
-            return None
-        if name in self.private:
-            return 0
-        raise KeyError(name)
+        return self.missing[name]
 
 
 class FlatStruct(iotsim.FlatStruct):
@@ -348,12 +355,14 @@ class FlatStruct(iotsim.FlatStruct):
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         view.odd |= not isinstance(obj, Mapping | None)
         given = _Given({} if obj is None else obj)
-        conditional = c.IfThenElse | c.Switch
-        given.optional = {m.name for m in self.subcons if isinstance(bare(m), conditional)}
-        given.private = {m.name for m in self.subcons if _is_private(m.name)}
-        for name in given.private:
-            if given.get(name) is None:
-                given.pop(name, None)
+        given.missing = {}
+        for member in self.subcons:
+            if isinstance(bare(member), c.IfThenElse | c.Switch):
+                given.missing[member.name] = None
+            elif is_private(member.name) and not member.flagbuildnone:
+                given.missing[member.name] = zero(member)
+                if given.get(member.name) is None:
+                    given.pop(member.name, None)
         known_names.append({m.name for m in self.subcons if m.name})
         try:
             built = super()._build(given, stream, context, path)

@@ -18,9 +18,10 @@ from typing import Any
 import construct as c
 from tests.protocol.law.guards import (
     NAMES,
-    Guard,
+    FlatStruct,
     RefusalError,
     Stream,
+    bare,
     known_names,
     view,
     viewed,
@@ -114,35 +115,14 @@ def plain(value: Any) -> Any:
     return normalize(value)
 
 
-_THROUGH = (
-    c.Renamed,
-    Guard,
-    c.Default,
-    c.Rebuild,
-    c.Const,
-    c.Prefixed,
-    c.FixedSized,
-    c.Padded,
-    c.Aligned,
-    c.NullTerminated,
-    c.NullStripped,
-    c.Transformed,
-    c.Restreamed,
-    c.Pointer,
-    c.Lazy,
-)
-
-
 def native(node: Any, value: Any) -> Any:
     """A plain value as construct itself would have parsed it, as far as the schema tells."""
-    if isinstance(node, _THROUGH):
-        return native(node.subcon, value)
     if isinstance(node, c.Enum):
         if type(value) is str and value in node.encmapping:
             return c.core.EnumIntegerString.new(node.encmapping[value], value)
         return c.core.EnumInteger(value) if type(value) is int else value
     if isinstance(node, c.Struct | c.LazyStruct | c.Union) and isinstance(value, Mapping):
-        members = {m.name: m for m in node.subcons}
+        members = _members(node)
         return c.Container(
             {k: native(members[k], v) if k in members else _container(v) for k, v in value.items()}
         )
@@ -161,11 +141,43 @@ def native(node: Any, value: Any) -> Any:
         )
     if isinstance(node, c.NamedTuple) and isinstance(value, list | dict):
         return _named_tuple(node, value)
+    if isinstance(node, c.LazyBound):
+        return native(node.subconfunc(), value)
+    if isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
+        return native(node.subcon, value)
+    for choice in _choices(node):
+        if type(found := native(choice, value)) is not type(_container(value)):
+            return found
     return _container(value)
+
+
+def _members(node: Any) -> dict[str, Any]:
+    """The members of a struct by name; those of unnamed structs too, as a FlatStruct has them."""
+    node = bare(node)
+    if not isinstance(node, c.Struct | c.LazyStruct | c.Union):
+        inner = [node.subcon] if isinstance(node, c.Subconstruct) else _choices(node)
+        return {name: found for part in inner for name, found in _members(part).items()}
+    members: dict[str, Any] = {}
+    for member in node.subcons:
+        if member.name:
+            members[member.name] = member
+        elif isinstance(node, FlatStruct):
+            members = _members(member) | members
+    return members
+
+
+def _choices(node: Any) -> list[Any]:
+    if isinstance(node, c.Switch):
+        return [*node.cases.values(), node.default]
+    if isinstance(node, c.IfThenElse):
+        return [node.thensubcon, node.elsesubcon]
+    return list(node.subcons) if isinstance(node, c.Select) else []
 
 
 def _named_tuple(node: Any, value: Any) -> Any:
     names = node.factory._fields
+    if isinstance(value, dict):
+        value = {name: v for name, v in value.items() if not name.startswith("_")}
     if len(value) != len(names) or (isinstance(value, dict) and set(value) != set(names)):
         return value
     values = [value[name] for name in names] if isinstance(value, dict) else value
