@@ -74,8 +74,8 @@ class Oracle:
         be decoded. Last, a refusal because of an author's function in a Select, even if another
         alternative takes the value, or of what is no mapping for a struct.
         """
-        value = native(self.schema, message)
         view.odd = False
+        value = native(self.schema, message)
         found = [self.build(value), self.build(copy.deepcopy(message))]
         with viewed(decoded=True):
             found.append(self.build(value))
@@ -176,14 +176,14 @@ def _choices(node: Any) -> list[Any]:
 
 def _named_tuple(node: Any, value: Any) -> Any:
     names = node.factory._fields
-    if isinstance(value, dict):
-        value = {name: v for name, v in value.items() if not name.startswith("_")}
-    if len(value) != len(names) or (isinstance(value, dict) and set(value) != set(names)):
+    if isinstance(value, dict) and set(names) <= set(value):
+        view.odd |= len(value) > len(names)  # construct takes no mapping for it
+        value = [value[name] for name in names]
+    if not isinstance(value, list) or len(value) != len(names):
         return value
-    values = [value[name] for name in names] if isinstance(value, dict) else value
     if isinstance(node.subcon, c.Struct):
-        return node.factory(**native(node.subcon, dict(zip(names, values, strict=True))))
-    return node.factory(*native(node.subcon, values))
+        return node.factory(**native(node.subcon, dict(zip(names, value, strict=True))))
+    return node.factory(*native(node.subcon, value))
 
 
 def _container(value: Any) -> Any:
