@@ -29,12 +29,12 @@ class Generator(Leaves):
 
     def struct(self, env: Env, depth: int) -> Node:
         kind = "LazyStruct" if self.rng.random() < 0.06 else "Struct"
-        members = self.members(env.entered(), depth, self.rng.randint(1, 4), flat=False)
+        members = self.members(env.entered(), depth, self.rng.randint(1, 2 + depth), flat=False)
         needless = all(m.needless or m.name is None for m in members)
         return Node(f"{kind}({{*}})", members, struct_value, kind="struct", needless=needless)
 
     def flat(self, env: Env, depth: int) -> Node:
-        members = self.members(env.entered(), depth, self.rng.randint(1, 4), flat=True)
+        members = self.members(env.entered(), depth, self.rng.randint(1, 2 + depth), flat=True)
         return Node("FlatStruct({*})", members, struct_value, kind="struct")
 
     def sequence(self, env: Env, depth: int) -> Node:
@@ -252,7 +252,7 @@ class Generator(Leaves):
     )
 
     def node(self, env: Env, depth: int) -> Node:
-        if depth > 0 and self.rng.random() < 0.6:
+        if depth > 0 and self.rng.random() < 0.65:
             return self.pick(self.COMPOSED)(self, env, depth)
         return self.pick(self.LEAVES)(self, env)
 
@@ -391,7 +391,7 @@ def draw(rng: Random) -> Node:
     """A random schema."""
     made = Generator(rng)
     root = made.flat if rng.random() < 0.35 else made.struct
-    node = root(Env(), rng.choice([1, 2, 3, 3]))
+    node = root(Env(), rng.choice([1, 2, 3, 4]))
     if rng.random() < 0.1:
         form = rng.choice(
             ["Prefixed(Int8ub, {})", "RawCopy({})", "Padded(40, {})", "Aligned(4, {})"]

@@ -82,20 +82,30 @@ class View:
     """What an author's function raises ends the message at once, as it does on decode."""
     decoded: bool = False
     """The value of an adapter is what it would decode to, not what was given."""
+    firm: bool = False
+    """What is `odd` is refused: what is no mapping for a struct, None for a branch that needs a value."""
     odd: bool = False
-    """It came to pass that a struct was given what is no mapping, of which construct takes some."""
+    """Such a thing was met, of which construct takes some; set by building."""
+
+    def allow(self, *, usual: bool) -> None:
+        if not usual:
+            self.odd = True
+            if self.firm:
+                raise c.ConstructError("odd")
 
 
 view = View()
 
 
 @contextlib.contextmanager
-def viewed(hard: bool = False, decoded: bool = False) -> Iterator[None]:
-    view.hard, view.decoded = hard, decoded
+def viewed(**changes: bool) -> Iterator[None]:
+    for name in changes:
+        setattr(view, name, True)
     try:
         yield
     finally:
-        view.hard = view.decoded = False
+        for name in changes:
+            setattr(view, name, False)
 
 
 class AsDecoded(c.Adapter):
@@ -241,8 +251,10 @@ def _refuse_unknown(obj: Any, names: set[str]) -> None:
 def _chosen(node: Any, context: Any) -> Any:
     """The branch of a conditional node."""
     node = bare(node)
-    while isinstance(node, c.IfThenElse | c.Switch):
-        if isinstance(node, c.IfThenElse):
+    while isinstance(node, c.IfThenElse | c.Switch | c.LazyBound):
+        if isinstance(node, c.LazyBound):
+            node = node.subconfunc()
+        elif isinstance(node, c.IfThenElse):
             taken = evaluate(node.condfunc, context)
             node = node.thensubcon if taken else node.elsesubcon
         else:
@@ -262,7 +274,7 @@ def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
             context[node.name] = None
             if _chosen(node, context).flagbuildnone:
                 return None
-            view.odd = True  # construct takes a None that is given for a Flag, for example
+            view.allow(usual=node.name not in obj)  # construct takes None for a Flag, for example
     return obj[node.name]
 
 
@@ -291,7 +303,7 @@ class _Members(c.Construct):
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         this: Any = self
         present = obj is not None and bool(obj or not self.alternative)
-        view.odd |= not isinstance(obj, Mapping | None)
+        view.allow(usual=isinstance(obj, Mapping | None))
         if obj is None:
             obj = c.Container()
         names = {m.name for m in this.subcons if m.name}
@@ -333,6 +345,17 @@ class LazyStruct(_Members, c.LazyStruct):
     pass
 
 
+def takes_none(node: Any) -> bool:
+    """Whether construct may build a branch of it without a value that it needs."""
+    node = bare(node)
+    if isinstance(node, c.IfThenElse):
+        return takes_none(node.thensubcon) or takes_none(node.elsesubcon)
+    if isinstance(node, c.Switch):
+        return any(map(takes_none, [*node.cases.values(), node.default]))
+    plain = c.FormatField | c.Bytes | c.BytesInteger | c.Enum | c.StringEncoded
+    return not isinstance(node, plain) and node is not c.Pass
+
+
 class _Given(dict):
     """The fields given to a FlatStruct, with the law's values of those that are missing."""
 
@@ -353,12 +376,13 @@ class FlatStruct(iotsim.FlatStruct):
                 _embed(member)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        view.odd |= not isinstance(obj, Mapping | None)
+        view.allow(usual=isinstance(obj, Mapping | None))
         given = _Given({} if obj is None else obj)
         given.missing = {}
         for member in self.subcons:
             if isinstance(bare(member), c.IfThenElse | c.Switch):
                 given.missing[member.name] = None
+                view.allow(usual=given.get(member.name) is not None or not takes_none(member))
             elif is_private(member.name) and not member.flagbuildnone:
                 given.missing[member.name] = zero(member)
                 if given.get(member.name) is None:

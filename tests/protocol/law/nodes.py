@@ -129,14 +129,13 @@ class Env:
     def refer(self, rng: Random, *kinds: str) -> tuple[str, str] | None:
         """The path of a name, with or without ``_root``, and its kind."""
         found = [
-            (depth, name, kind)
+            [(depth, name, kind) for name, kind in names.items() if not kinds or kind in kinds]
             for depth, names in enumerate(self.levels)
-            for name, kind in names.items()
-            if not kinds or kind in kinds
         ]
+        found = [level for level in found if level]
         if not found:
             return None
-        depth, name, kind = rng.choice(found)
+        depth, name, kind = rng.choice(rng.choice(found))
         if depth == len(self.levels) - 1 and rng.random() < 0.3:
             return f"_root.{name}", kind
         return "_." * depth + name, kind

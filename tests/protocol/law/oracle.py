@@ -72,7 +72,7 @@ class Oracle:
         They differ only in what a user's function sees of it: construct's own values, as far as the
         schema tells what they were; the plain ones as they are given; an adapter's value as it would
         be decoded. Last, a refusal because of an author's function in a Select, even if another
-        alternative takes the value, or of what is no mapping for a struct.
+        alternative takes the value, and what follows from refusing odd values.
         """
         view.odd = False
         value = native(self.schema, message)
@@ -83,7 +83,8 @@ class Oracle:
             if self.build(value) is REFUSED:
                 found.append(REFUSED)
         if view.odd:
-            found.append(REFUSED)
+            with viewed(firm=True):
+                found.append(self.build(value))
         return found
 
 
