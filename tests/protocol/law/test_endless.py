@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import construct as c
 import pytest
 from tests.protocol.law.fuzz import limited
 from tests.protocol.law.law import agree
@@ -70,6 +72,24 @@ def test_elements_that_move_and_take_nothing(source: str) -> None:
     codec = Codec(load(source))
     with limited(3), pytest.raises(DecodeError):
         codec.decode(b"\1\2\3\4")
+
+
+DEEP: dict[str, Any] = {
+    "Optional": c.Struct("n" / c.Int8ub, "x" / c.Optional(c.LazyBound(lambda: DEEP["Optional"]))),
+    "Select": c.Struct("n" / c.Int8ub, "x" / c.Select(c.LazyBound(lambda: DEEP["Select"]), c.Pass)),
+    "GreedyRange": c.Struct(
+        "n" / c.Int8ub, "x" / c.GreedyRange(c.LazyBound(lambda: DEEP["GreedyRange"]))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_what_nests_too_deeply_is_an_error_of_the_message(kind: str) -> None:
+    """construct ends where Python's stack does: a list, or an Optional, and all after it is lost."""
+    for strict in (False, True):
+        codec = Codec(DEEP[kind], strict)
+        with limited(10), pytest.raises(DecodeError):
+            codec.decode(b"\1" * 50_000)
 
 
 @pytest.mark.parametrize(
