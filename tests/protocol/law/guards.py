@@ -86,6 +86,8 @@ class View:
     """What is `odd` is refused: what is no mapping for a struct, None for a branch that needs a value."""
     odd: bool = False
     """Such a thing was met, of which construct takes some; set by building."""
+    selecting: int = 0
+    """How many Selects are being built: there, None for a struct says that it is not there."""
 
     def allow(self, *, usual: bool) -> None:
         if not usual:
@@ -217,6 +219,7 @@ class Select(c.Select):
             if refusal is not None and bare(subcon) is c.Pass and obj is not None:
                 continue
             names = [set(known) for known in known_names]
+            view.selecting += 1
             try:
                 data = subcon.build(obj, **context)
             except c.ExplicitError:
@@ -232,6 +235,8 @@ class Select(c.Select):
             else:
                 stream_write(stream, data, len(data), path)
                 return obj
+            finally:
+                view.selecting -= 1
             known_names[:] = names
         if refusal is not None:
             raise refusal
@@ -302,7 +307,7 @@ class _Members(c.Construct):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         this: Any = self
-        present = obj is not None and bool(obj or not self.alternative)
+        present = bool(obj) if self.alternative else obj is not None or not view.selecting
         view.allow(usual=isinstance(obj, Mapping | None))
         if obj is None:
             obj = c.Container()
