@@ -48,7 +48,8 @@ def limited(seconds: float) -> Iterator[None]:
         raise NeverEndingError
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    # Again and again: what is raised while garbage is collected comes to nothing.
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1)
     try:
         yield
     finally:
