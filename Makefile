@@ -28,11 +28,14 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# Optional: installs the fuzzer if it can, and says so if it cannot.
+# Optional: installs the fuzzer if it can, and says so if it cannot. Then the codec against construct.
 FUZZ_SECONDS ?= 60
 FUZZ_INPUTS ?= 0
+FUZZ_SEED ?= 1
+FUZZ_COMPARISONS ?= 100000
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --inputs $(FUZZ_INPUTS)
+	$(BIN)/python -m tests.protocol.law.fuzz --seed $(FUZZ_SEED) --count $(FUZZ_COMPARISONS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from typing import Any
 
 import construct as c
@@ -75,6 +76,36 @@ class Upper(c.SymmetricAdapter):
         return obj.upper()
 
 
+class Triplet(c.Construct):
+    """A construct of the author's own: three bytes, as a tuple."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return tuple(c.core.stream_read(stream, 3, path))
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        c.core.stream_write(stream, bytes(obj), 3, path)
+        return obj
+
+    def _sizeof(self, context: Any, path: str) -> int:
+        return 3
+
+
+class Shifted(c.Subconstruct):
+    """Another, around a field: it adds how many fields come before it."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._parsereport(stream, context, path) + len(context)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        self.subcon._build(obj - len(context), stream, context, path)
+        return obj
+
+
+def hook(value: Any, context: Any) -> None:
+    """Is called with what was parsed, and leaves a note."""
+    context.hooked = type(value).__name__
+
+
 def small(value: Any) -> int:
     """A small number of any value."""
     if isinstance(value, int):
@@ -82,6 +113,28 @@ def small(value: Any) -> int:
     if isinstance(value, bytes | str | list | dict | tuple):
         return len(value) % 4
     return 0
+
+
+def describe(value: Any) -> str:
+    """What a function sees of a value: its kind, and its members."""
+    if isinstance(value, c.core.EnumIntegerString):
+        return f"name {value!s} of {value.intvalue}"
+    kind = type(value).__name__
+    if isinstance(value, c.core.LazyContainer | c.core.LazyListContainer) or callable(value):
+        return kind
+    if isinstance(value, dict):
+        members = [f"{k}={describe(v)}" for k, v in value.items() if not str(k).startswith("_")]
+        return f"{kind}({', '.join(members)})"
+    if isinstance(value, list | tuple):
+        return f"{kind}[{', '.join(map(describe, value))}]"
+    if type(value).__module__.startswith("construct."):
+        kind = type(value).__bases__[0].__name__
+        value = type(value).__bases__[0](value)
+    return f"{kind} {value!r}"
+
+
+def digest(value: Any) -> int:
+    return zlib.crc32(describe(value).encode()) & 0xFF
 
 
 def padding(context: Any) -> int:
@@ -97,6 +150,14 @@ def written(context: Any) -> int:
     total = sum(stream.read(max(end, 0)))
     stream.seek(end)
     return total % 256
+
+
+def before(context: Any, end: int) -> bytes:
+    """All bytes before `end`, which is where it leaves the stream."""
+    context._io.seek(0)
+    data = context._io.read(end)
+    context._io.seek(end)
+    return bytes(data)
 
 
 def following(context: Any) -> bytes:

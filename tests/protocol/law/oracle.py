@@ -1,343 +1,36 @@
 """The law's oracle: construct itself, with what the law adds to it.
 
-A schema is Python source, evaluated twice: for the codec with construct's own names, for the oracle
-with those of `NAMES`, which are construct's classes with a guard inserted here and there:
-
-- what a user's function raises, unless it is a ConstructError, is an error of the message, also where
-  construct takes it for "does not match";
-- elements of no bytes do not repeat for ever;
-- strict: left-over bytes, unknown keys, a Switch without a case are errors of the message;
-- a conditional member that is missing is None, a private one (`_r…`) that is missing is zero.
+A schema is source, evaluated twice: for the codec with construct's own names, for the oracle with those
+of `guards`, which are construct's classes with a guard here and there. What the oracle adds besides: in
+strict mode, bytes that are left over are an error.
 
 Values are plain: what `normalize` makes of construct's, but with private members that need a value
-kept, and with lazy ones called. By the tests' convention their names begin with ``_r``.
+kept, and with lazy ones called. By the tests' convention the names of the former begin with ``_r``.
 """
 
 from __future__ import annotations
 
 import copy
-import io
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import construct as c
-from construct.core import evaluate, stream_write
+from tests.protocol.law.guards import (
+    NAMES,
+    FlatStruct,
+    RefusalError,
+    Stream,
+    bare,
+    known_names,
+    view,
+    viewed,
+)
 
-import iotsim
-from iotsim.protocol.traced import EMPTY_ELEMENTS
-from iotsim.protocol.values import normalize
-
+from iotsim.protocol.interpreted import normalize
 
 REFUSED = type("Refused", (), {"__repr__": lambda self: "REFUSED"})()
 """What decoding or encoding gives where the law refuses."""
-
-_NO_USER_CODE = (
-    str(Path(c.__file__).parent),
-    str(Path(iotsim.__file__).parent),
-    str(Path(__file__)),
-)
-
-
-class RefusalError(BaseException):
-    """An error of the whole message: no Exception, so that no alternative swallows it."""
-
-
-class UnknownKeyError(c.ConstructError):
-    """A key that the struct does not know: it is not the one that is meant."""
-
-
-def _from_user(error: BaseException) -> bool:
-    """Whether `error`, no ConstructError, came out of a function that the schema's author wrote."""
-    trace = error.__traceback__
-    while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_NO_USER_CODE):
-            return True
-        trace = trace.tb_next
-    return False
-
-
-class Guard(c.Subconstruct):
-    """Around an element or alternative: a user's mistake, and no progress, end the message."""
-
-    def __init__(self, subcon: Any, empty: int | None = None) -> None:
-        super().__init__(subcon)
-        self.empty = empty
-
-    def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        start = stream.tell()
-        try:
-            value = super()._parse(stream, context, path)
-        except c.ConstructError:
-            raise
-        except Exception as error:
-            if _from_user(error):
-                raise RefusalError from error
-            raise
-        if self.empty is not None and stream.tell() == start and context._index >= self.empty:
-            raise RefusalError
-        ends = self.empty == 0 and isinstance(stream, io.BytesIO)
-        if ends and io.BytesIO.tell(stream) > len(stream.getvalue()):
-            raise RefusalError  # a Lazy passes over the end
-        return value
-
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        try:
-            return super()._build(obj, stream, context, path)
-        except c.ConstructError:
-            raise
-        except Exception as error:
-            if _from_user(error):
-                raise RefusalError from error
-            raise
-
-
-def guarded_range(subcon: Any, discard: bool = False) -> Any:
-    return c.GreedyRange(Guard(subcon, empty=0), discard)
-
-
-def guarded_array(count: Any, subcon: Any, discard: bool = False) -> Any:
-    return c.Array(count, Guard(subcon, empty=EMPTY_ELEMENTS), discard)
-
-
-def guarded_until(predicate: Any, subcon: Any, discard: bool = False) -> Any:
-    return c.RepeatUntil(predicate, Guard(subcon, empty=EMPTY_ELEMENTS), discard)
-
-
-def guarded_optional(subcon: Any) -> Any:
-    return Select(subcon, c.Pass)
-
-
-def bare(node: Any) -> Any:
-    while isinstance(node, c.Renamed | Guard):
-        node = node.subcon
-    return node
-
-
-class Select(c.Select):
-    """An alternative that does not know a key is not chosen, nor is what takes any value then."""
-
-    def __init__(self, *subcons: Any) -> None:
-        super().__init__(*map(Guard, subcons))
-
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        unknown: UnknownKeyError | None = None
-        for subcon in self.subcons:
-            if unknown is not None and bare(subcon) is c.Pass:
-                continue
-            names = [set(flat) for flat in _flat]
-            try:
-                data = subcon.build(obj, **context)
-            except c.ExplicitError:
-                raise
-            except UnknownKeyError as error:
-                unknown = unknown or error
-            except Exception:
-                pass
-            else:
-                stream_write(stream, data, len(data), path)
-                return obj
-            _flat[:] = names
-        if unknown is not None:
-            raise unknown
-        raise c.SelectError("no alternative", path=path)
-
-
-_flat: list[set[str]] = []
-"""The names that each FlatStruct that is being built knows so far."""
-
-
-def _refuse_unknown(obj: Any, names: set[str]) -> None:
-    for key in obj if isinstance(obj, Mapping) else ():
-        if key not in names and not (isinstance(key, str) and key.startswith("_")):
-            raise UnknownKeyError(f"unknown: {key}")
-
-
-def _chosen(node: Any, context: Any) -> Any:
-    """The branch of a conditional node."""
-    node = bare(node)
-    while isinstance(node, c.IfThenElse | c.Switch):
-        if isinstance(node, c.IfThenElse):
-            taken = evaluate(node.condfunc, context)
-            node = node.thensubcon if taken else node.elsesubcon
-        else:
-            node = node.cases.get(evaluate(node.keyfunc, context), node.default)
-        node = bare(node)
-    return node
-
-
-def _member(node: Any, obj: Any, context: Any) -> Any:
-    """The value to build a member from."""
-    if node.flagbuildnone:
-        return obj.get(node.name, None)
-    if obj.get(node.name) is None:
-        if isinstance(bare(node), c.IfThenElse | c.Switch):
-            context[node.name] = None
-            if _chosen(node, context).flagbuildnone:
-                return None
-            raise KeyError(node.name)
-        elif node.name is not None and node.name.startswith("_"):
-            try:
-                return node.parse(bytes(node.sizeof()))
-            except Exception:
-                return b"" if bare(node) is c.GreedyBytes else 0
-    return obj[node.name]
-
-
-class _Members(c.Construct):
-    """construct's loop over the members of a struct, with the law's values of those that are missing."""
-
-    strict = False
-    embedded = False
-
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        this: Any = self
-        if obj is None:
-            obj = c.Container()
-        names = {m.name for m in this.subcons if m.name}
-        if self.embedded and _flat:
-            _flat[-1] |= names
-        elif self.strict:
-            _refuse_unknown(obj, names)
-        context = c.Container(
-            _=context,
-            _params=context._params,
-            _root=None,
-            _parsing=context._parsing,
-            _building=context._building,
-            _sizing=context._sizing,
-            _subcons=this._subcons,
-            _io=stream,
-            _index=context.get("_index", None),
-        )
-        context._root = context._.get("_root", context)
-        context.update(obj)
-        for member in this.subcons:
-            try:
-                value = _member(member, obj, context)
-                if member.name:
-                    context[member.name] = value
-                built = member._build(value, stream, context, path)
-                if member.name:
-                    context[member.name] = built
-            except c.StopFieldError:
-                break
-        return context
-
-
-class Struct(_Members, c.Struct):
-    pass
-
-
-class LazyStruct(_Members, c.LazyStruct):
-    pass
-
-
-class _Given(dict):
-    """The fields given to a FlatStruct: those of its conditional members that are missing are None."""
-
-    optional: set[str]
-    private: set[str]
-
-    def __missing__(self, name: str) -> Any:
-        if name in self.optional:
-            return None
-        if name in self.private:
-            return 0
-        raise KeyError(name)
-
-
-class FlatStruct(iotsim.FlatStruct):
-    strict = False
-    embedded = False
-
-    def __init__(self, *subcons: Any) -> None:
-        super().__init__(*subcons)
-        for member in self.subcons:
-            if not member.name:
-                _embed(member)
-
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        given = _Given(obj or {})
-        conditional = c.IfThenElse | c.Switch
-        given.optional = {m.name for m in self.subcons if isinstance(bare(m), conditional)}
-        given.private = {m.name for m in self.subcons if m.name and m.name.startswith("_")}
-        _flat.append({m.name for m in self.subcons if m.name})
-        try:
-            built = super()._build(given, stream, context, path)
-        finally:
-            names = _flat.pop()
-        if self.embedded and _flat:
-            _flat[-1] |= names
-        elif self.strict:
-            _refuse_unknown(obj, names)
-        return built
-
-
-def _embed(node: Any) -> None:
-    """Tell the structs of an unnamed member of a FlatStruct that they are part of it."""
-    node = bare(node)
-    if isinstance(node, Struct | FlatStruct):
-        node.embedded = True
-    elif isinstance(node, c.Switch):
-        for case in (*node.cases.values(), node.default):
-            _embed(case)
-    elif isinstance(node, c.IfThenElse):
-        _embed(node.thensubcon)
-        _embed(node.elsesubcon)
-    elif isinstance(node, c.Select):
-        for choice in node.subcons:
-            _embed(choice)
-    elif isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
-        _embed(node.subcon)
-
-
-class Switch(c.Switch):
-    strict = False
-
-    def __init__(self, keyfunc: Any, cases: Any, default: Any = None) -> None:
-        super().__init__(keyfunc, cases, default)
-        self.closed = default is None
-
-    def _check(self, context: Any) -> None:
-        if self.strict and self.closed and evaluate(self.keyfunc, context) not in self.cases:
-            raise RefusalError
-
-    def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        self._check(context)
-        return super()._parse(stream, context, path)
-
-    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        self._check(context)
-        return super()._build(obj, stream, context, path)
-
-
-class NamedTuple(c.NamedTuple):
-    """It takes what decoding gives of it, too."""
-
-    def _encode(self, obj: Any, context: Any, path: str) -> Any:
-        return super()._encode(
-            self.factory(**obj) if isinstance(obj, Mapping) else obj, context, path
-        )
-
-
-def _names(strict: bool) -> dict[str, Any]:
-    classes = (Struct, LazyStruct, FlatStruct, Switch)
-    return {
-        "GreedyRange": guarded_range,
-        "Array": guarded_array,
-        "RepeatUntil": guarded_until,
-        "Optional": guarded_optional,
-        "NamedTuple": NamedTuple,
-        "Select": Select,
-        "BitStruct": lambda *members: c.Bitwise(_names(strict)["Struct"](*members)),
-        **{kind.__name__: type(kind.__name__, (kind,), {"strict": strict}) for kind in classes},
-    }
-
-
-NAMES = {strict: _names(strict) for strict in (False, True)}
-"""What replaces construct's names where the oracle evaluates a schema, lax and strict."""
 
 
 class Oracle:
@@ -349,10 +42,10 @@ class Oracle:
 
     def parse(self, data: bytes) -> Any:
         """The message as construct has it, or REFUSED."""
-        stream = io.BytesIO(data)
+        stream = Stream(data)
         try:
             value = self.schema.parse_stream(stream)
-            if self.strict and stream.tell() < len(data):
+            if self.strict and max(stream.tell(), stream.reached) < len(data):
                 return REFUSED
             return settled(value)
         except (Exception, RefusalError):
@@ -367,20 +60,32 @@ class Oracle:
 
     def build(self, value: Any) -> Any:
         """The bytes, or REFUSED."""
-        _flat.clear()
+        known_names.clear()
         try:
             return self.schema.build(value)
         except (Exception, RefusalError):
             return REFUSED
 
     def encodings(self, message: Any) -> list[Any]:
-        """What `encode` may give for a plain message.
+        """What `encode` may give for a plain message, best first.
 
-        First of construct's own values, as far as it can be known what they were; then of the plain
-        ones, which differ only in what a user's function sees of them.
+        They differ only in what a user's function sees of it: construct's own values, as far as the
+        schema tells what they were; the plain ones as they are given; an adapter's value as it would
+        be decoded. Last, a refusal because of an author's function in a Select, even if another
+        alternative takes the value, and what follows from refusing odd values.
         """
-        given = copy.deepcopy(message)
-        return [self.build(native(self.schema, message)), self.build(given)]
+        view.odd = False
+        value = native(self.schema, message)
+        found = [self.build(value), self.build(copy.deepcopy(message))]
+        with viewed(decoded=True):
+            found.append(self.build(value))
+        with viewed(hard=True):
+            if self.build(value) is REFUSED:
+                found.append(REFUSED)
+        if view.odd:
+            with viewed(firm=True):
+                found.append(self.build(value))
+        return found
 
 
 def settled(value: Any) -> Any:
@@ -404,45 +109,21 @@ def plain(value: Any) -> Any:
             for name, v in value.items()
             if not str(name).startswith("_") or str(name).startswith("_r")
         }
-    if hasattr(value, "_fields"):
-        return {name: plain(getattr(value, name)) for name in value._fields}
+    if isinstance(value, tuple) and isinstance(normalize(value), dict):
+        return {name: plain(getattr(value, name)) for name in normalize(value)}
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return normalize(value)
 
 
-_THROUGH = (
-    c.Renamed,
-    Guard,
-    c.Default,
-    c.Rebuild,
-    c.Const,
-    c.Prefixed,
-    c.FixedSized,
-    c.Padded,
-    c.Aligned,
-    c.NullTerminated,
-    c.NullStripped,
-    c.Transformed,
-    c.Restreamed,
-    c.Pointer,
-    c.Lazy,
-    c.Rebuild,
-)
-
-
 def native(node: Any, value: Any) -> Any:
     """A plain value as construct itself would have parsed it, as far as the schema tells."""
-    if isinstance(node, _THROUGH):
-        return native(node.subcon, value)
-    if isinstance(node, c.LazyBound):
-        return native(node.subconfunc(), value)
     if isinstance(node, c.Enum):
         if type(value) is str and value in node.encmapping:
             return c.core.EnumIntegerString.new(node.encmapping[value], value)
         return c.core.EnumInteger(value) if type(value) is int else value
     if isinstance(node, c.Struct | c.LazyStruct | c.Union) and isinstance(value, Mapping):
-        members = {m.name: m for m in node.subcons}
+        members = _members(node)
         return c.Container(
             {k: native(members[k], v) if k in members else _container(v) for k, v in value.items()}
         )
@@ -459,7 +140,51 @@ def native(node: Any, value: Any) -> Any:
         return c.Container(
             {k: native(node.subcon, v) if k == "value" else v for k, v in value.items()}
         )
+    if isinstance(node, c.NamedTuple) and isinstance(value, list | dict):
+        return _named_tuple(node, value)
+    if isinstance(node, c.LazyBound):
+        return native(node.subconfunc(), value)
+    if isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
+        return native(node.subcon, value)
+    for choice in _choices(node):
+        if type(found := native(choice, value)) is not type(_container(value)):
+            return found
     return _container(value)
+
+
+def _members(node: Any) -> dict[str, Any]:
+    """The members of a struct by name; those of unnamed structs too, as a FlatStruct has them."""
+    node = bare(node)
+    if not isinstance(node, c.Struct | c.LazyStruct | c.Union):
+        inner = [node.subcon] if isinstance(node, c.Subconstruct) else _choices(node)
+        return {name: found for part in inner for name, found in _members(part).items()}
+    members: dict[str, Any] = {}
+    for member in node.subcons:
+        if member.name:
+            members[member.name] = member
+        elif isinstance(node, FlatStruct):
+            members = _members(member) | members
+    return members
+
+
+def _choices(node: Any) -> list[Any]:
+    if isinstance(node, c.Switch):
+        return [*node.cases.values(), node.default]
+    if isinstance(node, c.IfThenElse):
+        return [node.thensubcon, node.elsesubcon]
+    return list(node.subcons) if isinstance(node, c.Select) else []
+
+
+def _named_tuple(node: Any, value: Any) -> Any:
+    names = node.factory._fields
+    if isinstance(value, dict) and set(names) <= set(value):
+        view.odd |= len(value) > len(names)  # construct takes no mapping for it
+        value = [value[name] for name in names]
+    if not isinstance(value, list) or len(value) != len(names):
+        return value
+    if isinstance(node.subcon, c.Struct):
+        return node.factory(**native(node.subcon, dict(zip(names, value, strict=True))))
+    return node.factory(*native(node.subcon, value))
 
 
 def _container(value: Any) -> Any:

@@ -1,0 +1,236 @@
+"""What functions see: construct's own values, not the plain ones of the message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.protocol.law.law import Law, agree
+from tests.protocol.law.source import load
+
+from iotsim.protocol.codec import Codec
+
+TUPLES = [
+    "Struct('v' / Pair(Int8ub), 'x' / If(this.v == (1, 0), Int8ub))",
+    (
+        "Struct('v' / ExprAdapter(Int8ub, lambda o, c: (o >> 4, o & 15), lambda o, c: o[0] << 4 | o[1]),"
+        " 'x' / If(lambda c: c.v == (1, 0), Int8ub))"
+    ),
+    "Struct('v' / Pair(Int8ub), 'x' / Switch(this.v, {(1, 0): Int8ub}, Pass))",
+    "Struct('h' / Struct('v' / Pair(Int8ub)), 'x' / If(this.h.v == (1, 0), Int8ub))",
+]
+
+
+@pytest.mark.parametrize("source", TUPLES)
+def test_a_tuple_stays_one_on_decode(source: str) -> None:
+    for strict in (False, True):
+        message = Codec(load(source), strict).decode(b"\x10\7")
+        assert message["x"] == 7
+        assert message.get("v", [1, 0]) == [1, 0]
+
+
+@pytest.mark.parametrize("source", TUPLES)
+def test_a_tuple_is_one_again_on_encode(source: str) -> None:
+    for strict in (False, True):
+        codec = Codec(load(source), strict)
+        assert codec.encode(codec.decode(b"\x10\7")) == b"\x10\7"
+        assert codec.encode(codec.decode(b"\x20")) == b"\x20"
+
+
+ENUMS = [
+    (
+        "Struct('x' / GreedyRange(Struct('h' / Struct('t' / Enum(Int8ub, A=1, B=2)), "
+        "'d' / Bytes(lambda c: int(c.h.t)))))"
+    ),
+    "Struct('t' / Enum(Int8ub, A=1, B=2), 'd' / Bytes(lambda c: c.t.intvalue))",
+    "Struct('t' / Enum(Int8ub, A=1, B=2), 's' / Struct('d' / Bytes(lambda c: int(c._.t))))",
+    "Struct('t' / Enum(Int8ub, A=1, B=2), 'd' / Bytes(lambda c: {'A': 1, 'B': 2}[c.t]))",
+    "Struct('t' / Enum(Int8ub, A=1, B=2), 'x' / Array(lambda c: c.t.intvalue, Int8ub))",
+    (
+        "FlatStruct('t' / Enum(Int8ub, A=1, B=2), Switch(this.t, {'B': Struct('d' / Bytes(lambda c: "
+        "int(c._.t)))}, Pass))"
+    ),
+    "Struct('t' / Default(Enum(Int8ub, A=1, B=2), 'B'), 'd' / Bytes(lambda c: int(c.t)))",
+    "BitStruct('t' / Enum(BitsInteger(8), A=1, B=2), 'd' / Bytewise(Bytes(lambda c: int(c.t))))",
+]
+
+
+@pytest.mark.parametrize("source", ENUMS)
+def test_an_enums_number(source: str) -> None:
+    agree(source, [b"\2ab"])
+
+
+def test_an_enums_number_in_a_list_of_several() -> None:
+    agree(ENUMS[0], [b"\2ab\1c", b"", b"\0"])
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("Struct('t' / Enum(Int8ub, A=1), 'd' / Bytes(lambda c: int(c.t)))", b"\2ab"),
+        ("Struct('t' / Enum(Int8ub, A=1), 'd' / Bytes(this.t))", b"\2ab"),
+        ("Struct('t' / Enum(Int8ub, A=1), 'd' / If(this.t == 2, Int8ub))", b"\2a"),
+        (("Struct('t' / Enum(Int8ub, A=1), 'd' / If(lambda c: type(c.t).__name__ == 'EnumInteger', "
+         "Int8ub))"), b"\2a"),
+    ],
+)  # fmt: skip
+def test_a_number_that_an_enum_does_not_name(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+ALIASES = [
+    "Struct('t' / Enum(Int8ub, OLD=1, NEW=1), 'd' / If(this.t == 'NEW', Int8ub))",
+    "Struct('t' / Enum(Int8ub, OLD=1, NEW=1), 'd' / Switch(this.t, {'NEW': Int8ub}, Pass))",
+    "FlatStruct('t' / Enum(Int8ub, OLD=1, NEW=1), Switch(this.t, {'NEW': Struct('d' / Int8ub)}, Pass))",
+]
+
+
+@pytest.mark.parametrize("source", ALIASES)
+def test_two_names_of_one_number(source: str) -> None:
+    agree(source, [b"\1\7", {"t": "NEW", "d": 7}])
+
+
+COPIES = [
+    ("Struct('h' / RawCopy(Struct('n' / Int8ub)), 'b' / Bytes(this.h.value.n))", b"\2ab"),
+    ("Struct('h' / RawCopy(Enum(Int8ub, A=1, B=2)), 'b' / Bytes(lambda c: c.h.value.intvalue))",
+     b"\2ab"),
+    ("Struct('h' / RawCopy(Int16ub), 'c' / Checksum(Int8ub, lambda d: sum(d) % 256, this.h.data))",
+     b"\1\2\3"),
+    ("Struct('h' / RawCopy(Bytes(2)), 'n' / If(this.h.length == 2, Int8ub))", b"ab\3"),
+    ("Struct('z' / Int8ub, 'h' / RawCopy(Bytes(2)), 'n' / If(this.h.offset1 == 1, Int8ub))",
+     b"zab\3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "data"), COPIES)
+def test_raw_copies(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+def test_hidden_members_of_a_raw_copy() -> None:
+    source = "Struct('h' / RawCopy(Struct('_n' / Rebuild(Int8ub, 2), 'k' / Int8ub)), "
+    source += "'b' / Optional(Bytes(this.h.value._n)))"
+    for strict in (False, True):
+        law = Law(source, strict)
+        assert law.decode(b"\2\5ab")["b"] == b"ab"
+        assert law.encode({"h": {"value": {"k": 5}}, "b": b"ab"}) == b"\2\5ab"
+
+
+def test_a_raw_copy_is_built_of_its_value() -> None:
+    source = COPIES[2][0]
+    agree(source, [{"h": {"value": 258}}, {"h": {"data": b"ab"}}], [b"\1\2\4", {"h": {}}])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Struct('m' / ModeAdapter(Int8ub), 'x' / If(lambda c: c.m is Mode.ON, Int8ub))",
+        "Struct('m' / ModeAdapter(Int8ub), 'x' / If(lambda c: c.m.name == 'ON', Int8ub))",
+        "Struct('m' / ModeAdapter(Int8ub), 'x' / Switch(this.m, {Mode.ON: Int8ub}, Pass))",
+        "Struct('h' / Struct('m' / ModeAdapter(Int8ub)), 'x' / If(lambda c: c.h.m is Mode.ON, Int8ub))",
+    ],
+)
+def test_adapters_of_an_int_enum(source: str) -> None:
+    law_decode(source, b"\1\7", {"m": 1, "x": 7})
+
+
+def law_decode(source: str, data: bytes, expected: dict[str, Any]) -> None:
+    """It is decoded to that, and encoded back."""
+    for strict in (False, True):
+        codec = Codec(load(source), strict)
+        message = codec.decode(data)
+        assert {**message, **message.get("h", {})}.items() >= expected.items()
+        assert codec.encode(message) == data
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    agree(
+        "Struct('m' / ModeAdapter(Int8ub), 'x' / Int8ub)",
+        [b"\1\7"],
+        [b"\3\7", {"m": None, "x": 1}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("Struct('n' / Remember(Int8ub), 'b' / Bytes(lambda c: c.remembered))", b"\2ab"),
+        ("Struct('n' / Remember(Int8ub), 'b' / Bytes(this.remembered))", b"\2ab"),
+        ("Struct('n' / Remember(Int8ub), 's' / Struct('b' / Bytes(this._.remembered)))", b"\2ab"),
+        ("Struct('x' / Array(2, Remember(Int8ub)), 'b' / Bytes(this.remembered))", b"\1\2ab"),
+        (
+            "Struct('n' / Remember(Int8ub), 'remembered' / Int8ub, 'b' / Bytes(this.remembered))",
+            b"\1\2ab",
+        ),
+    ],
+)
+def test_what_an_adapter_writes_into_the_context(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("Struct('f' / FlagsEnum(Int8ub, a=1, b=2), 'x' / If(this.f.b, Int8ub))", b"\2\7"),
+        ("Struct('f' / FlagsEnum(Int8ub, a=1, b=2), 'x' / If(lambda c: c.f.b, Int8ub))", b"\2\7"),
+        ("Struct('f' / FlagsEnum(Int8ub, a=1, b=2), 'x' / If(lambda c: c.f['b'], Int8ub))", b"\2\7"),
+        ("Struct('f' / FlagsEnum(Int8ub, a=1, b=2), 's' / Struct('x' / If(lambda c: c._.f.b, Int8ub)))",
+         b"\2\7"),
+    ],
+)  # fmt: skip
+def test_members_of_flags(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        (("Struct('p' / NamedTuple('P', 'x y', Struct('x' / Int8ub, 'y' / Int8ub)), "
+         "'b' / Bytes(lambda c: c.p.y))"), b"\1\2ab"),
+        ("Struct('p' / NamedTuple('P', 'x y', Sequence(Int8ub, Int8ub)), 'b' / Bytes(lambda c: c.p.y))",
+         b"\1\2ab"),
+        ("Struct('p' / NamedTuple('P', 'x y', Array(2, Int8ub)), 'b' / Bytes(lambda c: c.p[1]))",
+         b"\1\2ab"),
+        (("Struct('p' / NamedTuple('P', 'x y', Struct('x' / Int8ub, 'y' / Enum(Int8ub, A=2))), "
+         "'b' / Bytes(lambda c: c.p.y.intvalue))"), b"\1\2ab"),
+    ],
+)  # fmt: skip
+def test_named_tuples(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("Struct('h' / Struct('n' / Int8ub), 'b' / Bytes(lambda c: c.h.n))", b"\2ab"),
+        ("Struct('h' / Struct('s' / Struct('n' / Int8ub)), 'b' / Bytes(lambda c: c.h.s['n']))",
+         b"\2ab"),
+        ("Struct('x' / Array(2, Struct('n' / Int8ub)), 'b' / Bytes(lambda c: c.x[1].n))", b"\1\2ab"),
+        ("Struct('q' / Sequence(Int8ub, Int8ub), 'b' / Bytes(lambda c: c.q[1]))", b"\1\2ab"),
+        ("Struct('x' / Array(2, Struct('n' / Int8ub)), 'b' / Bytes(lambda c: max(e.n for e in c.x)))",
+         b"\1\2ab"),
+        ("Struct('u' / Union(0, 'n' / Int8ub, 'm' / Int8ub), 'b' / Bytes(lambda c: c.u.n))", b"\2ab"),
+    ],
+)  # fmt: skip
+def test_containers_have_attributes(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("Struct('x' / Array(3, Struct('i' / Computed(lambda c: c._index), 'v' / Int8ub)))", b"\1\2\3"),
+        ("Struct('x' / GreedyRange(Struct('i' / Index, 'v' / Int8ub)))", b"\1\2\3"),
+        ("Struct('x' / Array(2, Bytes(lambda c: c._index + 1)))", b"abc"),
+        ("Struct('a' / Int8ub, 'i' / Computed(lambda c: c._index))", b"\1"),
+        ("Struct('p' / Computed(lambda c: c._parsing), 'v' / Int8ub)", b"\1"),
+        ("Struct('v' / IfThenElse(lambda c: c._parsing or c._building, Int8ub, Int16ub))", b"\1"),
+        (("Struct('n' / Int8ub, 's' / Struct('v' / Bytes(lambda c: c._params._root.n if "
+         "'_root' in c._params else c._root.n)))"), b"\2ab"),
+        ("Struct('a' / Int8ub, 'k' / Computed(lambda c: [k for k in c.keys() if k[0] != '_']))", b"\1"),
+        (("Struct('a' / Int8ub, 's' / Struct('k' / Computed(lambda c: [k for k in c._.keys() "
+         "if k[0] != '_'])))"), b"\1"),
+    ],
+)  # fmt: skip
+def test_what_else_is_in_the_context(source: str, data: bytes) -> None:
+    agree(source, [data])
