@@ -19,20 +19,25 @@ from construct.expr import BinExpr, ExprMixin, FuncPath, Path, UniExpr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    AnyExprMixin = ExprMixin[Any]
+else:
+    AnyExprMixin = ExprMixin
+
 _FUNCTIONS = {"len": len_, "sum": sum_, "min": min_, "max": max_, "abs": abs_}
 _STRAIGHT = frozenset(
-    """
-    BINARY_OP BINARY_SUBSCR CACHE CALL COMPARE_OP LOAD_ATTR LOAD_CONST LOAD_FAST LOAD_FAST_BORROW
-    LOAD_GLOBAL LOAD_METHOD LOAD_SMALL_INT NOP PRECALL PUSH_NULL RESUME RETURN_CONST RETURN_VALUE UNARY_NEGATIVE
-    """.split()
+    (
+        *("BINARY_OP", "BINARY_SUBSCR", "CACHE", "CALL", "COMPARE_OP", "LOAD_ATTR", "LOAD_CONST"),
+        *("LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_GLOBAL", "LOAD_METHOD", "LOAD_SMALL_INT", "NOP"),
+        *("PRECALL", "PUSH_NULL", "RESUME", "RETURN_CONST", "RETURN_VALUE", "UNARY_NEGATIVE"),
+    )
 )
 """Instructions that only work out a value; those of Python 3.11 to 3.14."""
 
 
-class Simple(ExprMixin):  # type: ignore[misc]
+class Simple(AnyExprMixin):
     """A function of the context that is an expression at heart."""
 
-    def __init__(self, expression: ExprMixin) -> None:
+    def __init__(self, expression: AnyExprMixin) -> None:
         self.expression = expression
 
     def __call__(self, obj: Any, *args: Any) -> Any:
@@ -42,7 +47,7 @@ class Simple(ExprMixin):  # type: ignore[misc]
         return repr(self.expression)
 
 
-class Position(ExprMixin):  # type: ignore[misc]
+class Position(AnyExprMixin):
     """``c._io.tell()``: the offset in the stream."""
 
     def __call__(self, obj: Any, *args: Any) -> Any:
@@ -165,7 +170,7 @@ def paths(expression: Any) -> Iterator[list[Any]]:
         yield ["_io"]
 
 
-def steps(path: Path) -> list[Any]:
+def steps(path: Path[Any]) -> list[Any]:
     """["a", "b"] of ``this.a.b``."""
     found: list[Any] = []
     state = vars(path)

@@ -75,6 +75,7 @@ class Interpreter:
 
     def decode(self, data: bytes) -> dict[str, Any]:
         stream = io.BytesIO(data)
+        self.tracer.reached[0] = 0
         try:
             parsed = self.message.parse_stream(stream)
             end = stream.tell()  # what is lazy moves about when it is looked at
@@ -85,6 +86,7 @@ class Interpreter:
             raise DecodeError(reason_of(error), path, offset) from error
         if not isinstance(value, dict):
             raise DecodeError(f"the message is no struct, but {type(value).__name__}")
+        end = max(end, self.tracer.reached[0])
         if self.strict and end < len(data):
             count = len(data) - end
             bytes_ = "1 byte is" if count == 1 else f"{count} bytes are"

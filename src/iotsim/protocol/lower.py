@@ -9,6 +9,7 @@ construct, since what a function sees then has to be construct's own.
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
@@ -308,6 +309,25 @@ def _switch(low: _Lowering, it: Any) -> n.Node:
     )
 
 
+def _remember_defaults() -> None:
+    """Let a Switch know whether it was given a default.
+
+    construct puts Pass where none is given, so that afterwards ``default=Pass`` looks the same.
+    """
+    switch: Any = c.Switch
+    make = switch.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, keyfunc: Any, cases: Any, default: Any = None) -> None:
+        make(self, keyfunc, cases, default)
+        self.default_given = default is not None
+
+    switch.__init__ = init
+
+
+_remember_defaults()
+
+
 def refuses_others(switch: Any) -> bool:
     """Whether a Switch has no default, so that a strict protocol refuses keys without a case."""
     return switch.default is c.Pass and not getattr(switch, "default_given", False)
@@ -472,9 +492,7 @@ def _hashed(low: _Lowering, it: Any) -> n.Node:
 
 def _length(low: _Lowering, it: Any) -> n.Node:
     inner = low.node(it.subcon)
-    return n.Length(
-        origin=it, size=inner.size, inner=inner, rest=it.of == "rest", adjust=it.adjust
-    )
+    return n.Length(origin=it, size=inner.size, inner=inner, rest=it.of == "rest", adjust=it.adjust)
 
 
 # -- the rest ---------------------------------------------------------------------------------------
@@ -525,9 +543,6 @@ def _other(low: _Lowering, it: Any) -> n.Node:
         return low.lazy(it)
     if isinstance(it, c.Union | c.LazyStruct):
         return n.Opaque(origin=it, reason=type(it).__name__, members=low.members(it))
-    like = getattr(it, "like", None)
-    if isinstance(like, c.Construct):
-        inner = like
     return low.opaque(it, type(it).__name__, inner, shows)
 
 
@@ -570,7 +585,7 @@ def adapter_functions(it: Any) -> tuple[Callable[..., Any], Callable[..., Any], 
 
 def called_by(function: Any) -> Any:
     """What the lambda that construct made for an ExprAdapter calls."""
-    cells = function.__closure__ or ()
+    cells = list(function.__closure__ or ())
     return cells[0].cell_contents if len(cells) == 1 else None
 
 
@@ -583,7 +598,15 @@ _CLOSED: frozenset[type] = frozenset(
         *(c.Aligned, c.Array, c.BitsInteger, c.Bytes, c.BytesInteger, c.Check, c.Compressed),
         *(c.Computed, c.Const, c.Default, c.Enum, c.FixedSized, c.FlagsEnum, c.FocusedSeq),
         *(c.FormatField, c.GreedyRange, c.Hex, c.HexDump, c.IfThenElse, c.Mapping),
-        *(c.NamedTuple, c.NullStripped, c.NullTerminated, c.Padded, c.Peek, c.Prefixed, c.ProcessXor),
+        *(
+            c.NamedTuple,
+            c.NullStripped,
+            c.NullTerminated,
+            c.Padded,
+            c.Peek,
+            c.Prefixed,
+            c.ProcessXor,
+        ),
         *(c.ProcessRotateLeft, c.Rebuild, c.Renamed, c.RepeatUntil, c.Restreamed, c.Select),
         *(c.Sequence, c.StopIf, c.StringEncoded, c.Struct, c.Switch, c.Transformed, FlatStruct),
         *(c.Slicing, c.Indexing, Length),
@@ -629,10 +652,13 @@ def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
             elif name == "predicate":
                 if not ignores(value, 2):
                     return False
-            elif str(getattr(value, "__module__", "")).partition(".")[0] != "construct":
-                if kind not in (c.Transformed, c.Restreamed):
-                    return False
+            elif _is_foreign(value) and kind not in (c.Transformed, c.Restreamed):
+                return False
     return all(_closed(child, inner, seen) for child in children(it))
+
+
+def _is_foreign(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).partition(".")[0] != "construct"
 
 
 def _stays_inside(steps: list[Any], depth: int) -> bool:

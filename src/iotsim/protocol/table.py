@@ -95,14 +95,12 @@ class _Table:
     def message(self, node: n.Node) -> None:
         if isinstance(node, n.Struct):
             self.members(node.members, _Place())
+        elif isinstance(node, n.BitWord | n.Switch | n.If | n.Select):
+            self.embed(node, _Place())
         elif isinstance(node, n.Prefixed):
             self.skip(node.length, _Place())
             self.message(node.inner)
-        elif isinstance(node, n.BitWord | n.Switch | n.If | n.Select):
-            self.embed(node, _Place())
-        elif isinstance(node, n.Window | n.Padded | n.Aligned | n.Terminated | n.Stripped):
-            self.message(node.inner)
-        elif isinstance(node, n.Default | n.Rebuilt | n.Const):
+        elif isinstance(node, (*_AROUND, n.Default, n.Rebuilt, n.Const)):
             self.message(node.inner)
         elif isinstance(node, n.RawCopy):
             self.raw_copy(node, _Place())
@@ -400,5 +398,3 @@ def _within(field: Field, label: str) -> Field:
 
 def _both(cases: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*cases, *others])) if cases and others else ()
-
-

@@ -17,12 +17,15 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from construct import (
     Adapter,
     Array,
     CancelParsing,
+    Checksum,
+    Compiled,
     Construct,
     ConstructError,
     Container,
@@ -59,7 +62,7 @@ from construct import (
     VarInt,
     ZigZag,
 )
-from construct.core import evaluate, stream_write
+from construct.core import evaluate, stream_seek, stream_tell, stream_write
 from construct.expr import Path
 
 from iotsim.protocol.flat import FlatStruct, flat_names
@@ -68,7 +71,7 @@ from iotsim.protocol.lower import is_kept, refuses_others, zeroed
 from iotsim.protocol.tree import children, unnamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     AnyConstruct = Construct[Any, Any]
     AnyNamedTuple = NamedTuple[Any, Any]
@@ -86,6 +89,8 @@ else:
     AnySwitch = Switch
     AnyLazyBound = LazyBound
 
+DEEPEST = 50
+"""How many LazyBounds may stand inside each other in a message."""
 EMPTY_ELEMENTS = 1024
 """How many elements of no bytes an array may have."""
 
@@ -110,11 +115,15 @@ class NoCaseError(ExplicitError):
 
 
 class UserCodeError(ExplicitError):
-    """A function or an adapter of the user's raised ``cause``."""
+    """A function or an adapter of the user's raised ``cause``.
 
-    def __init__(self, cause: Exception) -> None:
+    ``declines``: it was an adapter, asked to encode a value that may be meant for another alternative.
+    """
+
+    def __init__(self, cause: Exception, declines: bool = False) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}")
         self.cause = cause
+        self.declines = declines and not isinstance(cause, NameError)
 
 
 class Row:
@@ -232,11 +241,20 @@ class _Element(_Place):
                 raise ExplicitError("an element takes no bytes: it would repeat for ever")
             if context._index >= EMPTY_ELEMENTS:
                 raise ExplicitError(f"more than {EMPTY_ELEMENTS} elements that take no bytes")
+        if context._index >= EMPTY_ELEMENTS and context._index % 256 == 0:
+            self.progress(stream, context._index)
         if self.greedy and self.lazy:
             here = stream.tell()
             if stream.seek(0, 2) < here:
                 raise ExplicitError("an element begins after the end: it would repeat for ever")
             stream.seek(here)
+
+    def progress(self, stream: Any, index: int) -> None:
+        """Refuse elements that move to and fro."""
+        here = stream.tell()
+        if index > 8 * stream.seek(0, 2):
+            raise ExplicitError("more elements than the message has bits")
+        stream.seek(here)
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
         rows = len(self.recorder.rows) if self.recorder is not None else 0
@@ -401,16 +419,33 @@ def _chosen(node: Any, context: Any) -> Any:
 
 
 class _Select(AnySelect):
-    """A Select that does not drop a field in silence.
+    """A Select that does not drop a field or a value in silence.
 
-    An alternative that does not know one is not meant. If none that follows does, the message is refused,
-    although Pass, as in Optional, would take it.
+    An alternative that does not know a field, or whose adapter cannot take the value, is not meant. If none
+    that follows is, the message is refused, although Pass, as in Optional, would take it; but None says
+    itself that there is nothing.
     """
 
     flats: list[set[str]]
+    recorder: Recorder | None
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        recorder = self.recorder
+        if recorder is None:
+            return super()._parse(stream, context, path)
+        for choice in self.subcons:
+            start, rows = stream_tell(stream, path), len(recorder.rows)
+            try:
+                return choice._parsereport(stream, context, path)
+            except ExplicitError:
+                raise
+            except Exception:
+                del recorder.rows[rows:]
+                stream_seek(stream, start, 0, path)
+        raise SelectError("no alternative matches", path)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        unknown: UnknownFieldError | None = None
+        unknown: ConstructError | None = None
         flat = self.flats[-1] if self.flats else set()
         for choice in self.subcons:
             if unknown is not None and unnamed(choice) is Pass:
@@ -418,6 +453,10 @@ class _Select(AnySelect):
             names = set(flat)
             try:
                 data = choice.build(obj, **context)
+            except UserCodeError as error:
+                if not error.declines:
+                    raise
+                unknown = unknown or (None if obj is None else error)
             except ExplicitError:
                 raise
             except UnknownFieldError as error:
@@ -447,8 +486,20 @@ class _NamedTuple(AnyNamedTuple):
 
     def _encode(self, obj: Any, context: Any, path: str) -> Any:
         if isinstance(obj, Mapping):
-            obj = self.factory(**obj)
+            make: Any = self.factory
+            obj = make(**obj)
         return super()._encode(obj, context, path)
+
+
+class _Reached(AnyRenamed):
+    """Around the field of a checksum, whose function may leave the stream before it."""
+
+    reached: list[int]
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        value = self.subcon._parsereport(stream, context, path)
+        self.reached[0] = max(self.reached[0], _tell(stream) or 0)
+        return value
 
 
 class _LazyBound(AnyLazyBound):
@@ -456,11 +507,12 @@ class _LazyBound(AnyLazyBound):
 
     tracer: Tracer
     last: tuple[Any, Any]
+    depths: list[int]
 
     def _traced(self) -> Any:
         try:
-            function: Callable[[], AnyConstruct] = self.subconfunc
-            construct = function()
+            make: Any = self.subconfunc
+            construct = make()
         except ConstructError:
             raise
         except Exception as error:
@@ -471,23 +523,42 @@ class _LazyBound(AnyLazyBound):
             if not tracer.knows(construct):
                 # Perhaps a new one each time: nothing of it is to be kept longer than this.
                 tracer = Tracer(tracer.strict, tracer.recorder, places=tracer.places)
+                tracer.depths = self.depths
             traced = tracer.copy(construct)
             self.last = construct, traced
         return traced
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        return self._traced()._parsereport(stream, context, path)
+        with self._deeper(path):
+            return self._traced()._parsereport(stream, context, path)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
-        return self._traced()._build(obj, stream, context, path)
+        with self._deeper(path):
+            return self._traced()._build(obj, stream, context, path)
+
+    @contextmanager
+    def _deeper(self, path: str) -> Iterator[None]:
+        """One level deeper. An error of the message, where construct would take Python's own limit for
+        the end of a list."""
+        self.depths[0] += 1
+        try:
+            if self.depths[0] > DEEPEST:
+                raise ExplicitError("nested too deeply", path)
+            yield
+        finally:
+            self.depths[0] -= 1
 
 
 def _holds_lazy(node: Any) -> bool:
     return isinstance(node, Lazy | LazyArray | LazyStruct) or any(map(_holds_lazy, children(node)))
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of the user's, whose errors are never taken for a failed alternative."""
+def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """``function`` of the user's, whose errors are never taken for a failed alternative.
+
+    ``name`` is what the node calls it.
+    """
+    on_value = name in ("_encode", "_decode", "_validate")
 
     @functools.wraps(function, assigned=(), updated=())
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -498,7 +569,9 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if own and not _is_from_user(error):
                 raise
-            raise UserCodeError(error) from error
+            # An adapter's second argument is the context.
+            building = on_value and len(arguments) > 1 and bool(arguments[1].get("_building"))
+            raise UserCodeError(error, declines=building) from error
 
     own = _is_constructs(getattr(function, "__module__", ""))
     return call
@@ -532,6 +605,9 @@ class Tracer:
         self.recorder = recorder
         self.places = places
         self.flats: list[set[str]] = []
+        self.depths = [0]
+        self.reached = [0]
+        """Up to where a checksum was read."""
         self._copies: dict[tuple[int, bool], tuple[AnyConstruct, AnyConstruct]] = {}
 
     def knows(self, node: AnyConstruct) -> bool:
@@ -552,19 +628,24 @@ class Tracer:
         self._copy_children(node, new, embedded)
         self._guard(node, new)
         if type(node) in (Struct, LazyStruct):
-            new.__class__ = _Struct if type(node) is Struct else _LazyStruct
+            # A dissection shows all fields in their turn.
+            now = type(node) is Struct or self.recorder is not None
+            new.__class__ = _Struct if now else _LazyStruct
         elif type(node) is FlatStruct:
             new.__class__ = _FlatStruct
             new._plan()
-        elif type(node) is Select and self.strict:
-            new.__class__ = _Select
+        elif type(node) is Select:
+            new.__class__, new.recorder = _Select, self.recorder
         elif type(node) is Switch and self.strict and refuses_others(node):
             new.__class__ = _Switch
+        elif type(node) is Checksum:
+            new.checksumfield = _Reached(new.checksumfield)
+            new.checksumfield.reached, new.checksumfield.parsed = self.reached, None
         elif type(node) is NamedTuple:
             new.__class__ = _NamedTuple
         elif isinstance(node, LazyBound):
             new.__class__ = _LazyBound
-            new.tracer, new.last = self, (None, None)
+            new.tracer, new.last, new.depths = self, (None, None), self.depths
         if isinstance(new, _Struct | _LazyStruct | _FlatStruct):
             new.strict = self.strict
             new.names = frozenset(m.name for m in new.subcons if m.name)
@@ -589,17 +670,19 @@ class Tracer:
 
     def _guard(self, node: AnyConstruct, new: Any) -> None:
         """Put the user's functions in `new` behind a guard."""
+        if isinstance(node, Compiled):
+            return  # its functions are construct's, made in no module
         for name, value in vars(node).items():
             if is_function(value) and not isinstance(value, type | Construct):
                 if name == "parsed" or not _is_users(value):
                     continue
-                setattr(new, name, _guarded(value))
+                setattr(new, name, _guarded(value, name))
         if not _is_constructs(type(node).__module__):
             for name in ("_decode", "_encode", "_validate", "_parse", "_build"):
                 if isinstance(node, Adapter) == (name not in ("_parse", "_build")):
                     method = getattr(new, name, None)
                     if method is not None and name not in vars(node):
-                        setattr(new, name, _guarded(method))
+                        setattr(new, name, _guarded(method, name))
 
     def _copy_children(self, node: AnyConstruct, new: Any, embedded: bool) -> None:
         embedded = embedded and not node.name and bool(flat_names(node))

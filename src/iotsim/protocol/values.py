@@ -13,18 +13,19 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from construct import Container, ListContainer
+from construct import Container, ListContainer, NamedTuple
 from construct.core import EnumInteger, EnumIntegerString
 
 from iotsim.protocol import nodes as n
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 PLAIN = frozenset({int, str, float, bytes, bool, type(None)})
 
 
-def normalize(value: Any, kept: Set[str] = frozenset()) -> Any:
+def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     """``value`` as construct parsed it, in plain types: dict, list, str, int, bytes, ...
 
     Names that begin with an underscore are private to the schema, as construct's own ``_io``, but for those
@@ -105,7 +106,13 @@ def restorer(node: n.Node | None) -> Restore:
         return partial(_container, {"value": restorer(node.inner)})
     if isinstance(node, n.Repeat):
         return partial(_list, restorer(node.inner))
+    if isinstance(node, n.Adapted):
+        return partial(_adapted, node)
     if isinstance(node, n.Opaque):
+        if isinstance(node.origin, NamedTuple):
+            inner = restorer(node.inner) if isinstance(node.inner, n.Struct) else _whatever
+            named: Any = node.origin
+            return partial(_named_tuple, named.factory, inner)
         if node.inner is not None and node.shows:
             inner = restorer(node.inner)
             return inner if node.shows == "same" else partial(_list, inner)
@@ -151,6 +158,23 @@ def _each(inner: list[Restore], value: Any) -> Any:
 
 def _list(inner: Restore, value: Any) -> Any:
     return ListContainer(map(inner, value)) if isinstance(value, list) else _whatever(value)
+
+
+def _adapted(node: n.Adapted, value: Any) -> Any:
+    """A list may have been a tuple: what the adapter makes of it and back is its own kind of value."""
+    if value.__class__ is list:
+        try:
+            return node.origin._decode(node.origin._encode(value, None, ""), None, "")
+        except Exception:  # the user's, and no value of this adapter: encoding will say so
+            pass
+    return _whatever(value)
+
+
+def _named_tuple(factory: Callable[..., Any], inner: Restore, value: Any) -> Any:
+    try:
+        return factory(**inner(value)) if isinstance(value, Mapping) else _whatever(value)
+    except TypeError:
+        return _whatever(value)
 
 
 def _name(enum_: Any, value: Any) -> Any:

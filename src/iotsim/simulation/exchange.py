@@ -177,9 +177,7 @@ class Service:
         self._tell_sent(device, datagram, wire)
         return ANSWERED
 
-    def _tell_sent(
-        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]
-    ) -> None:
+    def _tell_sent(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> None:
         """Tell whom it concerns that `message` has just left, as what the other side reads: with
         defaults, computed fields, and numbers of the wire."""
         now = self._pump.sent_at

@@ -290,8 +290,8 @@ def is_private(name: str | None) -> bool:
 def zero(node: Any) -> Any:
     """What a private member holds that was not given."""
     node = bare(node)
-    if node is c.Flag:
-        return False
+    with contextlib.suppress(Exception):
+        return node.parse(bytes(node.sizeof()))
     if node is c.GreedyBytes:
         return b""
     return 0.0 if isinstance(node, c.FormatField) and node.fmtstr[1] in "efd" else 0

@@ -339,9 +339,9 @@ def _values(node: n.Node, name: str, depth: int, seen: set[tuple[int, int]]) -> 
     if isinstance(node, n.If):
         for condition, _ in node.branches:
             parts: Any = plain_form(condition)
-            if isinstance(parts, BinExpr) and parts.op is operator.eq:
-                if _is_field(parts.lhs, here) and not callable(parts.rhs):
-                    yield parts.rhs
+            equal = isinstance(parts, BinExpr) and vars(parts)["op"] is operator.eq
+            if equal and _is_field(vars(parts)["lhs"], here) and not callable(vars(parts)["rhs"]):
+                yield vars(parts)["rhs"]
     inside = depth + 1 if isinstance(node, n.Struct | n.Sequence | n.Focused) else depth
     for child in n.children(node):
         yield from _values(child, name, inside, seen)

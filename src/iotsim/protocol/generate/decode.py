@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from iotsim.protocol import nodes as n
 from iotsim.protocol.checksums import INLINE
@@ -20,7 +20,6 @@ from iotsim.protocol.generate.source import (
     literal,
     plain,
 )
-
 from iotsim.protocol.traced import EMPTY_ELEMENTS
 
 if TYPE_CHECKING:
@@ -400,9 +399,7 @@ def if_tests(node: n.If, evaluate: Callable[[Any], Value]) -> list[tuple[str, n.
     for index, (parameter, branch) in enumerate(node.branches):
         last = index == len(node.branches) - 1
         condition = "" if last else evaluate(parameter).source
-        tests.append(
-            ("else:" if last else f"{'el' if index else ''}if {condition}:", branch)
-        )
+        tests.append(("else:" if last else f"{'el' if index else ''}if {condition}:", branch))
     return tests
 
 
@@ -498,7 +495,7 @@ class _Loop:
     def __init__(self, decoder: Decoder, name: str, header: str) -> None:
         self.d, self.name, self.header = decoder, name, header
 
-    def __enter__(self) -> _Loop:
+    def __enter__(self) -> Self:
         d = self.d
         d.w.line(f"{self.name} = []")
         self.position = d.w.new("p")
@@ -628,7 +625,8 @@ def _aligned(d: Decoder, node: n.Aligned, hint: str, scope: Scope) -> Value:
 
 
 def _bit_word(d: Decoder, node: n.BitWord, hint: str, scope: Scope) -> Value:
-    return _in_word(d, node, lambda inner: d.decode(inner, hint, scope))
+    value: Value = _in_word(d, node, lambda inner: d.decode(inner, hint, scope))
+    return value
 
 
 def _in_word(d: Decoder, node: n.BitWord, read: Callable[[Any], Any]) -> Any:
@@ -685,7 +683,8 @@ def _checksum(d: Decoder, node: n.Checksum, hint: str, scope: Scope) -> Value:
     first = "" if start.source == "0" else start.source
     covered = f"{data}[{first}:{position}]"
     value = d.decode(node.inner, hint, scope)
-    inline = INLINE.get(node.function)
+    function: Any = node.function
+    inline = INLINE.get(function)
     call = inline.format(covered) if inline else d.call(node.function, covered, "checksum")
     d.refuse_if(f"{value.source} != {call}")
     return value

@@ -187,7 +187,9 @@ def _names_wire(e: Encoder, node: n.Names, value: Value, number: str) -> str | N
     """What a number becomes again."""
     if node.kind == "flags":
         flags = ((flag, mask) for flag, mask in node.encoded.items() if not flag.startswith("_"))
-        return f"{{{', '.join(f'{flag!r}: ({number} & {mask}) == {mask}' for flag, mask in flags)}}}"
+        return (
+            f"{{{', '.join(f'{flag!r}: ({number} & {mask}) == {mask}' for flag, mask in flags)}}}"
+        )
     if node.kind == "mapping":
         return None
     if value.known:
@@ -204,7 +206,9 @@ def _enum_number(e: Encoder, node: n.Names, value: Value, hint: str) -> Value:
             raise UnsupportedError(f"{value.constant!r} is no name")
         return literal(node.encoded[value.constant])
     bound = e.w.bind("numbers", node.encoded, key=id(node))
-    return Value(e.variable(Value(f"{bound}.get({value.source}, {value.source})"), f"{hint}_number"))
+    return Value(
+        e.variable(Value(f"{bound}.get({value.source}, {value.source})"), f"{hint}_number")
+    )
 
 
 def _flags_number(e: Encoder, node: n.Names, value: Value, hint: str) -> Value:
@@ -263,7 +267,9 @@ def _adapted(e: Encoder, node: n.Adapted, value: Value, hint: str, scope: Scope)
     source = e.variable(value, hint)
     inner = e.variable(Value(e.call(node.encode, source + node.more, "adapter")), f"{hint}_encoded")
     e.encode(node.inner, Value(inner), hint, scope)
-    return Value(source)
+    # A list may have been a tuple, which the adapter knows; of that, expressions would be wrong.
+    own = e.call(node.decode, inner + node.more, "adapter")
+    return Value(f"({own} if {source}.__class__ is list else {source})")
 
 
 def _check(e: Encoder, node: n.Check, value: Value, hint: str, scope: Scope) -> Value:
@@ -460,9 +466,7 @@ def _decided(e: Encoder, node: n.Node, scope: Scope) -> n.Node | None:
     return node
 
 
-def _tests(
-    e: Encoder, node: n.Switch | n.If, scope: Scope
-) -> list[tuple[str, n.Node | None]]:
+def _tests(e: Encoder, node: n.Switch | n.If, scope: Scope) -> list[tuple[str, n.Node | None]]:
     """The headers and nodes of the branches of a Switch or an If."""
     if isinstance(node, n.If):
         return list(if_tests(node, lambda parameter: e.evaluate(parameter, scope)))
@@ -691,14 +695,16 @@ def _if_fixed(node: n.Node, built: Value) -> Value:
 
 
 def _bit_word(e: Encoder, node: n.BitWord, value: Value, hint: str, scope: Scope) -> Value:
-    return _in_word(e, node, lambda: e.encode(node.inner, value, hint, scope))
+    built: Value = _in_word(e, node, lambda: e.encode(node.inner, value, hint, scope))
+    return built
 
 
 def _in_word(e: Encoder, node: n.BitWord, write: Callable[[], Any]) -> Any:
     """What ``write`` gives; the bits that it put are added as one number."""
     size = node.size
     assert size is not None
-    e.terms = terms = []
+    terms: list[tuple[Value, int]] = []
+    e.terms = terms
     built = write()
     e.terms = None
     left, constant = 8 * size, 0
@@ -758,7 +764,8 @@ def _checksum(e: Encoder, node: n.Checksum, value: Value, hint: str, scope: Scop
     elif start.constant:
         e.refuse_if(f"len({head}) < {start.constant}")
     covered = head if start.source == "0" else f"{head}[{start.source}:]"
-    inline = INLINE.get(node.function)
+    function: Any = node.function
+    inline = INLINE.get(function)
     call = inline.format(covered) if inline else e.call(node.function, covered, "checksum")
     result = e.variable(Value(call), hint)
     built = e.encode(node.inner, Value(result), hint, scope)

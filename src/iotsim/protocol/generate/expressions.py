@@ -45,9 +45,7 @@ LONGEST = 2000
 """So many characters of source an expression may become: an operand may stand in it many times."""
 
 
-def evaluate(
-    parameter: Any, scope: Scope, position: Callable[[], Value] | None = None
-) -> Value:
+def evaluate(parameter: Any, scope: Scope, position: Callable[[], Value] | None = None) -> Value:
     """A parameter, a constant or an expression, as source; UnsupportedError if that cannot be.
 
     ``position`` gives the offset in the stream.
@@ -117,7 +115,7 @@ def is_this(expression: Any) -> bool:
     return isinstance(expression, Path) and vars(expression)["_Path__name"] == "this"
 
 
-def _path(expression: Path, scope: Scope) -> Value:
+def _path(expression: Path[Any], scope: Scope) -> Value:
     if not is_this(expression):
         raise UnsupportedError(f"{expression!r} is not of this")
     here: Scope | None = scope
