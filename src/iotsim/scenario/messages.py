@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.spec import MessageTemplate
 from iotsim.errors import ExpressionError
 from iotsim.match import Expression, Names, compile_expression
+from iotsim.match.condition import holds_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
 from iotsim.scenario.trial import Trial
@@ -53,7 +54,20 @@ def value_or_formula(
     schema: Schema | None,
     field: Field | None = None,
 ) -> Any:
-    """A literal as `field` carries it, or an Expression. A constant expression is a literal."""
+    """A literal as `field` carries it, or an Expression. A constant expression is a literal.
+
+    A list or table of unknown elements may have expressions in it, at any depth.
+    """
+    if isinstance(value, (list, dict)) and _is_free(field) and holds_expression(value):
+
+        def inner(item: Any, key: str | int) -> Any:
+            return value_or_formula(
+                item, names, (*keys, key), problems, has_message=has_message, schema=schema
+            )
+
+        if isinstance(value, dict):
+            return {key: inner(item, key) for key, item in value.items()}
+        return [inner(item, number) for number, item in enumerate(value)]
     if isinstance(value, str) and value.startswith("="):
         expression = formula(
             value[1:], names, keys, problems, has_message=has_message, schema=schema
@@ -66,6 +80,11 @@ def value_or_formula(
     except LiteralError as error:
         problems.add(keys, str(error), error.hint)
         return None
+
+
+def _is_free(field: Field | None) -> bool:
+    """Whether nothing is known of the values of `field`."""
+    return field is None or field.kind == "any"
 
 
 def known_fields(when: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
