@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
 
 OPERATORS = ("min", "max", "any", "regex", "not", "exists", "some", "every")
+PRESENT = {"min", "max", "regex", "some", "every"}
+"""Operators that hold of no field that is absent."""
 MOST_CHOICES = 10_000
 MOST_CONDITIONS = 500
 DEEPEST = 8
@@ -280,6 +282,9 @@ class Writer:
         for name in table:
             if name not in OPERATORS:
                 self._unknown_operator(name)
+        if table.get("exists") is False:
+            for name in PRESENT & table.keys():
+                raise Invalid(f"what is absent has no '{name}'", keys=(name,))
         variable = self._variable()
         codes: list[str] = []
         texts: list[str] = []

@@ -268,7 +268,7 @@ def _announcement(
         return None
     with problems.at(*keys, "to"):
         check_destination(boot.to)
-    builder = TemplateBuilder(spec.services[0].protocol, names, problems, has_message=False)
+    builder = TemplateBuilder(spec.services[0], names, problems, has_message=False)
     messages = builder.build_all(boot.announce, (*keys, "announce"), raw["announce"])
     return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
 
@@ -323,11 +323,11 @@ def _service(
         problems.add(keys, "must be the name of a protocol, or { name = ..., port = ... }")
         return None
     try:
-        protocol = load_protocol(name[:200], [folder]).protocol
+        found = load_protocol(name[:200], [folder])
     except ProtocolError as error:
         problems.add(keys, str(error))
         return None
-    return ServiceSpec(protocol, port or protocol.port)
+    return ServiceSpec(found.protocol, port or found.protocol.port, found.vectors)
 
 
 def _state(

@@ -11,12 +11,14 @@ from iotsim.match import Expression, Names, compile_expression
 from iotsim.match.condition import holds_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
+from iotsim.match.usual import of_text
+from iotsim.protocol.samples import types_seen
 from iotsim.scenario.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from iotsim.protocol.definition import Protocol
+    from iotsim.device.spec import ServiceSpec
     from iotsim.protocol.fields import Field, Schema
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -141,14 +143,16 @@ class TemplateBuilder:
 
     def __init__(
         self,
-        protocol: Protocol,
+        service: ServiceSpec,
         names: Names,
         problems: Problems,
         *,
         has_message: bool,
         request: Mapping[str, Any] | None = None,
     ) -> None:
+        protocol = service.protocol
         self.trial = Trial(protocol)
+        self.seen = types_seen(protocol.schema, service.vectors)
         self.request = request or {}
         self.schema = protocol.schema
         self.name = protocol.name
@@ -222,7 +226,7 @@ class TemplateBuilder:
             kind = "no structure" if field is None else f"of the kind {field.kind}"
             self.problems.add(keys, f"{render(value)}, but '{path}' is {kind}")
             return None
-        return value_or_formula(
+        built = value_or_formula(
             value,
             self.names,
             keys,
@@ -231,3 +235,16 @@ class TemplateBuilder:
             schema=self.schema,
             field=field,
         )
+        return self._as_seen(built, path)
+
+    def _as_seen(self, value: Any, path: str) -> Any:
+        """`value`, its texts made the times, addresses and so on that vectors have there."""
+        if isinstance(value, dict):
+            return {name: self._as_seen(item, f"{path}.{name}") for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._as_seen(item, f"{path}[]") for item in value]
+        types = self.seen.get(path, frozenset())
+        if not isinstance(value, str) or str in types:
+            return value
+        read = (of_text(value, kind) for kind in sorted(types, key=lambda kind: kind.__name__))
+        return next((found for found in read if found is not None), value)
