@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,15 +68,16 @@ def place(folder: Path, reply: str = REPLY) -> Path:
 
 async def test_what_is_free_is_reached_and_sent(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with simulated(place(tmp_path)) as gateway:
-        request = {"at": None, "payload": {"method": "get", "ids": [1, 2]}}
-        protocol = next(iter(gateway.run.scenario.fleets)).spec.services[0]
-        request["at"] = protocol.vectors[0].fields["at"]
-        gateway.send("bulb", request)
+        moment = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+        gateway.send("bulb[0]", {"at": moment, "payload": {"method": "get", "ids": [1, 2]}})
         arrival = await gateway.receive(timeout_s=1.0)
+        assert arrival.message is not None
         assert arrival.message["at"].isoformat() == "2026-05-02T00:00:00+00:00"
         assert arrival.message["payload"] == {
             "params": {"level": 3, "list": [{"seen": [2, "x"]}], "text": "=1"}
         }
+        await gateway.settled()
+    assert [outcome.passed for outcome in gateway.run.result.expectations] == [True]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ def known_fields(when: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         field = find_field(schema, path)
         if field is None or isinstance(value, (dict, list)) or INDEXED.search(path):
             continue
+        if field.kind == "any":
+            continue  # its value may be another that is written so
         if isinstance(value, str) and value.startswith("="):
             continue
         try:
