@@ -51,7 +51,7 @@ set = { seen = ["=msg.payload.ids[1]", "x"] }
 reply = REPLY
 [[expect]]
 each = "bulb"
-sends = { payload.params = { level = { min = 3 } } }
+sends = { payload.params = { level = { min = 3 }, list = { some = { seen = { some = "x" } } } } }
 within = "10s"
 """
 REPLY = """{ at = "2026-05-02T00:00:00Z", payload = { params = { level = "=state.level", \
@@ -78,6 +78,21 @@ async def test_what_is_free_is_reached_and_sent(tmp_path: Path, autojump_clock: 
         }
         await gateway.settled()
     assert [outcome.passed for outcome in gateway.run.result.expectations] == [True]
+
+
+def test_an_expression_inside_a_first_value_of_state_is_refused(tmp_path: Path) -> None:
+    path = place(tmp_path)
+    text = path.read_text().replace("seen = []", 'seen = [{ a = ["=state.level"] }]')
+    with pytest.raises(ScenarioError, match="state begins with literals"):
+        load_text(text, path)
+
+
+def test_a_range_of_a_free_field_is_no_value_that_a_reply_echoes(tmp_path: Path) -> None:
+    path = place(tmp_path, "{ at = '2026-05-01' }")
+    protocol = tmp_path / "protocols/free.py"
+    protocol.write_text(protocol.read_text().replace("port=7900", 'port=7900, echo=["payload"]'))
+    text = path.read_text().replace('payload.method = "get", "payload.ids"', "payload")
+    assert load_text(text, path).fleets
 
 
 @pytest.mark.parametrize(

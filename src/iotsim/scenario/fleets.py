@@ -16,6 +16,7 @@ from pydantic import Field
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
 from iotsim.match import Names
+from iotsim.match.condition import holds_expression
 from iotsim.match.literal import LiteralError, literal
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, relocate
@@ -338,7 +339,7 @@ def _state(
         here = (*keys, name)
         if not STATE_NAME.fullmatch(name):
             problems.add(here, f"'{name[:100]}' is no name for state", of_key=True)
-        elif isinstance(value, str) and value.startswith("="):
+        elif holds_expression(value):
             problems.add(here, "state begins with literals", "an expression can stand in 'set'")
         elif spec.data and name in spec.data[0]:
             problems.add(here, f"'{name}' is a column of the data file, too", of_key=True)
