@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from iotsim.match import Expression, Matcher
     from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.registry import Vector
     from iotsim.units import DurationRange
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -169,10 +170,11 @@ class RuleSpec:
 
 @dataclass(frozen=True, eq=False)
 class ServiceSpec:
-    """A protocol that every device of a fleet speaks, at a UDP port."""
+    """A protocol that every device of a fleet speaks, at a UDP port; `vectors` are its file's."""
 
     protocol: Protocol
     port: int
+    vectors: tuple[Vector, ...] = ()
 
 
 @dataclass(frozen=True)

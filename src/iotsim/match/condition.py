@@ -3,6 +3,11 @@
 The code refers to ``msg``, ``device`` and ``t``. Of a scenario's text, only the ``repr`` of plain
 values enters it; all else comes in by way of a namespace, under names made here.
 
+A field whose type only its value tells (kind "any") is compared with more care: a text equals what it
+is the usual text of (`iotsim.match.usual`), and a range holds whatever is a number when it comes.
+``some`` and ``every`` hold the elements of a list against a condition, or against a table of their
+fields.
+
 An absent field satisfies ``{ not = … }`` and ``{ exists = false }`` and nothing else. A field that
 is there with the value None (construct's way to say that an optional part is not there) is absent.
 """
@@ -15,12 +20,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
-from iotsim.match.fieldpath import nearest, split
+from iotsim.match.fieldpath import field_hint, find_field, indexed, nearest, split
+from iotsim.match.literal import DEEPEST as DEEPEST_LITERAL
 from iotsim.match.literal import LiteralError, article, integer_range, literal, render, rounded
 from iotsim.match.pattern import Pattern, PatternError
+from iotsim.match.usual import as_number, between, same, usual_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
     from iotsim.match.expression import DeviceView, Expression, Names
@@ -28,23 +35,36 @@ if TYPE_CHECKING:
 
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
 
-OPERATORS = ("min", "max", "any", "regex", "not", "exists")
+OPERATORS = ("min", "max", "any", "regex", "not", "exists", "some", "every")
+PRESENT = {"min", "max", "regex", "some", "every"}
+"""Operators that hold of no field that is absent."""
 MOST_CHOICES = 10_000
+MOST_CONDITIONS = 500
 DEEPEST = 8
-NO_TEXT = ("int", "float", "bool", "struct", "flags", "array")
+NO_TEXT = ("int", "float", "bool", "struct", "flags", "array", "none")
+NO_LIST = ("int", "float", "bool", "struct", "flags", "enum", "bytes", "string", "none")
+RANGED = ("int", "float", "enum", "any")
 
 
 class Condition(NamedTuple):
     """A condition on `field`: `code` is true where it holds; `expected` completes "FIELD is …".
 
     ``equals`` holds the value that a field at the top level must equal, where the condition is no
-    more than that; such a value can be looked up in a dictionary.
+    more than that; such a value can be looked up in a dictionary. `numeric`: it holds of numbers only,
+    and only the value itself tells whether it is one.
     """
 
     field: str
     code: str
     expected: str
     equals: tuple[Any] | None = None
+    numeric: bool = False
+
+    def reason(self, value: Any) -> str:
+        """Why a `value` that is there cannot satisfy the condition, as an addition to it, or ""."""
+        if self.numeric and value is not None and as_number(value) is None:
+            return ", which is no number"
+        return ""
 
 
 class Invalid(Exception):  # noqa: N818
@@ -70,10 +90,10 @@ def dig(msg: Any, steps: tuple[str | int, ...]) -> Any:
 
 
 def as_text(value: Any) -> str | None:
-    """What a regex is held against: a text itself, bytes as hexadecimal digits, else nothing."""
+    """What a regex is held against: a text itself, bytes as hexadecimal digits, or a usual text."""
     if isinstance(value, str):
         return value
-    return value.hex() if isinstance(value, bytes) else None
+    return value.hex() if isinstance(value, bytes) else usual_text(value)
 
 
 class Writer:
@@ -88,14 +108,68 @@ class Writer:
             "as_text": as_text,
             "dict": dict,
             "isinstance": isinstance,
+            "lists": (list, tuple),
+            "some": any,
+            "every": all,
+            "same": same,
+            "between": between,
             "numbers": (int, float),
             "scalars": (int, float, str, bytes),
         }
         self.variables = 0
+        self.written = 0
 
-    def condition(self, path: str, value: Any, field: Field | None) -> Condition:
-        code, expected = self._test(self._access(path), value, field, 0)
-        return Condition(path, code, expected, _sole_value(path, value, field))
+    def conditions(
+        self,
+        table: Mapping[str, Any],
+        report: Report,
+        prefix: str = "",
+        root: str = "msg",
+        depth: int = 0,
+    ) -> Iterator[Condition]:
+        """The conditions of a table of fields; what is wrong goes to `report` and is left out.
+
+        `prefix` is the path of what has the fields, with its dot, and `root` what the code calls
+        what they are looked up in: the message, or an element of a list.
+        """
+        start = 0 if root == "msg" else len(prefix)
+        yield from self._conditions(table, report, prefix, (), (root, start, depth))
+
+    def _conditions(
+        self,
+        table: Mapping[str, Any],
+        report: Report,
+        prefix: str,
+        keys: tuple[str | int, ...],
+        place: tuple[str, int, int],
+    ) -> Iterator[Condition]:
+        if len(keys) > DEEPEST:
+            report(keys, "nested too deeply", "")
+            return
+        root, start, depth = place
+        for key, value in table.items():
+            path = prefix + indexed(key)
+            here = (*keys, key)
+            self.written += 1
+            if self.written > MOST_CONDITIONS:
+                report(here, f"a match has at most {MOST_CONDITIONS} conditions", "")
+                return
+            field = find_field(self.schema, path) if self.schema is not None else None
+            if self.schema is not None and field is None:
+                report(here, f"unknown field '{path[:100]}'", field_hint(self.schema, path))
+                continue
+            if isinstance(value, dict) and is_nested(value, field, self.schema):
+                self.written -= 1
+                yield from self._conditions(value, report, path + ".", here, place)
+                continue
+            try:
+                access = self._access(path[start:], root)
+                code, expected = self._test(access, value, field, depth)
+                numeric = _is_numeric(value, field)
+                equals = _sole_value(path, value, field)
+                yield Condition(path, code, expected, equals, numeric)
+            except Invalid as error:
+                report((*here, *error.keys), error.message, error.hint)
 
     def expression(self, text: str) -> Expression:
         try:
@@ -103,13 +177,13 @@ class Writer:
         except ExpressionError as error:
             raise Invalid(str(error), error.hint) from None
 
-    def _access(self, path: str) -> str:
+    def _access(self, path: str, root: str) -> str:
         parts = split(path)
-        if len(parts) > 1 and any(isinstance(part, int) for part in parts):
-            return f"dig(msg, {parts!r})"
-        steps = path.split(".")
-        code = f"msg.get({steps[0]!r})"
-        for step in steps[1:]:
+        if any(isinstance(part, int) for part in parts[1:]):
+            return f"dig({root}, {parts!r})"
+        first, *steps = path.split(".")
+        code = f"{root}.get({first!r})"
+        for step in steps:
             variable = self._variable()
             code = f"({variable}.get({step!r}) if isinstance({variable} := {code}, dict) else None)"
         return code
@@ -134,8 +208,10 @@ class Writer:
         """Code that tests what `access` gives against `value`, and the text for people."""
         if depth > DEEPEST:
             raise Invalid("nested too deeply")
-        if isinstance(value, str) and value.startswith("="):
+        if holds_expression(value) and not isinstance(value, dict):
             code, text = self._operand(value, field)
+            if _kind(field) == "any" or isinstance(value, list):
+                return f"same({access}, {code})", text
             return f"{access} == {code}", text
         if isinstance(value, dict) and (field is None or value.keys() & set(OPERATORS)):
             return self._operators(access, value, field, depth)
@@ -150,11 +226,15 @@ class Writer:
         if isinstance(plain, float) and math.isnan(plain):
             variable = self._variable()
             return f"({variable} := {access}) != {variable}", "nan"
+        if _kind(field) == "any" and isinstance(plain, (str, bytes, list)):
+            return f"same({access}, {self.constant(plain)})", render(plain)
         return f"{access} == {self.constant(plain)}", render(plain)
 
     def _operand(self, value: Any, field: Field | None) -> tuple[str, str]:
         """Code for a literal or an expression, rounded to the field's wire type, and its text."""
-        if not (isinstance(value, str) and value.startswith("=")):
+        if isinstance(value, (list, dict)) and holds_expression(value):
+            return self._display(value, field)
+        if not is_expression(value):
             plain = _literal(value, field)
             return self.constant(plain), render(plain)
         expression = self.expression(value[1:])
@@ -165,6 +245,30 @@ class Writer:
         if field is not None:
             evaluate = _rounding(evaluate, field)
         return f"{self.constant(evaluate)}(msg, device, t)", f"={expression.text}"
+
+    def _display(self, value: list[Any] | dict[str, Any], field: Field | None) -> tuple[str, str]:
+        """Code for a list or a table in which there are expressions, and its text."""
+        codes: list[str] = []
+        texts: list[str] = []
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            inside = self._inside(field, f".{key}" if isinstance(value, dict) else "[]")
+            try:
+                code, text = self._operand(item, inside)
+            except Invalid as error:
+                raise Invalid(error.message, error.hint, (key, *error.keys)) from None
+            codes.append(f"{key!r}: {code}" if isinstance(value, dict) else code)
+            texts.append(f"{key} = {text}" if isinstance(value, dict) else text)
+        if isinstance(value, dict):
+            return f"{{{', '.join(codes)}}}", f"{{ {', '.join(texts)} }}"
+        if field is not None and field.kind in NO_LIST:
+            raise Invalid(f"a list, but '{field.path}' is {article(field.kind)}")
+        return f"[{', '.join(codes)}]", f"[{', '.join(texts)}]"
+
+    def _inside(self, field: Field | None, step: str) -> Field | None:
+        if field is None or self.schema is None:
+            return None
+        return find_field(self.schema, field.path + step)
 
     def _unknown_operator(self, name: str) -> None:
         hint = nearest(name, OPERATORS) or f"operators: {', '.join(OPERATORS)}"
@@ -178,6 +282,9 @@ class Writer:
         for name in table:
             if name not in OPERATORS:
                 self._unknown_operator(name)
+        if table.get("exists") is False:
+            for name in PRESENT & table.keys():
+                raise Invalid(f"what is absent has no '{name}'", keys=(name,))
         variable = self._variable()
         codes: list[str] = []
         texts: list[str] = []
@@ -185,7 +292,12 @@ class Writer:
             code, text = self._between(variable, table, field)
             codes.append(code)
             texts.append(text)
-        for name, write in (("any", self._any), ("not", self._not)):
+        for name, write in (
+            ("any", self._any),
+            ("not", self._not),
+            ("some", self._some),
+            ("every", self._every),
+        ):
             if name in table:
                 try:
                     code, text = write(variable, table[name], field, depth + 1)
@@ -209,8 +321,10 @@ class Writer:
     def _between(
         self, variable: str, table: Mapping[str, Any], field: Field | None
     ) -> tuple[str, str]:
-        if field is not None and field.kind not in ("int", "float"):
+        if field is not None and field.kind not in RANGED:
             raise Invalid(f"'{field.path}' is no number, so it has no min or max")
+        if field is not None and field.kind == "enum":
+            return self._between_names(variable, table, field)
         bounds: dict[str, tuple[str, str]] = {}
         for name in ("min", "max"):
             if name not in table:
@@ -224,17 +338,79 @@ class Writer:
             except Invalid as error:
                 raise Invalid(error.message, error.hint, (name, *error.keys)) from None
         low, high = bounds.get("min"), bounds.get("max")
-        literals = all(isinstance(table.get(name), (int, float)) for name in ("min", "max"))
-        if literals and table["min"] > table["max"]:
-            raise Invalid("min is greater than max", keys=("min",))
+        _check_order(table.get("min"), table.get("max"))
         _check_reach(table, field)
         code = f"{low[0]} <= {variable}" if low else variable
         code += f" <= {high[0]}" if high else ""
-        if low and high:
-            text = f"{low[1]}..{high[1]}"
-        else:
-            text = f"at least {low[1]}" if low else f"at most {high[1]}" if high else ""
+        text = _range_text(low, high)
+        if _kind(field) == "any":
+            limits = ", ".join(bound[0] if bound else "None" for bound in (low, high))
+            return f"between({variable}, {limits})", text
         return f"(isinstance({variable}, numbers) and {code})", text
+
+    def _between_names(
+        self, variable: str, table: Mapping[str, Any], field: Field
+    ) -> tuple[str, str]:
+        """A range of an enum: by the numbers that its names have on the wire."""
+        numbered = self.constant(_numbering(field.names))
+        bounds: dict[str, tuple[str, str]] = {}
+        numbers: dict[str, Any] = {}
+        for name in ("min", "max"):
+            value = table.get(name)
+            if is_expression(value):
+                code, text = self._operand(value, None)
+                bounds[name] = f"{numbered}({code})", text
+            elif name in table:
+                if isinstance(value, float) and not math.isnan(value):
+                    number, text = value, render(value)  # it may lie between two of them
+                else:
+                    try:
+                        plain = literal(value, field)
+                    except LiteralError as error:
+                        raise Invalid(str(error), error.hint, (name,)) from None
+                    number, text = field.names.get(plain, plain), render(value)
+                numbers[name] = number
+                bounds[name] = self.constant(number), text
+        _check_order(numbers.get("min"), numbers.get("max"))
+        limits = ", ".join(bounds[name][0] if name in bounds else "None" for name in ("min", "max"))
+        text = _range_text(bounds.get("min"), bounds.get("max"))
+        return f"between({numbered}({variable}), {limits})", text
+
+    def _some(self, variable: str, value: Any, field: Field | None, depth: int) -> tuple[str, str]:
+        code, text = self._elements(variable, "some", value, field, depth)
+        return code, f"a list with some element {text}"
+
+    def _every(self, variable: str, value: Any, field: Field | None, depth: int) -> tuple[str, str]:
+        code, text = self._elements(variable, "every", value, field, depth)
+        return code, f"a list with every element {text}"
+
+    def _elements(
+        self, variable: str, quantifier: str, value: Any, field: Field | None, depth: int
+    ) -> tuple[str, str]:
+        if field is not None and field.kind in NO_LIST:
+            raise Invalid(f"'{field.path}' is {article(field.kind)}, so it has no elements")
+        if depth > DEEPEST:
+            raise Invalid("nested too deeply")
+        self.variables += 1
+        element = f"e{self.variables}"
+        inside = self._inside(field, "[]")
+        if isinstance(value, dict) and is_nested(value, inside, self.schema):
+            if not value:
+                raise Invalid("an empty table", "name a field of the elements")
+
+            def refuse(keys: tuple[str | int, ...], message: str, hint: str) -> None:
+                raise Invalid(message, hint, keys)
+
+            prefix = f"{field.path}[]." if field is not None else "[]."
+            conditions = [*self.conditions(value, refuse, prefix, element, depth)]
+            codes = " and ".join(condition.code for condition in conditions)
+            code = f"(isinstance({element}, dict) and {codes})"
+            shown = (f"{one.field.removeprefix(prefix)} {one.expected}" for one in conditions)
+            text = f"with {' and '.join(shown)}"
+        else:
+            code, text = self._test(element, value, inside, depth)
+        looped = f"{quantifier}({code} for {element} in {variable})"
+        return f"(isinstance({variable}, lists) and {looped})", text
 
     def _any(self, variable: str, choices: Any, field: Field | None, depth: int) -> tuple[str, str]:
         if not isinstance(choices, list) or not choices:
@@ -248,7 +424,8 @@ class Writer:
             try:
                 code, text = self._test(variable, choice, field, depth)
                 texts.append(text)
-                simple = isinstance(choice, (str, int, float)) and not _is_expression(choice)
+                simple = isinstance(choice, (str, int, float)) and not is_expression(choice)
+                simple = simple and not (_kind(field) == "any" and isinstance(choice, str))
                 if simple and choice == choice:
                     plain.append(_literal(choice, field))
                 else:
@@ -285,14 +462,65 @@ class Writer:
 
 def _sole_value(path: str, value: Any, field: Field | None) -> tuple[Any] | None:
     """What `value` asks of a field at the top level, if that is to equal a plain value."""
-    if "." in path or isinstance(value, dict) or _is_expression(value):
+    if "." in path or isinstance(value, dict) or holds_expression(value):
         return None
     plain = _literal(value, field)
+    if _kind(field) == "any" and isinstance(plain, (str, bytes)):
+        return None  # other values than this may be written so
     return (plain,) if isinstance(plain, (int, float, str, bytes)) and plain == plain else None
 
 
-def _is_expression(value: Any) -> bool:
+def is_expression(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("=")
+
+
+def holds_expression(value: Any, depth: int = 0) -> bool:
+    """Whether there is an expression in a literal, at any depth."""
+    if depth <= DEEPEST_LITERAL and isinstance(value, (list, dict)):
+        items = value.values() if isinstance(value, dict) else value
+        return any(holds_expression(item, depth + 1) for item in items)
+    return is_expression(value)
+
+
+def is_nested(table: Mapping[str, Any], field: Field | None, schema: Schema | None) -> bool:
+    """Whether a table names fields of `field`, rather than operators."""
+    if field is None or field.kind == "any":
+        return bool(table) and not all(key in OPERATORS for key in table)
+    if field.kind not in ("struct", "flags") or schema is None:
+        return False
+    return not table or not all(
+        key in OPERATORS and find_field(schema, f"{field.path}.{key}") is None for key in table
+    )
+
+
+def _kind(field: Field | None) -> str:
+    return "" if field is None else field.kind
+
+
+def _is_numeric(value: Any, field: Field | None) -> bool:
+    ranged = isinstance(value, dict) and ("min" in value or "max" in value)
+    return ranged and _kind(field) == "any"
+
+
+def _range_text(low: tuple[str, str] | None, high: tuple[str, str] | None) -> str:
+    if low and high:
+        return f"{low[1]}..{high[1]}"
+    return f"at least {low[1]}" if low else f"at most {high[1]}" if high else ""
+
+
+def _numbering(names: Mapping[str, int]) -> Callable[[Any], Any]:
+    """A function that gives the number of a name, and all else as it is."""
+    numbers = dict(names)
+
+    def number(value: Any) -> Any:
+        return numbers.get(value, value) if isinstance(value, str) else value
+
+    return number
+
+
+def _check_order(low: Any, high: Any) -> None:
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low > high:
+        raise Invalid("min is greater than max", keys=("min",))
 
 
 def _check_reach(table: Mapping[str, Any], field: Field | None) -> None:
@@ -311,7 +539,7 @@ def _check_reach(table: Mapping[str, Any], field: Field | None) -> None:
 
 def _fits(bound: Any, field: Field | None) -> bool:
     """Whether a bound can be rounded to the field's type; it may lie outside of what that holds."""
-    if field is None or _is_expression(bound):
+    if field is None or is_expression(bound):
         return field is not None
     try:
         literal(bound, field)

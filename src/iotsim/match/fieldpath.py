@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 MOST_KNOWN = 1000
 """Among more names than these the nearest is not sought: each is held against the given one."""
+
+INDEX = re.compile(r"\[([0-9]+)\]")
 
 Steps: TypeAlias = "tuple[str | int, ...]"
 
@@ -26,6 +29,11 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 def dotted(steps: Steps) -> str:
     return ".".join(map(str, steps))
+
+
+def indexed(key: str) -> str:
+    """A key of a match as a path: an index in brackets is a step as any other."""
+    return INDEX.sub(r".\1", key)
 
 
 def split(path: str) -> tuple[str | int, ...]:

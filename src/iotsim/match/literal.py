@@ -13,10 +13,14 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from iotsim.match.fieldpath import nearest
+from iotsim.match.usual import usual_text
 from iotsim.units import parse_bytes
 
 if TYPE_CHECKING:
     from iotsim.protocol.fields import Field
+
+DEEPEST = 20
+"""No literal has more lists and tables within each other than this."""
 
 
 class LiteralError(ValueError):
@@ -130,7 +134,7 @@ def _bytes(text: str) -> bytes:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """A copy of the value with texts ``hex:`` inside lists and tables made bytes."""
-    if depth > 20:
+    if depth > DEEPEST:
         raise LiteralError("nested too deeply")
     if isinstance(value, list):
         return [_plain(item, depth + 1) for item in value]
@@ -154,6 +158,7 @@ def article(kind: str) -> str:
         "flags": "a set of flags",
         "array": "an array",
         "struct": "a structure",
+        "none": "nothing",
     }
     return names.get(kind, kind)
 
@@ -181,7 +186,7 @@ def render(value: Any, depth: int = 0) -> str:
     elif isinstance(value, (list, tuple)):
         text = "[" + ", ".join(render(item, depth + 1) for item in value[:8]) + "]"
     else:
-        text = repr(value)
+        text = usual_text(value) or repr(value)
     return text if len(text) <= 90 else text[:87] + "..."
 
 

@@ -8,12 +8,11 @@ with dots in it. A table is a nested field where the schema has a structure or f
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError, Problem, ScenarioError
-from iotsim.match.condition import DEEPEST, OPERATORS, Invalid, Writer, dig
-from iotsim.match.fieldpath import field_hint, find_field, split
+from iotsim.match.condition import Writer, dig
+from iotsim.match.fieldpath import find_field, split
 from iotsim.match.literal import render
 from iotsim.match.translate import NOTHING_KNOWN, Names
 
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
 
 Test: TypeAlias = "Callable[[Mapping[str, Any], DeviceView, float], bool]"
 UNDECODABLE = "undecodable"
-MOST_CONDITIONS = 500
 EVALUATED = "(msg, device, t)"
 """Stands in the code of a condition that calls an expression."""
-INDEX = re.compile(r"\[([0-9]+)\]")
 
 
 class Mismatch(NamedTuple):
@@ -131,7 +128,8 @@ class Matcher:
             try:
                 if check(msg, device, t):
                     continue
-                actual = render(dig(msg, split(condition.field)))
+                value = dig(msg, split(condition.field))
+                actual = render(value) + condition.reason(value)
             except ExpressionError as error:
                 actual = f"an error: {error.reason}"
             mismatches.append(Mismatch(condition.field, condition.expected, actual))
@@ -168,9 +166,7 @@ def compile_match(
         _check_undecodable(spec, undecodable_allowed, said)
         matcher = Matcher((), writer.namespace, undecodable=True)
     else:
-        conditions: list[Condition] = []
-        _collect(spec, "", (), schema, writer, conditions, said)
-        matcher = Matcher(tuple(conditions), writer.namespace)
+        matcher = Matcher(tuple(writer.conditions(spec, said)), writer.namespace)
     if problems:
         raise ScenarioError(problems)
     return matcher
@@ -184,44 +180,3 @@ def _check_undecodable(spec: Mapping[str, Any], allowed: bool, report: Report) -
     for key in spec:
         if key != UNDECODABLE:
             report((key,), "an undecodable datagram has no fields", "")
-
-
-def _collect(
-    table: Mapping[str, Any],
-    prefix: str,
-    keys: tuple[str | int, ...],
-    schema: Schema | None,
-    writer: Writer,
-    conditions: list[Condition],
-    report: Report,
-) -> None:
-    if len(keys) > DEEPEST:
-        report(keys, "nested too deeply", "")
-        return
-    for key, value in table.items():
-        path = prefix + INDEX.sub(r".\1", key)
-        here = (*keys, key)
-        if len(conditions) >= MOST_CONDITIONS:
-            report(here, f"a match has at most {MOST_CONDITIONS} conditions", "")
-            return
-        field = find_field(schema, path) if schema is not None else None
-        if schema is not None and field is None:
-            report(here, f"unknown field '{path[:100]}'", field_hint(schema, path))
-            continue
-        if isinstance(value, dict) and _is_nested(value, field, schema):
-            _collect(value, path + ".", here, schema, writer, conditions, report)
-            continue
-        try:
-            conditions.append(writer.condition(path, value, field))
-        except Invalid as error:
-            report((*here, *error.keys), error.message, error.hint)
-
-
-def _is_nested(table: dict[str, Any], field: Any, schema: Any) -> bool:
-    if field is None:
-        return bool(table) and not all(key in OPERATORS for key in table)
-    if field.kind not in ("struct", "flags"):
-        return False
-    return not table or not all(
-        key in OPERATORS and find_field(schema, f"{field.path}.{key}") is None for key in table
-    )

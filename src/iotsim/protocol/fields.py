@@ -41,11 +41,20 @@ class Schema:
         return mentioned(self._message)
 
     def find(self, path: str) -> Field | None:
-        """The field that ``path`` names; an index in it, as in ``readings.0.value``, is any."""
+        """The field that ``path`` names; an index in it, as in ``readings.0.value``, is any.
+
+        Below a field of the kind any there may be whatever is asked for, of the same kind.
+        """
         if path in self.fields:
             return self.fields[path]
         generic = re.sub(r"\.\d+(?=\.|\Z)|\[\d+\]", "[]", path)
-        return self.fields.get(generic)
+        if generic in self.fields:
+            return self.fields[generic]
+        for step in reversed([*re.finditer(r"\.|\[", generic)]):
+            above = self.fields.get(generic[: step.start()])
+            if above is not None:
+                return Field(generic, "any", optional=True) if above.kind == "any" else None
+        return None
 
     def nearest(self, name: str) -> str | None:
         """The field whose path is most like ``name``, if one is."""

@@ -27,6 +27,7 @@ from iotsim.events import (
     RunStarted,
     Sent,
 )
+from iotsim.match.usual import usual_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -136,7 +137,7 @@ def _plain(value: Any, depth: int) -> Any:
         return [_plain(inner, depth - 1) for inner in value]
     if isinstance(value, bool | int | float | str):
         return value
-    return str(value)
+    return usual_text(value) or str(value)
 
 
 def printable(value: Any) -> Any:

@@ -16,6 +16,7 @@ from pydantic import Field
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
 from iotsim.match import Names
+from iotsim.match.condition import holds_expression
 from iotsim.match.literal import LiteralError, literal
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, relocate
@@ -268,7 +269,7 @@ def _announcement(
         return None
     with problems.at(*keys, "to"):
         check_destination(boot.to)
-    builder = TemplateBuilder(spec.services[0].protocol, names, problems, has_message=False)
+    builder = TemplateBuilder(spec.services[0], names, problems, has_message=False)
     messages = builder.build_all(boot.announce, (*keys, "announce"), raw["announce"])
     return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
 
@@ -323,11 +324,11 @@ def _service(
         problems.add(keys, "must be the name of a protocol, or { name = ..., port = ... }")
         return None
     try:
-        protocol = load_protocol(name[:200], [folder]).protocol
+        found = load_protocol(name[:200], [folder])
     except ProtocolError as error:
         problems.add(keys, str(error))
         return None
-    return ServiceSpec(protocol, port or protocol.port)
+    return ServiceSpec(found.protocol, port or found.protocol.port, found.vectors)
 
 
 def _state(
@@ -338,7 +339,7 @@ def _state(
         here = (*keys, name)
         if not STATE_NAME.fullmatch(name):
             problems.add(here, f"'{name[:100]}' is no name for state", of_key=True)
-        elif isinstance(value, str) and value.startswith("="):
+        elif holds_expression(value):
             problems.add(here, "state begins with literals", "an expression can stand in 'set'")
         elif spec.data and name in spec.data[0]:
             problems.add(here, f"'{name}' is a column of the data file, too", of_key=True)

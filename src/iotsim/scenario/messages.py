@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.spec import MessageTemplate
 from iotsim.errors import ExpressionError
 from iotsim.match import Expression, Names, compile_expression
+from iotsim.match.condition import holds_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
+from iotsim.match.usual import of_text
+from iotsim.protocol.samples import types_seen
 from iotsim.scenario.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from iotsim.protocol.definition import Protocol
+    from iotsim.device.spec import ServiceSpec
     from iotsim.protocol.fields import Field, Schema
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -53,7 +56,20 @@ def value_or_formula(
     schema: Schema | None,
     field: Field | None = None,
 ) -> Any:
-    """A literal as `field` carries it, or an Expression. A constant expression is a literal."""
+    """A literal as `field` carries it, or an Expression. A constant expression is a literal.
+
+    A list or table of unknown elements may have expressions in it, at any depth.
+    """
+    if isinstance(value, (list, dict)) and _is_free(field) and holds_expression(value):
+
+        def inner(item: Any, key: str | int) -> Any:
+            return value_or_formula(
+                item, names, (*keys, key), problems, has_message=has_message, schema=schema
+            )
+
+        if isinstance(value, dict):
+            return {key: inner(item, key) for key, item in value.items()}
+        return [inner(item, number) for number, item in enumerate(value)]
     if isinstance(value, str) and value.startswith("="):
         expression = formula(
             value[1:], names, keys, problems, has_message=has_message, schema=schema
@@ -68,6 +84,11 @@ def value_or_formula(
         return None
 
 
+def _is_free(field: Field | None) -> bool:
+    """Whether nothing is known of the values of `field`."""
+    return field is None or field.kind == "any"
+
+
 def known_fields(when: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     """The fields of a message that matches `when` whose values that tells: they are literals."""
     known: dict[str, Any] = {}
@@ -75,6 +96,8 @@ def known_fields(when: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
         field = find_field(schema, path)
         if field is None or isinstance(value, (dict, list)) or INDEXED.search(path):
             continue
+        if field.kind == "any":
+            continue  # its value may be another that is written so
         if isinstance(value, str) and value.startswith("="):
             continue
         try:
@@ -122,14 +145,16 @@ class TemplateBuilder:
 
     def __init__(
         self,
-        protocol: Protocol,
+        service: ServiceSpec,
         names: Names,
         problems: Problems,
         *,
         has_message: bool,
         request: Mapping[str, Any] | None = None,
     ) -> None:
+        protocol = service.protocol
         self.trial = Trial(protocol)
+        self.seen = types_seen(protocol.schema, service.vectors)
         self.request = request or {}
         self.schema = protocol.schema
         self.name = protocol.name
@@ -203,7 +228,7 @@ class TemplateBuilder:
             kind = "no structure" if field is None else f"of the kind {field.kind}"
             self.problems.add(keys, f"{render(value)}, but '{path}' is {kind}")
             return None
-        return value_or_formula(
+        built = value_or_formula(
             value,
             self.names,
             keys,
@@ -212,3 +237,16 @@ class TemplateBuilder:
             schema=self.schema,
             field=field,
         )
+        return self._as_seen(built, path)
+
+    def _as_seen(self, value: Any, path: str) -> Any:
+        """`value`, its texts made the times, addresses and so on that vectors have there."""
+        if isinstance(value, dict):
+            return {name: self._as_seen(item, f"{path}.{name}") for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._as_seen(item, f"{path}[]") for item in value]
+        types = self.seen.get(path, frozenset())
+        if not isinstance(value, str) or str in types:
+            return value
+        read = (of_text(value, kind) for kind in sorted(types, key=lambda kind: kind.__name__))
+        return next((found for found in read if found is not None), value)

@@ -88,7 +88,11 @@ class RuleBuilder:
         speaks = bool(table.send) or not asked
         schema = protocol.schema
         builder = TemplateBuilder(
-            protocol, self.names, self.problems, has_message=not speaks, request=table.when
+            self.services[service],
+            self.names,
+            self.problems,
+            has_message=not speaks,
+            request=table.when,
         )
         return RuleSpec(
             name=table.name,
