@@ -25,18 +25,3 @@ def children(node: Any) -> Iterator[Any]:
         else:
             values = value if isinstance(value, list) else [value]
         yield from (child for child in values if isinstance(child, Construct))
-
-
-def has_hook(node: Any) -> bool:
-    """Whether something in `node` calls a function of the user's when it was parsed."""
-    seen: set[int] = set()
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Renamed) and node.parsed is not None:
-            return True
-        waiting += children(node)
-    return False
