@@ -64,8 +64,9 @@ class _Table:
                 kind=old.kind if old.kind == field.kind else "any",
                 wire=old.wire if field.wire in old.wire else f"{old.wire} or {field.wire}",
                 names={**old.names, **field.names},
-                optional=old.optional and field.optional,
-                required=old.required and field.required,
+                # What one alternative needs and another does not may be missing.
+                optional=(old.optional and field.optional) or old.required != field.required,
+                required=old.required or field.required,
                 offset=old.offset if old.offset == field.offset else None,
                 size=old.size if old.size == field.size else None,
                 format=old.format if old.format == field.format else "",
