@@ -297,6 +297,26 @@ def _missing(error: KeyError, struct: Any) -> bool:
     return any(m.name == error.args[0] and not m.flagbuildnone for m in struct.subcons)
 
 
+class _Selecting:
+    """In how many alternatives a message is being built, and whether each struct around is there."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.present: list[bool] = []
+
+
+class _Kept(AnyRenamed):
+    """Around a private member that is zero where no value is given, in a struct that is there."""
+
+    selecting: _Selecting
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        present = self.selecting.present
+        if obj is None and present and not present[-1]:
+            raise KeyError(self.name)
+        return self.subcon._build(obj, stream, context, path)
+
+
 class _Checked:
     """A struct that refuses keys that it does not know, if ``strict``.
 
@@ -308,18 +328,23 @@ class _Checked:
     embedded: bool
     names: frozenset[str]
     flats: list[set[str]]
+    selecting: _Selecting
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         if self.embedded and self.flats:
             self.flats[-1].update(self.names)
         elif self.strict and isinstance(obj, Mapping):
             refuse_unknown(obj, self.names)
+        given = bool(obj) if self.embedded else obj is not None
+        self.selecting.present.append(given or not self.selecting.depth)
         try:
             return super()._build(obj, stream, context, path)  # type: ignore[misc]
         except KeyError as error:
             if _missing(error, self):
                 note(error, error.args[0], None)
             raise
+        finally:
+            self.selecting.present.pop()
 
 
 class _Struct(_Checked, Struct):
@@ -337,9 +362,12 @@ class _FlatStruct(FlatStruct):
     embedded: bool
     names: frozenset[str]
     flats: list[set[str]]
+    selecting: _Selecting
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         self.flats.append(set(self.names))
+        given = bool(obj) if self.embedded else obj is not None
+        self.selecting.present.append(given or not self.selecting.depth)
         try:
             built = super()._build(obj, stream, context, path)
         except KeyError as error:
@@ -348,6 +376,7 @@ class _FlatStruct(FlatStruct):
             raise
         finally:
             names = self.flats.pop()
+            self.selecting.present.pop()
         if self.embedded and self.flats:
             self.flats[-1].update(names)
         elif self.strict and isinstance(obj, Mapping):
@@ -427,6 +456,7 @@ class _Select(AnySelect):
     """
 
     flats: list[set[str]]
+    selecting: _Selecting
     recorder: Recorder | None
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
@@ -451,6 +481,7 @@ class _Select(AnySelect):
             if unknown is not None and unnamed(choice) is Pass:
                 continue
             names = set(flat)
+            self.selecting.depth += 1
             try:
                 data = choice.build(obj, **context)
             except UserCodeError as error:
@@ -466,6 +497,8 @@ class _Select(AnySelect):
             else:
                 stream_write(stream, data, len(data), path)
                 return obj
+            finally:
+                self.selecting.depth -= 1
             flat.intersection_update(names)
         if unknown is not None:
             raise unknown
@@ -570,7 +603,9 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             if own and not _is_from_user(error):
                 raise
             # An adapter's second argument is the context.
-            building = on_value and len(arguments) > 1 and bool(arguments[1].get("_building"))
+            building = name == "_build" or (
+                on_value and len(arguments) > 1 and bool(arguments[1].get("_building"))
+            )
             raise UserCodeError(error, declines=building) from error
 
     own = _is_constructs(getattr(function, "__module__", ""))
@@ -605,6 +640,7 @@ class Tracer:
         self.recorder = recorder
         self.places = places
         self.flats: list[set[str]] = []
+        self.selecting = _Selecting()
         self.depths = [0]
         self.reached = [0]
         """Up to where a checksum was read."""
@@ -649,7 +685,7 @@ class Tracer:
         if isinstance(new, _Struct | _LazyStruct | _FlatStruct):
             new.strict = self.strict
             new.names = frozenset(m.name for m in new.subcons if m.name)
-        new.embedded, new.flats = embedded, self.flats
+        new.embedded, new.flats, new.selecting = embedded, self.flats, self.selecting
         if isinstance(node, Array | GreedyRange | RepeatUntil):
             element = _Element(new.subcon, "", self.recorder)
             element.greedy = isinstance(node, GreedyRange)
@@ -707,10 +743,13 @@ class Tracer:
         for member in members:
             inside = isinstance(node, FlatStruct) and not member.name
             one: Any = self.copy(member, inside)
-            if isinstance(unnamed(member), IfThenElse | Switch) and not member.flagbuildnone:
+            if isinstance(node, Union):
+                pass  # it is built from the first member that has a value
+            elif isinstance(unnamed(member), IfThenElse | Switch) and not member.flagbuildnone:
                 one = _Conditional(one)
             elif is_kept(member):
-                one = Renamed(self.copy(zeroed(member)), member.name)
+                one = _Kept(self.copy(zeroed(member)), member.name)
+                one.selecting = self.selecting
             made.append(self._place(one, str(member.name)) if member.name else one)
         return made
 

@@ -333,6 +333,8 @@ class _Struct:
             else:
                 e.path.append(member.name)
                 value = e.fetch(member, scope)
+                if member.kept and e.swallows:
+                    raise UnsupportedError("a private member of an alternative")
                 hint = member.name or "unnamed"
                 if isinstance(member.node, n.Switch | n.If):
                     built = _alternatives(e, member.node, value, hint, scope, member=True)
