@@ -11,6 +11,8 @@ from construct import Construct, ConstructError, Renamed, StreamError, Subconstr
 from iotsim.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
+    from iotsim.protocol.device import Device
+
     AnyConstruct = Construct[Any, Any]
     AnyRenamed = Renamed[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
@@ -79,10 +81,10 @@ class Interpreter:
         self.tracer = Tracer(strict, recorder)
         self.message = self.tracer.copy(message)
 
-    def decode(self, data: bytes) -> dict[str, Any]:
+    def decode(self, data: bytes, device: Device | None = None) -> dict[str, Any]:
         stream = io.BytesIO(data)
         try:
-            value = normalize(self.message.parse_stream(stream))
+            value = normalize(self.message.parse_stream(stream, device=device))
         except Exception as error:
             path = ".".join(getattr(error, "iotsim_path", ()))
             offset = getattr(error, "iotsim_offset", None)
@@ -95,10 +97,10 @@ class Interpreter:
             raise DecodeError(f"{bytes_} left over after the message", "", stream.tell())
         return value
 
-    def encode(self, message: Mapping[str, Any]) -> bytes:
+    def encode(self, message: Mapping[str, Any], device: Device | None = None) -> bytes:
         stream = io.BytesIO()
         try:
-            self.message.build_stream(dict(message), stream)
+            self.message.build_stream(dict(message), stream, device=device)
         except Exception as error:
             trail = list(getattr(error, "iotsim_path", ()))
             reason = reason_of(error)

@@ -46,6 +46,7 @@ from construct.core import evaluate
 from construct.expr import Path
 
 from iotsim.protocol.flat import FlatStruct, flat_names
+from iotsim.protocol.native import Native
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -307,6 +308,21 @@ def refuse_unknown(obj: Mapping[Any, Any], names: Iterable[str]) -> None:
             raise error
 
 
+class TracedNative(Native):
+    """A Native field; as `TracedStruct`, if it is declared like one."""
+
+    strict: bool
+    embedded: bool
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        names = flat_names(self.subcon)
+        if self.embedded and "_flat" in context:
+            context["_flat"].update(names)
+        elif self.strict and names and isinstance(obj, Mapping):
+            refuse_unknown(obj, names)
+        return super()._build(obj, stream, context, path)
+
+
 class TracedSwitch(AnySwitch):
     """A Switch that refuses, if strict, a key without a case."""
 
@@ -383,6 +399,9 @@ class Tracer:
             new.__class__ = TracedFlatStruct
             new.strict, new.embedded = self.strict, embedded
             new._plan()
+        elif kind is Native:
+            new.__class__ = TracedNative
+            new.strict, new.embedded = self.strict, embedded
         elif kind is Switch:
             new.__class__ = TracedSwitch
             new.strict, new.embedded = self.strict, embedded

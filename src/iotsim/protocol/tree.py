@@ -27,16 +27,18 @@ def children(node: Any) -> Iterator[Any]:
         yield from (child for child in values if isinstance(child, Construct))
 
 
-def has_hook(node: Any) -> bool:
-    """Whether something in `node` calls a function of the user's when it was parsed."""
+def every_node(node: Any) -> Iterator[Any]:
+    """`node` and all constructs below it, each once."""
     seen: set[int] = set()
     waiting = [node]
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, Renamed) and node.parsed is not None:
-            return True
-        waiting += children(node)
-    return False
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting += children(node)
+
+
+def has_hook(node: Any) -> bool:
+    """Whether something in `node` calls a function of the user's when it was parsed."""
+    return any(isinstance(one, Renamed) and one.parsed is not None for one in every_node(node))

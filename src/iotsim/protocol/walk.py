@@ -31,6 +31,7 @@ from construct import (
     Subconstruct,
     Switch,
     Transformed,
+    Tunnel,
 )
 from construct.lib import bytes2bits
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 from iotsim.protocol.field import Field
 from iotsim.protocol.kinds import scalar_kind
+from iotsim.protocol.native import Derived, Native
 from iotsim.protocol.tree import unnamed
 
 
@@ -107,6 +109,9 @@ class _Walker:
         elif isinstance(node, Prefixed):
             self.advance(self.size(node.lengthfield, _Place()))
             self.root(node.subcon)
+        elif isinstance(node, Native | Tunnel):
+            self.offset = None
+            self.root(node.subcon)
         elif isinstance(node, Subconstruct) and not isinstance(node, Adapter | Array | GreedyRange):
             self.root(node.subcon)
         else:
@@ -132,6 +137,10 @@ class _Walker:
             self.members(node, place)
         elif isinstance(node, Transformed | Restreamed) and _is_bits(node):
             self.embed(node.subcon, replace(place, bits=True))
+        elif isinstance(node, Native | Tunnel):
+            self.offset = None
+            self.embed(node.subcon, place)
+            self.offset = None
         elif (cases := _cases(node)) is not None:
             self.branches(cases, place, self.embed)
         else:
@@ -189,6 +198,9 @@ class _Walker:
         if isinstance(node, FocusedSeq):
             self.focused(node, place)
             return
+        if isinstance(node, Native | Derived | Tunnel):
+            self.apart(node, place)
+            return
         if isinstance(node, Array | GreedyRange | RepeatUntil):
             self.array(node, place)
             return
@@ -210,11 +222,25 @@ class _Walker:
         elif isinstance(node, Default) and not callable(node.value):
             note += f", {node.value!r} by default"
         elif isinstance(node, Checksum):
-            note += f", {getattr(node.function, '__name__', 'checksum')} of the bytes before"
+            covered = {"before": "the bytes before", "rest": "what follows", "message": "all bytes"}
+            what = "a part" if isinstance(node.over, tuple) else covered[node.over]
+            note += f", {getattr(node.function, '__name__', 'checksum')} of {what}"
         elif isinstance(node, Length):
             what = "what follows" if node.of == "rest" else "the message"
             note += f", the length of {what}" + (f" {node.adjust:+d}" if node.adjust else "")
         self.fields[place.path] = replace(field_, wire=note)
+
+    def apart(self, node: Any, place: _Place) -> None:
+        """A node whose fields are not where they are in the message, if they are in it at all."""
+        start, self.offset = self.offset, None
+        self.field(node.subcon, place)
+        field_ = self.fields.get(place.path)
+        if isinstance(node, Derived):
+            self.offset = start
+        if field_ is not None:
+            note = type(node).__name__.lower()
+            wire = note if isinstance(node, Derived) else f"{field_.wire}, {note}"
+            self.fields[place.path] = replace(field_, wire=wire, size=None)
 
     def focused(self, node: Any, place: _Place) -> None:
         start = self.offset

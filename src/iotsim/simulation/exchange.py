@@ -21,6 +21,7 @@ from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
+from iotsim.protocol.device import DeviceError
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -93,7 +94,8 @@ class Service:
         self._name = spec.protocol.name
         self._device = fleet.device
         self._decode = spec.protocol.codec.decode
-        self._encode = spec.protocol.codec.encode
+        self._encode = spec.protocol.answer_codec.encode
+        self._decode_own = spec.protocol.answer_codec.decode
         self._respond = fleet.responders[index]
         self.receive: PortHandler = self._receive
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
@@ -121,7 +123,7 @@ class Service:
         if device.failed:
             return FAILED
         try:
-            message = self._decode(payload)
+            message = self._decode(payload, device)
         except DecodeError as error:
             return self._undecodable(device, datagram, payload, error)
         except Stalled as error:
@@ -166,7 +168,7 @@ class Service:
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
-        payload = self._encode(message)
+        payload = self._encode(message, device)
         sending = self._leave(datagram, payload)
         if sending is not None:
             return self._not_sent_yet(sending, device, datagram, message, payload)
@@ -185,7 +187,7 @@ class Service:
         defaults, computed fields, and numbers of the wire."""
         now = self._pump.sent_at
         try:  # noqa: SIM105  # suppress() costs as much as the rest of this method
-            message = self._decode(payload)
+            message = self._decode_own(payload, device)
         except DecodeError:
             pass  # a protocol may write what it does not read
         if self._recorded:
@@ -266,7 +268,11 @@ class Service:
     def _undecodable(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
     ) -> str:
-        """Report it, and answer as the protocol says."""
+        """Report it, and answer as the protocol says. Where the device lacks what the protocol asks of
+        it, no datagram is to blame."""
+        if isinstance(error.__cause__, DeviceError):
+            self.fail(device, error)
+            return FAILED
         datagram.id = next(self._ids)
         self._emit(
             Undecodable(

@@ -62,8 +62,8 @@ _HELPERS = {
 class Compiled:
     """The functions, their source, and the nodes left to construct: field -> reason."""
 
-    decode: Callable[[bytes], dict[str, Any]]
-    encode: Callable[[Mapping[str, Any]], bytes]
+    decode: Callable[..., dict[str, Any]]
+    encode: Callable[..., bytes]
     source: str
     fallbacks: Mapping[str, str]
 
@@ -95,14 +95,14 @@ def compile_schema(message: Construct[Any, Any], reference: Interpreter) -> Comp
     writer = Writer(reserved={*_HELPERS, "decode_by_construct", "encode_by_construct"})
     fallbacks: dict[str, str] = {}
     key = find_key(message, reference.strict)
-    with writer.block("def decode(data):"):
+    with writer.block("def decode(data, device=None):"):
         with writer.block("try:"):
             _write_decode(writer, message, reference, fallbacks, key)
         writer.line("except (Exception, Unusual):")
         writer.line("    pass")
         writer.line("return decode_by_construct(data)")
     writer.line("")
-    with writer.names(), writer.block("def encode(message):"):
+    with writer.names(), writer.block("def encode(message, device=None):"):
         with writer.block("try:"):
             _write_encode(writer, message, reference, fallbacks, key)
         writer.line("except (Exception, Unusual):")
