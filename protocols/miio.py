@@ -1,0 +1,113 @@
+"""miIO: the protocol of Xiaomi's smart home devices, JSON that is encrypted with a token of each device.
+
+    magic 0x2131 | length (2) | unknown (4) | device (4) | stamp (4) | checksum (16) | payload
+
+``length`` is that of all bytes. A gateway that wants to speak to a device says HELLO: 32 bytes, all ones
+after the length. The device says HELLO, too, with its number, and its clock: seconds since it was switched
+on. With both the gateway sends its commands, and the device its replies.
+
+The payload is JSON, ``{"id": 1, "method": "get_prop", "params": ["power"]}``, answered by ``{"id": 1,
+"result": ["on"]}`` or an ``error``; mostly with a zero byte at its end. It is encrypted with AES-128 in CBC
+mode: the key is the MD5 of the token, the IV the MD5 of key and token. The checksum is the MD5 of the message
+with the token in the place of the checksum.
+
+A device has its token, 16 bytes, in its state: ``state = { token = "hex:..." }``, or a data file.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import md5
+from typing import Any
+
+from construct import (
+    Adapter,
+    Bytes,
+    Const,
+    Default,
+    Enum,
+    GreedyBytes,
+    Int8ub,
+    Int16ub,
+    Int32ub,
+    NullTerminated,
+    Struct,
+    Switch,
+    this,
+)
+
+from iotsim import Checksum, Derived, Encrypted, FlatStruct, Length, Protocol, this_device
+
+class JsonAdapter(Adapter):
+    def _decode(self, obj: bytes, context: Any, path: str) -> Any:
+        return json.loads(obj)
+
+    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
+        return json.dumps(obj, separators=(",", ":")).encode()
+
+
+def Json() -> Any:
+    return JsonAdapter(GreedyBytes)
+
+
+HELLO_LENGTH = 32
+NO_TOKEN = b"\xff" * 16
+
+
+def checksum(message: bytes, token: bytes) -> bytes:
+    return md5(message[:16] + token + message[32:]).digest()
+
+
+def key(context: Any) -> bytes:
+    return md5(this_device.state.token(context)).digest()
+
+
+def iv(context: Any) -> bytes:
+    return md5(key(context) + this_device.state.token(context)).digest()
+
+
+MESSAGE = FlatStruct(
+    "magic" / Const(0x2131, Int16ub),
+    "length" / Length(Int16ub, of="message"),
+    "kind"
+    / Derived(
+        lambda fields: "HELLO" if fields.length == HELLO_LENGTH else "COMMAND",
+        like=Enum(Int8ub, HELLO=0, COMMAND=1),
+    ),
+    "unknown" / Default(Int32ub, 0),
+    "device" / Int32ub * "the number of the device",
+    "stamp" / Int32ub * "its clock, in seconds",
+    Switch(
+        this.kind,
+        {
+            "HELLO": Struct("token" / Default(Bytes(16), NO_TOKEN)),
+            "COMMAND": Struct(
+                "checksum" / Checksum(Bytes(16), checksum, over="message", key=this_device.state.token),
+                "payload"
+                / Encrypted(NullTerminated(Json(), require=False), mode="CBC", key=key, iv=iv),
+            ),
+        },
+    ),
+)
+
+PROTOCOL = Protocol(
+    name="miio",
+    message=MESSAGE,
+    port=54321,
+    echo=["kind", "device", "stamp"],
+    summary="{kind} device={device} {payload}",
+    description="Xiaomi miIO: JSON encrypted with a token of each device",
+)
+
+TOKEN = bytes.fromhex("00112233445566778899aabbccddeeff")
+DEVICE = {"device": {"state": {"token": TOKEN}}}
+VECTORS = [
+    (
+        "21310020 ffffffff ffffffff ffffffff ffffffffffffffffffffffffffffffff",
+        {"kind": "HELLO", "unknown": 2**32 - 1, "device": 2**32 - 1, "stamp": 2**32 - 1},
+    ),
+    (
+        "21310020 00000000 0badcafe 00001234 ffffffffffffffffffffffffffffffff",
+        {"kind": "HELLO", "device": 0x0BADCAFE, "stamp": 0x1234, "token": NO_TOKEN},
+    ),
+]
