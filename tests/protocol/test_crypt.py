@@ -204,11 +204,12 @@ def test_any_bytes_are_decrypted_or_refused(mode: dict[str, Any], data: bytes) -
     try:
         plain = made.decode(data)
     except DecodeError as error:
-        assert error.path == "x"
-        assert error.offset == 0
-        assert isinstance(error.__cause__, DecryptionError)
+        refused = error
     else:
         assert made.encode(plain) == data
+        return
+    assert (refused.path, refused.offset) == ("x", 0)
+    assert isinstance(refused.__cause__, DecryptionError)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_nonce_and_associated_bytes_of_the_message_and_a_key_of_the_device() -> 
         made.decode(b"\0\x08" + data[2:], device)
     with pytest.raises(DecodeError, match="body: wrong tag"):
         made.decode(data, StandIn(state={"key": bytes(16)}))
-    with pytest.raises(DecodeError, match="body.level: the message ends too early"):
+    with pytest.raises(DecodeError, match=r"body\.level: the message ends too early"):
         made.decode(_short(made, data, device), device)
     assert [f.path for f in Schema(message).fields.values()] == [
         "sender", "nonce", "body", "body.magic", "body.level", "end",
