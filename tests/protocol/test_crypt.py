@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from iotsim import DecodeError, EncodeError, Encrypted, this_device
 from iotsim.protocol.codec import Codec
 from iotsim.protocol.crypt import DecryptionError
-from iotsim.protocol.device import StandIn
+from iotsim.protocol.device import DeviceError, StandIn
 from iotsim.protocol.fields import Schema
+from iotsim.protocol.native import FunctionError
 
 
 def unhex(text: str) -> bytes:
@@ -215,7 +216,7 @@ def test_any_bytes_are_decrypted_or_refused(mode: dict[str, Any], data: bytes) -
 @pytest.mark.parametrize(
     ("mode", "change", "reason"),
     [
-        (MODES[1], lambda data: data[:-1], "31 encrypted bytes are no whole blocks of 16"),
+        (MODES[1], lambda data: data[:-1], "31 encrypted bytes are no blocks of 16"),
         (MODES[1], lambda data: b"", "no padding at its end: encrypted with another key"),
         (
             MODES[1],
@@ -295,33 +296,49 @@ def _short(made: Codec, data: bytes, device: StandIn) -> bytes:
     return other.encode({"head": data[:14], "body": b"!\0", "end": 255})
 
 
+def short(fields: Any) -> bytes:
+    return b"short"
+
+
+@pytest.mark.parametrize("mode", ["CBC", "CTR", "CCM", "GCM"])
+@pytest.mark.parametrize("around", [lambda it: it, Optional])
 @pytest.mark.parametrize(
-    ("parameters", "reason"),
+    ("key", "reason", "cause"),
     [
-        ({"mode": "CBC", "key": b"short", "iv": IV}, "an AES key has 16, 24 or 32 bytes, not 5"),
-        ({"mode": "CBC", "key": KEY, "iv": b"1"}, "the iv of CBC has 16 bytes, not 1"),
-        ({"mode": "CTR", "key": KEY, "nonce": b"1"}, "the nonce of CTR has 16 bytes, the first "),
-        ({"mode": "CCM", "key": KEY, "nonce": b"1"}, "the nonce of CCM has 7 to 13 bytes, not 1"),
-        ({"mode": "GCM", "key": KEY, "nonce": b"1"}, "the nonce of GCM has 8 to 128 bytes, "),
-        ({"mode": "ECB", "key": "secret"}, "the key is str, and no bytes"),
-        ({"mode": "ECB", "key": lambda fields: None}, "the key is NoneType, and no bytes"),
-        ({"mode": "ECB", "key": this.key}, "failed: KeyError: 'key'"),
-        ({"mode": "ECB", "key": this_device.state.key}, "device[0] has no 'key' in its state"),
+        (short, "an AES key has 16, 24 or 32 bytes, not 5", FunctionError),
+        (lambda fields: None, "an AES key is NoneType, and no bytes", FunctionError),
+        (this.key, "<lambda>() failed", FunctionError),
+        (this_device.state.key, "device[0] has no 'key' in its state", DeviceError),
+        (this_device.data.key, "an AES key has 16, 24 or 32 bytes, not 6", DeviceError),
+        (this_device.name, "an AES key is str, and no bytes", DeviceError),
     ],
 )
-def test_keys_that_are_none(parameters: dict[str, Any], reason: str) -> None:
-    """It is the schema's or the device's fault, so no Optional goes on."""
-    device = StandIn()
-    for around in (lambda it: it, Optional):
-        made = Codec(Struct("x" / around(Encrypted(GreedyBytes, **parameters))), strict=False)
-        with pytest.raises(DecodeError) as caught:
-            made.decode(bytes(32), device)
-        assert reason in caught.value.reason
-        assert "secret" not in str(caught.value)
-        with pytest.raises(EncodeError) as refused:
-            made.encode({"x": b"abc"}, device)
-        assert reason in refused.value.reason
-        assert (caught.value.path, refused.value.path) == ("x", "x")
+def test_a_key_that_is_none_is_an_error_wherever_it_is_asked_for(
+    mode: Any, around: Any, key: Any, reason: str, cause: type[Exception]
+) -> None:
+    device = StandIn(data={"key": b"secret"})
+    start = "iv" if mode == "CBC" else "nonce"
+    size = 13 if mode == "CCM" else 16
+    encrypted = Encrypted(GreedyBytes, mode=mode, key=key, **{start: lambda fields: IV[:size]})
+    made = Codec(Struct("x" / around(encrypted)), strict=False)
+    with pytest.raises(DecodeError) as caught:
+        made.decode(bytes(32), device)
+    with pytest.raises(EncodeError) as refused:
+        made.encode({"x": b"abc"}, device)
+    for error in (caught.value, refused.value):
+        assert reason.removeprefix("<lambda>() ") in error.reason
+        assert error.path == "x"
+        assert "secret" not in str(error)
+        assert isinstance(error.__cause__, cause)
+
+
+def test_a_nonce_of_the_message_that_cannot_be_one_is_the_messages_fault() -> None:
+    encrypted = Encrypted(GreedyBytes, mode="GCM", key=KEY, nonce=this.nonce)
+    nonce = "nonce" / Prefixed(Int8ub, GreedyBytes)
+    with pytest.raises(DecodeError, match="the nonce of GCM has 8 to 128 bytes, mostly 12, not 2"):
+        Codec(Struct(nonce, "x" / encrypted)).decode(b"\x02ab" + bytes(20))
+    optional = Codec(Struct(nonce, "x" / Optional(encrypted), "y" / GreedyBytes))
+    assert optional.decode(b"\x02ab" + bytes(20))["y"] == bytes(20)
 
 
 def test_bytes_that_are_no_blocks_cannot_be_encrypted_without_padding() -> None:
@@ -337,9 +354,21 @@ def test_bytes_that_are_no_blocks_cannot_be_encrypted_without_padding() -> None:
         ({"mode": "CBC", "key": KEY, "iv": IV, "nonce": IV}, "CBC has no nonce"),
         ({"mode": "GCM", "key": KEY}, "GCM needs a nonce"),
         ({"mode": "ECB", "key": KEY, "iv": IV}, "ECB has no iv"),
-        ({"mode": "CCM", "key": KEY, "nonce": IV, "tag": 5}, "CCM has not 5 bytes, but 4, 6, 8"),
+        (
+            {"mode": "CCM", "key": KEY, "nonce": IV[:9], "tag": 5},
+            "CCM has not 5 bytes, but 4, 6, 8",
+        ),
         ({"mode": "GCM", "key": KEY, "nonce": IV, "tag": 17}, "GCM has not 17 bytes"),
         ({"mode": "CBC", "key": KEY, "iv": IV, "padding": "x"}, "the padding is"),
+        ({"mode": "CBC", "key": b"short", "iv": IV}, "an AES key has 16, 24 or 32 bytes, not 5"),
+        ({"mode": "CBC", "key": "secret", "iv": IV}, "an AES key is str, and no bytes"),
+        ({"mode": "CBC", "key": KEY, "iv": b""}, "the iv of CBC has 16 bytes, not 0"),
+        ({"mode": "CTR", "key": KEY, "nonce": b"1"}, "the nonce of CTR has 16 bytes, the first "),
+        ({"mode": "CCM", "key": KEY, "nonce": b"1"}, "the nonce of CCM has 7 to 13 bytes, not 1"),
+        (
+            {"mode": "GCM", "key": KEY, "nonce": IV, "associated": "x"},
+            "what is associated is str, and no bytes",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_when_it_is_written(

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from construct import ConstructError, PaddingError
+from construct.expr import ExprMixin
 
 from iotsim.errors import ProtocolError
+from iotsim.protocol.device import DeviceError, DeviceExpression
 from iotsim.protocol.native import AnyConstruct, Around, FunctionError, call
 
 if TYPE_CHECKING:
@@ -60,6 +62,37 @@ class DecryptionError(ConstructError):
     """The bytes were encrypted with another key or nonce, or were changed on the way."""
 
 
+class _Bytes(NamedTuple):
+    """Bytes that a cipher needs: constant, or found in the message or the device."""
+
+    what: str
+    value: Parameter
+    sizes: Collection[int] = ()
+    in_words: str = ""
+
+    def wrong(self, found: Any) -> str:
+        """What is wrong with ``found``, "" if nothing is. It is not told: it may be a secret."""
+        if not isinstance(found, bytes | bytearray):
+            return f"{self.what} is {type(found).__name__}, and no bytes"
+        if self.sizes and len(found) not in self.sizes:
+            return f"{self.what} has {self.in_words}, not {len(found)}"
+        return ""
+
+    def find(self, context: Any, path: str) -> bytes:
+        if not callable(self.value):
+            return self.value
+        found: Any = call(self.value, context, path=path)
+        if problem := self.wrong(found):
+            raise self.blamed()(problem, path)
+        return bytes(found)
+
+    def blamed(self) -> type[ConstructError]:
+        """What to raise for a wrong value: whose fault it is depends on where it comes from."""
+        if isinstance(self.value, DeviceExpression):
+            return DeviceError
+        return DecryptionError if isinstance(self.value, ExprMixin) else FunctionError
+
+
 class Encrypted(Around):
     """A construct in bytes that AES has encrypted, which are all that are left (inside a Prefixed or
     FixedSized, of those).
@@ -79,6 +112,8 @@ class Encrypted(Around):
     cannot be made: ProtocolError.
     """
 
+    shapeless = ("key", "start", "associated")
+
     def __init__(
         self,
         subcon: AnyConstruct,
@@ -97,77 +132,75 @@ class Encrypted(Around):
         if mode not in _KINDS:
             raise ValueError(f"the mode of Encrypted is one of {', '.join(_KINDS)}, not {mode!r}")
         kind = _KINDS[mode]
-        for name, given in (("iv", iv), ("nonce", nonce)):
-            if (given is not None) != (name == kind.start):
-                has = "needs an" if name == kind.start else "has no"
-                raise ValueError(f"{mode} {has} {name}".replace("an nonce", "a nonce"))
+        given = {"iv": iv, "nonce": nonce}
+        start = given.pop(kind.start, b"")
+        if start is None:
+            raise ValueError(f"{mode} needs {'an iv' if kind.start == 'iv' else 'a nonce'}")
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(f"{mode} has no {name}")
         if kind.tags and tag not in kind.tags:
-            raise ValueError(f"the tag of {mode} has not {tag} bytes, but {_listed(kind.tags)}")
+            sizes = ", ".join(map(str, kind.tags))
+            raise ValueError(f"the tag of {mode} has not {tag} bytes, but {sizes}")
         if padding not in ("pkcs7", "zeros", "none"):
             raise ValueError(f'the padding is "pkcs7", "zeros" or "none", not {padding!r}')
         self.mode = mode
         self.kind = kind
-        self.key = key
-        self.start = nonce if iv is None else iv
         self.padding = padding
         self.tag = tag
-        self.associated = associated
+        self.key = _Bytes("an AES key", key, KEY_SIZES, "16, 24 or 32 bytes")
+        self.start = _Bytes(f"the {kind.start} of {mode}", start, kind.sizes, kind.in_words)
+        self.associated = _Bytes("what is associated", associated)
+        for one in (self.key, self.start, self.associated):
+            if not callable(one.value) and (problem := one.wrong(one.value)):
+                raise ValueError(problem)
 
     def _decode(self, data: bytes, context: Any, path: str) -> bytes:
-        key, start, associated = self._parameters(context, path)
-        if self.kind.tags and len(data) < self.tag:
+        key, start = self.key.find(context, path), self.start.find(context, path)
+        if not self.kind.tags:
+            if self.kind.blocks and len(data) % BLOCK:
+                raise DecryptionError(f"{len(data)} encrypted bytes are no blocks of 16", path)
+            cipher = self._cipher(key, start).decryptor()
+            plain = bytes(cipher.update(data) + cipher.finalize())
+            return self._unpadded(plain, path) if self.kind.blocks else plain
+        if len(data) < self.tag:
             raise DecryptionError(f"{len(data)} bytes are shorter than the tag, {self.tag}", path)
-        if self.kind.blocks and len(data) % BLOCK:
-            raise DecryptionError(f"{len(data)} encrypted bytes are no whole blocks of 16", path)
+        associated = self.associated.find(context, path)
         try:
             if self.mode == "CCM":
                 return AESCCM(key, self.tag).decrypt(start, data, associated)
-            body, tag = data, None
-            if self.kind.tags:
-                body, tag = data[: -self.tag], data[-self.tag :]
-            cipher = self._cipher(key, start, tag).decryptor()
-            if tag is not None:
-                cipher.authenticate_additional_data(associated)
-            plain = cipher.update(body) + cipher.finalize()
+            cipher = self._cipher(key, start, data[-self.tag :]).decryptor()
+            cipher.authenticate_additional_data(associated)
+            return bytes(cipher.update(data[: -self.tag]) + cipher.finalize())
         except InvalidTag:
             raise DecryptionError(
                 "wrong tag: encrypted with another key or nonce, or changed on the way", path
             ) from None
-        return self._unpadded(plain, path) if self.kind.blocks else plain
 
     def _encode(self, data: bytes, context: Any, path: str) -> bytes:
-        key, start, associated = self._parameters(context, path)
+        key, start = self.key.find(context, path), self.start.find(context, path)
+        if not self.kind.tags:
+            cipher = self._cipher(key, start).encryptor()
+            plain = self._padded(data, path) if self.kind.blocks else data
+            return bytes(cipher.update(plain) + cipher.finalize())
+        associated = self.associated.find(context, path)
         if self.mode == "CCM":
             return AESCCM(key, self.tag).encrypt(start, data, associated)
-        if self.kind.blocks:
-            data = self._padded(data, path)
-        cipher = self._cipher(key, start, None).encryptor()
-        if self.kind.tags:
-            cipher.authenticate_additional_data(associated)
-        encrypted: bytes = cipher.update(data) + cipher.finalize()
-        return encrypted + cipher.tag[: self.tag] if self.kind.tags else encrypted
+        cipher = self._cipher(key, start).encryptor()
+        cipher.authenticate_additional_data(associated)
+        return bytes(cipher.update(data) + cipher.finalize() + cipher.tag[: self.tag])
 
-    def _cipher(self, key: bytes, start: bytes, tag: bytes | None) -> Any:
+    def _cipher(self, key: bytes, start: bytes, tag: bytes | None = None) -> Any:
+        """The cipher of every mode but CCM, which the package has elsewhere."""
         if self.mode == "ECB":
             mode: Any = modes.ECB()
-        elif self.mode == "GCM":
-            mode = modes.GCM(start, tag, min_tag_length=self.tag)
+        elif self.mode == "CBC":
+            mode = modes.CBC(start)
+        elif self.mode == "CTR":
+            mode = modes.CTR(start)
         else:
-            mode = {"CBC": modes.CBC, "CTR": modes.CTR}[self.mode](start)
+            mode = modes.GCM(start, tag, min_tag_length=self.tag)
         return Cipher(AES(key), mode)
-
-    def _parameters(self, context: Any, path: str) -> tuple[bytes, bytes, bytes]:
-        """Key, iv or nonce, and associated bytes, as they are in `context`."""
-        key = _bytes("key", self.key, context, path)
-        if len(key) not in KEY_SIZES:
-            raise FunctionError(f"an AES key has 16, 24 or 32 bytes, not {len(key)}", path)
-        start = b""
-        if self.start is not None:
-            start = _bytes(self.kind.start, self.start, context, path)
-            if len(start) not in self.kind.sizes:
-                is_ = f"the {self.kind.start} of {self.mode} has {self.kind.in_words}"
-                raise FunctionError(f"{is_}, not {len(start)}", path)
-        return key, start, _bytes("associated", self.associated, context, path)
 
     def _padded(self, plain: bytes, path: str) -> bytes:
         missing = -len(plain) % BLOCK
@@ -187,14 +220,3 @@ class Encrypted(Around):
         if not 0 < count <= BLOCK or plain[-count:] != bytes([count]) * count:
             raise DecryptionError("no padding at its end: encrypted with another key", path)
         return plain[:-count]
-
-
-def _bytes(name: str, parameter: Parameter, context: Any, path: str) -> bytes:
-    value = call(parameter, context, path=path) if callable(parameter) else parameter
-    if not isinstance(value, bytes | bytearray):
-        raise FunctionError(f"the {name} is {type(value).__name__}, and no bytes", path)
-    return bytes(value)
-
-
-def _listed(numbers: Collection[int]) -> str:
-    return ", ".join(map(str, numbers))

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from construct import Construct, LazyBound
 from construct.expr import ExprMixin
 
-from iotsim.protocol.verified import Checksum
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,8 +38,7 @@ def mentioned(message: Construct[Any, Any]) -> frozenset[str] | None:
             names.update(_looked_up(value.__code__))
             waiting += _reached(value)
         elif isinstance(value, Construct):
-            # The function of a checksum is given bytes, and no fields.
-            left_out = ("function",) if isinstance(value, Checksum) else ()
+            left_out = getattr(type(value), "shapeless", ())
             waiting += [inner for name, inner in vars(value).items() if name not in left_out]
         elif isinstance(value, dict):
             waiting += value.values()

@@ -91,6 +91,8 @@ class Native(AnySubconstruct):
     values that it cannot write.
     """
 
+    shapeless = ("decode", "encode")
+
     def __init__(
         self,
         decode: Callable[[bytes, int], tuple[Any, int]],
@@ -165,6 +167,8 @@ class Wrapped(Around):
     ``unwrap`` is given all bytes that are left (inside a Prefixed or FixedSized, of those) and returns the
     bytes that ``subcon`` parses, all of them; ``wrap`` is its inverse.
     """
+
+    shapeless = ("unwrap", "wrap")
 
     def __init__(
         self,

@@ -45,6 +45,9 @@ class Checksum(AnySubconstruct):
     Raises construct's ChecksumError on parse if the two differ.
     """
 
+    shapeless = ("function", "key")
+    """Attributes that do not decide which fields a message has."""
+
     def __init__(
         self,
         field: AnyConstruct,

@@ -22,6 +22,7 @@ from iotsim.errors import EncodeError
 from iotsim.match import Expression
 from iotsim.protocol.device import DeviceError, StandIn
 from iotsim.protocol.interpreted import NEEDED
+from iotsim.protocol.native import FunctionError
 from iotsim.protocol.traced import UnknownFieldError
 from iotsim.wire.address import format_address
 
@@ -134,6 +135,8 @@ class Trial:
                 unknown = isinstance(error.__cause__, UnknownFieldError)
                 if _has_cause(error, UnsureError):
                     return
+                if guesses and isinstance(error.__cause__, FunctionError):
+                    return  # it may do with the right value
                 if isinstance(error.__cause__, DeviceError):
                     yield Fault(path, f"cannot be encoded: {reason}")
                     return
