@@ -38,7 +38,8 @@ from construct import (
 
 from iotsim import Checksum, Derived, Encrypted, FlatStruct, Length, Protocol, this_device
 
-class JsonAdapter(Adapter):
+
+class JsonAdapter(Adapter):  # type: ignore[type-arg]
     def _decode(self, obj: bytes, context: Any, path: str) -> Any:
         return json.loads(obj)
 
@@ -46,8 +47,7 @@ class JsonAdapter(Adapter):
         return json.dumps(obj, separators=(",", ":")).encode()
 
 
-def Json() -> Any:
-    return JsonAdapter(GreedyBytes)
+JSON = JsonAdapter(GreedyBytes)
 
 
 HELLO_LENGTH = 32
@@ -82,9 +82,10 @@ MESSAGE = FlatStruct(
         {
             "HELLO": Struct("token" / Default(Bytes(16), NO_TOKEN)),
             "COMMAND": Struct(
-                "checksum" / Checksum(Bytes(16), checksum, over="message", key=this_device.state.token),
+                "checksum"
+                / Checksum(Bytes(16), checksum, over="message", key=this_device.state.token),
                 "payload"
-                / Encrypted(NullTerminated(Json(), require=False), mode="CBC", key=key, iv=iv),
+                / Encrypted(NullTerminated(JSON, require=False), mode="CBC", key=key, iv=iv),
             ),
         },
     ),
@@ -100,7 +101,7 @@ PROTOCOL = Protocol(
 )
 
 TOKEN = bytes.fromhex("00112233445566778899aabbccddeeff")
-DEVICE = {"device": {"state": {"token": TOKEN}}}
+DEVICE: dict[str, Any] = {"device": {"state": {"token": TOKEN}}}
 VECTORS = [
     (
         "21310020 ffffffff ffffffff ffffffff ffffffffffffffffffffffffffffffff",
@@ -109,5 +110,33 @@ VECTORS = [
     (
         "21310020 00000000 0badcafe 00001234 ffffffffffffffffffffffffffffffff",
         {"kind": "HELLO", "device": 0x0BADCAFE, "stamp": 0x1234, "token": NO_TOKEN},
+    ),
+    # As python-miio writes it: with spaces in the JSON, and a zero byte after it.
+    (
+        """
+        21310060 00000000 0badcafe 00001234 236468038dccb1697115cdc66bc50faa
+        2a36b2b7afa85bd6a9f1ed82b485a3d68628cb0ba48901152cb9ce59f42b2925
+        29bf9211d2778169fd9d357e85849a2e8fef8363055a49d402cdfb63054804d6
+        """,
+        {
+            "kind": "COMMAND",
+            "device": 0x0BADCAFE,
+            "stamp": 0x1234,
+            "payload": {"id": 1, "method": "get_prop", "params": ["power"]},
+        },
+        {"decodes_only": True, **DEVICE},
+    ),
+    (
+        """
+        21310040 00000000 0badcafe 00001235 58c064162bdbdef74ac45dcea61ed2d8
+        95d444d970e45e453f755f0301fb09fd13e0600851ba45dd821db6a00a6dfb4a
+        """,
+        {
+            "kind": "COMMAND",
+            "device": 0x0BADCAFE,
+            "stamp": 0x1235,
+            "payload": {"id": 1, "result": ["on"]},
+        },
+        DEVICE,
     ),
 ]

@@ -18,7 +18,8 @@ from construct import Adapter, GreedyBytes, Struct
 
 from iotsim import Protocol, Wrapped
 
-class JsonAdapter(Adapter):
+
+class JsonAdapter(Adapter):  # type: ignore[type-arg]
     def _decode(self, obj: bytes, context: Any, path: str) -> Any:
         return json.loads(obj)
 
@@ -26,8 +27,7 @@ class JsonAdapter(Adapter):
         return json.dumps(obj, separators=(",", ":")).encode()
 
 
-def Json() -> Any:
-    return JsonAdapter(GreedyBytes)
+JSON = JsonAdapter(GreedyBytes)
 
 
 FIRST_KEY = 171
@@ -48,7 +48,7 @@ def scramble(data: bytes) -> bytes:
 
 PROTOCOL = Protocol(
     name="tplink",
-    message=Struct("payload" / Wrapped(unscramble, scramble, Json())),
+    message=Struct("payload" / Wrapped(unscramble, scramble, JSON)),
     port=9999,
     summary="{payload}",
     description="TP-Link Smart Home (Kasa) devices",
