@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from construct import ConstructError, PaddingError
-from construct.expr import ExprMixin
 
 from iotsim.errors import ProtocolError
-from iotsim.protocol.device import DeviceError, DeviceExpression
-from iotsim.protocol.native import AnyConstruct, Around, FunctionError, call
+from iotsim.protocol.native import AnyConstruct, Around
+from iotsim.protocol.parameter import BytesParameter, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
 try:
     from cryptography.exceptions import InvalidTag
@@ -29,9 +28,6 @@ else:
 
 Mode: TypeAlias = Literal["ECB", "CBC", "CTR", "CCM", "GCM"]
 Padding: TypeAlias = Literal["pkcs7", "zeros", "none"]
-Parameter: TypeAlias = "bytes | Callable[[Any], bytes]"
-"""Bytes, or an expression or a function that gives them, of the context in which the field stands."""
-
 INSTALL = "pip install 'iotsim-tun[crypto]'"
 BLOCK = 16
 KEY_SIZES = (16, 24, 32)
@@ -60,37 +56,6 @@ _KINDS: dict[str, _Kind] = {
 
 class DecryptionError(ConstructError):
     """The bytes were encrypted with another key or nonce, or were changed on the way."""
-
-
-class _Bytes(NamedTuple):
-    """Bytes that a cipher needs: constant, or found in the message or the device."""
-
-    what: str
-    value: Parameter
-    sizes: Collection[int] = ()
-    in_words: str = ""
-
-    def wrong(self, found: Any) -> str:
-        """What is wrong with ``found``, "" if nothing is. It is not told: it may be a secret."""
-        if not isinstance(found, bytes | bytearray):
-            return f"{self.what} is {type(found).__name__}, and no bytes"
-        if self.sizes and len(found) not in self.sizes:
-            return f"{self.what} has {self.in_words}, not {len(found)}"
-        return ""
-
-    def find(self, context: Any, path: str) -> bytes:
-        if not callable(self.value):
-            return self.value
-        found: Any = call(self.value, context, path=path)
-        if problem := self.wrong(found):
-            raise self.blamed()(problem, path)
-        return bytes(found)
-
-    def blamed(self) -> type[ConstructError]:
-        """What to raise for a wrong value: whose fault it is depends on where it comes from."""
-        if isinstance(self.value, DeviceExpression):
-            return DeviceError
-        return DecryptionError if isinstance(self.value, ExprMixin) else FunctionError
 
 
 class Encrypted(Around):
@@ -148,12 +113,9 @@ class Encrypted(Around):
         self.kind = kind
         self.padding = padding
         self.tag = tag
-        self.key = _Bytes("an AES key", key, KEY_SIZES, "16, 24 or 32 bytes")
-        self.start = _Bytes(f"the {kind.start} of {mode}", start, kind.sizes, kind.in_words)
-        self.associated = _Bytes("what is associated", associated)
-        for one in (self.key, self.start, self.associated):
-            if not callable(one.value) and (problem := one.wrong(one.value)):
-                raise ValueError(problem)
+        self.key = BytesParameter("an AES key", key, KEY_SIZES, "16, 24 or 32 bytes")
+        self.start = BytesParameter(f"the {kind.start} of {mode}", start, kind.sizes, kind.in_words)
+        self.associated = BytesParameter("what is associated", associated)
 
     def _decode(self, data: bytes, context: Any, path: str) -> bytes:
         key, start = self.key.find(context, path), self.start.find(context, path)

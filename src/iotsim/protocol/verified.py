@@ -14,10 +14,13 @@ from construct.core import (
     stream_write,
 )
 
+from iotsim.protocol.parameter import BytesParameter
 from iotsim.protocol.tree import every_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from iotsim.protocol.parameter import Parameter
 
     AnyConstruct = Construct[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
@@ -39,7 +42,7 @@ class Checksum(AnySubconstruct):
     it; ``"message"``, all bytes; or two places, as those of a slice: ``(4, -2)``, ``(this._begin, None)``.
     Its own bytes count as zeros. Inside a Prefixed or FixedSized, "the message" is what these contain.
 
-    With a ``key``, a value or an expression, it is ``function(data, key)``. On build, a value that is given
+    With a ``key``, bytes or an expression, it is ``function(data, key)``. On build, a value that is given
     is ignored.
 
     Raises construct's ChecksumError on parse if the two differ.
@@ -55,7 +58,7 @@ class Checksum(AnySubconstruct):
         start: Any = 0,
         *,
         over: Literal["before", "rest", "message"] | tuple[Any, Any] = "before",
-        key: Any = None,
+        key: Parameter | None = None,
     ) -> None:
         pair = isinstance(over, tuple) and len(over) == 2
         if not pair and over not in ("before", "rest", "message"):
@@ -66,7 +69,7 @@ class Checksum(AnySubconstruct):
         self.function = function
         self.start = start
         self.over = over
-        self.key = key
+        self.key = None if key is None else BytesParameter("the key of a checksum", key)
         self.flagbuildnone = True
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
@@ -111,7 +114,7 @@ class Checksum(AnySubconstruct):
         data = data[: own.start] + bytes(len(data[own])) + data[own.stop :]
         if self.key is None:
             return self.function(data)
-        return self.function(data, evaluate(self.key, context))
+        return self.function(data, self.key.find(context, path))
 
     def span(self, stream: Any, context: Any, first: int, after: int) -> tuple[int, int]:
         """The places in the stream between which it covers all, of the field at ``first`` to ``after``."""
