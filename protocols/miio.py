@@ -52,6 +52,7 @@ JSON = JsonAdapter(GreedyBytes)
 
 HELLO_LENGTH = 32
 NO_TOKEN = b"\xff" * 16
+TOKEN = this_device.state.token
 
 
 def checksum(message: bytes, token: bytes) -> bytes:
@@ -59,11 +60,11 @@ def checksum(message: bytes, token: bytes) -> bytes:
 
 
 def key(context: Any) -> bytes:
-    return md5(this_device.state.token(context)).digest()
+    return md5(TOKEN(context)).digest()
 
 
 def iv(context: Any) -> bytes:
-    return md5(key(context) + this_device.state.token(context)).digest()
+    return md5(key(context) + TOKEN(context)).digest()
 
 
 MESSAGE = FlatStruct(
@@ -82,8 +83,7 @@ MESSAGE = FlatStruct(
         {
             "HELLO": Struct("token" / Default(Bytes(16), NO_TOKEN)),
             "COMMAND": Struct(
-                "checksum"
-                / Checksum(Bytes(16), checksum, over="message", key=this_device.state.token),
+                "checksum" / Checksum(Bytes(16), checksum, over="message", key=TOKEN),
                 "payload"
                 / Encrypted(NullTerminated(JSON, require=False), mode="CBC", key=key, iv=iv),
             ),
@@ -100,8 +100,9 @@ PROTOCOL = Protocol(
     description="Xiaomi miIO: JSON encrypted with a token of each device",
 )
 
-TOKEN = bytes.fromhex("00112233445566778899aabbccddeeff")
-DEVICE: dict[str, Any] = {"device": {"state": {"token": TOKEN}}}
+DEVICE: dict[str, Any] = {
+    "device": {"state": {"token": bytes.fromhex("00112233445566778899aabbccddeeff")}}
+}
 VECTORS = [
     (
         "21310020 ffffffff ffffffff ffffffff ffffffffffffffffffffffffffffffff",
