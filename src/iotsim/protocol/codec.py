@@ -34,12 +34,12 @@ class Encode(Protocol):
 class Codec:
     """Decodes and encodes the messages of one schema.
 
-    ``decode``     bytes -> dict; raises DecodeError
-    ``encode``     mapping -> bytes; raises EncodeError
-    ``needs_device`` whether both ask what device it is: then it must be given
-    ``odd_fields`` the fields of a message that JSON may have no form for (`fields.Schema`)
-    ``source``     the Python that does it, for people
-    ``fallbacks``  the fields that are left to construct, with the reason for each
+    ``decode``        bytes -> dict; raises DecodeError
+    ``encode``        mapping -> bytes; raises EncodeError
+    ``needs_device``  whether both have to be given the device that the message is for, or from
+    ``odd_fields``    the fields of a message that JSON may have no form for (`fields.Schema`)
+    ``source``        the Python that does it, for people
+    ``fallbacks``     the fields that are left to construct, with the reason for each
     """
 
     decode: Decode
@@ -51,7 +51,7 @@ class Codec:
         self.odd_fields = Schema(message).odd_fields
         if self.needs_device or has_late_checksum(message):
             self.decode, self.encode = reference.decode, reference.encode
-            reason = "the device" if self.needs_device else "a checksum of what comes after it"
+            reason = "the device" if self.needs_device else "a checksum over more, or with a key"
             self.source = ""
             self.fallbacks: Mapping[str, str] = {"(message)": reason}
             return

@@ -73,6 +73,11 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _outside(device: Device | None) -> dict[str, Any]:
+    """What construct's context is to have from outside of the message."""
+    return {} if device is None else {"device": device}
+
+
 class Interpreter:
     """Decodes and encodes by construct; see `iotsim.protocol.codec.Codec` for the contract."""
 
@@ -84,7 +89,7 @@ class Interpreter:
     def decode(self, data: bytes, device: Device | None = None) -> dict[str, Any]:
         stream = io.BytesIO(data)
         try:
-            value = normalize(self.message.parse_stream(stream, device=device))
+            value = normalize(self.message.parse_stream(stream, **_outside(device)))
         except Exception as error:
             path = ".".join(getattr(error, "iotsim_path", ()))
             offset = getattr(error, "iotsim_offset", None)
@@ -100,7 +105,7 @@ class Interpreter:
     def encode(self, message: Mapping[str, Any], device: Device | None = None) -> bytes:
         stream = io.BytesIO()
         try:
-            self.message.build_stream(dict(message), stream, device=device)
+            self.message.build_stream(dict(message), stream, **_outside(device))
         except Exception as error:
             trail = list(getattr(error, "iotsim_path", ()))
             reason = reason_of(error)

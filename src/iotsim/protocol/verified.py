@@ -189,7 +189,7 @@ class LateChecksums:
 
 
 def has_late_checksum(message: AnyConstruct) -> bool:
-    """Whether a checksum in a schema covers what comes after it, or has a key."""
+    """Whether a checksum in a schema covers more than what comes before it, or has a key."""
     return any(
         isinstance(node, Checksum) and (node.over != "before" or node.key is not None)
         for node in every_node(message)
