@@ -259,10 +259,13 @@ def test_a_late_checksum_needs_a_flat_struct_to_be_built() -> None:
         message.build({"a": 5})
 
 
-@pytest.mark.parametrize("over", ["all", 4, (1,), (1, 2, 3), None])
+@pytest.mark.parametrize("over", ["all", 4, (1,), (1, 2, 3), None, this.a])
 def test_checksum_over_nonsense(over: Any) -> None:
     with pytest.raises(ValueError, match='over "before", "rest", "message" or two places'):
         Checksum(Int8ub, sum8, over=over)
+    for start in (2, this.a):
+        with pytest.raises(ValueError, match="the start of a Checksum is for"):
+            Checksum(Int8ub, sum8, start, over="rest")
 
 
 @given(st.binary(max_size=24))

@@ -61,10 +61,12 @@ class Checksum(AnySubconstruct):
         key: Parameter | None = None,
     ) -> None:
         pair = isinstance(over, tuple) and len(over) == 2
-        if not pair and over not in ("before", "rest", "message"):
+        if not pair and not (isinstance(over, str) and over in ("before", "rest", "message")):
             raise ValueError(
                 f'a Checksum is over "before", "rest", "message" or two places, not {over!r}'
             )
+        if over != "before" and (callable(start) or start):
+            raise ValueError("the start of a Checksum is for one of the bytes before it")
         super().__init__(field)
         self.function = function
         self.start = start
