@@ -75,12 +75,16 @@ def keyed(tmp_path: Path) -> Callable[..., str]:
     return scenario
 
 
+@pytest.mark.parametrize("source", ["state", "data"])
 async def test_each_device_has_its_key(
     keyed: Callable[..., str],
     simulated: Callable[..., Any],
     tmp_path: Path,
     autojump_clock: MockClock,
+    source: str,
 ) -> None:
+    text = KEYED.replace("this_device.state", f"this_device.{source}")
+    (tmp_path / "protocols/keyed.py").write_text(text)
     expect = '[[expect]]\neach = "meter"\nsends = { level = { min = 5 } }\nwithin = "10s"'
     async with simulated(keyed('data = "keys.csv"', expect)) as gateway:
         for name in ("meter[0]", "meter[1]"):
@@ -90,7 +94,7 @@ async def test_each_device_has_its_key(
     codec = load_protocol("keyed", [tmp_path]).protocol.codec
     for index, arrival in enumerate(arrivals):
         assert arrival.message == {"nonce": NONCE, "level": 7 + index}
-        device = StandIn(state={"key": KEYS[index]})
+        device = StandIn(state={"key": KEYS[index]}, data={"key": KEYS[index]})
         assert codec.decode(arrival.payload, device) == arrival.message
     sent = [event.message for event in gateway.events if isinstance(event, Sent)]
     assert [message["level"] for message in sent] == [7, 8]
