@@ -1,7 +1,7 @@
 """The marker `needs`: what a test needs of the machine, and how to get it.
 
 ``@pytest.mark.needs("tun", "ping")`` skips a test where one of these is missing; the reason has the
-line that provides it. A name is a program on PATH, or one of
+line that provides it. A name is a program on PATH, a client of `tests.clients`, or one of
 
 ==========  ====================================================================================
 ``root``    uid 0 with its capabilities: the test makes namespaces, devices and users of its own
@@ -10,7 +10,7 @@ line that provides it. A name is a program on PATH, or one of
 ==========  ====================================================================================
 
 In CI (the variable CI is set), which has everything, a skip is a failure, but for tests that are
-marked `may_skip`. As a program, ``python -m tests.needs`` installs the programs, if it can.
+marked `may_skip`. As a program, ``python -m tests.needs`` installs programs and clients, if it can.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.clients import CLIENTS
 
 from iotsim.link.tuntap import tun_device
 from iotsim.testbed.doctor import run_probe
@@ -31,7 +32,8 @@ from iotsim.testbed.programs import DEBIAN_PACKAGES, install_line, missing_progr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PACKAGES = {**DEBIAN_PACKAGES, "cc": "gcc libc6-dev"}
+PACKAGES = {**DEBIAN_PACKAGES, "cc": "gcc libc6-dev", "node": "nodejs", "npm": "npm"}
+INSTALL = "python -m tests.needs"
 NOBODY = 65534
 
 
@@ -69,14 +71,16 @@ def lacking(need: str) -> str:
     """What to do for `need`, "" if it is met."""
     if need in CONDITIONS:
         return CONDITIONS[need]()
+    if need in CLIENTS:
+        return "" if CLIENTS[need].is_installed else INSTALL
     return install_line([need], PACKAGES) if missing_programs([need]) else ""
 
 
 def reason_to_skip(needs: Iterable[str]) -> str:
     """What is missing of `needs`, with the lines that provide it; "" if nothing is."""
     missing = sorted(need for need in needs if lacking(need))
-    programs = [need for need in missing if need not in CONDITIONS]
-    fixes = [lacking(need) for need in missing if need in CONDITIONS]
+    programs = [need for need in missing if need not in CONDITIONS and need not in CLIENTS]
+    fixes = list(dict.fromkeys(lacking(need) for need in missing if need not in programs))
     fixes += [install_line(programs, PACKAGES)] if programs else []
     return f"needs {', '.join(missing)}: {'; '.join(fixes)}" if missing else ""
 
@@ -109,7 +113,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def install() -> None:
-    """As root on Debian, install the programs that are missing. Where that fails, tests are skipped."""
+    """Install what is missing. Where that fails, tests are skipped."""
+    install_programs()
+    for name, client in CLIENTS.items():
+        if not client.is_installed:
+            print(f"installing what the tests need: {name}", flush=True)
+            if not client.install():
+                print("that failed: the tests that need it are skipped")
+
+
+def install_programs() -> None:
+    """Install the programs that are missing, as root on Debian."""
     missing = missing_programs(PACKAGES)
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return

@@ -15,28 +15,42 @@ if TYPE_CHECKING:
         ScenarioError,
     )
     from iotsim.protocol.checksums import crc16_ccitt, crc16_modbus, crc32, sum8, xor8
-    from iotsim.protocol.constructs import Checksum, FlatStruct, Length
+    from iotsim.protocol.constructs import (
+        Checksum,
+        Derived,
+        FlatStruct,
+        Length,
+        Native,
+        Wrapped,
+    )
+    from iotsim.protocol.crypt import Encrypted
     from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.device import this_device
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Checksum",
     "DecodeError",
+    "Derived",
     "Device",
     "EncodeError",
+    "Encrypted",
     "FlatStruct",
     "IotsimError",
     "Length",
     "MachineError",
+    "Native",
     "Protocol",
     "ProtocolError",
     "ScenarioError",
+    "Wrapped",
     "crc16_ccitt",
     "crc16_modbus",
     "crc32",
     "on",
     "sum8",
+    "this_device",
     "xor8",
 ]
 
@@ -44,7 +58,16 @@ __all__ = [
 # inside a namespace, must not pay for construct or trio before they need them.
 _HOMES = {
     "iotsim.protocol.definition": ("Protocol",),
-    "iotsim.protocol.constructs": ("Checksum", "FlatStruct", "Length"),
+    "iotsim.protocol.device": ("this_device",),
+    "iotsim.protocol.constructs": (
+        "Checksum",
+        "Derived",
+        "FlatStruct",
+        "Length",
+        "Native",
+        "Wrapped",
+    ),
+    "iotsim.protocol.crypt": ("Encrypted",),
     "iotsim.protocol.checksums": ("crc16_ccitt", "crc16_modbus", "crc32", "sum8", "xor8"),
     "iotsim.device.behavior": ("Device", "on"),
     "iotsim.errors": (

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from iotsim.device import Fleet
+    from iotsim.device.fleet import SimDevice
     from iotsim.device.spec import ServiceSpec
     from iotsim.events import Event
     from iotsim.run.run import Run
@@ -103,7 +104,7 @@ class Gateway:
         if isinstance(message, bytes):
             payload = message
         else:
-            payload = service.protocol.codec.encode(message)
+            payload = service.protocol.codec.encode(message, self._device_at(address))
         source = self._addresses[address >= IPV4_END]
         segment = udp.build_udp(source, address, port, service.port, payload)
         build = ipv4.build_ipv4 if address < IPV4_END else ipv6.build_ipv6
@@ -149,11 +150,12 @@ class Gateway:
         name, message = format_address(source), None
         fleet, index = self._owner(source)
         if fleet is not None:
-            name = fleet.device(index).name
+            device = fleet.device(index)
+            name = device.name
             for service in fleet.spec.services:
                 if service.port == header.source_port:
                     with suppress(DecodeError):
-                        message = service.protocol.codec.decode(payload)
+                        message = service.protocol.answer_codec.decode(payload, device)
         self._arrived.append(Arrival(name, header.destination_port, message, payload))
 
     def _find(self, device: str) -> tuple[int, Fleet]:
@@ -172,6 +174,11 @@ class Gateway:
             if owner is not None:
                 return address, owner
         raise ValueError(f"there is no device {device!r}")
+
+    def _device_at(self, address: int) -> SimDevice | None:
+        """The device at `address`; None for a group of them."""
+        fleet, index = self._owner(address)
+        return None if fleet is None else fleet.device(index)
 
     def _owner(self, address: int) -> tuple[Fleet | None, int]:
         """Whose `address` is, and which device of that fleet has it."""

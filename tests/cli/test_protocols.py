@@ -22,6 +22,23 @@ VECTORS = [("0102", {{"a": 1, "b": {b}}})]
 """
 
 
+TWO_SIDED = """
+from construct import Bytes, Int8ub, Struct
+from iotsim import Protocol, this_device
+
+PROTOCOL = Protocol(
+    name="two_sided",
+    message=Struct("asked" / Int8ub),
+    answer=Struct("told" / Bytes(this_device.state.size), "rest" / Int8ub),
+    port=7000,
+)
+VECTORS = [
+    ("01", {"asked": 1}),
+    ("6162 07", {"told": b"ab", "rest": 7}, {"answer": True, "device": {"state": {"size": 2}}}),
+]
+"""
+
+
 @pytest.fixture(autouse=True)
 def in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -141,3 +158,39 @@ def test_the_largest_datagram_is_decoded_in_few_lines(
     assert len(lines) < 2100
     assert max(map(len, lines)) < 4200
     assert "and 129055 more" in lines
+
+
+def test_what_a_device_sends_is_shown_and_decoded_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "protocols").mkdir()
+    (tmp_path / "protocols" / "two_sided.py").write_text(TWO_SIDED)
+    assert run_command_line(["protocols", "check", "two_sided"]) == 0
+    assert run_command_line(["protocols", "show", "two_sided"]) == 0
+    asked, told = capsys.readouterr().out.split("what a device sends:")
+    assert "asked" in asked
+    assert "told" in told
+    assert run_command_line(["protocols", "show", "two_sided", "--codec"]) == 0
+    assert "# what a device sends:" in capsys.readouterr().out
+    assert run_command_line(["decode", "two_sided", "07"]) == 0
+    assert "asked  7" in capsys.readouterr().out
+    words = ["decode", "two_sided", "616207", "--answer", "--state", "size=2"]
+    assert run_command_line(words) == 0
+    assert "told  hex:6162" in capsys.readouterr().out
+    assert run_command_line(words[:4]) == 2
+    assert "device[0] has no 'size' in its state" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("size", "'size': must be NAME=VALUE"),
+        ("size=hex:zz", "size: "),
+        ("size=1e999", "size: 1e999"),
+    ],
+)
+def test_what_no_device_remembers(
+    state: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["decode", "sensornet", "07", "--state", state]) == 2
+    assert message in capsys.readouterr().err

@@ -25,17 +25,17 @@ def target(data: bytes) -> None:
     if not data:
         return
     loaded = LOADED[data[0] % len(LOADED)]
-    codec = loaded.protocol.codec
+    codec, device = loaded.protocol.codec, loaded.vectors[-1].device
     try:
-        message = codec.decode(data[1:])
+        message = codec.decode(data[1:], device)
     except DecodeError:
         return
     loaded.protocol.summarize(message)
     try:
-        again = codec.encode(message)
+        again = codec.encode(message, device)
     except EncodeError:
         return  # Decoders are more generous.
-    codec.decode(again)
+    codec.decode(again, device)
 
 
 def seeds() -> Iterator[bytes]:

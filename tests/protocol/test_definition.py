@@ -29,6 +29,14 @@ def make(**changes: Any) -> Protocol:
         ({"echo": ["kin"]}, "echo names 'kin', which is no field .*'kind'"),
         ({"summary": "{valu}"}, "summary names 'valu'"),
         ({"summary": "{"}, "summary"),
+        ({"answer": 7}, "answer is no construct"),
+        ({"answer": Int8ub}, "answer has no fields"),
+        (
+            {"answer": Struct("b" / Int8ub), "echo": ["kind"]},
+            "echo names 'kind', which is no field",
+        ),
+        ({"answer": Struct("b" / Int8ub), "echo": ["b"]}, "echo names 'b', which is no field"),
+        ({"answer": Struct("b" / Int8ub), "summary": "{c}"}, "summary names 'c'"),
     ],
 )
 def test_what_does_not_fit_together(changes: dict[str, Any], text: str) -> None:
@@ -42,6 +50,20 @@ def test_summary() -> None:
     assert protocol.summarize({"kind": "B", "s": {"x": 3}, "data": b"\x01\x02"}) == "B x=3 v= 0102"
     assert protocol.summarize({"kind": "A", "value": "odd"}) == "A x= v=odd "
     assert make().summarize({"kind": "A", "value": 2.5}) == "kind=A value=2.5"
+
+
+def test_what_a_device_sends_may_have_a_schema_of_its_own() -> None:
+    answer = Struct("kind" / Int8ub, "data" / Bytes(2), "seen" / Int8ub)
+    protocol = make(answer=answer, echo=["kind"], summary="{kind} {s.x}{seen}")
+    assert protocol.answer_schema.find("seen") is not None
+    assert protocol.schema.find("seen") is None
+    assert protocol.answer_codec.decode(b"\x01ab\x07") == {"kind": 1, "data": b"ab", "seen": 7}
+    assert protocol.codec.decode(b"\x02\x01ab")["data"] == b"ab"
+    assert protocol.summarize({"kind": 1, "seen": 7}) == "1 7"
+    assert protocol.odd_fields == ("data",)
+    same = make()
+    assert same.answer_codec is same.codec
+    assert same.answer_schema is same.schema
 
 
 def test_codec_and_schema_are_made_once() -> None:

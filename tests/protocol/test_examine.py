@@ -3,9 +3,11 @@ from typing import Any
 from construct import (
     BitsInteger,
     BitStruct,
+    Bytes,
     Computed,
     Const,
     Enum,
+    GreedyBytes,
     GreedyRange,
     Int8ub,
     Int16ub,
@@ -18,7 +20,8 @@ from construct import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim import Checksum, FlatStruct, Length, Protocol, crc16_ccitt
+from iotsim import Checksum, FlatStruct, Length, Protocol, crc16_ccitt, this_device
+from iotsim.protocol.device import StandIn
 from iotsim.protocol.examine import check, dissect, field_rows
 from iotsim.protocol.registry import LoadedProtocol, Vector, load_protocol
 
@@ -34,9 +37,7 @@ MESSAGE = FlatStruct(
 )
 
 
-def loaded(
-    *vectors: tuple[bytes, dict[str, Any]], message: Any = MESSAGE, **more: Any
-) -> LoadedProtocol:
+def loaded(*vectors: tuple[Any, ...], message: Any = MESSAGE, **more: Any) -> LoadedProtocol:
     protocol = Protocol(name="p", message=message, port=7, **more)
     return LoadedProtocol(protocol, tuple(Vector(*vector) for vector in vectors), None)
 
@@ -106,6 +107,62 @@ def test_dissect() -> None:
         (48, 16, "crc", int.from_bytes(data[-2:], "big")),
     ]
     assert "hi" in "\n".join(found.lines())
+
+
+ASK = Struct("function" / Const(3, Int8ub), "address" / Int8ub, "count" / Int8ub)
+TELL = FlatStruct(
+    "function" / Const(3, Int8ub), "values" / PrefixedArray(Int8ub, Int16ub), "end" / GreedyBytes
+)
+
+
+def test_an_answer_has_vectors_rows_and_offsets_of_its_own() -> None:
+    vectors = [
+        (b"\x03\x01\x02", {"address": 1, "count": 2}),
+        (b"\x03\x01\x00\x02z", {"values": [2], "end": b"z"}, True),
+    ]
+    good = loaded(*vectors, message=ASK, answer=TELL)
+    assert check(good) == []
+    assert [row.path for row in field_rows(good.protocol)] == ["function", "address", "count"]
+    rows = field_rows(good.protocol, answer=True)
+    assert [row.path for row in rows] == ["function", "values", "values[]", "end"]
+    found = dissect(good.protocol, b"\x03\x01\x00\x02z", answer=True)
+    assert found.message == {"function": 3, "values": [2], "end": b"z"}
+    assert [row.offset // 8 for row in found.rows if row.path == "end"] == [4]
+    bad = loaded((b"\x03\x01\x02", {"values": [3], "end": b""}, True), message=ASK, answer=TELL)
+    assert str(check(bad)[0]).startswith("VECTORS[0]: values.0: does not")
+
+
+def test_error_replies_are_answers() -> None:
+    def complain(error: Exception, data: bytes) -> dict[str, Any]:
+        return {"values": [], "end": b"!"}
+
+    vector = (b"\x03\x01\x02", {"address": 1, "count": 2})
+    assert check(loaded(vector, message=ASK, answer=TELL, error_reply=complain)) == []
+    (finding,) = check(loaded(vector, message=ASK, error_reply=complain))
+    assert finding.where == "error_reply"
+
+
+def test_a_vector_that_only_decodes() -> None:
+    spare = FlatStruct("a" / Int8ub, BitStruct("b" / BitsInteger(4), Padding(4)))
+    vector = (b"\x01\x2f", {"a": 1, "b": 2})
+    (finding, _, *_) = check(loaded(vector, message=spare))
+    assert "the vector's fields encode to 20, expected 2f" in str(finding)
+    assert check(loaded((*vector, False, True), message=spare)) == []
+    (finding,) = check(loaded((b"\x01\x2f", {"a": 2}, False, True), message=spare))
+    assert str(finding) == "VECTORS[0]: a: expected 2, decoded 1 (at byte 0)"
+
+
+def test_a_vector_may_need_a_device() -> None:
+    message = FlatStruct("a" / Bytes(this_device.data.size), "b" / GreedyBytes)
+    vector = (b"abc", {"a": b"ab", "b": b"c"}, False, False)
+    assert check(loaded((*vector, StandIn(data={"size": 2})), message=message)) == []
+    findings = [str(finding) for finding in check(loaded(vector, message=message))]
+    assert (
+        findings[0]
+        == "VECTORS[0]: a: does not decode: device[0] has no 'size' in its data (at byte 0)"
+    )
+    found = dissect(Protocol("p", message, port=1), b"abc", device=StandIn(data={"size": 1}))
+    assert found.message == {"a": b"a", "b": b"bc"}
 
 
 def test_dissect_what_is_wrong() -> None:

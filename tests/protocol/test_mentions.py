@@ -20,7 +20,7 @@ from construct import (
     this,
 )
 
-from iotsim import Checksum, FlatStruct
+from iotsim import Checksum, Encrypted, FlatStruct, Native, Wrapped, this_device
 from iotsim.protocol.mentions import mentioned
 
 
@@ -55,3 +55,16 @@ def test_a_schema_that_contains_itself() -> None:
         "n" / Int8ub, "below" / If(this.n > 0, LazyBound(lambda: tree))
     )
     assert mentioned(tree) is None
+
+
+def test_what_gives_values_gives_no_shape() -> None:
+    """Keys, nonces, and functions that are given bytes or values, and no fields."""
+    message = FlatStruct(
+        "nonce" / Bytes(12),
+        "native" / Native(lambda data, at: (data.nonce, at), of_bytes, like=Bytes(this.size)),
+        "wrapped" / Wrapped(of_bytes, of_bytes, Bytes(this.inside)),
+        "body"
+        / Encrypted(Bytes(this.more), mode="GCM", key=this_device.state.key, nonce=this.nonce),
+        "mac" / Checksum(Bytes(8), of_bytes, over=(this.begin, None), key=this.secret),
+    )
+    assert mentioned(message) == {"size", "inside", "more", "begin"}

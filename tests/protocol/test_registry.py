@@ -7,6 +7,7 @@ import pytest
 
 from iotsim import ProtocolError
 from iotsim.protocol import registry
+from iotsim.protocol.device import StandIn
 from iotsim.protocol.registry import bundled_folder, list_protocols, load_file, load_protocol
 
 GOOD = """
@@ -52,6 +53,38 @@ def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_vectors(tmp_path: Path) -> None:
     (vector,) = load_file(write(tmp_path, "mine", good())).vectors
     assert (vector.data, vector.fields) == (b"\x07", {"a": 7})
+
+
+def test_a_vector_may_say_more(tmp_path: Path) -> None:
+    text = (
+        good()
+        + """
+VECTORS = [
+    ("07", {"a": 7}, {"decodes_only": True, "answer": True}),
+    ("08", {"a": 8}, {"device": {"state": {"key": b"k"}, "index": 3}}),
+]
+"""
+    )
+    one, other = load_file(write(tmp_path, "mine", text)).vectors
+    assert (one.decodes_only, one.answer, one.device) == (True, True, StandIn())
+    assert (other.decodes_only, other.answer) == (False, False)
+    assert other.device == StandIn(index=3, state={"key": b"k"})
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("7", r"third element of VECTORS\[0\] is no table"),
+        ("{'decode_only': True}", "unexpected keyword argument 'decode_only'"),
+        ("{'device': 7}", "no table of answer, decodes_only and device"),
+        ("{'device': {'key': 7}}", "unexpected keyword argument 'key'"),
+        ("{}, {}", "too many values"),
+    ],
+)
+def test_what_a_vector_cannot_say(tmp_path: Path, more: str, message: str) -> None:
+    text = good() + f"VECTORS = [('07', {{'a': 7}}, {more})]"
+    with pytest.raises(ProtocolError, match=message):
+        load_file(write(tmp_path, "mine", text))
 
 
 def test_nothing_else_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

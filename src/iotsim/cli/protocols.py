@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iotsim.protocol.codec import Codec
+    from iotsim.protocol.device import StandIn
     from iotsim.protocol.registry import LoadedProtocol
 
 LARGEST_DATAGRAM = 65_535 - 8
 """In bytes: what the length field of a UDP header leaves for the payload."""
 MOST_HEX = 1 << 20
 """Characters that are read, spaces included."""
+FIELD_COLUMNS = ("byte", "field", "kind", "on the wire", "")
 DIGITS = re.compile(r"[0-9a-fA-F]+")
 NO_HEX = re.compile(r"[^0-9a-fA-F\s:]")
 
@@ -61,6 +63,9 @@ def show(name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())
     protocol = loaded.protocol
     if codec:
         _show_codec(protocol.codec)
+        if protocol.answer is not None:
+            print("\n# what a device sends:\n")
+            _show_codec(protocol.answer_codec)
         return 0
     print(f"{protocol.name}: UDP port {protocol.port}")
     if protocol.description:
@@ -68,9 +73,10 @@ def show(name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())
     if protocol.echo:
         print(f"a reply takes from its request: {', '.join(protocol.echo)}")
     print()
-    rows = [("byte", "field", "kind", "on the wire", "")]
-    rows += [(row.place, row.path, row.kind, row.wire, row.note) for row in field_rows(protocol)]
-    _print_table(rows)
+    _print_table([FIELD_COLUMNS, *field_rows(protocol)])
+    if protocol.answer is not None:
+        print("\nwhat a device sends:\n")
+        _print_table([FIELD_COLUMNS, *field_rows(protocol, answer=True)])
     return 0
 
 
@@ -108,7 +114,11 @@ def check(*names: str) -> int:
 
 
 def decode(
-    name: str, /, *data: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]
+    name: str,
+    /,
+    *data: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
+    answer: Annotated[bool, cyclopts.Parameter(negative=())] = False,
+    state: Annotated[tuple[str, ...], cyclopts.Parameter(negative=())] = (),
 ) -> int:
     """Decode a datagram, field by field with offsets.
 
@@ -118,16 +128,26 @@ def decode(
         The protocol's name.
     data
         The bytes in hex, with or without spaces; '-' reads them from standard input.
+    answer
+        It is one that a device sends, if the protocol says other things in this direction.
+    state
+        NAME=VALUE: what the device remembers, for a protocol that asks for it, such as the key with
+        which it encrypts. The value is as in a data file. May be given several times.
     """
     from iotsim.protocol.examine import dissect, summary_line
 
     protocol = _load(name).protocol
     try:
+        device = _device(state)
+    except ValueError as error:
+        print(f"iotsim: --state {error}", file=sys.stderr)
+        return EXIT_ERROR
+    try:
         payload = _parse_hex(sys.stdin.read(MOST_HEX) if data == ("-",) else " ".join(data))
     except ValueError as error:
         print(f"iotsim: that is no hex of a datagram: {error}", file=sys.stderr)
         return EXIT_ERROR
-    dissection = dissect(protocol, payload)
+    dissection = dissect(protocol, payload, answer=answer, device=device)
     for line in dissection.lines():
         print(line)
     if dissection.message is None:
@@ -136,6 +156,23 @@ def decode(
     if summary:
         print(f"\n{summary}")
     return 0
+
+
+def _device(state: Sequence[str]) -> StandIn:
+    """A device that remembers `state`; ValueError says what is wrong with it."""
+    from iotsim.protocol.device import StandIn
+    from iotsim.scenario.csvdata import parse_cell
+
+    values = {}
+    for text in state:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"{text!r}: must be NAME=VALUE")
+        try:
+            values[name] = parse_cell(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return StandIn(state=values, data=values)
 
 
 def _parse_hex(text: str) -> bytes:

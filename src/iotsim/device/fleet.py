@@ -108,6 +108,12 @@ class SimDevice:
         return format_address(blocks[0].first + self.index) if blocks else ""
 
     @property
+    def data(self) -> Mapping[str, Any]:
+        """Its row of the data file; empty if there is none."""
+        rows = self.fleet.spec.data
+        return rows[self.index] if rows else {}
+
+    @property
     def state(self) -> dict[str, Any]:
         """What the device remembers: a dict of its own."""
         state = self._state

@@ -3,8 +3,11 @@
 A protocol, a file in the folder ``protocols/``, is a construct schema with a port; the rest follows:
 
 `definition`   `Protocol`, the declaration
-`constructs`   checksums, lengths and flat structs, for schemas (from `verified` and `flat`)
-`checksums`    the functions that go into them
+`constructs`   what schemas can say besides construct's own (from `verified`, `flat` and `native`)
+`crypt`        likewise `Encrypted`; apart, since it needs a package that nothing else does
+`checksums`    the functions that go into checksums
+`device`       `this_device`, what a schema can ask of the device, and whether it does
+`parameter`    keys and nonces: bytes that are found in the message or the device
 `registry`     finds a protocol by name and loads its file
 `lower`        reads a schema off construct's classes, once: what it makes are `nodes`
 `functions`    tells which functions of a schema are expressions, or look at nothing but their value

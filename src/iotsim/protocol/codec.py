@@ -8,32 +8,50 @@ a dict of name to bool. What cannot be done is `DecodeError` or `EncodeError`, w
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from iotsim.errors import DecodeError
 from iotsim.protocol.fields import Schema
 from iotsim.protocol.generate.compiler import Compiler
 from iotsim.protocol.interpreted import Interpreter
+from iotsim.protocol.mentions import needs_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from construct import Construct
+
+    from iotsim.protocol.device import Device
+
+
+class Decode(Protocol):
+    def __call__(self, data: bytes, device: Device | None = None, /) -> dict[str, Any]: ...
+
+
+class Encode(Protocol):
+    def __call__(self, message: Mapping[str, Any], device: Device | None = None, /) -> bytes: ...
+
+
+class Tell(Protocol):
+    def __call__(
+        self, message: Mapping[str, Any], device: Device | None = None, /
+    ) -> tuple[bytes, Mapping[str, Any]]: ...
 
 
 class Codec:
     """Decodes and encodes the messages of one schema.
 
-    ``decode``     bytes -> dict; raises DecodeError
-    ``encode``     mapping -> bytes; raises EncodeError
-    ``tell``       mapping -> bytes, and what decoding them gives; raises EncodeError
-    ``odd_fields`` the fields of a message that JSON may have no form for (`fields.Schema`)
-    ``source``     the Python that does it, for people
-    ``fallbacks``  the fields that are left to construct, with the reason for each
+    ``decode``        bytes -> dict; raises DecodeError
+    ``encode``        mapping -> bytes; raises EncodeError
+    ``tell``          mapping -> bytes, and what decoding them gives; raises EncodeError
+    ``needs_device``  whether all three have to be given the device that the message is for, or from
+    ``odd_fields``    the fields of a message that JSON may have no form for (`fields.Schema`)
+    ``source``        the Python that does it, for people
+    ``fallbacks``     the fields that are left to construct, with the reason for each
     """
 
-    decode: Callable[[bytes], dict[str, Any]]
-    encode: Callable[[Mapping[str, Any]], bytes]
+    decode: Decode
+    encode: Encode
 
     def __init__(self, message: Construct[Any, Any], strict: bool = True) -> None:
         self._compiler = Compiler(Interpreter(message, strict))
@@ -43,14 +61,17 @@ class Codec:
         self.source = f"{decoder.source}\n\n{encoder.source}"
         self.fallbacks = {**encoder.fallbacks, **decoder.fallbacks}
         self.odd_fields = Schema(message).odd_fields
+        self.needs_device = needs_device(message)
 
     @cached_property
-    def tell(self) -> Callable[[Mapping[str, Any]], tuple[bytes, Mapping[str, Any]]]:
+    def tell(self) -> Tell:
         return self._compiler.teller(self._encode_and_decode).function
 
-    def _encode_and_decode(self, message: Mapping[str, Any]) -> tuple[bytes, Mapping[str, Any]]:
-        data = self.encode(message)
+    def _encode_and_decode(
+        self, message: Mapping[str, Any], device: Device | None = None
+    ) -> tuple[bytes, Mapping[str, Any]]:
+        data = self.encode(message, device)
         try:
-            return data, self.decode(data)
+            return data, self.decode(data, device)
         except DecodeError:
             return data, message  # a protocol may write what it does not read

@@ -29,8 +29,11 @@ class Protocol:
     ``name``         lower case; also the name of its file, and what scenarios call it
     ``message``      the schema: a Struct, `iotsim.FlatStruct`, or what parses to one
     ``port``         the UDP port of a device
+    ``answer``       the schema of what a device sends, where the same bytes mean something else there;
+                     None if it is ``message`` in both directions
     ``echo``         the fields that a reply takes from its request unless it names them
-    ``summary``      one line about a message, with fields in braces: ``"{kind} seq={seq}"``
+    ``summary``      one line about a message, with fields in braces: ``"{kind} seq={seq}"``; those that
+                     a message does not have show as nothing
     ``strict``       refuse trailing bytes, unknown fields on encode, and a Switch without a case
     ``error_reply``  (error, datagram) -> the reply to an undecodable datagram, or None
     ``description``  what it is, for people
@@ -46,6 +49,7 @@ class Protocol:
     strict: bool = True
     error_reply: ErrorReply | None = None
     description: str = ""
+    answer: Construct[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.match(self.name):
@@ -54,37 +58,62 @@ class Protocol:
             )
         if not isinstance(self.message, Construct):
             raise ProtocolError(f"{self.name}: message is no construct: {self.message!r}")
+        if not isinstance(self.answer, Construct | None):
+            raise ProtocolError(f"{self.name}: answer is no construct: {self.answer!r}")
         if not isinstance(self.port, int) or not 0 < self.port < 65536:
             raise ProtocolError(f"{self.name}: port is not 1 to 65535: {self.port!r}")
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
-        if not self.schema.fields:
-            raise ProtocolError(f"{self.name}: message has no fields: it must be a Struct")
+        for schema, what in ((self.schema, "message"), (self.answer_schema, "answer")):
+            if not schema.fields:
+                raise ProtocolError(f"{self.name}: {what} has no fields: it must be a Struct")
         for path in self.echo:
-            self._known(path, "echo")
+            self._known(path, "echo", self.schema)
+            self._known(path, "echo", self.answer_schema)
         try:
             paths = [path for _, path, _, _ in string.Formatter().parse(self.summary) if path]
         except ValueError as error:
             raise ProtocolError(f"{self.name}: summary: {error}") from None
         for path in paths:
-            self._known(path, "summary")
+            if self.answer_schema.find(path) is None:
+                self._known(path, "summary", self.schema)
 
-    def _known(self, path: str, where: str) -> None:
-        if self.schema.find(path) is None:
-            hint = self.schema.nearest(path)
+    def _known(self, path: str, where: str, schema: Schema) -> None:
+        if schema.find(path) is None:
+            hint = schema.nearest(path)
             meant = f" (did you mean {hint!r}?)" if hint else ""
             raise ProtocolError(f"{self.name}: {where} names {path!r}, which is no field{meant}")
 
     @cached_property
     def schema(self) -> Schema:
+        """Of the messages that a device receives."""
         return Schema(self.message)
 
     @cached_property
+    def answer_schema(self) -> Schema:
+        """Of those that it sends."""
+        return self.schema if self.answer is None else Schema(self.answer)
+
+    @cached_property
     def codec(self) -> Codec:
+        """Of the messages that a device receives."""
         # Imported late: the generator is not needed to list, show or check files.
         from iotsim.protocol.codec import Codec
 
         return Codec(self.message, strict=self.strict)
+
+    @cached_property
+    def answer_codec(self) -> Codec:
+        """Of those that it sends."""
+        from iotsim.protocol.codec import Codec
+
+        return self.codec if self.answer is None else Codec(self.answer, strict=self.strict)
+
+    @property
+    def odd_fields(self) -> tuple[str, ...] | None:
+        """The fields of its messages, in both directions, that JSON may have no form for (`Schema`)."""
+        one, other = self.codec.odd_fields, self.answer_codec.odd_fields
+        return None if one is None or other is None else tuple(dict.fromkeys((*one, *other)))
 
     @cached_property
     def _summary_parts(self) -> list[tuple[str, list[str], str]]:

@@ -5,12 +5,13 @@ All of it is data or text; the command line only prints it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import GreedyBytes, GreedyRange, Renamed, Struct, Terminated
 
 from iotsim.errors import DecodeError, EncodeError
+from iotsim.protocol.device import StandIn
 from iotsim.protocol.flat import FlatStruct
 from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.traced import Recorder
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
     from construct import Construct
 
+    from iotsim.protocol.codec import Codec
     from iotsim.protocol.definition import Protocol
-    from iotsim.protocol.fields import Field
+    from iotsim.protocol.device import Device
+    from iotsim.protocol.fields import Field, Schema
     from iotsim.protocol.registry import LoadedProtocol, Vector
 
 
@@ -44,9 +47,10 @@ class FieldRow(NamedTuple):
     note: str
 
 
-def field_rows(protocol: Protocol) -> list[FieldRow]:
-    """The fields of ``protocol``, in the order of the wire."""
-    return [_field_row(field_) for field_ in protocol.schema.fields.values()]
+def field_rows(protocol: Protocol, *, answer: bool = False) -> list[FieldRow]:
+    """The fields of ``protocol``, or of its ``answer``, in the order of the wire."""
+    schema = protocol.answer_schema if answer else protocol.schema
+    return [_field_row(field_) for field_ in schema.fields.values()]
 
 
 def _field_row(field_: Field) -> FieldRow:
@@ -147,13 +151,19 @@ def summary_line(protocol: Protocol, message: Mapping[str, Any]) -> str:
     return safe_line(_clip(protocol.summarize(message)))
 
 
-def dissect(protocol: Protocol, data: bytes) -> Dissection:
-    """Take ``data`` apart, field by field, up to the first that is wrong."""
+def dissect(
+    protocol: Protocol, data: bytes, *, answer: bool = False, device: Device | None = None
+) -> Dissection:
+    """Take ``data`` apart, field by field, up to the first that is wrong.
+
+    ``answer``: it is what a device sends. ``device`` is which, for a schema that asks for it.
+    """
     recorder = Recorder()
-    engine = Interpreter(protocol.message, protocol.strict, recorder)
+    schema = protocol.answer if answer and protocol.answer is not None else protocol.message
+    engine = Interpreter(schema, protocol.strict, recorder)
     message, error = None, None
     try:
-        message = engine.decode(data)
+        message = engine.decode(data, device)
     except DecodeError as caught:
         error = caught
     shown_in_detail = {
@@ -228,23 +238,31 @@ class _Checker:
     def vector(self, index: int, vector: Vector) -> None:
         where = f"VECTORS[{index}]"
         message = self.decodes(where, vector)
-        self.encodes(where, vector.data, vector.fields, "the vector's fields")
+        if vector.decodes_only:
+            return
+        self.encodes(where, vector, vector.fields, "the vector's fields")
         if message is None:
             return
-        self.encodes(where, vector.data, message, "the decoded message")
-        least = self.least(message)
+        self.encodes(where, vector, message, "the decoded message")
+        codec, device = self.codec(vector), vector.device
         try:
-            data = self.protocol.codec.encode(least)
-            again = self.protocol.codec.encode(self.protocol.codec.decode(data))
+            data = codec.encode(self.least(vector, message), device)
+            again = codec.encode(codec.decode(data, device), device)
         except (DecodeError, EncodeError) as error:
             self.add(f"the message with defaults only does not come back: {error}", where)
         else:
             if data != again:
                 self.add("the message with defaults only comes back as other bytes", where)
 
-    def least(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def codec(self, vector: Vector) -> Codec:
+        return self.protocol.answer_codec if vector.answer else self.protocol.codec
+
+    def fields(self, vector: Vector) -> Schema:
+        return self.protocol.answer_schema if vector.answer else self.protocol.schema
+
+    def least(self, vector: Vector, message: Mapping[str, Any]) -> dict[str, Any]:
         """Only those fields of ``message`` that must be given."""
-        fields = self.protocol.schema.fields
+        fields = self.fields(vector).fields
         return {
             name: value
             for name, value in message.items()
@@ -253,34 +271,35 @@ class _Checker:
 
     def decodes(self, where: str, vector: Vector) -> dict[str, Any] | None:
         try:
-            message = self.protocol.codec.decode(vector.data)
+            message = self.codec(vector).decode(vector.data, vector.device)
         except DecodeError as error:
             self.add(f"does not decode: {error.reason}", where, error.path, error.offset)
             return None
         found = _flatten(message)
         for path, value in _flatten(vector.fields).items():
-            known = self.protocol.schema.find(path)
+            known = self.fields(vector).find(path)
             expected = known.round(value) if known else value
             if path not in found:
                 self.add(f"expected {value!r}, but the message has no such field", where, path)
             elif found[path] != expected and not _both_nan(found[path], expected):
-                row = self.row(vector.data, path)
+                row = next((row for row in self.rows(vector) if row.path == path), None)
                 offset = row.offset // 8 if row else None
                 self.add(f"expected {value!r}, decoded {found[path]!r}", where, path, offset)
         return message
 
-    def encodes(self, where: str, data: bytes, message: Mapping[str, Any], what: str) -> None:
+    def encodes(self, where: str, vector: Vector, message: Mapping[str, Any], what: str) -> None:
         try:
-            built = self.protocol.codec.encode(message)
+            built = self.codec(vector).encode(message, vector.device)
         except EncodeError as error:
             self.add(f"{what} do not encode: {error.reason}", where, error.path)
             return
+        data = vector.data
         if built == data:
             return
         pairs = zip(built, data, strict=False)
         offset = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(built), len(data)))
         path = ""
-        for row in dissect(self.protocol, built).rows:
+        for row in self.rows(replace(vector, data=built)):
             if row.offset // 8 <= offset < -(-(row.offset + row.size) // 8) and not row.nested:
                 path = row.path
                 break
@@ -292,11 +311,12 @@ class _Checker:
             offset,
         )
 
-    def row(self, data: bytes, path: str) -> DissectedField | None:
-        return next((row for row in dissect(self.protocol, data).rows if row.path == path), None)
+    def rows(self, vector: Vector) -> tuple[DissectedField, ...]:
+        found = dissect(self.protocol, vector.data, answer=vector.answer, device=vector.device)
+        return found.rows
 
-    def schema(self) -> None:
-        for node, path in _nodes(self.protocol.message, "", set()):
+    def schema(self, message: Construct[Any, Any]) -> None:
+        for node, path in _nodes(message, "", set()):
             if isinstance(node, Struct) and not isinstance(node, FlatStruct):
                 for member in node.subcons:
                     if isinstance(unnamed(member), Length):
@@ -309,25 +329,29 @@ class _Checker:
         reply = self.protocol.error_reply
         if reply is None:
             return
-        datagrams = [b"", b"\x00", bytes(64), b"\xff" * 64]
-        for vector in self.loaded.vectors:
-            datagrams += [vector.data[:-1], vector.data + b"\x00"]
-            datagrams += [
-                vector.data[:i] + bytes([vector.data[i] ^ 0xFF]) + vector.data[i + 1 :]
-                for i in range(len(vector.data))
-            ]
-        for data in datagrams:
+        for data, device in self.broken():
             try:
-                self.protocol.codec.decode(data)
+                self.protocol.codec.decode(data, device)
             except DecodeError as error:
                 try:
                     fields = reply(error, data)
                     if fields is not None:
-                        self.protocol.codec.encode(fields)
+                        self.protocol.answer_codec.encode(fields, device)
                 except Exception as caught:
                     text = f"{type(caught).__name__}: {caught}"
                     self.add(f"fails for {data.hex() or 'no bytes'}: {text}", "error_reply")
                     return
+
+    def broken(self) -> Iterator[tuple[bytes, Device]]:
+        """Datagrams that are hardly messages, and the device to which they are sent."""
+        for data in (b"", b"\x00", bytes(64), b"\xff" * 64):
+            yield data, StandIn()
+        for vector in self.loaded.vectors:
+            data = vector.data
+            yield data[:-1], vector.device
+            yield data + b"\x00", vector.device
+            for i in range(len(data)):
+                yield data[:i] + bytes([data[i] ^ 0xFF]) + data[i + 1 :], vector.device
 
 
 def check(loaded: LoadedProtocol) -> list[Finding]:
@@ -335,10 +359,13 @@ def check(loaded: LoadedProtocol) -> list[Finding]:
 
     Its vectors must decode to their fields, and their fields encode to their bytes. What was
     decoded must encode to the same bytes, also with only those fields that must be given, then to
-    bytes that come back. The schema must make sense, and error_reply must bear broken vectors.
+    bytes that come back; unless the vector only decodes. The schema must make sense, and error_reply
+    must bear broken vectors.
     """
     checker = _Checker(loaded)
-    checker.schema()
+    checker.schema(loaded.protocol.message)
+    if loaded.protocol.answer is not None:
+        checker.schema(loaded.protocol.answer)
     if not loaded.vectors:
         checker.add("there are none: nothing shows that the schema is right", "VECTORS")
     for index, vector in enumerate(loaded.vectors):

@@ -28,7 +28,7 @@ from construct import (
 from construct.core import stream_seek, stream_tell
 
 from iotsim.protocol.tree import unnamed
-from iotsim.protocol.verified import AnyConstruct, Checksum, Length, LengthError
+from iotsim.protocol.verified import AnyConstruct, Checksum, LateChecksums, Length, LengthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,8 +98,11 @@ class FlatStruct(Struct):
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         if obj is None:
             obj = {}
+        around = LateChecksums.around(stream, context)
         context = self._enter(stream, context)
         context.update(obj)
+        if around is None:
+            context["_late"] = LateChecksums(path)
         lengths = Lengths(self, stream, path)
         try:
             for index, member in enumerate(self.subcons):
@@ -107,7 +110,7 @@ class FlatStruct(Struct):
                 if self._lengths[index] is not None:
                     lengths.reserve(index, context)
                     continue
-                if _is_checksum(member):
+                if _is_early(member):
                     lengths.fill_in(context, index)
                 if names:
                     value = choose(names, obj)
@@ -125,6 +128,8 @@ class FlatStruct(Struct):
         except StopFieldError:
             pass
         lengths.fill_in(context)
+        if around is None:
+            context["_late"].fill_in(stream)
         return context
 
     def _emitparse(self, code: Any) -> str:
@@ -209,8 +214,10 @@ def find_length(member: AnyConstruct) -> Length | None:
     return node if isinstance(node, Length) else None
 
 
-def _is_checksum(member: AnyConstruct) -> bool:
-    return isinstance(unnamed(member), Checksum)
+def _is_early(member: AnyConstruct) -> bool:
+    """Whether it is a checksum of the bytes before it."""
+    node = unnamed(member)
+    return isinstance(node, Checksum) and node.over == "before"
 
 
 _NO_STRUCT = (Adapter, Array, GreedyRange, RepeatUntil, RawCopy)

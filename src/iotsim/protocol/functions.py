@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from construct import abs_, len_, max_, min_, sum_, this
 from construct.expr import BinExpr, ExprMixin, FuncPath, Path, UniExpr
 
+from iotsim.protocol.device import DeviceExpression
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -147,7 +149,7 @@ def _roots(expression: Any) -> Iterator[str]:
         yield from _roots(vars(expression)["_FuncPath__operand"])
     elif isinstance(expression, Simple):
         yield from _roots(expression.expression)
-    elif isinstance(expression, Position):
+    elif isinstance(expression, Position | DeviceExpression):
         yield "this"
     elif isinstance(expression, ExprMixin):
         yield "list_"
@@ -168,6 +170,8 @@ def paths(expression: Any) -> Iterator[list[Any]]:
         yield from paths(expression.expression)
     elif isinstance(expression, Position):
         yield ["_io"]
+    elif isinstance(expression, DeviceExpression):
+        yield ["_params"]
 
 
 def steps(path: Path[Any]) -> list[Any]:

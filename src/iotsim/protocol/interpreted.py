@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from construct import Construct, ConstructError, StreamError
+from construct import Construct, ConstructError, ExplicitError, StreamError
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.lower import lower
@@ -14,6 +14,8 @@ from iotsim.protocol.traced import Recorder, Tracer, UserCodeError
 from iotsim.protocol.values import kept_names, normalize, restorer
 
 if TYPE_CHECKING:
+    from iotsim.protocol.device import Device
+
     AnyConstruct = Construct[Any, Any]
 else:
     AnyConstruct = Construct
@@ -40,6 +42,11 @@ def reason_of(error: BaseException) -> str:
             )
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _outside(device: Device | None) -> dict[str, Any]:
+    """What construct's context is to have from outside of the message."""
+    return {} if device is None else {"device": device}
 
 
 class Interpreter:
@@ -73,11 +80,11 @@ class Interpreter:
         """`iotsim.protocol.values.normalize`, for values of this schema."""
         return normalize(value, self.kept)
 
-    def decode(self, data: bytes) -> dict[str, Any]:
+    def decode(self, data: bytes, device: Device | None = None) -> dict[str, Any]:
         stream = io.BytesIO(data)
         self.tracer.reached[0] = 0
         try:
-            parsed = self.message.parse_stream(stream)
+            parsed = self.message.parse_stream(stream, **_outside(device))
             end = stream.tell()  # what is lazy moves about when it is looked at
             value = self.normalize(parsed)
         except Exception as error:
@@ -93,13 +100,14 @@ class Interpreter:
             raise DecodeError(f"{bytes_} left over after the message", "", end)
         return value
 
-    def encode(self, message: Mapping[str, Any]) -> bytes:
+    def encode(self, message: Mapping[str, Any], device: Device | None = None) -> bytes:
         stream = io.BytesIO()
         try:
-            self.message.build_stream(self._restore(message), stream)
+            self.message.build_stream(self._restore(message), stream, **_outside(device))
         except Exception as error:
             trail = list(getattr(error, "iotsim_path", ()))
-            reason = NEEDED if _is_missing(message, trail) else reason_of(error)
+            missing = not isinstance(error, ExplicitError) and _is_missing(message, trail)
+            reason = NEEDED if missing else reason_of(error)
             raise EncodeError(reason, ".".join(trail)) from error
         return stream.getvalue()
 
@@ -125,14 +133,14 @@ class _Quick(Interpreter):
         super().__init__(exact.schema, exact.strict, places=False)
         self._exact = exact
 
-    def decode(self, data: bytes) -> dict[str, Any]:
+    def decode(self, data: bytes, device: Device | None = None) -> dict[str, Any]:
         try:
-            return super().decode(data)
+            return super().decode(data, device)
         except DecodeError:
-            return self._exact.decode(data)
+            return self._exact.decode(data, device)
 
-    def encode(self, message: Mapping[str, Any]) -> bytes:
+    def encode(self, message: Mapping[str, Any], device: Device | None = None) -> bytes:
         try:
-            return super().encode(message)
+            return super().encode(message, device)
         except EncodeError:
-            return self._exact.encode(message)
+            return self._exact.encode(message, device)

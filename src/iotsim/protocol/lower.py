@@ -21,6 +21,7 @@ from iotsim.errors import ProtocolError
 from iotsim.protocol import nodes as n
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import as_expression, ignores, is_expression, is_function, paths
+from iotsim.protocol.native import Around, Derived, Native, Wrapped
 from iotsim.protocol.tree import children, unnamed
 from iotsim.protocol.verified import Checksum, Length
 
@@ -260,6 +261,19 @@ def _computed(low: _Lowering, it: Any) -> n.Node:
     return n.Computed(origin=it, size=0, value=as_expression(it.func))
 
 
+def _native(low: _Lowering, it: Any) -> n.Node:
+    if low.bits:
+        raise _Strange("bytes among bits")
+    names = flat_names(it.subcon)
+    like = low.node(it.subcon)
+    return n.Native(origin=it, like=like, names=names, decode=it.decode, encode=it.encode)
+
+
+def _derived(low: _Lowering, it: Any) -> n.Node:
+    like = low.node(it.subcon)
+    return n.Derived(origin=it, size=0, like=like, value=as_expression(it.function))
+
+
 def _check(low: _Lowering, it: Any) -> n.Node:
     return n.Check(origin=it, size=0, test=as_expression(it.func))
 
@@ -470,9 +484,15 @@ def _raw(low: _Lowering, it: Any) -> n.Node:
 
 
 def _checksum(low: _Lowering, it: Any) -> n.Node:
-    inner = low.node(it.subcon)
     if low.bits:
         raise _Strange("a checksum among bits")
+    if it.over != "before" or it.key is not None:
+        made = low.opaque(it, "a checksum of more than the bytes before it, or with a key")
+        covered = {"before": "the bytes before", "rest": "what follows", "message": "all bytes"}
+        what = "a part" if isinstance(it.over, tuple) else covered[it.over]
+        made.note = f"{getattr(it.function, '__name__', 'checksum')} of {what}"
+        return made
+    inner = low.node(it.subcon)
     return n.Checksum(
         origin=it,
         size=inner.size,
@@ -543,7 +563,10 @@ def _other(low: _Lowering, it: Any) -> n.Node:
         return low.lazy(it)
     if isinstance(it, c.Union | c.LazyStruct):
         return n.Opaque(origin=it, reason=type(it).__name__, members=low.members(it))
-    return low.opaque(it, type(it).__name__, inner, shows)
+    made = low.opaque(it, type(it).__name__, inner, shows)
+    if isinstance(it, Around):
+        made.note = type(it).__name__.lower()
+    return made
 
 
 _REFUSED: dict[type, str] = {
@@ -609,7 +632,7 @@ _CLOSED: frozenset[type] = frozenset(
         ),
         *(c.ProcessRotateLeft, c.Rebuild, c.Renamed, c.RepeatUntil, c.Restreamed, c.Select),
         *(c.Sequence, c.StopIf, c.StringEncoded, c.Struct, c.Switch, c.Transformed, FlatStruct),
-        *(c.Slicing, c.Indexing, Length),
+        *(c.Slicing, c.Indexing, Length, Wrapped),
         *(type(c.GreedyBytes), type(c.VarInt), type(c.ZigZag), type(c.Flag), type(c.Pass)),
         type(c.Error),
     }
@@ -640,7 +663,10 @@ def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
     if kind is c.StopIf and depth == 0:
         return False
     inner = depth + isinstance(it, _OPENING)
+    of_bytes = getattr(kind, "shapeless", ())
     for name, value in vars(it).items():
+        if name in of_bytes:
+            continue
         if is_expression(value):
             if not all(_stays_inside(steps, inner) for steps in paths(value)):
                 return False
@@ -706,6 +732,8 @@ _KINDS: dict[type, Callable[[_Lowering, Any], n.Node]] = {
     c.Checksum: _hashed,
     Checksum: _checksum,
     Length: _length,
+    Native: _native,
+    Derived: _derived,
 }
 _ONES: dict[int, Callable[[_Lowering, Any], n.Node]] = {
     id(c.Flag): _flag,

@@ -171,6 +171,28 @@ class Check(Node):
     test: Parameter
 
 
+@dataclass(eq=False, slots=True, kw_only=True)
+class Native(Node):
+    """What two functions read and write: ``decode`` of the data and a place in them gives the value and
+    the place after it, ``encode`` of the value its bytes.
+
+    ``like`` declares how the value looks; ``names`` are its fields, if it is like a struct.
+    """
+
+    like: Node
+    names: tuple[str, ...]
+    decode: Callable[[bytes, int], tuple[Any, int]]
+    encode: Callable[[Any], bytes]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Derived(Node):
+    """A value that takes no bytes: ``value`` when decoding, what is given when encoding."""
+
+    like: Node
+    value: Parameter
+
+
 # -- groups -----------------------------------------------------------------------------------------
 
 
@@ -346,12 +368,14 @@ class Opaque(Node):
 
     ``inner`` are the nodes inside it that a message shows, if there is one. ``shows`` is what of its
     value they are: "same" (its value is that of `inner`), "list" (its elements are), or "" (unknown).
+    ``note`` says what it does to `inner`, for people: "encrypted".
     """
 
     reason: str
     closed: bool = False
     inner: Node | None = None
     shows: str = ""
+    note: str = ""
     members: list[Member] = field(default_factory=list)
 
 

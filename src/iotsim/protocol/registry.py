@@ -7,7 +7,7 @@ entry point of the group ``iotsim.protocols``. The first that is found is taken.
 A protocol file is Python, and is executed. Nothing else is: a file beside a scenario is only taken
 for a protocol if it assigns ``PROTOCOL`` at its top level, which is read off its syntax tree. It
 has ``PROTOCOL``, a `Protocol` of the file's name, and may have ``VECTORS``, a list of pairs: bytes
-on the wire (hex) and the message's fields.
+on the wire (hex) and the message's fields. A third element may say more of a vector (`Vector`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ast
 import difflib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iotsim import userfile
 from iotsim.errors import ProtocolError
 from iotsim.protocol.definition import NAME, Protocol
+from iotsim.protocol.device import StandIn
 from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
@@ -36,10 +37,21 @@ MOST_REMEMBERED = 100
 
 @dataclass(frozen=True)
 class Vector:
-    """A message as bytes and as fields."""
+    """A message as bytes and as fields.
+
+    The third element of a vector in a file is a table of the rest:
+
+    ``answer``        whether it is one that a device sends, where that has a schema of its own
+    ``decodes_only``  whether its fields encode to other bytes, or to none
+    ``device``        a table of what the device is, where the schema asks for that: ``state``, ``data``,
+                      ``index``, ``name``, ``address``
+    """
 
     data: bytes
     fields: Mapping[str, Any]
+    answer: bool = False
+    decodes_only: bool = False
+    device: StandIn = field(default_factory=StandIn)
 
 
 @dataclass(frozen=True)
@@ -190,12 +202,20 @@ def _check(module: ModuleType, where: str, path: Path | None) -> LoadedProtocol:
 
 def _vector(where: str, index: int, vector: Any) -> Vector:
     try:
-        data, fields = vector
+        data, fields, *rest = vector
         data = bytes.fromhex(data) if isinstance(data, str) else bytes(data)
-        return Vector(data, dict(fields))
+        fields = dict(fields)
     except (TypeError, ValueError) as error:
         raise ProtocolError(
             f"{where}: VECTORS[{index}] is no pair of bytes in hex and a dict of fields: {error}"
+        ) from None
+    try:
+        (more,) = rest or [{}]
+        return Vector(data, fields, **{**more, "device": StandIn(**more.get("device", {}))})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ProtocolError(
+            f"{where}: the third element of VECTORS[{index}] is no table of answer, decodes_only and "
+            f"device (state, data, index, name, address): {error}"
         ) from None
 
 

@@ -105,10 +105,14 @@ class _Table:
             self.message(node.inner)
         elif isinstance(node, n.RawCopy):
             self.raw_copy(node, _Place())
+        elif isinstance(node, n.Native):
+            self.offset = None
+            self.message(node.like)
         elif isinstance(node, n.Opaque):
             if node.members:
                 self.members(node.members, _Place())
             elif node.inner is not None and node.shows == "same":
+                self.offset = None
                 self.message(node.inner)
             else:
                 self.opaque = True
@@ -135,8 +139,13 @@ class _Table:
             self.after(start, node, place)
         elif (cases := _cases(node)) is not None:
             self.alternatives(cases, place, self.embed)
+        elif isinstance(node, n.Native):
+            self.offset = None
+            self.embed(node.like, place)
+            self.offset = None
         elif isinstance(node, n.Opaque) and node.inner is not None and node.shows == "same":
-            self.embed(node.inner, replace(place, optional=True))
+            self.offset = None
+            self.embed(node.inner, replace(place, optional=place.optional or not node.note))
             self.offset = None
         else:
             self.skip(node, place)
@@ -208,10 +217,23 @@ class _Table:
             self.make(node, place, "struct", "struct")
             self.raw_copy(node, place)
             self.after(start, node, place)
+        elif isinstance(node, n.Native):
+            self.apart(node, node.like, "{}, native", place)
+        elif isinstance(node, n.Derived):
+            self.apart(node, node.like, "derived", place)
         elif isinstance(node, n.Opaque):
             self.left_to_construct(node, place)
         else:
             self.value(node, place)
+
+    def apart(self, node: n.Node, inner: n.Node, wire: str, place: _Place) -> None:
+        """A node whose fields are not where they are in the message, if they are in it at all."""
+        start, self.offset = self.offset, None
+        self.field(inner, place)
+        found = self.fields.get(place.path)
+        if found is not None:
+            self.fields[place.path] = replace(found, wire=wire.format(found.wire), size=None)
+        self.after(start, node, place)
 
     def raw_copy(self, node: n.RawCopy, place: _Place) -> None:
         """What `RawCopy` gives; of ``data`` and ``value`` one is needed."""
@@ -246,8 +268,15 @@ class _Table:
             self.offset = None
             self.members(node.members, place)
         elif node.inner is not None and node.shows == "same":
-            self.offset = None
+            alone = isinstance(node.inner, _SINGLE) and node.inner.size == node.size
+            self.offset = start if alone else None
             self.field(node.inner, place)
+            if node.note:
+                found = self.fields[place.path]
+                size = found.size if alone else None
+                self.fields[place.path] = replace(
+                    found, wire=f"{found.wire}, {node.note}", size=size
+                )
         elif node.inner is not None and node.shows == "list":
             self.repeat(node, node.inner, "repeated", place)
         else:
@@ -265,6 +294,7 @@ class _Table:
         self.skip(node, place)
 
 
+_SINGLE = (n.Number, n.Integer, n.Bits, n.Data)
 _AROUND = (n.Padded, n.Aligned, n.Prefixed, n.Window, n.Terminated, n.Stripped)
 
 

@@ -68,6 +68,7 @@ from construct.expr import Path
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import is_function
 from iotsim.protocol.lower import is_kept, refuses_others, zeroed
+from iotsim.protocol.native import Around, Derived, Native
 from iotsim.protocol.tree import children, unnamed
 
 if TYPE_CHECKING:
@@ -394,6 +395,10 @@ def refuse_unknown(obj: Mapping[Any, Any], names: Iterable[str]) -> None:
             raise error
 
 
+class _Native(_Checked, Native):
+    pass
+
+
 class _Switch(AnySwitch):
     """A Switch that refuses a key without a case."""
 
@@ -679,6 +684,8 @@ class Tracer:
             new.checksumfield.reached, new.checksumfield.parsed = self.reached, None
         elif type(node) is NamedTuple:
             new.__class__ = _NamedTuple
+        elif type(node) is Native and (names := flat_names(node.subcon)):
+            new.__class__, new.strict, new.names = _Native, self.strict, frozenset(names)
         elif isinstance(node, LazyBound):
             new.__class__ = _LazyBound
             new.tracer, new.last, new.depths = self, (None, None), self.depths
@@ -706,8 +713,9 @@ class Tracer:
 
     def _guard(self, node: AnyConstruct, new: Any) -> None:
         """Put the user's functions in `new` behind a guard."""
-        if isinstance(node, Compiled):
-            return  # its functions are construct's, made in no module
+        if isinstance(node, Compiled | Native | Around | Derived):
+            # Functions of construct's, made in no module, or such as are behind a guard already.
+            return
         for name, value in vars(node).items():
             if is_function(value) and not isinstance(value, type | Construct):
                 if name == "parsed" or not _is_users(value):

@@ -13,7 +13,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from construct import Container, ListContainer, NamedTuple
+from construct import Container, LazyContainer, ListContainer, NamedTuple
 from construct.core import EnumInteger, EnumIntegerString
 
 from iotsim.protocol import nodes as n
@@ -28,17 +28,19 @@ PLAIN = frozenset({int, str, float, bytes, bool, type(None)})
 def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     """``value`` as construct parsed it, in plain types: dict, list, str, int, bytes, ...
 
-    Names that begin with an underscore are private to the schema, as construct's own ``_io``, but for those
-    in ``kept``. A named tuple becomes a dict, another one a list; what is lazy is parsed now.
+    Names of construct's containers that begin with an underscore are private to the schema, as its own
+    ``_io``, but for those in ``kept``. A named tuple becomes a dict, another one a list; what is lazy is
+    parsed now.
     """
     kind = type(value)
     if kind in PLAIN:
         return value
     if kind is Container or isinstance(value, Mapping):
+        own = isinstance(value, Container | LazyContainer)
         return {
             str(name): inner if type(inner) in PLAIN else normalize(inner, kept)
             for name, inner in value.items()
-            if not str(name).startswith("_") or name in kept
+            if not own or not str(name).startswith("_") or name in kept
         }
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None)
@@ -108,6 +110,10 @@ def restorer(node: n.Node | None) -> Restore:
         return partial(_list, restorer(node.inner))
     if isinstance(node, n.Adapted):
         return partial(_adapted, node)
+    if isinstance(node, n.Native):
+        return _same
+    if isinstance(node, n.Derived):
+        return restorer(node.like)
     if isinstance(node, n.Opaque):
         if isinstance(node.origin, NamedTuple):
             inner = restorer(node.inner) if isinstance(node.inner, n.Struct) else _whatever
@@ -128,6 +134,10 @@ def _members(members: list[n.Member]) -> dict[str, Restore]:
         elif isinstance(member.node, n.Struct) and member.flat:
             found |= _members(member.node.members)
     return found
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _itself(value: Any) -> Any:

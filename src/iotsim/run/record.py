@@ -78,7 +78,7 @@ class Record:
             self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {service.protocol.name: service.protocol.codec.odd_fields for service in services}
+            {service.protocol.name: service.protocol.odd_fields for service in services}
         )
         self._journal = journal
         journal.add_event_sink(self._write_events)

@@ -108,7 +108,7 @@ def read_rows(text: str) -> list[dict[str, Any]]:
             if len(cells) != len(names):
                 raise FileError(f"{len(cells)} cells under {len(names)} columns", reader.line_num)
             try:
-                rows.append({n: _value(cell) for n, cell in zip(names, cells, strict=True)})
+                rows.append({n: parse_cell(cell) for n, cell in zip(names, cells, strict=True)})
             except ValueError as error:
                 raise FileError(str(error), reader.line_num) from None
         return rows
@@ -130,7 +130,8 @@ def _check_header(names: list[str]) -> None:
         seen.add(name)
 
 
-def _value(cell: str) -> Any:
+def parse_cell(cell: str) -> Any:
+    """The value of a cell; ValueError if it begins like bytes or a number, but is none."""
     text = cell.strip()
     if text in ("true", "false"):
         return text == "true"

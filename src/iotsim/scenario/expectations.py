@@ -271,11 +271,9 @@ class ExpectBuilder:
         self, spec: Any, devices: Sequence[DeviceSelection], receives: bool, keys: Keys
     ) -> Matcher:
         fleets = [self.fleets[selection.fleet] for selection in devices]
-        schemas = {
-            id(service.protocol.schema): service.protocol.schema
-            for fleet in fleets
-            for service in fleet.services
-        }
+        protocols = [service.protocol for fleet in fleets for service in fleet.services]
+        found = (one.schema if receives else one.answer_schema for one in protocols)
+        schemas = {id(schema): schema for schema in found}
         schema: Any = None
         if any(fleet.name in self.mute for fleet in fleets):
             schemas = {}  # its fields cannot be looked at

@@ -39,11 +39,13 @@ from iotsim.scenario.schema import (
 )
 from iotsim.scenario.signals import build_signals
 from iotsim.scenario.templates import inherit
+from iotsim.scenario.trial import first_device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.protocol.device import Device
     from iotsim.scenario.csvdata import Rows
     from iotsim.scenario.horizon import Horizon
     from iotsim.scenario.loading import Loading
@@ -231,10 +233,14 @@ def _build(
     state_known = plan.sound and table.behavior is None
     names = expression_names(spec) if state_known else Names(spec.signals)
     boot_s = horizon.boots(spec, 0).low_s
-    builder = RuleBuilder(spec.services, names, horizon, boot_s, problems)
+    unsure = {name for rule in table.rules if isinstance(rule, dict) for name in _set_by(rule)}
+    device = first_device(spec, unsure if state_known else None)
+    builder = RuleBuilder(spec.services, names, horizon, boot_s, problems, device)
     rules = []
     if boot is not None:
-        announcement = _announcement(boot, table.boot, spec, names, (*keys, "boot"), problems)
+        announcement = _announcement(
+            boot, table.boot, spec, names, device, (*keys, "boot"), problems
+        )
         rules = [] if announcement is None else [announcement]
     for number, rule in enumerate(table.rules):
         built = builder.build(rule, (*keys, "rules", number))
@@ -251,11 +257,18 @@ def expression_names(fleet: FleetSpec) -> Names:
     return Names(fleet.signals, {*fleet.state, *columns})
 
 
+def _set_by(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the table of a rule, which may be wrong, sets."""
+    table = rule.get("set")
+    return table if isinstance(table, dict) else {}
+
+
 def _announcement(
     boot: BootTable,
     raw: Any,
     spec: FleetSpec,
     names: Names,
+    device: Device,
     keys: Keys,
     problems: Problems,
 ) -> RuleSpec | None:
@@ -269,7 +282,7 @@ def _announcement(
         return None
     with problems.at(*keys, "to"):
         check_destination(boot.to)
-    builder = TemplateBuilder(spec.services[0], names, problems, has_message=False)
+    builder = TemplateBuilder(spec.services[0], names, problems, has_message=False, device=device)
     messages = builder.build_all(boot.announce, (*keys, "announce"), raw["announce"])
     return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
 

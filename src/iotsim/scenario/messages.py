@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.device.spec import ServiceSpec
+    from iotsim.protocol.device import Device
     from iotsim.protocol.fields import Field, Schema
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -140,7 +141,7 @@ class TemplateBuilder:
     """Builds the messages of one rule, and tries whether they can be encoded.
 
     `has_message` tells that there is a request to take from; `request` is what is known of it, the
-    rule's ``when``.
+    rule's ``when``. `device` is one that sends them, if one is known (see `Trial`).
     """
 
     def __init__(
@@ -151,12 +152,14 @@ class TemplateBuilder:
         *,
         has_message: bool,
         request: Mapping[str, Any] | None = None,
+        device: Device | None = None,
     ) -> None:
         protocol = service.protocol
-        self.trial = Trial(protocol)
-        self.seen = types_seen(protocol.schema, service.vectors)
+        self.trial = Trial(protocol, device)
+        self.seen = types_seen(protocol.answer_schema, service.vectors)
         self.request = request or {}
-        self.schema = protocol.schema
+        self.schema = protocol.answer_schema
+        self.asked = protocol.schema
         self.name = protocol.name
         self.given = set(protocol.echo) if has_message else set()
         self.names = names
@@ -180,7 +183,7 @@ class TemplateBuilder:
             if needed and path not in self.given:
                 self.problems.add(keys, f"the field '{path}' of {self.name} is missing")
         if len(self.problems) == before:
-            request = known_fields(self.request, self.schema) if self.has_message else None
+            request = known_fields(self.request, self.asked) if self.has_message else None
             for fault in self.trial.faults(fields, request):
                 self.problems.add(_within(table, keys, fault.path), fault.message)
         return MessageTemplate(fields)
@@ -234,7 +237,7 @@ class TemplateBuilder:
             keys,
             self.problems,
             has_message=self.has_message,
-            schema=self.schema,
+            schema=self.asked,
             field=field,
         )
         return self._as_seen(built, path)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.spec import ServiceSpec
     from iotsim.match import Expression, Matcher, Names
+    from iotsim.protocol.device import Device
     from iotsim.protocol.fields import Schema
     from iotsim.scenario.horizon import Horizon
     from iotsim.scenario.problems import Problems
@@ -58,7 +59,8 @@ class RuleTable(Model):
 
 
 class RuleBuilder:
-    """Builds the rules of one fleet, of which no device boots before `boot_s`."""
+    """Builds the rules of one fleet, of which no device boots before `boot_s`; `device` is one of them,
+    if one is known (see `iotsim.scenario.trial.Trial`)."""
 
     def __init__(
         self,
@@ -67,12 +69,14 @@ class RuleBuilder:
         horizon: Horizon,
         boot_s: float,
         problems: Problems,
+        device: Device | None = None,
     ) -> None:
         self.services = services
         self.names = names
         self.horizon = horizon
         self.boot_s = boot_s
         self.problems = problems
+        self.device = device
 
     def build(self, raw: Any, keys: Keys, *, asked: bool = True) -> RuleSpec | None:
         """The rule that `raw` says. `asked`: without ``send``, it is about a message that came."""
@@ -93,6 +97,7 @@ class RuleBuilder:
             self.problems,
             has_message=not speaks,
             request=table.when,
+            device=self.device,
         )
         return RuleSpec(
             name=table.name,

@@ -20,13 +20,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import EncodeError
 from iotsim.match import Expression
+from iotsim.protocol.device import DeviceError, StandIn
 from iotsim.protocol.interpreted import NEEDED
+from iotsim.protocol.native import FunctionError
 from iotsim.protocol.traced import UnknownFieldError
+from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
+    from iotsim.device.spec import FleetSpec
     from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.device import Device
     from iotsim.protocol.field import Field
 
 MOST_VARIANTS = 256
@@ -41,12 +46,42 @@ class Fault(NamedTuple):
     message: str
 
 
+class UnsureError(Exception):
+    """What a device remembers at this name is not known before the run."""
+
+
+class SureState(dict[str, Any]):
+    """What a device is sure to remember when it sends: `state`, without `unsure`, or without knowing
+    what else, if that is None."""
+
+    def __init__(self, state: Mapping[str, Any], unsure: Collection[str] | None) -> None:
+        super().__init__((name, state[name]) for name in state if name not in (unsure or ()))
+        self.unsure = unsure
+
+    def __missing__(self, name: str) -> Any:
+        if self.unsure is None or name in self.unsure:
+            raise UnsureError(name)
+        raise KeyError(name)
+
+
+def first_device(spec: FleetSpec, unsure: Collection[str] | None) -> StandIn:
+    """The first device of a fleet, as far as it is known before the run; see `SureState`."""
+    data = spec.data[0] if spec.data else {}
+    address = format_address(spec.blocks[0].first) if spec.blocks else ""
+    state = SureState({**spec.state, **data}, unsure)
+    return StandIn(0, f"{spec.name}[0]", address, state, data)
+
+
 class Trial:
     """Tries messages of one protocol."""
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, device: Device | None = None) -> None:
+        """`device` is one that sends them, or None if none is known: then messages of which the schema
+        asks for it are not tried."""
         self.protocol = protocol
-        self.schema = protocol.schema
+        self.schema = protocol.answer_schema
+        self.codec = protocol.answer_codec
+        self.device = device
 
     def faults(
         self, fields: Mapping[str, Any], request: Mapping[str, Any] | None = None
@@ -55,6 +90,8 @@ class Trial:
 
         For a reply, `request` has what is known of the request, as nested dicts of literals.
         """
+        if self.device is None and self.codec.needs_device:
+            return []
         guesses: dict[str, list[Any]] = {}
         message = {name: self._stand_in(value, name, guesses) for name, value in fields.items()}
         echoed: set[str] = set()
@@ -92,10 +129,17 @@ class Trial:
         """Encode, mend what is wrong, and go on, as long as it is known how."""
         for _ in range(MOST_FAULTS + len(echoed)):
             try:
-                self.protocol.codec.encode(message)
+                self.codec.encode(message, self.device)
             except EncodeError as error:
                 path, reason = error.path, error.reason
                 unknown = isinstance(error.__cause__, UnknownFieldError)
+                if _has_cause(error, UnsureError):
+                    return
+                if guesses and isinstance(error.__cause__, FunctionError):
+                    return  # it may do with the right value
+                if isinstance(error.__cause__, DeviceError):
+                    yield Fault(path, f"cannot be encoded: {reason}")
+                    return
             else:
                 return
             if unknown and path in echoed:
@@ -191,6 +235,12 @@ _PLAUSIBLE: dict[str, Any] = {
     "array": [],
     "none": None,
 }
+
+
+def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
 
 
 def _below(path: str, paths: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
+from iotsim.protocol.device import DeviceError
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -92,9 +93,9 @@ class Service:
         self.port = spec.port
         self._name = spec.protocol.name
         self._device = fleet.device
-        self._codec = spec.protocol.codec
-        self._decode = self._codec.decode
-        self._encode = self._codec.encode
+        self._decode = spec.protocol.codec.decode
+        self._answer_codec = spec.protocol.answer_codec
+        self._encode = self._answer_codec.encode
         self._respond = fleet.responders[index]
         self.receive: PortHandler = self._receive
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
@@ -122,7 +123,7 @@ class Service:
         if device.failed:
             return FAILED
         try:
-            message = self._decode(payload)
+            message = self._decode(payload, device)
         except DecodeError as error:
             return self._undecodable(device, datagram, payload, error)
         except Stalled as error:
@@ -168,9 +169,9 @@ class Service:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
         if not (self._recorded or self._told):
-            sending = self._leave(datagram, self._encode(message))
+            sending = self._leave(datagram, self._encode(message, device))
             return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
-        payload, wire = self._codec.tell(message)
+        payload, wire = self._answer_codec.tell(message, device)
         sending = self._leave(datagram, payload)
         if sending is not None:
             return self._not_sent_yet(sending, device, datagram, wire)
@@ -258,7 +259,11 @@ class Service:
     def _undecodable(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
     ) -> str:
-        """Report it, and answer as the protocol says."""
+        """Report it, and answer as the protocol says. Where the device lacks what the protocol asks of
+        it, no datagram is to blame."""
+        if isinstance(error.__cause__, DeviceError):
+            self.fail(device, error)
+            return FAILED
         datagram.id = next(self._ids)
         self._emit(
             Undecodable(

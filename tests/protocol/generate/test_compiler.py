@@ -42,7 +42,7 @@ class Both:
                 compiled.function.__globals__["by_construct"] = self.stop
 
     @staticmethod
-    def stop(_: Any) -> Any:
+    def stop(*_: Any) -> Any:
         raise LookupError
 
     @staticmethod

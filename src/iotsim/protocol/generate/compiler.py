@@ -61,6 +61,7 @@ _HELPERS: dict[str, Any] = {
             runtime.guarded,
             runtime.not_bytes,
             runtime.parse,
+            runtime.read_native,
             runtime.read_varint,
             runtime.read_zigzag,
             runtime.varint_bytes,
@@ -121,12 +122,12 @@ class Compiler:
     ) -> Compiled:
         writer = Writer(reserved={*_HELPERS, "normalize", "by_construct"})
         fallbacks: dict[str, str] = {}
-        with writer.names(), writer.block(f"def {name}({argument}):"):
+        with writer.names(), writer.block(f"def {name}({argument}, device=None):"):
             with writer.block("try:"):
                 write(writer, fallbacks)
             writer.line("except (Exception, Unusual):")
             writer.line("    pass")
-            writer.line(f"return by_construct({argument})")
+            writer.line(f"return by_construct({argument}, device)")
         by_construct = otherwise(self._quick if "(message)" in fallbacks else self.reference)
         names = {
             **_HELPERS,

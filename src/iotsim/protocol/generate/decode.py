@@ -212,6 +212,29 @@ def _adapted(d: Decoder, node: n.Adapted, hint: str, scope: Scope) -> Value:
     return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
 
 
+def _native(d: Decoder, node: n.Native, hint: str, scope: Scope) -> Value:
+    d.flush()
+    start, data = d.place.position, d.place.data
+    name, end = d.w.new(hint), d.w.new("p")
+    read = d.w.bind("decode", node.decode)
+    if d.swallows:
+        d.w.line(f"{name}, {end} = read_native({read}, {data}, {start})")
+    else:
+        d.w.line(f"{name}, {end} = {read}({data}, {start})")
+        d.refuse_if(f"not {start} <= {end} <= len({data})")
+    d.place.position = Position(end)
+    return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
+
+
+def _derived(d: Decoder, node: n.Derived, hint: str, scope: Scope) -> Value:
+    if d.swallows:
+        raise UnsupportedError("a Derived of an alternative")
+    value = d.evaluate(node.value, scope)
+    name = d.w.new(hint)
+    d.w.line(f"{name} = {value.source}")
+    return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
+
+
 def _check(d: Decoder, node: n.Check, hint: str, scope: Scope) -> Value:
     d.refuse_if(f"not ({d.evaluate(node.test, scope).source})")
     return NONE
@@ -723,6 +746,8 @@ HANDLERS: dict[type, Handler] = {
     n.Rebuilt: _inner,
     n.Computed: _computed,
     n.Adapted: _adapted,
+    n.Native: _native,
+    n.Derived: _derived,
     n.Check: _check,
     n.Nothing: _nothing,
     n.Fail: _fail,

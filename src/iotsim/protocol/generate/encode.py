@@ -272,6 +272,23 @@ def _adapted(e: Encoder, node: n.Adapted, value: Value, hint: str, scope: Scope)
     return Value(f"({own} if {source}.__class__ is list else {source})")
 
 
+def _native(e: Encoder, node: n.Native, value: Value, hint: str, scope: Scope) -> Value:
+    source = e.variable(value, hint)
+    if node.names and e.strict:
+        known = e.w.bind(
+            "known", frozenset(node.names).issuperset, f"{set(node.names)!r}.issuperset"
+        )
+        e.w.line(f"if {source}.__class__ is dict and not {known}({source}): raise Unusual")
+    data = e.variable(Value(e.call(node.encode, source, "encode")), f"{hint}_bytes")
+    e.w.line(f"if {data}.__class__ is not bytes: raise Unusual")
+    e.part(data)
+    return Value(source)
+
+
+def _derived(e: Encoder, node: n.Derived, value: Value, hint: str, scope: Scope) -> Value:
+    return Value(e.variable(value, hint))
+
+
 def _check(e: Encoder, node: n.Check, value: Value, hint: str, scope: Scope) -> Value:
     e.refuse_if(f"not ({e.evaluate(node.test, scope).source})")
     return NONE
@@ -497,6 +514,8 @@ def _alternatives(
         e.w.line(e.refusal())
         return NONE
     if chosen is not node:
+        if member and chosen.given and not value.known:
+            e.w.line(f"if {value.source} is None: raise Unusual")
         return e.encode(chosen, value, hint, scope)
     if not value.known:
         value = Value(e.variable(value, hint))
@@ -805,6 +824,8 @@ HANDLERS: dict[type, Handler] = {
     n.Rebuilt: _rebuilt,
     n.Computed: _computed,
     n.Adapted: _adapted,
+    n.Native: _native,
+    n.Derived: _derived,
     n.Check: _check,
     n.Nothing: _nothing,
     n.Fail: _fail,

@@ -32,6 +32,16 @@ def guarded(function: Callable[..., Any], *arguments: Any) -> Any:
         raise Unusual from None
 
 
+def read_native(function: Callable[..., Any], data: bytes, position: int) -> tuple[Any, int]:
+    """What the function of a native node reads, where its failure must not be taken for another's."""
+    found = guarded(function, data, position)
+    if found.__class__ is tuple and len(found) == 2 and found[1].__class__ is int:
+        value, end = found
+        if position <= end <= len(data):
+            return value, end
+    raise Unusual
+
+
 def not_bytes(value: Any, integers: bool) -> BaseException:
     """What to raise for a value that should be bytes: construct takes some others for such."""
     accepted = (bytes, bytearray, int) if integers else (bytes, bytearray)
