@@ -68,7 +68,9 @@ def _code(message: Construct[Any, Any], *, shaping: bool) -> Iterator[Any]:
         kept.append(value)
         if isinstance(value, LazyBound):
             yield value
-            with suppress(Exception):  # the user's function, which may not be meant to be called yet
+            with suppress(
+                Exception
+            ):  # the user's function, which may not be meant to be called yet
                 waiting.append(value.subconfunc())
         elif isinstance(value, ExprMixin):
             yield value
