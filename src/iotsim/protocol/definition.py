@@ -27,7 +27,7 @@ class Protocol:
     """A protocol of datagrams: one construct schema for all its messages, and what goes with it.
 
     ``name``         lower case; also the name of its file, and what scenarios call it
-    ``message``      the schema: a Struct, `iotsim.FlatStruct`, or what parses to one
+    ``message``      the schema: a Struct, `iotsim.FlatStruct`, or what parses to a table of fields
     ``port``         the UDP port of a device
     ``answer``       the schema of what a device sends, where the same bytes mean something else there;
                      None if it is ``message`` in both directions
@@ -65,7 +65,7 @@ class Protocol:
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
         for schema, what in ((self.schema, "message"), (self.answer_schema, "answer")):
-            if not schema.fields:
+            if not schema.fields and not schema.free:
                 raise ProtocolError(f"{self.name}: {what} has no fields: it must be a Struct")
         for path in self.echo:
             self._known(path, "echo", self.schema)

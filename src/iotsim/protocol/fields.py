@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 class Schema:
     """The fields of a construct schema.
 
+    ``free`` tells that a message may have any other fields, as one that is JSON.
+
     ``odd_fields`` are the fields of the message itself that may hold, or contain, what JSON has no
     form for, such as bytes; None means that any may.
     """
 
     def __init__(self, message: Construct[Any, Any]) -> None:
         self._message = message
-        self.fields, opaque = field_table(lower(message))
+        self.fields, self.free, opaque = field_table(lower(message))
         odd = (field for field in self.fields.values() if field.odd)
         names = dict.fromkeys(re.split(r"[.\[]", field.path)[0] for field in odd)
         self.odd_fields = None if opaque else tuple(names)
@@ -54,7 +56,7 @@ class Schema:
             above = self.fields.get(generic[: step.start()])
             if above is not None:
                 return Field(generic, "any", optional=True) if above.kind == "any" else None
-        return None
+        return Field(generic, "any", optional=True) if self.free else None
 
     def nearest(self, name: str) -> str | None:
         """The field whose path is most like ``name``, if one is."""

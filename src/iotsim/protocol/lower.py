@@ -22,6 +22,7 @@ from iotsim.protocol import nodes as n
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import as_expression, ignores, is_expression, is_function, paths
 from iotsim.protocol.native import Around, Derived, Native, Wrapped
+from iotsim.protocol.payloads import Cbor, Json, Payload, Text
 from iotsim.protocol.tree import children, unnamed
 from iotsim.protocol.verified import Checksum, Length
 
@@ -272,6 +273,20 @@ def _native(low: _Lowering, it: Any) -> n.Node:
 def _derived(low: _Lowering, it: Any) -> n.Node:
     like = low.node(it.subcon)
     return n.Derived(origin=it, size=0, like=like, value=as_expression(it.function))
+
+
+def _coded(low: _Lowering, it: Any) -> n.Node:
+    inner = low.node(it.subcon)
+    return n.Coded(
+        origin=it,
+        size=inner.size,
+        inner=inner,
+        decode=it.decode,
+        encode=it.encode,
+        kind=it.kind,
+        wire=it.wire,
+        odd=it.odd,
+    )
 
 
 def _check(low: _Lowering, it: Any) -> n.Node:
@@ -730,6 +745,10 @@ _KINDS: dict[type, Callable[[_Lowering, Any], n.Node]] = {
     c.Restreamed: _restreamed,
     c.RawCopy: _raw,
     c.Checksum: _hashed,
+    Cbor: _coded,
+    Json: _coded,
+    Payload: _coded,
+    Text: _coded,
     Checksum: _checksum,
     Length: _length,
     Native: _native,

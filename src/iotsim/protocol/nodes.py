@@ -145,6 +145,21 @@ class Adapted(Node):
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
+class Coded(Node):
+    """The bytes of ``inner`` as a plain value, of which nothing is the schema's.
+
+    ``kind``, ``wire`` and ``odd`` are those of its field.
+    """
+
+    inner: Node
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+    kind: str
+    wire: str
+    odd: bool
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
 class Tell(Node):
     """The offset in the message."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.protocol import nodes as n
 from iotsim.protocol.field import Field
@@ -13,11 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def field_table(message: n.Node) -> tuple[dict[str, Field], bool]:
-    """The fields of a schema by path, and whether it may have others that have no name."""
+class Table(NamedTuple):
+    """The fields of a schema by path.
+
+    ``free``    a message may have any others, too
+    ``opaque``  there may be others, of which some hold what JSON has no form for
+    """
+
+    fields: dict[str, Field]
+    free: bool
+    opaque: bool
+
+
+def field_table(message: n.Node) -> Table:
+    """The fields of a schema."""
     table = _Table()
     table.message(message)
-    return table.fields, table.opaque
+    return Table(table.fields, table.free, table.opaque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class _Table:
     def __init__(self) -> None:
         self.fields: dict[str, Field] = {}
         self.offset: int | None = 0
+        self.free = False
         self.opaque = False
 
     # -- places ---------------------------------------------------------------------------------
@@ -115,8 +128,12 @@ class _Table:
                 self.offset = None
                 self.message(node.inner)
             else:
-                self.opaque = True
+                self.free = self.opaque = True
+        elif isinstance(node, n.Coded):
+            self.free = node.kind == "any"
+            self.opaque = node.odd
         else:
+            self.free = isinstance(node, n.Adapted)
             self.opaque = True
 
     def members(self, members: list[n.Member], place: _Place) -> None:
@@ -340,6 +357,8 @@ def _describe(node: n.Node) -> tuple[str, str, dict[str, Any]]:
         return kind, "computed", {"odd": kind in ("any", "bytes")}
     if isinstance(node, n.Tell):
         return "int", "computed", {}
+    if isinstance(node, n.Coded):
+        return node.kind, node.wire, {"odd": node.odd}
     if isinstance(node, n.Adapted):
         return "any", type(node.origin).__name__, {"odd": True}
     return "none", "nothing", {}

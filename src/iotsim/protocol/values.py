@@ -35,12 +35,12 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if kind is Container or isinstance(value, Mapping):
-        own = isinstance(value, Container | LazyContainer)
+    if isinstance(value, Mapping):
+        is_private = _is_private if isinstance(value, Container | LazyContainer) else _is_stream
         return {
             str(name): inner if type(inner) in PLAIN else normalize(inner, kept)
             for name, inner in value.items()
-            if not own or not str(name).startswith("_") or name in kept
+            if name in kept or not is_private(str(name), inner)
         }
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None)
@@ -60,6 +60,15 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     if isinstance(value, FunctionType) and value.__qualname__.startswith("Lazy."):
         return normalize(value(), kept)
     return value
+
+
+def _is_private(name: str, value: Any) -> bool:
+    return name.startswith("_")
+
+
+def _is_stream(name: str, value: Any) -> bool:
+    """Whether it is what an adapter has copied out of a Container with all the rest."""
+    return name == "_io" and hasattr(value, "read")
 
 
 _SAME = (
@@ -94,6 +103,8 @@ def restorer(node: n.Node | None) -> Restore:
     """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
     if isinstance(node, _ALONE):
         return _itself
+    if isinstance(node, n.Coded):
+        return _as_it_is
     if isinstance(node, _SAME):
         return restorer(node.inner)
     if isinstance(node, n.Names) and node.kind == "enum":
@@ -142,6 +153,10 @@ def _same(value: Any) -> Any:
 
 def _itself(value: Any) -> Any:
     return _whatever(value) if value.__class__ in (dict, list) else value
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _whatever(value: Any) -> Any:

@@ -235,6 +235,14 @@ def _derived(d: Decoder, node: n.Derived, hint: str, scope: Scope) -> Value:
     return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
 
 
+def _coded(d: Decoder, node: n.Coded, hint: str, scope: Scope) -> Value:
+    value = d.decode(node.inner, hint, scope)
+    name = d.w.new(hint)
+    decode = d.w.bind("decode", node.decode, f"{node.wire}", id(node))
+    d.after(f"{name} = {decode}({value.source})")
+    return Value(name, scalar=node.kind == "string")
+
+
 def _check(d: Decoder, node: n.Check, hint: str, scope: Scope) -> Value:
     d.refuse_if(f"not ({d.evaluate(node.test, scope).source})")
     return NONE
@@ -748,6 +756,7 @@ HANDLERS: dict[type, Handler] = {
     n.Adapted: _adapted,
     n.Native: _native,
     n.Derived: _derived,
+    n.Coded: _coded,
     n.Check: _check,
     n.Nothing: _nothing,
     n.Fail: _fail,

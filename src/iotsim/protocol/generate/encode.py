@@ -43,6 +43,8 @@ def write_message(e: Encoder, message: n.Node) -> None:
         wire = struct_.members()
         if not e.bare:
             struct_.refuse_unknown()
+    elif e.bare:
+        raise UnsupportedError("a message of which no field is known")
     else:
         wire = e.encode(message, Value("message"), "value", Scope(top=True)).wire
     if e.told and wire is None:
@@ -287,6 +289,15 @@ def _native(e: Encoder, node: n.Native, value: Value, hint: str, scope: Scope) -
 
 def _derived(e: Encoder, node: n.Derived, value: Value, hint: str, scope: Scope) -> Value:
     return Value(e.variable(value, hint))
+
+
+def _coded(e: Encoder, node: n.Coded, value: Value, hint: str, scope: Scope) -> Value:
+    source, data = e.variable(value, hint), e.w.new(f"{hint}_bytes")
+    e.w.line(f"{data} = {e.w.bind('encode', node.encode, node.wire, id(node))}({source})")
+    e.bytes.add(data)
+    e.encode(node.inner, Value(data), hint, scope)
+    wire = f"{e.w.bind('decode', node.decode, node.wire, id(node))}({data})" if e.told else None
+    return Value(source, wire=wire)
 
 
 def _check(e: Encoder, node: n.Check, value: Value, hint: str, scope: Scope) -> Value:
@@ -826,6 +837,7 @@ HANDLERS: dict[type, Handler] = {
     n.Adapted: _adapted,
     n.Native: _native,
     n.Derived: _derived,
+    n.Coded: _coded,
     n.Check: _check,
     n.Nothing: _nothing,
     n.Fail: _fail,
