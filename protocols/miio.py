@@ -16,17 +16,14 @@ A device has its token, 16 bytes, in its state: ``state = { token = "hex:..." }`
 
 from __future__ import annotations
 
-import json
 from hashlib import md5
 from typing import Any
 
 from construct import (
-    Adapter,
     Bytes,
     Const,
     Default,
     Enum,
-    GreedyBytes,
     Int8ub,
     Int16ub,
     Int32ub,
@@ -36,19 +33,7 @@ from construct import (
     this,
 )
 
-from iotsim import Checksum, Derived, Encrypted, FlatStruct, Length, Protocol, this_device
-
-
-class JsonAdapter(Adapter):  # type: ignore[type-arg]
-    def _decode(self, obj: bytes, context: Any, path: str) -> Any:
-        return json.loads(obj)
-
-    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
-        return json.dumps(obj, separators=(",", ":")).encode()
-
-
-JSON = JsonAdapter(GreedyBytes)
-
+from iotsim import Checksum, Derived, Encrypted, FlatStruct, Json, Length, Protocol, this_device
 
 HELLO_LENGTH = 32
 NO_TOKEN = b"\xff" * 16
@@ -85,7 +70,7 @@ MESSAGE = FlatStruct(
             "COMMAND": Struct(
                 "checksum" / Checksum(Bytes(16), checksum, over="message", key=TOKEN),
                 "payload"
-                / Encrypted(NullTerminated(JSON, require=False), mode="CBC", key=key, iv=iv),
+                / Encrypted(NullTerminated(Json(), require=False), mode="CBC", key=key, iv=iv),
             ),
         },
     ),

@@ -11,24 +11,9 @@ length of four bytes; over UDP, which is also how devices are found, by a broadc
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from construct import Struct
 
-from construct import Adapter, GreedyBytes, Struct
-
-from iotsim import Protocol, Wrapped
-
-
-class JsonAdapter(Adapter):  # type: ignore[type-arg]
-    def _decode(self, obj: bytes, context: Any, path: str) -> Any:
-        return json.loads(obj)
-
-    def _encode(self, obj: Any, context: Any, path: str) -> bytes:
-        return json.dumps(obj, separators=(",", ":")).encode()
-
-
-JSON = JsonAdapter(GreedyBytes)
-
+from iotsim import Json, Protocol, Wrapped
 
 FIRST_KEY = 171
 
@@ -48,7 +33,7 @@ def scramble(data: bytes) -> bytes:
 
 PROTOCOL = Protocol(
     name="tplink",
-    message=Struct("payload" / Wrapped(unscramble, scramble, JSON)),
+    message=Struct("payload" / Wrapped(unscramble, scramble, Json())),
     port=9999,
     summary="{payload}",
     description="TP-Link Smart Home (Kasa) devices",

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     )
     from iotsim.protocol.checksums import crc16_ccitt, crc16_modbus, crc32, sum8, xor8
     from iotsim.protocol.constructs import (
+        Cbor,
         Checksum,
         Derived,
         FlatStruct,
+        Json,
         Length,
         Native,
+        Payload,
+        Text,
         Wrapped,
     )
     from iotsim.protocol.crypt import Encrypted
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Cbor",
     "Checksum",
     "DecodeError",
     "Derived",
@@ -38,12 +43,15 @@ __all__ = [
     "Encrypted",
     "FlatStruct",
     "IotsimError",
+    "Json",
     "Length",
     "MachineError",
     "Native",
+    "Payload",
     "Protocol",
     "ProtocolError",
     "ScenarioError",
+    "Text",
     "Wrapped",
     "crc16_ccitt",
     "crc16_modbus",
@@ -60,11 +68,15 @@ _HOMES = {
     "iotsim.protocol.definition": ("Protocol",),
     "iotsim.protocol.device": ("this_device",),
     "iotsim.protocol.constructs": (
+        "Cbor",
         "Checksum",
         "Derived",
         "FlatStruct",
+        "Json",
         "Length",
         "Native",
+        "Payload",
+        "Text",
         "Wrapped",
     ),
     "iotsim.protocol.crypt": ("Encrypted",),

@@ -3,7 +3,8 @@
 A protocol, a file in the folder ``protocols/``, is a construct schema with a port; the rest follows:
 
 `definition`   `Protocol`, the declaration
-`constructs`   what schemas can say besides construct's own (from `verified`, `flat` and `native`)
+`constructs`   what schemas can say besides construct's own (from `verified`, `flat`, `native`, `payloads`)
+`cbor`         CBOR to plain values and back
 `crypt`        likewise `Encrypted`; apart, since it needs a package that nothing else does
 `checksums`    the functions that go into checksums
 `device`       `this_device`, what a schema can ask of the device, and whether it does

@@ -8,6 +8,9 @@ They are ordinary construct classes: a schema made of them parses and builds wit
 `Native`       a field that two functions read and write, with declared fields
 `Wrapped`      a construct inside bytes that two functions take off and put on
 `Derived`      a field that takes no bytes, but follows from others
+`Json`         a free-form value in JSON; `Cbor`, likewise in CBOR
+`Payload`      text where it is such, else bytes
+`Text`         text of any encoding in a field of fixed size
 
 construct's own Checksum needs RawCopy, which nests the fields under ``value``; its Rebuild computes
 a length but does not verify it. A Struct with a Switch nests the fields of each case. The fields of an
@@ -18,6 +21,18 @@ from __future__ import annotations
 
 from iotsim.protocol.flat import FlatStruct
 from iotsim.protocol.native import Derived, Native, Wrapped
+from iotsim.protocol.payloads import Cbor, Json, Payload, Text
 from iotsim.protocol.verified import Checksum, Length
 
-__all__ = ["Checksum", "Derived", "FlatStruct", "Length", "Native", "Wrapped"]
+__all__ = [
+    "Cbor",
+    "Checksum",
+    "Derived",
+    "FlatStruct",
+    "Json",
+    "Length",
+    "Native",
+    "Payload",
+    "Text",
+    "Wrapped",
+]

@@ -47,10 +47,14 @@ class FieldRow(NamedTuple):
     note: str
 
 
+ANY_FIELD = FieldRow("", "(any)", "any", "", "a message may have any field")
+
+
 def field_rows(protocol: Protocol, *, answer: bool = False) -> list[FieldRow]:
     """The fields of ``protocol``, or of its ``answer``, in the order of the wire."""
     schema = protocol.answer_schema if answer else protocol.schema
-    return [_field_row(field_) for field_ in schema.fields.values()]
+    rows = [_field_row(field_) for field_ in schema.fields.values()]
+    return [*rows, ANY_FIELD] if schema.free else rows
 
 
 def _field_row(field_: Field) -> FieldRow:
@@ -194,7 +198,9 @@ def dissect(
             )
         )
         here = max(here, row.start if nested else row.end)
-    if here < 8 * len(data):
+    if message and not rows:
+        rows.append(DissectedField(0, 8 * len(data), "(message)", message, data))
+    elif here < 8 * len(data):
         rows.append(_unnamed(data, here, 8 * len(data)))
     return Dissection(data, tuple(rows), message, error)
 

@@ -122,7 +122,8 @@ def _json_reason(data: bytes, reason: str) -> str:
     if not data.strip():
         return "no bytes, where JSON is expected"
     if "truncated" in reason:
-        return "the JSON ends too early, or has half of a surrogate pair"
+        half = ", or has half of a surrogate pair" if b"\\u" in data else ""
+        return f"the JSON ends too early{half}"
     return reason[:1].lower() + reason[1:] if reason.startswith(("Int", "Num")) else reason
 
 

@@ -103,8 +103,6 @@ def restorer(node: n.Node | None) -> Restore:
     """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
     if isinstance(node, _ALONE):
         return _itself
-    if isinstance(node, n.Coded):
-        return _as_it_is
     if isinstance(node, _SAME):
         return restorer(node.inner)
     if isinstance(node, n.Names) and node.kind == "enum":
@@ -121,7 +119,7 @@ def restorer(node: n.Node | None) -> Restore:
         return partial(_list, restorer(node.inner))
     if isinstance(node, n.Adapted):
         return partial(_adapted, node)
-    if isinstance(node, n.Native):
+    if isinstance(node, n.Native | n.Coded):
         return _same
     if isinstance(node, n.Derived):
         return restorer(node.like)
@@ -153,10 +151,6 @@ def _same(value: Any) -> Any:
 
 def _itself(value: Any) -> Any:
     return _whatever(value) if value.__class__ in (dict, list) else value
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _whatever(value: Any) -> Any:
