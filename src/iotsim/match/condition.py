@@ -24,7 +24,7 @@ from iotsim.match.fieldpath import field_hint, find_field, indexed, nearest, spl
 from iotsim.match.literal import DEEPEST as DEEPEST_LITERAL
 from iotsim.match.literal import LiteralError, article, integer_range, literal, render, rounded
 from iotsim.match.pattern import Pattern, PatternError
-from iotsim.match.usual import as_number, between, same, usual_text
+from iotsim.match.usual import as_number, between, number_in, same, usual_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +42,8 @@ MOST_CHOICES = 10_000
 MOST_CONDITIONS = 500
 DEEPEST = 8
 NO_TEXT = ("int", "float", "bool", "struct", "flags", "array", "none")
-NO_LIST = ("int", "float", "bool", "struct", "flags", "enum", "bytes", "string", "none")
-RANGED = ("int", "float", "enum", "any")
+NO_LIST = ("int", "float", "bool", "struct", "flags", "enum", "bytes", "string", "none", "payload")
+RANGED = ("int", "float", "enum", "payload", "any")
 
 
 class Condition(NamedTuple):
@@ -113,6 +113,7 @@ class Writer:
             "every": all,
             "same": same,
             "between": between,
+            "number_in": number_in,
             "numbers": (int, float),
             "scalars": (int, float, str, bytes),
         }
@@ -325,6 +326,9 @@ class Writer:
             raise Invalid(f"'{field.path}' is no number, so it has no min or max")
         if field is not None and field.kind == "enum":
             return self._between_names(variable, table, field)
+        is_text = _kind(field) == "payload"
+        if is_text:
+            variable, field = f"number_in({variable})", None
         bounds: dict[str, tuple[str, str]] = {}
         for name in ("min", "max"):
             if name not in table:
@@ -343,7 +347,7 @@ class Writer:
         code = f"{low[0]} <= {variable}" if low else variable
         code += f" <= {high[0]}" if high else ""
         text = _range_text(low, high)
-        if _kind(field) == "any":
+        if is_text or _kind(field) == "any":
             limits = ", ".join(bound[0] if bound else "None" for bound in (low, high))
             return f"between({variable}, {limits})", text
         return f"(isinstance({variable}, numbers) and {code})", text

@@ -38,6 +38,10 @@ def literal(value: Any, field: Field | None) -> Any:
         value = _bytes(value)
     if field is None:
         return _plain(value)
+    if field.kind == "payload":
+        if isinstance(value, (list, dict)):
+            raise LiteralError(f"{render(value)}, but '{field.path}' is a text or bytes")
+        return field.round(value)
     if isinstance(value, list):
         if field.kind == "array":
             return field.round(_plain(value))
@@ -73,7 +77,10 @@ EXPECTED: dict[str, tuple[type, ...]] = {
 
 
 def rounded(value: Any, field: Field) -> Any:
-    """A number as the field's wire type carries it; what is no number is returned as it is."""
+    """A number as the field's wire type carries it; what is no number is returned as it is, but in a
+    payload, which carries all values as texts or bytes."""
+    if field.kind == "payload":
+        return field.round(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     if field.kind == "int" and isinstance(value, int):
@@ -159,6 +166,7 @@ def article(kind: str) -> str:
         "array": "an array",
         "struct": "a structure",
         "none": "nothing",
+        "payload": "a text or bytes",
     }
     return names.get(kind, kind)
 

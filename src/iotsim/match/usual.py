@@ -137,6 +137,16 @@ def as_number(value: Any) -> Any:
         return value if isinstance(value, (int, fractions.Fraction)) else None
 
 
+def number_in(value: Any) -> Any:
+    """The number that a text is; None for what is none, and for what is no text."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or "_" in value:
+        return None
+    try:
+        return float(value) if value.strip("+- \t\r\n0123456789") else int(value)
+    except ValueError:
+        return None
+
+
 def between(value: Any, low: Any, high: Any) -> bool:
     """Whether `value` is a number within the bounds, of which None is no bound."""
     number = as_number(value)

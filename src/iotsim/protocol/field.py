@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from iotsim.protocol.payloads import carried
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 class Field:
     """A field of a message.
 
-    ``kind``      int, float, bool, enum, flags, bytes, string, array, struct, none, or any
+    ``kind``      int, float, bool, enum, flags, bytes, string, array, struct, none, payload (a text or
+                  bytes, in which a number is its text), or any
     ``wire``      how it travels, for people: "uint16 big-endian", "4 bits", "float32"
     ``names``     the names of an enum or of flags, with their values on the wire
     ``optional``  the message may be without it: it stands in a Switch, an If or an Optional
@@ -43,9 +46,11 @@ class Field:
     def round(self, value: Any) -> Any:
         """``value`` as it would be after a journey in this field.
 
-        A float of 32 bits comes back as its nearest; the number of an enum as its name. What the
-        field cannot carry comes back as it is.
+        A float of 32 bits comes back as its nearest; the number of an enum as its name, and that of a
+        payload as its text. What the field cannot carry comes back as it is.
         """
+        if self.kind == "payload":
+            return carried(value)
         if isinstance(value, list | tuple):
             return [self.round(item) for item in value] if self.kind == "array" else value
         if self.format and isinstance(value, int | float):

@@ -255,6 +255,17 @@ class Payload(Coded):
             raise PayloadError("a text that UTF-8 cannot carry") from None
 
 
+def carried(value: Any) -> Any:
+    """What a `Payload` that is given ``value`` comes back as; what it cannot carry, as it is."""
+    try:
+        return _PAYLOAD.decode(_PAYLOAD.encode(value))
+    except PayloadError:
+        return value
+
+
+_PAYLOAD = Payload()
+
+
 class Text(Coded):
     """A text of any encoding that Python knows, in ``size`` bytes, filled up with zeros.
 
