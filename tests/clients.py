@@ -61,6 +61,8 @@ CLIENTS = {
     client.name: client
     for client in (
         Client("python-miio", "0.5.12", "pypi"),
+        Client("pywizlight", "0.6.6", "pypi"),
+        Client("smpclient", "7.3.0", "pypi"),
         Client("tplink-smarthome-api", "5.0.0", "npm"),
     )
 }

@@ -218,3 +218,242 @@ def test_tplink_smarthome_api_finds_and_switches_plugs(done: Done) -> None:
             "found",
         ]
     assert done.events_of("undecodable") == []
+
+
+WIZ = """
+[scenario]
+duration = "25s"
+
+[gateway]
+command = [{python}, "-u", "gateway.py", "${{devices.light.addresses}}"]
+env = {{ PYTHONPATH = "{path}" }}
+
+[devices.light]
+count = 2
+address = "10.77.1.1"
+protocol = "wiz"
+state = {{ on = false, dimming = 100, listening = false }}
+
+[[devices.light.rules]]
+when = {{ method = "registration" }}
+set = {{ listening = "=msg.params.register" }}
+reply = {{ env = "pro", result = {{ mac = "{mac}", success = true }} }}
+
+[[devices.light.rules]]
+when = {{ method = "getSystemConfig" }}
+reply.env = "pro"
+[devices.light.rules.reply.result]
+mac = "{mac}"
+moduleName = "ESP01_SHRGB1C_31"
+fwVersion = "1.21.0"
+drvConf = [20, 1]
+
+[[devices.light.rules]]
+when = {{ method = "getUserConfig" }}
+reply = {{ env = "pro", result = {{ whiteRange = [2700, 6500], extRange = [2200, 6500] }} }}
+
+[[devices.light.rules]]
+when = {{ method = "getPilot" }}
+reply.env = "pro"
+[devices.light.rules.reply.result]
+mac = "{mac}"
+rssi = -60
+src = ""
+state = "=state.on"
+sceneId = 0
+temp = 2700
+dimming = "=state.dimming"
+
+[[devices.light.rules]]
+when = {{ method = "setPilot", params.dimming = {{ min = 10, max = 100 }} }}
+set = {{ on = "=msg.params.state", dimming = "=msg.params.dimming" }}
+reply = {{ env = "pro", result.success = true }}
+
+[[devices.light.rules]]
+reply = {{ env = "pro", error = {{ code = -32601, message = "Method not found" }} }}
+
+[[devices.light.rules]]
+every = "1s"
+where = "=state.listening"
+to = "10.77.0.1:38900"
+send.method = "syncPilot"
+send.env = "pro"
+[devices.light.rules.send.params]
+mac = "{mac}"
+src = "hb"
+state = "=state.on"
+dimming = "=state.dimming"
+
+[[expect]]
+name = "each is dimmed"
+each = "light"
+receives = {{ method = "setPilot", params = {{ state = true, dimming = {{ min = 45, max = 55 }} }} }}
+within = "20s"
+
+[[expect]]
+name = "each tells that it is on"
+each = "light"
+sends = {{ method = "syncPilot", params.state = true }}
+within = "20s"
+
+[[expect]]
+gateway = {{ stdout = "done" }}
+within = "20s"
+"""
+WIZ_GATEWAY = """
+import asyncio, sys
+from pywizlight import PilotBuilder, wizlight
+from pywizlight.discovery import find_wizlights
+
+async def main():
+    found = await find_wizlights(wait_time=1.5, broadcast_address="10.77.255.255")
+    for bulb in sorted(found, key=lambda bulb: bulb.ip_address):
+        print(bulb.ip_address, "found", bulb.mac_address)
+    for address in sys.argv[1].split(","):
+        light = wizlight(address)
+        kind = await light.get_bulbtype()
+        print(address, light.mac, kind.name, kind.kelvin_range.min, kind.kelvin_range.max)
+        [state] = await light.updateState()
+        print(address, state.get_state(), state.get_brightness())
+        await light.turn_on(PilotBuilder(brightness=128))
+        [state] = await light.updateState()
+        print(address, state.get_state(), state.get_brightness())
+        print(address, "power", await light.get_power())
+        pushed = asyncio.Event()
+        assert await light.start_push(lambda states: pushed.set())
+        await light.turn_on(PilotBuilder(brightness=64))
+        await asyncio.wait_for(pushed.wait(), 5)
+        [state] = light.state
+        print(address, "pushed", state.get_source(), state.get_brightness())
+        await light.async_close()
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+def pywizlight(iotsim: CommandLine) -> Done:
+    iotsim.write("gateway.py", WIZ_GATEWAY)
+    path, mac = CLIENTS["pywizlight"].path, "=hex(0xa8bb50000000 + device.index)[2:]"
+    scenario = WIZ.format(python=f'"{sys.executable}"', path=path, mac=mac)
+    return iotsim.run(iotsim.write("wiz.toml", scenario))
+
+
+@pytest.mark.needs("tun", "pywizlight")
+@background(job=pywizlight)
+def test_pywizlight_finds_dims_and_listens_to_lights(done: Done) -> None:
+    assert done.status == 0, done.text
+    said = [line.split(" ", 1) for line in done.log.splitlines() if line.startswith("10.77.")]
+    for number, address in enumerate(("10.77.1.1", "10.77.1.2")):
+        assert [text for who, text in said if who == address] == [
+            f"found a8bb5000000{number}",
+            f"a8bb5000000{number} ESP01_SHRGB1C_31 2200 6500",
+            "False 255",
+            "True 128",
+            "power None",
+            "pushed hb 64",
+        ]
+    assert done.events_of("undecodable") == []
+
+
+SMP = """
+[scenario]
+duration = "20s"
+
+[gateway]
+command = [{python}, "-u", "gateway.py", "${{devices.board.addresses}}"]
+env = {{ PYTHONPATH = "{path}" }}
+
+[devices.board]
+count = 2
+address = "10.77.1.1"
+protocol = "smp"
+state = {{ received = 0 }}
+
+[[devices.board.rules]]
+when = {{ op = "WRITE", group = "OS", command = 0 }}
+reply = {{ op = "WRITE_RSP", payload = {{ r = "=msg.payload.d + ' from ' + device.name" }} }}
+
+[[devices.board.rules]]
+when = {{ op = "READ", group = "IMAGE", command = 0 }}
+reply.op = "READ_RSP"
+reply.payload = {{ images = [{{ slot = 0, version = "1.2.3", hash = "hex:{hash}", active = true }}] }}
+
+[[devices.board.rules]]
+when = {{ op = "WRITE", group = "IMAGE", command = 1, payload.off = {{ not = "=state.received" }} }}
+reply = {{ op = "WRITE_RSP", payload = {{ off = "=state.received" }} }}
+
+[[devices.board.rules]]
+when = {{ op = "WRITE", group = "IMAGE", command = 1 }}
+set = {{ received = "=state.received + len(msg.payload.data)" }}
+reply = {{ op = "WRITE_RSP", payload = {{ off = "=state.received" }} }}
+
+[[devices.board.rules]]
+when = {{ op = "WRITE", group = "IMAGE", command = 0 }}
+reply = {{ op = "WRITE_RSP", payload = {{ err = {{ group = 1, rc = 3 }} }} }}
+
+[[devices.board.rules]]
+when = {{ op = "WRITE" }}
+reply = {{ op = "WRITE_RSP", payload = {{ rc = 10 }} }}
+
+[[expect]]
+name = "each has the whole image"
+each = "board"
+sends = {{ group = "IMAGE", payload.off = 3000 }}
+within = "15s"
+
+[[expect]]
+name = "no part is bigger than the link takes"
+any = "board"
+receives = {{ length = {{ min = 1465 }} }}
+never = true
+
+[[expect]]
+gateway = {{ stdout = "done" }}
+within = "15s"
+"""
+SMP_GATEWAY = """
+import asyncio, sys
+from smpclient import SMPClient
+from smpclient.requests.image_management import ImageStatesRead, ImageStatesWrite
+from smpclient.requests.os_management import EchoWrite, ResetWrite
+from smpclient.transport.udp import SMPUDPTransport
+
+async def main():
+    for address in sys.argv[1].split(","):
+        async with SMPClient(SMPUDPTransport(), address) as client:
+            print(address, (await client.request(EchoWrite(d="hello"))).r)
+            [image] = (await client.request(ImageStatesRead())).images
+            print(address, image.slot, image.version, image.hash.hex(), image.active)
+            parts = [offset async for offset in client.upload(bytes(3000))]
+            print(address, "sent", parts[-1], "in several parts" if len(parts) > 2 else parts)
+            wrong = await client.request(ImageStatesWrite(hash=bytes(32), confirm=True))
+            print(address, wrong.err.group.name, int(wrong.err.rc))
+            print(address, (await client.request(ResetWrite())).rc.name)
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+def smpclient(iotsim: CommandLine) -> Done:
+    iotsim.write("gateway.py", SMP_GATEWAY)
+    path, digest = CLIENTS["smpclient"].path, bytes(range(32)).hex()
+    scenario = SMP.format(python=f'"{sys.executable}"', path=path, hash=digest)
+    return iotsim.run(iotsim.write("smp.toml", scenario))
+
+
+@pytest.mark.needs("tun", "smpclient")
+@background(job=smpclient)
+def test_smpclient_manages_boards(done: Done) -> None:
+    assert done.status == 0, done.text
+    said = [line.split(" ", 1) for line in done.log.splitlines() if line.startswith("10.77.")]
+    for number, address in enumerate(("10.77.1.1", "10.77.1.2")):
+        assert [text for who, text in said if who == address] == [
+            f"hello from board[{number}]",
+            f"0 1.2.3 {bytes(range(32)).hex()} True",
+            "sent 3000 in several parts",
+            "IMAGE_MANAGEMENT 3",
+            "EBUSY",
+        ]
+    assert done.events_of("undecodable") == []

@@ -194,7 +194,8 @@ class TemplateBuilder:
         for key, value in table.items():
             here = (*keys, key)
             path = f"{prefix}.{key}" if prefix else key
-            if INDEXED.search(key) and path not in self.schema.fields:
+            number_as_name = self.schema.free and key.lstrip("-").isdigit()
+            if INDEXED.search(key) and path not in self.schema.fields and not number_as_name:
                 array = re.split(r"[.\[]", path)[0]
                 message = "a message has an array as a whole"
                 self.problems.add(here, message, f"write {array[:80]} = [...]", of_key=True)
