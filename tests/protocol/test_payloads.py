@@ -6,32 +6,63 @@ import contextlib
 import json
 import math
 import time
-from typing import Any
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from construct import (
+    Array,
+    BitsInteger,
+    BitStruct,
+    Bytes,
+    Bytewise,
     Computed,
+    Const,
     Container,
     Default,
+    ExprAdapter,
     FixedSized,
+    GreedyBytes,
     GreedyRange,
     If,
     Int8ub,
     Int16ub,
+    LazyStruct,
+    Mapping,
+    NullStripped,
+    NullTerminated,
     Optional,
+    Padded,
     Prefixed,
+    PrefixedArray,
+    RawCopy,
     Select,
+    Sequence,
     Struct,
     Switch,
+    Union,
     this,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim import DecodeError, EncodeError, Protocol, ProtocolError
+from iotsim import (
+    Cbor,
+    DecodeError,
+    EncodeError,
+    Json,
+    Payload,
+    Protocol,
+    ProtocolError,
+    Text,
+    Wrapped,
+)
 from iotsim.protocol.codec import Codec
 from iotsim.protocol.interpreted import Interpreter
-from iotsim.protocol.payloads import Cbor, Json, Payload, PayloadError, Text
+from iotsim.protocol.payloads import PayloadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JSON, CBOR, PAYLOAD = Json(), Cbor(), Payload()
 
@@ -415,6 +446,82 @@ def test_both_engines_refuse_the_same(name: str) -> None:
                 except DecodeError as error:
                     outcomes.append(str(error))
             assert outcomes[0] == outcomes[1]
+
+
+SURROUNDINGS = {
+    "up to a zero": Struct("a" / NullTerminated(Json()), "b" / Int8ub),
+    "filled up with zeros": Struct("a" / FixedSized(12, NullStripped(Json())), "b" / Int8ub),
+    "of a size that is told": Struct("n" / Int8ub, "a" / FixedSized(this.n, Cbor())),
+    "padded": Struct("a" / Padded(12, Json())),
+    "raw": Struct("a" / RawCopy(Prefixed(Int8ub, Json())), "b" / Int8ub),
+    "in an array": Struct("a" / Array(2, Prefixed(Int8ub, Payload()))),
+    "counted": Struct("a" / PrefixedArray(Int8ub, Text(4, "utf-16-le"))),
+    "constant": Struct("a" / Const("ab", Text(4, "ascii")), "b" / Int8ub),
+    "mapped": Struct("a" / Mapping(Text(2, "ascii"), {"x": "ab"}), "b" / Int8ub),
+    "optional": Struct("a" / Optional(Prefixed(Int8ub, Json())), "b" / GreedyBytes),
+    "selected": Struct(
+        "a" / Select(*(Prefixed(Int8ub, one) for one in (Cbor(), Json(), Payload()))), "b" / Int8ub
+    ),
+    "adapted": Struct(
+        "a" / ExprAdapter(Prefixed(Int8ub, Json()), lambda v, _: {"x": v}, lambda v, _: v["x"])
+    ),
+    "looked at": Struct(
+        "a" / Prefixed(Int8ub, Json()), "m" / Computed(this.a["m"]), "k" / Computed(lambda c: c.a)
+    ),
+    "a key": Struct(
+        "t" / Text(2, "ascii"),
+        "v" / Switch(this.t, {"a": Int8ub, "bb": Json()}, default=Payload()),
+    ),
+    "among bits": BitStruct("a" / BitsInteger(8), "j" / Bytewise(Json())),
+    "in a union": Struct("u" / Union(0, "j" / Prefixed(Int8ub, Json()), "b" / Bytes(3))),
+    "lazy": LazyStruct("n" / Int8ub, "j" / Prefixed(Int8ub, Json())),
+    "wrapped": Struct("w" / Wrapped(lambda d: d[::-1], lambda d: d[::-1], Json())),
+    "in a sequence": Struct("x" / Sequence(Int8ub, Prefixed(Int8ub, Json()))),
+}
+BODIES = (
+    *(b"{}", b"[]", b'{"m":1}', b'{"l":[1,2]}', b'"ab"', b"1", b"null", b'{"_x":{"_y":1}}'),
+    *(b"\xa1\x01\x02", b"\x01", b"{", b"", b"\xff", b"ab", b"a\0\0\0"),
+)
+
+
+def _datagram(random: Random) -> bytes:
+    data = b""
+    for _ in range(random.randrange(1, 5)):
+        body = random.choice(BODIES)
+        data += random.choice(
+            (bytes([len(body)]) + body, body + bytes(random.randrange(3)), body[::-1], b"\x02ab")
+        )
+    return data
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_in_any_surroundings_both_engines_do_the_same(name: str) -> None:
+    schema, random = SURROUNDINGS[name], Random(name)
+    codec, reference = Codec(schema), Interpreter(schema, strict=True)
+    for _ in range(300):
+        data = _datagram(random)
+        decoded = _outcome(codec.decode, data)
+        assert decoded == _outcome(reference.decode, data)
+        if isinstance(decoded, Outcome):
+            encoded = _outcome(codec.encode, decoded.value)
+            assert encoded == _outcome(reference.encode, decoded.value)
+            assert isinstance(encoded, Outcome)
+            told = codec.tell(decoded.value)
+            assert repr(told) == repr((encoded.value, codec.decode(encoded.value)))
+
+
+class Outcome(NamedTuple):
+    value: Any
+    text: str
+
+
+def _outcome(function: Callable[[Any], Any], argument: Any) -> Outcome | str:
+    """The value, told apart from all others that look different; or the error."""
+    try:
+        value = function(argument)
+    except (DecodeError, EncodeError) as error:
+        return str(error)
+    return Outcome(value, repr(value))
 
 
 def test_errors_say_where() -> None:
