@@ -58,6 +58,8 @@ from iotsim import (
     Wrapped,
 )
 from iotsim.protocol.codec import Codec
+from iotsim.protocol.examine import dissect, field_rows
+from iotsim.protocol.fields import Schema
 from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.payloads import PayloadError
 
@@ -576,6 +578,29 @@ def test_a_free_message_in_cbor_may_hold_what_json_has_no_form_for() -> None:
 def test_a_message_without_fields_is_refused(message: Any) -> None:
     with pytest.raises(ProtocolError, match="no fields"):
         Protocol(name="none", message=message, port=7)
+
+
+def test_people_see_a_free_message_as_a_whole() -> None:
+    protocol = Protocol(name="free", message=Json(), port=7)
+    assert [row.path for row in field_rows(protocol)] == ["(any)"]
+    found = dissect(protocol, b'{"a":1}')
+    assert [(row.offset, row.size, row.path, row.value) for row in found.rows] == [
+        (0, 56, "(message)", {"a": 1})
+    ]
+    broken = dissect(protocol, b'{"a":')
+    assert [row.path for row in broken.rows] == [""]
+    assert broken.error is not None
+
+
+def test_a_vector_may_have_the_number_that_a_payload_is() -> None:
+    field = Schema(Struct("a" / Payload())).fields["a"]
+    assert [field.round(value) for value in (21.5, True, b"hi", b"\x00", [1])] == [
+        "21.5",
+        "true",
+        "hi",
+        b"\x00",
+        [1],
+    ]
 
 
 def test_kinds_of_fields() -> None:

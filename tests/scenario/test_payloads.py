@@ -52,6 +52,7 @@ PLAIN = '{ json = {}, name = "x", body = BODY }'
         ("Payload()", PLAIN.replace("BODY", "'hex:0aff'")),
         ("Json()", PLAIN.replace("BODY", "[1, { a = '=state.level', _b = [] }]")),
         ("Json()", '{ json.a.b = "=t", name = "温度", body = true }'),
+        ("Json()", '{ json = [], name = "x", body = "=None" }'),
     ],
 )
 def test_messages_that_can_be_sent(tmp_path: Path, body: str, reply: str) -> None:

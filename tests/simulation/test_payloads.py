@@ -92,6 +92,38 @@ async def test_what_is_no_json_has_its_answer(
         assert answer == {"env": "pro", "error": {"code": -32700, "message": "Parse error"}}
 
 
+BEHAVIOR = """
+from iotsim import Device, on
+
+class Light(Device):
+    @on({"method": "setPilot", "params.state": {"exists": True}})
+    def switch(self, request):
+        self.send_nowait({"method": "syncPilot", "params": request["params"]}, "10.77.0.1:38900")
+        return {"result": {"success": True, "none": None}}
+"""
+BEHAVING = """
+[scenario]
+duration = "5s"
+[devices.light]
+address = "10.77.1.1"
+protocol = "wiz"
+behavior = "light.py:Light"
+"""
+
+
+async def test_behaviors_of_free_messages(
+    tmp_path: Path, simulated: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    (tmp_path / "light.py").write_text(BEHAVIOR)
+    async with simulated(BEHAVING) as gateway:
+        gateway.send("light[0]", {"method": "setPilot", "params": {}})
+        gateway.send("light[0]", {"method": "setPilot", "params": {"state": True, "_n": [1]}})
+        pushed, answer = await gateway.receive(), await gateway.receive()
+    assert pushed.port == 38900
+    assert pushed.payload == b'{"method":"syncPilot","params":{"state":true,"_n":[1]}}'
+    assert answer.payload == b'{"result":{"success":true,"none":null},"method":"setPilot"}'
+
+
 BODIES = """
 from construct import Int8ub, Struct
 from iotsim import Cbor, Payload, Protocol
