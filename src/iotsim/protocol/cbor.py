@@ -222,6 +222,7 @@ def _head(major: int, number: int) -> bytes:
 
 
 def _write(parts: list[bytes], value: Any, depth: int) -> None:
+    """Add the bytes of a value that may have ``depth`` more levels in it."""
     kind = value.__class__
     if kind is int and -25 < value < 24:
         parts.append(_HEADS[value if value >= 0 else (_NEGATIVE << 5) - 1 - value])
@@ -247,7 +248,8 @@ def _write(parts: list[bytes], value: Any, depth: int) -> None:
     elif isinstance(value, float):
         parts.append(_float(value))
     elif isinstance(value, bytes | bytearray | memoryview):
-        parts += (_head(_BYTES, len(value)), bytes(value))
+        data = bytes(value)
+        parts += (_head(_BYTES, len(data)), data)
     elif not isinstance(value, list | tuple):
         raise CborError(f"CBOR has no {type(value).__name__}")
     elif not depth:
