@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from iotsim.protocol.crypt import Encrypted
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.device import this_device
+    from iotsim.session import Duration, Peer, Recent, Session, Table, Ticket, Unanswered, Value
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ __all__ = [
     "DecodeError",
     "Derived",
     "Device",
+    "Duration",
     "EncodeError",
     "Encrypted",
     "FlatStruct",
@@ -48,10 +50,17 @@ __all__ = [
     "MachineError",
     "Native",
     "Payload",
+    "Peer",
     "Protocol",
     "ProtocolError",
+    "Recent",
     "ScenarioError",
+    "Session",
+    "Table",
     "Text",
+    "Ticket",
+    "Unanswered",
+    "Value",
     "Wrapped",
     "crc16_ccitt",
     "crc16_modbus",
@@ -82,6 +91,16 @@ _HOMES = {
     "iotsim.protocol.crypt": ("Encrypted",),
     "iotsim.protocol.checksums": ("crc16_ccitt", "crc16_modbus", "crc32", "sum8", "xor8"),
     "iotsim.device.behavior": ("Device", "on"),
+    "iotsim.session": (
+        "Duration",
+        "Peer",
+        "Recent",
+        "Session",
+        "Table",
+        "Ticket",
+        "Unanswered",
+        "Value",
+    ),
     "iotsim.errors": (
         "DecodeError",
         "EncodeError",

@@ -80,18 +80,24 @@ class GatewayExited(Event, tag="gateway-exited"):
 
 
 class Received(Event, tag="received"):
-    """A device received and decoded a message."""
+    """A device received and decoded a message.
+
+    Where its protocol has a session, ``layer`` is "wire" for what a datagram carried that did not reach the
+    device as it was (an acknowledgement, a duplicate, a part), and "application" for what reached it and
+    was in no datagram as it is.
+    """
 
     id: int
     device: str
     peer: str
     protocol: str
     message: Mapping[str, Any]
+    layer: str = ""
 
 
 class Sent(Event, tag="sent"):
     """A device sent a message. ``message`` is what the wire carries: with the fields that the protocol
-    adds and computes, and with numbers as they are rounded there."""
+    adds and computes, and with numbers as they are rounded there. ``layer`` is as that of `Received`."""
 
     id: int
     device: str
@@ -99,6 +105,7 @@ class Sent(Event, tag="sent"):
     protocol: str
     message: Mapping[str, Any]
     in_reply_to: int = 0
+    layer: str = ""
 
 
 class Undecodable(Event, tag="undecodable"):
@@ -136,6 +143,17 @@ class DeviceFailed(Event, tag="device-failed"):
     device: str
     error: str
     traceback: str
+
+
+class SessionFailed(Event, tag="session-failed"):
+    """The session of a device's protocol raised; the device goes on with a new one. ``data`` is the
+    datagram that made it, if one did, as hex."""
+
+    device: str
+    protocol: str
+    error: str
+    traceback: str
+    data: str = ""
 
 
 class DeviceRebooted(Event, tag="device-rebooted"):

@@ -170,11 +170,13 @@ class RuleSpec:
 
 @dataclass(frozen=True, eq=False)
 class ServiceSpec:
-    """A protocol that every device of a fleet speaks, at a UDP port; `vectors` are its file's."""
+    """A protocol that every device of a fleet speaks, at a UDP port; `vectors` are its file's, and `model`
+    is what the scenario says of the protocol's model: an instance of its class, if it has one."""
 
     protocol: Protocol
     port: int
     vectors: tuple[Vector, ...] = ()
+    model: Any = None
 
 
 @dataclass(frozen=True)

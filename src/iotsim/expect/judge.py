@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from iotsim.events import Outcome
     from iotsim.expect.slots import FleetView
-    from iotsim.expect.spec import Direction, ExpectSpec
+    from iotsim.expect.spec import Direction, ExpectSpec, Layer
     from iotsim.expect.subscription import Observer
     from iotsim.expect.watcher import Watcher
     from iotsim.match import DeviceView
@@ -58,13 +58,17 @@ class Judge:
 
     # --- what the simulation calls ------------------------------------------------------------
 
-    def observers(self, fleet: str, direction: Direction) -> list[Observer]:
+    def observers(
+        self, fleet: str, direction: Direction, layer: Layer = "application"
+    ) -> list[Observer]:
         """Whom to call with each decoded message of `fleet`: observer(device, message, t).
+
+        On the `layer` "wire" are the messages below a protocol's session.
 
         The list is live: the same object for the whole run. What it holds changes in `settled`,
         `advance` and `next_deadline`, never while one of them is being called.
         """
-        return self._audience(fleet, Topic(direction)).observers
+        return self._audience(fleet, Topic(direction, layer=layer)).observers
 
     def undecodable(self, device: DeviceView, t: float, error: Exception | str) -> None:
         """`device` received a datagram that is no message of its protocol."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Quantifier: TypeAlias = Literal["each", "any", "all", "none", "device"]
 Direction: TypeAlias = Literal["receives", "sends"]
+Layer: TypeAlias = Literal["application", "wire"]
 Kind: TypeAlias = Literal["within", "never", "always", "count", "gateway"]
 Severity: TypeAlias = Literal["error", "warning"]
 
@@ -60,6 +61,8 @@ class ExpectSpec:
     devices: tuple[DeviceSelection, ...] = ()
     direction: Direction = "receives"
     matcher: Matcher | None = None
+    layer: Layer = "application"
+    """Of protocols with sessions: what reached the device, or the datagrams below."""
     within_s: float | None = None
     count_min: int | None = None
     count_max: int | None = None

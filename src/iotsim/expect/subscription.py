@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.expect.slots import Table
-    from iotsim.expect.spec import Direction
+    from iotsim.expect.spec import Direction, Layer
     from iotsim.expect.watcher import Watcher
     from iotsim.match import DeviceView, Matcher
 
@@ -38,7 +38,7 @@ class Topic(NamedTuple):
 
     direction: Direction
     event: Literal["message", "undecodable"] = "message"
-    layer: Literal["application"] = "application"
+    layer: Layer = "application"
 
 
 @dataclass(frozen=True, slots=True)

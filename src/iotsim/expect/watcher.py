@@ -147,7 +147,8 @@ class Watcher:
     def subscribe(self, *, unless: Matcher | None = None, missed: bool = False) -> Subscription:
         """A subscription to what the expectation is about."""
         event = "undecodable" if self.matcher.undecodable else "message"
-        topic = Topic(self.spec.direction, event)  # type: ignore[arg-type]
+        layer = self.spec.layer if event == "message" else "application"
+        topic = Topic(self.spec.direction, event, layer)  # type: ignore[arg-type]
         self._wants = missed
         take = self._missed if missed and event == "message" else None
         return Subscription(topic, self.matcher, self.matched, unless, take)

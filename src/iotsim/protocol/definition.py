@@ -16,6 +16,7 @@ from iotsim.protocol.fields import Schema
 
 if TYPE_CHECKING:
     from iotsim.protocol.codec import Codec
+    from iotsim.session import Session, Table
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*\Z", re.ASCII)
 
@@ -37,6 +38,9 @@ class Protocol:
     ``strict``       refuse trailing bytes, unknown fields on encode, and a Switch without a case
     ``error_reply``  (error, datagram) -> the reply to an undecodable datagram, or None
     ``description``  what it is, for people
+    ``session``      a class derived from `iotsim.Session`: what goes on between wire and device
+    ``model``        a class derived from `iotsim.Table`: what a device offers, as scenarios say it
+    ``groups``       the multicast groups that its devices are in, as texts
 
     Raises `ProtocolError` if these do not fit together.
     """
@@ -50,6 +54,9 @@ class Protocol:
     error_reply: ErrorReply | None = None
     description: str = ""
     answer: Construct[Any, Any] | None = None
+    session: type[Session] | None = None
+    model: type[Table] | None = None
+    groups: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.match(self.name):
@@ -64,6 +71,7 @@ class Protocol:
             raise ProtocolError(f"{self.name}: port is not 1 to 65535: {self.port!r}")
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
+        self._check_classes()
         for schema, what in ((self.schema, "message"), (self.answer_schema, "answer")):
             if not schema.fields and not schema.free:
                 raise ProtocolError(f"{self.name}: {what} has no fields: it must be a Struct")
@@ -77,6 +85,18 @@ class Protocol:
         for path in paths:
             if self.answer_schema.find(path) is None:
                 self._known(path, "summary", self.schema)
+
+    def _check_classes(self) -> None:
+        if self.session is None and self.model is None:
+            return
+        # Imported late: most protocols have neither, and pydantic takes its time.
+        from iotsim.session import Session, Table
+
+        for given, base, what in ((self.session, Session, "session"), (self.model, Table, "model")):
+            if given is not None and not (isinstance(given, type) and issubclass(given, base)):
+                raise ProtocolError(
+                    f"{self.name}: {what} is no class derived from iotsim.{base.__name__}: {given!r}"
+                )
 
     def _known(self, path: str, where: str, schema: Schema) -> None:
         if schema.find(path) is None:

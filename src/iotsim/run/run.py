@@ -391,6 +391,7 @@ class Run:
                 clock=self.clock,
                 recording=self.options.recording,
                 rescue=self.preparation.rescue,
+                wall_time=self.wall_time,
             )
             return Alone(simulation)
         assert site.testbed is not None

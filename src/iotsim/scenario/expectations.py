@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from iotsim.expect.kinds import KINDS
-from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
+from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation, Layer
 from iotsim.match import Names, compile_match
 from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.horizon import horizon_of
@@ -72,6 +72,7 @@ class ExpectTable(Model):
     device: Texts | None = None
     receives: Match | None = None
     sends: Match | None = None
+    layer: Layer = "application"
     within: Annotated[Duration, Field(gt=0)] | None = None
     never: Literal[True] | None = None
     always: Match | None = None
@@ -185,6 +186,7 @@ class ExpectBuilder:
             devices=devices,
             direction=direction,  # type: ignore[arg-type]
             matcher=matcher,
+            layer=table.layer,
             within_s=table.within,
             count_min=least,
             count_max=most,
@@ -202,7 +204,8 @@ class ExpectBuilder:
             fleet = self.fleets[selection.fleet]
             sends = any(rule.reply or rule.send for rule in fleet.rules)
             known = fleet.name not in self.mute and fleet.behavior is None and fleet.services
-            if known and not sends:
+            talks = any(service.protocol.session is not None for service in fleet.services)
+            if known and not sends and not talks:
                 message = (
                     f"'{fleet.name}' never sends: it has neither a reply, 'send', nor behavior"
                 )

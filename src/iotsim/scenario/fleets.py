@@ -23,6 +23,7 @@ from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, 
 from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
+from iotsim.scenario.models import build_models
 from iotsim.scenario.network import build_network, check_network
 from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
 from iotsim.scenario.schema import (
@@ -61,7 +62,7 @@ LEAST_LOOPBACK_PORT = 1024
 
 
 class DeviceTable(Model):
-    later = ("model", "power")
+    later = ("power",)
 
     count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
     address: Texts | None = None
@@ -70,6 +71,7 @@ class DeviceTable(Model):
     port: Port | None = None
     signals: Table = {}
     state: Table = {}
+    model: Table = {}
     rules: Tables = []
     behavior: Text | None = None
     data: Text | None = None
@@ -235,6 +237,8 @@ def _build(
     boot_s = horizon.boots(spec, 0).low_s
     unsure = {name for rule in table.rules if isinstance(rule, dict) for name in _set_by(rule)}
     device = first_device(spec, unsure if state_known else None)
+    services = build_models(table.model, spec.services, names, (*keys, "model"), problems)
+    spec = replace(spec, services=services)
     builder = RuleBuilder(spec.services, names, horizon, boot_s, problems, device)
     rules = []
     if boot is not None:

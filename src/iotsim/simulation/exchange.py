@@ -226,9 +226,12 @@ class Service:
             return
         device.failed = True
         details = details or "".join(traceback.format_exception(error))
-        why = _one_line(error)
+        why = one_line(error)
         self._emit(DeviceFailed(self._clock(), device.name, why, details))
         self._on_failure(device, why)
+
+    def reboot(self, device: SimDevice) -> None:
+        """`device` begins anew."""
 
     def _reply_in_turn(self, device: SimDevice, datagram: Datagram, replies: list[Reply]) -> str:
         """Send what is due at once; for the rest the request stays pending until the first is sent."""
@@ -290,7 +293,8 @@ class Service:
             return FAILED
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What went wrong, for people."""
     if isinstance(error, (IotsimError, Stalled)):
         return str(error).splitlines()[0]  # written for people; its class would tell them nothing
     return f"{type(error).__name__}: {error}".splitlines()[0]

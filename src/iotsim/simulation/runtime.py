@@ -52,8 +52,10 @@ class SimulationRuntime:
         await trio.sleep(max(0.0, t - self._clock()))
 
     def gateway(self, device: SimDevice) -> Endpoint | None:
-        if device.peer is not None:
-            return device.peer
+        return device.peer or self.declared_gateway(device)
+
+    def declared_gateway(self, device: SimDevice) -> Endpoint | None:
+        """Where the scenario says that the gateway is."""
         blocks = device.fleet.spec.blocks
         if device.fleet.spec.network.dhcp or (blocks and is_ipv4(blocks[0].first)):
             return self._gateway4
@@ -75,7 +77,7 @@ class SimulationRuntime:
             reason = "nobody has spoken to it yet, and the scenario declares no gateway port"
             self._journal.emit(NotSent(self._clock(), device.name, reason))
             return
-        local = _address_for(device, peer)
+        local = self.address_for(device, peer)
         if local is None:
             reason = "it has no address of the family of its destination"
             self._journal.emit(NotSent(self._clock(), device.name, reason))
@@ -83,11 +85,11 @@ class SimulationRuntime:
         self._services[device.fleet.spec.name][service].speak(device, message, local, *peer)
 
 
-def _address_for(device: SimDevice, peer: Endpoint) -> int | None:
-    """The device's address of the same family as `peer`'s."""
-    if device.leased and is_ipv4(peer[0]):
-        return device.leased
-    for block in device.fleet.spec.blocks:
-        if is_ipv4(block.first) == is_ipv4(peer[0]):
-            return block.first + device.index
-    return None
+    def address_for(self, device: SimDevice, peer: Endpoint) -> int | None:
+        """The device's address of the same family as `peer`'s."""
+        if device.leased and is_ipv4(peer[0]):
+            return device.leased
+        for block in device.fleet.spec.blocks:
+            if is_ipv4(block.first) == is_ipv4(peer[0]):
+                return block.first + device.index
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -30,17 +30,19 @@ from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
 from iotsim.simulation.pump import Pump
 from iotsim.simulation.runtime import SimulationRuntime
+from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
 from iotsim.simulation.timers import Timers
 from iotsim.simulation.watchdog import PATIENCE_S, Rescue, Stalled, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
+    from iotsim.simulation.exchange import Layer
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
     from iotsim.simulation.hosts import FleetHosts
@@ -65,7 +67,7 @@ class Series(NamedTuple):
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
-    `clock` gives the seconds since the start of the run. ``settled`` is set once every expectation is
+    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`. ``settled`` is set once every expectation is
     decided, ``heard`` once somebody else than a device has sent a datagram to one, at ``heard_at``;
     ``failed_devices`` are those that a rule or behavior of theirs has stopped. Of a fleet that several
     processes share, this one owns the devices whose indexes are those of `shard`.
@@ -84,6 +86,7 @@ class Simulation:
         shard: Shard = WHOLE,
         recording: Recording = EVERYTHING,
         rescue: Rescue | None = None,
+        wall_time: float = 0.0,
     ) -> None:
         self.shard = shard
         self.scenario = scenario
@@ -109,10 +112,13 @@ class Simulation:
         self.heard = trio.Event()
         self.heard_at: float | None = None
         self.failed_devices: list[str] = []
+        self.wall_time = wall_time
         self.skipped_sendings = 0
         self._first_failure = ""
         self._left_over = 0
         self._services: dict[str, list[Service]] = {}
+        self._speakers: dict[str, list[SessionService]] = {}
+        """The services whose devices do something by themselves."""
         self._ports: dict[str, dict[int, PortHandler]] = {}
         self._not_booted: dict[str, FleetHosts] = {}
         """The hosts of fleets of which devices have yet to boot."""
@@ -148,19 +154,12 @@ class Simulation:
             self._behaviors[name] = attach_behavior(fleet, behavior, self.runtime)
         layers = () if self.shard is WHOLE else (OwnDevices(self.shard),)
         services = [
-            Service(
-                fleet,
-                index,
-                hosts=self.hosts,
-                pump=self.pump,
-                judge=self.judge,
-                journal=self.journal,
-                on_failure=self._on_failure,
-                layers=layers,
-            )
-            for index in range(len(fleet.spec.services))
+            self._service(fleet, index, layers) for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
+        self._speakers[name] = [
+            one for one in services if isinstance(one, SessionService) and one.has_run
+        ]
         self._ports[name] = {
             service.port: partial(self._receive_first, service) for service in services
         }
@@ -169,6 +168,21 @@ class Simulation:
             # Before its boot a device is not there: not even for ARP or a ping.
             self.hosts.set_absence(hosts, lambda index, now: now < fleet.boots_at(index))
             self._not_booted[name] = hosts
+
+    def _service(self, fleet: Fleet, index: int, layers: Sequence[Layer]) -> Service:
+        parts: dict[str, Any] = {
+            "hosts": self.hosts,
+            "pump": self.pump,
+            "judge": self.judge,
+            "journal": self.journal,
+            "on_failure": self._on_failure,
+            "layers": layers,
+        }
+        if fleet.spec.services[index].protocol.session is None:
+            return Service(fleet, index, **parts)
+        return SessionService(
+            fleet, index, runtime=self.runtime, wall_time=self.wall_time, **parts
+        )
 
     def _receive_first(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
         """Until somebody was heard, take datagrams in the place of the services."""
@@ -235,6 +249,8 @@ class Simulation:
         now = self.clock()
         device = fleet.device(index)
         device.reboot(now)
+        for service in self._services[fleet.spec.name]:
+            service.reboot(device)
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
 
@@ -349,6 +365,8 @@ class Simulation:
                 if first is not None:
                     series = Series(fleet, schedule, index, boot, reboots)
                     self.pump.timers.call_at(first, self._speak, series, 0, first)
+            for service in self._speakers[fleet.spec.name]:
+                self.pump.timers.call_at(boot, service.boot, fleet.device(index), reboots)
             if behavior is not None and behavior.has_run and self._nursery is not None:
                 self._nursery.start_soon(self._live, fleet.device(index), behavior)
 

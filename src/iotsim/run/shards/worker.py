@@ -161,6 +161,7 @@ class Worker:
             shard=self._shard,
             recording=recording,
             rescue=Rescue(self._give_up, lambda _on_duty: None),
+            wall_time=start.values["wall_time"],
         )
         with Writer() as writer:
             record = Record(

@@ -1,0 +1,108 @@
+"""``[devices.NAME.model]``: what devices offer in their protocols, as those declare it.
+
+With several protocols it has a table for each, by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from iotsim.errors import ExpressionError
+from iotsim.match import compile_expression
+from iotsim.match.literal import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from iotsim.device.spec import ServiceSpec
+    from iotsim.match import Names
+    from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
+
+
+class _HintedError(ValueError):
+    """A ValueError with a hint, which `Problems.add_errors` shows."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class ValueCompiler:
+    """The `iotsim.session.model.Compiler` of a scenario; `names` are those of expressions."""
+
+    names: Names
+
+    def literal(self, value: Any) -> Any:
+        return literal(value, None)
+
+    def expression(self, text: str) -> Callable[[Any, float], Any]:
+        try:
+            evaluate = compile_expression(text, self.names, has_message=False).evaluate
+        except ExpressionError as error:
+            raise _HintedError(str(error), error.hint) from None
+        return lambda device, t: evaluate(None, device, t)
+
+
+def build_models(
+    raw: Mapping[str, Any],
+    services: Sequence[ServiceSpec],
+    names: Names,
+    keys: Keys,
+    problems: Problems,
+) -> tuple[ServiceSpec, ...]:
+    """The services with what ``model``, the table `raw` at `keys`, says of each."""
+    if len(services) > 1:
+        known = [service.protocol.name for service in services]
+        for name in raw:
+            if name not in known:
+                hint = f"there is {', '.join(known)}"
+                message = "with several protocols, a model has a table for each, by name"
+                problems.add((*keys, name), message, hint, of_key=True)
+    built = []
+    for service in services:
+        name = service.protocol.name
+        place = (*keys, name) if len(services) > 1 else keys
+        table = raw.get(name, {}) if len(services) > 1 else raw
+        model = service.protocol.model
+        if model is not None:
+            service = replace(service, model=_validated(model, table, names, place, problems))  # noqa: PLW2901
+        elif table:
+            problems.add(place, f"the protocol {name} has no model", of_key=True)
+        built.append(service)
+    if raw and not services:
+        problems.add(keys, "'model' is of no use without 'protocol'", of_key=True)
+    return tuple(built)
+
+
+def _validated(
+    model: type[BaseModel], table: Any, names: Names, keys: Keys, problems: Problems
+) -> BaseModel | None:
+    try:
+        return model.model_validate(table, context=ValueCompiler(names))
+    except ValidationError as error:
+        unknown = [tuple(one["loc"][:-1]) for one in error.errors() if one["loc"]]
+        problems.add_errors(error, keys, {path: _keys_at(model, path) for path in unknown})
+        return None
+
+
+def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
+    """The keys of the table that stands at `path` in a `model`; [] if they are any."""
+    for step in path:
+        if _is_table(model):
+            field = model.model_fields.get(str(step))
+            model = None if field is None else field.annotation
+        else:
+            model = get_args(model)[-1] if get_origin(model) in (dict, list) else None
+        if not _is_table(model):  # perhaps one of several types
+            inner = [one for one in get_args(model) if _is_table(one)]
+            model = inner[0] if len(inner) == 1 and get_origin(model) not in (dict, list) else model
+    return list(model.model_fields) if _is_table(model) else []
+
+
+def _is_table(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, BaseModel)

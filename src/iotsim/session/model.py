@@ -1,0 +1,93 @@
+"""Models: what a device offers in a protocol, as a table of the scenario that the protocol declares.
+
+A protocol declares its table as a class of annotated fields, as `pydantic` has it, out of the types here::
+
+    class Resource(Table):
+        value: Value
+        observe: Duration | None = None
+
+What a scenario writes is held against it when the file is loaded: unknown keys, types and ranges are told
+with their place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+
+from iotsim.units import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Table(BaseModel):
+    """A table of a model. Fields without a default are required; unknown keys are refused; nothing is
+    converted: a text is no number, 1 is not true."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True
+    )
+
+
+class Compiler(Protocol):
+    """What makes values of what a scenario writes. Both raise ValueError."""
+
+    def literal(self, value: Any) -> Any: ...
+    def expression(self, text: str) -> Callable[[Any, float], Any]:
+        """A function of the device and the time."""
+
+
+class Cell:
+    """A value of a model: a literal, or an expression over signals, state, ``device`` and ``t``.
+
+    ``literal`` is each device's own, and can be written by its session. Of expressions only
+    ``"=state.NAME"`` can, which writes the state, ``state`` being the name; ``evaluate`` is a function of
+    the device and the time.
+    """
+
+    __slots__ = ("evaluate", "literal", "state")
+
+    def __init__(
+        self,
+        literal: Any = None,
+        evaluate: Callable[[Any, float], Any] | None = None,
+        state: str = "",
+    ) -> None:
+        self.literal = literal
+        self.evaluate = evaluate
+        self.state = state
+
+    @property
+    def writable(self) -> bool:
+        return self.evaluate is None or bool(self.state)
+
+    def __repr__(self) -> str:
+        return f"<Cell {self.literal!r}>" if self.evaluate is None else "<Cell =...>"
+
+
+def _cell(value: Any, info: ValidationInfo) -> Cell:
+    compiler: Compiler | None = info.context
+    if isinstance(value, str) and value.startswith("="):
+        if compiler is None:
+            raise ValueError("no expression can stand here")
+        text = value[1:].strip()
+        name = text.removeprefix("state.")
+        state = name if name != text and name.isidentifier() else ""
+        return Cell(None, compiler.expression(text), state)
+    return Cell(value if compiler is None else compiler.literal(value))
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit; write '{value}s' or '{value}ms'")
+    if not isinstance(value, str):
+        raise ValueError("must be a time, such as '5s'")
+    return parse_duration(value)
+
+
+Value = Annotated[Cell, BeforeValidator(_cell)]
+"""A literal or an expression: a `Cell`."""
+Duration = Annotated[float, BeforeValidator(_duration)]
+"""``"5s"``: seconds."""

@@ -1,0 +1,54 @@
+"""`Recent`: a memory that forgets, so that no peer can make a device remember without end."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """The latest entries, each for ``lifetime`` seconds from when it first came, ``most`` at a time.
+
+    A new one drives the oldest out; ``dropped`` counts those that had time left.
+    """
+
+    __slots__ = ("_entries", "dropped", "lifetime", "most")
+
+    def __init__(self, lifetime: float, most: int) -> None:
+        self.lifetime = lifetime
+        self.most = most
+        self.dropped = 0
+        self._entries: dict[K, tuple[float, V]] = {}
+
+    def get(self, key: K, now: float) -> V | None:
+        """What is remembered for `key`; None if nothing is any more."""
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and entry[0] > now else None
+
+    def put(self, key: K, value: V, now: float) -> None:
+        """Remember `value`. What was there for `key` and has time left keeps its end."""
+        entries = self._entries
+        entry = entries.get(key)
+        if entry is not None and entry[0] > now:
+            entries[key] = (entry[0], value)
+            return
+        entries.pop(key, None)
+        while entries:
+            oldest = next(iter(entries))
+            if entries[oldest][0] > now:
+                if len(entries) < self.most:
+                    break
+                self.dropped += 1
+            del entries[oldest]
+        entries[key] = (now + self.lifetime, value)
+
+    def pop(self, key: K) -> V | None:
+        """Forget `key`; what was remembered, if anything was."""
+        entry = self._entries.pop(key, None)
+        return None if entry is None else entry[1]
+
+    def __len__(self) -> int:
+        return len(self._entries)

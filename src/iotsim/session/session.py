@@ -1,0 +1,347 @@
+"""`Session`: the base class of a protocol's conversations; `Peer`: whom they are with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+from iotsim.rng import unit
+from iotsim.session.conversation import Conversation, Pause, Ticket, Unanswered
+from iotsim.wire.address import format_endpoint
+
+if TYPE_CHECKING:
+    from iotsim.session.model import Cell
+
+Message: TypeAlias = dict[str, Any]
+Until: TypeAlias = Callable[[Message], bool]
+
+
+class Peer(NamedTuple):
+    """Whom a message comes from or goes to, and at which of the device's own ends.
+
+    ``address`` is an integer, as everywhere in iotsim. ``group`` is the multicast group or broadcast
+    address that was asked, 0 for a message to the device alone.
+    """
+
+    address: int
+    port: int
+    local: int
+    local_port: int
+    group: int = 0
+
+    @property
+    def endpoint(self) -> tuple[int, int]:
+        """Its address and port."""
+        return self.address, self.port
+
+    def __str__(self) -> str:
+        return format_endpoint(self.address, self.port)
+
+
+class DeviceView(Protocol):
+    """What a session sees of its device."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def state(self) -> dict[str, Any]: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+    def signal(self, name: str, t: float) -> float: ...
+
+
+class Timer(Protocol):
+    """A call to come."""
+
+    def cancel(self) -> None:
+        """Never make it; nothing happens if it was made already."""
+
+
+class Host(Protocol):
+    """What the simulation does for the sessions of a service; see `Session` for what each is."""
+
+    now: float
+    wall_time: float
+    key: int
+
+    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str: ...
+    def observe(self, session: Session, message: Message, peer: Peer) -> None: ...
+    def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None: ...
+    def transmit(
+        self, session: Session, message: Mapping[str, Any], peer: Peer, says: bool
+    ) -> bytes: ...
+    def resend(self, session: Session, datagram: bytes, peer: Peer) -> None: ...
+    def call_later(
+        self,
+        session: Session,
+        delay: float,
+        function: Callable[..., object],
+        arguments: tuple[Any, ...],
+    ) -> Timer: ...
+    def gateway(self, session: Session) -> Peer | None: ...
+    def peer(self, session: Session, address: int, port: int) -> Peer | None: ...
+    def note(self, session: Session, text: str) -> None: ...
+
+
+class Waiter(NamedTuple):
+    """Somebody who waits for a message: from ``whom``, or from anybody; the next one, or the next that is
+    ``until``'s."""
+
+    pause: Pause
+    whom: tuple[int, int] | None
+    until: Until | None
+
+    def wants(self, message: Message, peer: Peer) -> bool:
+        if self.whom is not None and self.whom != peer.endpoint:
+            return False
+        return self.until is None or self.until(message)
+
+
+ANSWER = "consumed.answer"
+"""The message answered a request of the device's."""
+
+
+class Session:
+    """The base class of sessions; see the package. ``__init__`` takes no arguments, and everything below
+    works in it already.
+
+    What escapes from a session (an exception, whatever datagram made it) is an error of the run with its
+    traceback; the device goes on with a new session.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_conversations",
+        "_draws",
+        "_host",
+        "_waiters",
+        "_written",
+        "device",
+        "model",
+    )
+
+    _host: Host
+    _draws: int
+    _closed: bool
+    _waiters: Sequence[Waiter]
+    _conversations: Sequence[Conversation]
+    _written: dict[Cell, Any] | None
+    device: DeviceView
+    model: Any
+    """What the scenario says of the fleet in this protocol, as the protocol's model class has it."""
+
+    @classmethod
+    def made_for(cls, host: Host, device: DeviceView, model: Any, draws: int = 0) -> Session:
+        """The simulation's way to make one. ``draws``: so many random numbers of the device's are used."""
+        session = cls.__new__(cls)
+        session._host, session.device, session.model = host, device, model
+        session._draws = draws
+        session._closed = False
+        session._waiters = session._conversations = ()
+        session._written = None
+        session.__init__()  # type: ignore[misc]
+        return session
+
+    # -- what a protocol overrides --------------------------------------------------------------------
+
+    def receive(self, message: Message, peer: Peer) -> None:
+        """A datagram has come. By default it concerns the device."""
+        self.deliver(message, peer)
+
+    def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
+        """The device's own answer to what neither a rule nor a behavior took, out of its model."""
+        return None
+
+    def reply(self, message: Message, exchange: Any) -> None:
+        """Send the answer to what was delivered with `exchange`, which by default is its peer."""
+        self.send(message, exchange)
+
+    def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
+        """Send what the device says by itself; with a `ticket`, somebody waits for an answer."""
+        self.send(message, peer)
+        if ticket is not None:
+            self._waiters = [*self._waiters, Waiter(ticket, peer.endpoint, None)]
+
+    async def run(self) -> None:
+        """What the device does by itself, from its boot on; a reboot ends it."""
+
+    # -- messages -----------------------------------------------------------------------------------
+
+    def deliver(self, message: Message, peer: Peer, exchange: Any = None) -> str:
+        """Hand a message to the device: its rules, its behavior, and `respond`.
+
+        The answer comes by `reply`, with `exchange`: before this returns, or later where a rule has a
+        delay. Returns what became of it: ``answered``, ``pending``, ``consumed.no-rule``,
+        ``consumed.no-reply`` (it was taken, and there is nothing to say) or ``consumed.drop-rule`` (as if
+        it had never come).
+        """
+        return self._host.deliver(self, message, peer, peer if exchange is None else exchange)
+
+    def answered(self, message: Message, peer: Peer, ticket: Ticket | None) -> str:
+        """Hand up the answer to a request of the device's: to who waits for it, else to the rules."""
+        if ticket is None or ticket.done:
+            return self._host.deliver(self, message, peer, peer)
+        self._host.observe(self, message, peer)
+        ticket.answer(message)
+        return ANSWER
+
+    def evaluate(self, message: Message, peer: Peer) -> Message | None:
+        """What the device would answer to `message` now, without its having come."""
+        return self._host.evaluate(self, message, peer)
+
+    def send(self, message: Mapping[str, Any], peer: Peer, *, says: bool = False) -> bytes:
+        """Send a message of the schema in a datagram, which is returned. EncodeError if it is none.
+
+        With `says`, it is also what the device says by itself (a notification): expectations see it as
+        such, not on the wire alone.
+        """
+        return self._host.transmit(self, message, peer, says)
+
+    def resend(self, datagram: bytes, peer: Peer) -> None:
+        """Send the same bytes again."""
+        self._host.resend(self, datagram, peer)
+
+    # -- time, chance, surroundings -------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self._host.now
+
+    @property
+    def wall_time(self) -> float:
+        """Unix time, in seconds."""
+        return self._host.wall_time + self._host.now
+
+    def call_later(self, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
+        """Call `function` after `delay` seconds, unless the device has rebooted meanwhile."""
+        return self._host.call_later(self, delay, function, arguments)
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number between `low` and `high`, of this device's own stream, which the seed repeats."""
+        self._draws += 1
+        return low + (high - low) * unit(self._host.key, self.device.index, self._draws)
+
+    def bits(self, count: int) -> int:
+        """A random integer of `count` bits, at most 52, of the same stream."""
+        return int(self.uniform(0, 1 << count))
+
+    @property
+    def gateway(self) -> Peer | None:
+        """Whom the device takes for the gateway: the declared one, else who last spoke to it."""
+        return self._host.gateway(self)
+
+    def peer(self, address: int, port: int) -> Peer | None:
+        """The peer at `address` and `port`; None if the device has no address of that family."""
+        return self._host.peer(self, address, port)
+
+    def read(self, cell: Cell) -> Any:
+        """The present value of a cell of the model."""
+        if cell.evaluate is not None:
+            return cell.evaluate(self.device, self.now)
+        written = self._written
+        return cell.literal if written is None else written.get(cell, cell.literal)
+
+    def write(self, cell: Cell, value: Any) -> None:
+        """Make `value` that of a cell which is ``writable``."""
+        if cell.state:
+            self.device.state[cell.state] = value
+        elif cell.evaluate is not None:
+            raise ValueError("the value of an expression cannot be written")
+        else:
+            if self._written is None:
+                self._written = {}
+            self._written[cell] = value
+
+    def log(self, text: object) -> None:
+        """Write a note into the run's events."""
+        self._host.note(self, str(text))
+
+    # -- conversations --------------------------------------------------------------------------------
+
+    async def sleep(self, seconds: float) -> None:
+        pause = Pause()
+        self.call_later(seconds, pause.wake)
+        await pause
+
+    async def request(self, message: Message, peer: Peer) -> Message:
+        """Send by `submit` and wait for the answer. `Unanswered` if the session gives it up."""
+        ticket = Ticket(message)
+        self.submit(message, peer, ticket)
+        answer: Message = await ticket
+        return answer
+
+    async def ask(
+        self,
+        message: Message,
+        peer: Peer,
+        until: Until,
+        *,
+        timeout: float,  # noqa: ASYNC109  # there is no event loop
+        tries: int = 1,
+        backoff: float = 1.0,
+    ) -> Message:
+        """Send `message` until a message from `peer` comes for which `until` holds; return that.
+
+        There are `tries` attempts; each waits `backoff` times as long as the one before, the first
+        `timeout` seconds. `Unanswered` if all were in vain. What is waited for does not go to `receive`.
+        """
+        datagram = b""
+        for attempt in range(tries):
+            if attempt:
+                self.resend(datagram, peer)
+            else:
+                datagram = self.send(message, peer)
+            answer = await self.wait(until, peer, timeout=timeout * backoff**attempt)
+            if answer is not None:
+                return answer
+        raise Unanswered
+
+    async def wait(
+        self, until: Until, peer: Peer | None = None, *, timeout: float  # noqa: ASYNC109
+    ) -> Message | None:
+        """The next message (from `peer`) for which `until` holds, or None after `timeout` seconds."""
+        pause = Pause()
+        waiter = Waiter(pause, None if peer is None else peer.endpoint, until)
+        self._waiters = [*self._waiters, waiter]
+        timer = self.call_later(timeout, pause.wake)
+        try:
+            message: Message | None = await pause
+        finally:
+            timer.cancel()
+            self._waiters = [one for one in self._waiters if one is not waiter]
+        return message
+
+    def start(self, conversation: Coroutine[Any, Any, None]) -> None:
+        """Let another coroutine run beside ``run``."""
+        started = Conversation(conversation)
+        self._conversations = [*(one for one in self._conversations if one.running), started]
+        started.resume()
+
+    # -- the simulation's ---------------------------------------------------------------------------
+
+    def take(self, message: Message, peer: Peer) -> None:
+        """A datagram has come: it is for who waits for it, else for `receive`."""
+        for waiter in self._waiters:
+            if not waiter.pause.done and waiter.wants(message, peer):
+                self._waiters = [one for one in self._waiters if one is not waiter]
+                if isinstance(waiter.pause, Ticket):
+                    self.answered(message, peer, waiter.pause)
+                else:
+                    waiter.pause.wake(message)
+                return
+        self.receive(message, peer)
+
+    def close(self) -> None:
+        """The session is over: nothing that it has begun goes on."""
+        self._closed = True
+        for conversation in self._conversations:
+            conversation.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed

@@ -1,0 +1,495 @@
+"""Services of protocols that have sessions: the way of a message with one more stop.
+
+A datagram is decoded, seen as a *wire* message, and given to the device's session. What the session hands
+up is seen as an *application* message and goes to rules, behavior and model; what they answer goes to the
+session, which sends. Mostly both are one and the same dict: then there is one event for both, without a
+layer. Otherwise each level has its own.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from iotsim.device.reaction import NO_RULE
+from iotsim.errors import DecodeError, EncodeError, ExpressionError
+from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
+from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
+from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
+from iotsim.rng import key
+from iotsim.session import Peer, Session
+from iotsim.simulation.exchange import (
+    EVENT_DATA_BYTES,
+    FAILED,
+    FAULTS,
+    NOT_SENT,
+    REBOOTED,
+    Service,
+    one_line,
+)
+from iotsim.simulation.watchdog import Stalled
+from iotsim.wire.address import format_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.net.datagram import Sending
+    from iotsim.session import Ticket
+    from iotsim.session.session import Message, Timer
+    from iotsim.simulation.runtime import SimulationRuntime
+
+SESSION = consumed("session")
+"""The session took the message, and sent nothing."""
+BROKEN = dropped("session-failed")
+WIRE = "wire"
+APPLICATION = "application"
+RESTART_S = 1.0
+"""After this long, what a device does by itself begins anew if its session has failed."""
+_peer: Any = tuple.__new__  # a third of the time that calling the class takes
+
+
+class Hand:
+    """The datagram that is being dealt with: what is sent to its very peer answers it."""
+
+    __slots__ = ("datagram", "event", "message", "outcome", "peer", "sent")
+
+    def __init__(self, datagram: Datagram, peer: Peer, message: Message | None = None) -> None:
+        self.datagram = datagram
+        self.peer = peer
+        self.message = message
+        self.event: Received | None = None
+        self.sent = False
+        self.outcome = SESSION
+
+
+class SessionService(Service):
+    """One protocol with sessions at one port of `fleet`, and the `iotsim.session.session.Host` of them all.
+
+    `wall_time` is the Unix time of the start of the run.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        index: int,
+        *,
+        runtime: SimulationRuntime,
+        wall_time: float,
+        **rest: Any,
+    ) -> None:
+        super().__init__(fleet, index, **rest)
+        spec = fleet.spec.services[index]
+        self._class: type[Session] = spec.protocol.session or Session
+        self._model = spec.model
+        self._runtime = runtime
+        self.wall_time = wall_time
+        self._sessions: list[Session | None] = [None] * fleet.spec.count
+        self._drawn: dict[int, int] = {}
+        """How many numbers a device had drawn before its session ended: it does not draw them again."""
+        self._blamed: set[int] = set()
+        self.now = 0.0
+        self.key = key(fleet.seed, fleet.spec.name, "session", index)
+        self.has_run = self._class.run is not Session.run
+        judge = rest["judge"]
+        self._heard_wire = judge.observers(fleet.spec.name, "receives", WIRE)
+        self._told_wire = judge.observers(fleet.spec.name, "sends", WIRE)
+        self._hand: Hand | None = None
+        self._saying: Mapping[str, Any] | None = None
+        """What the device says just now, until it has been sent."""
+
+    # -- sessions --------------------------------------------------------------------------------
+
+    def _session(self, device: SimDevice) -> Session:
+        """The session of `device`, made if there is none."""
+        session = self._sessions[device.index]
+        if session is None:
+            draws = self._drawn.pop(device.index, 0)
+            session = self._class.made_for(self, device, self._model, draws)
+            self._sessions[device.index] = session
+        return session
+
+    def boot(self, device: SimDevice, reboots: int) -> None:
+        """`device` begins to do what it does by itself."""
+        if device.failed or device.reboots != reboots:
+            return
+        self.now = self._clock()
+        try:
+            session = self._session(device)
+            session.start(session.run())
+        except FAULTS as error:
+            self._broken(device, error)
+
+    def reboot(self, device: SimDevice) -> None:
+        self._end(device)
+
+    def _end(self, device: SimDevice) -> None:
+        session, self._sessions[device.index] = self._sessions[device.index], None
+        if session is not None:
+            session.close()
+            self._drawn[device.index] = session._draws
+
+    def _broken(self, device: SimDevice, error: BaseException, payload: bytes = b"") -> None:
+        """The session of `device` has raised `error`: report it, and let the device go on with a new one.
+
+        What the scenario is to blame for, an expression of a model that fails, stops the device as in a
+        rule; so does code that never comes to an end.
+        """
+        self._saying = None
+        if isinstance(error, ExpressionError | Stalled):
+            self.fail(device, error)
+            return
+        self._end(device)
+        why = f"the session of {self._name} failed: {one_line(error)}"
+        details = "".join(traceback.format_exception(error))
+        data = payload[:EVENT_DATA_BYTES].hex()
+        self._emit(SessionFailed(self._clock(), device.name, self._name, why, details, data))
+        if device.index not in self._blamed:
+            self._blamed.add(device.index)
+            self._on_failure(device, why)
+        if self.has_run:
+            due = self._clock() + RESTART_S
+            self._pump.timers.call_at(due, self.boot, device, device.reboots)
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
+        device = self._device(datagram.index)
+        if device.failed:
+            return FAILED
+        try:
+            message = self._decode(payload, device)
+        except DecodeError as error:
+            return self._undecodable(device, datagram, payload, error)
+        except Stalled as error:
+            self.fail(device, error)
+            return FAILED
+        self.now = now = datagram.time
+        if not datagram.from_host:
+            device.peer = datagram.peer, datagram.peer_port
+        peer = _peer(
+            Peer, (datagram.peer, datagram.peer_port, datagram.local, self.port, datagram.group)
+        )
+        self._hand = hand = Hand(datagram, peer, message)
+        if self._recorded:
+            datagram.id = number = next(self._ids)
+            name = self._names.get(datagram.index) or self._name_of(device)
+            who = self._endpoint(datagram.peer, datagram.peer_port)
+            hand.event = event = Received(now, number, name, who, self._name, message, WIRE)
+            self._emit(event)
+        try:
+            for observe in self._heard_wire:
+                observe(device, message, now)
+            session = self._sessions[datagram.index] or self._session(device)
+            session.take(message, peer)
+        except FAULTS as error:
+            self._broken(device, error, payload)
+            return FAILED if device.failed else BROKEN
+        finally:
+            self._hand = None
+        return ANSWERED if hand.sent else hand.outcome
+
+    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
+        outcome = self._deliver(session, message, peer, exchange)
+        if self._hand is not None:
+            self._hand.outcome = outcome
+        return outcome
+
+    def _deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
+        self.observe(session, message, peer)
+        device: Any = session.device
+        try:
+            reaction = self._respond(device, message, self.now)
+        except FAULTS as error:
+            self.fail(device, error)
+            return FAILED
+        if reaction is NO_RULE:
+            answer = session.respond(message, peer)
+            if answer is None:
+                return NO_RULE
+            for one in (answer,) if isinstance(answer, dict) else answer:
+                self._reply(session, one, exchange, peer)
+            return ANSWERED
+        if isinstance(reaction, str):
+            return reaction
+        if isinstance(reaction, dict):
+            return self._reply_by_rule(session, reaction, exchange, peer)
+        outcome = PENDING
+        for delay_s, answer in reaction:
+            if delay_s <= 0:
+                outcome = self._reply_by_rule(session, answer, exchange, peer)
+                continue
+            datagram = self._hand.datagram if self._hand and self._hand.peer is peer else None
+            due = self.now + delay_s
+            arguments = session, answer, exchange, peer, datagram
+            self._pump.timers.call_at(due, self._reply_later, *arguments)
+        if outcome is PENDING and self._hand is not None:
+            self._pump.defer(self._hand.datagram)
+        return outcome
+
+    def observe(self, session: Session, message: Message, peer: Peer) -> None:
+        """An application message has come: mark its event, and let expectations see it."""
+        hand, device = self._hand, session.device
+        if hand is not None and message is hand.message:
+            if hand.event is not None:
+                hand.event.layer = ""
+        elif self._recorded:
+            number, who = next(self._ids), str(peer)
+            self._emit(
+                Received(self.now, number, device.name, who, self._name, message, APPLICATION)
+            )
+        for observe in self._heard:
+            observe(device, message, self.now)
+
+    def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None:
+        device: Any = session.device
+        reaction = self._respond(device, message, self.now)
+        if reaction is NO_RULE:
+            answer = session.respond(message, peer)
+            return answer if isinstance(answer, dict) else None
+        if isinstance(reaction, list):
+            return reaction[0].message if reaction else None
+        return reaction if isinstance(reaction, dict) else None
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def _reply(self, session: Session, message: Message, exchange: Any, peer: Peer) -> None:
+        """The device answers: its session sends that."""
+        self._saying = message
+        session.reply(message, exchange)
+        self._said(session, message, peer)
+
+    def _said(self, session: Session, message: Mapping[str, Any], peer: Peer) -> None:
+        """`message` was said: unless it was sent as it is, it is seen for itself."""
+        if self._saying is None:
+            return
+        self._saying = None
+        device: Any = session.device
+        if self._recorded:
+            asked = self._hand.datagram.id if self._hand and self._hand.peer is peer else 0
+            number, who = next(self._ids), str(peer)
+            self._emit(
+                Sent(
+                    self._clock(), number, device.name, who, self._name, message, asked, APPLICATION
+                )
+            )
+        for observe in self._told:
+            observe(device, message, self.now)
+
+    def _reply_by_rule(
+        self, session: Session, message: Message, exchange: Any, peer: Peer
+    ) -> str:
+        """A rule or a behavior answers; what it says may be no message."""
+        try:
+            self._reply(session, message, exchange, peer)
+        except EncodeError as error:
+            self._saying = None
+            device: Any = session.device
+            self.fail(device, error)
+            return FAILED
+        return ANSWERED
+
+    def _reply_later(
+        self,
+        session: Session,
+        message: Message,
+        exchange: Any,
+        peer: Peer,
+        datagram: Datagram | None,
+    ) -> None:
+        device: Any = session.device
+        outcome = FAILED
+        if session.closed:
+            outcome = REBOOTED
+        elif not device.failed:
+            self.now = self._clock()
+            self._hand = None if datagram is None else Hand(datagram, peer)
+            try:
+                outcome = self._reply_by_rule(session, message, exchange, peer)
+            except FAULTS as error:
+                self._broken(device, error)
+            finally:
+                self._hand = None
+        if datagram is not None:
+            self._pump.settle(datagram, outcome)
+
+    def submit(
+        self, device: SimDevice, message: Mapping[str, Any], peer: Peer, ticket: Ticket | None
+    ) -> None:
+        """What `device` says by itself. EncodeError if it is no message."""
+        self.now = self._clock()
+        said = dict(message)
+        self._saying = said
+        try:
+            session = self._session(device)
+            session.submit(said, peer, ticket)
+            self._said(session, said, peer)
+        except EncodeError:
+            self._saying = None
+            raise
+        except FAULTS as error:
+            self._broken(device, error)
+
+    def speak(
+        self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
+    ) -> None:
+        self.submit(device, message, Peer(peer, peer_port, local, self.port), None)
+
+    def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
+        """Answer `datagram` past the session. To a group, nothing is sent."""
+        if datagram.group:
+            return SESSION
+        return self._leave_with(device, datagram, message, own=True)
+
+    def transmit(
+        self, session: Session, message: Mapping[str, Any], peer: Peer, says: bool
+    ) -> bytes:
+        own = says
+        if message is self._saying:
+            own, self._saying = True, None
+        device: Any = session.device
+        payload, wire = self._encoded(device, message, own)
+        self._send_payload(device, payload, peer, wire, own)
+        return payload
+
+    def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
+        device: Any = session.device
+        wire: Mapping[str, Any] | None = None
+        if self._recorded or self._told_wire:
+            try:
+                wire = self._answer_codec.decode(datagram, device)
+            except DecodeError:
+                wire = {}  # a protocol may write what it does not read
+        self._send_payload(device, datagram, peer, wire, own=False)
+
+    def _encoded(
+        self, device: SimDevice, message: Mapping[str, Any], own: bool
+    ) -> tuple[bytes, Mapping[str, Any] | None]:
+        """The bytes of `message`, and what they show, where somebody is to see that."""
+        if self._recorded or self._told_wire or (own and self._told):
+            return self._answer_codec.tell(message, device)
+        return self._encode(message, device), None
+
+    def _leave_with(
+        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], own: bool
+    ) -> str:
+        payload, wire = self._encoded(device, message, own)
+        hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
+        self._hand, outer = hand, self._hand
+        try:
+            self._send_payload(device, payload, hand.peer, wire, own)
+        finally:
+            self._hand = outer
+        return ANSWERED if hand.sent else hand.outcome
+
+    def _send_payload(
+        self,
+        device: SimDevice,
+        payload: bytes,
+        peer: Peer,
+        wire: Mapping[str, Any] | None,
+        own: bool,
+    ) -> None:
+        """Send a datagram, and tell of it once it has left."""
+        if device.failed:
+            return
+        hand = self._hand
+        if hand is not None and hand.peer is peer:
+            datagram = hand.datagram
+        else:
+            hand = None
+            address, port, local, local_port, _ = peer
+            index, now = device.index, self.now
+            datagram = Datagram(index, local, local_port, address, port, now, frame=NO_FRAME)
+        sending = self._leave(datagram, payload)
+        if sending is None:
+            if hand is not None:
+                hand.sent = True
+            if wire is not None:
+                self._tell(device, datagram, wire, own)
+            return
+        outcome = self._leave_later(sending, device, datagram, wire, own)
+        if hand is not None and not hand.sent:
+            hand.outcome = outcome
+
+    def _leave_later(
+        self,
+        sending: Sending,
+        device: SimDevice,
+        datagram: Datagram,
+        wire: Mapping[str, Any] | None,
+        own: bool,
+    ) -> str:
+        def left(reason: str) -> None:
+            outcome = ANSWERED
+            if reason:
+                self._emit(NotSent(self._clock(), device.name, reason, datagram.id))
+                outcome = NOT_SENT
+            elif wire is not None:
+                self._tell(device, datagram, wire, own)
+            self._pump.settle(datagram, outcome)
+
+        if isinstance(sending, Waiting):
+            sending.told = left
+            return self._pump.defer(datagram)
+        left(sending or "")
+        return NOT_SENT
+
+    def _tell(
+        self, device: SimDevice, datagram: Datagram, wire: Mapping[str, Any], own: bool
+    ) -> None:
+        now = self._pump.sent_at
+        if self._recorded:
+            name = self._names.get(datagram.index) or self._name_of(device)
+            who = self._endpoint(datagram.peer, datagram.peer_port)
+            number, layer = next(self._ids), "" if own else WIRE
+            self._emit(Sent(now, number, name, who, self._name, wire, datagram.id, layer))
+        for observe in self._told_wire:
+            observe(device, wire, now)
+        if own:
+            for observe in self._told:
+                observe(device, wire, now)
+
+    def _endpoint(self, address: int, port: int) -> str:
+        if port != self._peer[1] or address != self._peer[0]:
+            self._peer = address, port
+            self._who = format_endpoint(address, port)
+        return self._who
+
+    # -- the rest of a Host ------------------------------------------------------------------------
+
+    def call_later(
+        self,
+        session: Session,
+        delay: float,
+        function: Callable[..., object],
+        arguments: tuple[Any, ...],
+    ) -> Timer:
+        return self._pump.timers.call_at(
+            self.now + delay, self._fire, session, function, arguments
+        )
+
+    def _fire(
+        self, session: Session, function: Callable[..., object], arguments: tuple[Any, ...]
+    ) -> None:
+        device: Any = session.device
+        if session.closed or device.failed:
+            return
+        self.now = self._clock()
+        try:
+            function(*arguments)
+        except FAULTS as error:
+            self._broken(device, error)
+
+    def gateway(self, session: Session) -> Peer | None:
+        device: Any = session.device
+        to = self._runtime.declared_gateway(device) or device.peer
+        return None if to is None else self.peer(session, *to)
+
+    def peer(self, session: Session, address: int, port: int) -> Peer | None:
+        device: Any = session.device
+        local = self._runtime.address_for(device, (address, port))
+        return None if local is None else Peer(address, port, local, self.port)
+
+    def note(self, session: Session, text: str) -> None:
+        self._emit(Note(self.now, f"{session.device.name}: {text}"))
