@@ -37,7 +37,9 @@ PRECISION = -20
 """Of the clock, as a power of two in seconds."""
 LEAPS = {"none": "NONE", "insert": "INSERT", "delete": "DELETE", "unsynchronized": "UNKNOWN"}
 
-Seconds = ExprAdapter(Int32sb, lambda fixed, _: fixed / 65536, lambda value, _: round(value * 65536))
+Seconds: Any = ExprAdapter(
+    Int32sb, lambda fixed, _: fixed / 65536, lambda value, _: round(value * 65536)
+)
 
 MESSAGE = FlatStruct(
     BitStruct(
@@ -132,8 +134,10 @@ VECTORS = [
         {"leap": "NONE", "version": 4, "mode": "CLIENT", "transmit": 0xD4A82E30_80000000},
     ),
     (
-        "24 01 06 ec 00000000 00000a00 47505300"
-        "d4a82e2f 00000000 d4a82e30 80000000 d4a82e30 90000000 d4a82e30 90010000",
+        """
+        24 01 06 ec 00000000 00000a00 47505300
+        d4a82e2f00000000 d4a82e3080000000 d4a82e3090000000 d4a82e3090010000
+        """,
         {
             "leap": "NONE",
             "version": 4,

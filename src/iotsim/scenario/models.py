@@ -70,7 +70,7 @@ def build_models(
         table = raw.get(name, {}) if len(services) > 1 else raw
         model = service.protocol.model
         if model is not None:
-            service = replace(service, model=_validated(model, table, names, place, problems))  # noqa: PLW2901
+            service = replace(service, model=_validated(model, table, names, place, problems))
         elif table:
             problems.add(place, f"the protocol {name} has no model", of_key=True)
         built.append(service)

@@ -302,7 +302,11 @@ class Session:
         raise Unanswered
 
     async def wait(
-        self, until: Until, peer: Peer | None = None, *, timeout: float  # noqa: ASYNC109
+        self,
+        until: Until,
+        peer: Peer | None = None,
+        *,
+        timeout: float,  # noqa: ASYNC109
     ) -> Message | None:
         """The next message (from `peer`) for which `until` holds, or None after `timeout` seconds."""
         pause = Pause()

@@ -84,7 +84,6 @@ class SimulationRuntime:
             return
         self._services[device.fleet.spec.name][service].speak(device, message, local, *peer)
 
-
     def address_for(self, device: SimDevice, peer: Endpoint) -> int | None:
         """The device's address of the same family as `peer`'s."""
         if device.leased and is_ipv4(peer[0]):

@@ -276,9 +276,7 @@ class SessionService(Service):
         for observe in self._told:
             observe(device, message, self.now)
 
-    def _reply_by_rule(
-        self, session: Session, message: Message, exchange: Any, peer: Peer
-    ) -> str:
+    def _reply_by_rule(self, session: Session, message: Message, exchange: Any, peer: Peer) -> str:
         """A rule or a behavior answers; what it says may be no message."""
         try:
             self._reply(session, message, exchange, peer)
@@ -465,9 +463,7 @@ class SessionService(Service):
         function: Callable[..., object],
         arguments: tuple[Any, ...],
     ) -> Timer:
-        return self._pump.timers.call_at(
-            self.now + delay, self._fire, session, function, arguments
-        )
+        return self._pump.timers.call_at(self.now + delay, self._fire, session, function, arguments)
 
     def _fire(
         self, session: Session, function: Callable[..., object], arguments: tuple[Any, ...]

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from iotsim.link.base import Link
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
-    from iotsim.simulation.exchange import Layer
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.commands import Command
+    from iotsim.simulation.exchange import Layer
     from iotsim.simulation.hosts import FleetHosts
 
 
@@ -67,10 +67,11 @@ class Series(NamedTuple):
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
-    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`. ``settled`` is set once every expectation is
-    decided, ``heard`` once somebody else than a device has sent a datagram to one, at ``heard_at``;
-    ``failed_devices`` are those that a rule or behavior of theirs has stopped. Of a fleet that several
-    processes share, this one owns the devices whose indexes are those of `shard`.
+    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`.
+    ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
+    sent a datagram to one, at ``heard_at``; ``failed_devices`` are those that a rule or behavior of theirs
+    has stopped, or whose session has failed. Of a fleet that several processes share, this one owns the
+    devices whose indexes are those of `shard`.
 
     The life of a simulation: ``run`` is a task; `boot` lets devices boot that wait for it, `ready` lets
     the windows of expectations begin, `do` carries out commands; `drain` and the judge end it.
@@ -180,9 +181,7 @@ class Simulation:
         }
         if fleet.spec.services[index].protocol.session is None:
             return Service(fleet, index, **parts)
-        return SessionService(
-            fleet, index, runtime=self.runtime, wall_time=self.wall_time, **parts
-        )
+        return SessionService(fleet, index, runtime=self.runtime, wall_time=self.wall_time, **parts)
 
     def _receive_first(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
         """Until somebody was heard, take datagrams in the place of the services."""
@@ -199,11 +198,15 @@ class Simulation:
         with self._modules, self._watchdog:
             async with trio.open_nursery() as self._nursery:
                 await self._nursery.start(self.pump.run)
-                self.hosts.start(self.clock())
-                for fleet in self.fleets.values():
-                    if fleet.spec.boot_with_run:
-                        self._boot(fleet)
+                self.start()
                 task_status.started()
+
+    def start(self) -> None:
+        """Hosts and devices begin to live, but for those that boot later."""
+        self.hosts.start(self.clock())
+        for fleet in self.fleets.values():
+            if fleet.spec.boot_with_run:
+                self._boot(fleet)
 
     def boot(self, now: float) -> None:
         """Let the devices boot that do not boot with the run, each after its own delay."""

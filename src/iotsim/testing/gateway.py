@@ -1,4 +1,4 @@
-"""Simulations in tests: devices over a memory link, in virtual time, with the test as their gateway.
+"""Whole runs in tests: devices over a memory link, in virtual time, with the test as their gateway.
 
 ::
 
@@ -30,7 +30,7 @@ from iotsim.link.memory import MemoryLink
 from iotsim.run.crew import Alone
 from iotsim.run.run import RunOptions, open_run
 from iotsim.scenario import load_scenario, load_text
-from iotsim.wire import ipv4, ipv6, udp, virtio
+from iotsim.testing.frames import datagram_frame, read_datagram
 from iotsim.wire.address import IPV4_END, format_address, parse_address
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ class Gateway:
         else:
             payload = service.protocol.codec.encode(message, self._device_at(address))
         source = self._addresses[address >= IPV4_END]
-        segment = udp.build_udp(source, address, port, service.port, payload)
-        build = ipv4.build_ipv4 if address < IPV4_END else ipv6.build_ipv6
-        self.link.send_nowait(virtio.PLAIN + build(source, address, udp.PROTOCOL, segment))
+        self.link.send_nowait(datagram_frame((source, port), (address, service.port), payload))
 
     def take(self) -> list[Arrival]:
         """What has come from devices since this was last asked, in order."""
@@ -135,28 +133,22 @@ class Gateway:
 
     def _take_frames(self) -> None:
         for frame in self.link.receive_nowait(MOST_FRAMES):
-            packet = virtio.complete_checksum(frame)
-            if packet[0] >> 4 == 4:
-                header = ipv4.parse_ipv4(packet)
-                if header.protocol == udp.PROTOCOL:
-                    self._arrive(header.source, packet[header.header_length :])
-            elif packet[6] == udp.PROTOCOL:
-                source = int.from_bytes(packet[8:24], "big")
-                self._arrive(source, packet[ipv6.HEADER_LENGTH :])
+            found = read_datagram(frame)
+            if found is not None:
+                self._arrive(*found)
 
-    def _arrive(self, source: int, segment: bytes) -> None:
-        header = udp.parse_udp(segment)
-        payload = segment[udp.HEADER_LENGTH : header.length]
+    def _arrive(self, sender: tuple[int, int], to_port: int, payload: bytes) -> None:
+        source, source_port = sender
         name, message = format_address(source), None
         fleet, index = self._owner(source)
         if fleet is not None:
             device = fleet.device(index)
             name = device.name
             for service in fleet.spec.services:
-                if service.port == header.source_port:
+                if service.port == source_port:
                     with suppress(DecodeError):
                         message = service.protocol.answer_codec.decode(payload, device)
-        self._arrived.append(Arrival(name, header.destination_port, message, payload))
+        self._arrived.append(Arrival(name, to_port, message, payload))
 
     def _find(self, device: str) -> tuple[int, Fleet]:
         """The address that `device` names, and the fleet that it is of."""

@@ -1,0 +1,12 @@
+"""Tools for tests: `simulated`, a whole run with the test as its gateway; `Transcript`, one device by itself.
+
+`gateway`     runs in virtual time, in an event loop
+`transcript`  what a device hears and says, as text; without an event loop
+"""
+
+from __future__ import annotations
+
+from iotsim.testing.gateway import Arrival, Gateway, run_virtually, simulated
+from iotsim.testing.transcript import Transcript
+
+__all__ = ["Arrival", "Gateway", "Transcript", "run_virtually", "simulated"]
