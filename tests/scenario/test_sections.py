@@ -86,9 +86,9 @@ def test_an_expectation_of_a_later_kind_is_refused_and_nothing_else_is_said_of_i
 
 
 def test_a_later_key_of_a_template_is_told_where_it_stands() -> None:
-    text = "[devices.base]\nmodel = 1\n" + FLEET + 'extends = "base"\n'
+    text = "[devices.base]\npower = 1\n" + FLEET + 'extends = "base"\n'
     assert told(text) == [
-        "2:1: devices.base.model: part of the format, not supported by this version yet"
+        "2:1: devices.base.power: part of the format, not supported by this version yet"
     ]
 
 

@@ -27,6 +27,7 @@ def check(
     from iotsim.cli.files import find_scenarios
     from iotsim.cli.parameters import known_parameters, parse_set
     from iotsim.errors import ScenarioError
+    from iotsim.expect.text import plural
     from iotsim.scenario import Overrides, check_behaviors, load_scenario
 
     files, notes = find_scenarios(scenarios)
@@ -46,7 +47,7 @@ def check(
             for problem in error.problems:
                 print(problem)
         else:
-            devices = sum(fleet.count for fleet in scenario.fleets)
-            expectations = len(scenario.expectations)
-            print(f"{file}: ok, {devices} devices, {expectations} expectations")
+            devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
+            expectations = plural(len(scenario.expectations), "expectation")
+            print(f"{file}: ok, {devices}, {expectations}")
     return 2 if problems else 0

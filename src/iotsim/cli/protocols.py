@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iotsim.protocol.codec import Codec
+    from iotsim.protocol.definition import Protocol
     from iotsim.protocol.device import StandIn
     from iotsim.protocol.registry import LoadedProtocol
 
@@ -24,6 +25,7 @@ LARGEST_DATAGRAM = 65_535 - 8
 MOST_HEX = 1 << 20
 """Characters that are read, spaces included."""
 FIELD_COLUMNS = ("byte", "field", "kind", "on the wire", "")
+MODEL_COLUMNS = ("key", "takes", "default", "")
 DIGITS = re.compile(r"[0-9a-fA-F]+")
 NO_HEX = re.compile(r"[^0-9a-fA-F\s:]")
 
@@ -47,7 +49,13 @@ def list_() -> int:
 
 
 @app.command
-def show(name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())] = False) -> int:
+def show(
+    name: str,
+    /,
+    *,
+    codec: Annotated[bool, cyclopts.Parameter(negative=())] = False,
+    model: Annotated[bool, cyclopts.Parameter(negative=())] = False,
+) -> int:
     """Show a protocol's fields: place in the message, type, names of values.
 
     Parameters
@@ -56,6 +64,8 @@ def show(name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())
         The protocol's name.
     codec
         Show how its codec works instead: the generated source, and what was left to construct.
+    model
+        Show the keys of its model instead: what a scenario can say of a device in this protocol.
     """
     from iotsim.protocol.examine import field_rows
 
@@ -67,6 +77,8 @@ def show(name: str, /, *, codec: Annotated[bool, cyclopts.Parameter(negative=())
             print("\n# what a device sends:\n")
             _show_codec(protocol.answer_codec)
         return 0
+    if model:
+        return _show_model(protocol)
     print(f"{protocol.name}: UDP port {protocol.port}")
     if protocol.description:
         print(protocol.description)
@@ -189,6 +201,17 @@ def _parse_hex(text: str) -> bytes:
     if len(digits) > 2 * LARGEST_DATAGRAM:
         raise ValueError(f"{len(digits) // 2} bytes are more than UDP carries, {LARGEST_DATAGRAM}")
     return bytes.fromhex(digits)
+
+
+def _show_model(protocol: Protocol) -> int:
+    if protocol.model is None:
+        print(f"iotsim: the protocol {protocol.name} has no model", file=sys.stderr)
+        return EXIT_ERROR
+    from iotsim.session.outline import model_keys
+
+    print(f"{protocol.name}: what [devices.NAME.model] can have\n")
+    _print_table([MODEL_COLUMNS, *model_keys(protocol.model)])
+    return 0
 
 
 def _show_codec(codec: Codec) -> None:

@@ -13,6 +13,7 @@ from construct import Construct
 
 from iotsim.errors import DecodeError, ProtocolError
 from iotsim.protocol.fields import Schema
+from iotsim.units import parse_ip
 
 if TYPE_CHECKING:
     from iotsim.protocol.codec import Codec
@@ -72,6 +73,13 @@ class Protocol:
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
         self._check_classes()
+        for group in self.groups:
+            try:
+                multicast = parse_ip(group).is_multicast
+            except (TypeError, ValueError) as error:
+                raise ProtocolError(f"{self.name}: groups: {error}") from None
+            if not multicast:
+                raise ProtocolError(f"{self.name}: groups: {group} is no multicast address")
         for schema, what in ((self.schema, "message"), (self.answer_schema, "answer")):
             if not schema.fields and not schema.free:
                 raise ProtocolError(f"{self.name}: {what} has no fields: it must be a Struct")

@@ -24,7 +24,7 @@ from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
 from iotsim.scenario.models import build_models
-from iotsim.scenario.network import build_network, check_network
+from iotsim.scenario.network import build_network, check_network, in_groups
 from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
 from iotsim.scenario.schema import (
     Duration,
@@ -124,10 +124,11 @@ def plan_fleets(scenario: Scenario, loading: Loading) -> Scenario:
         if (plan := _plan(name, table, scenario.folder, loading)) is not None
     ]
     loading.plans = _placed(plans, scenario.link, problems, check=loading.link_sound)
-    fleets = tuple(plan.spec for plan in loading.plans)
     if loading.link_sound:
-        check_network(scenario.link, fleets, problems)
-    return replace(scenario, fleets=fleets)
+        check_network(scenario.link, [plan.spec for plan in loading.plans], problems)
+    if scenario.link.kind != "loopback":  # which has no groups
+        loading.plans = [replace(plan, spec=in_groups(plan.spec)) for plan in loading.plans]
+    return replace(scenario, fleets=tuple(plan.spec for plan in loading.plans))
 
 
 def build_fleets(scenario: Scenario, loading: Loading) -> Scenario:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iotsim.device.spec import NetworkSpec
@@ -89,6 +90,15 @@ def _check_group(address: IPv4Address | IPv6Address) -> None:
         raise ValueError(f"{address} is no multicast address")
     if str(address) in ALL_HOSTS:
         raise ValueError(f"every device is in {address} by itself")
+
+
+def in_groups(fleet: FleetSpec) -> FleetSpec:
+    """`fleet`, also in the groups that its protocols name, of the families that it has addresses of."""
+    named = [parse_ip(text) for service in fleet.services for text in service.protocol.groups]
+    families = {is_ipv4(block.first) for block in fleet.blocks} or {True}  # of a DHCP server
+    joined = (int(group) for group in named if (group.version == 4) in families)
+    groups = tuple(dict.fromkeys((*fleet.network.groups, *joined)))
+    return replace(fleet, network=replace(fleet.network, groups=groups))
 
 
 def check_network(link: LinkSpec, fleets: Sequence[FleetSpec], problems: Problems) -> None:

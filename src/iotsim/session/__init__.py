@@ -18,6 +18,7 @@ a session that changes nothing, so a protocol overrides only what it is about.
 `conversation`  coroutines that no event loop runs: `Ticket`, `Unanswered`
 `recent`        `Recent`, the bounded memory
 `model`         `Table`, `Value`, `Duration`: what a scenario says of a device in a protocol
+`outline`       the keys of a model, for people
 
 There is one instance for each device and protocol, made when it is first needed, or at the device's boot
 if the class has ``run``; a reboot throws it away. It knows no clock, socket or event loop: time is

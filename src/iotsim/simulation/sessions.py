@@ -9,6 +9,7 @@ layer. Otherwise each level has its own.
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_RULE
@@ -265,6 +266,11 @@ class SessionService(Service):
             return
         self._saying = None
         device: Any = session.device
+        if not (self._recorded or self._told):
+            return
+        # With defaults and computed fields, as a datagram would show it.
+        with suppress(EncodeError):
+            message = self._answer_codec.tell(message, device)[1]
         if self._recorded:
             asked = self._hand.datagram.id if self._hand and self._hand.peer is peer else 0
             number, who = next(self._ids), str(peer)

@@ -100,6 +100,7 @@ class Transcript:
         self.datagrams: list[bytes] = []
         """The payloads that the device has sent, in order."""
         self.simulation.start()
+        self.simulation.boot(0.0)
         self._turn()
 
     @property

@@ -1,0 +1,134 @@
+"""``[devices.NAME.model]``: held against what the protocol declares, with line and key path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.session.helpers import write_protocol
+
+from iotsim.errors import ScenarioError
+from iotsim.scenario import load_text
+from iotsim.testing import Transcript
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SESSION = """
+from typing import Annotated, Literal
+from pydantic import Field
+
+
+class Channel(Table):
+    value: Value
+    unit: Literal["C", "F"] = "C"
+    every: Duration | None = None
+
+
+class Model(Table):
+    name: Value = Field("none", validate_default=True)
+    retry: Duration = 5.0
+    level: Annotated[int, Field(ge=0, le=7)] = 0
+    channels: dict[str, Channel] = {}
+
+
+class Talk(Session):
+    def respond(self, message, peer):
+        channel = self.model.channels[str(message["number"])]
+        if message["kind"] == "PUT":
+            self.write(channel.value, message["data"][0])
+        return {"kind": "ACK", "data": bytes([int(self.read(channel.value))])}
+"""
+SCENARIO = """
+[scenario]
+name = "models"
+duration = "5s"
+
+[devices.d]
+count = 2
+address = "10.77.1.1"
+protocol = "talk"
+signals = { temperature = { kind = "constant", value = 20 } }
+state = { fan = 3 }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_protocol(tmp_path, SESSION)
+    return tmp_path
+
+
+def told(folder: Path, model: str) -> list[str]:
+    """The problems of a scenario with this model, whose first line is the 13th of the file."""
+    try:
+        load_text(f"{SCENARIO}\n{model}", folder / "s.toml")
+    except ScenarioError as error:
+        return [str(problem).removeprefix(f"{folder}/s.toml:") for problem in error.problems]
+    return []
+
+
+MISTAKES = {
+    "retries = 1": "14:1: devices.d.model.retries: unknown key (did you mean 'retry'?)",
+    "retry = 5": "14:9: devices.d.model.retry: 5 has no unit; write '5s' or '5ms'",
+    "level = 8": "14:9: devices.d.model.level: must be less than or equal to 7",
+    "level = '1'": "14:9: devices.d.model.level: must be an integer",
+    "channels.1.valu = 1": "14:12: devices.d.model.channels.1.valu: unknown key (did you mean",
+    "channels.1.unit = 'C'": "14:12: devices.d.model.channels.1: the key 'value' is missing",
+    "channels.1 = { value = 1, unit = 'K' }": "14:34: devices.d.model.channels.1.unit: must be 'C'",
+    "name = '=temprature'": "14:8: devices.d.model.name: unknown name 'temprature', in",
+    "name = '=state.fun'": "14:8: devices.d.model.name: ",
+    "name = '=msg.number'": "14:8: devices.d.model.name: ",
+    "name = '=1 +'": "14:8: devices.d.model.name: ",
+    "name = 'hex:0'": "14:8: devices.d.model.name: ",
+}
+
+
+@pytest.mark.parametrize(("line", "problem"), MISTAKES.items())
+def test_what_is_wrong_is_told_with_its_place(folder: Path, line: str, problem: str) -> None:
+    found = told(folder, f"[devices.d.model]\n{line}")
+    assert any(one.startswith(problem) for one in found), found
+
+
+def test_a_protocol_without_a_model_has_none(folder: Path) -> None:
+    text = SCENARIO.replace('"talk"', '"sensornet"')
+    with pytest.raises(ScenarioError, match="the protocol sensornet has no model"):
+        load_text(f"{text}\n[devices.d.model]\nx = 1", folder / "s.toml")
+
+
+def test_with_several_protocols_each_has_a_table(folder: Path) -> None:
+    text = SCENARIO.replace('"talk"', '["talk", "sensornet"]')
+    scenario = load_text(f"{text}\n[devices.d.model.talk]\nlevel = 2", folder / "s.toml")
+    assert [service.model and service.model.level for service in scenario.fleets[0].services] == [
+        2,
+        None,
+    ]
+    with pytest.raises(ScenarioError, match="with several protocols, a model has a table for each"):
+        load_text(f"{text}\n[devices.d.model]\nlevel = 2", folder / "s.toml")
+
+
+def test_values_are_each_devices_own_or_the_states_or_read_only(folder: Path) -> None:
+    channels = {
+        "1": {"value": 7},
+        "2": {"value": "=state.fan"},
+        "3": {"value": "=temperature + 1", "every": "2s"},
+    }
+    device = Transcript(
+        "talk",
+        folder=folder,
+        model={"channels": channels},
+        state={"fan": 3},
+        signals={"temperature": {"kind": "constant", "value": 20}},
+    )
+
+    def ask(number: int) -> int:
+        return int(device.receive(kind="GET", number=number)[0]["data"][0])
+
+    assert [ask(1), ask(2), ask(3)] == [7, 3, 21]
+    device.receive(kind="PUT", number=1, data=b"\x09")
+    device.receive(kind="PUT", number=2, data=b"\x08")
+    assert [ask(1), ask(2), device.device.state["fan"]] == [9, 8, 8]
+    device.reboot()
+    assert [ask(1), ask(2)] == [7, 3]
+    device.receive(kind="PUT", number=3, data=b"\x01")
+    assert "the value of an expression cannot be written" in device.lines()[-1]

@@ -1,0 +1,51 @@
+"""`Recent`: what is remembered, for how long, and how much of it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotsim.session import Recent
+
+
+def test_an_entry_lasts_from_when_it_first_came() -> None:
+    recent: Recent[str, int] = Recent(10.0, most=4)
+    recent.put("a", 1, now=0.0)
+    recent.put("a", 2, now=5.0)
+    assert recent.get("a", 9.9) == 2
+    assert recent.get("a", 10.0) is None
+    recent.put("a", 3, now=12.0)
+    assert recent.get("a", 21.9) == 3
+
+
+def test_what_is_forgotten_is_counted_if_it_had_time_left() -> None:
+    recent: Recent[int, str] = Recent(10.0, most=2)
+    for number in range(4):
+        recent.put(number, "x", now=0.0)
+    assert [recent.get(number, 1.0) for number in range(4)] == [None, None, "x", "x"]
+    assert recent.dropped == 2
+    recent.put(4, "x", now=20.0)
+    assert (len(recent), recent.dropped) == (1, 2)
+
+
+def test_what_is_taken_out_is_forgotten() -> None:
+    recent: Recent[str, int] = Recent(10.0, most=2)
+    recent.put("a", 1, now=0.0)
+    assert (recent.pop("a"), recent.pop("a")) == (1, None)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.floats(0, 5)), max_size=60))
+def test_it_never_holds_more_than_it_may_nor_shows_what_is_over(
+    puts: list[tuple[int, float]],
+) -> None:
+    recent: Recent[int, float] = Recent(7.0, most=5)
+    now, since = 0.0, {}
+    for key, pause in puts:
+        now += pause
+        if recent.get(key, now) is None:
+            since[key] = now
+        recent.put(key, now, now)
+        assert len(recent) <= 5
+        for one in range(21):
+            if recent.get(one, now) is not None:
+                assert now < since[one] + 7.0

@@ -1,0 +1,339 @@
+"""Sessions at work: what they hear and say, when they begin and end, and what becomes of their mistakes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.session.helpers import write_protocol
+
+from iotsim.events import DeviceFailed, Received, Sent, SessionFailed
+from iotsim.testing import Transcript, simulated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN = "class Talk(Session):\n    pass\n"
+RULE = {"when": {"kind": "GET"}, "reply": {"kind": "PUT", "number": "=msg.number + 1"}}
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Any:
+    def make(session: str, **table: Any) -> Transcript:
+        write_protocol(tmp_path, session)
+        return Transcript("talk", folder=tmp_path, **table)
+
+    return make
+
+
+def test_a_session_that_overrides_nothing_changes_nothing(talk: Any) -> None:
+    device = talk(PLAIN, rules=[RULE])
+    assert device.receive(kind="GET", number=4)[0]["number"] == 5
+    device.receive(kind="ACK")
+    assert device.lines() == ["0.000 <- GET 4", "0.000 -> PUT 5", "0.000 <- ACK 0"]
+    received, sent = (e for e in device.events if isinstance(e, (Received, Sent)) and e.id < 3)
+    assert sent.in_reply_to == received.id
+    outcomes = device.simulation.counters().counts
+    assert outcomes["outcome.answered"] == 1
+    assert outcomes["outcome.consumed.no-rule"] == 1
+
+
+def test_rules_come_first_then_the_model(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    def respond(self, message, peer):
+        if message["kind"] == "GET":
+            return {"kind": "PUT", "number": 99}
+""",
+        rules=[{"when": {"kind": "GET", "number": 1}, "reply": {"kind": "PUT", "number": 7}}],
+    )
+    assert [device.receive(kind="GET", number=n)[0]["number"] for n in (1, 2)] == [7, 99]
+    assert device.receive(kind="ACK") == []
+
+
+def test_what_a_session_keeps_for_itself_is_on_the_wire_alone(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    def receive(self, message, peer):
+        self.send({"kind": "ACK", "number": message["number"]}, peer)
+        if message["kind"] != "ACK":
+            self.deliver({**message, "data": b"whole"}, peer)
+
+    def reply(self, message, exchange):
+        self.send({**message, "data": b"part"}, exchange)
+""",
+        rules=[RULE],
+    )
+    device.receive(kind="GET", number=1)
+    device.receive(kind="ACK", number=9)
+    assert device.lines() == [
+        "0.000 <- GET 1 [wire]",
+        "0.000 -> ACK 1 [wire]",
+        "0.000 <- GET 1 [application]",
+        "0.000 -> PUT 2 [wire]",
+        "0.000 -> PUT 2 [application]",
+        "0.000 <- ACK 9 [wire]",
+        "0.000 -> ACK 9 [wire]",
+    ]
+
+
+def test_an_answer_with_a_delay_comes_by_the_session_later(talk: Any) -> None:
+    device = talk(PLAIN, rules=[{**RULE, "delay": "2s"}])
+    device.receive(kind="GET", number=1)
+    assert device.simulation.progress().pending == 1
+    device.wait(3)
+    assert device.lines() == ["0.000 <- GET 1", "2.000 -> PUT 2"]
+    assert device.simulation.progress().answered == 1
+    sent = device.events[-1]
+    assert isinstance(sent, Sent)
+    assert sent.in_reply_to == 1
+
+
+RUNS = """
+class Talk(Session):
+    async def run(self):
+        number = 0
+        while True:
+            try:
+                answer = await self.ask(
+                    {"kind": "REGISTER", "number": number},
+                    self.gateway,
+                    lambda m: m["kind"] == "ACK",
+                    timeout=1.0,
+                    tries=3,
+                    backoff=2.0,
+                )
+                self.log(f"registered as {answer['number']}")
+                await self.sleep(10)
+            except Unanswered as error:
+                self.log(f"unanswered: {error.reason}")
+                await self.sleep(5)
+            number += 1
+"""
+
+
+def test_a_conversation_repeats_waits_and_goes_on(talk: Any) -> None:
+    device = talk(RUNS)
+    device.wait(12.5)  # 1 + 2 + 4 s of waiting, then 5 of rest
+    device.receive(kind="ACK", number=42)
+    device.wait(3)
+    assert device.lines() == [
+        "0.000 -> REGISTER 0 [wire]",
+        "1.000 -> REGISTER 0 [wire]",
+        "3.000 -> REGISTER 0 [wire]",
+        "7.000 note: device[0]: unanswered: timeout",
+        "12.000 -> REGISTER 1 [wire]",
+        "12.500 <- ACK 42 [wire]",
+        "12.500 note: device[0]: registered as 42",
+    ]
+    assert device.simulation.counters().counts["outcome.consumed.session"] == 1
+
+
+def test_a_reboot_ends_the_conversation_and_begins_it_anew(talk: Any) -> None:
+    device = talk(RUNS)
+    device.wait(0.5)
+    device.reboot()
+    device.wait(1.2)
+    # The repetition that was due at 1.0 belonged to the life before.
+    assert device.lines() == [
+        "0.000 -> REGISTER 0 [wire]",
+        "0.500 -> REGISTER 0 [wire]",
+        "1.500 -> REGISTER 0 [wire]",
+    ]
+
+
+def test_a_reboot_does_not_draw_the_same_numbers_again(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    async def run(self):
+        self.send({"kind": "PUT", "number": self.bits(8)}, self.gateway)
+        self.send({"kind": "PUT", "number": self.bits(8)}, self.gateway)
+"""
+    )
+    device.reboot()
+    device.reboot()
+    numbers = [message["number"] for message in device.sent]
+    assert len(numbers) == len(set(numbers)) == 6
+
+
+def test_what_answers_late_after_a_reboot_is_not_said(talk: Any) -> None:
+    device = talk(PLAIN, rules=[{**RULE, "delay": "2s"}])
+    device.receive(kind="GET", number=1)
+    device.reboot()
+    device.wait(5)
+    assert device.sent == []
+    assert device.simulation.counters().counts["outcome.dropped.device-rebooted"] == 1
+
+
+BROKEN = """
+class Talk(Session):
+    seen = 0
+
+    def receive(self, message, peer):
+        self.seen += 1
+        if message["kind"] == "BAD":
+            raise KeyError("no such thing")
+        self.send({"kind": "ACK", "number": self.seen}, peer)
+"""
+
+
+def test_a_session_that_fails_is_reported_and_begins_anew(talk: Any) -> None:
+    device = talk(BROKEN)
+    device.receive(kind="GET")
+    device.receive(kind="GET")
+    device.receive(kind="BAD", data=b"x")
+    assert [message["number"] for message in device.receive(kind="GET")] == [1]
+    (failed,) = [event for event in device.events if isinstance(event, SessionFailed)]
+    assert failed.error == "the session of talk failed: KeyError: 'no such thing'"
+    assert failed.data == "050078"
+    assert "talk.py" in failed.traceback
+    assert not device.device.failed
+    assert device.simulation.counters().counts["outcome.dropped.session-failed"] == 1
+
+
+async def test_a_session_that_fails_makes_the_verdict_an_error(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    write_protocol(tmp_path, BROKEN)
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(
+        '[scenario]\nname = "broken"\nduration = "5s"\n[link]\naddress = "10.77.0.1/16"\n'
+        '[devices.d]\ncount = 2\naddress = "10.77.1.1"\nprotocol = "talk"\n'
+        '[[expect]]\nany = "d"\nreceives = {}\nwithin = "1s"\n'
+    )
+    async with simulated(scenario) as gateway:
+        for _ in range(3):
+            gateway.send("d[1]", {"kind": "BAD"})
+        gateway.send("d[1]", {"kind": "GET"})
+        assert (await gateway.receive(1.0)).message["number"] == 1  # type: ignore[index]
+    result = gateway.run.result
+    assert result.verdict == "error"
+    assert "d[1]: the session of talk failed: KeyError" in str(result.errors)
+    assert "1 of the devices failed" in str(result.errors)
+
+
+def test_a_conversation_that_fails_begins_anew_after_a_moment(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    async def run(self):
+        await self.sleep(1)
+        raise ValueError("at work")
+"""
+    )
+    device.wait(5.5)
+    assert [line for line in device.lines() if "failed" in line] == [
+        "1.000 failed: the session of talk failed: ValueError: at work",
+        "3.000 failed: the session of talk failed: ValueError: at work",
+        "5.000 failed: the session of talk failed: ValueError: at work",
+    ]
+    assert len(device.simulation.failed_devices) == 1
+
+
+def test_a_rule_that_fails_stops_its_device_and_not_the_session(talk: Any) -> None:
+    device = talk(
+        PLAIN,
+        rules=[
+            {"when": {"kind": "GET"}, "reply": {"kind": "PUT", "number": "=1 // (msg.number - 1)"}}
+        ],
+    )
+    device.receive(kind="GET", number=1)
+    assert device.device.failed
+    (failed,) = [event for event in device.events if isinstance(event, DeviceFailed)]
+    assert "=1 // (msg.number - 1)" in failed.error
+    assert not [event for event in device.events if isinstance(event, SessionFailed)]
+
+
+def test_a_rules_answer_that_is_no_message_is_the_rules_mistake(talk: Any) -> None:
+    device = talk(
+        PLAIN,
+        rules=[{"when": {"kind": "GET"}, "reply": {"kind": "PUT", "number": "=msg.number * 300"}}],
+    )
+    device.receive(kind="GET", number=1)
+    assert device.device.failed
+    assert "number" in device.lines()[-1]
+
+
+def test_the_answer_to_a_request_goes_to_who_asked(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    def receive(self, message, peer):
+        if message["kind"] == "BAD":
+            self.start(self.question(peer))
+        else:
+            self.deliver(message, peer)
+
+    async def question(self, peer):
+        answer = await self.request({"kind": "GET", "number": 3}, peer)
+        self.log(answer["number"])
+""",
+        rules=[{"when": {"kind": "PUT"}, "reply": {"kind": "ACK"}}],
+    )
+    device.receive(kind="BAD")
+    device.receive(kind="PUT", number=8)
+    device.receive(kind="PUT", number=9)
+    assert device.lines() == [
+        "0.000 <- BAD 0 [wire]",
+        "0.000 -> GET 3 [wire]",
+        "0.000 <- PUT 8",
+        "0.000 note: device[0]: 8",
+        "0.000 <- PUT 9",
+        "0.000 -> ACK 0",
+    ]
+
+
+def test_the_devices_own_sendings_go_through_the_session(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    def submit(self, message, peer, ticket):
+        self.send({**message, "number": 77}, peer)
+""",
+        rules=[{"send": {"kind": "PUT"}, "every": "10s"}],
+    )
+    device.wait(10)
+    assert [message["number"] for message in device.sent] == [77]
+    assert [line.split(" ", 1)[1] for line in device.lines()] == [
+        "-> PUT 77 [wire]",
+        "-> PUT 0 [application]",
+    ]
+
+
+def test_a_group_is_told_and_no_error_goes_to_it(tmp_path: Path) -> None:
+    write_protocol(
+        tmp_path,
+        """
+class Talk(Session):
+    def receive(self, message, peer):
+        self.log("group" if peer.group else "alone")
+""",
+    )
+    source = (tmp_path / "talk.py").read_text()
+    errors = 'error_reply=lambda error, data: {"kind": "BAD"}, groups=["224.0.1.9"], '
+    (tmp_path / "talk.py").write_text(source.replace("session=Talk", errors + "session=Talk"))
+    device = Transcript("talk", folder=tmp_path)
+    device.receive(kind="GET", at="224.0.1.9")
+    device.receive(kind="GET")
+    device.receive(b"", at="224.0.1.9")
+    assert device.sent == []
+    device.receive(b"")
+    assert [line.split(": ")[-1] for line in device.lines() if "note" in line] == ["group", "alone"]
+    assert [message["kind"] for message in device.sent] == ["BAD"]
+
+
+def test_what_would_be_said_now_can_be_asked_without_saying_it(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    def receive(self, message, peer):
+        self.log(self.evaluate({"kind": "GET", "number": 1, "data": b""}, peer))
+""",
+        rules=[RULE],
+    )
+    device.receive(kind="ACK")
+    assert device.sent == []
+    assert "{'kind': 'PUT', 'number': 2}" in device.lines()[-1]
