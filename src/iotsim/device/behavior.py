@@ -19,6 +19,7 @@ no event loop. Instances are made when a device is first needed: at its boot if 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -54,6 +55,31 @@ class Runtime(Protocol):
         EncodeError if no message of the protocol can be made of it. Without a destination an event
         says so.
         """
+
+    async def request(
+        self,
+        device: SimDevice,
+        message: Mapping[str, Any],
+        to: Endpoint | None,
+        service: int,
+        timeout_s: float,
+    ) -> dict[str, Any]:
+        """Send `message`, and wait for what answers it. `Unanswered` if nothing does in time.
+
+        None is the gateway: the declared one, else who last spoke to the device.
+        """
+        ...
+
+    async def receive(
+        self, device: SimDevice, match: Mapping[str, Any], service: int, timeout_s: float
+    ) -> dict[str, Any]:
+        """Wait for a message that matches. `Unanswered` if none comes in time."""
+        ...
+
+    def call_later(
+        self, device: SimDevice, seconds: float, function: Callable[..., object], *arguments: Any
+    ) -> None:
+        """Call `function` then, unless the device has rebooted or failed."""
 
     def gateway(self, device: SimDevice) -> Endpoint | None:
         """Whom `device` takes for the gateway: who last spoke to it, else the declared one."""
@@ -194,9 +220,46 @@ class Device:
         self, message: Mapping[str, Any], to: Endpoint | str | None = None, *, service: int = 0
     ) -> None:
         """The same from a plain function, such as an ``@on`` handler."""
-        if isinstance(to, str):
-            to = None if to == "gateway" else parse_endpoint(to)
-        self._runtime.send_nowait(self._sim, message, to, service)
+        self._runtime.send_nowait(self._sim, message, _endpoint(to), service)
+
+    async def request(
+        self,
+        message: Mapping[str, Any],
+        to: Endpoint | str | None = None,
+        *,
+        timeout: str | float,  # noqa: ASYNC109  # what is waited for is not the event loop's
+        service: int = 0,
+    ) -> dict[str, Any]:
+        """Send `message`, and wait for what answers it, which is returned; no rule and no handler sees that.
+
+        A protocol with a session knows what answers, and repeats the request as it has it. Elsewhere it is
+        the next message from there that has the same values in the fields that the protocol echoes.
+        `iotsim.Unanswered` if nothing answers within `timeout`, or the request was refused.
+        """
+        seconds = _seconds(timeout)
+        return await self._runtime.request(self._sim, message, _endpoint(to), service, seconds)
+
+    async def receive(
+        self,
+        match: Mapping[str, Any] | None = None,
+        /,
+        *,
+        within: str | float = math.inf,
+        service: int = 0,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Wait for a message that matches, as of `on`, and return it; no rule and no handler sees it.
+
+        `iotsim.Unanswered` if none comes within that time.
+        """
+        wanted = {**(match or {}), **fields}
+        return await self._runtime.receive(self._sim, wanted, service, _seconds(within))
+
+    def later(self, delay: str | float, function: Callable[..., object], *arguments: Any) -> None:
+        """Call a plain function after `delay`, unless the device has rebooted meanwhile."""
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("later() calls a plain function; what waits belongs in 'async def run'")
+        self._runtime.call_later(self._sim, _seconds(delay), function, *arguments)
 
 
 class _Ticks:
@@ -221,6 +284,13 @@ class _Ticks:
         due = self._start + self._n * self._interval + late
         await self._device._runtime.sleep_until(due)
         return self._n
+
+
+def _endpoint(to: Endpoint | str | None) -> Endpoint | None:
+    """Where `to` is; None is the gateway."""
+    if isinstance(to, str):
+        return None if to == "gateway" else parse_endpoint(to)
+    return to
 
 
 def _seconds(duration: str | float) -> float:

@@ -6,6 +6,8 @@
     hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
     exchange     the way of a message: decode, tell, answer, encode
+    sessions     the same for protocols that have sessions, with these on the way
+    listening    behaviors that wait for a message, before the rules
     between      the way from one device to another, which never crosses the link
     shard        which devices one process simulates, where several share them
     commands     what a running simulation can be told to do, as data

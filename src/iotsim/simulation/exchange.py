@@ -13,7 +13,7 @@ passes; a service without layers does not pay for those of others.
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,12 @@ from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.protocol.device import DeviceError
+from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reply
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Sending
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
+    from iotsim.simulation.listening import Wants
     from iotsim.simulation.pump import Pump
 
 FAILED = dropped("device-failed")
@@ -97,6 +99,7 @@ class Service:
         self._answer_codec = spec.protocol.answer_codec
         self._encode = self._answer_codec.encode
         self._respond = fleet.responders[index]
+        self._listeners = Listeners(self._respond)
         self.receive: PortHandler = self._receive
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
         for layer in layers:
@@ -156,6 +159,20 @@ class Service:
         if len(self._names) < MOST_NAMES:
             self._names[device.index] = name
         return name
+
+    @contextmanager
+    def listening(self, device: SimDevice, wants: Wants) -> Iterator[Listener]:
+        """Until the block ends, a message to `device` that somebody `wants` goes to them: to the listener
+        that is given."""
+        listener = Listener(device, wants)
+        self._listeners.add(listener)
+        self._respond = self._listeners.respond
+        try:
+            yield listener
+        finally:
+            self._listeners.remove(listener)
+            if not self._listeners:
+                self._respond = self._listeners.otherwise
 
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int

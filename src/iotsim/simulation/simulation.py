@@ -129,6 +129,7 @@ class Simulation:
             clock,
             gateway4=scenario.gateway_endpoint(4),
             gateway6=scenario.gateway_endpoint(6),
+            timers=self.pump.timers,
             wake=self.pump.wake,
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
