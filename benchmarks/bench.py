@@ -2,16 +2,16 @@
 
     bench.py [--quick] [--only SECTION ...]
 
-Sections: rates, latency, codec, sizes, scale, reports, queues, layers. Repeats are interleaved
-(A B C A B C), every ratio is taken within one round, and medians are reported: what else goes on on
-the machine then hits all alike. A full run takes some minutes; --quick less than one, and shows its
-tables without writing them to the repository. What cannot be measured here is a row that says why.
+Sections: rates, latency, codec, schemas, sizes, scale, reports, queues, layers. Repeats are
+interleaved (A B C A B C), every ratio is taken within one round, and medians are reported: what else
+goes on on the machine then hits all alike. A full run takes some minutes; --quick less than one, and
+shows its tables without writing them to the repository. With --only, the tables of the other sections
+stay as they are. What cannot be measured here is a row that says why.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -26,14 +26,13 @@ from build import BUILD, compile_programs, install_peers, installed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RESULTS = BUILD / "results.json"
-
 
 def main() -> int:
     known: dict[str, Callable[[sections.Bench], dict[str, Any]]] = {
         "rates": sections.rates,
         "latency": sections.latency,
         "codec": sections.codec,
+        "schemas": sections.schemas,
         "sizes": sections.sizes,
         "scale": sections.scale,
         "reports": sections.reports,
@@ -50,8 +49,6 @@ def main() -> int:
     compile_programs()
     versions = install_peers() if "rates" in options.only else {}
     results: dict[str, Any] = {}
-    if not options.quick and RESULTS.exists():
-        results = json.loads(RESULTS.read_text())
     work = Path(tempfile.mkdtemp(prefix="iotsim-bench-", dir=BUILD))
     try:
         bench = sections.Bench(work, options.quick, versions)
@@ -62,12 +59,10 @@ def main() -> int:
             print(f"   {time.monotonic() - began:.1f} s", flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    results["machine"] = report.machine(versions)
-    text = report.markdown(results)
-    print(text)
+    texts = report.markdown(results, report.machine(versions))
+    print(report.joined(texts))
     if not options.quick:
-        RESULTS.write_text(json.dumps(results, indent=1))
-        report.write(text, report.chart(results))
+        report.write(texts, report.chart(results))
     return 0
 
 

@@ -87,14 +87,15 @@ def measure_codecs() -> dict[str, float]:
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
         for name, work in contenders.items():
-            times[name].append(seconds_each(work))
+            times[name].append(seconds_each(work, SECONDS_PER_ROUND))
     return {name: statistics.median(taken) * 1e6 for name, taken in times.items()}
 
 
-def seconds_each(work: Callable[[], object]) -> float:
+def seconds_each(work: Callable[[], object], seconds: float) -> float:
+    """What ``work`` takes, on average of as many times as fit into ``seconds``."""
     count = 0
     begin = time.perf_counter()
-    while (took := time.perf_counter() - begin) < SECONDS_PER_ROUND:
+    while (took := time.perf_counter() - begin) < seconds:
         for _ in range(50):
             work()
         count += 50

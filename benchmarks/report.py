@@ -1,4 +1,4 @@
-"""Tables in Markdown and a chart in SVG, from the results alone."""
+"""Tables in Markdown and a chart in SVG, from the results alone; what was not measured keeps its table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from build import HERE
 from peers import ECHO, LIBCOAP, SCAPY
+from schemas import COMPILED, INTERPRETED, OURS
 from sections import BARE, OURS_COAP, OURS_SENSORNET, medians, ratio
 
 README = HERE / "README.md"
@@ -64,13 +65,14 @@ def times(value: float | None) -> str:
     return f"{value:,.0f} x" if value >= 10 else f"{value:.2f} x"
 
 
-def markdown(results: dict[str, Any]) -> str:
-    parts = [reach(results)]
-    for name, render in RENDERERS.items():
-        if name in results:
-            parts.append(render(results[name]))
-    parts.append(describe_machine(results["machine"]))
-    return "\n".join(parts)
+def markdown(results: dict[str, Any], found: dict[str, Any]) -> dict[str, str]:
+    """The text of each section that was measured on the machine ``found``, by title."""
+    texts = {TITLES[name]: RENDERERS[name](results[name]) for name in TITLES if name in results}
+    machine_ = describe_machine(found)
+    if len(texts) == len(TITLES):
+        return {IN_SHORT: reach(results), **texts, MACHINE: machine_}
+    apart = {title: f"{text}\nMeasured apart, on {machine_}" for title, text in texts.items()}
+    return {IN_SHORT: reach(results), **apart}
 
 
 def reach(results: dict[str, Any]) -> str:
@@ -80,7 +82,7 @@ def reach(results: dict[str, Any]) -> str:
         for name, figure in reached(results)
         if figure
     ]
-    return "### In short\n\n" + table(["measure", "ratio", "log and capture off"], rows)
+    return table(["measure", "ratio", "log and capture off"], rows)
 
 
 def reached(results: dict[str, Any], variant: str = "") -> list[tuple[str, str]]:
@@ -132,7 +134,7 @@ def rates(result: dict[str, Any]) -> str:
         ])  # fmt: skip
     rows += [[name, result["asked"][name], why, "", "", "", ""] for name, why in left_out(result)]
     head = ["who", "asked", "replies/s", "range", "to the C echo", "p50 ms", "p99 ms"]
-    text = "### Replies a second, 64 outstanding\n\n" + table(head, rows)
+    text = table(head, rows)
     ours = found.get(OURS_SENSORNET)
     if ours:
         flush_ms = ours["flush_s"] * 1000
@@ -152,15 +154,36 @@ def latency(result: dict[str, Any]) -> str:
         for name, figures in found.items()
     ]
     rows += [[name, why, ""] for name, why in left_out(result)]
-    head = ["who", "p50 µs", "p99 µs"]
-    return "### Round trip, one outstanding, all on one core\n\n" + table(head, rows)
+    return table(["who", "p50 µs", "p99 µs"], rows)
 
 
 def codec(result: dict[str, Any]) -> str:
     us = result["us"]
     rows = [[name, f"{value:.2f}", f"{value / us['ours']:.1f}"] for name, value in us.items()]
-    head = ["codec", "µs", "to ours"]
-    return "### Codec alone: decode a READ, encode a REPORT\n\n" + table(head, rows)
+    return table(["codec", "µs", "to ours"], rows)
+
+
+def schemas(result: dict[str, Any]) -> str:
+    """A row for each schema; who cannot do it has no figures, and a line below that says why."""
+    rows, without = [], []
+    for name, example in result["examples"].items():
+        us = example["us"]
+        cells = [
+            " / ".join(f"{each:.2f}" for each in us[who]) if who in us else "-" for who in CODECS
+        ]
+        ratios = [
+            " / ".join(f"{a / b:.1f} x" for a, b in zip(us[who], us[OURS], strict=True))
+            if who in us
+            else "-"
+            for who in CODECS[1:]
+        ]
+        rows.append([name, *cells, *ratios])
+        without += [f"{name}: {who}: {short(why)}" for who, why in example["without"].items()]
+        without += [
+            f"{name}: left to construct: {at}, {why}" for at, why in example["left"].items()
+        ]
+    head = ["schema, µs to decode / to encode", *CODECS, "interpreted to ours", "compiled to ours"]
+    return table(head, rows) + "".join(f"\n- {line}" for line in without) + "\n"
 
 
 def sizes(result: dict[str, Any]) -> str:
@@ -171,14 +194,12 @@ def sizes(result: dict[str, Any]) -> str:
         for name, figures in found.items()
     ]
     rows += [[name, why, ""] for name, why in left_out(result)]
-    head = ["devices, asked in random order", "µs a request", "to 10 devices"]
-    return "### Cost of a packet by the size of the fleet\n\n" + table(head, rows)
+    return table(["devices, asked in random order", "µs a request", "to 10 devices"], rows)
 
 
 def scale(result: dict[str, Any]) -> str:
-    title = "### A million devices\n\n"
     if "missing" in result:
-        return f"{title}Left out: {short(result['missing'])}\n"
+        return f"Left out: {short(result['missing'])}\n"
     rows = [
         ["from the start of iotsim to the first request", f"{result['start_s']:.2f} s"],
         ["memory before traffic, all processes", f"{result['rest_bytes'] / MIB:,.0f} MiB"],
@@ -188,19 +209,18 @@ def scale(result: dict[str, Any]) -> str:
         ],
         ["replies a second while devices are created", f"{result['rate']:,.0f}"],
     ]
-    return title + table(["measure", "figure"], rows)
+    return table(["measure", "figure"], rows)
 
 
 def reports(result: dict[str, Any]) -> str:
-    title = "### 100,000 devices that report every 60 s\n\n"
     if "missing" in result:
-        return f"{title}Left out: {short(result['missing'])}\n"
+        return f"Left out: {short(result['missing'])}\n"
     rows = [
         ["reports a second, verified", f"{result['rate']:,.0f}"],
         ["share of one core, all processes", f"{result['cpu_share']:.0%}"],
         ["peak memory, all processes", f"{result['peak_bytes'] / MIB:,.0f} MiB"],
     ]
-    return title + table(["measure", "figure"], rows)
+    return table(["measure", "figure"], rows)
 
 
 def queues(result: dict[str, Any]) -> str:
@@ -209,49 +229,78 @@ def queues(result: dict[str, Any]) -> str:
     ]
     rows += [[name, why] for name, why in left_out(result)]
     head = ["workers", "replies/s, 12,000 devices, load generator on the same cores"]
-    return "### More cores\n\n" + table(head, rows)
+    return table(head, rows)
 
 
 def layers(result: dict[str, Any]) -> str:
-    title = "### Where the time of a request goes\n\n"
     if "missing" in result:
-        return f"{title}Left out: {short(result['missing'])}\n"
+        return f"Left out: {short(result['missing'])}\n"
     total = sum(result["layers"].values())
     rows = [
         [layer, f"{count / total:.0%}", f"{count / total * result['us']:.1f}"]
         for layer, count in sorted(result["layers"].items(), key=lambda item: -item[1])
     ]
-    return title + table(["layer", "share", "µs a request"], rows)
+    return table(["layer", "share", "µs a request"], rows)
 
 
 def describe_machine(found: dict[str, Any]) -> str:
     peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
     text = f"{found['cores']} cores ({found['processor']}), Linux {found['kernel']}, "
     text += f"Python {found['python']}" + (f"; {peers}" if peers else "")
-    return f"Measured on: {text}.\n"
+    return f"{text}.\n"
 
 
 RENDERERS = {
     "rates": rates,
     "latency": latency,
     "codec": codec,
+    "schemas": schemas,
     "sizes": sizes,
     "scale": scale,
     "reports": reports,
     "queues": queues,
     "layers": layers,
 }
+TITLES = {
+    "rates": "Replies a second, 64 outstanding",
+    "latency": "Round trip, one outstanding, all on one core",
+    "codec": "Codec alone: decode a READ, encode a REPORT",
+    "schemas": "Codec alone: ten schemas",
+    "sizes": "Cost of a packet by the size of the fleet",
+    "scale": "A million devices",
+    "reports": "100,000 devices that report every 60 s",
+    "queues": "More cores",
+    "layers": "Where the time of a request goes",
+}
+IN_SHORT, MACHINE = "In short", "Measured on"
+CODECS = (OURS, INTERPRETED, COMPILED)
 
 
-def write(text: str, svg: str) -> None:
-    """Put the tables between their markers in README.md, and the chart beside it."""
+def joined(texts: dict[str, str]) -> str:
+    """The sections as one text, in the order of the page."""
+    order = [IN_SHORT, *TITLES.values(), MACHINE]
+    return "\n".join(f"### {title}\n\n{texts[title]}" for title in order if title in texts)
+
+
+def write(texts: dict[str, str], svg: str) -> None:
+    """Put the sections between the markers in README.md, in place of older ones, and the chart beside."""
     page = README.read_text()
-    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
-    if not pattern.search(page):
+    before, begin, rest = page.partition(BEGIN)
+    text, end, after = rest.partition(END)
+    if not end:
         raise ValueError(f"{README} has no markers for the results")
-    README.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{text}\n{END}", page))
+    _, *parts = re.split(r"^### (.+)\n\n", text.rstrip("\n") + "\n", flags=re.MULTILINE)
+    old = dict(zip(parts[::2], (part.rstrip("\n") + "\n" for part in parts[1::2]), strict=True))
+    merged = {**old, **texts, IN_SHORT: newer_rows(old.get(IN_SHORT, ""), texts[IN_SHORT])}
+    README.write_text(f"{before}{begin}\n\n{joined(merged)}\n{end}{after}")
     if svg:
         CHART.write_text(svg)
+
+
+def newer_rows(old: str, new: str) -> str:
+    """A table in which the rows of ``new`` stand in place of those of ``old`` that begin alike."""
+    rows = {line.split(" | ")[0]: line for line in [*old.splitlines(), *new.splitlines()] if line}
+    return "\n".join(rows.values()) + "\n"
 
 
 # ---------------------------------------------------------------- the chart

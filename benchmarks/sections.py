@@ -19,6 +19,7 @@ from codec import measure_codecs
 from ours import IOTSIM, Ours, OursError, run_ours
 from pair import PairError
 from peers import ECHO, YARDSTICKS, Peer
+from schemas import measure_schemas
 
 SENSORNET = ("--mode", "sensornet", "--first", "10.77.1.1", "--devices", "1000")
 COAPLIKE = ("--mode", "coap", "--first", "10.77.1.1", "--devices", "1000")
@@ -166,6 +167,10 @@ def latency(bench: Bench) -> dict[str, Any]:
 
 def codec(_bench: Bench) -> dict[str, Any]:
     return {"us": measure_codecs()}
+
+
+def schemas(_bench: Bench) -> dict[str, Any]:
+    return {"examples": measure_schemas()}
 
 
 def sizes(bench: Bench) -> dict[str, Any]:
