@@ -18,18 +18,19 @@ _UNSAFE = (
     "\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
     "\ufeff\ufff9-\ufffb\ufffe\uffff\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
-_IN_TEXT = re.compile(f"(?!\n)[{_UNSAFE}]")
-_IN_LINE = re.compile(f"[{_UNSAFE}]")
+# Compiled when they are first used: that takes longer than most modules take to import.
+_IN_TEXT = f"(?!\n)[{_UNSAFE}]"
+_IN_LINE = f"[{_UNSAFE}]"
 
 
 def safe_text(text: str) -> str:
     """`text`, of whose control characters only newlines are left."""
-    return _IN_TEXT.sub(_escape, text)
+    return re.sub(_IN_TEXT, _escape, text)
 
 
 def safe_line(text: str) -> str:
     """`text` as one line: its newlines are escaped, too."""
-    return _IN_LINE.sub(_escape, text)
+    return re.sub(_IN_LINE, _escape, text)
 
 
 def _escape(character: re.Match[str]) -> str:

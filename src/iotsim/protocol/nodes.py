@@ -13,18 +13,25 @@ functions of the user's, as construct has them; `iotsim.protocol.expressions` te
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, dataclass_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 Parameter: TypeAlias = Any
 """A constant, an expression, or a function of construct's context."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class Node:
+@dataclass_transform(kw_only_default=True, eq_default=False)
+class _Record:
+    """Named fields, as of a dataclass without the code that each of those compiles when it is imported."""
+
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(values)
+
+
+class Node(_Record):
     """What all kinds have.
 
     ``origin``  the construct that it was made of, without its names
@@ -43,7 +50,6 @@ class Node:
 # -- single values ----------------------------------------------------------------------------------
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Number(Node):
     """A number that `struct` knows: its code, and its byte order, which is "" for a single byte."""
 
@@ -51,7 +57,6 @@ class Number(Node):
     order: str
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Integer(Node):
     """An integer of ``size`` bytes, of which `struct` has none."""
 
@@ -59,14 +64,12 @@ class Integer(Node):
     signed: bool
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class VarInteger(Node):
     """An integer of seven bits a byte, the lowest first."""
 
     zigzag: bool
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Bits(Node):
     """An integer of ``size`` bits, inside a `BitWord`."""
 
@@ -74,14 +77,12 @@ class Bits(Node):
     flag: bool
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Data(Node):
     """Bytes: ``length`` of them, or all that are left if that is None."""
 
     length: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Text(Node):
     """The bytes of ``inner`` as text."""
 
@@ -89,7 +90,6 @@ class Text(Node):
     encoding: str
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Names(Node):
     """Names for the numbers of ``inner``. ``kind`` is "enum", "flags" or "mapping" (which has no others).
 
@@ -102,13 +102,11 @@ class Names(Node):
     encoded: Mapping[Any, Any]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Const(Node):
     inner: Node
     value: Any
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Default(Node):
     """``inner``, for which ``value`` stands where none is given."""
 
@@ -116,7 +114,6 @@ class Default(Node):
     value: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Rebuilt(Node):
     """``inner``, always built from ``value``."""
 
@@ -124,14 +121,12 @@ class Rebuilt(Node):
     value: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Computed(Node):
     """A value that takes no bytes."""
 
     value: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Adapted(Node):
     """``inner``, whose value passes through functions that look at nothing but it.
 
@@ -144,7 +139,6 @@ class Adapted(Node):
     more: str
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Coded(Node):
     """The bytes of ``inner`` as a plain value, of which nothing is the schema's.
 
@@ -159,34 +153,28 @@ class Coded(Node):
     odd: bool
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Tell(Node):
     """The offset in the message."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Nothing(Node):
     """No bytes and no value."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class End(Node):
     """Refuses bytes that are left."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Fail(Node):
     """Refuses everything, also where an alternative might be tried."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Check(Node):
     """Refuses the message unless ``test`` holds."""
 
     test: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Native(Node):
     """What two functions read and write: ``decode`` of the data and a place in them gives the value and
     the place after it, ``encode`` of the value its bytes.
@@ -200,7 +188,6 @@ class Native(Node):
     encode: Callable[[Any], bytes]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Derived(Node):
     """A value that takes no bytes: ``value`` when decoding, what is given when encoding."""
 
@@ -226,18 +213,15 @@ class Member:
     kept: bool = False
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Struct(Node):
     members: list[Member]
     flat: bool = False
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Sequence(Node):
     members: list[Member]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Focused(Node):
     """The value of one of several members, by its name."""
 
@@ -245,7 +229,6 @@ class Focused(Node):
     selected: str
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Switch(Node):
     """One of several nodes, by ``key``. ``default`` is None if there is none."""
 
@@ -254,21 +237,18 @@ class Switch(Node):
     default: Node | None
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class If(Node):
     """The first node whose condition holds; that of the last is always True."""
 
     branches: list[tuple[Parameter, Node]]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Select(Node):
     """The first of several nodes that can do it."""
 
     choices: list[Node]
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Repeat(Node):
     """``inner``, ``count`` times, or as often as it can if that is None."""
 
@@ -279,7 +259,6 @@ class Repeat(Node):
 # -- data within data -------------------------------------------------------------------------------
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Prefixed(Node):
     """``inner`` after its length in bytes, which counts itself if ``inclusive``."""
 
@@ -288,7 +267,6 @@ class Prefixed(Node):
     inclusive: bool
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Window(Node):
     """``inner`` in exactly ``length`` bytes, of which it sees no others."""
 
@@ -296,7 +274,6 @@ class Window(Node):
     length: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Padded(Node):
     """``inner``, and ``pattern`` up to ``length`` bytes."""
 
@@ -305,7 +282,6 @@ class Padded(Node):
     pattern: bytes
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Aligned(Node):
     """``inner``, and ``pattern`` up to a multiple of ``modulus`` bytes."""
 
@@ -314,7 +290,6 @@ class Aligned(Node):
     pattern: bytes
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Terminated(Node):
     """``inner`` in the bytes before ``term``, a single one."""
 
@@ -322,7 +297,6 @@ class Terminated(Node):
     term: bytes
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Stripped(Node):
     """``inner`` in the bytes that are left but for ``pad``, a single one, at the end."""
 
@@ -330,14 +304,12 @@ class Stripped(Node):
     pad: bytes
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class BitWord(Node):
     """``inner`` in the bits of ``size`` bytes, the highest first."""
 
     inner: Node
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class RawCopy(Node):
     """``inner``, with its bytes and offsets."""
 
@@ -347,7 +319,6 @@ class RawCopy(Node):
 # -- computed from bytes ----------------------------------------------------------------------------
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Checksum(Node):
     """``function`` of the bytes before it, from the offset ``start`` on."""
 
@@ -356,7 +327,6 @@ class Checksum(Node):
     start: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Hashed(Node):
     """``function`` of ``over``, which other fields give."""
 
@@ -365,7 +335,6 @@ class Hashed(Node):
     over: Parameter
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Length(Node):
     """A number of bytes of its `Struct`: of those after it if ``rest``, else of all."""
 
@@ -377,7 +346,6 @@ class Length(Node):
 # -- the rest ---------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
 class Opaque(Node):
     """What construct has to do, for a ``reason``; ``closed`` if it can do it alone.
 
@@ -391,13 +359,12 @@ class Opaque(Node):
     inner: Node | None = None
     shows: str = ""
     note: str = ""
-    members: list[Member] = field(default_factory=list)
+    members: Collection[Member] = ()
 
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below ``node``."""
-    for one in fields(node):
-        value = getattr(node, one.name)
+    for value in vars(node).values():
         if isinstance(value, Node):
             yield value
         elif isinstance(value, list):

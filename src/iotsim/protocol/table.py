@@ -10,7 +10,7 @@ from iotsim.protocol.field import Field
 from iotsim.protocol.functions import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Table(NamedTuple):
@@ -136,7 +136,7 @@ class _Table:
             self.free = isinstance(node, n.Adapted)
             self.opaque = True
 
-    def members(self, members: list[n.Member], place: _Place) -> None:
+    def members(self, members: Iterable[n.Member], place: _Place) -> None:
         for member in members:
             if member.flat:
                 self.embed(member.node, place)

@@ -19,7 +19,7 @@ from construct.core import EnumInteger, EnumIntegerString
 from iotsim.protocol import nodes as n
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
 
 PLAIN = frozenset({int, str, float, bytes, bool, type(None)})
@@ -134,7 +134,7 @@ def restorer(node: n.Node | None) -> Restore:
     return _whatever
 
 
-def _members(members: list[n.Member]) -> dict[str, Restore]:
+def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
     """The functions for what a struct holds, also for what its unnamed structs give it."""
     found: dict[str, Restore] = {}
     for member in members:

@@ -19,7 +19,6 @@ import operator
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,8 +70,7 @@ _HELPERS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Compiled:
+class Compiled(NamedTuple):
     """A function, its source, and what is left to construct: field -> reason."""
 
     function: Callable[..., Any]
@@ -253,8 +251,7 @@ def _attempt(made: Decoder | Encoder, notes: dict[str, str], write: Callable[[],
 # -- the field that tells messages apart ------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Key:
+class _Key(NamedTuple):
     """The field of the root that tells messages apart: where it is, and value -> number."""
 
     name: str

@@ -48,7 +48,7 @@ class Position:
         return Position(self.base, self.offset + count)
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """Fields that one Struct will unpack, and what to do then."""
 
@@ -59,7 +59,7 @@ class Run:
     after: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Place:
     """The data that is being read: its variable, the position, where in the message it begins."""
 
@@ -68,7 +68,7 @@ class Place:
     origin: Position = Position()
 
 
-@dataclass
+@dataclass(eq=False)
 class Word:
     """The bits that are being read, as one number: its variable, and how many are left."""
 

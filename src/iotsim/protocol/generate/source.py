@@ -84,7 +84,7 @@ UNKNOWN = Value("")
 """What is nowhere to be had."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Scope:
     """The names that ``this`` has in a struct.
 

@@ -40,7 +40,7 @@ class Slot:
     source: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Item:
     code: str
     value: Value
@@ -48,7 +48,7 @@ class Item:
     slot: Slot | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Part:
     """Bytes of the output: a run still to be packed, or source that gives them."""
 
@@ -56,7 +56,7 @@ class Part:
     source: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Output:
     """What has been encoded into one stream.
 
