@@ -54,14 +54,18 @@ class Codec:
     encode: Encode
 
     def __init__(self, message: Construct[Any, Any], strict: bool = True) -> None:
+        self._message = message
         self._compiler = Compiler(Interpreter(message, strict))
         decoder, encoder = self._compiler.decoder(), self._compiler.encoder()
         self.decode = decoder.function
         self.encode = encoder.function
         self.source = f"{decoder.source}\n\n{encoder.source}"
         self.fallbacks = {**encoder.fallbacks, **decoder.fallbacks}
-        self.odd_fields = Schema(message).odd_fields
         self.needs_device = needs_device(message)
+
+    @cached_property
+    def odd_fields(self) -> tuple[str, ...] | None:
+        return Schema(self._message).odd_fields
 
     @cached_property
     def tell(self) -> Tell:

@@ -140,7 +140,7 @@ class Protocol:
     @property
     def odd_fields(self) -> tuple[str, ...] | None:
         """The fields of its messages, in both directions, that JSON may have no form for (`Schema`)."""
-        one, other = self.codec.odd_fields, self.answer_codec.odd_fields
+        one, other = self.schema.odd_fields, self.answer_schema.odd_fields
         return None if one is None or other is None else tuple(dict.fromkeys((*one, *other)))
 
     @cached_property
