@@ -41,6 +41,7 @@ from construct import (
     LazyStruct,
     NamedTuple,
     Pass,
+    Probe,
     ProcessRotateLeft,
     ProcessXor,
     RawCopy,
@@ -267,6 +268,18 @@ class _Element(_Place):
             raise
 
 
+class _QuickElement(_Element):
+    """The element of an array in a copy without places: it only refuses what might repeat for ever."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        if self.greedy or context._index >= EMPTY_ELEMENTS:
+            return super()._parse(stream, context, path)
+        return self.subcon._parsereport(stream, context, path)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._build(obj, stream, context, path)
+
+
 class _OtherStream(AnySubconstruct):
     """Around a node with a stream of its own: what happens inside happened where it begins."""
 
@@ -334,7 +347,7 @@ class _Checked:
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         if self.embedded and self.flats:
             self.flats[-1].update(self.names)
-        elif self.strict and isinstance(obj, Mapping):
+        elif self.strict and isinstance(obj, Mapping) and not self.names.issuperset(obj):
             refuse_unknown(obj, self.names)
         given = bool(obj) if self.embedded else obj is not None
         self.selecting.present.append(given or not self.selecting.depth)
@@ -694,7 +707,8 @@ class Tracer:
             new.names = frozenset(m.name for m in new.subcons if m.name)
         new.embedded, new.flats, new.selecting = embedded, self.flats, self.selecting
         if isinstance(node, Array | GreedyRange | RepeatUntil):
-            element = _Element(new.subcon, "", self.recorder)
+            kind = _Element if self.places else _QuickElement
+            element = kind(new.subcon, "", self.recorder)
             element.greedy = isinstance(node, GreedyRange)
             element.lazy = element.greedy and _holds_lazy(node.subcon)
             new.subcon = element
@@ -706,6 +720,8 @@ class Tracer:
             around.bits = getattr(decode, "__name__", "") == "bytes2bits"
             around.recorder = self.recorder
             return around  # type: ignore[no-any-return]
+        if not self.places:
+            _shorten(node, new)
         return new  # type: ignore[no-any-return]
 
     def _place(self, node: Any, label: str) -> Any:
@@ -760,6 +776,27 @@ class Tracer:
                 one.selecting = self.selecting
             made.append(self._place(one, str(member.name)) if member.name else one)
         return made
+
+
+def _shorten(node: AnyConstruct, new: Any) -> None:
+    """Leave out calls of `new`, the copy of `node`, that come to nothing: a hook that it does not have, and
+    a name in a path that nobody reads."""
+    inner = new.subcon if type(node) is Renamed and node.parsed is None else None
+    if inner is not None and not _reads_path(inner):
+        new._build = inner._build
+    else:
+        inner = new
+    if inner.parsed is None and type(inner)._parsereport is Construct._parsereport:
+        new._parsereport = inner._parse
+    else:
+        new._parsereport = inner._parsereport
+
+
+def _reads_path(node: AnyConstruct) -> bool:
+    """Whether something in `node` may show the path, or give it to code of the user's."""
+    if isinstance(node, LazyBound | Probe) or not _is_constructs(type(node).__module__):
+        return True
+    return any(map(_reads_path, children(node)))
 
 
 def _is_constructs(module: str | None) -> bool:

@@ -35,13 +35,16 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if isinstance(value, Mapping):
-        is_private = _is_private if isinstance(value, Container | LazyContainer) else _is_stream
-        return {
-            str(name): inner if type(inner) in PLAIN else normalize(inner, kept)
-            for name, inner in value.items()
-            if name in kept or not is_private(str(name), inner)
-        }
+    if kind is ListContainer:
+        return [inner if type(inner) in PLAIN else normalize(inner, kept) for inner in value]
+    if kind is Container or isinstance(value, Mapping):
+        own = kind is Container or isinstance(value, Container | LazyContainer)
+        shown = {}
+        for name, inner in value.items():
+            name = str(name)
+            if name[:1] != "_" or name in kept or not (own or _is_stream(name, inner)):
+                shown[name] = inner if type(inner) in PLAIN else normalize(inner, kept)
+        return shown
     if isinstance(value, list | tuple):
         names = getattr(value, "_fields", None)
         if names is not None:
@@ -62,10 +65,6 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     return value
 
 
-def _is_private(name: str, value: Any) -> bool:
-    return name.startswith("_")
-
-
 def _is_stream(name: str, value: Any) -> bool:
     """Whether it is what an adapter has copied out of a Container with all the rest."""
     return name == "_io" and hasattr(value, "read")
@@ -84,25 +83,12 @@ _SAME = (
     n.BitWord,
 )
 """Nodes whose value is that of the node inside."""
-_ALONE = (
-    n.Number,
-    n.Integer,
-    n.VarInteger,
-    n.Bits,
-    n.Data,
-    n.Text,
-    n.Computed,
-    n.Tell,
-)
-"""Nodes whose values are the same for construct."""
 
 Restore: TypeAlias = "Callable[[Any], Any]"
 
 
 def restorer(node: n.Node | None) -> Restore:
     """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
-    if isinstance(node, _ALONE):
-        return _itself
     if isinstance(node, _SAME):
         return restorer(node.inner)
     if isinstance(node, n.Names) and node.kind == "enum":
@@ -149,12 +135,10 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _itself(value: Any) -> Any:
-    return _whatever(value) if value.__class__ in (dict, list) else value
-
-
 def _whatever(value: Any) -> Any:
-    """A value of which nothing is known."""
+    """A value that is the same for construct, or of which nothing is known."""
+    if value.__class__ in PLAIN:
+        return value
     if isinstance(value, Mapping):
         return Container({name: _whatever(inner) for name, inner in value.items()})
     if isinstance(value, list):
@@ -165,7 +149,11 @@ def _whatever(value: Any) -> Any:
 def _container(inner: Mapping[str, Restore], value: Any) -> Any:
     if not isinstance(value, Mapping):
         return _whatever(value)
-    return Container({name: inner.get(name, _whatever)(held) for name, held in value.items()})
+    restored: Container[Any] = Container()
+    for name, held in value.items():
+        restore = inner.get(name, _whatever)
+        restored[name] = held if restore is _whatever and held.__class__ in PLAIN else restore(held)
+    return restored
 
 
 def _each(inner: list[Restore], value: Any) -> Any:
