@@ -32,7 +32,7 @@ def field_table(message: n.Node) -> Table:
     return Table(table.fields, table.free, table.opaque)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Place:
     """Where a node stands: its path, and what the nodes around say of the field to come.
 

@@ -32,6 +32,7 @@ from iotsim.protocol.generate.expressions import is_this, plain_form
 from iotsim.protocol.generate.reading import Decoder
 from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal
 from iotsim.protocol.generate.writing import Encoder
+from iotsim.protocol.traced import Tracer
 from iotsim.protocol.values import PLAIN, restorer
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Compiler:
         self.key = find_key(self.message, reference.strict)
         self.kept = reference.kept
         self._natives: dict[int, Native] = {}
+        # Where something failed is said by the reference, which is then asked.
+        self._tracer = Tracer(reference.strict, places=False)
 
     def decoder(self) -> Compiled:
         """decode(data: bytes) -> dict"""
@@ -153,7 +156,7 @@ class Compiler:
     def _native(self, node: n.Opaque) -> Native:
         found = self._natives.get(id(node))
         if found is None:
-            construct = self.reference.tracer.copy(node.origin)
+            construct = self._tracer.copy(node.origin)
             found = Native(construct, restorer(node))
             self._natives[id(node)] = found
         return found

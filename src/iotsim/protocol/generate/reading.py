@@ -32,7 +32,7 @@ BIT_CODES = {1: "B", 2: "H", 4: "L", 8: "Q"}
 """The struct codes of numbers of so many bytes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Position:
     """A place in the data: a variable (or none) plus a number."""
 

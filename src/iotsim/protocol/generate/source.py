@@ -24,7 +24,7 @@ class UnsupportedError(Exception):
     """The generator does not know this node, or not here: construct has to do it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Value:
     """Source that gives a value as construct has it; "" if it is nowhere to be had.
 
