@@ -165,25 +165,22 @@ def codec(result: dict[str, Any]) -> str:
 
 def schemas(result: dict[str, Any]) -> str:
     """A row for each schema; who cannot do it has no figures, and a line below that says why."""
-    rows, without = [], []
+    rows, notes = [], []
     for name, example in result["examples"].items():
-        us = example["us"]
-        cells = [
-            " / ".join(f"{each:.2f}" for each in us[who]) if who in us else "-" for who in CODECS
-        ]
-        ratios = [
-            " / ".join(f"{a / b:.1f} x" for a, b in zip(us[who], us[OURS], strict=True))
-            if who in us
-            else "-"
-            for who in CODECS[1:]
-        ]
-        rows.append([name, *cells, *ratios])
-        without += [f"{name}: {who}: {short(why)}" for who, why in example["without"].items()]
-        without += [
-            f"{name}: left to construct: {at}, {why}" for at, why in example["left"].items()
-        ]
-    head = ["schema, µs to decode / to encode", *CODECS, "interpreted to ours", "compiled to ours"]
-    return table(head, rows) + "".join(f"\n- {line}" for line in without) + "\n"
+        us, ratio_ = example["us"], example["ratio"]
+        rows.append([
+            name,
+            *(pair(us.get(who), "{:.2f}") for who in CODECS),
+            *(pair(ratio_.get(who), "{:.1f} x") for who in CODECS[1:]),
+        ])  # fmt: skip
+        notes += [f"{name}: {who} fails: {short(why)}" for who, why in example["without"].items()]
+        notes += [f"{name}: left to construct: {at}, {why}" for at, why in example["left"].items()]
+    head = ["µs to decode / to encode", *CODECS, "interpreted to ours", "compiled to ours"]
+    return table(head, rows) + "\n" + "".join(f"- {note}\n" for note in notes)
+
+
+def pair(figures: list[float] | None, form: str) -> str:
+    return " / ".join(map(form.format, figures)) if figures else "-"
 
 
 def sizes(result: dict[str, Any]) -> str:

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
     from construct import Construct
 
-ROUNDS = 9
-SECONDS_PER_ROUND = 0.05
+ROUNDS = 15
+SECONDS_PER_ROUND = 0.02
 OURS, INTERPRETED, COMPILED = "ours", "construct, interpreted", "construct, compiled"
 
 
@@ -185,8 +185,8 @@ EXAMPLES = {
 
 
 def measure_schemas() -> dict[str, Any]:
-    """By schema: `us`, microseconds of decoding and of encoding by who does it; `without`, who cannot,
-    and why; `left`, what our codec leaves to construct."""
+    """By schema, for decoding and encoding by who does it: `us`, microseconds; `ratio`, to ours. And
+    `without`, who cannot, and why; `left`, what our codec leaves to construct."""
     return {name: _measure(example) for name, example in EXAMPLES.items()}
 
 
@@ -215,8 +215,11 @@ def _measure(example: Example) -> dict[str, Any]:
         for name, works in contenders.items():
             for taken, work in zip(times[name], works, strict=True):
                 taken.append(seconds_each(work, SECONDS_PER_ROUND))
-    us = {
-        name: [statistics.median(taken) * 1e6 for taken in directions]
-        for name, directions in times.items()
-    }
-    return {"us": us, "without": without, "left": dict(codec.fallbacks)}
+    us, ratio = {}, {}
+    for name, directions in times.items():
+        us[name] = [1e6 * statistics.median(taken) for taken in directions]
+        ratio[name] = [
+            statistics.median(one / ours for one, ours in zip(taken, base, strict=True))
+            for taken, base in zip(directions, times[OURS], strict=True)
+        ]
+    return {"us": us, "ratio": ratio, "without": without, "left": dict(codec.fallbacks)}

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from construct import (
+    Adapter,
     Array,
     BitsInteger,
     BitStruct,
@@ -176,3 +177,25 @@ def test_any_bytes(data: bytes) -> None:
     for strict in (False, True):
         with contextlib.suppress(DecodeError):
             Interpreter(MESSAGE, strict).decode(data)
+
+
+class Where(Adapter):  # type: ignore[type-arg]
+    """Shows the path that it is given."""
+
+    def _decode(self, obj: Any, context: Any, path: str) -> Any:
+        return path
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        return len(path)
+
+
+def test_adapters_are_given_construct_s_path_also_where_no_place_is_noted() -> None:
+    schema = Struct(
+        "n" / Int8ub,
+        "a" / Struct("b" / Array(this._.n, Where(Int8ub)), "c" / Where(Int8ub)),
+    )
+    quick = Interpreter(schema, strict=True).quicker()
+    parsed = quick.decode(b"\x01\x02\x03")
+    assert parsed == quick.normalize(schema.parse(b"\x01\x02\x03"))
+    assert parsed["a"]["c"] == "(parsing) -> a -> c"
+    assert quick.encode(parsed) == schema.build(parsed)
