@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 from construct import Adapter, Bytes, Construct, ConstructError, GreedyBytes
 
 from iotsim.protocol import cbor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     AnyAdapter = Adapter[Any, Any, Any, Any]
 else:
     AnyAdapter = Adapter
@@ -77,8 +79,14 @@ class Coded(AnyAdapter):
 # -- JSON -------------------------------------------------------------------------------------------
 
 _SCALARS = frozenset({str, int, bool, type(None)})
-_read_json = msgspec.json.Decoder().decode
-_write_json = msgspec.json.Encoder().encode
+
+
+@cache
+def _msgspec() -> tuple[Callable[[bytes], Any], Callable[[Any], bytes], type[Exception]]:
+    """What reads JSON, what writes it, and the errors of both. Imported late: not each protocol has JSON."""
+    import msgspec
+
+    return msgspec.json.Decoder().decode, msgspec.json.Encoder().encode, msgspec.MsgspecError
 
 
 class Json(Coded):
@@ -97,13 +105,14 @@ class Json(Coded):
     odd = False
 
     def decode(self, data: bytes) -> Any:
+        read, _, error_type = _msgspec()
         try:
-            value = _read_json(data)
+            value = read(data)
         except RecursionError:
             raise PayloadError("nested too deeply") from None
         except UnicodeDecodeError:
             raise PayloadError("a text in it is no UTF-8") from None
-        except msgspec.MsgspecError as error:
+        except error_type as error:
             raise PayloadError(_json_reason(data, str(error))) from None
         if data.count(b"{") + data.count(b"[") > DEEPEST:
             _check_depth(value)
@@ -112,10 +121,11 @@ class Json(Coded):
     def encode(self, value: Any) -> bytes:
         if not _is_json(value, DEEPEST):
             value = _as_json(value, [])
+        _, write, _ = _msgspec()
         try:
-            return _write_json(value)
+            return write(value)
         except ValueError:  # a text or an integer; which, is found by looking at all of them
-            return _write_json(_as_json(value, []))
+            return write(_as_json(value, []))
 
 
 def _json_reason(data: bytes, reason: str) -> str:
