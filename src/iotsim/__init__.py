@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from iotsim.errors import (
         DecodeError,
         EncodeError,
+        ExpressionError,
         IotsimError,
         MachineError,
         ProtocolError,
@@ -30,7 +31,17 @@ if TYPE_CHECKING:
     from iotsim.protocol.crypt import Encrypted
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.device import this_device
-    from iotsim.session import Duration, Peer, Recent, Session, Table, Ticket, Unanswered, Value
+    from iotsim.session import (
+        Duration,
+        File,
+        Peer,
+        Recent,
+        Session,
+        Table,
+        Ticket,
+        Unanswered,
+        Value,
+    )
 
 __version__ = "0.1.0"
 
@@ -43,6 +54,8 @@ __all__ = [
     "Duration",
     "EncodeError",
     "Encrypted",
+    "ExpressionError",
+    "File",
     "FlatStruct",
     "IotsimError",
     "Json",
@@ -93,6 +106,7 @@ _HOMES = {
     "iotsim.device.behavior": ("Device", "on"),
     "iotsim.session": (
         "Duration",
+        "File",
         "Peer",
         "Recent",
         "Session",
@@ -104,6 +118,7 @@ _HOMES = {
     "iotsim.errors": (
         "DecodeError",
         "EncodeError",
+        "ExpressionError",
         "IotsimError",
         "MachineError",
         "ProtocolError",

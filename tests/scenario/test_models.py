@@ -8,7 +8,9 @@ import pytest
 from tests.session.helpers import write_protocol
 
 from iotsim.errors import ScenarioError
+from iotsim.protocol.registry import load_protocol
 from iotsim.scenario import load_text
+from iotsim.session.outline import model_keys
 from iotsim.testing import Transcript
 
 if TYPE_CHECKING:
@@ -132,3 +134,63 @@ def test_values_are_each_devices_own_or_the_states_or_read_only(folder: Path) ->
     assert [ask(1), ask(2)] == [7, 3]
     device.receive(kind="PUT", number=3, data=b"\x01")
     assert "the value of an expression cannot be written" in device.lines()[-1]
+
+
+FILE_SESSION = """
+from pydantic import field_validator
+from iotsim import File
+
+
+class Model(Table):
+    table: File | None = None
+
+    @field_validator("table")
+    @classmethod
+    def _check(cls, file):
+        for number, line in enumerate(file.text.splitlines(), 1):
+            if not line.isdigit():
+                raise file.error(number, f"{line!r} is no number")
+        return file
+
+
+class Talk(Session):
+    def respond(self, message, peer):
+        return {"kind": "ACK", "data": self.model.table.data}
+"""
+
+
+@pytest.fixture
+def filed(tmp_path: Path) -> Path:
+    write_protocol(tmp_path, FILE_SESSION)
+    (tmp_path / "good.txt").write_text("1\n22\n")
+    (tmp_path / "bad.txt").write_text("1\ntwo\n")
+    (tmp_path / "latin.txt").write_bytes(b"1\n\xe4\n")
+    with (tmp_path / "large.txt").open("wb") as file:
+        file.truncate((32 << 20) + 1)
+    return tmp_path
+
+
+def test_a_model_has_what_is_in_a_file_beside_the_scenario(filed: Path) -> None:
+    device = Transcript("talk", folder=filed, model={"table": "good.txt"})
+    assert device.receive(kind="GET")[0]["data"] == b"1\n22\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("'none.txt'", "14:9: devices.d.model.table: none.txt: there is no such file"),
+        ("'.'", "14:9: devices.d.model.table: .: this is no file"),
+        ("'large.txt'", "14:9: devices.d.model.table: large.txt: larger than 33554432 bytes"),
+        ("'latin.txt'", "14:9: devices.d.model.table: latin.txt:2: no text in UTF-8"),
+        ("'bad.txt'", "14:9: devices.d.model.table: bad.txt:2: 'two' is no number"),
+        ("7", "14:9: devices.d.model.table: must be the name of a file"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told(filed: Path, name: str, expected: str) -> None:
+    assert told(filed, f"[devices.d.model]\ntable = {name}") == [expected]
+
+
+def test_the_keys_of_a_model_say_that_one_is_a_file(filed: Path) -> None:
+    model = load_protocol("talk", [filed]).protocol.model
+    assert model is not None
+    assert [(row.path, row.type) for row in model_keys(model)] == [("table", "the name of a file")]

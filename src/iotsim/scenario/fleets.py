@@ -238,7 +238,7 @@ def _build(
     boot_s = horizon.boots(spec, 0).low_s
     unsure = {name for rule in table.rules if isinstance(rule, dict) for name in _set_by(rule)}
     device = first_device(spec, unsure if state_known else None)
-    services = build_models(table.model, spec.services, names, (*keys, "model"), problems)
+    services = build_models(table.model, spec.services, names, folder, (*keys, "model"), problems)
     spec = replace(spec, services=services)
     builder = RuleBuilder(spec.services, names, horizon, boot_s, problems, device)
     rules = []

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from iotsim import userfile
 from iotsim.errors import ExpressionError
 from iotsim.match import compile_expression
 from iotsim.match.literal import literal
+from iotsim.scenario.csvdata import LARGEST_BYTES
+from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from iotsim.device.spec import ServiceSpec
     from iotsim.match import Names
@@ -33,9 +37,10 @@ class _HintedError(ValueError):
 
 @dataclass(frozen=True)
 class ValueCompiler:
-    """The `iotsim.session.model.Compiler` of a scenario; `names` are those of expressions."""
+    """The `iotsim.session.model.Compiler` of a scenario in `folder`; `names` are those of expressions."""
 
     names: Names
+    folder: Path
 
     def literal(self, value: Any) -> Any:
         return literal(value, None)
@@ -47,15 +52,23 @@ class ValueCompiler:
             raise _HintedError(str(error), error.hint) from None
         return lambda device, t: evaluate(None, device, t)
 
+    def file(self, name: str) -> bytes:
+        try:
+            return userfile.read(self.folder / name, LARGEST_BYTES)
+        except UserFileError as error:
+            raise ValueError(str(error)) from None
+
 
 def build_models(
     raw: Mapping[str, Any],
     services: Sequence[ServiceSpec],
     names: Names,
+    folder: Path,
     keys: Keys,
     problems: Problems,
 ) -> tuple[ServiceSpec, ...]:
-    """The services with what ``model``, the table `raw` at `keys`, says of each."""
+    """The services with what ``model``, the table `raw` at `keys`, says of each; files are in `folder`."""
+    compiler = ValueCompiler(names, folder)
     if len(services) > 1:
         known = [service.protocol.name for service in services]
         for name in raw:
@@ -70,7 +83,7 @@ def build_models(
         table = raw.get(name, {}) if len(services) > 1 else raw
         model = service.protocol.model
         if model is not None:
-            service = replace(service, model=_validated(model, table, names, place, problems))
+            service = replace(service, model=_validated(model, table, compiler, place, problems))
         elif table:
             problems.add(place, f"the protocol {name} has no model", of_key=True)
         built.append(service)
@@ -80,10 +93,10 @@ def build_models(
 
 
 def _validated(
-    model: type[BaseModel], table: Any, names: Names, keys: Keys, problems: Problems
+    model: type[BaseModel], table: Any, compiler: ValueCompiler, keys: Keys, problems: Problems
 ) -> BaseModel | None:
     try:
-        return model.model_validate(table, context=ValueCompiler(names))
+        return model.model_validate(table, context=compiler)
     except ValidationError as error:
         unknown = [tuple(one["loc"][:-1]) for one in error.errors() if one["loc"]]
         problems.add_errors(error, keys, {path: _keys_at(model, path) for path in unknown})

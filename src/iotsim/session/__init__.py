@@ -17,7 +17,7 @@ a session that changes nothing, so a protocol overrides only what it is about.
 `session`       `Session`, the base class, and `Peer`, whom a message comes from or goes to
 `conversation`  coroutines that no event loop runs: `Ticket`, `Unanswered`
 `recent`        `Recent`, the bounded memory
-`model`         `Table`, `Value`, `Duration`: what a scenario says of a device in a protocol
+`model`         `Table`, `Value`, `Duration`, `File`: what a scenario says of a device in a protocol
 `outline`       the keys of a model, for people
 
 There is one instance for each device and protocol, made when it is first needed, or at the device's boot
@@ -45,8 +45,18 @@ and output given, this is as pure.
 from __future__ import annotations
 
 from iotsim.session.conversation import Ticket, Unanswered
-from iotsim.session.model import Duration, Table, Value
+from iotsim.session.model import Duration, File, Table, Value
 from iotsim.session.recent import Recent
 from iotsim.session.session import Peer, Session
 
-__all__ = ["Duration", "Peer", "Recent", "Session", "Table", "Ticket", "Unanswered", "Value"]
+__all__ = [
+    "Duration",
+    "File",
+    "Peer",
+    "Recent",
+    "Session",
+    "Table",
+    "Ticket",
+    "Unanswered",
+    "Value",
+]

@@ -12,7 +12,7 @@ with their place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
@@ -32,11 +32,14 @@ class Table(BaseModel):
 
 
 class Compiler(Protocol):
-    """What makes values of what a scenario writes. Both raise ValueError."""
+    """What makes values of what a scenario writes. All raise ValueError."""
 
     def literal(self, value: Any) -> Any: ...
     def expression(self, text: str) -> Callable[[Any, float], Any]:
         """A function of the device and the time."""
+
+    def file(self, name: str) -> bytes:
+        """What is in the file of that name, which is relative to the scenario's."""
 
 
 class Cell:
@@ -44,27 +47,29 @@ class Cell:
 
     ``literal`` is each device's own, and can be written by its session. Of expressions only
     ``"=state.NAME"`` can, which writes the state, ``state`` being the name; ``evaluate`` is a function of
-    the device and the time.
+    the device and the time, ``text`` the expression as it is written.
     """
 
-    __slots__ = ("evaluate", "literal", "state")
+    __slots__ = ("evaluate", "literal", "state", "text")
 
     def __init__(
         self,
         literal: Any = None,
         evaluate: Callable[[Any, float], Any] | None = None,
         state: str = "",
+        text: str = "",
     ) -> None:
         self.literal = literal
         self.evaluate = evaluate
         self.state = state
+        self.text = text
 
     @property
     def writable(self) -> bool:
         return self.evaluate is None or bool(self.state)
 
     def __repr__(self) -> str:
-        return f"<Cell {self.literal!r}>" if self.evaluate is None else "<Cell =...>"
+        return f"<Cell {self.literal!r}>" if self.evaluate is None else f"<Cell ={self.text}>"
 
 
 def _cell(value: Any, info: ValidationInfo) -> Cell:
@@ -75,8 +80,40 @@ def _cell(value: Any, info: ValidationInfo) -> Cell:
         text = value[1:].strip()
         name = text.removeprefix("state.")
         state = name if name != text and name.isidentifier() else ""
-        return Cell(None, compiler.expression(text), state)
+        return Cell(None, compiler.expression(text), state, text)
     return Cell(value if compiler is None else compiler.literal(value))
+
+
+class NamedFile(NamedTuple):
+    """A file that a scenario names, and what is in it."""
+
+    name: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """It as UTF-8; ValueError if it is none."""
+        try:
+            return self.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = self.data.count(b"\n", 0, error.start) + 1
+            raise self.error(line, "no text in UTF-8") from None
+
+    def error(self, line: int, reason: object) -> ValueError:
+        """What to raise if `line`, counted from 1, is wrong."""
+        return ValueError(f"{self.name[:200]}:{line}: {reason}")
+
+
+def _file(value: Any, info: ValidationInfo) -> NamedFile:
+    compiler: Compiler | None = info.context
+    if not isinstance(value, str):
+        raise ValueError("must be the name of a file")
+    if compiler is None:
+        raise ValueError("no file can be named here")
+    try:
+        return NamedFile(value, compiler.file(value))
+    except ValueError as error:
+        raise ValueError(f"{value[:200]}: {error}") from None
 
 
 def _duration(value: Any) -> float:
@@ -91,3 +128,5 @@ Value = Annotated[Cell, BeforeValidator(_cell)]
 """A literal or an expression: a `Cell`."""
 Duration = Annotated[float, BeforeValidator(_duration)]
 """``"5s"``: seconds."""
+File = Annotated[NamedFile, BeforeValidator(_file)]
+"""The name of a file beside the scenario: a `NamedFile`."""

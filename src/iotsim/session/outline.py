@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get
 
 from pydantic import BaseModel
 
-from iotsim.session.model import Cell, Duration
+from iotsim.session.model import Cell, Duration, NamedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DURATION = get_args(Duration)[1]
 NAMES = {
     Cell: "a value, or an expression",
+    NamedFile: "the name of a file",
     str: "a text",
     int: "an integer",
     float: "a number",
