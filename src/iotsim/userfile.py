@@ -2,7 +2,8 @@
 
 Protocols and behaviors are Python. The module has a name that nothing else has, so that two files
 called meter.py do not meet. It is in ``sys.modules`` under that name, where dataclasses and pickle
-look it up, until it is forgotten. Nothing is written beside the file.
+look it up, until it is forgotten. An ``__init__.py`` makes a package, whose other modules it imports by
+relative names. Nothing is written beside the file.
 """
 
 from __future__ import annotations
@@ -72,19 +73,30 @@ def execute(path: Path, source: bytes) -> ModuleType:
         raise UserFileError(reason, error.lineno or 0, error.offset or 0) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise UserFileError(str(error) or "nested too deeply") from None
-    module = ModuleType(f"iotsim_user_{next(_numbers)}_{path.stem}")
+    is_package = path.name == "__init__.py"
+    stem = path.parent.name if is_package else path.stem
+    module = ModuleType(f"iotsim_user_{next(_numbers)}_{stem}")
     module.__file__ = str(path)
+    if is_package:
+        module.__path__ = [str(path.parent)]
+        module.__package__ = module.__name__
     sys.modules[module.__name__] = module
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         exec(code, vars(module))
     except (Exception, SystemExit) as error:
         forget(module)
         raise UserFileError(in_words(error), _line_in(path, error)) from error
+    finally:
+        sys.dont_write_bytecode = writes
     return module
 
 
 def forget(module: ModuleType) -> None:
-    """Let go of what `execute` has made."""
+    """Let go of what `execute` has made, and of the modules that this has imported of its package."""
+    inner = f"{module.__name__}."
+    for name in [name for name in sys.modules if name.startswith(inner)]:
+        del sys.modules[name]
     sys.modules.pop(module.__name__, None)
 
 

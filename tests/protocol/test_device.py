@@ -27,7 +27,7 @@ from iotsim import DecodeError, EncodeError, FlatStruct, this_device
 from iotsim.protocol.codec import Codec
 from iotsim.protocol.device import DeviceError, StandIn
 from iotsim.protocol.mentions import needs_device
-from iotsim.protocol.registry import bundled_folder, load_protocol
+from iotsim.protocol.registry import is_bundled, list_protocols, load_protocol
 
 DEVICE = StandIn(3, "meter[3]", "10.77.1.4", {"key": b"k", "table": {"a": [5, 6]}}, {"size": 2})
 
@@ -166,6 +166,6 @@ def test_whether_a_schema_asks_is_read_off_it(message: Any, needs: bool) -> None
 
 
 def test_which_bundled_protocols_ask() -> None:
-    names = [path.stem for path in bundled_folder().glob("*.py")]
+    names = [name for name, path in list_protocols() if path is not None and is_bundled(path)]
     asking = {name for name in names if load_protocol(name).protocol.codec.needs_device}
     assert asking == {"miio"}

@@ -183,3 +183,44 @@ def test_only_so_many_files_are_remembered(tmp_path: Path) -> None:
 
 def test_what_comes_with_iotsim_is_no_file_of_the_users() -> None:
     assert registry.users_file(load_protocol("sensornet").protocol) is None
+
+
+PACKAGE = """
+from .schema import PROTOCOL as PROTOCOL_OF_SCHEMA
+PROTOCOL = PROTOCOL_OF_SCHEMA
+VECTORS = [("07", {"a": 7})]
+"""
+
+
+def write_package(folder: Path, port: int = 1) -> Path:
+    write(folder / "mine", "schema", good(port=port))
+    return write(folder / "mine", "__init__", PACKAGE)
+
+
+def test_a_package_stands_in_the_place_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_package(tmp_path / "protocols")
+    loaded = load_protocol("mine")
+    assert loaded.path == path.resolve()
+    assert ("mine", Path("protocols/mine/__init__.py")) in list_protocols()
+    assert registry.users_file(loaded.protocol) == path.resolve()
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+def test_a_package_is_executed_again_once_one_of_its_modules_is_changed(tmp_path: Path) -> None:
+    path = write_package(tmp_path)
+    before = set(sys.modules)
+    first = load_file(path)
+    assert load_file(path) is first
+    write_package(tmp_path, port=2)
+    assert load_file(path).protocol.port == 2
+    assert len([name for name in sys.modules if "_mine" in name and name not in before]) == 2
+
+
+def test_a_package_has_the_name_of_its_protocol(tmp_path: Path) -> None:
+    path = write_package(tmp_path)
+    (tmp_path / "mine" / "schema.py").write_text(good("other"))
+    with pytest.raises(ProtocolError, match="declares the protocol 'other'"):
+        load_file(path)

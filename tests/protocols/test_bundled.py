@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from iotsim.protocol.examine import check
-from iotsim.protocol.registry import LoadedProtocol, bundled_folder, load_protocol
+from iotsim.protocol.registry import LoadedProtocol, is_bundled, list_protocols, load_protocol
 
-NAMES = sorted(path.stem for path in bundled_folder().glob("*.py"))
+NAMES = [name for name, path in list_protocols() if path is not None and is_bundled(path)]
 
 
 @pytest.fixture(params=NAMES)

@@ -35,7 +35,7 @@ app = cyclopts.App(name="protocols", help="List, show and check protocols.")
 @app.command(name="list")
 def list_() -> int:
     """List the protocols that can be named here, and where they come from."""
-    from iotsim.protocol.registry import bundled_folder, list_protocols
+    from iotsim.protocol.registry import is_bundled, list_protocols
 
     rows = list_protocols([Path()])
     width = max((len(name) for name, _ in rows), default=0)
@@ -43,7 +43,7 @@ def list_() -> int:
         if path is None:
             where = "entry point"
         else:
-            where = "bundled" if path.parent == bundled_folder() else str(path)
+            where = "bundled" if is_bundled(path) else str(path)
         print(f"{name:<{width}}  {where}")
     return 0
 

@@ -2,7 +2,8 @@
 
 A protocol ``mine`` is looked for, in this order: in each folder of the search (a scenario's own),
 as ``protocols/mine.py`` and ``mine.py``; in ``./protocols``; among the bundled ones; and as an
-entry point of the group ``iotsim.protocols``. The first that is found is taken.
+entry point of the group ``iotsim.protocols``. The first that is found is taken. In the place of each
+``mine.py`` a package ``mine/__init__.py`` may stand, whose modules import each other by relative names.
 
 A protocol file is Python, and is executed. Nothing else is: a file beside a scenario is only taken
 for a protocol if it assigns ``PROTOCOL`` at its top level, which is read off its syntax tree. It
@@ -64,9 +65,9 @@ class LoadedProtocol:
 
 
 class _Remembered(NamedTuple):
-    """A protocol file as it was when it was executed."""
+    """A protocol file as it was when it was executed; ``source`` is that of all modules of a package."""
 
-    source: bytes
+    source: tuple[bytes, ...]
     module: ModuleType
     loaded: LoadedProtocol
 
@@ -84,11 +85,32 @@ def bundled_folder() -> Path:
 
 def candidates(name: str, search: Sequence[Path] = ()) -> Iterator[Path]:
     """The files that may hold the protocol ``name``, in order."""
+    for folder in _folders(search):
+        yield folder / f"{name}.py"
+        yield folder / name / "__init__.py"
+
+
+def _folders(search: Sequence[Path]) -> Iterator[Path]:
     for folder in search:
-        yield Path(folder) / "protocols" / f"{name}.py"
-        yield Path(folder) / f"{name}.py"
-    yield Path("protocols") / f"{name}.py"
-    yield bundled_folder() / f"{name}.py"
+        yield Path(folder) / "protocols"
+        yield Path(folder)
+    yield Path("protocols")
+    yield bundled_folder()
+
+
+def _name_of(path: Path) -> str:
+    """What the protocol of a file is called."""
+    return path.parent.name if path.name == "__init__.py" else path.stem
+
+
+def _stands_among_protocols(path: Path) -> bool:
+    folder = path.parent.parent if path.name == "__init__.py" else path.parent
+    return folder.name == "protocols"
+
+
+def is_bundled(path: Path) -> bool:
+    """Whether the file of a protocol comes with iotsim."""
+    return path.resolve().is_relative_to(bundled_folder().resolve())
 
 
 def load_protocol(name: str, search: Sequence[Path] = ()) -> LoadedProtocol:
@@ -98,7 +120,7 @@ def load_protocol(name: str, search: Sequence[Path] = ()) -> LoadedProtocol:
     for path in candidates(name, search):
         # os.path, unlike Path, takes what cannot be looked at for what is not there
         found = os.path.isfile(path)  # noqa: PTH113
-        if found and (path.parent.name == "protocols" or _declares_protocol(path)):
+        if found and (_stands_among_protocols(path) or _declares_protocol(path)):
             return load_file(path)
     for entry in _entry_points():
         if entry.name == name:
@@ -106,19 +128,20 @@ def load_protocol(name: str, search: Sequence[Path] = ()) -> LoadedProtocol:
     known = [loaded for loaded, _ in list_protocols(search)]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
-    places = ", ".join(dict.fromkeys(str(path.parent) for path in candidates(name, search)))
+    places = ", ".join(dict.fromkeys(map(str, _folders(search))))
     raise ProtocolError(f"there is no protocol {name!r} ({hint}; looked in: {places})")
 
 
 def list_protocols(search: Sequence[Path] = ()) -> list[tuple[str, Path | None]]:
     """Names and files of all protocols that `load_protocol` finds, without executing any."""
     found: dict[str, Path | None] = {}
-    for pattern in candidates("*", search):
-        if not os.path.isdir(pattern.parent):  # noqa: PTH112
+    for folder in _folders(search):
+        if not os.path.isdir(folder):  # noqa: PTH112
             continue
-        for path in sorted(pattern.parent.glob("*.py")):
-            if path.stem not in found and NAME.match(path.stem) and _declares_protocol(path):
-                found[path.stem] = path
+        for path in sorted((*folder.glob("*.py"), *folder.glob("*/__init__.py"))):
+            name = _name_of(path)
+            if name not in found and NAME.match(name) and _declares_protocol(path):
+                found[name] = path
     for entry in _entry_points():
         found.setdefault(entry.name, None)
     return sorted(found.items())
@@ -128,7 +151,8 @@ def load_file(path: Path) -> LoadedProtocol:
     """The protocol that a file declares. The same file is executed once only, until it is changed."""
     try:
         path = path.resolve()
-        source = userfile.read(path)
+        modules = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else ()
+        source = tuple(map(userfile.read, (path, *modules)))
     except (OSError, RuntimeError, ValueError, UserFileError) as error:
         raise ProtocolError(f"{path}: {error}") from None
     known = _loaded.pop(path, None)
@@ -146,7 +170,7 @@ def users_file(protocol: Protocol) -> Path | None:
     is installed."""
     for path, known in _loaded.items():
         if known.loaded.protocol is protocol:
-            return None if path.parent == bundled_folder().resolve() else path
+            return None if is_bundled(path) else path
     return None
 
 
@@ -157,7 +181,7 @@ def _declares_protocol(path: Path) -> bool:
         tree = ast.parse(userfile.read(path), str(path))
     except (UserFileError, SyntaxError, ValueError, RecursionError, MemoryError):
         # Taken for one, so that loading it tells what is wrong, if it stands among protocols.
-        return path.parent.name == "protocols"
+        return _stands_among_protocols(path)
     for statement in tree.body:
         targets: list[ast.expr] = []
         if isinstance(statement, ast.Assign):
@@ -169,9 +193,9 @@ def _declares_protocol(path: Path) -> bool:
     return False
 
 
-def _load(path: Path, source: bytes) -> _Remembered:
+def _load(path: Path, source: tuple[bytes, ...]) -> _Remembered:
     try:
-        module = userfile.execute(path, source)
+        module = userfile.execute(path, source[0])
     except UserFileError as error:
         place = f"{path}:{error.line}" if error.line else str(path)
         raise ProtocolError(f"{place}: {error}") from error.__cause__
@@ -187,10 +211,10 @@ def _check(module: ModuleType, where: str, path: Path | None) -> LoadedProtocol:
     if not isinstance(protocol, Protocol):
         problem = "has no PROTOCOL" if protocol is None else "its PROTOCOL is no iotsim.Protocol"
         raise ProtocolError(f"{where}: {problem}")
-    if path is not None and protocol.name != path.stem:
+    if path is not None and protocol.name != (name := _name_of(path)):
         raise ProtocolError(
             f"{where}: declares the protocol {protocol.name!r}; its file must be "
-            f"{protocol.name}.py, or its name {path.stem!r}"
+            f"{protocol.name}.py, or its name {name!r}"
         )
     vectors = getattr(module, "VECTORS", [])
     if not isinstance(vectors, list | tuple):
