@@ -10,6 +10,7 @@ from iotsim.session.conversation import Conversation, Pause, Ticket, Unanswered
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
+    from iotsim.errors import DecodeError
     from iotsim.session.model import Cell
 
 Message: TypeAlias = dict[str, Any]
@@ -153,6 +154,11 @@ class Session:
     def receive(self, message: Message, peer: Peer) -> None:
         """A datagram has come. By default it concerns the device."""
         self.deliver(message, peer)
+
+    def refuse(self, datagram: bytes, error: DecodeError, peer: Peer) -> Message | None:
+        """The device's own answer to a datagram that is no message, for which `error` is the reason. By
+        default, the ``error_reply`` of the protocol. A group is not answered."""
+        return None
 
     def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
         """The device's own answer to what neither a rule nor a behavior took, out of its model."""

@@ -299,15 +299,19 @@ class Service:
             )
         )
         self._judge.undecodable(device, datagram.time, error)
-        error_reply = self.protocol.error_reply
-        if error_reply is None:
-            return UNDECODABLE
         try:
-            reply = error_reply(error, payload)
+            reply = self._refusal(device, datagram, payload, error)
             return UNDECODABLE if reply is None else self.send(device, datagram, reply)
         except FAULTS as failure:
             self.fail(device, failure)
             return FAILED
+
+    def _refusal(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
+    ) -> Mapping[str, Any] | None:
+        """The reply to what is no message, if there is one."""
+        error_reply = self.protocol.error_reply
+        return None if error_reply is None else error_reply(error, payload)
 
 
 def one_line(error: BaseException) -> str:

@@ -190,6 +190,19 @@ class SessionService(Service):
             self._hand = None
         return ANSWERED if hand.sent else hand.outcome
 
+    def _refusal(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
+    ) -> Mapping[str, Any] | None:
+        if self._class.refuse is Session.refuse:
+            return super()._refusal(device, datagram, payload, error)
+        self.now = datagram.time
+        peer = Peer(datagram.peer, datagram.peer_port, datagram.local, self.port, datagram.group)
+        try:
+            return self._session(device).refuse(payload, error, peer)
+        except FAULTS as failure:
+            self._broken(device, failure, payload)
+            return None
+
     def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
         outcome = self._deliver(session, message, peer, exchange)
         if self._hand is not None:
