@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -75,3 +76,19 @@ def test_codec_and_schema_are_made_once() -> None:
 
 def test_strict_may_be_switched_off() -> None:
     assert make(strict=False).codec.decode(b"\x01\x02\x00\x00\x00\x00\xff")["kind"] == "A"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"session": 1}, "session is no class derived from iotsim.Session: 1"),
+        ({"session": dict}, "session is no class derived from iotsim.Session"),
+        ({"model": dict}, "model is no class derived from iotsim.Table"),
+        ({"groups": ["10.0.0.1"]}, "groups: 10.0.0.1 is no multicast address"),
+        ({"groups": ["somewhere"]}, "groups: "),
+        ({"groups": [1]}, "groups: "),
+    ],
+)
+def test_what_goes_with_a_session_must_fit(more: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ProtocolError, match=re.escape(reason)):
+        Protocol("p", Struct("a" / Int8ub), 1, **more)

@@ -13,7 +13,6 @@ from construct import Construct
 
 from iotsim.errors import DecodeError, ProtocolError
 from iotsim.protocol.fields import Schema
-from iotsim.units import parse_ip
 
 if TYPE_CHECKING:
     from iotsim.protocol.codec import Codec
@@ -72,14 +71,7 @@ class Protocol:
             raise ProtocolError(f"{self.name}: port is not 1 to 65535: {self.port!r}")
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
-        self._check_classes()
-        for group in self.groups:
-            try:
-                multicast = parse_ip(group).is_multicast
-            except (TypeError, ValueError) as error:
-                raise ProtocolError(f"{self.name}: groups: {error}") from None
-            if not multicast:
-                raise ProtocolError(f"{self.name}: groups: {group} is no multicast address")
+        self._check_session()
         for schema, what in ((self.schema, "message"), (self.answer_schema, "answer")):
             if not schema.fields and not schema.free:
                 raise ProtocolError(f"{self.name}: {what} has no fields: it must be a Struct")
@@ -94,17 +86,25 @@ class Protocol:
             if self.answer_schema.find(path) is None:
                 self._known(path, "summary", self.schema)
 
-    def _check_classes(self) -> None:
-        if self.session is None and self.model is None:
+    def _check_session(self) -> None:
+        if self.session is None and self.model is None and not self.groups:
             return
-        # Imported late: most protocols have neither, and pydantic takes its time.
+        # Imported late: most protocols have none of them, and pydantic takes its time.
         from iotsim.session import Session, Table
+        from iotsim.units import parse_ip
 
         for given, base, what in ((self.session, Session, "session"), (self.model, Table, "model")):
             if given is not None and not (isinstance(given, type) and issubclass(given, base)):
                 raise ProtocolError(
                     f"{self.name}: {what} is no class derived from iotsim.{base.__name__}: {given!r}"
                 )
+        for group in self.groups:
+            try:
+                multicast = parse_ip(group).is_multicast
+            except (TypeError, ValueError) as error:
+                raise ProtocolError(f"{self.name}: groups: {error}") from None
+            if not multicast:
+                raise ProtocolError(f"{self.name}: groups: {group} is no multicast address")
 
     def _known(self, path: str, where: str, schema: Schema) -> None:
         if schema.find(path) is None:
