@@ -337,3 +337,50 @@ class Talk(Session):
     device.receive(kind="ACK")
     assert device.sent == []
     assert "{'kind': 'PUT', 'number': 2}" in device.lines()[-1]
+
+
+PORTS = """
+class Talk(Session):
+    ours = 0
+
+    def receive(self, message, peer):
+        if message["kind"] == "GET":
+            self.ours = self.open_port()
+            self.send({"kind": "PUT", "number": 1}, peer.at(self.ours))
+        elif message["kind"] == "ACK":
+            self.close_port(self.ours)
+        else:
+            self.send({"kind": "PUT", "number": 2}, peer)
+"""
+
+
+def test_a_session_may_speak_from_another_port(talk: Any) -> None:
+    device = talk(PORTS)
+    device.receive(kind="GET")
+    ((port, _),) = device.datagrams
+    assert port >= 49152
+    device.receive(kind="PUT", port=port)
+    assert [one[0] for one in device.datagrams] == [port, port]
+    sent = [event for event in device.events if isinstance(event, Sent)]
+    assert [event.in_reply_to for event in sent] == [1, 3]
+    assert device.simulation.counters().counts["outcome.answered"] == 2
+    device.receive(kind="ACK", port=port)
+    assert device.receive(kind="PUT", port=port) == []
+    assert device.simulation.counters().counts["outcome.dropped.no-service"] == 1
+
+
+def test_the_end_of_a_session_closes_its_ports(talk: Any) -> None:
+    device = talk(PORTS)
+    device.receive(kind="GET")
+    ((port, _),) = device.datagrams
+    device.reboot()
+    assert device.receive(kind="PUT", port=port) == []
+
+
+def test_a_device_has_so_many_ports_and_no_more(talk: Any) -> None:
+    device = talk(PORTS)
+    for _ in range(64):
+        device.receive(kind="GET")
+    assert len({port for port, _ in device.datagrams}) == 64
+    device.receive(kind="GET")
+    assert "has 64 ports open, which is the most" in device.lines()[-1]

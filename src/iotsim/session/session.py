@@ -35,6 +35,10 @@ class Peer(NamedTuple):
         """Its address and port."""
         return self.address, self.port
 
+    def at(self, local_port: int) -> Peer:
+        """The same other side, at another port of the device's (`Session.open_port`)."""
+        return self._replace(local_port=local_port)
+
     def __str__(self) -> str:
         return format_endpoint(self.address, self.port)
 
@@ -85,6 +89,8 @@ class Host(Protocol):
         function: Callable[..., object],
         arguments: tuple[Any, ...],
     ) -> Timer: ...
+    def open_port(self, session: Session) -> int: ...
+    def close_port(self, session: Session, port: int) -> None: ...
     def gateway(self, session: Session) -> Peer | None: ...
     def peer(self, session: Session, address: int, port: int) -> Peer | None: ...
     def note(self, session: Session, text: str) -> None: ...
@@ -246,6 +252,15 @@ class Session:
     def peer(self, address: int, port: int) -> Peer | None:
         """The peer at `address` and `port`; None if the device has no address of that family."""
         return self._host.peer(self, address, port)
+
+    def open_port(self) -> int:
+        """A port of the device's, besides the protocol's, whose datagrams come to `receive`, too. Messages
+        leave from there by ``peer.at(port)``. IotsimError if the device has too many."""
+        return self._host.open_port(self)
+
+    def close_port(self, port: int) -> None:
+        """Close what `open_port` has opened; the end of the session closes all."""
+        self._host.close_port(self, port)
 
     def read(self, cell: Cell) -> Any:
         """The present value of a cell of the model."""

@@ -165,6 +165,9 @@ class Simulation:
         self._ports[name] = {
             service.port: partial(self._receive_first, service) for service in services
         }
+        for service in services:
+            if isinstance(service, SessionService):
+                service.ports = self._ports[name]
         hosts = self.hosts.add(fleet, self._ports[name])
         if fleet.boots_later:
             # Before its boot a device is not there: not even for ARP or a ping.

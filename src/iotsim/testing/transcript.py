@@ -97,8 +97,8 @@ class Transcript:
         self.simulation.journal.add_event_sink(self._events.extend)
         service = scenario.fleets[0].services[0]
         self._protocol, self._port = service.protocol, service.port
-        self.datagrams: list[bytes] = []
-        """The payloads that the device has sent, in order."""
+        self.datagrams: list[tuple[int, bytes]] = []
+        """What the device has sent, in order: from which port, and the payload."""
         self.simulation.start()
         self.simulation.boot(0.0)
         self._turn()
@@ -134,11 +134,13 @@ class Transcript:
         *,
         peer: str = PEER,
         at: str = "",
+        port: int = 0,
         **fields: Any,
     ) -> list[Mapping[str, Any]]:
         """A datagram comes from `peer`: a message, of `fields`, or bytes. What is sent at once is returned.
 
-        `at` is the address that it is sent to, for one of a group; else it is the device's own.
+        `at` is the address that it is sent to, for one of a group; else it is the device's own. `port` is
+        the device's, if it is not the protocol's.
         """
         if isinstance(message, bytes):
             payload = message
@@ -146,7 +148,7 @@ class Transcript:
             payload = self._protocol.codec.encode({**(message or {}), **fields}, self.device)
         source = parse_endpoint(peer)
         own = "10.77.1.1" if source[0] < 1 << 32 else "fd77::1:1"
-        to = parse_address(at or own), self._port
+        to = parse_address(at or own), port or self._port
         before = len(self.sent)
         self._link.send_nowait(datagram_frame(source, to, payload))
         self._turn()
@@ -193,8 +195,9 @@ class Transcript:
 
     def _keep(self, frame: bytes) -> None:
         found = read_datagram(frame)
-        if found is not None and found[0][1] == self._port:
-            self.datagrams.append(found[2])
+        if found is not None:
+            (_, port), _, payload = found
+            self.datagrams.append((port, payload))
 
     def _line(self, event: Event) -> str:
         what = ""
