@@ -7,6 +7,7 @@
     pump         the loop that every packet passes
     exchange     the way of a message: decode, tell, answer, encode
     sessions     the same for protocols that have sessions, with these on the way
+    ports        what sessions open besides the ports of their protocols
     listening    behaviors that wait for a message, before the rules
     between      the way from one device to another, which never crosses the link
     shard        which devices one process simulates, where several share them

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_RULE
-from iotsim.errors import DecodeError, EncodeError, ExpressionError, IotsimError
+from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
@@ -28,6 +28,7 @@ from iotsim.simulation.exchange import (
     Service,
     one_line,
 )
+from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Message, Timer
@@ -44,12 +44,6 @@ if TYPE_CHECKING:
 SESSION = consumed("session")
 """The session took the message, and sent nothing."""
 BROKEN = dropped("session-failed")
-NOT_OPEN = dropped("no-service")
-"""Another device of the fleet has this port open."""
-FIRST_PORT = 49152
-"""The first of the dynamic ports (RFC 6335, section 6), of which there are 2**14."""
-MOST_PORTS = 64
-"""So many a device can have open."""
 WIRE = "wire"
 APPLICATION = "application"
 RESTART_S = 1.0
@@ -96,10 +90,7 @@ class SessionService(Service):
         self._drawn: dict[int, int] = {}
         """How many numbers a device had drawn before its session ended: it does not draw them again."""
         self._blamed: set[int] = set()
-        self.ports: dict[int, PortHandler] = {}
-        """The ports of the fleet, which the stack looks at."""
-        self._opened: dict[int, set[int]] = {}
-        """The ports that sessions have opened: which devices have each."""
+        self.ports = OpenPorts({}, self.receive)
         self.now = 0.0
         self.key = key(fleet.seed, fleet.spec.name, "session", index)
         self.has_run = self._class.run is not Session.run
@@ -140,8 +131,7 @@ class SessionService(Service):
         if session is not None:
             session.close()
             self._drawn[device.index] = session._draws
-            for port in [port for port, owners in self._opened.items() if device.index in owners]:
-                self.close_port(session, port)
+            self.ports.close_all(device.index)
 
     def _broken(self, device: SimDevice, error: BaseException, payload: bytes = b"") -> None:
         """The session of `device` has raised `error`: report it, and let the device go on with a new one.
@@ -520,31 +510,10 @@ class SessionService(Service):
             self._broken(device, error)
 
     def open_port(self, session: Session) -> int:
-        index = session.device.index
-        if sum(index in owners for owners in self._opened.values()) < MOST_PORTS:
-            for _ in range(MOST_PORTS):
-                port = FIRST_PORT + session.bits(14)
-                owners = self._opened.get(port)
-                if owners is None and port in self.ports:
-                    continue  # it is that of a protocol
-                if owners is None:
-                    owners = self._opened[port] = set()
-                    self.ports[port] = self._receive_at_opened
-                if index not in owners:
-                    owners.add(index)
-                    return port
-        raise IotsimError(f"{session.device.name} has {MOST_PORTS} ports open, which is the most")
+        return self.ports.open(session.device.index, session.bits)
 
     def close_port(self, session: Session, port: int) -> None:
-        owners = self._opened.get(port, set())
-        owners.discard(session.device.index)
-        if not owners and self._opened.pop(port, None) is not None:
-            del self.ports[port]
-
-    def _receive_at_opened(self, datagram: Datagram, payload: bytes, /) -> str:
-        if datagram.index in self._opened.get(datagram.local_port, ()):
-            return self.receive(datagram, payload)
-        return NOT_OPEN
+        self.ports.close(session.device.index, port)
 
     def gateway(self, session: Session) -> Peer | None:
         device: Any = session.device

@@ -28,6 +28,7 @@ from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.exchange import FAULTS, Service
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
+from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.pump import Pump
 from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
@@ -167,7 +168,7 @@ class Simulation:
         }
         for service in services:
             if isinstance(service, SessionService):
-                service.ports = self._ports[name]
+                service.ports = OpenPorts(self._ports[name], service.receive)
         hosts = self.hosts.add(fleet, self._ports[name])
         if fleet.boots_later:
             # Before its boot a device is not there: not even for ARP or a ping.
