@@ -97,15 +97,19 @@ class Host(Protocol):
 
 
 class Waiter(NamedTuple):
-    """Somebody who waits for a message: from ``whom``, or from anybody; the next one, or the next that is
-    ``until``'s."""
+    """Somebody who waits for a message: from ``whom``, at the same port of the device's, or from anybody; the
+    next one, or the next for which ``until`` holds."""
 
     pause: Pause
-    whom: tuple[int, int] | None
+    whom: Peer | None
     until: Until | None
 
     def wants(self, message: Message, peer: Peer) -> bool:
-        if self.whom is not None and self.whom != peer.endpoint:
+        whom = self.whom
+        if whom is not None and (whom.endpoint, whom.local_port) != (
+            peer.endpoint,
+            peer.local_port,
+        ):
             return False
         return self.until is None or self.until(message)
 
@@ -144,7 +148,7 @@ class Session:
     """What the scenario says of the fleet in this protocol, as the protocol's model class has it."""
 
     @classmethod
-    def made_for(cls, host: Host, device: DeviceView, model: Any, draws: int = 0) -> Session:
+    def _made_for(cls, host: Host, device: DeviceView, model: Any, draws: int = 0) -> Session:
         """The simulation's way to make one. ``draws``: so many random numbers of the device's are used."""
         session = cls.__new__(cls)
         session._host, session.device, session.model = host, device, model
@@ -178,7 +182,7 @@ class Session:
         """Send what the device says by itself; with a `ticket`, somebody waits for an answer."""
         self.send(message, peer)
         if ticket is not None:
-            self._waiters = [*self._waiters, Waiter(ticket, peer.endpoint, None)]
+            self._waiters = [*self._waiters, Waiter(ticket, peer, None)]
 
     async def run(self) -> None:
         """What the device does by itself, from its boot on; a reboot ends it."""
@@ -333,7 +337,7 @@ class Session:
     ) -> Message | None:
         """The next message (from `peer`) for which `until` holds, or None after `timeout` seconds."""
         pause = Pause()
-        waiter = Waiter(pause, None if peer is None else peer.endpoint, until)
+        waiter = Waiter(pause, peer, until)
         self._waiters = [*self._waiters, waiter]
         timer = self.call_later(timeout, pause.wake)
         try:
@@ -351,7 +355,7 @@ class Session:
 
     # -- the simulation's ---------------------------------------------------------------------------
 
-    def take(self, message: Message, peer: Peer) -> None:
+    def _take(self, message: Message, peer: Peer) -> None:
         """A datagram has come: it is for who waits for it, else for `receive`."""
         for waiter in self._waiters:
             if not waiter.pause.done and waiter.wants(message, peer):
@@ -363,12 +367,8 @@ class Session:
                 return
         self.receive(message, peer)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """The session is over: nothing that it has begun goes on."""
         self._closed = True
         for conversation in self._conversations:
             conversation.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._closed

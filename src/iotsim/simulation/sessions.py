@@ -108,7 +108,7 @@ class SessionService(Service):
         session = self._sessions[device.index]
         if session is None:
             draws = self._drawn.pop(device.index, 0)
-            session = self._class.made_for(self, device, self._model, draws)
+            session = self._class._made_for(self, device, self._model, draws)
             self._sessions[device.index] = session
         return session
 
@@ -129,7 +129,7 @@ class SessionService(Service):
     def _end(self, device: SimDevice) -> None:
         session, self._sessions[device.index] = self._sessions[device.index], None
         if session is not None:
-            session.close()
+            session._close()
             self._drawn[device.index] = session._draws
             self.ports.close_all(device.index)
 
@@ -192,7 +192,7 @@ class SessionService(Service):
             for observe in self._heard_wire:
                 observe(device, message, now)
             session = self._sessions[datagram.index] or self._session(device)
-            session.take(message, peer)
+            session._take(message, peer)
         except FAULTS as error:
             self._broken(device, error, payload)
             return FAILED if device.failed else BROKEN
@@ -326,7 +326,7 @@ class SessionService(Service):
     ) -> None:
         device: Any = session.device
         outcome = FAILED
-        if session.closed:
+        if session._closed:
             outcome = REBOOTED
         elif not device.failed:
             self.now = self._clock()
@@ -501,7 +501,7 @@ class SessionService(Service):
         self, session: Session, function: Callable[..., object], arguments: tuple[Any, ...]
     ) -> None:
         device: Any = session.device
-        if session.closed or device.failed:
+        if session._closed or device.failed:
             return
         self.now = self._clock()
         try:

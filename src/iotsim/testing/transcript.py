@@ -38,7 +38,7 @@ from iotsim.units import parse_endpoint
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from iotsim.device.fleet import SimDevice
     from iotsim.events import Event
@@ -94,7 +94,8 @@ class Transcript:
             scenario, ours, seed=seed, clock=lambda: self._now, wall_time=wall_time
         )
         self._events: list[Event] = []
-        self.simulation.journal.add_event_sink(self._events.extend)
+        self._sent: list[Mapping[str, Any]] = []
+        self.simulation.journal.add_event_sink(self._note)
         service = scenario.fleets[0].services[0]
         self._protocol, self._port = service.protocol, service.port
         self.datagrams: list[tuple[int, bytes]] = []
@@ -121,11 +122,8 @@ class Transcript:
     @property
     def sent(self) -> list[Mapping[str, Any]]:
         """The messages that were sent in datagrams, in order."""
-        return [
-            event.message
-            for event in self.events
-            if isinstance(event, Sent) and event.layer != "application"
-        ]
+        self.simulation.journal.flush()
+        return self._sent
 
     def receive(
         self,
@@ -192,6 +190,12 @@ class Transcript:
             pass
         for frame in self._link.receive_nowait(MOST_FRAMES):
             self._keep(frame)
+
+    def _note(self, events: Sequence[Event]) -> None:
+        self._events += events
+        for event in events:
+            if isinstance(event, Sent) and event.layer != "application":
+                self._sent.append(event.message)
 
     def _keep(self, frame: bytes) -> None:
         found = read_datagram(frame)
