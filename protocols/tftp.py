@@ -170,7 +170,7 @@ class Tftp(Session):
             elif opcode == "WRQ":
                 self.begin(message, peer, self.receive_file)
             else:
-                raise TransferError("ILLEGAL_OPERATION", f"{opcode} belongs to no transfer")
+                raise TransferError("UNKNOWN_TID", f"{opcode} belongs to no transfer")
         except TransferError as error:
             return error.answer
         return None

@@ -32,7 +32,13 @@ from iotsim.testbed.programs import DEBIAN_PACKAGES, install_line, missing_progr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PACKAGES = {**DEBIAN_PACKAGES, "cc": "gcc libc6-dev", "node": "nodejs", "npm": "npm"}
+PACKAGES = {
+    **DEBIAN_PACKAGES,
+    "cc": "gcc libc6-dev",
+    "node": "nodejs",
+    "npm": "npm",
+    "tftp": "tftp-hpa",
+}
 INSTALL = "python -m tests.needs"
 NOBODY = 65534
 

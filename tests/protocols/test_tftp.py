@@ -128,9 +128,9 @@ def test_two_clients_do_not_disturb_each_other(device: Any) -> None:
         ({"opcode": "RRQ", "filename": "none"}, "NOT_FOUND"),
         ({"opcode": "WRQ", "filename": "two"}, "ACCESS_VIOLATION"),
         ({"opcode": "RRQ", "filename": "two", "mode": "mail"}, "ILLEGAL_OPERATION"),
-        ({"opcode": "ACK", "block": 1}, "ILLEGAL_OPERATION"),
-        ({"opcode": "DATA", "block": 1, "data": b"x"}, "ILLEGAL_OPERATION"),
-        ({"opcode": "OACK", "options": []}, "ILLEGAL_OPERATION"),
+        ({"opcode": "ACK", "block": 1}, "UNKNOWN_TID"),
+        ({"opcode": "DATA", "block": 1, "data": b"x"}, "UNKNOWN_TID"),
+        ({"opcode": "OACK", "options": []}, "UNKNOWN_TID"),
     ],
 )
 def test_what_cannot_be_is_an_error(device: Any, request_: Any, code: str) -> None:

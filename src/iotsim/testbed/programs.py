@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 DEBIAN_PACKAGES = {
     "arping": "arping",
+    "curl": "curl",
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "ndisc6": "ndisc6",
