@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from construct import ConstructError
 from construct.expr import ExprMixin
@@ -21,24 +21,21 @@ class ParameterError(ConstructError):
     """What the message has in the place of a key or a nonce cannot be one."""
 
 
-class _BytesParameter(NamedTuple):
-    what: str
-    value: Parameter
-    sizes: Collection[int] = ()
-    sizes_in_words: str = ""
-
-
-class BytesParameter(_BytesParameter):
+class BytesParameter:
     """``what`` is called "an AES key", say; ``sizes`` are those that it may have, () if any.
 
     Raises ValueError if ``value`` is constant, and wrong. Errors do not show the bytes themselves.
     """
 
-    def __new__(cls, *arguments: Any) -> Self:
-        made = super().__new__(cls, *arguments)
-        if not callable(made.value) and (problem := made.wrong(made.value)):
+    def __init__(
+        self, what: str, value: Parameter, sizes: Collection[int] = (), sizes_in_words: str = ""
+    ) -> None:
+        self.what = what
+        self.value = value
+        self.sizes = sizes
+        self.sizes_in_words = sizes_in_words
+        if not callable(value) and (problem := self.wrong(value)):
             raise ValueError(problem)
-        return made
 
     def wrong(self, found: Any) -> str:
         """What is wrong with ``found``, "" if nothing is."""

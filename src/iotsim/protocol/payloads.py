@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from construct import Adapter, Bytes, Construct, ConstructError, GreedyBytes
 
-from iotsim.protocol import cbor
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 else:
     AnyAdapter = Adapter
 
-DEEPEST = cbor.DEEPEST
+DEEPEST = 64
 """So many lists and tables may be within each other."""
 MOST_DIGITS = 4300
 """No integer in JSON has more: Python converts none that has."""
@@ -204,6 +202,14 @@ def _as_json(value: Any, trail: list[str]) -> Any:
 # -- CBOR -------------------------------------------------------------------------------------------
 
 
+@cache
+def _cbor() -> Any:
+    """What reads and writes CBOR. Imported late: few protocols have it."""
+    from iotsim.protocol import cbor
+
+    return cbor
+
+
 class Cbor(Coded):
     """A free-form value in CBOR (RFC 8949), which takes all bytes that are left (inside a Prefixed or
     FixedSized, those of that).
@@ -215,12 +221,14 @@ class Cbor(Coded):
     wire = "CBOR"
 
     def decode(self, data: bytes) -> Any:
+        cbor = _cbor()
         try:
             return cbor.decode(data)
         except cbor.CborError as error:
             raise PayloadError(f"no CBOR: {error}") from None
 
     def encode(self, value: Any) -> bytes:
+        cbor = _cbor()
         try:
             return cbor.encode(value)
         except cbor.CborError as error:
@@ -229,7 +237,7 @@ class Cbor(Coded):
 
 # -- text -------------------------------------------------------------------------------------------
 
-_CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = "[\0-\x08\x0b\x0c\x0e-\x1f\x7f]"
 """What no text has: all control characters but tab, line feed and carriage return."""
 
 
@@ -248,7 +256,7 @@ class Payload(Coded):
             text = data.decode()
         except UnicodeDecodeError:
             return data
-        return data if _CONTROL.search(text) else text
+        return data if re.search(_CONTROL, text) else text
 
     def encode(self, value: Any) -> bytes:
         if isinstance(value, bytes | bytearray | memoryview):
