@@ -230,9 +230,10 @@ class Cbor(Coded):
     def encode(self, value: Any) -> bytes:
         cbor = _cbor()
         try:
-            return cbor.encode(value)
+            data: bytes = cbor.encode(value)
         except cbor.CborError as error:
             raise PayloadError(str(error), error.path) from None
+        return data
 
 
 # -- text -------------------------------------------------------------------------------------------
