@@ -17,6 +17,7 @@ from construct import Construct, LazyBound
 from construct.expr import ExprMixin
 
 from iotsim.protocol.functions import looked_up
+from iotsim.protocol.parameter import BytesParameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,8 @@ def _code(message: Construct[Any, Any], *, shaping: bool) -> Iterator[Any]:
         elif isinstance(value, Construct):
             left_out = getattr(type(value), "shapeless", ()) if shaping else ()
             waiting += [inner for name, inner in vars(value).items() if name not in left_out]
+        elif isinstance(value, BytesParameter):
+            waiting.append(value.value)
         elif isinstance(value, dict):
             waiting += value.values()
         elif isinstance(value, list | tuple):
