@@ -49,8 +49,11 @@ class _Lowering:
         key = id(construct), self.bits
         if key not in self.made:
             hook, bare = None, construct
-            while isinstance(bare, c.Renamed):
-                hook, bare = hook or bare.parsed, bare.subcon
+            while isinstance(bare, c.Renamed | c.Compiled):
+                if isinstance(bare, c.Renamed):
+                    hook, bare = hook or bare.parsed, bare.subcon
+                else:
+                    bare = bare.defersubcon
             made = self._lower(bare)
             if hook is not None:
                 made = n.Opaque(origin=bare, reason="a hook", inner=made, shows="same")
@@ -64,7 +67,8 @@ class _Lowering:
                 return made(self, construct)
             return _other(self, construct)
         except _Strange as strange:
-            return self.opaque(construct, str(strange))
+            shows, _ = _SHOWS.get(type(construct), ("same", None))
+            return self.opaque(construct, str(strange), shows=shows)
 
     def opaque(
         self, construct: Any, reason: str, inner: Any = None, shows: str = "same"
@@ -97,7 +101,9 @@ class _Lowering:
         flat = isinstance(construct, FlatStruct)
         made = []
         for member in construct.subcons:
-            name = str(member.name or "")
+            if not isinstance(member.name, str | None):
+                raise ProtocolError(f"the name {member.name!r} of a member is no text")
+            name = member.name or ""
             kept = is_kept(member)
             made.append(
                 n.Member(
@@ -112,9 +118,10 @@ class _Lowering:
 
     def size(self, construct: Any) -> int | None:
         try:
-            return int(construct.sizeof())
+            size = int(construct.sizeof())
         except Exception:  # functions of the user's are called by it
             return None
+        return size if size >= 0 else None
 
 
 class _Strange(Exception):  # noqa: N818  # never leaves this module
@@ -254,8 +261,12 @@ def _rebuilt(low: _Lowering, it: Any) -> n.Node:
 
 
 def _same(low: _Lowering, it: Any) -> n.Node:
-    """What only shows its value in another way."""
-    return low.node(it.subcon)
+    """What only shows its value in another way; it does not give what is built of more than it is given."""
+    inner = low.node(it.subcon)
+    sized = inner.size is not None or isinstance(inner, n.Data | n.Text)
+    if not sized or not isinstance(inner, _OWN_VALUES | n.Names):
+        raise _Strange(type(it).__name__)
+    return inner
 
 
 def _computed(low: _Lowering, it: Any) -> n.Node:
@@ -314,18 +325,27 @@ def _total(members: list[n.Member]) -> int | None:
 
 def _sequence(low: _Lowering, it: Any) -> n.Node:
     members = low.members(it)
-    if any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
-        raise _Strange("StopIf")
-    return n.Sequence(origin=it, size=_total(members), members=members)
+    return _unless_stopped(low, n.Sequence(origin=it, size=_total(members), members=members))
 
 
 def _focused(low: _Lowering, it: Any) -> n.Node:
     members, selected = low.members(it), it.parsebuildfrom
+    if isinstance(selected, str) and all(m.name != selected for m in members):
+        raise ProtocolError(f"a FocusedSeq has no member {selected!r} that it could select")
     if not isinstance(selected, str) or sum(m.name == selected for m in members) != 1:
         raise _Strange("FocusedSeq of a varying member")
-    if any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
-        raise _Strange("StopIf")
-    return n.Focused(origin=it, size=_total(members), members=members, selected=selected)
+    return _unless_stopped(
+        low, n.Focused(origin=it, size=_total(members), members=members, selected=selected)
+    )
+
+
+def _unless_stopped(low: _Lowering, node: n.Sequence | n.Focused) -> n.Node:
+    """``node``, which is left to construct if it has a StopIf."""
+    it = node.origin
+    if not any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
+        return node
+    closed = not low.bits and is_closed(it)
+    return n.Opaque(origin=it, reason="StopIf", closed=closed, inner=node, shows="same")
 
 
 def _switch(low: _Lowering, it: Any) -> n.Node:
@@ -653,31 +673,33 @@ _CLOSED: frozenset[type] = frozenset(
     }
 )
 _OPENING = (c.Struct, c.Sequence, c.FocusedSeq)
+_STOPPING = (c.Struct, c.Sequence, c.GreedyRange)
 _OUTSIDE = frozenset({"_root", "_io", "_index", "_params", "_subcons", "_sizing"})
 
 
 def is_closed(construct: Any) -> bool:
     """Whether construct can do it alone: nothing in it looks outside, at its stream or at offsets."""
-    return _closed(construct, 0, set())
+    return _closed(construct, 0, False, set())
 
 
-def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
-    """``depth`` contexts inside the construct that is asked about."""
-    if (id(it), depth) in seen:
+def _closed(it: Any, depth: int, stops: bool, seen: set[tuple[int, int, bool]]) -> bool:
+    """``depth`` contexts inside the construct that is asked about; ``stops``: a StopIf stops inside it."""
+    if (id(it), depth, stops) in seen:
         return True
-    seen.add((id(it), depth))
+    seen.add((id(it), depth, stops))
     kind = type(it)
     if kind not in _CLOSED:
         if not (isinstance(it, c.Adapter) and _only_adapts(it)):
             return False
         if adapter_functions(it) is None:
             return False
-        return _closed(it.subcon, depth, seen)
+        return _closed(it.subcon, depth, stops, seen)
     if kind is c.Renamed and it.parsed is not None:
         return False
-    if kind is c.StopIf and depth == 0:
+    if kind is c.StopIf and not stops:
         return False
     inner = depth + isinstance(it, _OPENING)
+    stops = stops or isinstance(it, _STOPPING)
     of_bytes = getattr(kind, "shapeless", ())
     for name, value in vars(it).items():
         if name in of_bytes:
@@ -695,7 +717,7 @@ def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
                     return False
             elif _is_foreign(value) and kind not in (c.Transformed, c.Restreamed):
                 return False
-    return all(_closed(child, inner, seen) for child in children(it))
+    return all(_closed(child, inner, stops, seen) for child in children(it))
 
 
 def _is_foreign(function: Any) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from construct import (
     Container,
     ExplicitError,
     Flag,
+    FocusedSeq,
     FormatField,
     GreedyBytes,
     GreedyRange,
@@ -66,11 +68,13 @@ from construct import (
 from construct.core import evaluate, stream_seek, stream_tell, stream_write
 from construct.expr import Path
 
+from iotsim.errors import ProtocolError
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import is_function
-from iotsim.protocol.lower import is_kept, refuses_others, zeroed
+from iotsim.protocol.lower import is_kept, lower, refuses_others, zeroed
 from iotsim.protocol.native import Around, Derived, Native
 from iotsim.protocol.tree import children, unnamed
+from iotsim.protocol.values import Restore, branch_restorers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -201,7 +205,7 @@ class _Place(AnyRenamed):
             recorder.names.append(step)
         try:
             value = self.subcon._parsereport(stream, context, path)
-            self.found(stream, start, context)
+            self.found(stream, start, step)
             if recorder is not None and recorder.known and self.label and start is not None:
                 end = _tell(stream)
                 where = ".".join(recorder.names)
@@ -215,8 +219,8 @@ class _Place(AnyRenamed):
             if recorder is not None:
                 recorder.names.pop()
 
-    def found(self, stream: Any, start: int | None, context: Any) -> None:
-        """It was parsed, from ``start`` on."""
+    def found(self, stream: Any, start: int | None, step: str) -> None:
+        """It was parsed, from ``start`` on, as this `step`."""
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         step = self.step(context)
@@ -237,17 +241,18 @@ class _Element(_Place):
     def step(self, context: Any) -> str:
         return str(context._index)
 
-    def found(self, stream: Any, start: int | None, context: Any) -> None:
+    def found(self, stream: Any, start: int | None, step: str) -> None:
+        index = int(step)  # the context may have another, of an array inside the element
         if start is not None and _tell(stream) == start:
             if self.greedy:
                 raise ExplicitError("an element takes no bytes: it would repeat for ever")
-            if context._index >= EMPTY_ELEMENTS:
+            if index >= EMPTY_ELEMENTS:
                 raise ExplicitError(f"more than {EMPTY_ELEMENTS} elements that take no bytes")
-        if context._index >= EMPTY_ELEMENTS and context._index % 256 == 0:
-            self.progress(stream, context._index)
-        if self.greedy and self.lazy:
+        if index >= EMPTY_ELEMENTS and index % 256 == 0:
+            self.progress(stream, index)
+        if self.greedy and self.lazy and start is not None:
             here = stream.tell()
-            if stream.seek(0, 2) < here:
+            if stream.seek(0, 2) < start:
                 raise ExplicitError("an element begins after the end: it would repeat for ever")
             stream.seek(here)
 
@@ -259,12 +264,11 @@ class _Element(_Place):
         stream.seek(here)
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        rows = len(self.recorder.rows) if self.recorder is not None else 0
+        attempt = _Attempt(stream, self.recorder)
         try:
             return super()._parse(stream, context, path)
         except Exception:
-            if self.recorder is not None:
-                del self.recorder.rows[rows:]
+            attempt.give_up()
             raise
 
 
@@ -435,6 +439,21 @@ class _Switch(AnySwitch):
         return super()._build(obj, stream, context, path)
 
 
+class _Branch(AnyRenamed):
+    """Around a branch or an alternative: what it is built from is, from here on, of construct's own kind."""
+
+    def __init__(self, subcon: Any, restore: Restore) -> None:
+        super().__init__(subcon)
+        self.parsed = None
+        self.restore = restore
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._parsereport(stream, context, path)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._build(self.restore(obj), stream, context, path)
+
+
 class _Conditional(AnyRenamed):
     """Around an If or a Switch that is a member of a struct.
 
@@ -455,8 +474,10 @@ class _Conditional(AnyRenamed):
 def _chosen(node: Any, context: Any) -> Any:
     """The branch that an If or a Switch takes."""
     node = unnamed(node)
-    while isinstance(node, IfThenElse | Switch):
-        if isinstance(node, IfThenElse):
+    while isinstance(node, IfThenElse | Switch | _LazyBound):
+        if isinstance(node, _LazyBound):
+            node = node._traced()
+        elif isinstance(node, IfThenElse):
             taken = evaluate(node.condfunc, context)
             node = node.thensubcon if taken else node.elsesubcon
         else:
@@ -469,43 +490,45 @@ class _Select(AnySelect):
     """A Select that does not drop a field or a value in silence.
 
     An alternative that does not know a field, or whose adapter cannot take the value, is not meant. If none
-    that follows is, the message is refused, although Pass, as in Optional, would take it; but None says
-    itself that there is nothing.
+    that follows is, the message is refused, although Pass, as in Optional, would take it. But None says
+    itself that there is nothing, and so do no fields of an unnamed member: what is not there, functions may
+    well fail to compute.
     """
 
+    embedded: bool
     flats: list[set[str]]
     selecting: _Selecting
     recorder: Recorder | None
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        recorder = self.recorder
-        if recorder is None:
-            return super()._parse(stream, context, path)
+        attempt = _Attempt(stream, self.recorder)
+        start = stream_tell(stream, path)
         for choice in self.subcons:
-            start, rows = stream_tell(stream, path), len(recorder.rows)
             try:
                 return choice._parsereport(stream, context, path)
             except ExplicitError:
                 raise
             except Exception:
-                del recorder.rows[rows:]
+                attempt.give_up()
                 stream_seek(stream, start, 0, path)
         raise SelectError("no alternative matches", path)
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         unknown: ConstructError | None = None
+        absent = not obj if self.embedded else obj is None
         flat = self.flats[-1] if self.flats else set()
         for choice in self.subcons:
             if unknown is not None and unnamed(choice) is Pass:
                 continue
             names = set(flat)
+            value = choice.restore(obj) if isinstance(choice, _Branch) else obj
             self.selecting.depth += 1
             try:
-                data = choice.build(obj, **context)
+                data = choice.build(value, **context)
             except UserCodeError as error:
-                if not error.declines:
+                if not error.declines and (not absent or isinstance(error.cause, NameError)):
                     raise
-                unknown = unknown or (None if obj is None else error)
+                unknown = unknown or (None if absent else error)
             except ExplicitError:
                 raise
             except UnknownFieldError as error:
@@ -514,7 +537,7 @@ class _Select(AnySelect):
                 pass
             else:
                 stream_write(stream, data, len(data), path)
-                return obj
+                return value
             finally:
                 self.selecting.depth -= 1
             flat.intersection_update(names)
@@ -542,15 +565,36 @@ class _NamedTuple(AnyNamedTuple):
         return super()._encode(obj, context, path)
 
 
+class Message(io.BytesIO):
+    """The bytes of a message. ``reached`` is up to where a checksum was read."""
+
+    reached = 0
+
+
 class _Reached(AnyRenamed):
     """Around the field of a checksum, whose function may leave the stream before it."""
 
-    reached: list[int]
-
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
         value = self.subcon._parsereport(stream, context, path)
-        self.reached[0] = max(self.reached[0], _tell(stream) or 0)
+        if isinstance(stream, Message):
+            stream.reached = max(stream.reached, stream.tell())
         return value
+
+
+class _Attempt:
+    """An element or an alternative that is tried: nothing is left of it once it is ``given_up``."""
+
+    def __init__(self, stream: Any, recorder: Recorder | None) -> None:
+        self.stream = stream
+        self.reached = stream.reached if isinstance(stream, Message) else 0
+        self.recorder = recorder
+        self.rows = len(recorder.rows) if recorder is not None else 0
+
+    def give_up(self) -> None:
+        if isinstance(self.stream, Message):
+            self.stream.reached = self.reached
+        if self.recorder is not None:
+            del self.recorder.rows[self.rows :]
 
 
 class _LazyBound(AnyLazyBound):
@@ -573,7 +617,11 @@ class _LazyBound(AnyLazyBound):
             tracer = self.tracer
             if not tracer.knows(construct):
                 # Perhaps a new one each time: nothing of it is to be kept longer than this.
-                tracer = Tracer(tracer.strict, tracer.recorder, places=tracer.places)
+                try:
+                    restorers = branch_restorers(lower(construct))
+                except ProtocolError as error:
+                    raise UserCodeError(error) from error
+                tracer = Tracer(tracer.strict, tracer.recorder, restorers, places=tracer.places)
                 tracer.depths = self.depths
             traced = tracer.copy(construct)
             self.last = construct, traced
@@ -618,7 +666,7 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         except ConstructError:
             raise
         except Exception as error:
-            if own and not _is_from_user(error):
+            if (own and not _is_from_user(error)) or _is_sizing(arguments):
                 raise
             # An adapter's second argument is the context.
             building = name == "_build" or (
@@ -630,8 +678,21 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return call
 
 
+def _is_sizing(arguments: tuple[Any, ...]) -> bool:
+    """Whether a function is called for a size only, where construct knows what a missing field means.
+
+    Its contexts have no stream then.
+    """
+    return any(isinstance(a, Container) and a.get("_io", a) is None for a in arguments)
+
+
 def _is_from_user(error: Exception) -> bool:
-    """Whether the user's code had a part in `error`, which came out of a function of construct's."""
+    """Whether the user's code had a part in `error`, which came out of a function of construct's.
+
+    A NameError, also a variable that has no value, is never construct's way of saying something.
+    """
+    if isinstance(error, NameError):
+        return True
     trace = error.__traceback__
     while trace is not None:
         if not _is_constructs(trace.tb_frame.f_globals.get("__name__")):
@@ -652,16 +713,20 @@ class Tracer:
     """
 
     def __init__(
-        self, strict: bool, recorder: Recorder | None = None, *, places: bool = True
+        self,
+        strict: bool,
+        recorder: Recorder | None = None,
+        restorers: Mapping[int, Restore] | None = None,
+        *,
+        places: bool = True,
     ) -> None:
         self.strict = strict
         self.recorder = recorder
+        self.restorers = restorers or {}
         self.places = places
         self.flats: list[set[str]] = []
         self.selecting = _Selecting()
         self.depths = [0]
-        self.reached = [0]
-        """Up to where a checksum was read."""
         self._copies: dict[tuple[int, bool], tuple[AnyConstruct, AnyConstruct]] = {}
 
     def knows(self, node: AnyConstruct) -> bool:
@@ -678,9 +743,21 @@ class Tracer:
     def _copy(self, node: AnyConstruct, embedded: bool) -> AnyConstruct:
         if isinstance(node, _ALONE):
             return node
+        if isinstance(node, Compiled):
+            return self.copy(unnamed(node), embedded)
         new: Any = copy.copy(node)
         self._copy_children(node, new, embedded)
         self._guard(node, new)
+        if isinstance(node, IfThenElse):
+            new.thensubcon = self._branch(node.thensubcon, new.thensubcon)
+            new.elsesubcon = self._branch(node.elsesubcon, new.elsesubcon)
+        elif isinstance(node, Switch):
+            new.cases = {key: self._branch(node.cases[key], new.cases[key]) for key in node.cases}
+            new.default = self._branch(node.default, new.default)
+        elif isinstance(node, Select):
+            new.subcons = list(map(self._branch, node.subcons, new.subcons))
+        if type(node) is Renamed:
+            new.flagbuildnone = new.subcon.flagbuildnone  # one of a Compiled is another
         if type(node) in (Struct, LazyStruct):
             # A dissection shows all fields in their turn.
             now = type(node) is Struct or self.recorder is not None
@@ -694,7 +771,7 @@ class Tracer:
             new.__class__ = _Switch
         elif type(node) is Checksum:
             new.checksumfield = _Reached(new.checksumfield)
-            new.checksumfield.reached, new.checksumfield.parsed = self.reached, None
+            new.checksumfield.parsed = None
         elif type(node) is NamedTuple:
             new.__class__ = _NamedTuple
         elif type(node) is Native and (names := flat_names(node.subcon)):
@@ -724,19 +801,25 @@ class Tracer:
             _shorten(node, new)
         return new  # type: ignore[no-any-return]
 
+    def _branch(self, original: AnyConstruct, copied: AnyConstruct) -> AnyConstruct:
+        restore = self.restorers.get(id(unnamed(original)))
+        return _Branch(copied, restore) if restore else copied
+
     def _place(self, node: Any, label: str) -> Any:
         return _Place(node, label, self.recorder) if self.places else node
 
     def _guard(self, node: AnyConstruct, new: Any) -> None:
         """Put the user's functions in `new` behind a guard."""
-        if isinstance(node, Compiled | Native | Around | Derived):
-            # Functions of construct's, made in no module, or such as are behind a guard already.
-            return
+        if isinstance(node, Native | Around | Derived):
+            return  # theirs are behind a guard already
         for name, value in vars(node).items():
             if is_function(value) and not isinstance(value, type | Construct):
                 if name == "parsed" or not _is_users(value):
                     continue
                 setattr(new, name, _guarded(value, name))
+        if isinstance(node, FocusedSeq) and callable(node.parsebuildfrom):
+            # It fails with a NameError if it has no member of the name that its function gives.
+            new._parse, new._build = (_guarded(m, m.__name__) for m in (new._parse, new._build))
         if not _is_constructs(type(node).__module__):
             for name in ("_decode", "_encode", "_validate", "_parse", "_build"):
                 if isinstance(node, Adapter) == (name not in ("_parse", "_build")):

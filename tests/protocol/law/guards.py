@@ -20,6 +20,7 @@ from typing import Any
 import construct as c
 from construct.core import evaluate, stream_write
 from tests.protocol.law import helpers
+from tests.protocol.law.native import Transparent, bare, native
 
 import iotsim
 
@@ -45,7 +46,12 @@ class UnknownKeyError(c.ConstructError):
 
 
 def _from_user(error: BaseException) -> bool:
-    """Whether `error`, no ConstructError, came out of a function that the schema's author wrote."""
+    """Whether `error`, no ConstructError, came out of a function that the schema's author wrote.
+
+    A NameError is always a mistake of the author's.
+    """
+    if isinstance(error, NameError):
+        return True
     trace = error.__traceback__
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_NO_USER_CODE):
@@ -132,7 +138,7 @@ def _size(stream: Any) -> int:
         return sys.maxsize
 
 
-class Guard(c.Subconstruct):
+class Guard(Transparent):
     """Around an element or alternative: a user's mistake, and no progress, end the message."""
 
     def __init__(self, subcon: Any, empty: int | None = None) -> None:
@@ -143,12 +149,13 @@ class Guard(c.Subconstruct):
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
         start = stream.tell()
         index = context.get("_index")
+        reached = stream.reached if isinstance(stream, Stream) else 0
         try:
             value = super()._parse(stream, context, path)
-        except c.ConstructError:
-            raise
         except Exception as error:
-            if _from_user(error):
+            if isinstance(stream, Stream):
+                stream.reached = reached
+            if not isinstance(error, c.ConstructError) and _from_user(error):
                 raise RefusalError from error
             raise
         if self.empty is not None:
@@ -197,35 +204,34 @@ def guarded_optional(subcon: Any) -> Any:
     return Select(subcon, c.Pass)
 
 
-def bare(node: Any) -> Any:
-    while isinstance(node, c.Renamed | Guard):
-        node = node.subcon
-    return node
-
-
 class Select(c.Select):
     """On encode an alternative that refuses is passed over for another that takes the value.
 
-    But not for Pass, which takes any: there None is what is absent. If none takes it, the refusal, of an
-    unknown key or out of the author's code, is the message's. A NameError always is.
+    But not for Pass, which takes any: there None, or no field of an unnamed member, is what is absent. If
+    none takes it, the refusal, of an unknown key or out of the author's code, is the message's. A NameError
+    always is.
     """
+
+    embedded = False
 
     def __init__(self, *subcons: Any) -> None:
         super().__init__(*map(Guard, subcons))
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        absent = not obj if self.embedded else obj is None
         refusal: BaseException | None = None
         for subcon in self.subcons:
-            if refusal is not None and bare(subcon) is c.Pass and obj is not None:
+            if refusal is not None and bare(subcon) is c.Pass and not absent:
                 continue
             names = [set(known) for known in known_names]
             view.selecting += 1
+            value = native(subcon, obj)
             try:
-                data = subcon.build(obj, **context)
+                data = subcon.build(value, **context)
             except c.ExplicitError:
                 raise
             except RefusalError as error:
-                if not error.passing or (view.hard and obj is not None):
+                if not error.passing or (view.hard and not absent):
                     raise
                 refusal = refusal or error
             except UnknownKeyError as error:
@@ -234,7 +240,7 @@ class Select(c.Select):
                 pass
             else:
                 stream_write(stream, data, len(data), path)
-                return obj
+                return value
             finally:
                 view.selecting -= 1
             known_names[:] = names
@@ -283,6 +289,11 @@ def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
     return obj[node.name]
 
 
+def is_present(struct: Any, obj: Any) -> bool:
+    """Whether a struct is built from something, or in any case."""
+    return bool(obj) if struct.alternative else obj is not None or not view.selecting
+
+
 def is_private(name: str | None) -> bool:
     return name is not None and name.startswith("_r")
 
@@ -297,6 +308,17 @@ def zero(node: Any) -> Any:
     return 0.0 if isinstance(node, c.FormatField) and node.fmtstr[1] in "efd" else 0
 
 
+class NamedTuple(c.NamedTuple):
+    """Messages show its fields by name, and it takes them so; of other names construct takes the list."""
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        if isinstance(obj, Mapping):
+            named = set(obj) == set(self.factory._fields)
+            view.allow(usual=named)
+            obj = self.factory(**obj) if named else obj
+        return super()._encode(obj, context, path)
+
+
 class _Members(c.Construct):
     """construct's loop over the members of a struct, with the law's values of those that are missing."""
 
@@ -307,7 +329,7 @@ class _Members(c.Construct):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         this: Any = self
-        present = bool(obj) if self.alternative else obj is not None or not view.selecting
+        present = is_present(self, obj)
         view.allow(usual=isinstance(obj, Mapping | None))
         if obj is None:
             obj = c.Container()
@@ -373,6 +395,7 @@ class _Given(dict):
 class FlatStruct(iotsim.FlatStruct):
     strict = False
     embedded = False
+    alternative = False
 
     def __init__(self, *subcons: Any) -> None:
         super().__init__(*subcons)
@@ -384,11 +407,12 @@ class FlatStruct(iotsim.FlatStruct):
         view.allow(usual=isinstance(obj, Mapping | None))
         given = _Given({} if obj is None else obj)
         given.missing = {}
+        present = is_present(self, obj)
         for member in self.subcons:
             if isinstance(bare(member), c.IfThenElse | c.Switch):
                 given.missing[member.name] = None
                 view.allow(usual=given.get(member.name) is not None or not takes_none(member))
-            elif is_private(member.name) and not member.flagbuildnone:
+            elif present and is_private(member.name) and not member.flagbuildnone:
                 given.missing[member.name] = zero(member)
                 if given.get(member.name) is None:
                     given.pop(member.name, None)
@@ -417,6 +441,7 @@ def _embed(node: Any, alternative: bool = False) -> None:
         _embed(node.thensubcon, alternative)
         _embed(node.elsesubcon, alternative)
     elif isinstance(node, c.Select):
+        node.embedded = True
         for choice in node.subcons:
             _embed(choice, True)
     elif isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
@@ -440,7 +465,18 @@ class Switch(c.Switch):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         self._check(context)
-        return super()._build(obj, stream, context, path)
+        branch = self.cases.get(evaluate(self.keyfunc, context), self.default)
+        return super()._build(native(branch, obj), stream, context, path)
+
+
+class IfThenElse(c.IfThenElse):
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        branch = self.thensubcon if evaluate(self.condfunc, context) else self.elsesubcon
+        return super()._build(native(branch, obj), stream, context, path)
+
+
+def guarded_if(condition: Any, subcon: Any) -> Any:
+    return IfThenElse(condition, subcon, c.Pass)
 
 
 def _names(strict: bool) -> dict[str, Any]:
@@ -463,10 +499,13 @@ def _names(strict: bool) -> dict[str, Any]:
         "AlignedStruct": aligned_struct,
         "PrefixedArray": guarded_counted,
         "Checksum": Checksum,
+        "NamedTuple": NamedTuple,
         "GreedyRange": guarded_range,
         "Array": guarded_array,
         "RepeatUntil": guarded_until,
         "Optional": guarded_optional,
+        "If": guarded_if,
+        "IfThenElse": IfThenElse,
         "Select": Select,
     }
 

@@ -55,6 +55,21 @@ def test_checksums_that_seek_back_and_read(
     agree(source, [message], bad)
 
 
+TRIED = [
+    "Struct('o' / Optional(Checksum(Int8ub, total, lambda c: before(c, 0))), 'z' / Bytes(0))",
+    "FlatStruct(Optional(Struct('v' / Int8ub, 'c' / Checksum(Int8ub, total, lambda c: before(c, 0)))))",
+    "Struct('x' / GreedyRange(Sequence(Checksum(Int8ub, total, lambda c: before(c, 0)), Check(False))))",
+    "Struct('s' / Select(Sequence(Checksum(Int8ub, total, lambda c: before(c, 0)), Check(False)), Pass))",
+]
+
+
+@pytest.mark.parametrize("source", TRIED)
+def test_what_only_a_failed_alternative_has_read_is_left_over(source: str) -> None:
+    for data in (b"\3", b"\1\2", b"\1\2\3"):
+        Law(source, strict=False).decode(data)
+        assert Law(source, strict=True).decode(data) is REFUSED
+
+
 READ = [
     ("Struct('p' / Computed(following), 'b' / Int16ub)", b"\1\2"),
     ("Struct('n' / Int8ub, 'p' / Computed(following), 'b' / Int8ub)", b"\1\2"),
@@ -66,6 +81,31 @@ READ = [
      b"\1\2\3"),
     ("Struct('n' / Int8ub, 'b' / Bytes(lambda c: c._io.tell() + 1))", b"\1ab"),
 ]  # fmt: skip
+
+
+OUTSIDE = [
+    ("Struct('p' / Prefixed(Int16ub, {}), 'z' / Int8ub)", b"\0\1\7\7"),
+    ("Struct('p' / Prefixed(Int8ub, {}), 'z' / Int8ub)", b"\1\7\7"),
+    ("Struct('n' / Int8ub, 'p' / FixedSized(1, {}), 'z' / Int8ub)", b"\1\7\7"),
+    ("Struct('n' / Int16ub, 'p' / FixedSized(1, {}), 'z' / Int8ub)", b"\1\1\7\7"),
+    ("Struct('p' / NullTerminated({}), 'z' / Int8ub)", b"\7\0\7"),
+    ("Struct('p' / Prefixed(Int8ub, Prefixed(Int8ub, {})), 'z' / Int8ub)", b"\2\1\7\7"),
+    ("Struct('p' / Prefixed(Int8ub, Struct('v' / {})), 'z' / Int8ub)", b"\1\7\7"),
+]
+READERS = [
+    "If(lambda c: c._io.tell() % 2 == 0, Int8ub)",
+    "IfThenElse(lambda c: c._io.tell() % 2, Int8ub, Bytes(1))",
+    "Bytes(lambda c: c._io.tell() % 2)",
+    "Struct('t' / Tell, 'a' / Int8ub, 'at' / Computed(lambda c: c._io.tell()))",
+]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("around", "data"), OUTSIDE)
+def test_the_stream_around_data_within_the_data(around: str, data: bytes, reader: str) -> None:
+    """A context's stream is that of its struct; what is read from inside of another has its own."""
+    for strict in (False, True):
+        Law(around.format(reader), strict).decode(data)
 
 
 @pytest.mark.parametrize(("source", "data"), READ)

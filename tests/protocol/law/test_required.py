@@ -27,12 +27,35 @@ PRIVATE = [
     ("Struct('s' / Struct('_reserved' / Int8ub, 'b' / Int8ub))", b"\1\2"),
     ("Struct('x' / Array(2, Struct('_reserved' / Int8ub, 'b' / Int8ub)))", b"\1\2\3\4"),
     ("Struct('o' / Optional(Struct('_reserved' / Int8ub, 'b' / Int8ub)))", b"\1\2"),
+    ("Struct('s' / FocusedSeq('s', 's' / Struct('_reserved' / Int8ub), StopIf(False)))", b"\1"),
+    ("Struct('q' / Sequence(Struct('_reserved' / Int8ub, 'b' / Int8ub), StopIf(False)))", b"\1\2"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("source", "data"), PRIVATE)
 def test_private_members_are_kept(source: str, data: bytes) -> None:
     agree(source, [data])
+
+
+UNNAMED = [
+    "Struct('a' / Int8ub, Flag)",
+    "FlatStruct('a' / Int8ub, Flag, 'b' / Int8ub)",
+    "FlatStruct('a' / Int8ub, FlagsEnum(Int8ub, x=1))",
+    "FlatStruct('a' / Int8ub, Enum(Int8ub, x=1))",
+    "FlatStruct('a' / Int8ub, Bytes(1))",
+    "Struct('s' / Struct('a' / Int8ub, Flag))",
+    "Struct('s' / Struct('a' / Int8ub, IfThenElse(this.a, Flag, Int8ub)))",
+    "BitStruct('a' / BitsInteger(7), Flag)",
+]
+
+
+@pytest.mark.parametrize("source", UNNAMED)
+def test_nothing_can_be_given_for_what_has_no_name(source: str) -> None:
+    for strict in (False, True):
+        law = Law(source, strict)
+        message = law.decode(b"\1\1\1"[: 3 if "'b'" in source else 1 if "Bit" in source else 2])
+        assert message is not REFUSED
+        assert law.encode(message) is REFUSED
 
 
 def without_private(value: Any) -> Any:
@@ -94,6 +117,9 @@ CONDITIONAL = [
      [{"a": 1}]),
     ("Struct('a' / Int8ub, 'b' / If(this.a == 1, Struct('c' / Int8ub)))",
      [{"a": 0}, {"a": 1, "b": {"c": 1}}], [{"a": 1}]),
+    ("Struct('a' / Int8ub, 'b' / If(this.a == 1, LazyBound(lambda: Int8ub)))", [{"a": 0}], [{"a": 1}]),
+    ("Struct('a' / Int8ub, 'b' / If(this.a == 1, LazyBound(lambda: Computed(7))))",
+     [{"a": 0}, {"a": 1}, {"a": 1, "b": None}], []),
 ]  # fmt: skip
 
 

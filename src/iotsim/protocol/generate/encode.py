@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iotsim.protocol import nodes as n
 from iotsim.protocol.checksums import INLINE
-from iotsim.protocol.generate.decode import if_tests, switch_tests
+from iotsim.protocol.generate.decode import flags_scope, if_tests, switch_tests
 from iotsim.protocol.generate.expressions import certain
 from iotsim.protocol.generate.reading import BIT_CODES
 from iotsim.protocol.generate.source import (
@@ -23,6 +23,7 @@ from iotsim.protocol.generate.source import (
     plain,
 )
 from iotsim.protocol.generate.writing import IGNORES_VALUE, Encoder, Slot
+from iotsim.protocol.values import is_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +36,13 @@ if TYPE_CHECKING:
 def write_message(e: Encoder, message: n.Node) -> None:
     """Write the whole of encode: its last line returns the bytes, and the message if it is told."""
     if isinstance(message, n.Struct):
-        names = [name for m in message.members for name in (m.flat or (m.name,)) if name]
-        if e.bare and len(names) != len(set(names)):
-            raise UnsupportedError("a name that is there twice")
         scope = Scope(None, source="message")
         struct_ = _Struct(e, message, scope)
         wire = struct_.members()
         if not e.bare:
             struct_.refuse_unknown()
+        elif e.required & e.omitted:
+            raise UnsupportedError("a name that is there twice")
     elif e.bare:
         raise UnsupportedError("a message of which no field is known")
     else:
@@ -182,6 +182,8 @@ def _names(e: Encoder, node: n.Names, value: Value, hint: str, scope: Scope) -> 
     wire = e.encode(node.inner, number, hint, scope).wire
     if wire is not None:
         wire = _names_wire(e, node, value, wire)
+    if node.kind == "flags" and not value.known:
+        return Value(value.source, scope=flags_scope(node, value.source), murky=True, wire=wire)
     return Value(value.source, value.known, value.constant, value.scope, wire=wire)
 
 
@@ -334,6 +336,8 @@ class _Struct:
         """The names that the struct has."""
         self.sets: list[str] = []
         """Variables with frozensets of further names."""
+        unlike = (m for m in node.members if not is_alike(m.node))
+        scope.unlike |= frozenset(name for m in unlike for name in m.flat or (m.name,))
 
     def members(self) -> str | None:
         """Encode them; what the wire shows of them."""
@@ -361,6 +365,10 @@ class _Struct:
             else:
                 e.path.append(member.name)
                 value = e.fetch(member, scope)
+                if member.name in scope.fields:
+                    # While it is built, construct has what is given for it, not the one before.
+                    ignored = isinstance(member.node, IGNORES_VALUE)
+                    scope.fields[member.name] = UNKNOWN if ignored else value
                 if member.kept and e.swallows:
                     raise UnsupportedError("a private member of an alternative")
                 hint = member.name or "unnamed"
@@ -479,8 +487,14 @@ def _struct(e: Encoder, node: n.Struct, value: Value, hint: str, scope: Scope) -
         inner = Scope(scope, source=source)
     struct_ = _Struct(e, node, inner)
     struct_.require_dict()
-    wire = struct_.members()
-    struct_.refuse_unknown()
+    if node.flat:
+        wire = struct_.members()
+        struct_.refuse_unknown()
+    else:
+        # Before anything that might be taken for a failed alternative.
+        struct_.names = [member.name for member in node.members if member.name]
+        struct_.refuse_unknown()
+        wire = struct_.members()
     return Value("", scope=inner, wire=wire)
 
 

@@ -90,7 +90,9 @@ class Scope:
 
     ``fields`` are those already done. While encoding, ``source`` is the mapping that the struct is built
     from, where ``this`` finds those still to come; ``allowed`` limits which. ``top`` is what construct
-    puts around the message; ``sealed``: or around an alternative, whose ``_root`` is elsewhere.
+    puts around the message; ``sealed``: or around an alternative, whose ``_root`` is elsewhere. ``outside``:
+    it is seen from data within the data, whose offsets are not those of its stream. ``unlike`` are fields
+    still to come whose values construct may have otherwise than ``source``.
     """
 
     parent: Scope | None = None
@@ -99,8 +101,11 @@ class Scope:
     allowed: frozenset[str] | None = None
     top: bool = False
     sealed: bool = False
+    outside: bool = False
+    unlike: frozenset[str] = frozenset()
 
-    def lookup(self, name: str) -> Value:
+    def lookup(self, name: str, guard: str = "scalar") -> Value:
+        """A field; ``guard`` is a function of `runtime` for what construct may have otherwise."""
         if name in self.fields:
             value = self.fields[name]
             if not value.source and value.scope is None:
@@ -108,7 +113,8 @@ class Scope:
             return value
         if self.source is None or (self.allowed is not None and name not in self.allowed):
             raise UnsupportedError(f"this.{name} is not known")
-        return Value(f"{self.source}[{name!r}]")
+        given = f"{self.source}[{name!r}]"
+        return Value(f"{guard}({given})" if name in self.unlike else given)
 
 
 def copied(scope: Scope) -> Scope:

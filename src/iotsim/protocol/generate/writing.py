@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import struct
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from iotsim.protocol import nodes as n
@@ -108,6 +108,8 @@ class Encoder:
         self.swallows = 0
         self.required: set[str] = set()
         """The fields of the message that the code has taken without asking whether they are there."""
+        self.omitted: set[str] = set()
+        """Those that a bare message does not have."""
         self.bytes: set[str] = set()
         """Variables that certainly are bytes."""
         self.branched = False
@@ -211,7 +213,7 @@ class Encoder:
     ) -> tuple[Value, Value]:
         """Encode into bytes of their own: those, and the built value."""
         with self.output(isolated):
-            built = self.encode(node, value, hint, scope)
+            built = self.encode(node, value, hint, replace(scope, outside=True))
             return self.joined(), built
 
     def resolve_slots(self, slots: list[Slot], start: tuple[int, int], rest: int) -> None:
@@ -284,14 +286,19 @@ class Encoder:
         if scope.parent is None and name in self.known:
             self.required.add(name)
             return self.known[name]
-        if not name or isinstance(node, IGNORES_VALUE):
+        if isinstance(node, IGNORES_VALUE):
             return NONE
         needed = _needed(node, scope)
+        if not name:
+            if needed:
+                self.w.line("raise Mismatch  # nothing can be given for it")
+            return NONE
         if source is None:
             if needed:
                 raise UnsupportedError(f"{name} is needed and not given")
             return NONE
         if self.bare and at_root and not needed:
+            self.omitted.add(name)
             return NONE
         variable = self.w.new(name)
         if needed:
