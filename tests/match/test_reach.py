@@ -23,6 +23,9 @@ SCHEMA = Schema(
         "levels" / Array(3, Int8ub),
         "points" / Array(2, Struct("level" / Float32b, "on" / Flag, "tags" / Array(1, Int8ub))),
         "free" / FREE,
+        "modes" / Array(2, Enum(Int8ub, OFF=0, ON=1)),
+        "at" / Array(2, FREE),
+        "ratios" / Array(2, Float32b),
     )
 )
 MESSAGE = {
@@ -33,6 +36,9 @@ MESSAGE = {
         {"level": 9.0, "on": False, "tags": [2]},
     ],
     "free": {"method": "get", "params": {"ids": [{"n": 1}, {"n": 2}]}, "text": "12"},
+    "modes": ["OFF", "ON"],
+    "at": [ipaddress.ip_address("10.77.1.1"), ipaddress.ip_address("fd77::1")],
+    "ratios": [0.5, 0.10000000149011612],
 }
 
 
@@ -89,6 +95,24 @@ def problem(spec: dict[str, Any]) -> str:
         ({"free.params.ids[1].n": {"min": 2}}, True),
         ({"free.text": {"min": 1}}, False),
         ({"free.nothing": {"some": 1}}, False),
+        ({"points": [{"level": 1.5}, {"on": False, "tags": [2]}]}, True),
+        ({"points": [{"level": {"max": 1}}, {"on": False}]}, False),
+        ({"points": [{"level": 1.5}]}, False),
+        ({"points": [{"level": "=msg.points[0].level"}, {"tags": [{"min": 2}]}]}, True),
+        ({"points": {"not": [{"on": False}, {"on": False}]}}, True),
+        ({"points[0]": {"any": [{"on": False}, {"level": {"min": 1}}]}}, True),
+        ({"points[0]": {"not": {"on": True}}}, False),
+        ({"levels": [1, {"min": 2, "max": 2}, 3]}, True),
+        ({"levels": [1, {"not": 2}, 3]}, False),
+        ({"free.params": {"ids": [{"n": 1}, {"n": {"min": 2}}]}}, True),
+        ({"free.params": {"ids": [{"n": 1}]}}, False),
+        ({"free": {"any": [{"method": "put"}, {"text": "12"}]}}, True),
+        ({"modes": ["OFF", 1]}, True),
+        ({"modes": [1, "ON"]}, False),
+        ({"at": ["10.77.1.1", "FD77:0::1"]}, True),
+        ({"at": ["10.77.1.1", "fd77::2"]}, False),
+        ({"ratios": [0.5, 0.1]}, True),
+        ({"ratios": {"some": 0.1}}, True),
         ({"state": {"min": 5}}, True),
         ({"state": {"min": "IDLE"}}, True),
         ({"state": {"max": "BUSY"}}, False),
@@ -124,6 +148,15 @@ def test_a_number_without_a_name_is_in_a_range_of_an_enum() -> None:
         ({"state": {"min": "IDLE", "max": "BUSY"}}, "state.min: min is greater than max"),
         ({"free.x": {"exists": False, "min": 3}}, "free.x.min: what is absent has no 'min'"),
         ({"levels": {"some": {}}}, "levels.some: an empty table"),
+        ({"points": {"some": {}}}, "points.some: an empty table"),
+        ({"points": [{"levle": 1}, {"on": True}]}, "points.0.levle: unknown field"),
+        ({"points": {"not": {"on": 3}}}, "points.not.on: unknown operator 'on'"),
+        ({"points[0]": {"not": {"on": 3}}}, "points[0].not.on: 3, but"),
+        ({"modes": ["OFF", "OM"]}, "modes.1: 'modes[]' has no value named 'OM'"),
+        ({"levels": [1, "x", 3]}, "levels.1: 'x', but 'levels[]' is an integer"),
+        ({"levels": [1, 2, 300]}, "levels.2: 300 does not fit"),
+        ({"levels": [[1], 2, 3]}, "levels.0: a list, but 'levels[]' is an integer"),
+        ({"state": [{"a": 1}]}, "state: a list, but 'state' is an enum"),
     ],
 )
 def test_what_can_never_match_is_refused(spec: dict[str, Any], told: str) -> None:
