@@ -8,6 +8,7 @@ back before construct builds it, so that functions of the schema see their own k
 from __future__ import annotations
 
 import enum
+from collections import namedtuple
 from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
@@ -84,6 +85,8 @@ _SAME = (
 )
 """Nodes whose value is that of the node inside."""
 
+_ALTERNATIVES = (n.Switch, n.If, n.Select)
+
 Restore: TypeAlias = "Callable[[Any], Any]"
 
 
@@ -101,6 +104,8 @@ def restorer(node: n.Node | None) -> Restore:
         return partial(_each, [restorer(member.node) for member in node.members])
     if isinstance(node, n.RawCopy):
         return partial(_container, {"value": restorer(node.inner)})
+    if isinstance(node, _ALTERNATIVES):
+        return _alternatives(node)
     if isinstance(node, n.Repeat):
         return partial(_list, restorer(node.inner))
     if isinstance(node, n.Adapted):
@@ -118,6 +123,60 @@ def restorer(node: n.Node | None) -> Restore:
             inner = restorer(node.inner)
             return inner if node.shows == "same" else partial(_list, inner)
     return _whatever
+
+
+def _alternatives(node: n.Node) -> Restore:
+    """A function for what one of several nodes has parsed: the first that may have, by the value's shape.
+
+    A table may be a struct's that has all the names, a list any list's. What else there is in place of
+    these, or of single values, is told by making more of the value than a plain one.
+    """
+    structs: list[tuple[frozenset[str], Restore]] = []
+    lists: list[Restore] = []
+    others: list[Restore] = []
+    for choice in _choices(node):
+        if isinstance(choice, n.Struct):
+            inner = _members(choice.members)
+            structs.append((frozenset(inner), partial(_container, inner)))
+        elif isinstance(choice, n.Repeat | n.Sequence):
+            lists.append(restorer(choice))
+        elif (restore := restorer(choice)) is not _whatever:
+            others.append(restore)
+    return partial(_chosen, structs, lists, others) if structs or lists or others else _whatever
+
+
+def _choices(node: n.Node) -> list[n.Node]:
+    """The nodes that `node` chooses from, also where a choice is one itself, each once."""
+    found: dict[int, n.Node] = {}
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        while isinstance(node, _SAME):
+            node = node.inner
+        if not isinstance(node, _ALTERNATIVES):
+            found[id(node)] = node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            waiting += [*n.children(node)][::-1]
+    return [*found.values()]
+
+
+def _chosen(
+    structs: list[tuple[frozenset[str], Restore]],
+    lists: list[Restore],
+    others: list[Restore],
+    value: Any,
+) -> Any:
+    if isinstance(value, Mapping):
+        for names, restore in structs:
+            if names >= value.keys():
+                return restore(value)
+    elif isinstance(value, list) and lists:
+        return lists[0](value)
+    held = _whatever(value)
+    made = (restore(value) for restore in others)
+    return next((own for own in made if own.__class__ is not held.__class__), held)
 
 
 def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
@@ -168,13 +227,31 @@ def _list(inner: Restore, value: Any) -> Any:
 
 
 def _adapted(node: n.Adapted, value: Any) -> Any:
-    """A list may have been a tuple: what the adapter makes of it and back is its own kind of value."""
+    """A list may have been a tuple, a table a named one: what the adapter makes of it and back is its own
+    kind of value."""
+    held = _whatever(value)
     if value.__class__ is list:
-        try:
-            return node.origin._decode(node.origin._encode(value, None, ""), None, "")
-        except Exception:  # the user's, and no value of this adapter: encoding will say so
-            pass
-    return _whatever(value)
+        return _own(node.origin, value) or held
+    if value.__class__ is dict:
+        own = _own(node.origin, held) or _own(node.origin, _named(value))
+        return own if hasattr(own, "_fields") else held
+    return held
+
+
+def _own(adapter: Any, value: Any) -> Any:
+    """What the adapter makes of `value` and back; None if it takes no such value, as encoding will say."""
+    try:
+        return adapter._decode(adapter._encode(value, None, ""), None, "")
+    except Exception:  # the user's
+        return None
+
+
+def _named(value: Mapping[str, Any]) -> Any:
+    """A named tuple with the items of `value`, or None if they cannot be its."""
+    try:
+        return namedtuple("Values", value)(**value)  # noqa: PYI024  # its fields are not known before
+    except ValueError:
+        return None
 
 
 def _named_tuple(factory: Callable[..., Any], inner: Restore, value: Any) -> Any:
