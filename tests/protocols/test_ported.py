@@ -9,12 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import keyword
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from iotsim import DecodeError
+from iotsim.errors import ExpressionError, ScenarioError
 from iotsim.match import Names, compile_expression, compile_match
 from iotsim.protocol.codec import Codec
 from iotsim.protocol.examine import check
@@ -212,6 +214,31 @@ def test_every_value_is_used_in_expressions(case: Case) -> None:
         assert expression.evaluate(case.message, Device(), 0.0) == place.value, place.key
 
 
+UNKNOWN = {
+    # what an adapter may give, too
+    "dns": {"answers[].data"},
+    "speedwire": {"parts[].content", "parts[].content.values[].value"},
+    # what construct's NamedTuple gives, and a LazyBound in itself
+    "goodwe": {"data.firmware"},
+    "sml": {"frame.value.message.value[].value[]", "frame.value.message.value[].value[].tag"},
+}
+"""Fields below which any name may be right."""
+
+
+@pytest.mark.parametrize("case", cases())
+def test_a_name_that_is_misspelled_is_found(case: Case) -> None:
+    name, schema = case.loaded.protocol.name, case.loaded.protocol.schema
+    for place in places(case.message):
+        above = re.sub(r"\[\d+\]", "[]", place.key).rpartition(".")[0]
+        if not isinstance(place.steps[-1], str) or above in UNKNOWN.get(name, ()):
+            continue
+        with pytest.raises(ScenarioError, match=rf"unknown field '\S*\b{place.steps[-1]}x'"):
+            compile_match({f"{place.key}x": {"exists": True}}, schema, Names())
+        expression = re.sub(r'("\]|)$', r"x\1", place.expression, count=1)
+        with pytest.raises(ExpressionError, match="the message has no field"):
+            compile_expression(expression, Names(), schema=schema)
+
+
 SCENARIO = """
 [scenario]
 duration = "10s"
@@ -257,3 +284,20 @@ async def test_every_value_is_sent(
         gateway.send("device[0]", case.data)
         arrival = await gateway.receive(timeout_s=1.0)
     assert arrival.payload == case.data
+
+
+@pytest.mark.parametrize("case", cases())
+def test_a_name_that_is_misspelled_is_found_in_a_reply(case: Case) -> None:
+    name = case.loaded.protocol.name
+    reply = literal(case.message)
+    for place in places(case.message):
+        if not isinstance(place.steps[-1], str) or any(isinstance(s, int) for s in place.steps):
+            continue
+        owner = reply
+        for step in place.steps[:-1]:
+            owner = owner[step]
+        owner[f"{place.steps[-1]}x"] = 1
+        text = SCENARIO.format(name=name, reply=toml(reply))
+        with pytest.raises(ScenarioError, match=f"{place.steps[-1]}x"):
+            load_text(text, FOLDER / "reply.toml")
+        del owner[f"{place.steps[-1]}x"]

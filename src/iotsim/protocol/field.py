@@ -37,6 +37,9 @@ class Field:
     doc: str = ""
     format: str = ""
     """The struct format of a float."""
+    mixed: bool = False
+    """Whether it is of the kind any because alternatives have it of different kinds, each of which is
+    known, and so are the names below it."""
     odd: bool = False
     """Whether it may hold what JSON has no form for: bytes, or what an adapter gives."""
     cases: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ class _Table:
             field = replace(
                 old,
                 kind=old.kind if old.kind == field.kind else "any",
+                mixed=_is_mixed(old, field),
                 wire=old.wire if field.wire in old.wire else f"{old.wire} or {field.wire}",
                 names={**old.names, **field.names},
                 # What one alternative needs and another does not may be missing.
@@ -404,6 +405,12 @@ def _note(node: n.Node) -> str:
         what = "what follows" if node.rest else "the message"
         return f", the length of {what}" + (f" {node.adjust:+d}" if node.adjust else "")
     return ""
+
+
+def _is_mixed(old: Field, field: Field) -> bool:
+    """Whether two alternatives of a field are of different kinds, all of which are known."""
+    one_kind = old.kind == field.kind != "any"
+    return not one_kind and all(one.kind != "any" or one.mixed for one in (old, field))
 
 
 # -- alternatives -----------------------------------------------------------------------------------

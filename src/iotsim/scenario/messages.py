@@ -215,7 +215,8 @@ class TemplateBuilder:
             inside[last] = self._value(value, field, path, here)
 
     def _value(self, value: Any, field: Field | None, path: str, keys: Keys) -> Any:
-        if isinstance(value, dict) and field is not None and field.kind in STRUCTURED:
+        known = field is not None and (field.kind in STRUCTURED or field.mixed)
+        if isinstance(value, dict) and known:
             inner: dict[str, Any] = {}
             self._fill(inner, value, path, keys)
             return inner

@@ -104,7 +104,7 @@ FRAME = cs.Struct(
                 ("UNCONFIRMED_UP", "UNCONFIRMED_DOWN", "CONFIRMED_UP", "CONFIRMED_DOWN"), DATA
             ),
         },
-        default=Remaining(cs.GreedyBytes),
+        default=cs.Struct("encrypted" / Remaining(cs.GreedyBytes)),
     ),
     "mic" / cs.Hex(cs.Bytes(4)),
 )
@@ -141,7 +141,7 @@ VECTORS = [
         "20 0102030405060708090a0b0c aabbccdd",
         {
             "header": {"type": "JOIN_ACCEPT"},
-            "body": bytes.fromhex("0102030405060708090a0b0c"),
+            "body": {"encrypted": bytes.fromhex("0102030405060708090a0b0c")},
             "mic": bytes.fromhex("aabbccdd"),
         },
     ),

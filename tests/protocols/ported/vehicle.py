@@ -156,7 +156,7 @@ MESSAGE = Struct(
                 "REPORT": REPORT,
                 "REISSUE": REPORT,
                 "LOGOUT": Struct("time" / TIME, "serial" / Int16ub),
-                "HEARTBEAT": Optional(TIME),
+                "HEARTBEAT": Optional(Struct("time" / TIME)),
             },
             default=GreedyBytes,
         ),
@@ -251,6 +251,6 @@ VECTORS = [
     ),
     (
         f"2323 07 fe {VIN} 01 0006 1a05010c1e0f a6",
-        {"command": "HEARTBEAT", "vin": "LTEST000000000001", "data": AT},
+        {"command": "HEARTBEAT", "vin": "LTEST000000000001", "data": {"time": AT}},
     ),
 ]
