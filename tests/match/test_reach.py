@@ -26,6 +26,8 @@ SCHEMA = Schema(
         "modes" / Array(2, Enum(Int8ub, OFF=0, ON=1)),
         "at" / Array(2, FREE),
         "ratios" / Array(2, Float32b),
+        "code" / Enum(Int8ub, OLD=1, NEW=1, LATER=2),
+        "codes" / Array(2, Enum(Int8ub, OLD=1, NEW=1, LATER=2)),
     )
 )
 MESSAGE = {
@@ -39,6 +41,8 @@ MESSAGE = {
     "modes": ["OFF", "ON"],
     "at": [ipaddress.ip_address("10.77.1.1"), ipaddress.ip_address("fd77::1")],
     "ratios": [0.5, 0.10000000149011612],
+    "code": "NEW",
+    "codes": ["LATER", "NEW"],
 }
 
 
@@ -121,6 +125,32 @@ def problem(spec: dict[str, Any]) -> str:
 )
 def test_what_is_within_reach(spec: dict[str, Any], expected: bool) -> None:
     assert matches(spec) is expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"code": "OLD"}, True),
+        ({"code": "NEW"}, True),
+        ({"code": 1}, True),
+        ({"code": {"not": "OLD"}}, False),
+        ({"code": {"any": ["LATER", "OLD"]}}, True),
+        ({"code": {"any": ["OLD", {"min": 9}]}}, True),
+        ({"code": {"min": "OLD", "max": "OLD"}}, True),
+        ({"code": "='OLD'"}, True),
+        ({"code": "=state.n - 2"}, True),
+        ({"code": "=state.n"}, False),
+        ({"codes": ["LATER", "OLD"]}, True),
+        ({"codes": {"some": "OLD"}}, True),
+        ({"codes[1]": "OLD"}, True),
+    ],
+)
+def test_each_name_of_a_number_matches(spec: dict[str, Any], expected: bool) -> None:
+    assert matches(spec) is expected
+
+
+def test_a_name_that_is_an_alias_can_be_looked_up() -> None:
+    assert compile_match({"code": "OLD"}, SCHEMA, Names()).equalities == {"code": "NEW"}
 
 
 def test_an_empty_list_has_every_and_not_some() -> None:

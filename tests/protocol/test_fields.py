@@ -194,3 +194,15 @@ def test_what_is_below_a_field_of_several_kinds_is_known_if_these_are(
     schema = Schema(Struct("k" / Int8ub, "body" / Switch(this.k, cases)))
     assert (schema.find("body.unheard_of") is not None) is found
     assert (schema.find("body[0].unheard_of") is not None) is found
+
+
+def test_aliases() -> None:
+    enum = Enum(Int8ub, OLD=1, NEW=1, LATER=2)
+    (field,) = Schema(Struct("x" / enum)).fields.values()
+    assert field.aliases == {"OLD": "NEW"}
+    assert [field.round(value) for value in (1, "OLD", "NEW", 2, 3)] == [
+        *("NEW", "NEW", "NEW", "LATER", 3)
+    ]
+    other = Enum(Int8ub, OLD=5, NONE=1)
+    field = Schema(Struct("k" / Int8ub, "x" / Switch(this.k, {1: enum, 2: other}))).fields["x"]
+    assert field.aliases == {}

@@ -604,15 +604,19 @@ def _fits(bound: Any, field: Field | None) -> bool:
 
 
 def _literal(value: Any, field: Field | None) -> Any:
+    """`value` as a message that has it shows it: an enum by the one of its names that does."""
     try:
-        return literal(value, field)
+        plain = literal(value, field)
     except LiteralError as error:
         raise Invalid(str(error), error.hint) from None
+    return field.round(plain) if field is not None and field.kind == "enum" else plain
 
 
 def _rounding(evaluate: Callable[..., Any], field: Field) -> Callable[..., Any]:
     def rounding(msg: Mapping[str, Any], device: DeviceView, t: float) -> Any:
         value = evaluate(msg, device, t)
+        if field.kind == "enum":
+            return field.round(value)
         try:
             return rounded(value, field)
         except LiteralError:
