@@ -1,7 +1,7 @@
 """Schemas as public projects write them, in ``ported/``: the law holds for them, and all is within reach.
 
-Each is a protocol file with golden vectors, made by hand from the format's description, and a scenario
-that people would write for it.
+Each is a protocol file with golden vectors, made by hand from the format's description. ``site.toml`` has a
+device of each, with rules and expectations as people would write them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from iotsim.protocol.codec import Codec
 from iotsim.protocol.examine import check
 from iotsim.protocol.interpreted import normalize
 from iotsim.protocol.registry import LoadedProtocol, load_protocol
-from iotsim.scenario import load_text
+from iotsim.scenario import load_scenario, load_text
 from iotsim.testing import simulated
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ REFUSED = "refused"
 
 
 class Case(NamedTuple):
-    """A golden vector: the bytes, and the message that they decode to."""
+    """A golden vector: the bytes, the message that they decode to, and the bytes that this is sent as."""
 
     loaded: LoadedProtocol
     data: bytes
     message: dict[str, Any]
+    written: bytes
 
 
 def load(name: str) -> LoadedProtocol:
@@ -53,7 +54,11 @@ def cases() -> list[Any]:
         loaded = load(name)
         for index, vector in enumerate(loaded.vectors):
             message = loaded.protocol.codec.decode(vector.data)
-            found.append(pytest.param(Case(loaded, vector.data, message), id=f"{name}-{index}"))
+            written = vector.data
+            if vector.decodes_only:
+                written = loaded.protocol.message.build(loaded.protocol.message.parse(vector.data))
+            case = Case(loaded, vector.data, message, written)
+            found.append(pytest.param(case, id=f"{name}-{index}"))
     return found
 
 
@@ -283,7 +288,7 @@ async def test_every_value_is_sent(
     async with simulated(load_text(text, FOLDER / "reply.toml")) as gateway:
         gateway.send("device[0]", case.data)
         arrival = await gateway.receive(timeout_s=1.0)
-    assert arrival.payload == case.data
+    assert arrival.payload == case.written
 
 
 @pytest.mark.parametrize("case", cases())
@@ -301,3 +306,15 @@ def test_a_name_that_is_misspelled_is_found_in_a_reply(case: Case) -> None:
         with pytest.raises(ScenarioError, match=f"{place.steps[-1]}x"):
             load_text(text, FOLDER / "reply.toml")
         del owner[f"{place.steps[-1]}x"]
+
+
+async def test_a_site_with_a_device_of_each(autojump_clock: MockClock) -> None:
+    scenario = load_scenario(FOLDER / "site.toml")
+    assert sorted(fleet.services[0].protocol.name for fleet in scenario.fleets) == NAMES
+    async with simulated(scenario) as gateway:
+        for fleet in scenario.fleets:
+            for vector in fleet.services[0].vectors:
+                gateway.send(f"{fleet.name}[0]", vector.data)
+        await gateway.settled()
+    outcomes = gateway.run.result.expectations
+    assert [outcome.name for outcome in outcomes if not outcome.passed] == []

@@ -203,4 +203,27 @@ VECTORS = [
             "additionals": [],
         },
     ),
+    (
+        (
+            "0001 8180 0001 0002 0000 0000 03 777777 07 6578616d706c65 03 636f6d 00 0001 0001"
+            "c00c 0005 0001 0000003c 0006 03 637332 c010"
+            "c02d 0001 0001 0000003c 0004 c0000201"
+        ),
+        {
+            "id": 1,
+            "questions": [{"name": "www.example.com", "type": "A"}],
+            "answers": [
+                {"name": "www.example.com", "type": "CNAME", "ttl": 60, "data": "cs2.example.com"},
+                {
+                    "name": "cs2.example.com",
+                    "type": "A",
+                    "ttl": 60,
+                    "data": ipaddress.ip_address("192.0.2.1"),
+                },
+            ],
+            "authorities": [],
+            "additionals": [],
+        },
+        {"decodes_only": True},
+    ),
 ]
