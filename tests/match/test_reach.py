@@ -6,8 +6,9 @@ import datetime as dt
 import decimal
 import fractions
 import ipaddress
+import itertools
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from construct import Array, Enum, ExprAdapter, Flag, Float32b, Int8ub, Struct
@@ -15,6 +16,9 @@ from construct import Array, Enum, ExprAdapter, Flag, Float32b, Int8ub, Struct
 from iotsim.errors import ExpressionError, ScenarioError
 from iotsim.match import Names, compile_match
 from iotsim.protocol.fields import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FREE = ExprAdapter(Int8ub, lambda value, _: {"value": value}, lambda value, _: value["value"])
 SCHEMA = Schema(
@@ -249,3 +253,25 @@ def test_what_fails_in_an_element_is_told() -> None:
     matcher = compile_match({"levels": {"some": "=1 / (msg.levels[0] - 1)"}}, SCHEMA, Names())
     with pytest.raises(ExpressionError, match="division by zero"):
         matcher.matches(MESSAGE, DEVICE, 0.0)
+
+
+WRAPPERS: list[Callable[[Any], Any]] = [
+    lambda inner: {"not": inner},
+    lambda inner: {"any": [1, inner]},
+    lambda inner: {"some": inner},
+    lambda inner: {"every": inner},
+    lambda inner: [inner],
+    lambda inner: [1, [inner]],
+    lambda inner: {"name": inner},
+    lambda inner: [{"name": inner}],
+]
+
+
+@pytest.mark.parametrize("wrappers", [*itertools.product(WRAPPERS, repeat=3)])
+def test_an_expression_at_any_depth_is_evaluated_or_refused(
+    wrappers: tuple[Callable[[Any], Any], ...],
+) -> None:
+    spec: Any = "=nonsuch + 1"
+    for wrap in wrappers:
+        spec = wrap(spec)
+    assert "unknown name 'nonsuch'" in problem({"free": spec})
