@@ -6,8 +6,9 @@ import datetime as dt
 import decimal
 import fractions
 import ipaddress
+import itertools
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from construct import Array, Enum, ExprAdapter, Flag, Float32b, Int8ub, Struct
@@ -16,6 +17,9 @@ from iotsim.errors import ExpressionError, ScenarioError
 from iotsim.match import Names, compile_match
 from iotsim.protocol.fields import Schema
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FREE = ExprAdapter(Int8ub, lambda value, _: {"value": value}, lambda value, _: value["value"])
 SCHEMA = Schema(
     Struct(
@@ -23,6 +27,11 @@ SCHEMA = Schema(
         "levels" / Array(3, Int8ub),
         "points" / Array(2, Struct("level" / Float32b, "on" / Flag, "tags" / Array(1, Int8ub))),
         "free" / FREE,
+        "modes" / Array(2, Enum(Int8ub, OFF=0, ON=1)),
+        "at" / Array(2, FREE),
+        "ratios" / Array(2, Float32b),
+        "code" / Enum(Int8ub, OLD=1, NEW=1, LATER=2),
+        "codes" / Array(2, Enum(Int8ub, OLD=1, NEW=1, LATER=2)),
     )
 )
 MESSAGE = {
@@ -33,6 +42,11 @@ MESSAGE = {
         {"level": 9.0, "on": False, "tags": [2]},
     ],
     "free": {"method": "get", "params": {"ids": [{"n": 1}, {"n": 2}]}, "text": "12"},
+    "modes": ["OFF", "ON"],
+    "at": [ipaddress.ip_address("10.77.1.1"), ipaddress.ip_address("fd77::1")],
+    "ratios": [0.5, 0.10000000149011612],
+    "code": "NEW",
+    "codes": ["LATER", "NEW"],
 }
 
 
@@ -89,6 +103,24 @@ def problem(spec: dict[str, Any]) -> str:
         ({"free.params.ids[1].n": {"min": 2}}, True),
         ({"free.text": {"min": 1}}, False),
         ({"free.nothing": {"some": 1}}, False),
+        ({"points": [{"level": 1.5}, {"on": False, "tags": [2]}]}, True),
+        ({"points": [{"level": {"max": 1}}, {"on": False}]}, False),
+        ({"points": [{"level": 1.5}]}, False),
+        ({"points": [{"level": "=msg.points[0].level"}, {"tags": [{"min": 2}]}]}, True),
+        ({"points": {"not": [{"on": False}, {"on": False}]}}, True),
+        ({"points[0]": {"any": [{"on": False}, {"level": {"min": 1}}]}}, True),
+        ({"points[0]": {"not": {"on": True}}}, False),
+        ({"levels": [1, {"min": 2, "max": 2}, 3]}, True),
+        ({"levels": [1, {"not": 2}, 3]}, False),
+        ({"free.params": {"ids": [{"n": 1}, {"n": {"min": 2}}]}}, True),
+        ({"free.params": {"ids": [{"n": 1}]}}, False),
+        ({"free": {"any": [{"method": "put"}, {"text": "12"}]}}, True),
+        ({"modes": ["OFF", 1]}, True),
+        ({"modes": [1, "ON"]}, False),
+        ({"at": ["10.77.1.1", "FD77:0::1"]}, True),
+        ({"at": ["10.77.1.1", "fd77::2"]}, False),
+        ({"ratios": [0.5, 0.1]}, True),
+        ({"ratios": {"some": 0.1}}, True),
         ({"state": {"min": 5}}, True),
         ({"state": {"min": "IDLE"}}, True),
         ({"state": {"max": "BUSY"}}, False),
@@ -97,6 +129,32 @@ def problem(spec: dict[str, Any]) -> str:
 )
 def test_what_is_within_reach(spec: dict[str, Any], expected: bool) -> None:
     assert matches(spec) is expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"code": "OLD"}, True),
+        ({"code": "NEW"}, True),
+        ({"code": 1}, True),
+        ({"code": {"not": "OLD"}}, False),
+        ({"code": {"any": ["LATER", "OLD"]}}, True),
+        ({"code": {"any": ["OLD", {"min": 9}]}}, True),
+        ({"code": {"min": "OLD", "max": "OLD"}}, True),
+        ({"code": "='OLD'"}, True),
+        ({"code": "=state.n - 2"}, True),
+        ({"code": "=state.n"}, False),
+        ({"codes": ["LATER", "OLD"]}, True),
+        ({"codes": {"some": "OLD"}}, True),
+        ({"codes[1]": "OLD"}, True),
+    ],
+)
+def test_each_name_of_a_number_matches(spec: dict[str, Any], expected: bool) -> None:
+    assert matches(spec) is expected
+
+
+def test_a_name_that_is_an_alias_can_be_looked_up() -> None:
+    assert compile_match({"code": "OLD"}, SCHEMA, Names()).equalities == {"code": "NEW"}
 
 
 def test_an_empty_list_has_every_and_not_some() -> None:
@@ -124,6 +182,15 @@ def test_a_number_without_a_name_is_in_a_range_of_an_enum() -> None:
         ({"state": {"min": "IDLE", "max": "BUSY"}}, "state.min: min is greater than max"),
         ({"free.x": {"exists": False, "min": 3}}, "free.x.min: what is absent has no 'min'"),
         ({"levels": {"some": {}}}, "levels.some: an empty table"),
+        ({"points": {"some": {}}}, "points.some: an empty table"),
+        ({"points": [{"levle": 1}, {"on": True}]}, "points.0.levle: unknown field"),
+        ({"points": {"not": {"on": 3}}}, "points.not.on: unknown operator 'on'"),
+        ({"points[0]": {"not": {"on": 3}}}, "points[0].not.on: 3, but"),
+        ({"modes": ["OFF", "OM"]}, "modes.1: 'modes[]' has no value named 'OM'"),
+        ({"levels": [1, "x", 3]}, "levels.1: 'x', but 'levels[]' is an integer"),
+        ({"levels": [1, 2, 300]}, "levels.2: 300 does not fit"),
+        ({"levels": [[1], 2, 3]}, "levels.0: a list, but 'levels[]' is an integer"),
+        ({"state": [{"a": 1}]}, "state: a list, but 'state' is an enum"),
     ],
 )
 def test_what_can_never_match_is_refused(spec: dict[str, Any], told: str) -> None:
@@ -186,3 +253,25 @@ def test_what_fails_in_an_element_is_told() -> None:
     matcher = compile_match({"levels": {"some": "=1 / (msg.levels[0] - 1)"}}, SCHEMA, Names())
     with pytest.raises(ExpressionError, match="division by zero"):
         matcher.matches(MESSAGE, DEVICE, 0.0)
+
+
+WRAPPERS: list[Callable[[Any], Any]] = [
+    lambda inner: {"not": inner},
+    lambda inner: {"any": [1, inner]},
+    lambda inner: {"some": inner},
+    lambda inner: {"every": inner},
+    lambda inner: [inner],
+    lambda inner: [1, [inner]],
+    lambda inner: {"name": inner},
+    lambda inner: [{"name": inner}],
+]
+
+
+@pytest.mark.parametrize("wrappers", [*itertools.product(WRAPPERS, repeat=3)])
+def test_an_expression_at_any_depth_is_evaluated_or_refused(
+    wrappers: tuple[Callable[[Any], Any], ...],
+) -> None:
+    spec: Any = "=nonsuch + 1"
+    for wrap in wrappers:
+        spec = wrap(spec)
+    assert "unknown name 'nonsuch'" in problem({"free": spec})

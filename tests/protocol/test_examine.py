@@ -6,6 +6,7 @@ from construct import (
     Bytes,
     Computed,
     Const,
+    Default,
     Enum,
     GreedyBytes,
     GreedyRange,
@@ -211,6 +212,13 @@ def test_check_of_an_unknown_field() -> None:
     data, fields = a_vector({"kind": "A", "hi": 0})
     texts = [str(finding) for finding in check(loaded((data, fields | {"nope": 1})))]
     assert "VECTORS[0]: nope: expected 1, but the message has no such field" in texts
+
+
+def test_check_of_a_table_of_which_nothing_is_said() -> None:
+    message = Struct("kind" / Int8ub, "flags" / Struct("spare" / Default(Int8ub, 0)))
+    assert check(loaded((b"\x01\x00", {"kind": 1, "flags": {}}), message=message)) == []
+    (finding, *_) = check(loaded((b"\x01\x00", {"kind": 1, "flags": {}, "x": {}}), message=message))
+    assert str(finding) == "VECTORS[0]: x: expected {}, but the message has no such field"
 
 
 def test_check_of_no_vectors() -> None:

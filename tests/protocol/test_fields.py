@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from construct import (
@@ -9,6 +10,8 @@ from construct import (
     Const,
     Default,
     Enum,
+    ExprAdapter,
+    Flag,
     FlagsEnum,
     Float32b,
     Float64l,
@@ -171,3 +174,35 @@ def test_odd_fields() -> None:
     mixed = Switch(this.x, {1: Int8ub, 2: Float32b, 3: PascalString(Int8ub, "utf8")})
     assert Schema(Struct("a" / mixed)).odd_fields == ()
     assert Schema(Struct("_private" / Computed(b"x"), "a" / Int8ub)).odd_fields == ()
+
+
+@pytest.mark.parametrize(
+    ("cases", "found"),
+    [
+        ({1: Struct("x" / Int8ub), 2: GreedyBytes}, False),
+        ({1: Struct("x" / Int8ub), 2: Int8ub[2], 3: GreedyBytes}, False),
+        ({1: Struct("x" / Int8ub), 2: Struct("y" / Int8ub)}, False),
+        ({1: Int8ub, 2: ExprAdapter(Int8ub, str, int)}, True),
+        ({1: Struct("x" / Int8ub), 2: ExprAdapter(Int8ub, str, int)}, True),
+        ({1: ExprAdapter(Int8ub, str, int), 2: GreedyBytes, 3: Struct("x" / Int8ub)}, True),
+        ({1: Struct("x" / Int8ub), 2: Switch(this.k, {1: Int8ub, 2: Flag})}, False),
+    ],
+)
+def test_what_is_below_a_field_of_several_kinds_is_known_if_these_are(
+    cases: dict[int, Any], found: bool
+) -> None:
+    schema = Schema(Struct("k" / Int8ub, "body" / Switch(this.k, cases)))
+    assert (schema.find("body.unheard_of") is not None) is found
+    assert (schema.find("body[0].unheard_of") is not None) is found
+
+
+def test_aliases() -> None:
+    enum = Enum(Int8ub, OLD=1, NEW=1, LATER=2)
+    (field,) = Schema(Struct("x" / enum)).fields.values()
+    assert field.aliases == {"OLD": "NEW"}
+    assert [field.round(value) for value in (1, "OLD", "NEW", 2, 3)] == [
+        *("NEW", "NEW", "NEW", "LATER", 3)
+    ]
+    other = Enum(Int8ub, OLD=5, NONE=1)
+    field = Schema(Struct("k" / Int8ub, "x" / Switch(this.k, {1: enum, 2: other}))).fields["x"]
+    assert field.aliases == {}

@@ -12,8 +12,10 @@ from construct import (
     Check,
     Computed,
     Enum,
+    ExprAdapter,
     FlagsEnum,
     GreedyRange,
+    If,
     Int8ub,
     Int16ub,
     Int32ub,
@@ -25,6 +27,8 @@ from construct import (
     Select,
     Struct,
     Switch,
+    len_,
+    obj_,
     this,
 )
 from hypothesis import given
@@ -199,3 +203,47 @@ def test_adapters_are_given_construct_s_path_also_where_no_place_is_noted() -> N
     assert parsed == quick.normalize(schema.parse(b"\x01\x02\x03"))
     assert parsed["a"]["c"] == "(parsing) -> a -> c"
     assert quick.encode(parsed) == schema.build(parsed)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message", "told"),
+    [
+        (
+            Struct("length" / Rebuild(Int8ub, len_(this.name)), "name" / Bytes(this.length)),
+            {},
+            "name: the message needs this field",
+        ),
+        (
+            Struct(
+                "h" / Struct("n" / Rebuild(Int8ub, len_(this._.name))), "name" / Bytes(this.h.n)
+            ),
+            {},
+            "name: the message needs this field",
+        ),
+        (
+            Struct("all" / Struct("n" / Rebuild(Int8ub, this.m), "m" / Int8ub)[1]),
+            {"all": [{}]},
+            "all.0.m: the message needs this field",
+        ),
+        (
+            Struct("total" / Rebuild(Int8ub, lambda c: c["frist"]), "first" / Int8ub),
+            {"first": 1},
+            "total: there is no field 'frist'",
+        ),
+        (
+            Struct("total" / Rebuild(Int8ub, lambda c: sum(c.parts)), "parts" / Int8ub[2]),
+            {"parts": [200, 100]},
+            "total: struct",
+        ),
+        (
+            Struct("k" / Int8ub, "x" / If(this.k, ExprAdapter(Int8ub, obj_ + 1, obj_ - 1))),
+            {"k": 1},
+            "x: the message needs this field",
+        ),
+        (Struct("x" / Int8ub), {"x": None}, "x: the message needs this field"),
+    ],
+)
+def test_what_a_message_needs(schema: Any, message: dict[str, Any], told: str) -> None:
+    with pytest.raises(EncodeError) as caught:
+        Interpreter(schema, strict=True).encode(message)
+    assert told in str(caught.value)

@@ -114,3 +114,51 @@ def test_what_cannot_be_sent_is_refused(tmp_path: Path, reply: str, told: str) -
     with pytest.raises(ScenarioError) as caught:
         load_text(path.read_text(), path)
     assert told in str(caught.value.problems[0])
+
+
+SEVERAL = """
+import ipaddress
+
+from construct import Bytes, Enum, ExprAdapter, Int8ub, PascalString, Struct, Switch, this
+
+from iotsim import Protocol
+
+ADDRESS = ExprAdapter(Bytes(4), lambda o, c: ipaddress.IPv4Address(o), lambda o, c: o.packed)
+NAME = ExprAdapter(PascalString(Int8ub, "ascii"), lambda o, c: o, lambda o, c: o)
+DATA = Switch(this.kind, {"A": ADDRESS, "NAME": NAME})
+PROTOCOL = Protocol("several", Struct("kind" / Enum(Int8ub, A=1, NAME=2), "data" / DATA), port=7901)
+VECTORS = [
+    ("01 0a4d0101", {"kind": "A", "data": ipaddress.IPv4Address("10.77.1.1")}),
+    ("02 02 6162", {"kind": "NAME", "data": "TEXT"}),
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reply", "told"),
+    [
+        ("ab", '{ kind = "A", data = "10.77.1.2" }', ""),
+        ("ab", '{ kind = "NAME", data = "cd" }', ""),
+        ("ab", '{ kind = "A", data = "cd" }', "cannot be encoded"),
+        ("1.2.3.4", '{ kind = "NAME", data = "10.77.1.2" }', ""),
+    ],
+)
+def test_a_text_where_vectors_show_addresses_and_texts(
+    tmp_path: Path, text: str, reply: str, told: str
+) -> None:
+    path = place(tmp_path)
+    (tmp_path / "protocols/several.py").write_text(SEVERAL.replace("TEXT", text))
+    scenario = f"""
+    [scenario]
+    duration = "5s"
+    [devices.bulb]
+    address = "10.77.1.1"
+    protocol = "several"
+    [[devices.bulb.rules]]
+    reply = {reply}
+    """
+    if told:
+        with pytest.raises(ScenarioError, match=told):
+            load_text(scenario, path)
+    else:
+        assert load_text(scenario, path).fleets

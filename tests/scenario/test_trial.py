@@ -21,6 +21,7 @@ from construct import (
     Padding,
     PascalString,
     PrefixedArray,
+    Rebuild,
     Struct,
     Switch,
     this,
@@ -167,6 +168,15 @@ def test_what_is_wrong_with_each_possible_shape_is_wrong() -> None:
         port=1,
     )
     assert said(protocol, {"on": "=signal"}) == ["x: either needs the field 'x'"]
+
+
+def test_a_field_that_is_computed_of_others_is_told_of_if_these_are_known() -> None:
+    total = Rebuild(Int8ub, lambda context: sum(context.parts))
+    protocol = Protocol("sums", Struct("total" / total, "parts" / Int8ub[2]), port=7700)
+    assert said(protocol, {"parts": [200, 50]}) == []
+    assert said(protocol, {"parts": ["=signal", 200]}) == []
+    (told,) = said(protocol, {"parts": [200, 100]})
+    assert told.startswith("total: 'total' cannot be encoded: ")
 
 
 def test_shapes_that_numbers_decide_are_left_alone() -> None:

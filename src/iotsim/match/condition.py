@@ -14,9 +14,10 @@ is there with the value None (construct's way to say that an optional part is no
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
 
+T = TypeVar("T")
 OPERATORS = ("min", "max", "any", "regex", "not", "exists", "some", "every")
 PRESENT = {"min", "max", "regex", "some", "every"}
 """Operators that hold of no field that is absent."""
@@ -108,6 +110,7 @@ class Writer:
             "as_text": as_text,
             "dict": dict,
             "isinstance": isinstance,
+            "len": len,
             "lists": (list, tuple),
             "some": any,
             "every": all,
@@ -209,9 +212,13 @@ class Writer:
         """Code that tests what `access` gives against `value`, and the text for people."""
         if depth > DEEPEST:
             raise Invalid("nested too deeply")
+        if isinstance(value, list) and holds_table(value):
+            return self._listed(access, value, field, depth)
+        if isinstance(value, dict) and is_nested(value, field, self.schema):
+            return self._fields(access, value, field, depth)
         if holds_expression(value) and not isinstance(value, dict):
             code, text = self._operand(value, field)
-            if _kind(field) == "any" or isinstance(value, list):
+            if self._is_free(field) or isinstance(value, list):
                 return f"same({access}, {code})", text
             return f"{access} == {code}", text
         if isinstance(value, dict) and (field is None or value.keys() & set(OPERATORS)):
@@ -223,48 +230,63 @@ class Writer:
                     raise Invalid(f"unknown operator '{name[:100]}'", hint, (name,))
                 self._unknown_operator(name)
             raise Invalid("an empty table", f"operators: {', '.join(OPERATORS)}")
-        plain = _literal(value, field)
+        plain = self._literal(value, field)
         if isinstance(plain, float) and math.isnan(plain):
             variable = self._variable()
             return f"({variable} := {access}) != {variable}", "nan"
-        if _kind(field) == "any" and isinstance(plain, (str, bytes, list)):
+        if self._is_free(field) and isinstance(plain, (str, bytes, list)):
             return f"same({access}, {self.constant(plain)})", render(plain)
         return f"{access} == {self.constant(plain)}", render(plain)
 
     def _operand(self, value: Any, field: Field | None) -> tuple[str, str]:
         """Code for a literal or an expression, rounded to the field's wire type, and its text."""
-        if isinstance(value, (list, dict)) and holds_expression(value):
+        if isinstance(value, list) and holds_expression(value):
             return self._display(value, field)
         if not is_expression(value):
-            plain = _literal(value, field)
+            plain = self._literal(value, field)
             return self.constant(plain), render(plain)
         expression = self.expression(value[1:])
         if expression.constant:
-            plain = _literal(expression.evaluate(None, None, 0.0), field)  # type: ignore[arg-type]
+            value = expression.evaluate(None, None, 0.0)  # type: ignore[arg-type]
+            plain = self._literal(value, field)
             return self.constant(plain), render(plain)
         evaluate: Callable[..., Any] = expression.evaluate
         if field is not None:
             evaluate = _rounding(evaluate, field)
         return f"{self.constant(evaluate)}(msg, device, t)", f"={expression.text}"
 
-    def _display(self, value: list[Any] | dict[str, Any], field: Field | None) -> tuple[str, str]:
-        """Code for a list or a table in which there are expressions, and its text."""
-        codes: list[str] = []
-        texts: list[str] = []
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            inside = self._inside(field, f".{key}" if isinstance(value, dict) else "[]")
-            try:
-                code, text = self._operand(item, inside)
-            except Invalid as error:
-                raise Invalid(error.message, error.hint, (key, *error.keys)) from None
-            codes.append(f"{key!r}: {code}" if isinstance(value, dict) else code)
-            texts.append(f"{key} = {text}" if isinstance(value, dict) else text)
-        if isinstance(value, dict):
-            return f"{{{', '.join(codes)}}}", f"{{ {', '.join(texts)} }}"
+    def _display(self, values: list[Any], field: Field | None) -> tuple[str, str]:
+        """Code for a list in which there are expressions, and its text."""
+        operands = self._each(values, field, self._operand)
+        codes, texts = ([operand[part] for operand in operands] for part in (0, 1))
+        return f"[{', '.join(codes)}]", f"[{', '.join(texts)}]"
+
+    def _literal(self, value: Any, field: Field | None) -> Any:
+        """`value` as a message would hold it, also the elements of a list."""
+        if isinstance(value, list) and field is not None:
+            return self._each(value, field, self._literal)
+        return _literal(value, field)
+
+    def _each(
+        self, values: list[Any], field: Field | None, write: Callable[[Any, Field | None], T]
+    ) -> list[T]:
+        """What `write` makes of each value that an element of `field` is held against."""
         if field is not None and field.kind in NO_LIST:
             raise Invalid(f"a list, but '{field.path}' is {article(field.kind)}")
-        return f"[{', '.join(codes)}]", f"[{', '.join(texts)}]"
+        inside = self._inside(field, "[]")
+        made: list[T] = []
+        for number, value in enumerate(values):
+            try:
+                made.append(write(value, inside))
+            except Invalid as error:
+                raise Invalid(error.message, error.hint, (number, *error.keys)) from None
+        return made
+
+    def _is_free(self, field: Field | None) -> bool:
+        """Whether only a value itself tells of which type it is, or what its elements are."""
+        if field is not None and field.kind == "array":
+            return self._is_free(self._inside(field, "[]"))
+        return _kind(field) == "any"
 
     def _inside(self, field: Field | None, step: str) -> Field | None:
         if field is None or self.schema is None:
@@ -393,28 +415,49 @@ class Writer:
     ) -> tuple[str, str]:
         if field is not None and field.kind in NO_LIST:
             raise Invalid(f"'{field.path}' is {article(field.kind)}, so it has no elements")
-        if depth > DEEPEST:
-            raise Invalid("nested too deeply")
         self.variables += 1
         element = f"e{self.variables}"
-        inside = self._inside(field, "[]")
-        if isinstance(value, dict) and is_nested(value, inside, self.schema):
-            if not value:
-                raise Invalid("an empty table", "name a field of the elements")
-
-            def refuse(keys: tuple[str | int, ...], message: str, hint: str) -> None:
-                raise Invalid(message, hint, keys)
-
-            prefix = f"{field.path}[]." if field is not None else "[]."
-            conditions = [*self.conditions(value, refuse, prefix, element, depth)]
-            codes = " and ".join(condition.code for condition in conditions)
-            code = f"(isinstance({element}, dict) and {codes})"
-            shown = (f"{one.field.removeprefix(prefix)} {one.expected}" for one in conditions)
-            text = f"with {' and '.join(shown)}"
-        else:
-            code, text = self._test(element, value, inside, depth)
+        code, text = self._test(element, value, self._inside(field, "[]"), depth)
         looped = f"{quantifier}({code} for {element} in {variable})"
         return f"(isinstance({variable}, lists) and {looped})", text
+
+    def _listed(
+        self, access: str, values: list[Any], field: Field | None, depth: int
+    ) -> tuple[str, str]:
+        """A list with tables in it: as many elements, each of which is as its value asks."""
+        variable = self._variable()
+        places = itertools.count()
+
+        def test(value: Any, inside: Field | None) -> tuple[str, str]:
+            return self._test(f"{variable}[{next(places)}]", value, inside, depth + 1)
+
+        tests = self._each(values, field, test)
+        codes = [
+            f"isinstance({variable} := {access}, lists)",
+            f"len({variable}) == {len(values)}",
+            *(code for code, _ in tests),
+        ]
+        return f"({' and '.join(codes)})", f"[{', '.join(text for _, text in tests)}]"
+
+    def _fields(
+        self, access: str, table: Mapping[str, Any], field: Field | None, depth: int
+    ) -> tuple[str, str]:
+        """A structure, some of whose fields are as `table` asks."""
+        if not table:
+            raise Invalid("an empty table", "name a field in it")
+
+        def refuse(keys: tuple[str | int, ...], message: str, hint: str) -> None:
+            raise Invalid(message, hint, keys)
+
+        prefix = f"{field.path}." if field is not None else ""
+        variable = self._variable()
+        conditions = [*self.conditions(table, refuse, prefix, variable, depth)]
+        codes = " and ".join(condition.code for condition in conditions)
+        shown = (f"{one.field.removeprefix(prefix)} {one.expected}" for one in conditions)
+        return (
+            f"(isinstance({variable} := {access}, dict) and {codes})",
+            f"with {' and '.join(shown)}",
+        )
 
     def _any(self, variable: str, choices: Any, field: Field | None, depth: int) -> tuple[str, str]:
         if not isinstance(choices, list) or not choices:
@@ -466,7 +509,7 @@ class Writer:
 
 def _sole_value(path: str, value: Any, field: Field | None) -> tuple[Any] | None:
     """What `value` asks of a field at the top level, if that is to equal a plain value."""
-    if "." in path or isinstance(value, dict) or holds_expression(value):
+    if "." in path or isinstance(value, (dict, list)) or holds_expression(value):
         return None
     plain = _literal(value, field)
     if _kind(field) == "any" and isinstance(plain, (str, bytes)):
@@ -484,6 +527,14 @@ def holds_expression(value: Any, depth: int = 0) -> bool:
         items = value.values() if isinstance(value, dict) else value
         return any(holds_expression(item, depth + 1) for item in items)
     return is_expression(value)
+
+
+def holds_table(values: list[Any], depth: int = 0) -> bool:
+    """Whether there is a table among `values`, or in a list among them."""
+    return depth <= DEEPEST_LITERAL and any(
+        isinstance(value, dict) or (isinstance(value, list) and holds_table(value, depth + 1))
+        for value in values
+    )
 
 
 def is_nested(table: Mapping[str, Any], field: Field | None, schema: Schema | None) -> bool:
@@ -553,15 +604,19 @@ def _fits(bound: Any, field: Field | None) -> bool:
 
 
 def _literal(value: Any, field: Field | None) -> Any:
+    """`value` as a message that has it shows it: an enum by the one of its names that does."""
     try:
-        return literal(value, field)
+        plain = literal(value, field)
     except LiteralError as error:
         raise Invalid(str(error), error.hint) from None
+    return field.round(plain) if field is not None and field.kind == "enum" else plain
 
 
 def _rounding(evaluate: Callable[..., Any], field: Field) -> Callable[..., Any]:
     def rounding(msg: Mapping[str, Any], device: DeviceView, t: float) -> Any:
         value = evaluate(msg, device, t)
+        if field.kind == "enum":
+            return field.round(value)
         try:
             return rounded(value, field)
         except LiteralError:

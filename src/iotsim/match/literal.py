@@ -36,7 +36,7 @@ def literal(value: Any, field: Field | None) -> Any:
     written_as_hex = isinstance(value, str) and value.startswith("hex:")
     if written_as_hex and (field is None or field.kind not in ("string", "enum")):
         value = _bytes(value)
-    if field is None:
+    if field is None or (value is None and field.optional):
         return _plain(value)
     if field.kind == "payload":
         if isinstance(value, (list, dict)):

@@ -30,6 +30,8 @@ class Field:
     kind: str
     wire: str = ""
     names: Mapping[str, int] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Names of an enum that no message shows, each with the name that its number decodes to."""
     optional: bool = False
     required: bool = True
     offset: int | None = None
@@ -37,6 +39,9 @@ class Field:
     doc: str = ""
     format: str = ""
     """The struct format of a float."""
+    mixed: bool = False
+    """Whether it is of the kind any because alternatives have it of different kinds, each of which is
+    known, and so are the names below it."""
     odd: bool = False
     """Whether it may hold what JSON has no form for: bytes, or what an adapter gives."""
     cases: tuple[str, ...] = ()
@@ -46,8 +51,9 @@ class Field:
     def round(self, value: Any) -> Any:
         """``value`` as it would be after a journey in this field.
 
-        A float of 32 bits comes back as its nearest; the number of an enum as its name, and that of a
-        payload as its text. What the field cannot carry comes back as it is.
+        A float of 32 bits comes back as its nearest; the number of an enum, and each of its names, as the
+        name that it decodes to, and that of a payload as its text. What the field cannot carry comes back
+        as it is.
         """
         if self.kind == "payload":
             return carried(value)
@@ -59,7 +65,5 @@ class Field:
             except (OverflowError, struct.error):
                 return value
         if self.kind == "enum" and isinstance(value, int) and not isinstance(value, bool):
-            for name, number in self.names.items():
-                if number == value:
-                    return name
-        return value
+            value = next((name for name, number in self.names.items() if number == value), value)
+        return self.aliases.get(value, value) if isinstance(value, str) else value

@@ -45,7 +45,8 @@ class Schema:
     def find(self, path: str) -> Field | None:
         """The field that ``path`` names; an index in it, as in ``readings.0.value``, is any.
 
-        Below a field of the kind any there may be whatever is asked for, of the same kind.
+        Below a field of the kind any there may be whatever is asked for, of the same kind, unless it is one
+        of kinds that are known.
         """
         if path in self.fields:
             return self.fields[path]
@@ -55,7 +56,8 @@ class Schema:
         for step in reversed([*re.finditer(r"\.|\[", generic)]):
             above = self.fields.get(generic[: step.start()])
             if above is not None:
-                return Field(generic, "any", optional=True) if above.kind == "any" else None
+                free = above.kind == "any" and not above.mixed
+                return Field(generic, "any", optional=True) if free else None
         return Field(generic, "any", optional=True) if self.free else None
 
     def nearest(self, name: str) -> str | None:

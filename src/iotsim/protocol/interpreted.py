@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from construct import Construct, ConstructError, ExplicitError, StreamError
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.lower import lower
+from iotsim.protocol.table import field_table
 from iotsim.protocol.traced import Message, Recorder, Tracer, UserCodeError
 from iotsim.protocol.values import branch_restorers, kept_names, normalize, restorer
 
 if TYPE_CHECKING:
     from iotsim.protocol.device import Device
+    from iotsim.protocol.field import Field
 
     AnyConstruct = Construct[Any, Any]
 else:
@@ -105,26 +109,45 @@ class Interpreter:
             self.message.build_stream(self._restore(message), stream, **_outside(device))
         except Exception as error:
             trail = list(getattr(error, "iotsim_path", ()))
-            missing = not isinstance(error, ExplicitError) and _is_missing(message, trail)
-            reason = NEEDED if missing else reason_of(error)
-            raise EncodeError(reason, ".".join(trail)) from error
+            needed = self._needed(error, message, trail)
+            reason = reason_of(error) if needed is None else NEEDED
+            raise EncodeError(reason, ".".join(needed or trail)) from error
         return stream.getvalue()
 
+    @cached_property
+    def _fields(self) -> Mapping[str, Field]:
+        return field_table(self.lowered)[0]
 
-def _is_missing(message: Any, trail: list[str]) -> bool:
-    """Whether ``trail`` leads to a field for which ``message`` has no value."""
-    if not trail:
-        return False
+    def _needed(self, error: Exception, message: Any, trail: list[str]) -> list[str] | None:
+        """The path of the field that ``message`` has to have, if ``error``, at ``trail``, is that it lacks
+        one: that at ``trail`` itself, or another one that it is computed of."""
+        if isinstance(error, ExplicitError) or not trail:
+            return None
+        if not isinstance(error, KeyError):
+            return trail if _value_at(message, trail, _ABSENT) is None else None
+        if not error.args or error.args[0] == trail[-1]:
+            return trail if _value_at(message, trail, None) is None else None
+        for end in reversed(range(len(trail))):
+            path = [*trail[:end], str(error.args[0])]
+            generic = re.sub(r"\.\d+(?=\.|\Z)", "[]", ".".join(path))
+            if generic in self._fields and _value_at(message, path, _ABSENT) is _ABSENT:
+                return path
+        return None
+
+
+_ABSENT: Any = object()
+
+
+def _value_at(message: Any, trail: list[str], absent: Any) -> Any:
+    """What ``trail`` leads to in ``message``; ``absent`` if there is no such place in it."""
     for step in trail:
         if isinstance(message, list | tuple):
             message = message[int(step)] if step.isdigit() and int(step) < len(message) else None
-        elif not isinstance(message, Mapping):
-            return False
-        elif step not in message:
-            return step == trail[-1]
-        else:
+        elif isinstance(message, Mapping) and step in message:
             message = message[step]
-    return message is None
+        else:
+            return absent
+    return message
 
 
 class _Quick(Interpreter):

@@ -17,12 +17,27 @@ def types_seen(schema: Schema, vectors: Sequence[Vector]) -> dict[str, frozenset
     A hint only: other messages may have others.
     """
     seen: dict[str, set[type]] = {}
+    for path, value in _free_values(schema, vectors):
+        seen.setdefault(path, set()).add(type(value))
+    return {path: frozenset(types) for path, types in seen.items()}
+
+
+def texts_seen(schema: Schema, vectors: Sequence[Vector]) -> dict[str, frozenset[str]]:
+    """The texts that are values of these fields in `vectors`, likewise."""
+    seen: dict[str, set[str]] = {}
+    for path, value in _free_values(schema, vectors):
+        if isinstance(value, str):
+            seen.setdefault(path, set()).add(value)
+    return {path: frozenset(texts) for path, texts in seen.items()}
+
+
+def _free_values(schema: Schema, vectors: Sequence[Vector]) -> Iterator[tuple[str, Any]]:
+    """The values of fields of the kind any, with their paths."""
     for vector in vectors:
         for path, value in _values(vector.fields, ""):
             field = schema.find(path)
             if field is not None and field.kind == "any":
-                seen.setdefault(path, set()).add(type(value))
-    return {path: frozenset(types) for path, types in seen.items()}
+                yield path, value
 
 
 def _values(fields: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -75,8 +75,10 @@ class _Table:
             field = replace(
                 old,
                 kind=old.kind if old.kind == field.kind else "any",
+                mixed=_is_mixed(old, field),
                 wire=old.wire if field.wire in old.wire else f"{old.wire} or {field.wire}",
                 names={**old.names, **field.names},
+                aliases=_aliases(old, field) | _aliases(field, old),
                 # What one alternative needs and another does not may be missing.
                 optional=(old.optional and field.optional) or old.required != field.required,
                 required=old.required or field.required,
@@ -366,10 +368,12 @@ def _describe(node: n.Node) -> tuple[str, str, dict[str, Any]]:
 
 def _describe_names(node: n.Names) -> tuple[str, str, dict[str, Any]]:
     wire = _describe(node.inner)[1]
-    if node.kind != "mapping":
-        return node.kind, wire, {"names": dict(node.encoded)}
+    if node.kind == "flags":
+        return "flags", wire, {"names": dict(node.encoded)}
     if all(isinstance(name, str) for name in node.encoded):
-        return "enum", wire, {"names": dict(node.encoded)}
+        shown = {name: node.decoded[number] for name, number in node.encoded.items()}
+        aliases = {name: meant for name, meant in shown.items() if name != meant}
+        return "enum", wire, {"names": dict(node.encoded), "aliases": aliases}
     plain = all(isinstance(name, int | float | bool) for name in node.encoded)
     return ("int" if plain else "any"), wire, {"odd": not plain}
 
@@ -404,6 +408,18 @@ def _note(node: n.Node) -> str:
         what = "what follows" if node.rest else "the message"
         return f", the length of {what}" + (f" {node.adjust:+d}" if node.adjust else "")
     return ""
+
+
+def _aliases(field: Field, other: Field) -> dict[str, str]:
+    """The aliases of `field` that messages do not show where they have `other` in its place."""
+    shown = other.names.keys() - other.aliases.keys()
+    return {name: meant for name, meant in field.aliases.items() if name not in shown}
+
+
+def _is_mixed(old: Field, field: Field) -> bool:
+    """Whether two alternatives of a field are of different kinds, all of which are known."""
+    one_kind = old.kind == field.kind != "any"
+    return not one_kind and all(one.kind != "any" or one.mixed for one in (old, field))
 
 
 # -- alternatives -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ back before construct builds it, so that functions of the schema see their own k
 from __future__ import annotations
 
 import enum
+from collections import namedtuple
 from collections.abc import Mapping
 from functools import partial
 from types import FunctionType
@@ -220,13 +221,31 @@ def _list(inner: Restore, value: Any) -> Any:
 
 
 def _adapted(node: n.Adapted, value: Any) -> Any:
-    """A list may have been a tuple: what the adapter makes of it and back is its own kind of value."""
+    """A list may have been a tuple, a table a named one: what the adapter makes of it and back is its own
+    kind of value."""
+    held = _whatever(value)
     if isinstance(value, list):
-        try:
-            return node.origin._decode(node.origin._encode(value, None, ""), None, "")
-        except Exception:  # the user's, and no value of this adapter: encoding will say so
-            pass
-    return _whatever(value)
+        return _own(node.origin, value) or held
+    if isinstance(value, Mapping):
+        own = _own(node.origin, held) or _own(node.origin, _as_named_tuple(value))
+        return own if hasattr(own, "_fields") else held
+    return held
+
+
+def _own(adapter: Any, value: Any) -> Any:
+    """What the adapter makes of `value` and back; None if it takes no such value, as encoding will say."""
+    try:
+        return adapter._decode(adapter._encode(value, None, ""), None, "")
+    except Exception:  # the user's
+        return None
+
+
+def _as_named_tuple(value: Mapping[str, Any]) -> Any:
+    """A named tuple with the items of `value`, or None if they cannot be its."""
+    try:
+        return namedtuple("Values", value)(**value)  # noqa: PYI024  # its fields are not known before
+    except ValueError:
+        return None
 
 
 def _named_tuple(named: Any, inner: Restore, value: Any) -> Any:

@@ -12,7 +12,7 @@ from iotsim.match.condition import holds_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
 from iotsim.match.usual import of_text
-from iotsim.protocol.samples import types_seen
+from iotsim.protocol.samples import texts_seen, types_seen
 from iotsim.scenario.trial import Trial
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ class TemplateBuilder:
         protocol = service.protocol
         self.trial = Trial(protocol, device)
         self.seen = types_seen(protocol.answer_schema, service.vectors)
+        self.texts = texts_seen(protocol.answer_schema, service.vectors)
         self.request = request or {}
         self.schema = protocol.answer_schema
         self.asked = protocol.schema
@@ -215,7 +216,8 @@ class TemplateBuilder:
             inside[last] = self._value(value, field, path, here)
 
     def _value(self, value: Any, field: Field | None, path: str, keys: Keys) -> Any:
-        if isinstance(value, dict) and field is not None and field.kind in STRUCTURED:
+        known = field is not None and (field.kind in STRUCTURED or field.mixed)
+        if isinstance(value, dict) and known:
             inner: dict[str, Any] = {}
             self._fill(inner, value, path, keys)
             return inner
@@ -244,13 +246,20 @@ class TemplateBuilder:
         return self._as_seen(built, path)
 
     def _as_seen(self, value: Any, path: str) -> Any:
-        """`value`, its texts made the times, addresses and so on that vectors have there."""
+        """`value`, its texts made the times, addresses and so on that vectors have there.
+
+        Where vectors have texts as well, those are made none of a kind that these might be written as.
+        """
         if isinstance(value, dict):
             return {name: self._as_seen(item, f"{path}.{name}") for name, item in value.items()}
         if isinstance(value, list):
             return [self._as_seen(item, f"{path}[]") for item in value]
         types = self.seen.get(path, frozenset())
-        if not isinstance(value, str) or str in types:
+        if not isinstance(value, str):
             return value
-        read = (of_text(value, kind) for kind in sorted(types, key=lambda kind: kind.__name__))
-        return next((found for found in read if found is not None), value)
+        for kind in sorted(types - {str}, key=lambda kind: kind.__name__):
+            read = of_text(value, kind)
+            texts = self.texts.get(path, ())
+            if read is not None and all(of_text(text, kind) is None for text in texts):
+                return read
+        return value

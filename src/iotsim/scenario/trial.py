@@ -158,8 +158,12 @@ class Trial:
                 _remove(message, path)
             else:
                 near = any(_overlap(path, guess) for guess in guesses)
-                if path and not near and _get(fields, path) is not _ABSENT:
+                given = bool(path) and _get(fields, path) is not _ABSENT
+                if given and not near:
                     yield Fault(path, f"cannot be encoded: {reason}")
+                elif not guesses:  # a field that is computed of the others, all of which are known
+                    which = f"'{path}' " if path else ""
+                    yield Fault(path, f"{which}cannot be encoded: {reason}")
                 return
 
     def _name(self, message: Mapping[str, Any], path: str, guesses: set[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import typing
 import zlib
 from typing import Any
 
@@ -42,6 +43,21 @@ class Pair(c.Adapter):
     def _encode(self, obj: Any, context: Any, path: str) -> Any:
         high, low = obj
         return high << 4 | low
+
+
+class Place(typing.NamedTuple):
+    x: int
+    y: int
+
+
+class Point(c.Adapter):
+    """Two bytes, as a named tuple."""
+
+    def _decode(self, obj: Any, context: Any, path: str) -> Any:
+        return Place(*obj)
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        return bytes(obj[:2])
 
 
 class Offset(c.Adapter):

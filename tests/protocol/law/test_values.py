@@ -350,3 +350,41 @@ def test_containers_have_attributes(source: str, data: bytes) -> None:
 )  # fmt: skip
 def test_what_else_is_in_the_context(source: str, data: bytes) -> None:
     agree(source, [data])
+
+
+ALTERNATIVES = [
+    (("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: Int16ub, 2: Enum(Int8ub, A=1)}), "
+     "'d' / Bytes(lambda c: int(c.v)))"), b"\2\1a"),
+    ("Struct('k' / Int8ub, 'v' / If(this.k, Enum(Int8ub, A=1)), 'd' / Bytes(lambda c: c.v.intvalue))",
+     b"\2\1a"),
+    ("Struct('v' / Optional(Enum(Int8ub, A=1)), 'd' / Bytes(lambda c: c.v.intvalue))", b"\1a"),
+    (("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: Struct('n' / Int8ub), "
+     "2: Struct('t' / Enum(Int8ub, A=1))}), 'd' / Bytes(lambda c: int(c.v.t)))"), b"\2\1a"),
+    (("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: Int8ub, 2: Enum(Int8ub, A=1)[1]}), "
+     "'d' / Bytes(lambda c: int(c.v[0])))"), b"\2\1a"),
+    ("Struct('v' / Prefixed(Int8ub, If(True, Pair(Int8ub))), 'd' / Bytes(lambda c: len(c.v + (1,))))",
+     b"\1\x12abc"),
+    (("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: NamedTuple('P', 'x y', Int8ub[2])}, Pass), "
+     "'d' / Bytes(lambda c: c.v.x))"), b"\1\1\2a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "data"), ALTERNATIVES)
+def test_what_one_of_several_alternatives_has_parsed(source: str, data: bytes) -> None:
+    law_decode(source, data, {})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Struct('p' / Point(Bytes(2)))",
+        "Struct('p' / Point(Bytes(2)), 'b' / Bytes(lambda c: c.p.x + c.p[1] - 2))",
+        "Struct('p' / Switch(1, {1: Point(Bytes(2)), 2: Bytes(2)}), 'b' / Bytes(lambda c: c.p.x))",
+        "Struct('p' / Array(1, Point(Bytes(2))), 'b' / Bytes(lambda c: c.p[0].x))",
+    ],
+)
+def test_an_adapter_of_a_named_tuple(source: str) -> None:
+    data = b"\1\2a" if "'b'" in source else b"\1\2"
+    law_decode(source, data, {})
+    decoded = Codec(load(source)).decode(data)["p"]
+    assert decoded in ({"x": 1, "y": 2}, [{"x": 1, "y": 2}])
