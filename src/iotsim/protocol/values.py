@@ -86,6 +86,7 @@ _SAME = (
     n.BitWord,
 )
 """Nodes whose value is that of the node inside."""
+_ALTERNATIVES = (n.Switch, n.If, n.Select)
 
 Restore: TypeAlias = "Callable[[Any], Any]"
 
@@ -104,6 +105,8 @@ def restorer(node: n.Node | None) -> Restore:
         return partial(_each, [restorer(member.node) for member in node.members])
     if isinstance(node, n.RawCopy):
         return partial(_container, {"value": restorer(node.inner)})
+    if isinstance(node, _ALTERNATIVES):
+        return _alternatives(node)
     if isinstance(node, n.Repeat):
         return partial(_list, restorer(node.inner))
     if isinstance(node, n.Adapted):
@@ -138,7 +141,8 @@ def is_alike(node: n.Node | None) -> bool:
 def branch_restorers(node: n.Node) -> dict[int, Restore]:
     """A `restorer` for each branch and alternative below ``node``, by the id of its construct.
 
-    Which of them is taken is known only when it is built, so that `restorer` leaves their values alone.
+    Which of them is taken is known only when it is built; until then, a function of the fields to come sees
+    what `restorer` makes of them by their shape.
     """
     found: dict[int, Restore] = {}
     for one in below(node):
@@ -148,6 +152,60 @@ def branch_restorers(node: n.Node) -> dict[int, Restore]:
                 if restore is not _whatever:
                     found[id(branch.origin)] = restore
     return found
+
+
+def _alternatives(node: n.Node) -> Restore:
+    """A function for what one of several nodes has parsed: the first that may have, by the value's shape.
+
+    A table may be a struct's that has all the names, a list any list's. What else there is in place of
+    these, or of single values, is told by making more of the value than a plain one.
+    """
+    structs: list[tuple[frozenset[str], Restore]] = []
+    lists: list[Restore] = []
+    others: list[Restore] = []
+    for choice in _choices(node):
+        if isinstance(choice, n.Struct):
+            inner = _members(choice.members)
+            structs.append((frozenset(inner), partial(_container, inner)))
+        elif isinstance(choice, n.Repeat | n.Sequence):
+            lists.append(restorer(choice))
+        elif (restore := restorer(choice)) is not _whatever:
+            others.append(restore)
+    return partial(_chosen, structs, lists, others) if structs or lists or others else _whatever
+
+
+def _choices(node: n.Node) -> list[n.Node]:
+    """The nodes that `node` chooses from, also where a choice is one itself, each once."""
+    found: dict[int, n.Node] = {}
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        while isinstance(node, _SAME):
+            node = node.inner
+        if not isinstance(node, _ALTERNATIVES):
+            found[id(node)] = node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            waiting += [*n.children(node)][::-1]
+    return [*found.values()]
+
+
+def _chosen(
+    structs: list[tuple[frozenset[str], Restore]],
+    lists: list[Restore],
+    others: list[Restore],
+    value: Any,
+) -> Any:
+    if isinstance(value, Mapping):
+        for names, restore in structs:
+            if names >= value.keys():
+                return restore(value)
+    elif isinstance(value, list) and lists:
+        return lists[0](value)
+    held = _whatever(value)
+    made = (restore(value) for restore in others)
+    return next((own for own in made if own.__class__ is not held.__class__), held)
 
 
 def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
