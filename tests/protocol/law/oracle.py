@@ -104,10 +104,11 @@ def settled(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """`normalize`, but private members that need a value are kept."""
     if isinstance(value, Mapping):
+        own = isinstance(value, c.Container)
         return {
             str(name): plain(v)
             for name, v in value.items()
-            if not str(name).startswith("_") or str(name).startswith("_r")
+            if not own or not str(name).startswith("_") or str(name).startswith("_r")
         }
     if isinstance(value, tuple) and isinstance(normalize(value), dict):
         return {name: plain(getattr(value, name)) for name in normalize(value)}
