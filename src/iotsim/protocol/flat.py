@@ -229,6 +229,7 @@ def flat_names(node: AnyConstruct) -> tuple[str, ...]:
 
 
 def _flat_names(node: AnyConstruct) -> Iterator[str]:
+    node = unnamed(node)
     if isinstance(node, Struct):
         for member in node.subcons:
             if member.name:

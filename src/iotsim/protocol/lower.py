@@ -49,8 +49,11 @@ class _Lowering:
         key = id(construct), self.bits
         if key not in self.made:
             hook, bare = None, construct
-            while isinstance(bare, c.Renamed):
-                hook, bare = hook or bare.parsed, bare.subcon
+            while isinstance(bare, c.Renamed | c.Compiled):
+                if isinstance(bare, c.Renamed):
+                    hook, bare = hook or bare.parsed, bare.subcon
+                else:
+                    bare = bare.defersubcon
             made = self._lower(bare)
             if hook is not None:
                 made = n.Opaque(origin=bare, reason="a hook", inner=made, shows="same")

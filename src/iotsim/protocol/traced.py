@@ -678,9 +678,13 @@ class Tracer:
     def _copy(self, node: AnyConstruct, embedded: bool) -> AnyConstruct:
         if isinstance(node, _ALONE):
             return node
+        if isinstance(node, Compiled):
+            return self.copy(unnamed(node), embedded)
         new: Any = copy.copy(node)
         self._copy_children(node, new, embedded)
         self._guard(node, new)
+        if type(node) is Renamed:
+            new.flagbuildnone = new.subcon.flagbuildnone  # one of a Compiled is another
         if type(node) in (Struct, LazyStruct):
             # A dissection shows all fields in their turn.
             now = type(node) is Struct or self.recorder is not None
@@ -729,9 +733,8 @@ class Tracer:
 
     def _guard(self, node: AnyConstruct, new: Any) -> None:
         """Put the user's functions in `new` behind a guard."""
-        if isinstance(node, Compiled | Native | Around | Derived):
-            # Functions of construct's, made in no module, or such as are behind a guard already.
-            return
+        if isinstance(node, Native | Around | Derived):
+            return  # theirs are behind a guard already
         for name, value in vars(node).items():
             if is_function(value) and not isinstance(value, type | Construct):
                 if name == "parsed" or not _is_users(value):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from construct import Construct, Renamed
+from construct import Compiled, Construct, Renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def unnamed(node: Any) -> Any:
-    """`node` without its names, docs and hooks: what construct's Renamed is around."""
-    while isinstance(node, Renamed):
-        node = node.subcon
+    """`node` without its names, docs and hooks, and as it was before ``compile()``."""
+    while isinstance(node, Renamed | Compiled):
+        node = node.subcon if isinstance(node, Renamed) else node.defersubcon
     return node
 
 

@@ -15,8 +15,9 @@ from tests.protocol.law.oracle import REFUSED
 from tests.protocol.law.source import load
 
 from iotsim import FlatStruct
-from iotsim.errors import DecodeError
+from iotsim.errors import DecodeError, ProtocolError
 from iotsim.protocol.codec import Codec
+from iotsim.protocol.fields import Schema
 
 ABSENT = [
     "Struct('o' / Optional(Sequence(Const(b'a'), Int8ub)))",
@@ -63,6 +64,80 @@ CONSTANTS = [
 @pytest.mark.parametrize(("source", "good", "bad"), CONSTANTS)
 def test_constants_of_any_construct(source: str, good: list[Any], bad: list[Any]) -> None:
     agree(source, good, bad)
+
+
+SIZES_KNOWN_BEFOREHAND = [
+    "Struct('n' / Computed(2), 'a' / Int16ub, 'd' / Bytes(this.n), 'z' / Int8ub)",
+    "Struct('n' / Computed(2), 'a' / Int8ub, 's' / FixedSized(this.n, GreedyBytes), 'z' / Int16ub)",
+    "Struct('n' / Computed(2), 'a' / Int8ub, 'p' / Padded(this.n, Int8ub), 'z' / Int16ub)",
+    "Struct('n' / Computed(2), 'a' / Int8ub, Padding(this.n), 'z' / Int16ub)",
+    "Struct('n' / Computed(2), 'a' / Int8ub, 'x' / Array(this.n, Int8ub), 'z' / Int16ub)",
+    "Struct('n' / Computed(1), 'a' / Int8ub, 'x' / Array(2, Bytes(this.n)), 'z' / Int16ub)",
+    "FlatStruct('n' / Computed(2), 'a' / Int8ub, Struct('d' / Bytes(this._.n), 'z' / Int16ub))",
+    "Struct('t' / Tell, 'a' / Int16ub, 'u' / Tell, 'd' / Bytes(this.u - this.t), 'z' / Int8ub)",
+]
+
+
+@pytest.mark.parametrize("source", SIZES_KNOWN_BEFOREHAND)
+def test_a_size_that_is_the_same_in_all_messages(source: str) -> None:
+    agree(source, [b"\1\0\0\4\5"], [b"\1\0\0\4", b""])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Struct('r' / RawCopy(BytesInteger(-1)))",
+        "Struct('a' / Int8ub, 'r' / RawCopy(Bitwise(BitsInteger(-8))))",
+        "Struct('r' / Aligned(4, BytesInteger(-1)))",
+    ],
+)
+def test_no_message_has_a_size_below_zero(source: str) -> None:
+    agree(source, [], [b"\1", b"", {"a": 1, "r": {"value": 1}}, {"r": 1}])
+
+
+COMPILED = [
+    ("Struct('a' / Int8ub, 'd' / Bytes(this.a), 'e' / Enum(Int8ub, ON=1))COMPILE", b"\2ab\1"),
+    ("Struct('s' / Struct('a' / Int16ub)COMPILE, 'x' / GreedyRange(Int16ubCOMPILE))", b"\0\1\0\2"),
+    ("FlatStruct('a' / Int8ub, Struct('b' / Int8ub)COMPILE)", b"\1\2"),
+    ("Struct('p' / NamedTuple('P', 'x y', Array(2, Int8ub))COMPILE, 'c' / Const(b'C')COMPILE)",
+     b"\1\2C"),
+    ("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: Check(True)COMPILE}, Int8ubCOMPILE))", b"\1"),
+    ("Struct('k' / Int8ub, StopIf(this.k == 1)COMPILE, 'v' / Int8ub)", b"\1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "data"), COMPILED)
+def test_what_is_compiled_is_what_it_was_compiled_from(source: str, data: bytes) -> None:
+    """construct's compiled code leaves out what it checks otherwise, and shows no fields."""
+    compiled, plain = (load(source.replace("COMPILE", how)) for how in (".compile()", ""))
+    assert list(Schema(compiled).fields) == list(Schema(plain).fields)
+    for strict in (False, True):
+        law = Law(source.replace("COMPILE", ""), strict)
+        codec = Codec(compiled, strict)
+        message = law.decode(data)
+        assert codec.decode(data) == message
+        assert codec.encode(message) == law.encode(message) == data
+        assert not codec.fallbacks or law.codec.fallbacks
+        for end in range(len(data)):
+            if law.decode(data[:end]) is REFUSED:
+                with pytest.raises(DecodeError):
+                    codec.decode(data[:end])
+
+
+REFUSED_WHEN_LOADED = [
+    ("Struct('x' / Pickled)", "would execute what a datagram says"),
+    ("Struct('x' / Pickled.compile())", "would execute what a datagram says"),
+    ("Struct('x' / Rebuffered(Int8ub))", "waits for ever"),
+    ("Struct('x' / Optional(FocusedSeq('w', 'v' / Int8ub)))", "has no member 'w'"),
+    ("Struct(b'x' / Int8ub)", "the name b'x' of a member is no text"),
+]
+
+
+@pytest.mark.parametrize(("source", "reason"), REFUSED_WHEN_LOADED)
+def test_what_no_message_can_be_of_is_refused_when_it_is_loaded(source: str, reason: str) -> None:
+    for strict in (False, True):
+        with pytest.raises(ProtocolError, match=reason):
+            Codec(load(source), strict)
 
 
 LAZY = [
