@@ -206,7 +206,8 @@ class Decoder:
         return f"{self.w.bind(hint, function)}({argument})"
 
     def slice(self, length: str, hint: str = "chunk") -> str:
-        """A variable with the next ``length`` bytes, which it checks to be there. Flushed already."""
+        """A variable with the next ``length`` bytes, which it checks to be there. Flushes."""
+        self.flush()
         count, name, start = self.w.new("count"), self.w.new(hint), self.place.position
         self.w.line(f"{count} = {length}")
         self.move(f"{start} + {count}")
