@@ -35,6 +35,27 @@ def test_private_members_are_kept(source: str, data: bytes) -> None:
     agree(source, [data])
 
 
+UNNAMED = [
+    "Struct('a' / Int8ub, Flag)",
+    "FlatStruct('a' / Int8ub, Flag, 'b' / Int8ub)",
+    "FlatStruct('a' / Int8ub, FlagsEnum(Int8ub, x=1))",
+    "FlatStruct('a' / Int8ub, Enum(Int8ub, x=1))",
+    "FlatStruct('a' / Int8ub, Bytes(1))",
+    "Struct('s' / Struct('a' / Int8ub, Flag))",
+    "Struct('s' / Struct('a' / Int8ub, IfThenElse(this.a, Flag, Int8ub)))",
+    "BitStruct('a' / BitsInteger(7), Flag)",
+]
+
+
+@pytest.mark.parametrize("source", UNNAMED)
+def test_nothing_can_be_given_for_what_has_no_name(source: str) -> None:
+    for strict in (False, True):
+        law = Law(source, strict)
+        message = law.decode(b"\1\1\1"[: 3 if "'b'" in source else 1 if "Bit" in source else 2])
+        assert message is not REFUSED
+        assert law.encode(message) is REFUSED
+
+
 def without_private(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: without_private(v) for k, v in value.items() if not k.startswith("_")}

@@ -284,9 +284,13 @@ class Encoder:
         if scope.parent is None and name in self.known:
             self.required.add(name)
             return self.known[name]
-        if not name or isinstance(node, IGNORES_VALUE):
+        if isinstance(node, IGNORES_VALUE):
             return NONE
         needed = _needed(node, scope)
+        if not name:
+            if needed:
+                self.w.line("raise Mismatch  # nothing can be given for it")
+            return NONE
         if source is None:
             if needed:
                 raise UnsupportedError(f"{name} is needed and not given")
