@@ -100,7 +100,9 @@ class _Lowering:
         flat = isinstance(construct, FlatStruct)
         made = []
         for member in construct.subcons:
-            name = str(member.name or "")
+            if not isinstance(member.name, str | None):
+                raise ProtocolError(f"the name {member.name!r} of a member is no text")
+            name = member.name or ""
             kept = is_kept(member)
             made.append(
                 n.Member(
@@ -115,9 +117,10 @@ class _Lowering:
 
     def size(self, construct: Any) -> int | None:
         try:
-            return int(construct.sizeof())
+            size = int(construct.sizeof())
         except Exception:  # functions of the user's are called by it
             return None
+        return size if size >= 0 else None
 
 
 class _Strange(Exception):  # noqa: N818  # never leaves this module
@@ -324,6 +327,8 @@ def _sequence(low: _Lowering, it: Any) -> n.Node:
 
 def _focused(low: _Lowering, it: Any) -> n.Node:
     members, selected = low.members(it), it.parsebuildfrom
+    if isinstance(selected, str) and all(m.name != selected for m in members):
+        raise ProtocolError(f"a FocusedSeq has no member {selected!r} that it could select")
     if not isinstance(selected, str) or sum(m.name == selected for m in members) != 1:
         raise _Strange("FocusedSeq of a varying member")
     if any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
