@@ -661,31 +661,33 @@ _CLOSED: frozenset[type] = frozenset(
     }
 )
 _OPENING = (c.Struct, c.Sequence, c.FocusedSeq)
+_STOPPING = (c.Struct, c.Sequence, c.GreedyRange)
 _OUTSIDE = frozenset({"_root", "_io", "_index", "_params", "_subcons", "_sizing"})
 
 
 def is_closed(construct: Any) -> bool:
     """Whether construct can do it alone: nothing in it looks outside, at its stream or at offsets."""
-    return _closed(construct, 0, set())
+    return _closed(construct, 0, False, set())
 
 
-def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
-    """``depth`` contexts inside the construct that is asked about."""
-    if (id(it), depth) in seen:
+def _closed(it: Any, depth: int, stops: bool, seen: set[tuple[int, int, bool]]) -> bool:
+    """``depth`` contexts inside the construct that is asked about; ``stops``: a StopIf stops inside it."""
+    if (id(it), depth, stops) in seen:
         return True
-    seen.add((id(it), depth))
+    seen.add((id(it), depth, stops))
     kind = type(it)
     if kind not in _CLOSED:
         if not (isinstance(it, c.Adapter) and _only_adapts(it)):
             return False
         if adapter_functions(it) is None:
             return False
-        return _closed(it.subcon, depth, seen)
+        return _closed(it.subcon, depth, stops, seen)
     if kind is c.Renamed and it.parsed is not None:
         return False
-    if kind is c.StopIf and depth == 0:
+    if kind is c.StopIf and not stops:
         return False
     inner = depth + isinstance(it, _OPENING)
+    stops = stops or isinstance(it, _STOPPING)
     of_bytes = getattr(kind, "shapeless", ())
     for name, value in vars(it).items():
         if name in of_bytes:
@@ -703,7 +705,7 @@ def _closed(it: Any, depth: int, seen: set[tuple[int, int]]) -> bool:
                     return False
             elif _is_foreign(value) and kind not in (c.Transformed, c.Restreamed):
                 return False
-    return all(_closed(child, inner, seen) for child in children(it))
+    return all(_closed(child, inner, stops, seen) for child in children(it))
 
 
 def _is_foreign(function: Any) -> bool:

@@ -39,6 +39,31 @@ def test_stop_if_wherever_it_stands(source: str, data: list[Any]) -> None:
             law.decode(given)
 
 
+ENDED = [
+    "Struct('x' / GreedyRange(FocusedSeq('v', 'v' / Int8ub, StopIf(this.v == 0))), 'z' / GreedyBytes)",
+    "Struct('x' / GreedyRange(FocusedSeq('v', StopIf(True), 'v' / Int8ub)), 'z' / GreedyBytes)",
+    "Struct('x' / GreedyRange(Prefixed(Int8ub, StopIf(True))), 'z' / GreedyBytes)",
+    "Struct('x' / GreedyRange(Optional(FocusedSeq('v', 'v' / Int8ub, StopIf(this.v == 0)))))",
+    "Struct('x' / Optional(FocusedSeq('v', 'v' / Int8ub, StopIf(this.v == 0))), 'z' / GreedyBytes)",
+    "Struct('x' / Select(Array(2, FocusedSeq('v', 'v' / Int8ub, StopIf(this.v == 0))), Int16ub))",
+    "Sequence('v' / FocusedSeq('v', 'v' / Int8ub, StopIf(this.v == 0)), GreedyBytes)",
+    "Struct('s' / Sequence(FocusedSeq('v', 'v' / Int8ub, StopIf(this.v == 0))), 'z' / GreedyBytes)",
+]
+
+
+@pytest.mark.parametrize("source", ENDED)
+def test_a_stop_ends_what_is_around(source: str) -> None:
+    """The list, the struct, the sequence: where it is met, with what is read by then."""
+    for strict in (False, True):
+        law = Law(source, strict)
+        for data in (b"\1\0\7\7", b"\0\7", b"\1\2\3", b"\1\0", b"\0", b""):
+            message = law.decode(data)
+            if message is not REFUSED:
+                law.encode(message)
+        for values in ([1, 0, 7], [0], [], None, 0):
+            law.encode({"x": values, "z": b"z"})
+
+
 def nested(outer: str, inner: str, depth: int) -> str:
     return outer * depth + inner + ")" * depth
 
