@@ -201,7 +201,7 @@ class _Place(AnyRenamed):
             recorder.names.append(step)
         try:
             value = self.subcon._parsereport(stream, context, path)
-            self.found(stream, start, context)
+            self.found(stream, start, step)
             if recorder is not None and recorder.known and self.label and start is not None:
                 end = _tell(stream)
                 where = ".".join(recorder.names)
@@ -215,8 +215,8 @@ class _Place(AnyRenamed):
             if recorder is not None:
                 recorder.names.pop()
 
-    def found(self, stream: Any, start: int | None, context: Any) -> None:
-        """It was parsed, from ``start`` on."""
+    def found(self, stream: Any, start: int | None, step: str) -> None:
+        """It was parsed, from ``start`` on, as this `step`."""
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         step = self.step(context)
@@ -237,17 +237,18 @@ class _Element(_Place):
     def step(self, context: Any) -> str:
         return str(context._index)
 
-    def found(self, stream: Any, start: int | None, context: Any) -> None:
+    def found(self, stream: Any, start: int | None, step: str) -> None:
+        index = int(step)  # the context may have another, of an array inside the element
         if start is not None and _tell(stream) == start:
             if self.greedy:
                 raise ExplicitError("an element takes no bytes: it would repeat for ever")
-            if context._index >= EMPTY_ELEMENTS:
+            if index >= EMPTY_ELEMENTS:
                 raise ExplicitError(f"more than {EMPTY_ELEMENTS} elements that take no bytes")
-        if context._index >= EMPTY_ELEMENTS and context._index % 256 == 0:
-            self.progress(stream, context._index)
-        if self.greedy and self.lazy:
+        if index >= EMPTY_ELEMENTS and index % 256 == 0:
+            self.progress(stream, index)
+        if self.greedy and self.lazy and start is not None:
             here = stream.tell()
-            if stream.seek(0, 2) < here:
+            if stream.seek(0, 2) < start:
                 raise ExplicitError("an element begins after the end: it would repeat for ever")
             stream.seek(here)
 

@@ -162,6 +162,12 @@ def test_lazy_constructs(source: str, data: bytes) -> None:
     agree(source, [data])
 
 
+def test_lazy_elements_where_construct_sees_them() -> None:
+    """It steps over a Prefixed by a byte too many, and so does not begin where the last one ended."""
+    law = Law("Struct('x' / GreedyRange(Lazy(Prefixed(Int8ub, Int8ub))))", strict=False)
+    assert law.decode(b"\1\2\1\2\1\2") == {"x": [2, 1]}
+
+
 TWICE = [
     ("Struct('a' / Int8ub, 'a' / Int16ub)", b"\1\0\1", b"\1\0\2"),
     ("Struct('a' / Int8ub, 'b' / Int8ub, 'a' / Bytes(this.b))", b"\1\2ab", b""),

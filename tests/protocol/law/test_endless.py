@@ -28,6 +28,10 @@ FOR_EVER = [
     "Struct('x' / Optional(GreedyRange(Pass)))",
     "Struct('x' / RepeatUntil(lambda o, l, c: False, Pass))",
     "Struct('x' / RepeatUntil(lambda o, l, c: False, Peek(Int8ub)))",
+    # What is inside has an index of its own.
+    "Struct('x' / RepeatUntil(lambda o, l, c: c._index == 1, Bitwise(GreedyRange(Nibble))))",
+    "Struct('x' / RepeatUntil(lambda o, l, c: False, Array(1, Pass)))",
+    "Struct('x' / Array(2 ** 40, Array(1, Pass)))",
     "Struct('x' / Array(2 ** 40, Pass))",
     "Struct('n' / Int32ub, 'x' / Array(this.n, Computed(1)))",
     "Struct('n' / Int32ub, 'x' / Array(this.n, Bytes(0)))",
