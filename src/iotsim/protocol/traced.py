@@ -470,10 +470,12 @@ class _Select(AnySelect):
     """A Select that does not drop a field or a value in silence.
 
     An alternative that does not know a field, or whose adapter cannot take the value, is not meant. If none
-    that follows is, the message is refused, although Pass, as in Optional, would take it; but None says
-    itself that there is nothing.
+    that follows is, the message is refused, although Pass, as in Optional, would take it. But None says
+    itself that there is nothing, and so do no fields of an unnamed member: what is not there, functions may
+    well fail to compute.
     """
 
+    embedded: bool
     flats: list[set[str]]
     selecting: _Selecting
     recorder: Recorder | None
@@ -495,6 +497,7 @@ class _Select(AnySelect):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         unknown: ConstructError | None = None
+        absent = not obj if self.embedded else obj is None
         flat = self.flats[-1] if self.flats else set()
         for choice in self.subcons:
             if unknown is not None and unnamed(choice) is Pass:
@@ -504,9 +507,9 @@ class _Select(AnySelect):
             try:
                 data = choice.build(obj, **context)
             except UserCodeError as error:
-                if not error.declines:
+                if not error.declines and (not absent or isinstance(error.cause, NameError)):
                     raise
-                unknown = unknown or (None if obj is None else error)
+                unknown = unknown or (None if absent else error)
             except ExplicitError:
                 raise
             except UnknownFieldError as error:

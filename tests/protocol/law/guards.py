@@ -206,17 +206,21 @@ def bare(node: Any) -> Any:
 class Select(c.Select):
     """On encode an alternative that refuses is passed over for another that takes the value.
 
-    But not for Pass, which takes any: there None is what is absent. If none takes it, the refusal, of an
-    unknown key or out of the author's code, is the message's. A NameError always is.
+    But not for Pass, which takes any: there None, or no field of an unnamed member, is what is absent. If
+    none takes it, the refusal, of an unknown key or out of the author's code, is the message's. A NameError
+    always is.
     """
+
+    embedded = False
 
     def __init__(self, *subcons: Any) -> None:
         super().__init__(*map(Guard, subcons))
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        absent = not obj if self.embedded else obj is None
         refusal: BaseException | None = None
         for subcon in self.subcons:
-            if refusal is not None and bare(subcon) is c.Pass and obj is not None:
+            if refusal is not None and bare(subcon) is c.Pass and not absent:
                 continue
             names = [set(known) for known in known_names]
             view.selecting += 1
@@ -225,7 +229,7 @@ class Select(c.Select):
             except c.ExplicitError:
                 raise
             except RefusalError as error:
-                if not error.passing or (view.hard and obj is not None):
+                if not error.passing or (view.hard and not absent):
                     raise
                 refusal = refusal or error
             except UnknownKeyError as error:
@@ -417,6 +421,7 @@ def _embed(node: Any, alternative: bool = False) -> None:
         _embed(node.thensubcon, alternative)
         _embed(node.elsesubcon, alternative)
     elif isinstance(node, c.Select):
+        node.embedded = True
         for choice in node.subcons:
             _embed(choice, True)
     elif isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):

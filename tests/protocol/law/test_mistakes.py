@@ -143,6 +143,45 @@ def test_an_optional_adapter_can_be_absent(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "Struct('o' / Optional(Struct('n' / Rebuild(Int8ub, lambda c: len(c.d)), 'd' / Bytes(this.n))))",
+        "Struct('o' / Optional(Struct('n' / Rebuild(Int8ub, lambda c: max(v for v in c.x)), 'x' / Int8ub)))",
+        "Struct('o' / Optional(Struct('n' / Default(Int8ub, lambda c: c.d[0]), 'd' / Bytes(1))))",
+        "Struct('o' / Optional(Struct(Check(lambda c: c.d[0] > 1), 'd' / Bytes(1))))",
+        "Struct('o' / Optional(StopIf(lambda c: c.d[0])))",
+        "Struct('o' / Optional(If(lambda c: sum(v for v in c.x), Int8ub)))",
+        "FlatStruct('a' / Int8ub, Optional(Struct('n' / Rebuild(Int8ub, lambda c: len(c.d)), 'd' / Int8ub)))",
+        "FlatStruct(Optional(StopIf(lambda c: c.d[0])))",
+    ],
+)
+def test_functions_of_what_is_absent(source: str) -> None:
+    """They fail, of course: of an optional part that is not given, this is no mistake."""
+    for strict in (False, True):
+        law = Law(source, strict)
+        given = {"a": 1} if "'a'" in source else {}
+        assert law.encode(given) == bytes([1] * len(given))
+        if "'o'" in source:
+            assert law.encode({"o": None}) == b""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Struct('o' / Optional(FocusedSeq(lambda c: 'w', 'v' / Const(b'v'))), 'z' / GreedyBytes)",
+        "Struct('x' / GreedyRange(FocusedSeq(lambda c: 'w', 'v' / Const(b'v'))), 'z' / GreedyBytes)",
+        "Struct('s' / Select(FocusedSeq(lambda c: 'w', 'v' / Const(b'v')), Int8ub), 'z' / GreedyBytes)",
+    ],
+)
+def test_a_member_that_is_not_there_cannot_be_selected(source: str) -> None:
+    for strict in (False, True):
+        law = Law(source, strict)
+        assert law.decode(b"v") is REFUSED
+        message = {"o": b"v", "x": [b"v"], "s": b"v", "z": b""}
+        assert law.encode({k: v for k, v in message.items() if f"'{k}'" in source}) is REFUSED
+
+
+@pytest.mark.parametrize(
     ("source", "data"),
     [
         ("Struct('s' / Select(Tenths(Int32ub), FlagsEnum(Int8ub, a=1)))", b"\1"),
