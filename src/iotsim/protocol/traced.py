@@ -31,6 +31,7 @@ from construct import (
     Container,
     ExplicitError,
     Flag,
+    FocusedSeq,
     FormatField,
     GreedyBytes,
     GreedyRange,
@@ -635,7 +636,12 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _is_from_user(error: Exception) -> bool:
-    """Whether the user's code had a part in `error`, which came out of a function of construct's."""
+    """Whether the user's code had a part in `error`, which came out of a function of construct's.
+
+    A NameError, also a variable that has no value, is never construct's way of saying something.
+    """
+    if isinstance(error, NameError):
+        return True
     trace = error.__traceback__
     while trace is not None:
         if not _is_constructs(trace.tb_frame.f_globals.get("__name__")):
@@ -744,6 +750,9 @@ class Tracer:
                 if name == "parsed" or not _is_users(value):
                     continue
                 setattr(new, name, _guarded(value, name))
+        if isinstance(node, FocusedSeq) and callable(node.parsebuildfrom):
+            # It fails with a NameError if it has no member of the name that its function gives.
+            new._parse, new._build = (_guarded(m, m.__name__) for m in (new._parse, new._build))
         if not _is_constructs(type(node).__module__):
             for name in ("_decode", "_encode", "_validate", "_parse", "_build"):
                 if isinstance(node, Adapter) == (name not in ("_parse", "_build")):

@@ -45,7 +45,12 @@ class UnknownKeyError(c.ConstructError):
 
 
 def _from_user(error: BaseException) -> bool:
-    """Whether `error`, no ConstructError, came out of a function that the schema's author wrote."""
+    """Whether `error`, no ConstructError, came out of a function that the schema's author wrote.
+
+    A NameError is always a mistake of the author's.
+    """
+    if isinstance(error, NameError):
+        return True
     trace = error.__traceback__
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_NO_USER_CODE):
