@@ -306,6 +306,17 @@ def zero(node: Any) -> Any:
     return 0.0 if isinstance(node, c.FormatField) and node.fmtstr[1] in "efd" else 0
 
 
+class NamedTuple(c.NamedTuple):
+    """Messages show its fields by name, and it takes them so; of other names construct takes the list."""
+
+    def _encode(self, obj: Any, context: Any, path: str) -> Any:
+        if isinstance(obj, Mapping):
+            named = set(obj) == set(self.factory._fields)
+            view.allow(usual=named)
+            obj = self.factory(**obj) if named else obj
+        return super()._encode(obj, context, path)
+
+
 class _Members(c.Construct):
     """construct's loop over the members of a struct, with the law's values of those that are missing."""
 
@@ -473,6 +484,7 @@ def _names(strict: bool) -> dict[str, Any]:
         "AlignedStruct": aligned_struct,
         "PrefixedArray": guarded_counted,
         "Checksum": Checksum,
+        "NamedTuple": NamedTuple,
         "GreedyRange": guarded_range,
         "Array": guarded_array,
         "RepeatUntil": guarded_until,
