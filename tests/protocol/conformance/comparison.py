@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from construct import ConstructError
+from construct import Compiled, ConstructError
 from tests.protocol.conformance import reference
 from tests.protocol.conformance.recording import Case, clone
 from tests.protocol.conformance.reference import Verdict
@@ -23,6 +23,7 @@ from tests.protocol.conformance.surroundings import SURROUNDINGS, Surrounding
 from iotsim.errors import DecodeError, EncodeError, IotsimError
 from iotsim.protocol.codec import Codec
 from iotsim.protocol.interpreted import normalize
+from iotsim.protocol.tree import unnamed
 
 MAX_DATAS = 3
 MAX_VALUES = 3
@@ -31,6 +32,12 @@ SECONDS = 2
 MAX_HANGS = 2
 """After so many a construct is left."""
 ODD_VALUES: tuple[Any, ...] = (None, -1, 2**70, 1.5, "text", b"\x00\x01", [], {})
+
+
+MEANT = {
+    "Numpy": "NumPy pickles what is no array; of containers, construct's own (and reads none of it)",
+}
+"""By class, why the bytes are others."""
 
 
 class TooLongError(BaseException):
@@ -147,6 +154,8 @@ def reason(verdict: Verdict) -> str:
     """Why ours may refuse."""
     if verdict.refusal:
         return "construct refuses as well"
+    if verdict.odd:
+        return verdict.odd
     if verdict.swallowed:
         return f"an exception of a user's function, not to be swallowed ({min(verdict.swallowed)})"
     return "strict"
@@ -175,19 +184,22 @@ class Comparison:
     def run(self) -> None:
         try:
             schema = self.surrounding.schema(self.case)
+            law = schema
+            if isinstance(self.case.construct, Compiled):
+                law = reference.uncompiled(self.surrounding.schema(self.case))
         except Exception:
             self.tally.skipped["construct refuses the schema"] += 1
             return
         with reference.observing():
             datas = inputs(self.case, self.surrounding)
-            parsed = [reference.parse(schema, data) for data in datas]
-            again = reference.parse(schema, datas[0])
+            parsed = [reference.parse(law, data) for data in datas]
+            again = reference.parse(law, datas[0])
             if again.refusal != parsed[0].refusal or not same(again.value, parsed[0].value):
                 self.tally.skipped["construct itself gives another value the second time"] += 1
                 return
             messages = values(self.case, self.surrounding, parsed)
-            built = [reference.build(schema, message) for message in messages]
-            back = [None if v.refusal else self.round_trip(schema, v) for v in parsed]
+            built = [reference.build(law, message) for message in messages]
+            back = [None if v.refusal else self.round_trip(law, v) for v in parsed]
         codecs = []
         for strict in (False, True):
             try:
@@ -230,7 +242,8 @@ class Comparison:
         try:
             ours = in_time(call, given)
         except (DecodeError, EncodeError) as error:
-            if verdict.refusal or strict or verdict.swallowed:
+            odd = verdict.odd and kind != "round trip"
+            if verdict.refusal or strict or verdict.swallowed or odd:
                 self.tally.refusals[reason(verdict)] += 1
             else:
                 self.differ(f"{kind}: refused", given_before, verdict, f"refuses: {error}")
@@ -254,6 +267,10 @@ class Comparison:
         if "user" in verdict.swallowed:
             self.differ(f"{kind}: swallowed", given_before, verdict, ours)
             return None
+        meant = MEANT.get(type(unnamed(self.case.construct)).__name__)
+        if meant and kind.endswith("encode") and not same(ours, verdict.value):
+            self.tally.refusals[meant] += 1
+            return None
         if not same(ours, verdict.value):
             self.differ(f"{kind}: other", given_before, verdict, ours)
             return None
@@ -263,12 +280,13 @@ class Comparison:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """What constructs print goes nowhere, their debugger does not wait, and warnings are theirs."""
+    """What constructs print goes nowhere, their debugger does not wait, and gzip's clock stands still."""
     with (
         Path(os.devnull).open("w") as nowhere,
         contextlib.redirect_stdout(nowhere),
         warnings.catch_warnings(),
         mock.patch("pdb.post_mortem"),
+        mock.patch("gzip.time", mock.Mock(time=lambda: 0)),
     ):
         warnings.simplefilter("ignore")
         yield

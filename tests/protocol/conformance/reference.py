@@ -1,7 +1,8 @@
 """construct's verdict on a message, with the few places in which the law is not construct's own.
 
-construct's Select, Optional, GreedyRange and Peek take any exception for "this does not match". Where
-such a one came out of a user's function, `Verdict.swallowed` says so, and ours must refuse. A loop
+What ``compile()`` gives is taken for what it was called on: construct's compiled code leaves out checks,
+of lengths above all. Select, Optional, GreedyRange and Peek take any exception for "this does not match":
+where such a one came out of a user's function, `Verdict.swallowed` says so, and ours must refuse. A loop
 that would never end is ended after `MAX_STEPS` steps.
 """
 
@@ -17,16 +18,28 @@ from unittest import mock
 import construct.core
 import construct.debug
 import construct.expr
-from construct import Construct, ConstructError, IfThenElse, Renamed, Struct, Switch
+from construct import (
+    Adapter,
+    Compiled,
+    Construct,
+    ConstructError,
+    Container,
+    IfThenElse,
+    NamedTuple,
+    Renamed,
+    Struct,
+    Switch,
+)
+from construct.core import evaluate
 from tests.protocol.conformance import archive, recording
 
 from iotsim.protocol import flat, verified
 from iotsim.protocol.interpreted import normalize
+from iotsim.protocol.tree import unnamed
 
 MAX_STEPS = 20_000
 """Steps of one parse or build, each a construct's; no case of the suite has half as many."""
 USER_FOLDERS = (str(archive.TESTS), str(Path(__file__).with_name("cases.py")))
-MAX_FILLED = 8
 
 
 class EndlessError(BaseException):
@@ -38,9 +51,10 @@ class Verdict:
     """What construct does: a value, or a refusal with its reason.
 
     ``swallowed``  where an exception came from that is none of construct's, and was taken for "does not
-                   match": "user", a user's function; "expression"; "absence", a user's function
-                   that was given None for an optional value that is not there
-    ``excused``    why the law allows that ours gives ``other`` where construct refuses
+                   match": "user", a user's function; "expression"; "decline", out of an adapter that
+                   was to encode a value that may be meant for another alternative, or for want of a value
+    ``odd``        why the law refuses what construct happens to take
+    ``excused``    why the law allows that ours gives ``other``
     """
 
     value: Any = None
@@ -49,6 +63,7 @@ class Verdict:
     endless: bool = False
     deep: bool = False
     swallowed: set[str] = field(default_factory=set)
+    odd: str = ""
     excused: str = ""
     other: Any = None
 
@@ -66,8 +81,8 @@ class Observer:
         if self.steps > MAX_STEPS:
             raise EndlessError
 
-    def note(self, error: Exception, absent: bool) -> None:
-        """`error`, which is none of construct's, came out of a construct, that was to build nothing."""
+    def note(self, error: Exception, declines: bool) -> None:
+        """`error`, which is none of construct's, came out of a construct that perhaps only `declines`."""
         if error is self.last:
             return
         self.last = error
@@ -75,7 +90,7 @@ class Observer:
         while trace is not None:
             name = trace.tb_frame.f_code.co_filename
             if name.startswith(USER_FOLDERS):
-                self.foreign.add("absence" if absent else "user")
+                self.foreign.add("decline" if declines else "user")
             elif name == construct.expr.__file__:
                 self.foreign.add("expression")
             trace = trace.tb_next
@@ -95,7 +110,9 @@ def _observed(original: Any, building: bool) -> Any:
         except (ConstructError, EndlessError):
             raise
         except Exception as error:
-            observer.note(error, absent=building and args[0] is None)
+            observer.note(
+                error, declines=building and (isinstance(self, Adapter) or args[0] is None)
+            )
             raise
 
     return method
@@ -154,6 +171,22 @@ def _run(call: Any, *args: Any) -> tuple[Any, Exception | None, Verdict]:
     return value, error, verdict
 
 
+def uncompiled(node: Any) -> Any:
+    """A schema, changed in place, with what was compiled instead of what ``compile()`` gave."""
+    if isinstance(node, Compiled):
+        return node.defersubcon
+    for name, value in vars(node).items():
+        if isinstance(value, Construct):
+            setattr(node, name, uncompiled(value))
+        elif isinstance(value, list):
+            value[:] = [uncompiled(v) if isinstance(v, Construct) else v for v in value]
+        elif isinstance(value, dict):
+            value |= {k: uncompiled(v) for k, v in value.items() if isinstance(v, Construct)}
+    if isinstance(node, Renamed):
+        node.flagbuildnone = node.subcon.flagbuildnone
+    return node
+
+
 def parse(schema: Any, data: bytes) -> Verdict:
     def both(data: bytes) -> tuple[Any, Any]:
         raw = schema.parse(data)
@@ -171,44 +204,84 @@ def parse(schema: Any, data: bytes) -> Verdict:
 
 def build(schema: Any, value: Any) -> Verdict:
     """The verdict on a message that is to be sent; `value` is not changed."""
-    built, error, verdict = _run(schema.build, recording.clone(value))
+    with lenience() as reasons:
+        other, _, lenient = _run(schema.build, recording.clone(value))
+    lenient.value = other
+    if not reasons:
+        return lenient
+    built, _, verdict = _run(schema.build, recording.clone(value))
     verdict.value = built
-    filled = recording.clone(value)
-    for _ in range(MAX_FILLED):
-        if error is None or not (reason := _fill(error, filled)):
-            break
-        again, error, second = _run(schema.build, recording.clone(filled))
-        if not second.refusal:
-            verdict.excused, verdict.other = reason, again
+    verdict.odd = " and ".join(sorted(reasons & ODD))
+    reasons -= ODD
+    if reasons and not lenient.refusal:
+        verdict.excused, verdict.other = " and ".join(sorted(reasons)), other
     return verdict
 
 
-def _fill(error: Exception, message: Any) -> str:
-    """Give the member that `error` misses in `message` the value that it has by law, and say why."""
-    if not isinstance(error, KeyError):
-        return ""
-    members = []
-    trace = error.__traceback__
-    while trace is not None:
-        variables = trace.tb_frame.f_locals
-        if trace.tb_frame.f_code.co_name == "_build" and isinstance(variables.get("self"), Struct):
-            members.append(variables.get("sc", variables.get("member")))
-        trace = trace.tb_next
-    if not members or None in members or error.args[:1] != (members[-1].name,):
-        return ""
-    *path, name = [member.name for member in members]
-    node = members[-1]
-    for key in path:
-        if key is not None:
-            message = message.get(key) if isinstance(message, Mapping) else None
-    while isinstance(node, Renamed):
-        node = node.subcon
-    if not isinstance(message, dict) or name in message:
-        return ""
-    if isinstance(node, IfThenElse | Switch):
-        message[name] = None
-        return "a missing conditional member is None"
-    if isinstance(name, str) and name.startswith("_"):
-        message[name] = 0
-        return "a missing private member is zero"
-    return ""
+ABSENT = "None for a branch that needs a value says that it is missing"
+MISNAMED = "a mapping of other names for a named tuple"
+ODD = {ABSENT, MISNAMED}
+
+
+@contextlib.contextmanager
+def lenience() -> Iterator[set[str]]:
+    """In here construct takes messages as the law does. Gives the reasons for which it did."""
+    reasons: set[str] = set()
+    encode = NamedTuple._encode
+
+    def by_name(self: Any, obj: Any, context: Any, path: str) -> Any:
+        named = isinstance(obj, Mapping)
+        if named and set(obj) == set(self.factory._fields):
+            reasons.add("a named tuple is given by its names")
+            obj = self.factory(**obj)
+        elif named:
+            reasons.add(MISNAMED)
+        return encode(self, obj, context, path)
+
+    def completing(build: Any) -> Any:
+        def method(self: Any, obj: Any, *args: Any) -> Any:
+            missing = _missing(self, obj) if isinstance(obj, Mapping) else {}
+            reasons.update(reason for reason, _ in missing.values())
+            if missing:
+                obj = Container({**obj, **{name: value for name, (_, value) in missing.items()}})
+            return build(self, obj, *args)
+
+        return method
+
+    def wanting(build: Any) -> Any:
+        def method(self: Any, obj: Any, stream: Any, context: Any, path: str) -> Any:
+            if obj is None and not _chosen(self, context).flagbuildnone:
+                reasons.add(ABSENT)
+            return build(self, obj, stream, context, path)
+
+        return method
+
+    with (
+        mock.patch.object(IfThenElse, "_build", wanting(IfThenElse._build)),
+        mock.patch.object(Switch, "_build", wanting(Switch._build)),
+        mock.patch.object(NamedTuple, "_encode", by_name),
+        mock.patch.object(Struct, "_build", completing(Struct._build)),
+        mock.patch.object(flat.FlatStruct, "_build", completing(flat.FlatStruct._build)),
+    ):
+        yield reasons
+
+
+def _missing(struct: Any, given: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """The members that are not given, and need not be by law: why, and what they are then."""
+    found = {}
+    for member in struct.subcons:
+        name = member.name
+        if name in given or member.flagbuildnone:
+            continue
+        if isinstance(unnamed(member), IfThenElse | Switch):
+            found[name] = "a missing conditional member is None", None
+        elif str(name).startswith("_"):
+            found[name] = "a missing private member is zero", 0
+    return found
+
+
+def _chosen(node: Any, context: Any) -> Any:
+    """The branch that a conditional takes."""
+    if isinstance(node, IfThenElse):
+        return node.thensubcon if evaluate(node.condfunc, context) else node.elsesubcon
+    return node.cases.get(evaluate(node.keyfunc, context), node.default)
