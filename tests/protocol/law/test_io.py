@@ -68,6 +68,31 @@ READ = [
 ]  # fmt: skip
 
 
+OUTSIDE = [
+    ("Struct('p' / Prefixed(Int16ub, {}), 'z' / Int8ub)", b"\0\1\7\7"),
+    ("Struct('p' / Prefixed(Int8ub, {}), 'z' / Int8ub)", b"\1\7\7"),
+    ("Struct('n' / Int8ub, 'p' / FixedSized(1, {}), 'z' / Int8ub)", b"\1\7\7"),
+    ("Struct('n' / Int16ub, 'p' / FixedSized(1, {}), 'z' / Int8ub)", b"\1\1\7\7"),
+    ("Struct('p' / NullTerminated({}), 'z' / Int8ub)", b"\7\0\7"),
+    ("Struct('p' / Prefixed(Int8ub, Prefixed(Int8ub, {})), 'z' / Int8ub)", b"\2\1\7\7"),
+    ("Struct('p' / Prefixed(Int8ub, Struct('v' / {})), 'z' / Int8ub)", b"\1\7\7"),
+]
+READERS = [
+    "If(lambda c: c._io.tell() % 2 == 0, Int8ub)",
+    "IfThenElse(lambda c: c._io.tell() % 2, Int8ub, Bytes(1))",
+    "Bytes(lambda c: c._io.tell() % 2)",
+    "Struct('t' / Tell, 'a' / Int8ub, 'at' / Computed(lambda c: c._io.tell()))",
+]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("around", "data"), OUTSIDE)
+def test_the_stream_around_data_within_the_data(around: str, data: bytes, reader: str) -> None:
+    """A context's stream is that of its struct; what is read from inside of another has its own."""
+    for strict in (False, True):
+        Law(around.format(reader), strict).decode(data)
+
+
 @pytest.mark.parametrize(("source", "data"), READ)
 def test_functions_that_look_at_the_stream(source: str, data: bytes) -> None:
     agree(source, [data])

@@ -566,7 +566,8 @@ def _in_chunk(
     """What ``node`` reads from the variable ``chunk``, which began at ``start``."""
     if _all_data(node):
         return Value(chunk, scalar=True)
-    return d.inside(chunk, start, lambda: d.decode(node, hint, scope))
+    within = replace(scope, outside=True)
+    return d.inside(chunk, start, lambda: d.decode(node, hint, within))
 
 
 def _prefixed(d: Decoder, node: n.Prefixed, hint: str, scope: Scope) -> Value:

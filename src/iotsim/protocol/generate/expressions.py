@@ -60,7 +60,7 @@ def _translate(expression: Any, scope: Scope, position: Callable[[], Value] | No
     if isinstance(expression, Path):
         return _path(expression, scope)
     if isinstance(expression, Position):
-        if position is None:
+        if position is None or scope.outside:
             raise UnsupportedError(repr(expression))
         return position()
     parts: Any = expression

@@ -90,7 +90,9 @@ class Scope:
 
     ``fields`` are those already done. While encoding, ``source`` is the mapping that the struct is built
     from, where ``this`` finds those still to come; ``allowed`` limits which. ``top`` is what construct
-    puts around the message; ``sealed``: or around an alternative, whose ``_root`` is elsewhere.
+    puts around the message; ``sealed``: or around an alternative, whose ``_root`` is elsewhere. ``outside``:
+    it is seen from data within the data, whose offsets are not those of its stream. ``unlike`` are fields
+    still to come whose values construct may have otherwise than ``source``.
     """
 
     parent: Scope | None = None
@@ -99,6 +101,8 @@ class Scope:
     allowed: frozenset[str] | None = None
     top: bool = False
     sealed: bool = False
+    outside: bool = False
+    unlike: frozenset[str] = frozenset()
 
     def lookup(self, name: str) -> Value:
         if name in self.fields:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import struct
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from iotsim.protocol import nodes as n
@@ -211,7 +211,7 @@ class Encoder:
     ) -> tuple[Value, Value]:
         """Encode into bytes of their own: those, and the built value."""
         with self.output(isolated):
-            built = self.encode(node, value, hint, scope)
+            built = self.encode(node, value, hint, replace(scope, outside=True))
             return self.joined(), built
 
     def resolve_slots(self, slots: list[Slot], start: tuple[int, int], rest: int) -> None:
