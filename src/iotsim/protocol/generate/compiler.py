@@ -280,11 +280,12 @@ def find_key(message: n.Node, strict: bool) -> _Key | None:
     if not isinstance(message, n.Struct):
         return None
     offset = 0
+    names = [name for member in message.members for name in (member.flat or (member.name,))]
     for member in message.members:
         size = member.node.size
         if size is None or isinstance(member.node, n.Opaque):
             return None
-        if member.name and member.node.given:
+        if member.name and member.node.given and names.count(member.name) == 1:
             key = _key(message, member, offset, strict)
             if key is not None:
                 return key
