@@ -10,8 +10,8 @@ from construct import Construct, ConstructError, ExplicitError, StreamError
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.lower import lower
-from iotsim.protocol.traced import Recorder, Tracer, UserCodeError
-from iotsim.protocol.values import kept_names, normalize, restorer
+from iotsim.protocol.traced import Message, Recorder, Tracer, UserCodeError
+from iotsim.protocol.values import branch_restorers, kept_names, normalize, restorer
 
 if TYPE_CHECKING:
     from iotsim.protocol.device import Device
@@ -81,8 +81,7 @@ class Interpreter:
         return normalize(value, self.kept)
 
     def decode(self, data: bytes, device: Device | None = None) -> dict[str, Any]:
-        stream = io.BytesIO(data)
-        self.tracer.reached[0] = 0
+        stream = Message(data)
         try:
             parsed = self.message.parse_stream(stream, **_outside(device))
             end = stream.tell()  # what is lazy moves about when it is looked at
@@ -93,7 +92,7 @@ class Interpreter:
             raise DecodeError(reason_of(error), path, offset) from error
         if not isinstance(value, dict):
             raise DecodeError(f"the message is no struct, but {type(value).__name__}")
-        end = max(end, self.tracer.reached[0])
+        end = max(end, stream.reached)
         if self.strict and end < len(data):
             count = len(data) - end
             bytes_ = "1 byte is" if count == 1 else f"{count} bytes are"

@@ -261,12 +261,11 @@ class _Element(_Place):
         stream.seek(here)
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        rows = len(self.recorder.rows) if self.recorder is not None else 0
+        attempt = _Attempt(stream, self.recorder)
         try:
             return super()._parse(stream, context, path)
         except Exception:
-            if self.recorder is not None:
-                del self.recorder.rows[rows:]
+            attempt.give_up()
             raise
 
 
@@ -482,9 +481,8 @@ class _Select(AnySelect):
     recorder: Recorder | None
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        recorder = self.recorder
-        if recorder is None:
-            return super()._parse(stream, context, path)
+        attempt = _Attempt(stream, self.recorder)
+        start = stream_tell(stream, path)
         for choice in self.subcons:
             start, rows = stream_tell(stream, path), len(recorder.rows)
             try:
@@ -492,7 +490,7 @@ class _Select(AnySelect):
             except ExplicitError:
                 raise
             except Exception:
-                del recorder.rows[rows:]
+                attempt.give_up()
                 stream_seek(stream, start, 0, path)
         raise SelectError("no alternative matches", path)
 
@@ -547,15 +545,36 @@ class _NamedTuple(AnyNamedTuple):
         return super()._encode(obj, context, path)
 
 
+class Message(io.BytesIO):
+    """The bytes of a message. ``reached`` is up to where a checksum was read."""
+
+    reached = 0
+
+
 class _Reached(AnyRenamed):
     """Around the field of a checksum, whose function may leave the stream before it."""
 
-    reached: list[int]
-
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
         value = self.subcon._parsereport(stream, context, path)
-        self.reached[0] = max(self.reached[0], _tell(stream) or 0)
+        if isinstance(stream, Message):
+            stream.reached = max(stream.reached, stream.tell())
         return value
+
+
+class _Attempt:
+    """An element or an alternative that is tried: nothing is left of it once it is ``given_up``."""
+
+    def __init__(self, stream: Any, recorder: Recorder | None) -> None:
+        self.stream = stream
+        self.reached = stream.reached if isinstance(stream, Message) else 0
+        self.recorder = recorder
+        self.rows = len(recorder.rows) if recorder is not None else 0
+
+    def give_up(self) -> None:
+        if isinstance(self.stream, Message):
+            self.stream.reached = self.reached
+        if self.recorder is not None:
+            del self.recorder.rows[self.rows :]
 
 
 class _LazyBound(AnyLazyBound):
@@ -670,8 +689,6 @@ class Tracer:
         self.flats: list[set[str]] = []
         self.selecting = _Selecting()
         self.depths = [0]
-        self.reached = [0]
-        """Up to where a checksum was read."""
         self._copies: dict[tuple[int, bool], tuple[AnyConstruct, AnyConstruct]] = {}
 
     def knows(self, node: AnyConstruct) -> bool:
@@ -708,7 +725,7 @@ class Tracer:
             new.__class__ = _Switch
         elif type(node) is Checksum:
             new.checksumfield = _Reached(new.checksumfield)
-            new.checksumfield.reached, new.checksumfield.parsed = self.reached, None
+            new.checksumfield.parsed = None
         elif type(node) is NamedTuple:
             new.__class__ = _NamedTuple
         elif type(node) is Native and (names := flat_names(node.subcon)):

@@ -148,12 +148,15 @@ class Guard(c.Subconstruct):
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
         start = stream.tell()
         index = context.get("_index")
+        reached = stream.reached if isinstance(stream, Stream) else 0
         try:
             value = super()._parse(stream, context, path)
         except c.ConstructError:
             raise
         except Exception as error:
-            if _from_user(error):
+            if isinstance(stream, Stream):
+                stream.reached = reached
+            if not isinstance(error, c.ConstructError) and _from_user(error):
                 raise RefusalError from error
             raise
         if self.empty is not None:

@@ -55,6 +55,21 @@ def test_checksums_that_seek_back_and_read(
     agree(source, [message], bad)
 
 
+TRIED = [
+    "Struct('o' / Optional(Checksum(Int8ub, total, lambda c: before(c, 0))), 'z' / Bytes(0))",
+    "FlatStruct(Optional(Struct('v' / Int8ub, 'c' / Checksum(Int8ub, total, lambda c: before(c, 0)))))",
+    "Struct('x' / GreedyRange(Sequence(Checksum(Int8ub, total, lambda c: before(c, 0)), Check(False))))",
+    "Struct('s' / Select(Sequence(Checksum(Int8ub, total, lambda c: before(c, 0)), Check(False)), Pass))",
+]
+
+
+@pytest.mark.parametrize("source", TRIED)
+def test_what_only_a_failed_alternative_has_read_is_left_over(source: str) -> None:
+    for data in (b"\3", b"\1\2", b"\1\2\3"):
+        Law(source, strict=False).decode(data)
+        assert Law(source, strict=True).decode(data) is REFUSED
+
+
 READ = [
     ("Struct('p' / Computed(following), 'b' / Int16ub)", b"\1\2"),
     ("Struct('n' / Int8ub, 'p' / Computed(following), 'b' / Int8ub)", b"\1\2"),
