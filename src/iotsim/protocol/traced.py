@@ -642,7 +642,7 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         except ConstructError:
             raise
         except Exception as error:
-            if own and not _is_from_user(error):
+            if (own and not _is_from_user(error)) or _is_sizing(arguments):
                 raise
             # An adapter's second argument is the context.
             building = name == "_build" or (
@@ -652,6 +652,14 @@ def _guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     own = _is_constructs(getattr(function, "__module__", ""))
     return call
+
+
+def _is_sizing(arguments: tuple[Any, ...]) -> bool:
+    """Whether a function is called for a size only, where construct knows what a missing field means.
+
+    Its contexts have no stream then.
+    """
+    return any(isinstance(a, Container) and a.get("_io", a) is None for a in arguments)
 
 
 def _is_from_user(error: Exception) -> bool:
