@@ -456,8 +456,10 @@ class _Conditional(AnyRenamed):
 def _chosen(node: Any, context: Any) -> Any:
     """The branch that an If or a Switch takes."""
     node = unnamed(node)
-    while isinstance(node, IfThenElse | Switch):
-        if isinstance(node, IfThenElse):
+    while isinstance(node, IfThenElse | Switch | _LazyBound):
+        if isinstance(node, _LazyBound):
+            node = node._traced()
+        elif isinstance(node, IfThenElse):
             taken = evaluate(node.condfunc, context)
             node = node.thensubcon if taken else node.elsesubcon
         else:

@@ -115,6 +115,9 @@ CONDITIONAL = [
      [{"a": 1}]),
     ("Struct('a' / Int8ub, 'b' / If(this.a == 1, Struct('c' / Int8ub)))",
      [{"a": 0}, {"a": 1, "b": {"c": 1}}], [{"a": 1}]),
+    ("Struct('a' / Int8ub, 'b' / If(this.a == 1, LazyBound(lambda: Int8ub)))", [{"a": 0}], [{"a": 1}]),
+    ("Struct('a' / Int8ub, 'b' / If(this.a == 1, LazyBound(lambda: Computed(7))))",
+     [{"a": 0}, {"a": 1}, {"a": 1, "b": None}], []),
 ]  # fmt: skip
 
 
