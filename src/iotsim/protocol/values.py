@@ -120,6 +120,32 @@ def restorer(node: n.Node | None) -> Restore:
     return _whatever
 
 
+def is_alike(node: n.Node | None) -> bool:
+    """Whether items and operators of a plain value for ``node`` are those of construct's own."""
+    if isinstance(node, n.Names):
+        return node.kind == "enum"
+    if isinstance(node, n.Struct | n.Sequence | n.Focused):
+        return all(is_alike(member.node) for member in node.members)
+    if isinstance(node, (*_SAME, n.Repeat, n.RawCopy, n.If, n.Switch, n.Select)):
+        return all(map(is_alike, n.children(node)))
+    return not isinstance(node, n.Adapted | n.Opaque)
+
+
+def branch_restorers(node: n.Node) -> dict[int, Restore]:
+    """A `restorer` for each branch and alternative below ``node``, by the id of its construct.
+
+    Which of them is taken is known only when it is built, so that `restorer` leaves their values alone.
+    """
+    found: dict[int, Restore] = {}
+    for one in below(node):
+        if isinstance(one, n.If | n.Switch | n.Select):
+            for branch in n.children(one):
+                restore = restorer(branch)
+                if restore not in (_itself, _whatever):
+                    found[id(branch.origin)] = restore
+    return found
+
+
 def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
     """The functions for what a struct holds, also for what its unnamed structs give it."""
     found: dict[str, Restore] = {}

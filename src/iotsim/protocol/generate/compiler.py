@@ -64,6 +64,7 @@ _HELPERS: dict[str, Any] = {
             runtime.read_native,
             runtime.read_varint,
             runtime.read_zigzag,
+            runtime.scalar,
             runtime.varint_bytes,
             runtime.zigzag_bytes,
         )

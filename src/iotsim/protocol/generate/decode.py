@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from iotsim.protocol import nodes as n
@@ -134,7 +135,7 @@ def _names(d: Decoder, node: n.Names, hint: str, scope: Scope) -> Value:
         flags = ((flag, mask) for flag, mask in node.encoded.items() if not flag.startswith("_"))
         items = ", ".join(f"{flag!r}: ({name} & {mask}) == {mask}" for flag, mask in flags)
         d.after(f"{name} = {{{items}}}")
-        return Value(name)
+        return Value(name, scope=flags_scope(node, name), murky=True)
     if node.kind == "mapping":
         names = {plain(number): item for number, item in node.decoded.items()}
         d.after(f"{name} = {d.w.bind('names', names, key=id(node))}[{name}]")
@@ -150,6 +151,11 @@ def _names(d: Decoder, node: n.Names, hint: str, scope: Scope) -> Value:
         bound = d.w.bind("names", node.decoded, key=id(node))
         d.after(f"{name} = {bound}.get({name}, {name})")
     return Value(name, scalar=True)
+
+
+def flags_scope(node: n.Names, name: str) -> Scope:
+    """The flags in the variable ``name``. construct's own value of them all has one more member."""
+    return Scope(None, {flag: Value(f"{name}[{flag!r}]", scalar=True) for flag in node.encoded})
 
 
 def _how_many(node: n.Node) -> int | None:

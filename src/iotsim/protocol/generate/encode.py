@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from iotsim.protocol import nodes as n
 from iotsim.protocol.checksums import INLINE
-from iotsim.protocol.generate.decode import if_tests, switch_tests
+from iotsim.protocol.generate.decode import flags_scope, if_tests, switch_tests
 from iotsim.protocol.generate.expressions import certain
 from iotsim.protocol.generate.reading import BIT_CODES
 from iotsim.protocol.generate.source import (
@@ -23,6 +23,7 @@ from iotsim.protocol.generate.source import (
     plain,
 )
 from iotsim.protocol.generate.writing import IGNORES_VALUE, Encoder, Slot
+from iotsim.protocol.values import is_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,6 +183,8 @@ def _names(e: Encoder, node: n.Names, value: Value, hint: str, scope: Scope) -> 
     wire = e.encode(node.inner, number, hint, scope).wire
     if wire is not None:
         wire = _names_wire(e, node, value, wire)
+    if node.kind == "flags" and not value.known:
+        return Value(value.source, scope=flags_scope(node, value.source), murky=True, wire=wire)
     return Value(value.source, value.known, value.constant, value.scope, wire=wire)
 
 
@@ -334,6 +337,8 @@ class _Struct:
         """The names that the struct has."""
         self.sets: list[str] = []
         """Variables with frozensets of further names."""
+        unlike = (m for m in node.members if not is_alike(m.node))
+        scope.unlike |= frozenset(name for m in unlike for name in m.flat or (m.name,))
 
     def members(self) -> str | None:
         """Encode them; what the wire shows of them."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from construct import ConstructError, Container
 
+from iotsim.protocol.values import PLAIN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -40,6 +42,13 @@ def read_native(function: Callable[..., Any], data: bytes, position: int) -> tup
         if position <= end <= len(data):
             return value, end
     raise Unusual
+
+
+def scalar(value: Any) -> Any:
+    """``value``, if it is one that construct has as messages show it."""
+    if value.__class__ not in PLAIN:
+        raise Unusual
+    return value
 
 
 def not_bytes(value: Any, integers: bool) -> BaseException:

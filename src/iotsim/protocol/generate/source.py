@@ -112,7 +112,8 @@ class Scope:
             return value
         if self.source is None or (self.allowed is not None and name not in self.allowed):
             raise UnsupportedError(f"this.{name} is not known")
-        return Value(f"{self.source}[{name!r}]")
+        given = f"{self.source}[{name!r}]"
+        return Value(f"scalar({given})" if name in self.unlike else given)
 
 
 def copied(scope: Scope) -> Scope:
