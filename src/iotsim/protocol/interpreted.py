@@ -69,7 +69,7 @@ class Interpreter:
         self.lowered = lower(message)
         self.kept = kept_names(self.lowered)
         self._restore = restorer(self.lowered)
-        self.tracer = Tracer(strict, recorder, places=places)
+        self.tracer = Tracer(strict, recorder, branch_restorers(self.lowered), places=places)
         self.message = self.tracer.copy(message)
 
     def quicker(self) -> Interpreter:

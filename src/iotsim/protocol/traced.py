@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ from iotsim.protocol.tree import children, unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from iotsim.protocol.values import Restore
 
     AnyConstruct = Construct[Any, Any]
     AnyNamedTuple = NamedTuple[Any, Any]
@@ -436,6 +439,21 @@ class _Switch(AnySwitch):
         return super()._build(obj, stream, context, path)
 
 
+class _Branch(AnyRenamed):
+    """Around a branch or an alternative: what it is built from is, from here on, of construct's own kind."""
+
+    def __init__(self, subcon: Any, restore: Restore) -> None:
+        super().__init__(subcon)
+        self.parsed = None
+        self.restore = restore
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._parsereport(stream, context, path)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._build(self.restore(obj), stream, context, path)
+
+
 class _Conditional(AnyRenamed):
     """Around an If or a Switch that is a member of a struct.
 
@@ -486,7 +504,6 @@ class _Select(AnySelect):
         attempt = _Attempt(stream, self.recorder)
         start = stream_tell(stream, path)
         for choice in self.subcons:
-            start, rows = stream_tell(stream, path), len(recorder.rows)
             try:
                 return choice._parsereport(stream, context, path)
             except ExplicitError:
@@ -504,9 +521,10 @@ class _Select(AnySelect):
             if unknown is not None and unnamed(choice) is Pass:
                 continue
             names = set(flat)
+            value = choice.restore(obj) if isinstance(choice, _Branch) else obj
             self.selecting.depth += 1
             try:
-                data = choice.build(obj, **context)
+                data = choice.build(value, **context)
             except UserCodeError as error:
                 if not error.declines and (not absent or isinstance(error.cause, NameError)):
                     raise
@@ -519,7 +537,7 @@ class _Select(AnySelect):
                 pass
             else:
                 stream_write(stream, data, len(data), path)
-                return obj
+                return value
             finally:
                 self.selecting.depth -= 1
             flat.intersection_update(names)
@@ -691,10 +709,16 @@ class Tracer:
     """
 
     def __init__(
-        self, strict: bool, recorder: Recorder | None = None, *, places: bool = True
+        self,
+        strict: bool,
+        recorder: Recorder | None = None,
+        restorers: Mapping[int, Restore] | None = None,
+        *,
+        places: bool = True,
     ) -> None:
         self.strict = strict
         self.recorder = recorder
+        self.restorers = restorers or {}
         self.places = places
         self.flats: list[set[str]] = []
         self.selecting = _Selecting()
@@ -720,6 +744,14 @@ class Tracer:
         new: Any = copy.copy(node)
         self._copy_children(node, new, embedded)
         self._guard(node, new)
+        if isinstance(node, IfThenElse):
+            new.thensubcon = self._branch(node.thensubcon, new.thensubcon)
+            new.elsesubcon = self._branch(node.elsesubcon, new.elsesubcon)
+        elif isinstance(node, Switch):
+            new.cases = {key: self._branch(node.cases[key], new.cases[key]) for key in node.cases}
+            new.default = self._branch(node.default, new.default)
+        elif isinstance(node, Select):
+            new.subcons = list(map(self._branch, node.subcons, new.subcons))
         if type(node) is Renamed:
             new.flagbuildnone = new.subcon.flagbuildnone  # one of a Compiled is another
         if type(node) in (Struct, LazyStruct):
@@ -764,6 +796,10 @@ class Tracer:
         if not self.places:
             _shorten(node, new)
         return new  # type: ignore[no-any-return]
+
+    def _branch(self, original: AnyConstruct, copied: AnyConstruct) -> AnyConstruct:
+        restore = self.restorers.get(id(unnamed(original)))
+        return _Branch(copied, restore) if restore else copied
 
     def _place(self, node: Any, label: str) -> Any:
         return _Place(node, label, self.recorder) if self.places else node

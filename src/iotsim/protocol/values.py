@@ -13,16 +13,18 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from construct import Container, LazyContainer, ListContainer, NamedTuple
+from construct import Container, LazyContainer, ListContainer, NamedTuple, Struct
 from construct.core import EnumInteger, EnumIntegerString
+from construct.lib.hex import HexDisplayedDict, HexDumpDisplayedDict
 
 from iotsim.protocol import nodes as n
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
 PLAIN = frozenset({int, str, float, bytes, bool, type(None)})
+_OWN: Any = (Container, LazyContainer, HexDisplayedDict, HexDumpDisplayedDict)
 
 
 def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
@@ -38,7 +40,7 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     if kind is ListContainer:
         return [inner if type(inner) in PLAIN else normalize(inner, kept) for inner in value]
     if kind is Container or isinstance(value, Mapping):
-        own = kind is Container or isinstance(value, Container | LazyContainer)
+        own = kind is Container or isinstance(value, _OWN)
         shown = {}
         for name, inner in value.items():
             name = str(name)
@@ -91,8 +93,8 @@ def restorer(node: n.Node | None) -> Restore:
     """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
     if isinstance(node, _SAME):
         return restorer(node.inner)
-    if isinstance(node, n.Names) and node.kind == "enum":
-        return partial(_name, node.origin)
+    if isinstance(node, n.Names):
+        return _named(node)
     if isinstance(node, n.Focused):
         return restorer(next(m.node for m in node.members if m.name == node.selected))
     if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
@@ -111,9 +113,8 @@ def restorer(node: n.Node | None) -> Restore:
         return restorer(node.like)
     if isinstance(node, n.Opaque):
         if isinstance(node.origin, NamedTuple):
-            inner = restorer(node.inner) if isinstance(node.inner, n.Struct) else _whatever
             named: Any = node.origin
-            return partial(_named_tuple, named.factory, inner)
+            return partial(_named_tuple, named, restorer(node.inner))
         if node.inner is not None and node.shows:
             inner = restorer(node.inner)
             return inner if node.shows == "same" else partial(_list, inner)
@@ -141,7 +142,7 @@ def branch_restorers(node: n.Node) -> dict[int, Restore]:
         if isinstance(one, n.If | n.Switch | n.Select):
             for branch in n.children(one):
                 restore = restorer(branch)
-                if restore not in (_itself, _whatever):
+                if restore is not _whatever:
                     found[id(branch.origin)] = restore
     return found
 
@@ -182,6 +183,23 @@ def _container(inner: Mapping[str, Restore], value: Any) -> Any:
     return restored
 
 
+def _named(node: n.Names) -> Restore:
+    if node.kind == "enum":
+        return partial(_name, node.origin)
+    if node.kind == "flags":
+        return _flags
+    changed = [(normalize(value), value) for value in node.encoded if type(value) not in PLAIN]
+    return partial(_mapped, changed) if changed else _whatever
+
+
+def _mapped(changed: list[tuple[Any, Any]], value: Any) -> Any:
+    return next((own for plain, own in changed if plain == value), _whatever(value))
+
+
+def _flags(value: Any) -> Any:
+    return Container({"_flagsenum": True, **value}) if isinstance(value, Mapping) else value
+
+
 def _each(inner: list[Restore], value: Any) -> Any:
     if not isinstance(value, list):
         return _whatever(value)
@@ -203,11 +221,13 @@ def _adapted(node: n.Adapted, value: Any) -> Any:
     return _whatever(value)
 
 
-def _named_tuple(factory: Callable[..., Any], inner: Restore, value: Any) -> Any:
-    try:
-        return factory(**inner(value)) if isinstance(value, Mapping) else _whatever(value)
-    except TypeError:
+def _named_tuple(named: Any, inner: Restore, value: Any) -> Any:
+    names = named.factory._fields
+    if not isinstance(value, Mapping) or set(value) != set(names):
         return _whatever(value)
+    if isinstance(named.subcon, Struct):
+        return named.factory(**inner(value))
+    return named.factory(*inner([value[name] for name in names]))
 
 
 def _name(enum_: Any, value: Any) -> Any:
@@ -221,16 +241,18 @@ def _name(enum_: Any, value: Any) -> Any:
 
 def kept_names(node: n.Node) -> frozenset[str]:
     """The private names of members that building must be given: messages show them, too."""
-    found: set[str] = set()
+    return frozenset(
+        member.name for one in below(node) for member in getattr(one, "members", ()) if member.kept
+    )
+
+
+def below(node: n.Node) -> Iterator[n.Node]:
+    """``node`` and all nodes below it, each once."""
     seen: set[int] = set()
-    waiting: list[n.Node] = [node]
+    waiting = [node]
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        for member in getattr(node, "members", ()):
-            if member.kept:
-                found.add(member.name)
-        waiting += n.children(node)
-    return frozenset(found)
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting += n.children(node)

@@ -20,6 +20,7 @@ from typing import Any
 import construct as c
 from construct.core import evaluate, stream_write
 from tests.protocol.law import helpers
+from tests.protocol.law.native import Transparent, bare, native
 
 import iotsim
 
@@ -137,7 +138,7 @@ def _size(stream: Any) -> int:
         return sys.maxsize
 
 
-class Guard(c.Subconstruct):
+class Guard(Transparent):
     """Around an element or alternative: a user's mistake, and no progress, end the message."""
 
     def __init__(self, subcon: Any, empty: int | None = None) -> None:
@@ -151,8 +152,6 @@ class Guard(c.Subconstruct):
         reached = stream.reached if isinstance(stream, Stream) else 0
         try:
             value = super()._parse(stream, context, path)
-        except c.ConstructError:
-            raise
         except Exception as error:
             if isinstance(stream, Stream):
                 stream.reached = reached
@@ -205,12 +204,6 @@ def guarded_optional(subcon: Any) -> Any:
     return Select(subcon, c.Pass)
 
 
-def bare(node: Any) -> Any:
-    while isinstance(node, c.Renamed | Guard):
-        node = node.subcon
-    return node
-
-
 class Select(c.Select):
     """On encode an alternative that refuses is passed over for another that takes the value.
 
@@ -232,8 +225,9 @@ class Select(c.Select):
                 continue
             names = [set(known) for known in known_names]
             view.selecting += 1
+            value = native(subcon, obj)
             try:
-                data = subcon.build(obj, **context)
+                data = subcon.build(value, **context)
             except c.ExplicitError:
                 raise
             except RefusalError as error:
@@ -246,7 +240,7 @@ class Select(c.Select):
                 pass
             else:
                 stream_write(stream, data, len(data), path)
-                return obj
+                return value
             finally:
                 view.selecting -= 1
             known_names[:] = names
@@ -464,7 +458,18 @@ class Switch(c.Switch):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         self._check(context)
-        return super()._build(obj, stream, context, path)
+        branch = self.cases.get(evaluate(self.keyfunc, context), self.default)
+        return super()._build(native(branch, obj), stream, context, path)
+
+
+class IfThenElse(c.IfThenElse):
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        branch = self.thensubcon if evaluate(self.condfunc, context) else self.elsesubcon
+        return super()._build(native(branch, obj), stream, context, path)
+
+
+def guarded_if(condition: Any, subcon: Any) -> Any:
+    return IfThenElse(condition, subcon, c.Pass)
 
 
 def _names(strict: bool) -> dict[str, Any]:
@@ -492,6 +497,8 @@ def _names(strict: bool) -> dict[str, Any]:
         "Array": guarded_array,
         "RepeatUntil": guarded_until,
         "Optional": guarded_optional,
+        "If": guarded_if,
+        "IfThenElse": IfThenElse,
         "Select": Select,
     }
 

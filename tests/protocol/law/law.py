@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from tests.protocol.law.oracle import REFUSED, Oracle, same
+from tests.protocol.law.native import same
+from tests.protocol.law.oracle import REFUSED, Oracle
 from tests.protocol.law.source import load
 
 from iotsim.errors import DecodeError, EncodeError
@@ -25,14 +26,21 @@ class Law:
         self.codec = Codec(load(source, functions), strict)
         self.oracle = Oracle(lambda names: load(source, {**functions, **names}), strict)
 
-    def decode(self, data: bytes) -> Any:
-        """The message, on which both agree, or REFUSED."""
+    def decode(self, data: bytes, *, again: bool = True) -> Any:
+        """The message, on which both agree, or REFUSED.
+
+        ``again``: encoding it gives what construct builds of what it has parsed. Only what functions see
+        of private members may be lost.
+        """
         expected = self.oracle.decode(data)
         try:
             found: Any = self.codec.decode(data)
         except DecodeError:
             found = REFUSED
         assert same(found, expected), f"{data!r}: the law gives {expected!r}, the codec {found!r}"
+        if again and found is not REFUSED:
+            built = self.oracle.build(self.oracle.parse(data))
+            assert same(self.encode(found), built), found
         return found
 
     def encode(self, message: Mapping[str, Any]) -> Any:

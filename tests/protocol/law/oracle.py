@@ -11,21 +11,19 @@ kept, and with lazy ones called. By the tests' convention the names of the forme
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import construct as c
 from tests.protocol.law.guards import (
     NAMES,
-    FlatStruct,
     RefusalError,
     Stream,
-    bare,
     known_names,
     view,
     viewed,
 )
+from tests.protocol.law.native import native
 
 from iotsim.protocol.interpreted import normalize
 
@@ -104,7 +102,7 @@ def settled(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """`normalize`, but private members that need a value are kept."""
     if isinstance(value, Mapping):
-        own = isinstance(value, c.Container)
+        own = type(value).__module__.partition(".")[0] == "construct"
         return {
             str(name): plain(v)
             for name, v in value.items()
@@ -115,95 +113,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(v) for v in value]
     return normalize(value)
-
-
-def native(node: Any, value: Any) -> Any:
-    """A plain value as construct itself would have parsed it, as far as the schema tells."""
-    if isinstance(node, c.Enum):
-        if type(value) is str and value in node.encmapping:
-            return c.core.EnumIntegerString.new(node.encmapping[value], value)
-        return c.core.EnumInteger(value) if type(value) is int else value
-    if isinstance(node, c.Struct | c.LazyStruct | c.Union) and isinstance(value, Mapping):
-        members = _members(node)
-        return c.Container(
-            {k: native(members[k], v) if k in members else _container(v) for k, v in value.items()}
-        )
-    if isinstance(node, c.Sequence) and isinstance(value, list):
-        nodes = [*node.subcons, *[None] * len(value)]
-        return c.ListContainer(native(m, v) for m, v in zip(nodes, value, strict=False))
-    if isinstance(node, c.Array | c.GreedyRange | c.RepeatUntil) and isinstance(value, list):
-        return c.ListContainer(native(node.subcon, v) for v in value)
-    if isinstance(node, c.FocusedSeq):
-        for member in node.subcons:
-            if member.name == node.parsebuildfrom:
-                return native(member, value)
-    if isinstance(node, c.RawCopy) and isinstance(value, Mapping):
-        return c.Container(
-            {k: native(node.subcon, v) if k == "value" else v for k, v in value.items()}
-        )
-    if isinstance(node, c.NamedTuple) and isinstance(value, list | dict):
-        return _named_tuple(node, value)
-    if isinstance(node, c.LazyBound):
-        return native(node.subconfunc(), value)
-    if isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
-        return native(node.subcon, value)
-    for choice in _choices(node):
-        if type(found := native(choice, value)) is not type(_container(value)):
-            return found
-    return _container(value)
-
-
-def _members(node: Any) -> dict[str, Any]:
-    """The members of a struct by name; those of unnamed structs too, as a FlatStruct has them."""
-    node = bare(node)
-    if not isinstance(node, c.Struct | c.LazyStruct | c.Union):
-        inner = [node.subcon] if isinstance(node, c.Subconstruct) else _choices(node)
-        return {name: found for part in inner for name, found in _members(part).items()}
-    members: dict[str, Any] = {}
-    for member in node.subcons:
-        if member.name:
-            members[member.name] = member
-        elif isinstance(node, FlatStruct):
-            members = _members(member) | members
-    return members
-
-
-def _choices(node: Any) -> list[Any]:
-    if isinstance(node, c.Switch):
-        return [*node.cases.values(), node.default]
-    if isinstance(node, c.IfThenElse):
-        return [node.thensubcon, node.elsesubcon]
-    return list(node.subcons) if isinstance(node, c.Select) else []
-
-
-def _named_tuple(node: Any, value: Any) -> Any:
-    names = node.factory._fields
-    if isinstance(value, dict) and set(names) <= set(value):
-        view.odd |= len(value) > len(names)  # construct takes no mapping for it
-        value = [value[name] for name in names]
-    if not isinstance(value, list) or len(value) != len(names):
-        return value
-    if isinstance(node.subcon, c.Struct):
-        return node.factory(**native(node.subcon, dict(zip(names, value, strict=True))))
-    return node.factory(*native(node.subcon, value))
-
-
-def _container(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return c.Container({k: _container(v) for k, v in value.items()})
-    if isinstance(value, list):
-        return c.ListContainer(_container(v) for v in value)
-    return value
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal values of equal types, in equal order."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, float) and math.isnan(a):
-        return math.isnan(b)
-    return bool(a == b)

@@ -154,6 +154,10 @@ LAZY = [
     ("Struct('p' / Prefixed(Int8ub, LazyStruct('a' / Int8ub, 'b' / GreedyBytes)), 'z' / Int8ub)",
      b"\3\1ab\4"),
     ("Struct('s' / LazyStruct('a' / Int8ub, Padding(2), 'b' / Int8ub), 'z' / Int8ub)", b"\1\0\0\2\3"),
+    # How long its members are cannot be told before they are read.
+    ("LazyStruct('s' / Struct('n' / Int8ub, 'b' / Bytes(lambda c: c.n % 4)), 'z' / Int8ub)", b"\2ab\3"),
+    ("LazyStruct('s' / Struct('n' / Int8ub, 'b' / Bytes(lambda c: 0 if 'm' in c else c.n % 4)))",
+     b"\2ab"),
 ]  # fmt: skip
 
 
@@ -177,6 +181,11 @@ TWICE = [
     ("FlatStruct('a' / Int8ub, Struct('a' / Int8ub))", b"\1\1", b"\1\2"),
     ("FlatStruct('k' / Int8ub, Switch(this.k, {1: Struct('k' / Int16ub)}, Pass))", b"\2", b"\1\0\1"),
     ("Struct('s' / Struct('a' / Int8ub, 'a' / Int8ub), 'b' / Bytes(this.s.a))", b"\1\1a", b"\2\1a"),
+    # A field that tells messages apart.
+    ("Struct('k' / Enum(Int8ub, A=1), 'v' / If(this.k == 'A', Int8ub), 'k' / Bytes(this.v))", b"\1\1a", b""),
+    ("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: Int8ub}, Pass), 'k' / Int8ub)", b"\1\2\1", b"\2\1"),
+    ("FlatStruct('k' / Int8ub, Switch(this.k, {1: Struct('k' / Int16ub)}, Pass), 'z' / Int8ub)", b"\2\3",
+     b"\1\0\2\3"),
 ]  # fmt: skip
 
 
