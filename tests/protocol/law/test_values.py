@@ -239,6 +239,8 @@ STILL_TO_COME = [
     ("Struct('n' / Rebuild(Int8ub, len_(this.s)), 's' / Tenths(Int8ub))", b""),
     ("Struct('n' / Rebuild(Int8ub, len_(this.s)), 's' / Upper(PaddedString(2, 'ascii')))", b"\2AB"),
     ("Struct('n' / Rebuild(Int8ub, this.x[0].a), 'x' / Array(1, Struct('a' / Int8ub)))", b"\1\1"),
+    ("Struct('n' / Rebuild(Int8ub, len_(this.x)), 'x' / Array(1, FlagsEnum(Int8ub, a=2)))", b"\1\2"),
+    ("Struct('n' / Rebuild(Int8ub, len_(this.x[0])), 'x' / Array(1, FlagsEnum(Int8ub, a=2)))", b"\2\2"),
     ("Struct('e' / Enum(Int8ub, A=2), 'b' / Bytes(this.e.intvalue))", b"\2ab"),
     ("Struct('m' / Mapping(Int8ub, {(1, 2): 2}), 'b' / Bytes(this.m[1]))", b"\2ab"),
     ("Struct('f' / FlagsEnum(Int8ub, a=2), 'b' / Bytes(len_(this.f)))", b"\2ab"),

@@ -65,6 +65,7 @@ _HELPERS: dict[str, Any] = {
             runtime.read_varint,
             runtime.read_zigzag,
             runtime.scalar,
+            runtime.sized,
             runtime.varint_bytes,
             runtime.zigzag_bytes,
         )

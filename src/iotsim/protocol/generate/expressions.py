@@ -85,7 +85,10 @@ def _translate(expression: Any, scope: Scope, position: Callable[[], Value] | No
         inner = vars(expression)["_FuncPath__operand"]
         if inner is None or function not in _FUNCTIONS:
             raise UnsupportedError(f"the function of {expression!r}")
-        operand = _translate(inner, scope, position)
+        if function is len and is_this(inner):
+            operand = _path(inner, scope, "sized")
+        else:
+            operand = _translate(inner, scope, position)
         return _odd(f"{_FUNCTIONS[function]}({operand.source})", operand)
     if callable(expression):
         raise UnsupportedError("a function of the context")
@@ -115,12 +118,14 @@ def is_this(expression: Any) -> bool:
     return isinstance(expression, Path) and vars(expression)["_Path__name"] == "this"
 
 
-def _path(expression: Path[Any], scope: Scope) -> Value:
+def _path(expression: Path[Any], scope: Scope, guard: str = "scalar") -> Value:
+    """A path; ``guard`` is that of its last field (`Scope.lookup`)."""
     if not is_this(expression):
         raise UnsupportedError(f"{expression!r} is not of this")
     here: Scope | None = scope
     value = Value("")
-    for step in steps(expression):
+    path = steps(expression)
+    for index, step in enumerate(path):
         if here is None:
             private = isinstance(step, str) and step.startswith("_")
             if private or value.known or value.scalar or value.murky:
@@ -138,7 +143,7 @@ def _path(expression: Path[Any], scope: Scope) -> Value:
         elif not isinstance(step, str) or step in _CONTEXT:
             raise UnsupportedError(repr(expression))
         else:
-            value = here.lookup(step)
+            value = here.lookup(step, guard if index == len(path) - 1 else "scalar")
             here = value.scope
     if not value.source or value.murky:
         raise UnsupportedError(f"{expression!r} as a whole")

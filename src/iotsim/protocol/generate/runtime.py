@@ -51,6 +51,13 @@ def scalar(value: Any) -> Any:
     return value
 
 
+def sized(value: Any) -> Any:
+    """``value``, if it is of the same length for construct, as all are but those of a FlagsEnum."""
+    if value.__class__ is dict:
+        raise Unusual
+    return value
+
+
 def not_bytes(value: Any, integers: bool) -> BaseException:
     """What to raise for a value that should be bytes: construct takes some others for such."""
     accepted = (bytes, bytearray, int) if integers else (bytes, bytearray)

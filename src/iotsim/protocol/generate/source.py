@@ -104,7 +104,8 @@ class Scope:
     outside: bool = False
     unlike: frozenset[str] = frozenset()
 
-    def lookup(self, name: str) -> Value:
+    def lookup(self, name: str, guard: str = "scalar") -> Value:
+        """A field; ``guard`` is a function of `runtime` for what construct may have otherwise."""
         if name in self.fields:
             value = self.fields[name]
             if not value.source and value.scope is None:
@@ -113,7 +114,7 @@ class Scope:
         if self.source is None or (self.allowed is not None and name not in self.allowed):
             raise UnsupportedError(f"this.{name} is not known")
         given = f"{self.source}[{name!r}]"
-        return Value(f"scalar({given})" if name in self.unlike else given)
+        return Value(f"{guard}({given})" if name in self.unlike else given)
 
 
 def copied(scope: Scope) -> Scope:
