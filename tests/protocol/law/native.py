@@ -43,7 +43,9 @@ def native(node: Any, value: Any) -> Any:
     if isinstance(node, c.Sequence) and isinstance(value, list):
         nodes = [*node.subcons, *[None] * len(value)]
         return c.ListContainer(native(m, v) for m, v in zip(nodes, value, strict=False))
-    if isinstance(node, c.Array | c.GreedyRange | c.RepeatUntil) and isinstance(value, list):
+    if isinstance(node, c.Array | c.GreedyRange | c.RepeatUntil | c.LazyArray):
+        if not isinstance(value, list):
+            return _container(value)
         return c.ListContainer(native(node.subcon, v) for v in value)
     if isinstance(node, c.FocusedSeq):
         for member in node.subcons:

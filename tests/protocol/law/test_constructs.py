@@ -89,6 +89,8 @@ def test_a_size_that_is_the_same_in_all_messages(source: str) -> None:
         "Struct('r' / RawCopy(BytesInteger(-1)))",
         "Struct('a' / Int8ub, 'r' / RawCopy(Bitwise(BitsInteger(-8))))",
         "Struct('r' / Aligned(4, BytesInteger(-1)))",
+        "Struct('r' / Padded(0, Select(Int8ub)))",
+        "Struct('r' / Padded(1, Optional(Int16ub)), 'a' / Check(False))",
     ],
 )
 def test_no_message_has_a_size_below_zero(source: str) -> None:
@@ -181,6 +183,12 @@ TWICE = [
     ("FlatStruct('a' / Int8ub, Struct('a' / Int8ub))", b"\1\1", b"\1\2"),
     ("FlatStruct('k' / Int8ub, Switch(this.k, {1: Struct('k' / Int16ub)}, Pass))", b"\2", b"\1\0\1"),
     ("Struct('s' / Struct('a' / Int8ub, 'a' / Int8ub), 'b' / Bytes(this.s.a))", b"\1\1a", b"\2\1a"),
+    ("FlatStruct('a' / Int8ub, 'd' / Bytes(this.a), 'a' / Bytes(this.a % 4))", b"\1xy", b"\0"),
+    ("Struct('n' / Rebuild(Int8ub, len_(this.d)), 'd' / Bytes(this.n), 'n' / Default(Bytes(this.n), b''))",
+     b"\0", b"\1x\1"),
+    ("Struct('k' / Int8ub, 'c' / Const('x', PascalString(Int8ub, 'utf8')), 'c' / Int8ub)", b"\1\1x\2", b""),
+    (("FlatStruct('k' / Int8ub, Switch(this.k, {1: Struct('c' / Const(b'x'), 'c' / Int8ub), "
+     "2: Struct('c' / Default(Int8ub, 1), 'c' / Bytes(1))}))"), b"\1x\2", b"\2\1a"),
     # A field that tells messages apart.
     ("Struct('k' / Enum(Int8ub, A=1), 'v' / If(this.k == 'A', Int8ub), 'k' / Bytes(this.v))", b"\1\1a", b""),
     ("Struct('k' / Int8ub, 'v' / Switch(this.k, {1: Int8ub}, Pass), 'k' / Int8ub)", b"\1\2\1", b"\2\1"),

@@ -635,6 +635,8 @@ def _padded(d: Decoder, node: n.Padded, hint: str, scope: Scope) -> Value:
     end = d.place.position
     if size is not None and end.base == start.base:
         pad = size - (end.offset - start.offset)
+        if pad < 0:
+            raise UnsupportedError("a length that is too short")
         d.take(f"{pad}x", pad, None)
         return value
     d.flush()

@@ -36,14 +36,13 @@ if TYPE_CHECKING:
 def write_message(e: Encoder, message: n.Node) -> None:
     """Write the whole of encode: its last line returns the bytes, and the message if it is told."""
     if isinstance(message, n.Struct):
-        names = [name for m in message.members for name in (m.flat or (m.name,)) if name]
-        if e.bare and len(names) != len(set(names)):
-            raise UnsupportedError("a name that is there twice")
         scope = Scope(None, source="message")
         struct_ = _Struct(e, message, scope)
         wire = struct_.members()
         if not e.bare:
             struct_.refuse_unknown()
+        elif e.required & e.omitted:
+            raise UnsupportedError("a name that is there twice")
     elif e.bare:
         raise UnsupportedError("a message of which no field is known")
     else:
@@ -366,6 +365,10 @@ class _Struct:
             else:
                 e.path.append(member.name)
                 value = e.fetch(member, scope)
+                if member.name in scope.fields:
+                    # While it is built, construct has what is given for it, not the one before.
+                    ignored = isinstance(member.node, IGNORES_VALUE)
+                    scope.fields[member.name] = UNKNOWN if ignored else value
                 if member.kept and e.swallows:
                     raise UnsupportedError("a private member of an alternative")
                 hint = member.name or "unnamed"

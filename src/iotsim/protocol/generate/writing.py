@@ -108,6 +108,8 @@ class Encoder:
         self.swallows = 0
         self.required: set[str] = set()
         """The fields of the message that the code has taken without asking whether they are there."""
+        self.omitted: set[str] = set()
+        """Those that a bare message does not have."""
         self.bytes: set[str] = set()
         """Variables that certainly are bytes."""
         self.branched = False
@@ -296,6 +298,7 @@ class Encoder:
                 raise UnsupportedError(f"{name} is needed and not given")
             return NONE
         if self.bare and at_root and not needed:
+            self.omitted.add(name)
             return NONE
         variable = self.w.new(name)
         if needed:
