@@ -112,6 +112,8 @@ def restorer(node: n.Node | None) -> Restore:
     if isinstance(node, n.Derived):
         return restorer(node.like)
     if isinstance(node, n.Opaque):
+        if node.inner is not None and node.inner.origin is node.origin:
+            return restorer(node.inner)  # only a hook is around it
         if isinstance(node.origin, NamedTuple):
             named: Any = node.origin
             return partial(_named_tuple, named, restorer(node.inner))

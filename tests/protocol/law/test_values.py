@@ -191,6 +191,10 @@ def test_members_of_flags(source: str, data: bytes) -> None:
          b"\1\2ab"),
         ("Struct('p' / NamedTuple('P', 'x y', Array(2, Int8ub)), 'b' / Bytes(lambda c: c.p[1]))",
          b"\1\2ab"),
+        (("Struct('p' / (NamedTuple('P', 'x y', Struct('x' / Int8ub, 'y' / Int8ub)) * hook), "
+         "'b' / Bytes(lambda c: c.p.y))"), b"\1\2ab"),
+        (("Struct('p' / (NamedTuple('P', 'x y', Array(2, Int8ub)) * hook), "
+         "'b' / Bytes(lambda c: c.p[1]))"), b"\1\2ab"),
         (("Struct('p' / NamedTuple('P', 'x y', Struct('x' / Int8ub, 'y' / Enum(Int8ub, A=2))), "
          "'b' / Bytes(lambda c: c.p.y.intvalue))"), b"\1\2ab"),
     ],
