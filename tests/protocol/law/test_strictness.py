@@ -64,6 +64,11 @@ UNKNOWN = [
     ("FlatStruct('a' / Int8ub, Optional(Struct('b' / Int8ub)))", {"a": 1}, {"a": 1, "c": 3}),
     ("Struct('o' / Optional(Array(1, Struct('b' / Int8ub))))", {"o": [{"b": 1}]},
      {"o": [{"b": 1, "c": 2}]}),
+    # What else is wrong does not hide that a field is not known.
+    ("Struct('o' / Optional(Struct('c' / Const(b'x'), 'a' / Int8ub)))", {"o": {"a": 1}},
+     {"o": {"c": b"y", "a": 1, "b": 2}}),
+    ("Struct('o' / Optional(Struct('a' / Int8ub)))", {"o": {"a": 1}}, {"o": {"a": 300, "b": 2}}),
+    ("Struct('o' / Optional(Struct('a' / Bytes(1))))", {"o": {"a": b"a"}}, {"o": {"a": b"", "b": 2}}),
     ("LazyStruct('a' / Int8ub)", {"a": 1}, {"a": 1, "b": 2}),
     ("Struct('o' / Optional(BitStruct('a' / BitsInteger(8))))", {"o": {"a": 1}},
      {"o": {"a": 1, "b": 2}}),

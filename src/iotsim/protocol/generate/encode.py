@@ -487,8 +487,14 @@ def _struct(e: Encoder, node: n.Struct, value: Value, hint: str, scope: Scope) -
         inner = Scope(scope, source=source)
     struct_ = _Struct(e, node, inner)
     struct_.require_dict()
-    wire = struct_.members()
-    struct_.refuse_unknown()
+    if node.flat:
+        wire = struct_.members()
+        struct_.refuse_unknown()
+    else:
+        # Before anything that might be taken for a failed alternative.
+        struct_.names = [member.name for member in node.members if member.name]
+        struct_.refuse_unknown()
+        wire = struct_.members()
     return Value("", scope=inner, wire=wire)
 
 
