@@ -67,7 +67,8 @@ class _Lowering:
                 return made(self, construct)
             return _other(self, construct)
         except _Strange as strange:
-            return self.opaque(construct, str(strange))
+            shows, _ = _SHOWS.get(type(construct), ("same", None))
+            return self.opaque(construct, str(strange), shows=shows)
 
     def opaque(
         self, construct: Any, reason: str, inner: Any = None, shows: str = "same"
@@ -260,8 +261,11 @@ def _rebuilt(low: _Lowering, it: Any) -> n.Node:
 
 
 def _same(low: _Lowering, it: Any) -> n.Node:
-    """What only shows its value in another way."""
-    return low.node(it.subcon)
+    """What only shows its value in another way; it does not give what is built of more than it is given."""
+    inner = low.node(it.subcon)
+    if not isinstance(inner, _OWN_VALUES | n.Names):
+        raise _Strange(type(it).__name__)
+    return inner
 
 
 def _computed(low: _Lowering, it: Any) -> n.Node:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.protocol.law.law import Law, agree
+from tests.protocol.law.oracle import REFUSED
 from tests.protocol.law.source import load
 
 from iotsim.protocol.codec import Codec
@@ -263,6 +264,21 @@ def test_expressions_over_what_messages_show_otherwise(inside: str, data: bytes)
             Law(around.format(inside), strict).decode(data)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Struct('x' / Array(1, Pair(Int8ub), discard=True))",
+        "Struct('n' / Computed(1), 'x' / Array(this.n, Pair(Int8ub), discard=True))",
+        "Struct('x' / GreedyRange(Pair(Int8ub), discard=True))",
+    ],
+)
+def test_elements_that_are_not_kept_are_of_their_own_kind(source: str) -> None:
+    for strict in (False, True):
+        law = Law(source, strict)
+        assert law.encode({"x": [[1, 1]]}) == b"\x11"
+        law.decode(b"\x11", again=False)
+
+
 @pytest.mark.parametrize("display", ["Hex", "HexDump"])
 def test_what_is_shown_otherwise_is_the_same(display: str) -> None:
     agree(
@@ -270,6 +286,17 @@ def test_what_is_shown_otherwise_is_the_same(display: str) -> None:
         [b"\1\2"],
     )
     agree(f"Struct('d' / {display}(Bytes(2)))", [b"ab"])
+    # What it gives while a message is built is what it was given.
+    for strict in (False, True):
+        law = Law(
+            f"Struct('r' / {display}(RawCopy(Int8ub)), 'd' / Bytes(len_(this.r.data)))", strict
+        )
+        assert law.decode(b"\1a") == {
+            "r": {"data": b"\1", "value": 1, "offset1": 0, "offset2": 1, "length": 1},
+            "d": b"a",
+        }
+        assert law.encode({"r": {"value": 1}, "d": b"a"}) is REFUSED
+        assert law.encode({"r": {"data": b"\1"}, "d": b"a"}) == b"\1a"
 
 
 @pytest.mark.parametrize(
