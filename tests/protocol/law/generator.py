@@ -138,6 +138,9 @@ class Generator(Leaves):
                 "({} * hook)",
                 "Default({}, None)",
                 "Compressed({}, 'zlib')",
+                "Hex({})",
+                "HexDump({})",
+                "FocusedSeq('v', 'v' / {}, StopIf(lambda c: small(c.v) == 0))",
             ]
         )
         part = self.node(env, depth - 1)

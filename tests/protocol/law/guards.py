@@ -289,6 +289,11 @@ def _member(node: Any, obj: Any, context: Any, present: bool) -> Any:
     return obj[node.name]
 
 
+def is_present(struct: Any, obj: Any) -> bool:
+    """Whether a struct is built from something, or in any case."""
+    return bool(obj) if struct.alternative else obj is not None or not view.selecting
+
+
 def is_private(name: str | None) -> bool:
     return name is not None and name.startswith("_r")
 
@@ -324,7 +329,7 @@ class _Members(c.Construct):
 
     def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
         this: Any = self
-        present = bool(obj) if self.alternative else obj is not None or not view.selecting
+        present = is_present(self, obj)
         view.allow(usual=isinstance(obj, Mapping | None))
         if obj is None:
             obj = c.Container()
@@ -390,6 +395,7 @@ class _Given(dict):
 class FlatStruct(iotsim.FlatStruct):
     strict = False
     embedded = False
+    alternative = False
 
     def __init__(self, *subcons: Any) -> None:
         super().__init__(*subcons)
@@ -401,11 +407,12 @@ class FlatStruct(iotsim.FlatStruct):
         view.allow(usual=isinstance(obj, Mapping | None))
         given = _Given({} if obj is None else obj)
         given.missing = {}
+        present = is_present(self, obj)
         for member in self.subcons:
             if isinstance(bare(member), c.IfThenElse | c.Switch):
                 given.missing[member.name] = None
                 view.allow(usual=given.get(member.name) is not None or not takes_none(member))
-            elif is_private(member.name) and not member.flagbuildnone:
+            elif present and is_private(member.name) and not member.flagbuildnone:
                 given.missing[member.name] = zero(member)
                 if given.get(member.name) is None:
                     given.pop(member.name, None)

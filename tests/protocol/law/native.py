@@ -53,7 +53,7 @@ def native(node: Any, value: Any) -> Any:
                 return native(member, value)
     if isinstance(node, c.RawCopy) and isinstance(value, Mapping):
         return c.Container(
-            {k: native(node.subcon, v) if k == "value" else v for k, v in value.items()}
+            {k: native(node.subcon if k == "value" else None, v) for k, v in value.items()}
         )
     if isinstance(node, c.NamedTuple) and isinstance(value, dict):
         return _named_tuple(node, value)
