@@ -263,7 +263,8 @@ def _rebuilt(low: _Lowering, it: Any) -> n.Node:
 def _same(low: _Lowering, it: Any) -> n.Node:
     """What only shows its value in another way; it does not give what is built of more than it is given."""
     inner = low.node(it.subcon)
-    if not isinstance(inner, _OWN_VALUES | n.Names):
+    sized = inner.size is not None or isinstance(inner, n.Data | n.Text)
+    if not sized or not isinstance(inner, _OWN_VALUES | n.Names):
         raise _Strange(type(it).__name__)
     return inner
 
@@ -324,9 +325,7 @@ def _total(members: list[n.Member]) -> int | None:
 
 def _sequence(low: _Lowering, it: Any) -> n.Node:
     members = low.members(it)
-    if any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
-        raise _Strange("StopIf")
-    return n.Sequence(origin=it, size=_total(members), members=members)
+    return _unless_stopped(low, n.Sequence(origin=it, size=_total(members), members=members))
 
 
 def _focused(low: _Lowering, it: Any) -> n.Node:
@@ -335,9 +334,18 @@ def _focused(low: _Lowering, it: Any) -> n.Node:
         raise ProtocolError(f"a FocusedSeq has no member {selected!r} that it could select")
     if not isinstance(selected, str) or sum(m.name == selected for m in members) != 1:
         raise _Strange("FocusedSeq of a varying member")
-    if any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
-        raise _Strange("StopIf")
-    return n.Focused(origin=it, size=_total(members), members=members, selected=selected)
+    return _unless_stopped(
+        low, n.Focused(origin=it, size=_total(members), members=members, selected=selected)
+    )
+
+
+def _unless_stopped(low: _Lowering, node: n.Sequence | n.Focused) -> n.Node:
+    """``node``, which is left to construct if it has a StopIf."""
+    it = node.origin
+    if not any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
+        return node
+    closed = not low.bits and is_closed(it)
+    return n.Opaque(origin=it, reason="StopIf", closed=closed, inner=node, shows="same")
 
 
 def _switch(low: _Lowering, it: Any) -> n.Node:

@@ -113,7 +113,7 @@ def restorer(node: n.Node | None) -> Restore:
         return restorer(node.like)
     if isinstance(node, n.Opaque):
         if node.inner is not None and node.inner.origin is node.origin:
-            return restorer(node.inner)  # only a hook is around it
+            return restorer(node.inner)  # it is left to construct for a hook, or a StopIf
         if isinstance(node.origin, NamedTuple):
             named: Any = node.origin
             return partial(_named_tuple, named, restorer(node.inner))
@@ -155,9 +155,15 @@ def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
     for member in members:
         if member.name:
             found[member.name] = restorer(member.node)
-        elif isinstance(member.node, n.Struct) and member.flat:
-            found |= _members(member.node.members)
+        elif member.flat:
+            found |= _flat_members(member.node)
     return found
+
+
+def _flat_members(node: n.Node | None) -> dict[str, Restore]:
+    if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
+        return _members(node.members)
+    return _flat_members(node.inner) if isinstance(node, (*_SAME, n.Opaque)) else {}
 
 
 def _same(value: Any) -> Any:

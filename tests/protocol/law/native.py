@@ -61,6 +61,8 @@ def native(node: Any, value: Any) -> Any:
         return native(node.subconfunc(), value)
     if isinstance(node, c.Hex | c.HexDump):
         return native(node.subcon, value)
+    if isinstance(node, c.Adapter) and isinstance(value, list):
+        return _adapted(node, value)
     if isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
         return native(node.subcon, value)
     return _container(value)
@@ -89,6 +91,14 @@ def _named_tuple(node: Any, value: Any) -> Any:
     if isinstance(node.subcon, c.Struct):
         return node.factory(**native(node.subcon, value))
     return node.factory(*native(node.subcon, [value[name] for name in names]))
+
+
+def _adapted(node: Any, value: Any) -> Any:
+    """A list may have been a tuple, which an adapter that needs nothing but its value tells."""
+    try:
+        return node._decode(node._encode(value, c.Container(), ""), c.Container(), "")
+    except Exception:
+        return _container(value)
 
 
 def _container(value: Any) -> Any:

@@ -27,6 +27,8 @@ PRIVATE = [
     ("Struct('s' / Struct('_reserved' / Int8ub, 'b' / Int8ub))", b"\1\2"),
     ("Struct('x' / Array(2, Struct('_reserved' / Int8ub, 'b' / Int8ub)))", b"\1\2\3\4"),
     ("Struct('o' / Optional(Struct('_reserved' / Int8ub, 'b' / Int8ub)))", b"\1\2"),
+    ("Struct('s' / FocusedSeq('s', 's' / Struct('_reserved' / Int8ub), StopIf(False)))", b"\1"),
+    ("Struct('q' / Sequence(Struct('_reserved' / Int8ub, 'b' / Int8ub), StopIf(False)))", b"\1\2"),
 ]  # fmt: skip
 
 

@@ -211,6 +211,15 @@ IN_BRANCHES = [
     (("Struct('p' / NamedTuple('P', 'x y', Sequence(Int8ub, Enum(Int8ub, A=2))), 'b' / "
      "Bytes(lambda c: c.p.y.intvalue))"), b"\1\2ab"),
     ("Struct('f' / FlagsEnum(Int8ub, a=1), 'b' / Bytes(lambda c: len(c.f)))", b"\1ab"),
+    ("Struct('e' / Enum(Int8ub, A=2), StopIf(lambda c: int(c.e) == 9), 'b' / Bytes(2))", b"\2ab"),
+    ("FlatStruct(BitStruct('e' / Enum(BitsInteger(8), A=2)), 'b' / Bytes(lambda c: c.e.intvalue))",
+     b"\2ab"),
+    (("FlatStruct(Struct('e' / Enum(Int8ub, A=2), StopIf(lambda c: c.e.intvalue == 9)), "
+     "'b' / Bytes(lambda c: c.e.intvalue))"), b"\2ab"),
+    ("Struct('q' / Sequence('e' / Enum(Int8ub, A=2), StopIf(lambda c: c.e.intvalue == 9), Bytes(2)))",
+     b"\2ab"),
+    (("Struct('v' / FocusedSeq('e', 'e' / Enum(Int8ub, A=2), StopIf(lambda c: c.e.intvalue == 9)), "
+     "'b' / Bytes(2))"), b"\2ab"),
     ("Struct('s' / Struct('e' / Enum(Int8ub, A=2)), 'b' / Bytes(lambda c: c.s.e.intvalue))", b"\2ab"),
     ("Struct('x' / Array(1, Enum(Int8ub, A=2)), 'b' / Bytes(lambda c: c.x[0].intvalue))", b"\2ab"),
     ("Struct('r' / RawCopy(Enum(Int8ub, A=2)), 'b' / Bytes(lambda c: c.r.value.intvalue))", b"\2ab"),
@@ -286,6 +295,10 @@ def test_what_is_shown_otherwise_is_the_same(display: str) -> None:
         [b"\1\2"],
     )
     agree(f"Struct('d' / {display}(Bytes(2)))", [b"ab"])
+    bad = [b"\7"] if display == "Hex" else []
+    agree(
+        f"Struct('n' / {display}(VarInt))", [] if bad else [b"\7"], bad
+    )  # of which Hex asks the size
     # What it gives while a message is built is what it was given.
     for strict in (False, True):
         law = Law(
