@@ -68,16 +68,16 @@ from construct import (
 from construct.core import evaluate, stream_seek, stream_tell, stream_write
 from construct.expr import Path
 
+from iotsim.errors import ProtocolError
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.functions import is_function
-from iotsim.protocol.lower import is_kept, refuses_others, zeroed
+from iotsim.protocol.lower import is_kept, lower, refuses_others, zeroed
 from iotsim.protocol.native import Around, Derived, Native
 from iotsim.protocol.tree import children, unnamed
+from iotsim.protocol.values import Restore, branch_restorers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from iotsim.protocol.values import Restore
 
     AnyConstruct = Construct[Any, Any]
     AnyNamedTuple = NamedTuple[Any, Any]
@@ -617,7 +617,11 @@ class _LazyBound(AnyLazyBound):
             tracer = self.tracer
             if not tracer.knows(construct):
                 # Perhaps a new one each time: nothing of it is to be kept longer than this.
-                tracer = Tracer(tracer.strict, tracer.recorder, places=tracer.places)
+                try:
+                    restorers = branch_restorers(lower(construct))
+                except ProtocolError as error:
+                    raise UserCodeError(error) from error
+                tracer = Tracer(tracer.strict, tracer.recorder, restorers, places=tracer.places)
                 tracer.depths = self.depths
             traced = tracer.copy(construct)
             self.last = construct, traced

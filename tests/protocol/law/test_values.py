@@ -236,6 +236,8 @@ BRANCHES = [
     "FlatStruct(Optional({}))",
     "FlatStruct('k' / Computed(1), If(this.k, {}))",
     "Struct('o' / Hex({}))",
+    "Struct('o' / LazyBound(lambda: Select({})))",
+    "Struct('o' / LazyBound(lambda: Optional(LazyBound(lambda: {}))))",
 ]
 
 
