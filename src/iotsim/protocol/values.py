@@ -221,7 +221,7 @@ def _list(inner: Restore, value: Any) -> Any:
 
 def _adapted(node: n.Adapted, value: Any) -> Any:
     """A list may have been a tuple: what the adapter makes of it and back is its own kind of value."""
-    if value.__class__ is list:
+    if isinstance(value, list):
         try:
             return node.origin._decode(node.origin._encode(value, None, ""), None, "")
         except Exception:  # the user's, and no value of this adapter: encoding will say so

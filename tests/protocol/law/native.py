@@ -61,7 +61,8 @@ def native(node: Any, value: Any) -> Any:
         return native(node.subconfunc(), value)
     if isinstance(node, c.Hex | c.HexDump):
         return native(node.subcon, value)
-    if isinstance(node, c.Adapter) and isinstance(value, list):
+    authors = type(node).__module__.partition(".")[0] != "construct"
+    if isinstance(node, c.Adapter) and authors and isinstance(value, list):
         return _adapted(node, value)
     if isinstance(node, c.Subconstruct) and not isinstance(node, c.Adapter | c.RawCopy):
         return native(node.subcon, value)

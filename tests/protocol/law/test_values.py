@@ -212,6 +212,7 @@ IN_BRANCHES = [
      "Bytes(lambda c: c.p.y.intvalue))"), b"\1\2ab"),
     ("Struct('f' / FlagsEnum(Int8ub, a=1), 'b' / Bytes(lambda c: len(c.f)))", b"\1ab"),
     ("Struct('e' / Enum(Int8ub, A=2), StopIf(lambda c: int(c.e) == 9), 'b' / Bytes(2))", b"\2ab"),
+    ("Struct('a' / Pair(Int8ub), 'b' / Bytes(lambda c: 2 if c.a == (0, 2) else 1))", b"\2ab"),
     ("FlatStruct(BitStruct('e' / Enum(BitsInteger(8), A=2)), 'b' / Bytes(lambda c: c.e.intvalue))",
      b"\2ab"),
     (("FlatStruct(Struct('e' / Enum(Int8ub, A=2), StopIf(lambda c: c.e.intvalue == 9)), "
