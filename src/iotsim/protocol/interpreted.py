@@ -66,7 +66,7 @@ class Interpreter:
     ) -> None:
         self.schema = message
         self.strict = strict
-        self.lowered = lower(message)
+        self.lowered = lower(message, strict)
         self.kept = kept_names(self.lowered)
         self._restore = restorer(self.lowered)
         self.tracer = Tracer(strict, recorder, branch_restorers(self.lowered), places=places)

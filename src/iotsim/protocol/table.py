@@ -114,7 +114,7 @@ class _Table:
         elif isinstance(node, n.Prefixed):
             self.skip(node.length, _Place())
             self.message(node.inner)
-        elif isinstance(node, (*_AROUND, n.Default, n.Rebuilt, n.Const)):
+        elif isinstance(node, n.Chunk | n.Default | n.Rebuilt | n.Const):
             self.message(node.inner)
         elif isinstance(node, n.RawCopy):
             self.raw_copy(node, _Place())
@@ -176,11 +176,10 @@ class _Table:
         seen: list[dict[str, Field]] = []
         for _, case in cases:
             self.offset, self.fields = start, {}
-            if not isinstance(case, n.Nothing | n.Fail):
+            if not isinstance(case, n.Nothing):
                 visit(case, place)
             seen.append(self.fields)
-            if not isinstance(case, n.Fail):
-                ends.add(self.offset)
+            ends.add(self.offset)
         self.fields = before
         for (label, _), fields in zip(cases, seen, strict=True):
             for path, field in fields.items():
@@ -205,7 +204,7 @@ class _Table:
             else:
                 self.field(node.inner, replace(place, unit=1))
             self.after(start, node, place)
-        elif isinstance(node, n.Default | n.Rebuilt | n.Const | n.Checksum | n.Hashed | n.Length):
+        elif isinstance(node, n.Filled):
             self.field(node.inner, replace(place, required=False))
             found = self.fields.get(place.path)
             if found is not None:
@@ -223,7 +222,7 @@ class _Table:
         elif isinstance(node, n.Repeat):
             fixed = isinstance(node.count, int)
             self.repeat(node, node.inner, f"{node.count} times" if fixed else "repeated", place)
-        elif isinstance(node, _AROUND):
+        elif isinstance(node, n.Chunk):
             start = self.offset
             if isinstance(node, n.Prefixed):
                 self.skip(node.length, place)
@@ -312,7 +311,6 @@ class _Table:
 
 
 _SINGLE = (n.Number, n.Integer, n.Bits, n.Data)
-_AROUND = (n.Padded, n.Aligned, n.Prefixed, n.Window, n.Terminated, n.Stripped)
 
 
 # -- single values ----------------------------------------------------------------------------------
@@ -413,18 +411,17 @@ _Case = tuple[str, n.Node]
 
 
 def _cases(node: n.Node) -> list[_Case] | None:
-    """The alternatives of a node that has such; a Switch without a default has no other."""
+    """The alternatives of a node that has such, without those that refuse all."""
     if isinstance(node, n.Switch):
         cases = [(_label(node, key), case) for key, case in node.cases.items()]
-        default = node.default
-        if default is None and not cases:
-            default = n.Nothing(origin=node.origin, size=0)
-        return cases if default is None else [*cases, ("", default)]
-    if isinstance(node, n.If):
-        return [("", branch) for _, branch in node.branches]
-    if isinstance(node, n.Select):
-        return [("", choice) for choice in node.choices]
-    return None
+        cases.append(("", node.default))
+    elif isinstance(node, n.If):
+        cases = [("", branch) for _, branch in node.branches]
+    elif isinstance(node, n.Select):
+        cases = [("", choice) for choice in node.choices]
+    else:
+        return None
+    return [case for case in cases if not isinstance(case[1], n.Fail)]
 
 
 def _label(node: n.Switch, key: Any) -> str:

@@ -72,26 +72,12 @@ def _is_stream(name: str, value: Any) -> bool:
     return name == "_io" and hasattr(value, "read")
 
 
-_SAME = (
-    n.Default,
-    n.Rebuilt,
-    n.Const,
-    n.Prefixed,
-    n.Window,
-    n.Padded,
-    n.Aligned,
-    n.Terminated,
-    n.Stripped,
-    n.BitWord,
-)
-"""Nodes whose value is that of the node inside."""
-
 Restore: TypeAlias = "Callable[[Any], Any]"
 
 
 def restorer(node: n.Node | None) -> Restore:
     """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
-    if isinstance(node, _SAME):
+    if isinstance(node, n.Wrapper):
         return restorer(node.inner)
     if isinstance(node, n.Names):
         return _named(node)
@@ -127,9 +113,9 @@ def is_alike(node: n.Node | None) -> bool:
     """Whether items and operators of a plain value for ``node`` are those of construct's own."""
     if isinstance(node, n.Names):
         return node.kind == "enum"
-    if isinstance(node, n.Struct | n.Sequence | n.Focused):
+    if isinstance(node, n.Group):
         return all(is_alike(member.node) for member in node.members)
-    if isinstance(node, (*_SAME, n.Repeat, n.RawCopy, n.If, n.Switch, n.Select)):
+    if isinstance(node, n.Wrapper | n.Repeat | n.RawCopy | n.Choice | n.Select):
         return all(map(is_alike, n.children(node)))
     return not isinstance(node, n.Adapted | n.Opaque)
 
@@ -141,7 +127,7 @@ def branch_restorers(node: n.Node) -> dict[int, Restore]:
     """
     found: dict[int, Restore] = {}
     for one in below(node):
-        if isinstance(one, n.If | n.Switch | n.Select):
+        if isinstance(one, n.Choice | n.Select):
             for branch in n.children(one):
                 restore = restorer(branch)
                 if restore is not _whatever:
@@ -163,7 +149,7 @@ def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
 def _flat_members(node: n.Node | None) -> dict[str, Restore]:
     if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
         return _members(node.members)
-    return _flat_members(node.inner) if isinstance(node, (*_SAME, n.Opaque)) else {}
+    return _flat_members(node.inner) if isinstance(node, n.Wrapper | n.Opaque) else {}
 
 
 def _same(value: Any) -> Any:
