@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from construct import Construct, ConstructError, ExplicitError, StreamError
 
 from iotsim.errors import DecodeError, EncodeError
+from iotsim.protocol.guarded import UserCodeError
 from iotsim.protocol.lower import lower
-from iotsim.protocol.traced import Message, Recorder, Tracer, UserCodeError
+from iotsim.protocol.places import Message, Recorder
+from iotsim.protocol.traced import Tracer
 from iotsim.protocol.values import branch_restorers, kept_names, normalize, restorer
 
 if TYPE_CHECKING:

@@ -14,6 +14,35 @@ from construct import Construct, Renamed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    AnyConstruct = c.Construct[Any, Any]
+    AnyLazyBound = c.LazyBound[Any, Any]
+    AnyNamedTuple = c.NamedTuple[Any, Any]
+    AnyRenamed = c.Renamed[Any, Any]
+    AnySubconstruct = c.Subconstruct[Any, Any, Any, Any]
+    AnySwitch = c.Switch[Any, Any]
+else:
+    # Without the parameters of their types, which they have for a type checker only.
+    AnyConstruct = c.Construct
+    AnyLazyBound = c.LazyBound
+    AnyNamedTuple = c.NamedTuple
+    AnyRenamed = c.Renamed
+    AnySubconstruct = c.Subconstruct
+    AnySwitch = c.Switch
+
+
+class Transparent(AnyRenamed):
+    """Around a construct. A Renamed, so that who looks for a node behind its names looks through it."""
+
+    def __init__(self, subcon: Any, name: str | None = None) -> None:
+        super().__init__(subcon, name)
+        self.parsed = None  # the hook is called by the node inside
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._parsereport(stream, context, path)
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        return self.subcon._build(obj, stream, context, path)
+
 
 def unnamed(node: Any) -> Any:
     """`node` without its names, docs and hooks, and as it was before ``compile()``."""

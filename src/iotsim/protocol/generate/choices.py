@@ -11,7 +11,7 @@ from iotsim.protocol import nodes as n
 from iotsim.protocol.generate.reading import Decoder, Position, decode
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, copied
 from iotsim.protocol.generate.writing import Encoder, encode
-from iotsim.protocol.traced import EMPTY_ELEMENTS
+from iotsim.protocol.places import EMPTY_ELEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
