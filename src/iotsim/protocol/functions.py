@@ -183,42 +183,38 @@ def _alone(function: Any) -> bool:
     return isinstance(function, BuiltinFunctionType) or ignores(function, 1)
 
 
+def _leaves(expression: Any) -> Iterator[Any]:
+    """What an expression is made of, without operators, functions and constants."""
+    state = vars(expression) if isinstance(expression, ExprMixin) else {}
+    if isinstance(expression, BinExpr):
+        yield from _leaves(state["lhs"])
+        yield from _leaves(state["rhs"])
+    elif isinstance(expression, UniExpr):
+        yield from _leaves(state["operand"])
+    elif isinstance(expression, FuncPath):
+        yield from _leaves(state["_FuncPath__operand"])
+    elif isinstance(expression, Simple):
+        yield from _leaves(expression.expression)
+    elif isinstance(expression, ExprMixin):
+        yield expression
+
+
 def _roots(expression: Any) -> Iterator[str]:
     """The names at which the paths of an expression begin: "this", "obj_", "list_"."""
-    if isinstance(expression, Path):
-        yield vars(expression)["_Path__name"]
-    elif isinstance(expression, BinExpr):
-        yield from _roots(vars(expression)["lhs"])
-        yield from _roots(vars(expression)["rhs"])
-    elif isinstance(expression, UniExpr):
-        yield from _roots(vars(expression)["operand"])
-    elif isinstance(expression, FuncPath):
-        yield from _roots(vars(expression)["_FuncPath__operand"])
-    elif isinstance(expression, Simple):
-        yield from _roots(expression.expression)
-    elif isinstance(expression, Position | DeviceExpression):
-        yield "this"
-    elif isinstance(expression, ExprMixin):
-        yield "list_"
+    for leaf in _leaves(expression):
+        if isinstance(leaf, Path):
+            yield vars(leaf)["_Path__name"]
+        else:
+            yield "this" if isinstance(leaf, Position | DeviceExpression) else "list_"
 
 
 def paths(expression: Any) -> Iterator[list[Any]]:
     """The paths of an expression from ``this`` on: ["_", "n"] of ``this._.n``."""
-    if isinstance(expression, Path):
-        yield steps(expression)
-    elif isinstance(expression, BinExpr):
-        yield from paths(vars(expression)["lhs"])
-        yield from paths(vars(expression)["rhs"])
-    elif isinstance(expression, UniExpr):
-        yield from paths(vars(expression)["operand"])
-    elif isinstance(expression, FuncPath):
-        yield from paths(vars(expression)["_FuncPath__operand"])
-    elif isinstance(expression, Simple):
-        yield from paths(expression.expression)
-    elif isinstance(expression, Position):
-        yield ["_io"]
-    elif isinstance(expression, DeviceExpression):
-        yield ["_params"]
+    for leaf in _leaves(expression):
+        if isinstance(leaf, Path):
+            yield steps(leaf)
+        elif isinstance(leaf, Position | DeviceExpression):
+            yield ["_io" if isinstance(leaf, Position) else "_params"]
 
 
 def steps(path: Path[Any]) -> list[Any]:
