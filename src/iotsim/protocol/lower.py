@@ -62,11 +62,11 @@ class _Lowering:
         return self.made[key]
 
     def lower(self, construct: Any) -> n.Node:
-        make = _KINDS.get(type(construct), _other)
+        kind = type(construct)
         try:
-            if self.bits and make not in _AMONG_BITS:
+            if self.bits and kind in _KINDS and kind not in _AMONG_BITS:
                 raise _Strange("bytes among bits")
-            return make(self, construct)
+            return _KINDS.get(kind, _other)(self, construct)
         except _Strange as strange:
             return self.opaque(construct, str(strange))
 
@@ -127,9 +127,31 @@ class _Strange(Exception):  # noqa: N818  # never leaves this module
     """A known construct, used in a way that has no node."""
 
 
-_KINDS: dict[type, Lower] = {}
-_AMONG_BITS: set[Lower] = set()
-"""Those that are not of bytes only."""
+_KINDS: dict[type, Lower] = {
+    type(c.VarInt): lambda low, it: n.VarInteger(origin=it, zigzag=False),
+    type(c.ZigZag): lambda low, it: n.VarInteger(origin=it, zigzag=True),
+    type(c.GreedyBytes): lambda low, it: n.Data(origin=it, length=None),
+    c.Const: lambda low, it: low.around(n.Const, it, value=it.value),
+    c.Default: lambda low, it: low.around(n.Default, it, value=as_expression(it.value)),
+    c.Rebuild: lambda low, it: low.around(n.Rebuilt, it, value=as_expression(it.func)),
+    c.Computed: lambda low, it: n.Computed(origin=it, size=0, value=as_expression(it.func)),
+    c.Check: lambda low, it: n.Check(origin=it, size=0, test=as_expression(it.func)),
+    type(c.Pass): lambda low, it: n.Nothing(origin=it, size=0),
+    type(c.Error): lambda low, it: n.Fail(origin=it),
+    type(c.Terminated): lambda low, it: n.End(origin=it, size=0),
+    type(c.Tell): lambda low, it: n.Tell(origin=it, size=0),
+    c.Struct: lambda low, it: _group(low, it, n.Struct),
+    FlatStruct: lambda low, it: _group(low, it, n.Struct, flat=True),
+    c.Sequence: lambda low, it: _group(low, it, n.Sequence),
+    c.Select: lambda low, it: n.Select(origin=it, choices=list(map(low.node, it.subcons))),
+    c.RawCopy: lambda low, it: low.around(n.RawCopy, it),
+    Length: lambda low, it: low.around(n.Length, it, rest=it.of == "rest", adjust=it.adjust),
+}
+_AMONG_BITS: set[type] = {
+    *(c.Const, c.Default, c.Rebuild, c.Computed, c.Check, type(c.Pass), type(c.Error)),
+    *(c.Struct, FlatStruct, c.Sequence, c.Select, Length),
+}
+"""Kinds that are not of bytes only."""
 
 
 def _lowers(*kinds: type, bits: bool = False) -> Callable[[Lower], Lower]:
@@ -137,8 +159,7 @@ def _lowers(*kinds: type, bits: bool = False) -> Callable[[Lower], Lower]:
 
     def register(make: Lower) -> Lower:
         _KINDS.update(dict.fromkeys(kinds, make))
-        if bits:
-            _AMONG_BITS.add(make)
+        _AMONG_BITS.update(kinds if bits else ())
         return make
 
     return register
@@ -232,20 +253,10 @@ def _see_to_constants(it: Any) -> None:
         raise _Strange("an integer of varying length, sign or order")
 
 
-@_lowers(type(c.VarInt), type(c.ZigZag))
-def _varint(low: _Lowering, it: Any) -> n.Node:
-    return n.VarInteger(origin=it, zigzag=it is c.ZigZag)
-
-
 @_lowers(c.Bytes)
 def _data(low: _Lowering, it: Any) -> n.Node:
     length = as_expression(it.length)
     return n.Data(origin=it, size=_count(length), length=length)
-
-
-@_lowers(type(c.GreedyBytes))
-def _all_data(low: _Lowering, it: Any) -> n.Node:
-    return n.Data(origin=it, length=None)
 
 
 def _count(length: Any) -> int | None:
@@ -281,19 +292,10 @@ def _names(low: _Lowering, it: Any) -> n.Node:
     return low.around(n.Names, it, kind=kind, decoded=decoded, encoded=encoded)
 
 
-@_lowers(c.Const, bits=True)
-def _const(low: _Lowering, it: Any) -> n.Node:
-    return low.around(n.Const, it, value=it.value)
-
-
-@_lowers(c.Default, bits=True)
-def _default(low: _Lowering, it: Any) -> n.Node:
-    return low.around(n.Default, it, value=as_expression(it.value))
-
-
-@_lowers(c.Rebuild, bits=True)
-def _rebuilt(low: _Lowering, it: Any) -> n.Node:
-    return low.around(n.Rebuilt, it, value=as_expression(it.func))
+@_lowers(Derived, bits=True)
+def _derived(low: _Lowering, it: Any) -> n.Node:
+    like, value = low.node(it.subcon), as_expression(it.function)
+    return n.Derived(origin=it, size=0, like=like, value=value)
 
 
 @_lowers(c.Hex, c.HexDump, bits=True)
@@ -305,21 +307,10 @@ def _same(low: _Lowering, it: Any) -> n.Node:
     return inner
 
 
-@_lowers(c.Computed, bits=True)
-def _computed(low: _Lowering, it: Any) -> n.Node:
-    return n.Computed(origin=it, size=0, value=as_expression(it.func))
-
-
 @_lowers(Native)
 def _native(low: _Lowering, it: Any) -> n.Node:
     names, like = flat_names(it.subcon), low.node(it.subcon)
     return n.Native(origin=it, like=like, names=names, decode=it.decode, encode=it.encode)
-
-
-@_lowers(Derived, bits=True)
-def _derived(low: _Lowering, it: Any) -> n.Node:
-    value = as_expression(it.function)
-    return n.Derived(origin=it, size=0, like=low.node(it.subcon), value=value)
 
 
 @_lowers(Cbor, Json, Payload, Text, bits=True)
@@ -328,42 +319,7 @@ def _coded(low: _Lowering, it: Any) -> n.Node:
     return low.around(n.Coded, it, decode=it.decode, encode=it.encode, **more)
 
 
-@_lowers(c.Check, bits=True)
-def _check(low: _Lowering, it: Any) -> n.Node:
-    return n.Check(origin=it, size=0, test=as_expression(it.func))
-
-
-@_lowers(type(c.Pass), bits=True)
-def _nothing(low: _Lowering, it: Any) -> n.Node:
-    return n.Nothing(origin=it, size=0)
-
-
-@_lowers(type(c.Error), bits=True)
-def _fail(low: _Lowering, it: Any) -> n.Node:
-    return n.Fail(origin=it)
-
-
-@_lowers(type(c.Terminated))
-def _end(low: _Lowering, it: Any) -> n.Node:
-    return n.End(origin=it, size=0)
-
-
-@_lowers(type(c.Tell))
-def _tell(low: _Lowering, it: Any) -> n.Node:
-    return n.Tell(origin=it, size=0)
-
-
 # -- groups -----------------------------------------------------------------------------------------
-
-
-@_lowers(c.Struct, FlatStruct, bits=True)
-def _struct(low: _Lowering, it: Any) -> n.Node:
-    return _group(low, it, n.Struct, flat=isinstance(it, FlatStruct))
-
-
-@_lowers(c.Sequence, bits=True)
-def _sequence(low: _Lowering, it: Any) -> n.Node:
-    return _group(low, it, n.Sequence)
 
 
 @_lowers(c.FocusedSeq, bits=True)
@@ -413,11 +369,6 @@ def _if(low: _Lowering, it: Any) -> n.Node:
 def _common_size(nodes: list[n.Node]) -> int | None:
     sizes = {node.size for node in nodes if not isinstance(node, n.Fail)}
     return sizes.pop() if len(sizes) == 1 else None
-
-
-@_lowers(c.Select, bits=True)
-def _select(low: _Lowering, it: Any) -> n.Node:
-    return n.Select(origin=it, choices=[low.node(choice) for choice in it.subcons])
 
 
 @_lowers(c.GreedyRange)
@@ -519,11 +470,6 @@ def _bit_stream(low: _Lowering, it: Any) -> n.Node:
         return low.opaque(it, "bits of varying length")
 
 
-@_lowers(c.RawCopy)
-def _raw(low: _Lowering, it: Any) -> n.Node:
-    return low.around(n.RawCopy, it)
-
-
 # -- computed from bytes ----------------------------------------------------------------------------
 
 
@@ -546,11 +492,6 @@ def _hashed(low: _Lowering, it: Any) -> n.Node:
         made.inner = inner
         return made
     return n.Hashed(origin=it, size=inner.size, inner=inner, function=it.hashfunc, over=over)
-
-
-@_lowers(Length, bits=True)
-def _length(low: _Lowering, it: Any) -> n.Node:
-    return low.around(n.Length, it, rest=it.of == "rest", adjust=it.adjust)
 
 
 # -- the rest ---------------------------------------------------------------------------------------
@@ -583,9 +524,6 @@ def _other(low: _Lowering, it: Any) -> n.Node:
     if isinstance(it, Around):
         made.note = type(it).__name__.lower()
     return made
-
-
-_AMONG_BITS.add(_other)
 
 
 def _lazy(low: _Lowering, it: Any) -> n.Opaque:

@@ -5,8 +5,8 @@ of fields, the two generators, the values that functions of a schema are given) 
 Nothing behind `lower` asks a construct what it is.
 
 Those that passes treat alike have a common base: `Wrapper` and its kinds `Filled` and `Chunk`, `Group`,
-`Choice`. What the kinds do not cover is an `Opaque`. One that is *closed* depends on nothing around it, so
-that construct can do it alone in the middle of generated code; any other leaves the message to construct.
+`Choice`. What the kinds do not cover is an `Opaque`. One that depends on nothing around it (`reach`) can
+be done by construct alone, in the middle of generated code; any other leaves the message to construct.
 
 Parameters (lengths, counts, keys) are constants, or expressions over the fields around (``this.n``), or
 functions of the user's, as construct has them; `iotsim.protocol.expressions` tells them apart.
@@ -358,7 +358,7 @@ class Length(Filled):
 
 
 class Opaque(Node):
-    """What construct has to do, for a ``reason``; ``closed`` if it can do it alone.
+    """What construct has to do, for a ``reason``.
 
     ``reach`` is how far it looks outside (see `reach`).
     ``below`` are all nodes inside it. ``inner`` is the one that a message shows, if there is such a one, and
@@ -373,10 +373,6 @@ class Opaque(Node):
     shows: str = ""
     note: str = ""
     members: Collection[Member] = ()
-
-    @property
-    def closed(self) -> bool:
-        return self.reach <= 0
 
 
 def children(node: Node) -> Iterator[Node]:

@@ -18,8 +18,8 @@ How a kind of node is decoded and how it is encoded are two functions that stand
 `structs`      structs, flat ones too, sequences; the whole message
 `choices`      Switch and If, Select, arrays
 
-A node that no function knows, or a place where it cannot do, raises `source.UnsupportedError`; the whole
-message is then left to construct, unless the node is closed (`iotsim.protocol.lower`): never is a context
-made for a function of the schema that is not construct's own. ``iotsim protocols show NAME --codec``
-prints what came of it.
+A node that has no functions is left to construct alone, if it looks at nothing outside of itself
+(`iotsim.protocol.reach`). One that does, or a place where a node cannot be done, raises
+`source.UnsupportedError`, and the whole message is left to construct: never is a context made for a function
+of the schema that is not construct's own. ``iotsim protocols show NAME --codec`` prints what came of it.
 """

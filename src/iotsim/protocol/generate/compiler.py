@@ -25,6 +25,7 @@ from construct import ExplicitError
 
 # Those that are not named here add to what `Decoder` and `Encoder` know.
 from iotsim.protocol.generate import chunks, computed, runtime  # noqa: F401
+from iotsim.protocol.generate.generator import Generator, Task
 from iotsim.protocol.generate.key import find_key
 from iotsim.protocol.generate.reading import Decoder
 from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, literal
@@ -36,7 +37,6 @@ from iotsim.protocol.values import PLAIN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iotsim.protocol.generate.generator import Generator
     from iotsim.protocol.interpreted import Interpreter
 
 _HELPERS: dict[str, Any] = {
@@ -138,11 +138,14 @@ class Compiler:
     def _quick(self) -> Interpreter:
         return self.reference.quicker()
 
+    def _task(self, writer: Writer, notes: dict[str, str], known: dict[str, Value]) -> Task:
+        return Task(writer, self.reference, self._tracer, notes, known)
+
     def _write_decode(self, writer: Writer, fallbacks: dict[str, str]) -> None:
         key = self.key
 
         def write(known: dict[str, Value]) -> None:
-            made = Decoder(writer, self.reference, self._tracer, fallbacks, known)
+            made = Decoder(self._task(writer, fallbacks, known))
             _attempt(made, lambda: decode_message(made, self.message))
 
         if key is not None:
@@ -162,7 +165,7 @@ class Compiler:
 
         def write(known: dict[str, Value], bare: bool) -> None:
             notes: dict[str, str] = {}
-            made = Encoder(writer, self.reference, self._tracer, notes, known, bare=bare, told=told)
+            made = Encoder(self._task(writer, notes, known), bare=bare, told=told)
             start = len(writer.lines)
             if bare:
                 writer.line("")

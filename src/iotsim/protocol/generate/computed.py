@@ -230,23 +230,6 @@ def encode_native(node: n.Native, e: Encoder, value: Value, hint: str, scope: Sc
     return Value(source)
 
 
-@decode.register(n.Opaque)
-def decode_opaque(node: n.Opaque, d: Decoder, hint: str, scope: Scope) -> Value:
-    native = d.native(node, among_bits=d.word is not None)
-    d.flush()
-    name = d.read(f"parse({native}, {d.place.data}, {d.place.position})", hint)
-    return Value(name, plain=f"normalize({name})")
-
-
-@encode.register(n.Opaque)
-def encode_opaque(node: n.Opaque, e: Encoder, value: Value, hint: str, scope: Scope) -> Value:
-    native = e.native(node, among_bits=e.terms is not None)
-    built, data = e.w.new(f"{hint}_built"), e.w.new(f"{hint}_bytes")
-    e.w.line(f"{built}, {data} = build({native}, {value.source})")
-    e.part(data)
-    return Value(built)
-
-
 # -- checksums --------------------------------------------------------------------------------------
 
 

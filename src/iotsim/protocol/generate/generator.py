@@ -17,6 +17,7 @@ from iotsim.protocol.checksums import INLINE
 from iotsim.protocol.functions import Simple
 from iotsim.protocol.generate.expressions import certain, evaluate
 from iotsim.protocol.generate.source import Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.reach import reach
 from iotsim.protocol.values import restorer
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Native(NamedTuple):
     restore: Callable[[Any], Any]
 
 
-class Generator:
-    """Writes the body of a function for one schema.
+class Task(NamedTuple):
+    """What a function is generated from, and what becomes of it.
 
     ``reference``  the engine that does the same by construct
     ``tracer``     makes the copies of what is left to construct
@@ -42,20 +43,19 @@ class Generator:
     ``known``      fields of the root whose value is given: see `iotsim.protocol.generate.compiler`
     """
 
-    def __init__(
-        self,
-        writer: Writer,
-        reference: Interpreter,
-        tracer: Tracer,
-        notes: dict[str, str],
-        known: dict[str, Value],
-    ) -> None:
-        self.w = writer
-        self.reference = reference
-        self.tracer = tracer
-        self.strict = reference.strict
-        self.notes = notes
-        self.known = known
+    writer: Writer
+    reference: Interpreter
+    tracer: Tracer
+    notes: dict[str, str]
+    known: dict[str, Value]
+
+
+class Generator:
+    """Writes the body of a function for one schema."""
+
+    def __init__(self, task: Task) -> None:
+        self.w, self.reference, self.tracer, self.notes, self.known = task
+        self.strict = self.reference.strict
         self.path: list[str] = []
         self.swallows = 0
         """In how many nodes it is that take a failure for the end, or for another alternative."""
@@ -147,11 +147,12 @@ class Generator:
             raise UnsupportedError("a start before the message")
         return start
 
-    def native(self, node: n.Opaque, among_bits: bool) -> str:
+    def native(self, node: n.Node, among_bits: bool) -> str:
         """The name of a node that construct does."""
-        if not node.closed or among_bits:
-            raise UnsupportedError(node.reason)
-        self.notes.setdefault(".".join(filter(None, self.path)) or "(message)", node.reason)
+        reason = node.reason if isinstance(node, n.Opaque) else type(node).__name__
+        if reach(node) > 0 or among_bits:
+            raise UnsupportedError(reason)
+        self.notes.setdefault(".".join(filter(None, self.path)) or "(message)", reason)
         made = Native(self.tracer.copy(node.origin), restorer(node))
         return self.w.bind("native", made, repr(node.origin), id(node))
 

@@ -13,13 +13,11 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from iotsim.protocol import nodes as n
-from iotsim.protocol.generate.generator import Generator
+from iotsim.protocol.generate.generator import Generator, Task
 from iotsim.protocol.generate.source import UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
-    from iotsim.protocol.generate.source import Scope, Writer
-    from iotsim.protocol.interpreted import Interpreter
-    from iotsim.protocol.traced import Tracer
+    from iotsim.protocol.generate.source import Scope
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +68,8 @@ class Word:
 class Decoder(Generator):
     """Writes the body of ``decode(data)`` for one schema."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        reference: Interpreter,
-        tracer: Tracer,
-        notes: dict[str, str],
-        known: dict[str, Value],
-    ) -> None:
-        super().__init__(writer, reference, tracer, notes, known)
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self.place = Place()
         self.run = Run()
         self.word: Word | None = None
@@ -201,8 +192,14 @@ def is_rest(node: n.Node) -> bool:
 
 @singledispatch
 def decode(node: n.Node, d: Decoder, hint: str, scope: Scope) -> Value:
-    """What reads a node; the other modules of this package register a function for each kind."""
-    raise UnsupportedError(type(node).__name__)
+    """What reads a node; the other modules of this package register a function for each kind.
+
+    A node that has none is left to construct, if that can do it alone.
+    """
+    native = d.native(node, among_bits=d.word is not None)
+    d.flush()
+    name = d.read(f"parse({native}, {d.place.data}, {d.place.position})", hint)
+    return Value(name, plain=f"normalize({name})")
 
 
 def _merge(codes: list[str]) -> str:

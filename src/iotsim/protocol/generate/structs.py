@@ -125,19 +125,6 @@ def _check_length(d: Decoder, length: n.Length, source: str, begin: Position) ->
     d.refuse_if(f"{source} != {expected}")
 
 
-@decode.register(n.Sequence)
-def decode_sequence(node: n.Sequence, d: Decoder, hint: str, scope: Scope) -> Value:
-    inner = Scope(scope)
-    values = []
-    for index, member in enumerate(node.members):
-        values.append(d.decode(member.node, f"{hint}_{index}", inner))
-        if member.name:
-            inner.fields[member.name] = values[-1]
-    name = d.w.new(hint)
-    d.after(f"{name} = [{', '.join(value.shown for value in values)}]")
-    return Value(name, murky=any(value.odd for value in values))
-
-
 @decode.register(n.Focused)
 def decode_focused(node: n.Focused, d: Decoder, hint: str, scope: Scope) -> Value:
     inner = Scope(scope)
@@ -325,28 +312,6 @@ class _Writing:
 
 _LENGTH = "\0{}\0"
 """Stands in source for a length that is not known yet."""
-
-
-@encode.register(n.Sequence)
-def encode_sequence(node: n.Sequence, e: Encoder, value: Value, hint: str, scope: Scope) -> Value:
-    names = [e.w.new(f"{hint}_{index}") for index in range(len(node.members))]
-    if value.known and value.constant is None:
-        given = [NONE] * len(names)
-    else:
-        source = e.variable(value, hint)
-        e.w.line(f"if {source} is None: {source} = (None,) * {len(names)}")
-        e.w.line(f"{', '.join([*names, '*_'])} = {source}")
-        given = [Value(name) for name in names]
-    inner = Scope(scope)
-    told: list[str] = []
-    for one, member in zip(given, node.members, strict=True):
-        if member.name:
-            inner.fields[member.name] = one
-        built = e.encode(member.node, one, hint, inner)
-        told.append(e.wire_of(built))
-        if member.name:
-            inner.fields[member.name] = built
-    return Value("", wire=f"[{', '.join(told)}]")
 
 
 @encode.register(n.Focused)

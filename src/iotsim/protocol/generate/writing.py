@@ -20,14 +20,11 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from iotsim.protocol import nodes as n
-from iotsim.protocol.generate.generator import Generator
-from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.generate.generator import Generator, Task
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from iotsim.protocol.interpreted import Interpreter
-    from iotsim.protocol.traced import Tracer
 
 
 @dataclass(eq=False)
@@ -77,18 +74,8 @@ class Encoder(Generator):
     ``told``  whether the code also gives what decoding its bytes would
     """
 
-    def __init__(
-        self,
-        writer: Writer,
-        reference: Interpreter,
-        tracer: Tracer,
-        notes: dict[str, str],
-        known: dict[str, Value],
-        *,
-        bare: bool,
-        told: bool,
-    ) -> None:
-        super().__init__(writer, reference, tracer, notes, known)
+    def __init__(self, task: Task, *, bare: bool, told: bool) -> None:
+        super().__init__(task)
         self.bare = bare
         self.told = told
         self.out = Output()
@@ -291,8 +278,15 @@ class Encoder(Generator):
 
 @singledispatch
 def encode(node: n.Node, e: Encoder, value: Value, hint: str, scope: Scope) -> Value:
-    """What writes a node; the other modules of this package register a function for each kind."""
-    raise UnsupportedError(type(node).__name__)
+    """What writes a node; the other modules of this package register a function for each kind.
+
+    A node that has none is left to construct, if that can do it alone.
+    """
+    native = e.native(node, among_bits=e.terms is not None)
+    built, data = e.w.new(f"{hint}_built"), e.w.new(f"{hint}_bytes")
+    e.w.line(f"{built}, {data} = build({native}, {value.source})")
+    e.part(data)
+    return Value(built)
 
 
 IGNORES_VALUE = (
