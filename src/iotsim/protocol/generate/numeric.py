@@ -186,13 +186,11 @@ def encode_bits(node: n.Bits, e: Encoder, value: Value, hint: str, scope: Scope)
     count, terms = node.size, e.terms
     assert count is not None
     assert terms is not None
+    if node.flag and value.known:
+        terms.append((literal(1 if value.constant else 0), 1))
+        return literal(bool(value.constant))
     if node.flag:
-        bit = (
-            literal(1 if value.constant else 0)
-            if value.known
-            else (Value(f"(1 if {value.source} else 0)"))
-        )
-        terms.append((bit, 1))
+        terms.append((Value(f"(1 if {value.source} else 0)"), 1))
         return replace(value, wire=f"(True if {value.source} else False)")
     mask = (1 << count) - 1
     if value.known:
