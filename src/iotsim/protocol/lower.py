@@ -302,7 +302,8 @@ def _derived(low: _Lowering, it: Any) -> n.Node:
 def _same(low: _Lowering, it: Any) -> n.Node:
     """What only shows its value in another way; it does not give what is built of more than it is given."""
     inner = low.node(it.subcon)
-    if not isinstance(inner, _OWN_VALUES | n.Names):
+    sized = inner.size is not None or isinstance(inner, n.Data | n.Text)
+    if not sized or not isinstance(inner, _OWN_VALUES | n.Names):
         raise _Strange(type(it).__name__)
     return inner
 
@@ -334,14 +335,17 @@ def _focused(low: _Lowering, it: Any) -> n.Node:
 
 def _group(low: _Lowering, it: Any, kind: Callable[..., n.Node], **more: Any) -> n.Node:
     members = low.members(it)
-    if any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
-        made = low.opaque(it, "StopIf")
-        if kind is n.Struct:
-            made.members = members
-        return made
     sizes = [member.node.size for member in members]
     size = None if None in sizes else sum(size for size in sizes if size is not None)
-    return kind(origin=it, size=size, members=members, **more)
+    node = kind(origin=it, size=size, members=members, **more)
+    if not any(isinstance(unnamed(member), c.StopIf) for member in it.subcons):
+        return node
+    made = low.opaque(it, "StopIf")
+    if kind is n.Struct:
+        made.members = members
+    else:
+        made.inner = node
+    return made
 
 
 @_lowers(c.Switch, bits=True)

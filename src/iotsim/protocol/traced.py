@@ -46,7 +46,6 @@ from iotsim.protocol.strict import (
     StrictSwitch,
 )
 from iotsim.protocol.tree import AnyConstruct, children, is_kept, refuses_others, unnamed, zeroed
-
 from iotsim.protocol.values import Restore, branch_restorers
 
 if TYPE_CHECKING:
