@@ -67,6 +67,12 @@ _ALONE = (
 )
 """Kinds that have nothing to be copied for; some are told by their identity."""
 _STRUCTS = (c.Struct, c.Union, c.LazyStruct)
+_STRICT: dict[type, type] = {
+    c.Struct: StrictStruct,
+    FlatStruct: StrictFlatStruct,
+    c.Select: StrictSelect,
+    c.NamedTuple: NamedTuple,
+}
 
 
 class Tracer:
@@ -118,6 +124,59 @@ class Tracer:
         new: Any = copy.copy(node)
         self._copy_children(node, new, embedded)
         self._guard(node, new)
+        self._see_to_branches(node, new)
+        self._make_strict(node, new)
+        new.embedded, new.flats, new.selecting = embedded, self.flats, self.selecting
+        if type(node) is c.Renamed:
+            new.flagbuildnone = new.subcon.flagbuildnone  # one of a Compiled is another
+        elif isinstance(node, c.Array | c.GreedyRange | c.RepeatUntil):
+            new.subcon = self._element(node, new.subcon)
+        elif isinstance(node, c.RawCopy):
+            new.subcon = self._place(new.subcon, "value")
+        elif type(node) is c.Checksum:
+            new.checksumfield = Reached(new.checksumfield)
+        elif isinstance(node, _OWN_STREAM) and self.places:
+            return self._other_stream(node, new)
+        if not self.places:
+            _shorten(node, new)
+        return new  # type: ignore[no-any-return]
+
+    def _make_strict(self, node: AnyConstruct, new: Any) -> None:
+        """Let `new` be of a class that refuses what that of `node` passes in silence."""
+        if type(node) is c.LazyStruct:
+            # A dissection shows all fields in their turn.
+            new.__class__ = StrictStruct if self.recorder is not None else StrictLazyStruct
+        elif type(node) is c.Switch and self.strict and refuses_others(node):
+            new.__class__ = StrictSwitch
+        elif type(node) is Native and (names := flat_names(node.subcon)):
+            new.__class__, new.strict, new.names = StrictNative, self.strict, frozenset(names)
+        elif isinstance(node, c.LazyBound):
+            new.__class__ = LazyBound
+            new.tracer, new.last, new.depths = self, (None, None), self.depths
+        elif type(node) in _STRICT:
+            new.__class__, new.recorder = _STRICT[type(node)], self.recorder
+        if isinstance(new, StrictStruct | StrictLazyStruct | StrictFlatStruct):
+            new.strict = self.strict
+            new.names = frozenset(m.name for m in new.subcons if m.name)
+        if isinstance(new, StrictFlatStruct):
+            new._plan()
+
+    def _element(self, array: Any, element: AnyConstruct) -> AnyConstruct:
+        kind = Element if self.places else QuickElement
+        made = kind(element, "", self.recorder)
+        made.greedy = isinstance(array, c.GreedyRange)
+        made.lazy = made.greedy and holds_lazy(array.subcon)
+        return made
+
+    def _other_stream(self, node: AnyConstruct, new: AnyConstruct) -> AnyConstruct:
+        made: Any = OtherStream(new)
+        decode = getattr(node, "decodefunc", getattr(node, "decoder", None))
+        made.bits = getattr(decode, "__name__", "") == "bytes2bits"
+        made.recorder = self.recorder
+        return made  # type: ignore[no-any-return]
+
+    def _see_to_branches(self, node: AnyConstruct, new: Any) -> None:
+        """Let branches and alternatives be built from values of construct's own."""
         if isinstance(node, c.IfThenElse):
             new.thensubcon = self._branch(node.thensubcon, new.thensubcon)
             new.elsesubcon = self._branch(node.elsesubcon, new.elsesubcon)
@@ -126,49 +185,6 @@ class Tracer:
             new.default = self._branch(node.default, new.default)
         elif isinstance(node, c.Select):
             new.subcons = list(map(self._branch, node.subcons, new.subcons))
-        if type(node) is c.Renamed:
-            new.flagbuildnone = new.subcon.flagbuildnone  # one of a Compiled is another
-        if type(node) in (c.Struct, c.LazyStruct):
-            # A dissection shows all fields in their turn.
-            now = type(node) is c.Struct or self.recorder is not None
-            new.__class__ = StrictStruct if now else StrictLazyStruct
-        elif type(node) is FlatStruct:
-            new.__class__ = StrictFlatStruct
-            new._plan()
-        elif type(node) is c.Select:
-            new.__class__, new.recorder = StrictSelect, self.recorder
-        elif type(node) is c.Switch and self.strict and refuses_others(node):
-            new.__class__ = StrictSwitch
-        elif type(node) is c.Checksum:
-            new.checksumfield = Reached(new.checksumfield)
-        elif type(node) is c.NamedTuple:
-            new.__class__ = NamedTuple
-        elif type(node) is Native and (names := flat_names(node.subcon)):
-            new.__class__, new.strict, new.names = StrictNative, self.strict, frozenset(names)
-        elif isinstance(node, c.LazyBound):
-            new.__class__ = LazyBound
-            new.tracer, new.last, new.depths = self, (None, None), self.depths
-        if isinstance(new, StrictStruct | StrictLazyStruct | StrictFlatStruct):
-            new.strict = self.strict
-            new.names = frozenset(m.name for m in new.subcons if m.name)
-        new.embedded, new.flats, new.selecting = embedded, self.flats, self.selecting
-        if isinstance(node, c.Array | c.GreedyRange | c.RepeatUntil):
-            kind = Element if self.places else QuickElement
-            element = kind(new.subcon, "", self.recorder)
-            element.greedy = isinstance(node, c.GreedyRange)
-            element.lazy = element.greedy and holds_lazy(node.subcon)
-            new.subcon = element
-        elif isinstance(node, c.RawCopy):
-            new.subcon = self._place(new.subcon, "value")
-        elif isinstance(node, _OWN_STREAM) and self.places:
-            around: Any = OtherStream(new)
-            decode = getattr(node, "decodefunc", getattr(node, "decoder", None))
-            around.bits = getattr(decode, "__name__", "") == "bytes2bits"
-            around.recorder = self.recorder
-            return around  # type: ignore[no-any-return]
-        if not self.places:
-            _shorten(node, new)
-        return new  # type: ignore[no-any-return]
 
     def _branch(self, original: AnyConstruct, copied: AnyConstruct) -> AnyConstruct:
         restore = self.restorers.get(id(unnamed(original)))
