@@ -36,7 +36,7 @@ from hypothesis import strategies as st
 
 from iotsim import Checksum, DecodeError, EncodeError, FlatStruct, crc16_ccitt
 from iotsim.protocol.interpreted import Interpreter
-from iotsim.protocol.traced import EMPTY_ELEMENTS
+from iotsim.protocol.places import EMPTY_ELEMENTS
 
 MESSAGE = FlatStruct(
     "kind" / Enum(Byte, ONE=1, MANY=2),

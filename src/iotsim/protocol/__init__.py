@@ -11,12 +11,14 @@ A protocol, a file in the folder ``protocols/``, is a construct schema with a po
 `parameter`    keys and nonces: bytes that are found in the message or the device
 `registry`     finds a protocol by name and loads its file
 `lower`        reads a schema off construct's classes, once: what it makes are `nodes`
+`tree`         what a construct is without its name, and the constructs below it
 `functions`    tells which functions of a schema are expressions, or look at nothing but their value
 `fields`       names, types and places of the fields: a pass over the nodes (`field table mentions`)
 `codec`        bytes <-> messages; the only caller of construct's parse and build
 `values`       values as construct has them, and as messages show them
+`reach`        how far a node looks outside of itself: a pass over the nodes
 `interpreted`  the codec's reference engine: construct, on a copy of the schema (`traced`) that is
-               strict and can say where it failed
+               strict (`strict guarded`) and can say where it failed (`places`)
 `generate`     the codec's fast engine: Python code made from the nodes
 `samples`      the types that a protocol's vectors show where its schema does not tell
 `examine`      for people: field tables, dissected messages, the check of a protocol file

@@ -14,7 +14,7 @@ from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.device import StandIn
 from iotsim.protocol.flat import FlatStruct
 from iotsim.protocol.interpreted import Interpreter
-from iotsim.protocol.traced import Recorder
+from iotsim.protocol.places import Recorder
 from iotsim.protocol.tree import children, unnamed
 from iotsim.protocol.verified import Length
 from iotsim.safetext import safe_line

@@ -3,23 +3,35 @@
 construct takes a function of its context wherever it takes a constant: ``this.n + 1``, an expression that
 can be read, or ``lambda c: c.n + 1``, of which one only knows that it may look at everything. Here a
 function's byte code is asked. A lambda without branches, calls and names from elsewhere becomes the
-expression that it is (`as_expression`); an adapter's method that never touches its context can be called
-without one (`ignores`). Whatever is not certain is left as it is.
+expression that it is (`as_expression`); an adapter whose methods never touch their context can be called
+without one (`by_value`). Whatever is not certain is left as it is.
 """
 
 from __future__ import annotations
 
 import dis
-from types import CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from construct import abs_, len_, max_, min_, sum_, this
+from construct import (
+    Adapter,
+    ExprAdapter,
+    ExprValidator,
+    SymmetricAdapter,
+    Validator,
+    abs_,
+    len_,
+    max_,
+    min_,
+    sum_,
+    this,
+)
 from construct.expr import BinExpr, ExprMixin, FuncPath, Path, UniExpr
 
 from iotsim.protocol.device import DeviceExpression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     AnyExprMixin = ExprMixin[Any]
 else:
@@ -136,42 +148,73 @@ def ignores(function: Any, *positions: int) -> bool:
     return True
 
 
+def by_value(adapter: Any) -> tuple[Callable[..., Any], Callable[..., Any], str] | None:
+    """Both functions of an adapter, and what to call them with besides the value, as source.
+
+    None for an adapter that may look at its context, or do more than adapt.
+    """
+    kind = type(adapter)
+    if any(getattr(kind, name, None) is not getattr(Adapter, name, None) for name in _METHODS):
+        return None
+    if isinstance(adapter, ExprAdapter):
+        # Its methods are lambdas of construct's that pass the context on to the user's functions.
+        decode, encode = _called_by(adapter, "_decode"), _called_by(adapter, "_encode")
+        return (decode, encode, ", None") if _alone(decode) and _alone(encode) else None
+    if isinstance(adapter, ExprValidator):
+        alone = _alone(_called_by(adapter, "_validate"))
+    elif isinstance(adapter, Validator):
+        alone = ignores(adapter._validate, 1, 2)
+    else:
+        alone = ignores(adapter._decode, 1, 2)
+        alone &= isinstance(adapter, SymmetricAdapter) or ignores(adapter._encode, 1, 2)
+    return (adapter._decode, adapter._encode, ", None, ''") if alone else None
+
+
+_METHODS = ("_parse", "_build", "_parsereport", "parse_stream", "build_stream")
+
+
+def _called_by(adapter: Any, name: str) -> Any:
+    """What the lambda calls that construct made for an adapter of functions."""
+    cells = list(vars(adapter)[name].__closure__ or ())
+    return cells[0].cell_contents if len(cells) == 1 else None
+
+
+def _alone(function: Any) -> bool:
+    return isinstance(function, BuiltinFunctionType) or ignores(function, 1)
+
+
+def _leaves(expression: Any) -> Iterator[Any]:
+    """What an expression is made of, without operators, functions and constants."""
+    state = vars(expression) if isinstance(expression, ExprMixin) else {}
+    if isinstance(expression, BinExpr):
+        yield from _leaves(state["lhs"])
+        yield from _leaves(state["rhs"])
+    elif isinstance(expression, UniExpr):
+        yield from _leaves(state["operand"])
+    elif isinstance(expression, FuncPath):
+        yield from _leaves(state["_FuncPath__operand"])
+    elif isinstance(expression, Simple):
+        yield from _leaves(expression.expression)
+    elif isinstance(expression, ExprMixin):
+        yield expression
+
+
 def _roots(expression: Any) -> Iterator[str]:
     """The names at which the paths of an expression begin: "this", "obj_", "list_"."""
-    if isinstance(expression, Path):
-        yield vars(expression)["_Path__name"]
-    elif isinstance(expression, BinExpr):
-        yield from _roots(vars(expression)["lhs"])
-        yield from _roots(vars(expression)["rhs"])
-    elif isinstance(expression, UniExpr):
-        yield from _roots(vars(expression)["operand"])
-    elif isinstance(expression, FuncPath):
-        yield from _roots(vars(expression)["_FuncPath__operand"])
-    elif isinstance(expression, Simple):
-        yield from _roots(expression.expression)
-    elif isinstance(expression, Position | DeviceExpression):
-        yield "this"
-    elif isinstance(expression, ExprMixin):
-        yield "list_"
+    for leaf in _leaves(expression):
+        if isinstance(leaf, Path):
+            yield vars(leaf)["_Path__name"]
+        else:
+            yield "this" if isinstance(leaf, Position | DeviceExpression) else "list_"
 
 
 def paths(expression: Any) -> Iterator[list[Any]]:
     """The paths of an expression from ``this`` on: ["_", "n"] of ``this._.n``."""
-    if isinstance(expression, Path):
-        yield steps(expression)
-    elif isinstance(expression, BinExpr):
-        yield from paths(vars(expression)["lhs"])
-        yield from paths(vars(expression)["rhs"])
-    elif isinstance(expression, UniExpr):
-        yield from paths(vars(expression)["operand"])
-    elif isinstance(expression, FuncPath):
-        yield from paths(vars(expression)["_FuncPath__operand"])
-    elif isinstance(expression, Simple):
-        yield from paths(expression.expression)
-    elif isinstance(expression, Position):
-        yield ["_io"]
-    elif isinstance(expression, DeviceExpression):
-        yield ["_params"]
+    for leaf in _leaves(expression):
+        if isinstance(leaf, Path):
+            yield steps(leaf)
+        elif isinstance(leaf, Position | DeviceExpression):
+            yield ["_io" if isinstance(leaf, Position) else "_params"]
 
 
 def steps(path: Path[Any]) -> list[Any]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from construct import Construct, ConstructError, ExplicitError, StreamError
 
 from iotsim.errors import DecodeError, EncodeError
+from iotsim.protocol.guarded import UserCodeError
 from iotsim.protocol.lower import lower
+from iotsim.protocol.places import Message, Recorder
 from iotsim.protocol.table import field_table
-from iotsim.protocol.traced import Message, Recorder, Tracer, UserCodeError
+from iotsim.protocol.traced import Tracer
 from iotsim.protocol.values import branch_restorers, kept_names, normalize, restorer
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ class Interpreter:
     ) -> None:
         self.schema = message
         self.strict = strict
-        self.lowered = lower(message)
+        self.lowered = lower(message, strict)
         self.kept = kept_names(self.lowered)
         self._restore = restorer(self.lowered)
         self.tracer = Tracer(strict, recorder, branch_restorers(self.lowered), places=places)

@@ -4,8 +4,9 @@ A node says what a construct does, in the fewest kinds that are enough: whoever 
 of fields, the two generators, the values that functions of a schema are given) is a pass over these.
 Nothing behind `lower` asks a construct what it is.
 
-What the kinds do not cover is an `Opaque`. One that is *closed* depends on nothing around it, so that
-construct can do it alone in the middle of generated code; any other leaves the whole message to construct.
+Those that passes treat alike have a common base: `Wrapper` and its kinds `Filled` and `Chunk`, `Group`,
+`Choice`. What the kinds do not cover is an `Opaque`. One that depends on nothing around it (`reach`) can
+be done by construct alone, in the middle of generated code; any other leaves the message to construct.
 
 Parameters (lengths, counts, keys) are constants, or expressions over the fields around (``this.n``), or
 functions of the user's, as construct has them; `iotsim.protocol.expressions` tells them apart.
@@ -13,6 +14,7 @@ functions of the user's, as construct has them; `iotsim.protocol.expressions` te
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, dataclass_transform
 
@@ -47,6 +49,20 @@ class Node(_Record):
         return not self.origin.flagbuildnone
 
 
+class Wrapper(Node):
+    """A node whose value is that of ``inner``."""
+
+    inner: Node
+
+
+class Filled(Wrapper):
+    """``inner``, whose value need not be given."""
+
+
+class Chunk(Wrapper):
+    """``inner`` in some bytes of its own."""
+
+
 # -- single values ----------------------------------------------------------------------------------
 
 
@@ -77,6 +93,9 @@ class Bits(Node):
     flag: bool
 
 
+INTEGERS: TypeAlias = Number | Integer | VarInteger | Bits
+
+
 class Data(Node):
     """Bytes: ``length`` of them, or all that are left if that is None."""
 
@@ -102,22 +121,21 @@ class Names(Node):
     encoded: Mapping[Any, Any]
 
 
-class Const(Node):
-    inner: Node
+class Const(Filled):
+    """``inner``, whose value is always ``value``."""
+
     value: Any
 
 
-class Default(Node):
+class Default(Filled):
     """``inner``, for which ``value`` stands where none is given."""
 
-    inner: Node
     value: Parameter
 
 
-class Rebuilt(Node):
+class Rebuilt(Filled):
     """``inner``, always built from ``value``."""
 
-    inner: Node
     value: Parameter
 
 
@@ -213,31 +231,41 @@ class Member:
     kept: bool = False
 
 
-class Struct(Node):
+class Group(Node):
+    """Several nodes, whose functions have a context of their own."""
+
     members: list[Member]
+
+
+class Struct(Group):
+    """Members by name. ``flat``: it is a `FlatStruct`."""
+
     flat: bool = False
 
 
-class Sequence(Node):
-    members: list[Member]
+class Sequence(Group):
+    """Members by place."""
 
 
-class Focused(Node):
+class Focused(Group):
     """The value of one of several members, by its name."""
 
-    members: list[Member]
     selected: str
 
 
-class Switch(Node):
-    """One of several nodes, by ``key``. ``default`` is None if there is none."""
+class Choice(Node):
+    """One of several nodes, which the fields around decide."""
+
+
+class Switch(Choice):
+    """One of several nodes, by ``key``."""
 
     key: Parameter
     cases: dict[Any, Node]
-    default: Node | None
+    default: Node
 
 
-class If(Node):
+class If(Choice):
     """The first node whose condition holds; that of the last is always True."""
 
     branches: list[tuple[Parameter, Node]]
@@ -259,55 +287,41 @@ class Repeat(Node):
 # -- data within data -------------------------------------------------------------------------------
 
 
-class Prefixed(Node):
+class Prefixed(Chunk):
     """``inner`` after its length in bytes, which counts itself if ``inclusive``."""
 
     length: Node
-    inner: Node
     inclusive: bool
 
 
-class Window(Node):
+class Window(Chunk):
     """``inner`` in exactly ``length`` bytes, of which it sees no others."""
 
-    inner: Node
     length: Parameter
 
 
-class Padded(Node):
-    """``inner``, and ``pattern`` up to ``length`` bytes."""
+class Padded(Chunk):
+    """``inner``, and ``pattern`` up to ``length`` bytes, or up to a multiple of ``length`` if ``aligned``."""
 
-    inner: Node
     length: Parameter
     pattern: bytes
+    aligned: bool
 
 
-class Aligned(Node):
-    """``inner``, and ``pattern`` up to a multiple of ``modulus`` bytes."""
-
-    inner: Node
-    modulus: int
-    pattern: bytes
-
-
-class Terminated(Node):
+class Terminated(Chunk):
     """``inner`` in the bytes before ``term``, a single one."""
 
-    inner: Node
     term: bytes
 
 
-class Stripped(Node):
+class Stripped(Chunk):
     """``inner`` in the bytes that are left but for ``pad``, a single one, at the end."""
 
-    inner: Node
     pad: bytes
 
 
-class BitWord(Node):
+class BitWord(Wrapper):
     """``inner`` in the bits of ``size`` bytes, the highest first."""
-
-    inner: Node
 
 
 class RawCopy(Node):
@@ -319,26 +333,23 @@ class RawCopy(Node):
 # -- computed from bytes ----------------------------------------------------------------------------
 
 
-class Checksum(Node):
+class Checksum(Filled):
     """``function`` of the bytes before it, from the offset ``start`` on."""
 
-    inner: Node
     function: Callable[[bytes], Any]
     start: Parameter
 
 
-class Hashed(Node):
+class Hashed(Filled):
     """``function`` of ``over``, which other fields give."""
 
-    inner: Node
     function: Callable[[Any], Any]
     over: Parameter
 
 
-class Length(Node):
+class Length(Filled):
     """A number of bytes of its `Struct`: of those after it if ``rest``, else of all."""
 
-    inner: Node
     rest: bool
     adjust: int
 
@@ -347,15 +358,17 @@ class Length(Node):
 
 
 class Opaque(Node):
-    """What construct has to do, for a ``reason``; ``closed`` if it can do it alone.
+    """What construct has to do, for a ``reason``.
 
-    ``inner`` are the nodes inside it that a message shows, if there is one. ``shows`` is what of its
-    value they are: "same" (its value is that of `inner`), "list" (its elements are), or "" (unknown).
-    ``note`` says what it does to `inner`, for people: "encrypted".
+    ``reach`` is how far it looks outside (see `reach`).
+    ``below`` are all nodes inside it. ``inner`` is the one that a message shows, if there is such a one, and
+    ``shows`` what of its value it is: "same" (its value is that of `inner`), "list" (its elements are), or
+    "" (unknown). ``note`` says what it does to `inner`, for people: "encrypted".
     """
 
     reason: str
-    closed: bool = False
+    reach: float = math.inf
+    below: Collection[Node] = ()
     inner: Node | None = None
     shows: str = ""
     note: str = ""
@@ -365,15 +378,11 @@ class Opaque(Node):
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below ``node``."""
     for value in vars(node).values():
-        if isinstance(value, Node):
-            yield value
-        elif isinstance(value, list):
-            for item in value:
-                if isinstance(item, Member):
-                    yield item.node
-                elif isinstance(item, Node):
-                    yield item
-                elif isinstance(item, tuple):
-                    yield item[1]
-        elif isinstance(value, dict):
-            yield from (item for item in value.values() if isinstance(item, Node))
+        values = list(value.values()) if isinstance(value, dict) else value
+        for item in values if isinstance(values, list) else [values]:
+            if isinstance(item, Member):
+                yield item.node
+            elif isinstance(item, tuple) and item and isinstance(item[-1], Node):
+                yield item[-1]
+            elif isinstance(item, Node):
+                yield item

@@ -28,7 +28,7 @@ class Table(NamedTuple):
 def field_table(message: n.Node) -> Table:
     """The fields of a schema."""
     table = _Table()
-    table.message(message)
+    table.message(message, _Place())
     return Table(table.fields, table.free, table.opaque)
 
 
@@ -106,36 +106,45 @@ class _Table:
         )
         self.add(found)
 
+    def amend(self, place: _Place, note: str = "", **changes: Any) -> None:
+        """Say more of the field at ``place``, if it has become one."""
+        found = self.fields.get(place.path)
+        if found is not None:
+            changes.setdefault("wire", found.wire + note)
+            self.fields[place.path] = replace(found, **changes)
+
+    def within(
+        self, node: n.Wrapper, place: _Place, visit: Callable[[n.Node, _Place], None]
+    ) -> None:
+        """Visit what is inside ``node``, and go to the end of that."""
+        start = self.offset
+        if isinstance(node, n.Prefixed):
+            self.skip(node.length, place)
+        visit(node.inner, replace(place, unit=1) if isinstance(node, n.BitWord) else place)
+        self.after(start, node, place)
+
     # -- the message, and what gives it its fields ------------------------------------------------
 
-    def message(self, node: n.Node) -> None:
-        if isinstance(node, n.Struct):
-            self.members(node.members, _Place())
-        elif isinstance(node, n.BitWord | n.Switch | n.If | n.Select):
-            self.embed(node, _Place())
-        elif isinstance(node, n.Prefixed):
-            self.skip(node.length, _Place())
-            self.message(node.inner)
-        elif isinstance(node, (*_AROUND, n.Default, n.Rebuilt, n.Const)):
-            self.message(node.inner)
+    def message(self, node: n.Node, place: _Place) -> None:
+        if isinstance(node, n.Wrapper):
+            self.within(node, place, self.message)
+        elif isinstance(node, n.Struct) or _cases(node) is not None:
+            self.embed(node, place)
         elif isinstance(node, n.RawCopy):
-            self.raw_copy(node, _Place())
+            self.raw_copy(node, place)
         elif isinstance(node, n.Native):
             self.offset = None
-            self.message(node.like)
-        elif isinstance(node, n.Opaque):
-            if node.members:
-                self.members(node.members, _Place())
-            elif node.inner is not None and node.shows == "same":
-                self.offset = None
-                self.message(node.inner)
-            else:
-                self.free = self.opaque = True
+            self.message(node.like, place)
+        elif isinstance(node, n.Opaque) and node.members:
+            self.members(node.members, place)
+        elif isinstance(node, n.Opaque) and node.inner is not None and node.shows == "same":
+            self.offset = None
+            self.message(node.inner, place)
         elif isinstance(node, n.Coded):
             self.free = node.kind == "any"
             self.opaque = node.odd
         else:
-            self.free = isinstance(node, n.Adapted)
+            self.free = isinstance(node, n.Adapted | n.Opaque)
             self.opaque = True
 
     def members(self, members: Iterable[n.Member], place: _Place) -> None:
@@ -152,10 +161,8 @@ class _Table:
         """An unnamed node whose structs give their fields to ``place``."""
         if isinstance(node, n.Struct):
             self.members(node.members, place)
-        elif isinstance(node, n.BitWord):
-            start = self.offset
-            self.embed(node.inner, replace(place, unit=1))
-            self.after(start, node, place)
+        elif isinstance(node, n.Wrapper):
+            self.within(node, place, self.embed)
         elif (cases := _cases(node)) is not None:
             self.alternatives(cases, place, self.embed)
         elif isinstance(node, n.Native):
@@ -178,11 +185,10 @@ class _Table:
         seen: list[dict[str, Field]] = []
         for _, case in cases:
             self.offset, self.fields = start, {}
-            if not isinstance(case, n.Nothing | n.Fail):
+            if not isinstance(case, n.Nothing):
                 visit(case, place)
             seen.append(self.fields)
-            if not isinstance(case, n.Fail):
-                ends.add(self.offset)
+            ends.add(self.offset)
         self.fields = before
         for (label, _), fields in zip(cases, seen, strict=True):
             for path, field in fields.items():
@@ -199,19 +205,11 @@ class _Table:
         if isinstance(node, n.Struct):
             self.make(node, place, "struct", "struct")
             self.members(node.members, place)
-        elif isinstance(node, n.BitWord):
-            start = self.offset
-            if isinstance(node.inner, n.Struct):
-                self.make(node, place, "struct", "struct")
-                self.members(node.inner.members, replace(place, unit=1))
-            else:
-                self.field(node.inner, replace(place, unit=1))
-            self.after(start, node, place)
-        elif isinstance(node, n.Default | n.Rebuilt | n.Const | n.Checksum | n.Hashed | n.Length):
-            self.field(node.inner, replace(place, required=False))
-            found = self.fields.get(place.path)
-            if found is not None:
-                self.fields[place.path] = replace(found, wire=found.wire + _note(node))
+        elif isinstance(node, n.Filled):
+            self.within(node, replace(place, required=False), self.field)
+            self.amend(place, _note(node))
+        elif isinstance(node, n.Wrapper):
+            self.within(node, place, self.field)
         elif (cases := _cases(node)) is not None:
             self.alternatives(cases, place, self.field)
         elif isinstance(node, n.Focused):
@@ -220,39 +218,26 @@ class _Table:
             self.offset = None
             self.field(selected.node, place)
             # What comes before it, a count, is part of it.
-            self.fields[place.path] = replace(self.fields[place.path], offset=start)
+            self.amend(place, offset=start)
             self.after(start, node, place)
         elif isinstance(node, n.Repeat):
             fixed = isinstance(node.count, int)
             self.repeat(node, node.inner, f"{node.count} times" if fixed else "repeated", place)
-        elif isinstance(node, _AROUND):
-            start = self.offset
-            if isinstance(node, n.Prefixed):
-                self.skip(node.length, place)
-            self.field(node.inner, place)
-            self.after(start, node, place)
         elif isinstance(node, n.RawCopy):
-            start = self.offset
             self.make(node, place, "struct", "struct")
             self.raw_copy(node, place)
+        elif isinstance(node, n.Native | n.Derived):
+            # What it is like is not at its place in the message, if it is in it at all.
+            start, self.offset = self.offset, None
+            self.field(node.like, place)
+            self.amend(place, ", native", size=None)
+            if isinstance(node, n.Derived):
+                self.amend(place, wire="derived")
             self.after(start, node, place)
-        elif isinstance(node, n.Native):
-            self.apart(node, node.like, "{}, native", place)
-        elif isinstance(node, n.Derived):
-            self.apart(node, node.like, "derived", place)
         elif isinstance(node, n.Opaque):
             self.left_to_construct(node, place)
         else:
             self.value(node, place)
-
-    def apart(self, node: n.Node, inner: n.Node, wire: str, place: _Place) -> None:
-        """A node whose fields are not where they are in the message, if they are in it at all."""
-        start, self.offset = self.offset, None
-        self.field(inner, place)
-        found = self.fields.get(place.path)
-        if found is not None:
-            self.fields[place.path] = replace(found, wire=wire.format(found.wire), size=None)
-        self.after(start, node, place)
 
     def raw_copy(self, node: n.RawCopy, place: _Place) -> None:
         """What `RawCopy` gives; of ``data`` and ``value`` one is needed."""
@@ -276,8 +261,7 @@ class _Table:
         element = self.fields.get(f"{place.path}[]")
         if element is not None:
             array = self.fields[place.path]
-            wire = f"{element.wire}, {array.wire}"
-            self.fields[place.path] = replace(array, wire=wire, format=element.format)
+            self.amend(place, wire=f"{element.wire}, {array.wire}", format=element.format)
         self.after(start, node, place)
 
     def left_to_construct(self, node: n.Opaque, place: _Place) -> None:
@@ -291,11 +275,7 @@ class _Table:
             self.offset = start if alone else None
             self.field(node.inner, place)
             if node.note:
-                found = self.fields[place.path]
-                size = found.size if alone else None
-                self.fields[place.path] = replace(
-                    found, wire=f"{found.wire}, {node.note}", size=size
-                )
+                self.amend(place, f", {node.note}", **({} if alone else {"size": None}))
         elif node.inner is not None and node.shows == "list":
             self.repeat(node, node.inner, "repeated", place)
         else:
@@ -314,7 +294,6 @@ class _Table:
 
 
 _SINGLE = (n.Number, n.Integer, n.Bits, n.Data)
-_AROUND = (n.Padded, n.Aligned, n.Prefixed, n.Window, n.Terminated, n.Stripped)
 
 
 # -- single values ----------------------------------------------------------------------------------
@@ -429,18 +408,17 @@ _Case = tuple[str, n.Node]
 
 
 def _cases(node: n.Node) -> list[_Case] | None:
-    """The alternatives of a node that has such; a Switch without a default has no other."""
+    """The alternatives of a node that has such, without those that refuse all."""
     if isinstance(node, n.Switch):
         cases = [(_label(node, key), case) for key, case in node.cases.items()]
-        default = node.default
-        if default is None and not cases:
-            default = n.Nothing(origin=node.origin, size=0)
-        return cases if default is None else [*cases, ("", default)]
-    if isinstance(node, n.If):
-        return [("", branch) for _, branch in node.branches]
-    if isinstance(node, n.Select):
-        return [("", choice) for choice in node.choices]
-    return None
+        cases.append(("", node.default))
+    elif isinstance(node, n.If):
+        cases = [("", branch) for _, branch in node.branches]
+    elif isinstance(node, n.Select):
+        cases = [("", choice) for choice in node.choices]
+    else:
+        return None
+    return [case for case in cases if not isinstance(case[1], n.Fail)]
 
 
 def _label(node: n.Switch, key: Any) -> str:

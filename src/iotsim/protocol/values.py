@@ -73,27 +73,12 @@ def _is_stream(name: str, value: Any) -> bool:
     return name == "_io" and hasattr(value, "read")
 
 
-_SAME = (
-    n.Default,
-    n.Rebuilt,
-    n.Const,
-    n.Prefixed,
-    n.Window,
-    n.Padded,
-    n.Aligned,
-    n.Terminated,
-    n.Stripped,
-    n.BitWord,
-)
-"""Nodes whose value is that of the node inside."""
-_ALTERNATIVES = (n.Switch, n.If, n.Select)
-
 Restore: TypeAlias = "Callable[[Any], Any]"
 
 
 def restorer(node: n.Node | None) -> Restore:
     """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
-    if isinstance(node, _SAME):
+    if isinstance(node, n.Wrapper):
         return restorer(node.inner)
     if isinstance(node, n.Names):
         return _named(node)
@@ -105,7 +90,7 @@ def restorer(node: n.Node | None) -> Restore:
         return partial(_each, [restorer(member.node) for member in node.members])
     if isinstance(node, n.RawCopy):
         return partial(_container, {"value": restorer(node.inner)})
-    if isinstance(node, _ALTERNATIVES):
+    if isinstance(node, n.Choice | n.Select):
         return _alternatives(node)
     if isinstance(node, n.Repeat):
         return partial(_list, restorer(node.inner))
@@ -131,9 +116,9 @@ def is_alike(node: n.Node | None) -> bool:
     """Whether items and operators of a plain value for ``node`` are those of construct's own."""
     if isinstance(node, n.Names):
         return node.kind == "enum"
-    if isinstance(node, n.Struct | n.Sequence | n.Focused):
+    if isinstance(node, n.Group):
         return all(is_alike(member.node) for member in node.members)
-    if isinstance(node, (*_SAME, n.Repeat, n.RawCopy, n.If, n.Switch, n.Select)):
+    if isinstance(node, n.Wrapper | n.Repeat | n.RawCopy | n.Choice | n.Select):
         return all(map(is_alike, n.children(node)))
     return not isinstance(node, n.Adapted | n.Opaque)
 
@@ -146,7 +131,7 @@ def branch_restorers(node: n.Node) -> dict[int, Restore]:
     """
     found: dict[int, Restore] = {}
     for one in below(node):
-        if isinstance(one, n.If | n.Switch | n.Select):
+        if isinstance(one, n.Choice | n.Select):
             for branch in n.children(one):
                 restore = restorer(branch)
                 if restore is not _whatever:
@@ -181,9 +166,9 @@ def _choices(node: n.Node) -> list[n.Node]:
     waiting = [node]
     while waiting:
         node = waiting.pop()
-        while isinstance(node, _SAME):
+        while isinstance(node, n.Wrapper):
             node = node.inner
-        if not isinstance(node, _ALTERNATIVES):
+        if not isinstance(node, n.Choice | n.Select):
             found[id(node)] = node
         elif id(node) not in seen:
             seen.add(id(node))
@@ -222,7 +207,7 @@ def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
 def _flat_members(node: n.Node | None) -> dict[str, Restore]:
     if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
         return _members(node.members)
-    return _flat_members(node.inner) if isinstance(node, (*_SAME, n.Opaque)) else {}
+    return _flat_members(node.inner) if isinstance(node, n.Wrapper | n.Opaque) else {}
 
 
 def _same(value: Any) -> Any:

@@ -23,7 +23,7 @@ from iotsim.match import Expression
 from iotsim.protocol.device import DeviceError, StandIn
 from iotsim.protocol.interpreted import NEEDED
 from iotsim.protocol.native import FunctionError
-from iotsim.protocol.traced import UnknownFieldError
+from iotsim.protocol.strict import UnknownFieldError
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:

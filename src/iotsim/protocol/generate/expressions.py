@@ -150,24 +150,19 @@ def _path(expression: Path[Any], scope: Scope, guard: str = "scalar") -> Value:
     return value
 
 
-def certain(node: n.Switch | n.If, scope: Scope) -> n.Node | None:
-    """The node that is chosen, where that is known when the code is made, else ``node`` itself.
-
-    None stands for the default that a Switch does not have.
-    """
+def certain(node: n.Choice, scope: Scope) -> n.Node:
+    """The node that is chosen, where that is known when the code is made, else ``node`` itself."""
     try:
         if isinstance(node, n.Switch):
             key = evaluate(node.key, scope)
             return node.cases.get(key.constant, node.default) if key.known else node
-        left = []
+        assert isinstance(node, n.If)
         for parameter, branch in node.branches:
             condition = evaluate(parameter, scope)
             if not condition.known:
-                left.append((parameter, branch))
-            elif condition.constant and not left:
-                return branch
-            elif condition.constant:
                 break
+            if condition.constant:
+                return branch
     except UnsupportedError:
         pass
     return node

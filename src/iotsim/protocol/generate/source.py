@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import keyword
 import re
+import struct
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ class Value:
     def odd(self) -> bool:
         """Whether it shows, as a whole or inside, what construct has otherwise."""
         return self.murky or self.plain is not None
+
+
+def adapted(name: str) -> Value:
+    """The value of a variable with what a function of the schema gave."""
+    return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
 
 
 def literal(constant: Any) -> Value:
@@ -175,6 +181,12 @@ class Writer:
         self._used.add(name)
         return name
 
+    def let(self, hint: str, source: str) -> str:
+        """A new local name for what ``source`` gives."""
+        name = self.new(hint)
+        self.line(f"{name} = {source}")
+        return name
+
     def bind(self, prefix: str, value: Any, note: str = "", key: Any = None) -> str:
         """A global name for an object; the same for the same ``key``. No local is upper case."""
         key = (prefix, id(value)) if key is None else (prefix, key)
@@ -187,6 +199,11 @@ class Writer:
             self.notes[name] = note or repr(value)
             self._bound[key] = name
         return self._bound[key]
+
+    def struct(self, method: str, form: str) -> str:
+        """The name of a method of the struct.Struct of a format."""
+        bound = getattr(struct.Struct(form), method)
+        return self.bind(method, bound, f"Struct({form!r}).{method}", form)
 
     def source(self) -> str:
         """The names and the lines, for people."""

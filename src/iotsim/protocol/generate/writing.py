@@ -13,21 +13,18 @@ which no part of the generated code takes for a failure; the caller then asks co
 
 from __future__ import annotations
 
-import re
 import struct
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import singledispatch
+from typing import TYPE_CHECKING
 
 from iotsim.protocol import nodes as n
-from iotsim.protocol.generate.expressions import certain, evaluate
-from iotsim.protocol.generate.reading import guard
-from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, Writer, literal
+from iotsim.protocol.generate.generator import Generator, Task
+from iotsim.protocol.generate.source import NONE, Scope, UnsupportedError, Value, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    Handler = Callable[["Encoder", Any, Value, str, Scope], Value]
+    from collections.abc import Iterator
 
 
 @dataclass(eq=False)
@@ -70,42 +67,20 @@ class Output:
     varying: list[str] = field(default_factory=list)
 
 
-class Encoder:
+class Encoder(Generator):
     """Writes the body of ``encode(message)`` for one schema.
 
-    ``known``  fields of the root whose value is given
-    ``bare``   whether the message has only the fields that it must have
-    ``told``   whether the code also gives what decoding its bytes would
-    and `iotsim.protocol.generate.reading.Decoder`.
+    ``bare``  whether the message has only the fields that it must have
+    ``told``  whether the code also gives what decoding its bytes would
     """
 
-    def __init__(
-        self,
-        writer: Writer,
-        handlers: Mapping[type, Handler],
-        *,
-        strict: bool,
-        shown: Callable[[n.Member], bool],
-        native: Callable[[n.Opaque], Any],
-        notes: dict[str, str],
-        known: dict[str, Value],
-        bare: bool = False,
-        told: bool = False,
-    ) -> None:
-        self.w = writer
-        self.handlers = handlers
-        self.strict = strict
-        self.shown = shown
-        self.native = native
-        self.notes = notes
-        self.known = known
+    def __init__(self, task: Task, *, bare: bool, told: bool) -> None:
+        super().__init__(task)
         self.bare = bare
         self.told = told
         self.out = Output()
         self.terms: list[tuple[Value, int]] | None = None
         """The bits of a word so far, and how many each is."""
-        self.path: list[str] = []
-        self.swallows = 0
         self.required: set[str] = set()
         """The fields of the message that the code has taken without asking whether they are there."""
         self.omitted: set[str] = set()
@@ -117,10 +92,7 @@ class Encoder:
 
     def encode(self, node: n.Node, value: Value, hint: str, scope: Scope) -> Value:
         """Encode ``value`` as ``node``; what construct calls the built value."""
-        handler = self.handlers.get(type(node))
-        if handler is None:
-            raise UnsupportedError(type(node).__name__)
-        return handler(self, node, value, hint, scope)
+        return encode(node, self, value, hint, scope)
 
     # -- output ---------------------------------------------------------------------------------
 
@@ -171,8 +143,7 @@ class Encoder:
         if len(codes) == 1 and codes[0].endswith("s"):
             raw = _pack_constant(order, items[0]) if len(items) == 1 else None
             return Value(arguments[0]) if raw is None else literal(raw)
-        form = order + "".join(codes)
-        call = self.w.bind("pack", struct.Struct(form).pack, f"Struct({form!r}).pack", form)
+        call = self.w.struct("pack", order + "".join(codes))
         return Value(f"{call}({', '.join(arguments)})")
 
     def joined(self) -> Value:
@@ -196,17 +167,23 @@ class Encoder:
         parts = self.out.parts
         if len(parts) == 1 and parts[0].items is None:
             return parts[0].source
-        name = self.w.new(hint)
-        self.w.line(f"{name} = {self.joined().source}")
+        name = self.w.let(hint, self.joined().source)
         self.out.parts = [Part(None, name)]
         return name
 
     @contextmanager
-    def output(self, isolated: bool) -> Iterator[Output]:
+    def output(self, isolated: bool) -> Iterator[None]:
         """A stream of its own for what is encoded inside."""
         outer, self.out = self.out, Output(isolated)
-        yield self.out
+        yield
         self.out = outer
+
+    @contextmanager
+    def piece(self, data: str) -> Iterator[None]:
+        """What is encoded inside becomes the variable ``data``, to be added to the output later."""
+        with self.output(isolated=True):
+            yield
+            self.w.line(f"{data} = {self.joined().source}")
 
     def inside(
         self, node: n.Node, value: Value, hint: str, scope: Scope, isolated: bool = False
@@ -234,26 +211,7 @@ class Encoder:
             else:
                 slot.source = " + ".join(terms)
 
-    # -- helpers --------------------------------------------------------------------------------
-
-    def refuse_if(self, condition: str) -> None:
-        self.w.line(f"if {condition}: raise Mismatch")
-
-    def refusal(self) -> str:
-        """What refuses a message for good, also where an alternative might be tried."""
-        return "raise Unusual" if self.swallows else "raise Mismatch"
-
-    def variable(self, value: Value, hint: str) -> str:
-        """A variable with ``value``."""
-        if re.fullmatch(r"[A-Za-z_]\w*", value.source) and not value.known:
-            return value.source
-        name = self.w.new(hint)
-        self.w.line(f"{name} = {value.source}")
-        return name
-
-    def evaluate(self, parameter: Any, scope: Scope) -> Value:
-        """A parameter."""
-        return guard(self, parameter, evaluate(parameter, scope, self.tell))
+    # -- values --------------------------------------------------------------------------------
 
     def tell(self) -> Value:
         """The offset in the stream."""
@@ -263,21 +221,28 @@ class Encoder:
             return literal(self.out.fixed)
         return Value(f"({' + '.join([*self.out.varying, str(self.out.fixed)])})", scalar=True)
 
-    def call(self, function: Any, argument: str, hint: str) -> str:
-        """Source that calls a function of the user's, whose errors are never a failed alternative."""
-        if self.swallows:
-            return f"guarded({self.w.bind(hint, function)}, {argument})"
-        return f"{self.w.bind(hint, function)}({argument})"
-
-    def exactly(self, value: Value, *kinds: str) -> str | None:
-        """Source of a value that comes back from the wire as it is; a line sees to its class."""
+    def integer(self, value: Value) -> Value:
+        """An integer that has been encoded, and comes back from the wire as it is; a line sees to that."""
+        wire: str | None = value.source
         if value.known:
-            return repr(int(value.constant)) if isinstance(value.constant, int) else None
+            wire = repr(int(value.constant)) if isinstance(value.constant, int) else None
+        elif self.told:
+            self.w.line(f"if {value.source}.__class__ is not int: raise Unusual")
+        return replace(value, wire=wire)
+
+    def wire_of(self, built: Value) -> str:
+        """Source of what decoding the encoded value gives, if that is to be told."""
         if not self.told:
-            return None
-        tests = " and ".join(f"{value.source}.__class__ is not {kind}" for kind in kinds)
-        self.w.line(f"if {tests}: raise Unusual")
-        return value.source
+            return ""
+        if built.wire is None:
+            raise UnsupportedError("what the wire carries is not known")
+        return built.wire
+
+    def keep_wire(self, name: str, built: Value) -> None:
+        """Let the variable ``name`` be what decoding the encoded value gives, if that is to be told."""
+        wire = self.wire_of(built)
+        if wire:
+            self.w.line(f"{name} = {wire}")
 
     def fetch(self, member: n.Member, scope: Scope) -> Value:
         """The value that is given for a member."""
@@ -288,7 +253,8 @@ class Encoder:
             return self.known[name]
         if isinstance(node, IGNORES_VALUE):
             return NONE
-        needed = _needed(node, scope)
+        chosen = self.decided(node, scope)
+        needed = chosen.given and not isinstance(chosen, n.Choice)
         if not name:
             if needed:
                 self.w.line("raise Mismatch  # nothing can be given for it")
@@ -310,12 +276,17 @@ class Encoder:
         return Value(variable)
 
 
-def _needed(node: n.Node, scope: Scope) -> bool:
-    """Whether a value must be given; not for a Switch or an If of which that is not certain."""
-    if isinstance(node, n.Switch | n.If):
-        chosen = certain(node, scope)
-        return chosen is not None and chosen is not node and _needed(chosen, scope)
-    return node.given
+@singledispatch
+def encode(node: n.Node, e: Encoder, value: Value, hint: str, scope: Scope) -> Value:
+    """What writes a node; the other modules of this package register a function for each kind.
+
+    A node that has none is left to construct, if that can do it alone.
+    """
+    native = e.native(node, among_bits=e.terms is not None)
+    built, data = e.w.new(f"{hint}_built"), e.w.new(f"{hint}_bytes")
+    e.w.line(f"{built}, {data} = build({native}, {value.source})")
+    e.part(data)
+    return Value(built)
 
 
 IGNORES_VALUE = (
