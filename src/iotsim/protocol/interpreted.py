@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -106,15 +107,26 @@ class Interpreter:
         return value
 
     def encode(self, message: Mapping[str, Any], device: Device | None = None) -> bytes:
-        stream = io.BytesIO()
         try:
-            self.message.build_stream(self._restore(message), stream, **_outside(device))
+            return self._build(self._restore(message), device)
         except Exception as error:
+            if isinstance(error, UserCodeError):
+                # It may look at fields to come, in a branch that has not been taken yet.
+                with suppress(Exception):
+                    return self._build(self._guess(message), device)
             trail = list(getattr(error, "iotsim_path", ()))
             needed = self._needed(error, message, trail)
             reason = reason_of(error) if needed is None else NEEDED
             raise EncodeError(reason, ".".join(needed or trail)) from error
+
+    def _build(self, message: Any, device: Device | None) -> bytes:
+        stream = io.BytesIO()
+        self.message.build_stream(message, stream, **_outside(device))
         return stream.getvalue()
+
+    @cached_property
+    def _guess(self) -> Callable[[Any], Any]:
+        return restorer(self.lowered, guess=True)
 
     @cached_property
     def _fields(self) -> Mapping[str, Field]:

@@ -303,8 +303,11 @@ def _same(low: _Lowering, it: Any) -> n.Node:
     """What only shows its value in another way; it does not give what is built of more than it is given."""
     inner = low.node(it.subcon)
     sized = inner.size is not None or isinstance(inner, n.Data | n.Text)
-    if not sized or not isinstance(inner, _OWN_VALUES | n.Names):
-        raise _Strange(type(it).__name__)
+    flag = (isinstance(inner, n.Bits) and inner.flag) or (
+        isinstance(inner, n.Number) and inner.code == "?"
+    )
+    if not sized or flag or not isinstance(inner, _OWN_VALUES | n.Names):
+        raise _Strange(type(it).__name__)  # of a Flag, Hex makes an integer
     return inner
 
 

@@ -76,38 +76,42 @@ def _is_stream(name: str, value: Any) -> bool:
 Restore: TypeAlias = "Callable[[Any], Any]"
 
 
-def restorer(node: n.Node | None) -> Restore:
-    """A function that gives a plain value for ``node`` as construct itself would have parsed it."""
+def restorer(node: n.Node | None, guess: bool = False) -> Restore:
+    """A function that gives a plain value for ``node`` as construct itself would have parsed it.
+
+    Which of several nodes an If or a Switch takes is known only when it is built (`branch_restorers`);
+    ``guess``: take the first for which the value has the right shape.
+    """
     if isinstance(node, n.Wrapper):
-        return restorer(node.inner)
+        return restorer(node.inner, guess)
     if isinstance(node, n.Names):
         return _named(node)
     if isinstance(node, n.Focused):
-        return restorer(next(m.node for m in node.members if m.name == node.selected))
+        return restorer(next(m.node for m in node.members if m.name == node.selected), guess)
     if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
-        return partial(_container, _members(node.members))
+        return partial(_container, _members(node.members, guess))
     if isinstance(node, n.Sequence):
-        return partial(_each, [restorer(member.node) for member in node.members])
+        return partial(_each, [restorer(member.node, guess) for member in node.members])
     if isinstance(node, n.RawCopy):
-        return partial(_container, {"value": restorer(node.inner)})
-    if isinstance(node, n.Choice | n.Select):
+        return partial(_container, {"value": restorer(node.inner, guess)})
+    if isinstance(node, n.Choice) and guess:
         return _alternatives(node)
     if isinstance(node, n.Repeat):
-        return partial(_list, restorer(node.inner))
+        return partial(_list, restorer(node.inner, guess))
     if isinstance(node, n.Adapted):
         return partial(_adapted, node)
     if isinstance(node, n.Native | n.Coded):
         return _same
     if isinstance(node, n.Derived):
-        return restorer(node.like)
+        return restorer(node.like, guess)
     if isinstance(node, n.Opaque):
         if node.inner is not None and node.inner.origin is node.origin:
-            return restorer(node.inner)  # it is left to construct for a hook, or a StopIf
+            return restorer(node.inner, guess)  # it is left to construct for a hook, or a StopIf
         if isinstance(node.origin, NamedTuple):
             named: Any = node.origin
-            return partial(_named_tuple, named, restorer(node.inner))
+            return partial(_named_tuple, named, restorer(node.inner, guess))
         if node.inner is not None and node.shows:
-            inner = restorer(node.inner)
+            inner = restorer(node.inner, guess)
             return inner if node.shows == "same" else partial(_list, inner)
     return _whatever
 
@@ -126,8 +130,7 @@ def is_alike(node: n.Node | None) -> bool:
 def branch_restorers(node: n.Node) -> dict[int, Restore]:
     """A `restorer` for each branch and alternative below ``node``, by the id of its construct.
 
-    Which of them is taken is known only when it is built; until then, a function of the fields to come sees
-    what `restorer` makes of them by their shape.
+    Which of them is taken is known only when it is built, so that `restorer` leaves their values alone.
     """
     found: dict[int, Restore] = {}
     for one in below(node):
@@ -150,11 +153,11 @@ def _alternatives(node: n.Node) -> Restore:
     others: list[Restore] = []
     for choice in _choices(node):
         if isinstance(choice, n.Struct):
-            inner = _members(choice.members)
+            inner = _members(choice.members, True)
             structs.append((frozenset(inner), partial(_container, inner)))
         elif isinstance(choice, n.Repeat | n.Sequence):
-            lists.append(restorer(choice))
-        elif (restore := restorer(choice)) is not _whatever:
+            lists.append(restorer(choice, guess=True))
+        elif (restore := restorer(choice, guess=True)) is not _whatever:
             others.append(restore)
     return partial(_chosen, structs, lists, others) if structs or lists or others else _whatever
 
@@ -168,7 +171,7 @@ def _choices(node: n.Node) -> list[n.Node]:
         node = waiting.pop()
         while isinstance(node, n.Wrapper):
             node = node.inner
-        if not isinstance(node, n.Choice | n.Select):
+        if not isinstance(node, n.Choice):
             found[id(node)] = node
         elif id(node) not in seen:
             seen.add(id(node))
@@ -193,21 +196,21 @@ def _chosen(
     return next((own for own in made if own.__class__ is not held.__class__), held)
 
 
-def _members(members: Iterable[n.Member]) -> dict[str, Restore]:
+def _members(members: Iterable[n.Member], guess: bool) -> dict[str, Restore]:
     """The functions for what a struct holds, also for what its unnamed structs give it."""
     found: dict[str, Restore] = {}
     for member in members:
         if member.name:
-            found[member.name] = restorer(member.node)
+            found[member.name] = restorer(member.node, guess)
         elif member.flat:
-            found |= _flat_members(member.node)
+            found |= _flat_members(member.node, guess)
     return found
 
 
-def _flat_members(node: n.Node | None) -> dict[str, Restore]:
+def _flat_members(node: n.Node | None, guess: bool) -> dict[str, Restore]:
     if isinstance(node, n.Struct) or (isinstance(node, n.Opaque) and node.members):
-        return _members(node.members)
-    return _flat_members(node.inner) if isinstance(node, n.Wrapper | n.Opaque) else {}
+        return _members(node.members, guess)
+    return _flat_members(node.inner, guess) if isinstance(node, n.Wrapper | n.Opaque) else {}
 
 
 def _same(value: Any) -> Any:
