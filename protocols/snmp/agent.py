@@ -22,9 +22,10 @@ BACKOFF = 2.0
 
 
 class Agent(Session):
-    __slots__ = ("_asker",)
+    __slots__ = ("_asker", "_mib")
 
     def __init__(self) -> None:
+        self._mib: Mib = self.model.mib
         self._asker: tuple[int, int] | None = None
         """Who has asked last, at a port of its own."""
 
@@ -45,7 +46,7 @@ class Agent(Session):
     # -- requests (RFC 3416, section 4.2) --
 
     def get(self, message: Message) -> Message:
-        variables, v1 = self.model.mib.variables, message["version"] == 1
+        variables, v1 = self._mib.variables, message["version"] == 1
         bindings = message["bindings"]
         if len(bindings) * SMALLEST_BINDING > self.model.max_message_size:
             return self.too_big(message)
@@ -60,7 +61,7 @@ class Agent(Session):
                     continue
             if v1:
                 return failure(message, "NO_SUCH_NAME", index)
-            missing = "INSTANCE" if self.model.mib.has_type_of(oid) else "OBJECT"
+            missing = "INSTANCE" if self._mib.has_type_of(oid) else "OBJECT"
             found.append({"oid": oid, "type": NOT_FOUND[missing], "value": None})
         return self.bounded(message, found)
 
@@ -115,14 +116,14 @@ class Agent(Session):
         response = self.bounded(message, message["bindings"])
         if response["error"] == "NO_ERROR":
             for one in message["bindings"]:
-                self.write(self.model.mib.variables[one["oid"]].cell, one["value"])
+                self.write(self._mib.variables[one["oid"]].cell, one["value"])
         return response
 
     def refusal(self, community: str, binding: Binding) -> str:
         """Why a variable cannot be written; "" if it can."""
         if community != self.model.write_community:
             return "NO_ACCESS"
-        mib: Mib = self.model.mib
+        mib = self._mib
         variable = mib.variables.get(binding["oid"])
         if variable is None:
             return "NO_CREATION" if mib.has_writable_type_of(binding["oid"]) else "NOT_WRITABLE"
@@ -148,7 +149,7 @@ class Agent(Session):
 
     def following(self, oid: str, v1: bool) -> Binding:
         """The next variable after `oid`; in v1, that is no Counter64 (RFC 3584, section 4.2.2.2)."""
-        after, name = self.model.mib.after, oid
+        after, name = self._mib.after, oid
         while True:
             variable = after(name)
             if variable is None:
@@ -208,7 +209,7 @@ class Agent(Session):
             address = self.device.address
             message.setdefault("agent_addr", address if "." in address else "0.0.0.0")
             message.setdefault("time_stamp", self.uptime)
-            variable = self.model.mib.variables.get(SYS_OBJECT_ID)
+            variable = self._mib.variables.get(SYS_OBJECT_ID)
             if variable is not None:
                 message.setdefault("enterprise", self.binding(variable)["value"])
             return

@@ -76,6 +76,11 @@ def read_header(data: bytes, at: int, limit: int, path: str) -> tuple[int, int, 
 
 def read_inside(data: bytes, at: int, limit: int, tag: int, path: str) -> tuple[int, int]:
     """Where the contents of what has `tag` begin and end."""
+    start = at + 2
+    if start <= limit and data[at] == tag:  # as nearly always, and of the short form
+        end = start + data[at + 1]
+        if end <= limit and end - start <= 0x7F:
+            return start, end
     found, start, end = read_header(data, at, limit, path)
     if found != tag:
         raise DecodeError(f"a tag 0x{found:02x} where 0x{tag:02x} must be", path, at)
@@ -84,6 +89,11 @@ def read_inside(data: bytes, at: int, limit: int, tag: int, path: str) -> tuple[
 
 def read_integer(data: bytes, at: int, limit: int, path: str) -> tuple[int, int]:
     """An INTEGER of 32 bits, and the place after it."""
+    start = at + 2
+    if start < limit and data[at] == 0x02 and 0 < data[at + 1] <= 4:
+        end = start + data[at + 1]
+        if end <= limit:
+            return int.from_bytes(data[start:end], "big", signed=True), end
     start, end = read_inside(data, at, limit, TYPES["INTEGER"], path)
     return number_in(data[start:end], "INTEGER", path, at), end
 

@@ -94,6 +94,7 @@ GENERIC_TRAPS = {
     "ENTERPRISE_SPECIFIC": 6,
 }
 GENERIC_TRAP_NAMES = {number: name for name, number in GENERIC_TRAPS.items()}
+_VERSIONS = {1: bytes.fromhex("020100"), 2: bytes.fromhex("020101")}
 _NO_ERROR = bytes.fromhex("020100 020100")
 """Error and index of nearly all messages."""
 _REMEMBERED_OCTETS = 256
@@ -207,12 +208,12 @@ def write_message(message: Message) -> bytes:
         community = message.get("community", "public").encode("latin-1")
     except (AttributeError, UnicodeEncodeError):
         raise EncodeError("no text in Latin-1", "community") from None
-    bindings = b"".join(
-        [
-            write_binding(one, version, f"bindings.{number}")
-            for number, one in enumerate(message.get("bindings", ()))
-        ]
-    )
+    bindings = []
+    try:
+        for one in message.get("bindings", ()):
+            bindings.append(write_binding(one, version))
+    except EncodeError as error:
+        raise EncodeError(error.reason, f"bindings.{len(bindings)}.{error.path}") from None
     if tag == TRAP_V1:
         head = _trap_head(message)
     else:
@@ -220,11 +221,13 @@ def write_message(message: Message) -> bytes:
         if pdu == "GETBULK":
             for name in ("non_repeaters", "max_repetitions"):
                 head += number_tlv(message.get(name, 0), "INTEGER", name)
+        elif message.get("error") == "NO_ERROR" and message.get("index") == 0:
+            head += _NO_ERROR
         else:
             head += _named_tlv(message.get("error", 0), ERRORS, "error")
             head += number_tlv(message.get("index", 0), "INTEGER", "index")
-    body = tlv(tag, head + tlv(SEQUENCE, bindings))
-    return tlv(SEQUENCE, bytes((2, 1, version - 1)) + tlv(TYPES["OCTETS"], community) + body)
+    body = tlv(tag, head + tlv(SEQUENCE, b"".join(bindings)))
+    return tlv(SEQUENCE, _VERSIONS[version] + tlv(TYPES["OCTETS"], community) + body)
 
 
 def _tag_of(pdu: Any, version: int) -> int:
@@ -256,16 +259,16 @@ def _named_tlv(value: Any, names: dict[str, int], path: str) -> bytes:
     return number_tlv(number, "INTEGER", path)
 
 
-def write_binding(binding: Binding, version: int, path: str = "") -> bytes:
+def write_binding(binding: Binding, version: int) -> bytes:
     value, kind = binding.get("value"), binding.get("type")
     if kind is None:
         kind = type_of(value)
     elif kind not in TYPES:
-        raise EncodeError(f"there is no type {kind!r:.100}", f"{path}.type")
+        raise EncodeError(f"there is no type {kind!r:.100}", "type")
     if version == 1 and kind in ONLY_V2:
-        raise EncodeError(f"v1 has no {kind}", f"{path}.type")
-    name = oid_tlv(binding.get("oid"), f"{path}.oid")
-    return tlv(SEQUENCE, name + value_tlv(kind, value, f"{path}.value"))
+        raise EncodeError(f"v1 has no {kind}", "type")
+    name = oid_tlv(binding.get("oid"), "oid")
+    return tlv(SEQUENCE, name + value_tlv(kind, value, "value"))
 
 
 def type_of(value: Any) -> str:

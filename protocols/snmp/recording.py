@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iotsim import DecodeError
 
 from .ber import EXCEPTIONS, RANGES, TYPE_NAMES, normal_oid, value_in
 from .mib import Variable, as_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOST_RECORDED = 500_000
 MOST_HEAD_LINES = 100
@@ -89,20 +91,20 @@ def snmprec_texts(lines: list[str]) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def snmprec_entry(line: str) -> Entry | None:
-    match = SNMPREC.fullmatch(line)
+def snmprec_entry(text: str) -> Entry | None:
+    match = SNMPREC.fullmatch(text)
     if match is None:
-        raise ValueError(f"{line[:80]!r} is no OID|TAG|VALUE")
-    oid, tag, form, text = match.groups()
+        raise ValueError(f"{text[:80]!r} is no OID|TAG|VALUE")
+    oid, tag, form, said = match.groups()
     kind = TYPE_NAMES.get(int(tag)) if len(tag) < 4 else None
     if kind is None or kind in EXCEPTIONS:
         raise ValueError(f"{tag[:20]} is the tag of no value")
     if form:
-        octets = bytes.fromhex(text) if form == "x" else unescaped(text)
+        octets = bytes.fromhex(said) if form == "x" else unescaped(said)
         if kind in ("OCTETS", "OPAQUE", "IPADDRESS"):
             return oid, kind, value_in(octets, kind, "", 0)
-        text = octets.decode("latin-1")
-    return oid, kind, None if kind == "NULL" else text
+        said = octets.decode("latin-1")
+    return oid, kind, None if kind == "NULL" else said
 
 
 def unescaped(text: str) -> bytes:

@@ -38,10 +38,10 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if kind is ListContainer:
+    if kind is ListContainer or kind is list:
         return [inner if type(inner) in PLAIN else normalize(inner, kept) for inner in value]
-    if kind is Container or isinstance(value, Mapping):
-        own = kind is Container or isinstance(value, _OWN)
+    if kind is dict or kind is Container or isinstance(value, Mapping):
+        own = kind is not dict and (kind is Container or isinstance(value, _OWN))
         shown = {}
         for name, inner in value.items():
             name = str(name)

@@ -94,16 +94,19 @@ class EventEncoder:
         names = self._odd.get(event.protocol)
         if names is None:
             message = plain_message(event.message)
-        elif names.isdisjoint(event.message):
-            return event
         else:
             message = dict(event.message)
+            odd = False
             for name in names:
                 value = message.get(name)
                 if value.__class__ is bytes:
                     message[name] = "hex:" + value.hex()
-                elif value is not None:
+                    odd = True
+                elif value.__class__ not in _PLAIN and not _is_plain(value, MAX_DEPTH):
                     message[name] = _plain(value, MAX_DEPTH)
+                    odd = True
+            if not odd:
+                return event
         return msgspec.structs.replace(event, message=message)
 
     def _encode_one(self, event: Event) -> bytes:
@@ -122,6 +125,24 @@ def plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
         name: value if value.__class__ in _PLAIN else _plain(value, MAX_DEPTH)
         for name, value in message.items()
     }
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a list or a dict certainly is one that JSON has a form for, as most of those are that may
+    hold something else."""
+    if depth == 0:
+        return False
+    if value.__class__ is dict:
+        for name in value:
+            if name.__class__ is not str:
+                return False
+        value = value.values()
+    elif value.__class__ is not list:
+        return False
+    for inner in value:
+        if inner.__class__ not in _PLAIN and not _is_plain(inner, depth - 1):
+            return False
+    return True
 
 
 def _plain(value: Any, depth: int) -> Any:
