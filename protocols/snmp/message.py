@@ -211,7 +211,7 @@ def write_message(message: Message) -> bytes:
     bindings = []
     try:
         for one in message.get("bindings", ()):
-            bindings.append(write_binding(one, version))
+            bindings.append(write_binding(one, version))  # noqa: PERF401  # an error tells which
     except EncodeError as error:
         raise EncodeError(error.reason, f"bindings.{len(bindings)}.{error.path}") from None
     if tag == TRAP_V1:
