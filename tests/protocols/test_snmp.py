@@ -200,7 +200,7 @@ def test_getbulk_gives_as_much_as_a_message_holds(size: int) -> None:
     assert status(answer) == ("NO_ERROR", 0)
     values = [value for _, _, value in told(answer)]
     assert values == ["x" * (number % 150) for number in range(len(values))]
-    assert size - 185 < len(device.datagrams[-1]) <= size
+    assert size - 185 < len(device.datagrams[-1][1]) <= size
 
 
 def test_getbulk_gives_nothing_where_not_even_one_fits() -> None:
@@ -868,7 +868,7 @@ def test_mutated_messages_break_neither_the_codec_nor_the_agent() -> None:
             assert CODEC.decode(CODEC.encode(message)) == message
         device.receive(bytes(data))
     assert decoded > 400
-    assert all(len(sent) <= 1472 for sent in device.datagrams)
+    assert all(len(payload) <= 1472 for _, payload in device.datagrams)
     assert not [
         event for event in device.events if isinstance(event, (DeviceFailed, SessionFailed))
     ]

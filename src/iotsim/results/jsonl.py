@@ -102,7 +102,7 @@ class EventEncoder:
                 if value.__class__ is bytes:
                     message[name] = "hex:" + value.hex()
                     odd = True
-                elif value.__class__ not in _PLAIN and not _is_plain(value, MAX_DEPTH):
+                elif not _is_plain(value, MAX_DEPTH):
                     message[name] = _plain(value, MAX_DEPTH)
                     odd = True
             if not odd:
@@ -128,21 +128,19 @@ def plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Whether a list or a dict certainly is one that JSON has a form for, as most of those are that may
-    hold something else."""
-    if depth == 0:
-        return False
-    if value.__class__ is dict:
-        for name in value:
+    """Whether JSON certainly has a form for a value, as for most of those that may hold something else."""
+    if value.__class__ in _PLAIN:
+        return True
+    if value.__class__ is dict and depth:
+        for name, inner in value.items():
             if name.__class__ is not str:
                 return False
-        value = value.values()
-    elif value.__class__ is not list:
-        return False
-    for inner in value:
-        if inner.__class__ not in _PLAIN and not _is_plain(inner, depth - 1):
-            return False
-    return True
+            if inner.__class__ not in _PLAIN and not _is_plain(inner, depth - 1):
+                return False
+        return True
+    if value.__class__ is list and depth:
+        return all([_is_plain(inner, depth - 1) for inner in value])  # noqa: C419  # a generator costs more
+    return False
 
 
 def _plain(value: Any, depth: int) -> Any:
