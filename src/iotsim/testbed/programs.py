@@ -20,6 +20,7 @@ DEBIAN_PACKAGES = {
     "ping": "iputils-ping",
     "ps": "procps",
     "snmpbulkwalk": "snmp",
+    "snmpget": "snmp",
     "snmpset": "snmp",
     "snmptrapd": "snmptrapd",
     "socat": "socat",
