@@ -104,12 +104,8 @@ _REMEMBERED_OCTETS = 256
 
 def read_message(data: bytes, at: int) -> tuple[Message, int]:
     at, end = read_inside(data, at, len(data), SEQUENCE, "")
-    number, at = read_integer(data, at, end, "version")
-    if number not in (0, 1):
-        told = "SNMPv3" if number == 3 else f"the version {number}"
-        raise DecodeError(f"{told}, and neither v1 (0) nor v2c (1)", "version", at - 1)
-    start, at = read_inside(data, at, end, TYPES["OCTETS"], "community")
-    head = {"version": number + 1, "community": data[start:at].decode("latin-1")}
+    number, community, at = _read_head(data, at, end)
+    head = {"version": number + 1, "community": community}
     tag, start, stop = read_header(data, at, end, "pdu")
     check_end(stop, end, "pdu")
     if number == 0 and tag == TRAP_V1:
@@ -131,6 +127,15 @@ def read_message(data: bytes, at: int) -> tuple[Message, int]:
         head["index"], at = read_integer(data, at, end, "index")
     head["bindings"] = read_bindings(data, at, end, number + 1)
     return head, end
+
+
+def _read_head(data: bytes, at: int, end: int) -> tuple[int, str, int]:
+    number, at = read_integer(data, at, end, "version")
+    if number not in (0, 1):
+        told = "SNMPv3" if number == 3 else f"the version {number}"
+        raise DecodeError(f"{told}, and neither v1 (0) nor v2c (1)", "version", at - 1)
+    start, at = read_inside(data, at, end, TYPES["OCTETS"], "community")
+    return number, data[start:at].decode("latin-1"), at
 
 
 def _read_trap(data: bytes, at: int, end: int, head: Message) -> Message:
