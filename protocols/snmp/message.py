@@ -104,7 +104,9 @@ _REMEMBERED_OCTETS = 256
 
 def read_message(data: bytes, at: int) -> tuple[Message, int]:
     at, end = read_inside(data, at, len(data), SEQUENCE, "")
-    number, community, at = _read_head(data, at, end)
+    cut = at + 5 + data[at + 4] if at + 4 < end else end
+    usual = _remembered_head(data[at:cut]) if cut <= end else None
+    number, community, at = (*usual, cut) if usual else _read_head(data, at, end)
     head = {"version": number + 1, "community": community}
     tag, start, stop = read_header(data, at, end, "pdu")
     check_end(stop, end, "pdu")
@@ -127,6 +129,16 @@ def read_message(data: bytes, at: int) -> tuple[Message, int]:
         head["index"], at = read_integer(data, at, end, "index")
     head["bindings"] = read_bindings(data, at, end, number + 1)
     return head, end
+
+
+@lru_cache(256)
+def _remembered_head(octets: bytes) -> tuple[int, str] | None:
+    """The version, as it is written, and the community, if `octets` are just that."""
+    try:
+        number, community, at = _read_head(octets, 0, len(octets))
+    except DecodeError:
+        return None
+    return (number, community) if at == len(octets) else None
 
 
 def _read_head(data: bytes, at: int, end: int) -> tuple[int, str, int]:
