@@ -14,7 +14,6 @@ ERRORS_V1 = {
     "WRONG_TYPE": "BAD_VALUE",
 }
 """What v1 calls the errors of v2c that a device here gives (RFC 3584, section 4.4)."""
-NOT_FOUND = {"OBJECT": "NO_SUCH_OBJECT", "INSTANCE": "NO_SUCH_INSTANCE"}
 SMALLEST_BINDING = 7
 """Octets of the least that a binding can be."""
 TRAP_PORT = 162
@@ -27,10 +26,11 @@ class Agent(Session):
     def __init__(self) -> None:
         self._mib: Mib = self.model.mib
         self._asker: tuple[int, int] | None = None
-        """Who has asked last, at a port of its own."""
+        """Who has asked last, from a port where it takes no notifications."""
 
     def receive(self, message: Message, peer: Peer) -> None:
-        self._asker = peer.endpoint
+        if message["pdu"] in ANSWERS:
+            self._asker = peer.endpoint
         self.deliver(message, peer)
 
     def respond(self, message: Message, peer: Peer) -> Message | None:
@@ -61,8 +61,8 @@ class Agent(Session):
                     continue
             if v1:
                 return failure(message, "NO_SUCH_NAME", index)
-            missing = "INSTANCE" if self._mib.has_type_of(oid) else "OBJECT"
-            found.append({"oid": oid, "type": NOT_FOUND[missing], "value": None})
+            kind = "NO_SUCH_INSTANCE" if self._mib.has_type_of(oid) else "NO_SUCH_OBJECT"
+            found.append({"oid": oid, "type": kind, "value": None})
         return self.bounded(message, found)
 
     def get_next(self, message: Message) -> Message:
@@ -192,15 +192,15 @@ class Agent(Session):
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """Traps, and informs until they are acknowledged."""
-        notifies = message["pdu"] in ("TRAP", "INFORM")
-        if notifies:
+        pdu = message.get("pdu")
+        if pdu in ("TRAP", "INFORM"):
             self.complete(message)
             if peer.endpoint == self._asker:
                 peer = self.sink(peer)
-        if message["pdu"] != "INFORM":
+        if pdu == "INFORM":
+            self.start(self.inform(message, peer, ticket))
+        else:
             super().submit(message, peer, ticket)
-            return
-        self.start(self.inform(message, peer, ticket))
 
     def complete(self, message: Message) -> None:
         """Fill in what a notification does not say."""
@@ -214,11 +214,11 @@ class Agent(Session):
                 message.setdefault("enterprise", self.binding(variable)["value"])
             return
         message.setdefault("request_id", self.bits(31))
-        bindings = list(message.get("bindings", ()))
-        if not bindings or bindings[0].get("oid") != SYS_UP_TIME:
+        bindings = message.get("bindings", [])
+        if not any(one.get("oid") == SYS_UP_TIME for one in bindings[:1]):
             # Section 4.2.6: the first binding is sysUpTime.0.
-            bindings.insert(0, {"oid": SYS_UP_TIME, "type": "TIMETICKS", "value": self.uptime})
-        message["bindings"] = bindings
+            up_time = {"oid": SYS_UP_TIME, "type": "TIMETICKS", "value": self.uptime}
+            message["bindings"] = [up_time, *bindings]
 
     def sink(self, asker: Peer) -> Peer:
         """Where notifications go, other than to the port from which somebody asks: to the declared port

@@ -614,6 +614,20 @@ def test_notifications_go_to_the_declared_port_and_not_to_who_asks_from_another(
     ]
 
 
+def test_a_late_acknowledgement_does_not_make_its_sender_one_that_asks() -> None:
+    device = agent()
+    device.receive(pdu="RESPONSE", peer="10.77.0.9:1162")
+    device.say(pdu="TRAP", bindings=[LINK_DOWN], to="10.77.0.9:1162")
+    assert "-> 10.77.0.9:1162 v2 TRAP" in device.lines()[-1]
+
+
+def test_a_device_without_an_address_of_ipv4_has_none_in_a_trap_of_v1() -> None:
+    """RFC 3584, section 3.1 (2)."""
+    device = agent(address=["fd77::1:1"])
+    device.say(pdu="TRAP", version=1, to="[fd77::1]:162")
+    assert device.sent[0]["agent_addr"] == "0.0.0.0"
+
+
 def informs(device: Transcript) -> list[tuple[float, str]]:
     """When informs were sent, and at which layers."""
     lines = [line.split(" ", 1) for line in device.lines() if "-> v2 INFORM" in line]

@@ -95,18 +95,16 @@ class EventEncoder:
         if names is None:
             message = plain_message(event.message)
         else:
-            message = dict(event.message)
-            odd = False
+            message = {}
             for name in names:
-                value = message.get(name)
+                value = event.message.get(name)
                 if value.__class__ is bytes:
                     message[name] = "hex:" + value.hex()
-                    odd = True
                 elif not _is_plain(value, MAX_DEPTH):
                     message[name] = _plain(value, MAX_DEPTH)
-                    odd = True
-            if not odd:
+            if not message:
                 return event
+            message = {**event.message, **message}
         return msgspec.structs.replace(event, message=message)
 
     def _encode_one(self, event: Event) -> bytes:
