@@ -11,6 +11,7 @@ from construct import (
     Bytes,
     Const,
     ConstructError,
+    Container,
     Default,
     Enum,
     FixedSized,
@@ -20,6 +21,7 @@ from construct import (
     Int8ub,
     Int16sb,
     Optional,
+    Pass,
     Prefixed,
     Rebuild,
     Select,
@@ -28,6 +30,7 @@ from construct import (
     Switch,
     this,
 )
+from construct.core import EnumInteger
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -366,3 +369,30 @@ def test_sizes() -> None:
     for node in (OPTIONS, BASE64, FixedSized(3, OPTIONS).subcon):
         with pytest.raises(ConstructError):
             node.sizeof()
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ({"a": [1, {"b": b""}], "c": None}, {"a": [1, {"b": b""}], "c": None}),
+        ({"a": [1, {"b": (2, 3)}]}, {"a": [1, {"b": [2, 3]}]}),
+        ({"a": Container(b=1, _io=None)}, {"a": {"b": 1}}),
+        ({"a": [bytearray(b"x")]}, {"a": [b"x"]}),
+        ({"a": {1: [EnumInteger(5)]}}, {"a": {"1": [5]}}),
+    ],
+)
+def test_what_a_function_gives_is_made_plain_wherever_it_is_not(given: Any, plain: Any) -> None:
+    message = Native(
+        lambda data, at: (given, len(data)), lambda value: b"", like=Struct("a" / Pass)
+    )
+    decoded = Codec(message).decode(b"x")
+    assert decoded == plain
+    assert [type(one) for one in leaves(decoded)] == [type(one) for one in leaves(plain)]
+
+
+def leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [leaf for name, inner in value.items() for leaf in (name, *leaves(inner))]
+    return (
+        [leaf for inner in value for leaf in leaves(inner)] if isinstance(value, list) else [value]
+    )

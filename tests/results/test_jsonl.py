@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,29 @@ def test_bytes_become_hex_at_any_depth() -> None:
     }
     (line,) = EventEncoder().encode([message_event(message, Sent)]).splitlines()
     assert json.loads(line)["message"]["data"] == "hex:0aff"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ([{"oid": "1.3", "value": None}, {"oid": "1.4", "value": 2.5}], None),
+        ({"a": [[], {}, [True]]}, None),
+        ([{"a": "x"}, {"a": b"\xff"}], [{"a": "x"}, {"a": "hex:ff"}]),
+        ({"a": [[b""]]}, {"a": [["hex:"]]}),
+        ({"a": {1: "x"}}, {"a": {"1": "x"}}),
+        ([("a", 1)], [["a", 1]]),
+    ],
+)
+def test_a_field_that_may_be_odd_is_written_as_it_is_or_with_what_json_has(
+    value: Any, shown: Any
+) -> None:
+    shown = value if shown is None else shown
+    (line,) = (
+        EventEncoder({"p": ("field",)})
+        .encode([message_event({"field": value, "n": 1})])
+        .splitlines()
+    )
+    assert json.loads(line)["message"] == {"field": shown, "n": 1}
 
 
 def test_numbers_that_json_lacks_become_null() -> None:

@@ -69,7 +69,8 @@ class Codec:
 
     @cached_property
     def tell(self) -> Tell:
-        return self._compiler.teller(self._encode_and_decode).function
+        teller = self._compiler.teller(self._encode_and_decode)
+        return self._encode_and_decode if "(message)" in teller.fallbacks else teller.function
 
     def _encode_and_decode(
         self, message: Mapping[str, Any], device: Device | None = None

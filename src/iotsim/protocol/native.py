@@ -82,7 +82,8 @@ class Native(AnySubconstruct):
 
     ``decode(data, at)`` is given the bytes of the message (inside a Prefixed, of what that contains)
     and the place of the field in them; it returns its value and the place after it. ``encode(value)``
-    returns its bytes. The value is plain: dict, list, str, int, float, bool, bytes, None.
+    returns its bytes. The value is plain: dict, list, str, int, float, bool, bytes, None. It becomes part of
+    the message, so that ``decode`` gives a new dict or list each time.
 
     ``like`` is a construct that is never parsed or built: it declares the fields of the value and their
     types, for matches, checks and tables. Its Default fields are those that ``encode`` can do without.

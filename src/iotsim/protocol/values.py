@@ -38,10 +38,12 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if kind is ListContainer:
+    if (kind is dict or kind is list) and _is_plain(value):
+        return value
+    if kind is ListContainer or kind is list:
         return [inner if type(inner) in PLAIN else normalize(inner, kept) for inner in value]
-    if kind is Container or isinstance(value, Mapping):
-        own = kind is Container or isinstance(value, _OWN)
+    if kind is dict or kind is Container or isinstance(value, Mapping):
+        own = kind is not dict and (kind is Container or isinstance(value, _OWN))
         shown = {}
         for name, inner in value.items():
             name = str(name)
@@ -71,6 +73,21 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
 def _is_stream(name: str, value: Any) -> bool:
     """Whether it is what an adapter has copied out of a Container with all the rest."""
     return name == "_io" and hasattr(value, "read")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a dict or a list has nothing in it but what `normalize` leaves as it is: nearly always, where
+    an adapter or a native construct has made it."""
+    if value.__class__ is dict:
+        for name in value:
+            if name.__class__ is not str:
+                return False
+        value = value.values()
+    for inner in value:
+        kind = inner.__class__
+        if kind not in PLAIN and ((kind is not dict and kind is not list) or not _is_plain(inner)):
+            return False
+    return True
 
 
 Restore: TypeAlias = "Callable[[Any], Any]"

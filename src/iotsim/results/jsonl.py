@@ -94,16 +94,17 @@ class EventEncoder:
         names = self._odd.get(event.protocol)
         if names is None:
             message = plain_message(event.message)
-        elif names.isdisjoint(event.message):
-            return event
         else:
-            message = dict(event.message)
+            message = {}
             for name in names:
-                value = message.get(name)
+                value = event.message.get(name)
                 if value.__class__ is bytes:
                     message[name] = "hex:" + value.hex()
-                elif value is not None:
+                elif not _is_plain(value, MAX_DEPTH):
                     message[name] = _plain(value, MAX_DEPTH)
+            if not message:
+                return event
+            message = {**event.message, **message}
         return msgspec.structs.replace(event, message=message)
 
     def _encode_one(self, event: Event) -> bytes:
@@ -122,6 +123,22 @@ def plain_message(message: Mapping[str, Any]) -> dict[str, Any]:
         name: value if value.__class__ in _PLAIN else _plain(value, MAX_DEPTH)
         for name, value in message.items()
     }
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether JSON certainly has a form for a value, as for most of those that may hold something else."""
+    if value.__class__ in _PLAIN:
+        return True
+    if value.__class__ is dict and depth:
+        for name, inner in value.items():
+            if name.__class__ is not str:
+                return False
+            if inner.__class__ not in _PLAIN and not _is_plain(inner, depth - 1):
+                return False
+        return True
+    if value.__class__ is list and depth:
+        return all([_is_plain(inner, depth - 1) for inner in value])  # noqa: C419  # a generator costs more
+    return False
 
 
 def _plain(value: Any, depth: int) -> Any:

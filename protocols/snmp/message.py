@@ -1,0 +1,353 @@
+"""Messages of SNMP v1 (RFC 1157) and v2c (RFC 1901, RFC 3416), in one vocabulary.
+
+Each is a SEQUENCE of version, community and PDU. In those of v1, what it lacks is refused (RFC 3584,
+section 4).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from construct import (
+    Adapter,
+    Default,
+    Enum,
+    GreedyBytes,
+    GreedyRange,
+    GreedyString,
+    Int8ub,
+    Int32sb,
+    Int32ub,
+    Struct,
+    Switch,
+    this,
+)
+
+from iotsim import DecodeError, EncodeError, FlatStruct, Native
+
+from .ber import (
+    ONLY_V2,
+    SEQUENCE,
+    TYPE_NAMES,
+    TYPES,
+    address_tlv,
+    check_end,
+    number_in,
+    number_tlv,
+    oid_tlv,
+    read_header,
+    read_inside,
+    read_integer,
+    tlv,
+    tlv_size,
+    value_in,
+    value_tlv,
+)
+
+Message = dict[str, Any]
+Binding = dict[str, Any]
+
+PDUS = {
+    "GET": 0xA0,
+    "GETNEXT": 0xA1,
+    "RESPONSE": 0xA2,
+    "SET": 0xA3,
+    "GETBULK": 0xA5,
+    "INFORM": 0xA6,
+    "TRAP": 0xA7,
+    "REPORT": 0xA8,
+}
+PDU_NAMES = {tag: name for name, tag in PDUS.items()}
+TRAP_V1 = 0xA4
+"""The Trap-PDU, which is of another form."""
+PDUS_V1 = frozenset({0xA0, 0xA1, 0xA2, 0xA3, TRAP_V1})
+ERRORS = {
+    "NO_ERROR": 0,
+    "TOO_BIG": 1,
+    "NO_SUCH_NAME": 2,
+    "BAD_VALUE": 3,
+    "READ_ONLY": 4,
+    "GEN_ERR": 5,
+    "NO_ACCESS": 6,
+    "WRONG_TYPE": 7,
+    "WRONG_LENGTH": 8,
+    "WRONG_ENCODING": 9,
+    "WRONG_VALUE": 10,
+    "NO_CREATION": 11,
+    "INCONSISTENT_VALUE": 12,
+    "RESOURCE_UNAVAILABLE": 13,
+    "COMMIT_FAILED": 14,
+    "UNDO_FAILED": 15,
+    "AUTHORIZATION_ERROR": 16,
+    "NOT_WRITABLE": 17,
+    "INCONSISTENT_NAME": 18,
+}
+ERROR_NAMES = {number: name for name, number in ERRORS.items()}
+GENERIC_TRAPS = {
+    "COLD_START": 0,
+    "WARM_START": 1,
+    "LINK_DOWN": 2,
+    "LINK_UP": 3,
+    "AUTHENTICATION_FAILURE": 4,
+    "EGP_NEIGHBOR_LOSS": 5,
+    "ENTERPRISE_SPECIFIC": 6,
+}
+GENERIC_TRAP_NAMES = {number: name for name, number in GENERIC_TRAPS.items()}
+_VERSIONS = {1: bytes.fromhex("020100"), 2: bytes.fromhex("020101")}
+_NO_ERROR = bytes.fromhex("020100 020100")
+"""Error and index of nearly all messages."""
+_REMEMBERED_OCTETS = 256
+
+# -- in --------------------------------------------------------------------------------------------
+
+
+def read_message(data: bytes, at: int) -> tuple[Message, int]:
+    at, end = read_inside(data, at, len(data), SEQUENCE, "")
+    cut = at + 5 + data[at + 4] if at + 4 < end else end
+    usual = _remembered_head(data[at:cut]) if cut <= end else None
+    number, community, at = (*usual, cut) if usual else _read_head(data, at, end)
+    head = {"version": number + 1, "community": community}
+    tag, start, stop = read_header(data, at, end, "pdu")
+    check_end(stop, end, "pdu")
+    if number == 0 and tag == TRAP_V1:
+        return _read_trap(data, start, end, head), end
+    pdu = PDU_NAMES.get(tag)
+    if pdu is None or (number == 0 and tag not in PDUS_V1):
+        raise DecodeError(f"no PDU of v{number + 1} has the tag 0x{tag:02x}", "pdu", at)
+    head["pdu"] = pdu
+    head["request_id"], at = read_integer(data, start, end, "request_id")
+    if pdu == "GETBULK":
+        head["non_repeaters"], at = read_integer(data, at, end, "non_repeaters")
+        head["max_repetitions"], at = read_integer(data, at, end, "max_repetitions")
+    elif data[at : at + 6] == _NO_ERROR:
+        head["error"], head["index"] = "NO_ERROR", 0
+        at += 6
+    else:
+        error, at = read_integer(data, at, end, "error")
+        head["error"] = ERROR_NAMES.get(error, error)
+        head["index"], at = read_integer(data, at, end, "index")
+    head["bindings"] = read_bindings(data, at, end, number + 1)
+    return head, end
+
+
+@lru_cache(256)
+def _remembered_head(octets: bytes) -> tuple[int, str] | None:
+    """The version, as it is written, and the community, if `octets` are just that."""
+    try:
+        number, community, at = _read_head(octets, 0, len(octets))
+    except DecodeError:
+        return None
+    return (number, community) if at == len(octets) else None
+
+
+def _read_head(data: bytes, at: int, end: int) -> tuple[int, str, int]:
+    number, at = read_integer(data, at, end, "version")
+    if number not in (0, 1):
+        told = "SNMPv3" if number == 3 else f"the version {number}"
+        raise DecodeError(f"{told}, and neither v1 (0) nor v2c (1)", "version", at - 1)
+    start, at = read_inside(data, at, end, TYPES["OCTETS"], "community")
+    return number, data[start:at].decode("latin-1"), at
+
+
+def _read_trap(data: bytes, at: int, end: int, head: Message) -> Message:
+    """A Trap-PDU (RFC 1157, section 4.1.6)."""
+    start, at = read_inside(data, at, end, TYPES["OID"], "enterprise")
+    enterprise = value_in(data[start:at], "OID", "enterprise", start)
+    start, at = read_inside(data, at, end, TYPES["IPADDRESS"], "agent_addr")
+    address = value_in(data[start:at], "IPADDRESS", "agent_addr", start)
+    generic, at = read_integer(data, at, end, "generic_trap")
+    specific, at = read_integer(data, at, end, "specific_trap")
+    start, at = read_inside(data, at, end, TYPES["TIMETICKS"], "time_stamp")
+    ticks = number_in(data[start:at], "TIMETICKS", "time_stamp", start)
+    return {
+        **head,
+        "pdu": "TRAP",
+        "enterprise": enterprise,
+        "agent_addr": address,
+        "generic_trap": GENERIC_TRAP_NAMES.get(generic, generic),
+        "specific_trap": specific,
+        "time_stamp": ticks,
+        "bindings": read_bindings(data, at, end, 1),
+    }
+
+
+def read_bindings(data: bytes, at: int, end: int, version: int) -> list[Binding]:
+    """The variable bindings, which are all up to `end`.
+
+    Requests ask for the same again and again, so that short ones are remembered.
+    """
+    if end - at <= _REMEMBERED_OCTETS:
+        try:
+            return [one.copy() for one in _remembered_bindings(data[at:end], version)]
+        except DecodeError:
+            pass  # told below, with its place in the message
+    return _read_bindings(data, at, end, version)
+
+
+@lru_cache(2048)
+def _remembered_bindings(octets: bytes, version: int) -> list[Binding]:
+    return _read_bindings(octets, 0, len(octets), version)
+
+
+def _read_bindings(data: bytes, at: int, limit: int, version: int) -> list[Binding]:
+    at, end = read_inside(data, at, limit, SEQUENCE, "bindings")
+    check_end(end, limit, "bindings")
+    bindings: list[Binding] = []
+    try:
+        while at < end:
+            begin, stop = read_inside(data, at, end, SEQUENCE, "")
+            begin, at = read_inside(data, begin, stop, TYPES["OID"], ".oid")
+            oid = value_in(data[begin:at], "OID", ".oid", begin)
+            tag, begin, after = read_header(data, at, stop, ".value")
+            kind = TYPE_NAMES.get(tag)
+            if kind is None or (version == 1 and kind in ONLY_V2):
+                raise DecodeError(f"no value of v{version} has the tag 0x{tag:02x}", ".type", at)
+            check_end(after, stop, "")
+            value = value_in(data[begin:after], kind, ".value", begin)
+            bindings.append({"oid": oid, "type": kind, "value": value})
+            at = stop
+    except DecodeError as error:
+        path = f"bindings.{len(bindings)}{error.path}"
+        raise DecodeError(error.reason, path, error.offset) from None
+    return bindings
+
+
+# -- out -------------------------------------------------------------------------------------------
+
+
+def write_message(message: Message) -> bytes:
+    version, pdu = message.get("version", 2), message.get("pdu")
+    if version not in (1, 2):
+        raise EncodeError(f"{version!r:.100} is neither 1 (v1) nor 2 (v2c)", "version")
+    tag = _tag_of(pdu, version)
+    try:
+        community = message.get("community", "public").encode("latin-1")
+    except (AttributeError, UnicodeEncodeError):
+        raise EncodeError("no text in Latin-1", "community") from None
+    bindings = []
+    try:
+        for one in message.get("bindings", ()):
+            bindings.append(write_binding(one, version))  # noqa: PERF401  # an error tells which
+    except EncodeError as error:
+        raise EncodeError(error.reason, f"bindings.{len(bindings)}.{error.path}") from None
+    if tag == TRAP_V1:
+        head = _trap_head(message)
+    else:
+        head = number_tlv(message.get("request_id", 0), "INTEGER", "request_id")
+        if pdu == "GETBULK":
+            for name in ("non_repeaters", "max_repetitions"):
+                head += number_tlv(message.get(name, 0), "INTEGER", name)
+        elif message.get("error") == "NO_ERROR" and message.get("index") == 0:
+            head += _NO_ERROR
+        else:
+            head += _named_tlv(message.get("error", 0), ERRORS, "error")
+            head += number_tlv(message.get("index", 0), "INTEGER", "index")
+    body = tlv(tag, head + tlv(SEQUENCE, b"".join(bindings)))
+    return tlv(SEQUENCE, _VERSIONS[version] + tlv(TYPES["OCTETS"], community) + body)
+
+
+def _tag_of(pdu: Any, version: int) -> int:
+    tag = PDUS.get(pdu)
+    if version == 1 and tag == PDUS["TRAP"]:
+        return TRAP_V1
+    if tag is None or (version == 1 and tag not in PDUS_V1):
+        raise EncodeError(f"v{version} has no PDU {pdu!r:.100}", "pdu")
+    return tag
+
+
+def _trap_head(message: Message) -> bytes:
+    return b"".join(
+        (
+            oid_tlv(message.get("enterprise", "0.0"), "enterprise"),
+            address_tlv(message.get("agent_addr", "0.0.0.0"), "agent_addr"),
+            _named_tlv(message.get("generic_trap", 6), GENERIC_TRAPS, "generic_trap"),
+            number_tlv(message.get("specific_trap", 0), "INTEGER", "specific_trap"),
+            number_tlv(message.get("time_stamp", 0), "TIMETICKS", "time_stamp"),
+        )
+    )
+
+
+def _named_tlv(value: Any, names: dict[str, int], path: str) -> bytes:
+    """An INTEGER of which some values have names."""
+    number = names.get(value, value) if isinstance(value, str) else value
+    if isinstance(number, str):
+        raise EncodeError(f"there is no value named {number[:100]!r}", path)
+    return number_tlv(number, "INTEGER", path)
+
+
+def write_binding(binding: Binding, version: int) -> bytes:
+    value, kind = binding.get("value"), binding.get("type")
+    if kind is None:
+        kind = type_of(value)
+    elif kind not in TYPES:
+        raise EncodeError(f"there is no type {kind!r:.100}", "type")
+    if version == 1 and kind in ONLY_V2:
+        raise EncodeError(f"v1 has no {kind}", "type")
+    name = oid_tlv(binding.get("oid"), "oid")
+    return tlv(SEQUENCE, name + value_tlv(kind, value, "value"))
+
+
+def type_of(value: Any) -> str:
+    """The type of a value of which none is said."""
+    if value is None:
+        return "NULL"
+    return "INTEGER" if isinstance(value, int | float) else "OCTETS"
+
+
+def envelope_size(message: Message, size: int) -> int:
+    """The octets of the response to `message` around `size` octets of bindings."""
+    head = len(number_tlv(message["request_id"], "INTEGER", "")) + 6
+    body = head + tlv_size(size)
+    return tlv_size(3 + tlv_size(len(message["community"])) + tlv_size(body)) - size
+
+
+# -- the schema ------------------------------------------------------------------------------------
+
+
+class Octets(Adapter):  # type: ignore[type-arg]
+    """What a value may be: a number, a text, bytes, or nothing. It only declares the field."""
+
+
+_REQUEST_ID = "request_id" / Default(Int32sb, 0)
+_STATUS = (
+    "error" / Default(Enum(Int32sb, **ERRORS), "NO_ERROR"),
+    "index" / Default(Int32sb, 0) * "which binding the error is of, from 1",
+)
+_BINDING = Struct(
+    "oid" / GreedyString("ascii"),
+    "type" / Default(Enum(Int8ub, **TYPES), "NULL") * "where none is said, that of the value",
+    "value" / Default(Octets(GreedyBytes), None),
+)
+MESSAGE = Native(
+    read_message,
+    write_message,
+    like=FlatStruct(
+        "version" / Default(Int8ub, 2) * "1, or 2 for v2c",
+        "community" / Default(GreedyString("latin-1"), "public"),
+        "pdu" / Enum(Int8ub, **PDUS),
+        Switch(
+            this.pdu,
+            {
+                "GETBULK": FlatStruct(
+                    _REQUEST_ID,
+                    "non_repeaters" / Default(Int32sb, 0),
+                    "max_repetitions" / Default(Int32sb, 0),
+                ),
+                "TRAP": FlatStruct(
+                    _REQUEST_ID,
+                    *_STATUS,
+                    "enterprise" / Default(GreedyString("ascii"), "0.0") * "in v1",
+                    "agent_addr" / Default(GreedyString("ascii"), "0.0.0.0") * "in v1",
+                    "generic_trap"
+                    / Default(Enum(Int32sb, **GENERIC_TRAPS), "ENTERPRISE_SPECIFIC")
+                    * "in v1",
+                    "specific_trap" / Default(Int32sb, 0) * "in v1",
+                    "time_stamp" / Default(Int32ub, 0) * "in v1, in 1/100 s since boot",
+                ),
+            },
+            default=FlatStruct(_REQUEST_ID, *_STATUS),
+        ),
+        "bindings" / Default(GreedyRange(_BINDING), []),
+    ),
+)
