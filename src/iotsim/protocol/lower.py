@@ -303,11 +303,10 @@ def _same(low: _Lowering, it: Any) -> n.Node:
     """What only shows its value in another way; it does not give what is built of more than it is given."""
     inner = low.node(it.subcon)
     sized = inner.size is not None or isinstance(inner, n.Data | n.Text)
-    flag = (isinstance(inner, n.Bits) and inner.flag) or (
-        isinstance(inner, n.Number) and inner.code == "?"
-    )
-    if not sized or flag or not isinstance(inner, _OWN_VALUES | n.Names):
-        raise _Strange(type(it).__name__)  # of a Flag, Hex makes an integer
+    # Of a Flag, or of what an adapter gives, Hex makes an integer.
+    flag = getattr(inner, "flag", False) or getattr(inner, "code", "") == "?"
+    if not sized or flag or not isinstance(inner, _PRIMITIVE | n.Names):
+        raise _Strange(type(it).__name__)
     return inner
 
 
@@ -507,7 +506,8 @@ _REFUSED: dict[type, str] = {
     c.Rebuffered: "the message has a Rebuffered, which waits for ever for bytes that are not there",
     type(c.Pickled): "the message has a Pickled, which would execute what a datagram says",
 }
-_OWN_VALUES = n.INTEGERS | n.Data | n.Text | n.Adapted
+_PRIMITIVE = n.INTEGERS | n.Data | n.Text
+_OWN_VALUES = _PRIMITIVE | n.Adapted
 
 
 def _other(low: _Lowering, it: Any) -> n.Node:

@@ -250,6 +250,8 @@ def _container(inner: Mapping[str, Restore], value: Any) -> Any:
         return _whatever(value)
     restored: Container[Any] = Container()
     for name, held in value.items():
+        if held is None and name.__class__ is str and name.startswith("_"):
+            continue  # a private member that is not given
         restore = inner.get(name, _whatever)
         restored[name] = held if restore is _whatever and held.__class__ in PLAIN else restore(held)
     return restored
@@ -313,6 +315,8 @@ def _as_named_tuple(value: Mapping[str, Any]) -> Any:
 
 def _named_tuple(named: Any, inner: Restore, value: Any) -> Any:
     names = named.factory._fields
+    if isinstance(value, list) and len(value) == len(names):
+        return named.factory(*inner(value))
     if not isinstance(value, Mapping) or set(value) != set(names):
         return _whatever(value)
     if isinstance(named.subcon, Struct):

@@ -388,3 +388,26 @@ def test_an_adapter_of_a_named_tuple(source: str) -> None:
     law_decode(source, data, {})
     decoded = Codec(load(source)).decode(data)["p"]
     assert decoded in ({"x": 1, "y": 2}, [{"x": 1, "y": 2}])
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        ("Struct('h' / Hex(Flag))", b"\x01"),
+        ("BitStruct('h' / Hex(Flag), Padding(7))", b"\x80"),
+        ("Struct('h' / Hex(ModeAdapter(Int8ub)))", b"\x01"),
+        ("Struct('h' / HexDump(ModeAdapter(Int8ub)))", b"\x01"),
+    ],
+)
+def test_what_hex_makes_an_integer_of(source: str, data: bytes) -> None:
+    agree(source, [data])
+
+
+def test_functions_see_what_is_not_given_as_if_it_were_not_there() -> None:
+    counted = "ExprAdapter(Int8ub, lambda o, c: o, lambda o, c: len(c))"
+    law = Law(f"FlatStruct('f' / {counted}, '_r' / Int16ub)", strict=True)
+    assert law.encode({"f": 0}) == law.encode({"f": 0, "_r": None})
+    named = (
+        "Struct('n' / NamedTuple('P', 'x y', Sequence(Int8ub, Int8ub)), 'k' / Rebuild(Int8ub, {}))"
+    )
+    agree(named.format("lambda c: c.n.x"), [{"n": [7, 8]}, {"n": {"x": 7, "y": 8}}])
