@@ -281,7 +281,7 @@ class InputRegister(Point):
 
 
 class Writable(Point):
-    """What clients may write: unless ``writable`` says so, all but expressions other than ``"=state.NAME"``."""
+    """What clients may write: by default, all but expressions other than ``"=state.NAME"``."""
 
     writable: bool | None = None
 
@@ -376,8 +376,8 @@ class Form:
     """How values of a type stand in registers.
 
     ``pack`` makes the registers of a value. A number beyond its type is the nearest that there is, or
-    OverflowError without `clip`; ValueError if it is no number, or no text, at all. ``unpack`` makes a value of
-    as many registers; ValueError if they hold none.
+    OverflowError without `clip`; ValueError if it is no number, or no text, at all. ``unpack`` makes a value
+    of as many registers; ValueError if they hold none.
     """
 
     def __init__(self, register: InputRegister, word_order: Order, byte_order: Order) -> None:
