@@ -384,9 +384,11 @@ class Form:
         self.type = register.type
         self.size = register.size
         self.scale = register.scale
+        order = register.byte_order or byte_order
+        self.plain = self.type == "uint16" and self.scale == 1 and order == "big"
+        """Whether a register holds the value as it is."""
         self._reversed = (register.word_order or word_order) == "little" and self.type != "string"
-        little = (register.byte_order or byte_order) == "little"
-        self._words = struct.Struct(f"{'<' if little else '>'}{self.size}H")
+        self._words = struct.Struct(f"{'>' if order == 'big' else '<'}{self.size}H")
         self._value = struct.Struct(">" + CODES.get(self.type, ""))
         signed = self.type.startswith("int")
         bits = 16 * self.size - signed
@@ -613,6 +615,12 @@ class Modbus(Session):
             span = table.get(address)
             if span is None:
                 raise Refused("ILLEGAL_DATA_ADDRESS")
+            if span.form.plain:  # mostly they are, and most are asked for a few
+                value = self.read(span.cell)
+                if value.__class__ is int and 0 <= value <= 0xFFFF:
+                    found.append(value)
+                    address += 1
+                    continue
             found += self.words(span)[address - span.address :]
             address = span.address + span.size
         return found[:count]
