@@ -60,7 +60,7 @@ def answers(device: Transcript, *datagrams: bytes, peer: str = "10.77.0.1:40000"
     before = len(device.datagrams)
     for datagram in datagrams:
         device.receive(datagram, peer=peer)
-    return [datagram[7:].hex(" ") for datagram in device.datagrams[before:]]
+    return [payload[7:].hex(" ") for _, payload in device.datagrams[before:]]
 
 
 # -- reading ----------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_registers_are_read() -> None:
         "0.000 <- READ_INPUT_REGISTERS unit=1 8 ",
         "0.000 -> READ_INPUT_REGISTERS unit=1  [10]",
     ]
-    assert [data[:2].hex() for data in meter.datagrams] == ["0007", "0000"]
+    assert [payload[:2].hex() for _, payload in meter.datagrams] == ["0007", "0000"]
 
 
 def test_bits_are_read_the_lowest_first() -> None:
@@ -360,7 +360,7 @@ def test_units_are_apart_and_others_silent() -> None:
     device = server(model)
     asked = [pdu("03 0000 0001", unit) for unit in (1, 2, 3, 0, 255)]
     assert answers(device, *asked, pdu("03 00", 3), pdu("41", 3)) == ["03 02 00 0b", "03 02 00 16"]
-    assert [datagram[6] for datagram in device.datagrams] == [1, 2]
+    assert [payload[6] for _, payload in device.datagrams] == [1, 2]
 
 
 def test_0_and_255_are_the_device_itself() -> None:
@@ -368,7 +368,7 @@ def test_0_and_255_are_the_device_itself() -> None:
     device = holding({"0": 11})
     asked = [pdu("03 0000 0001", unit) for unit in (0, 255, 254)]
     assert answers(device, *asked) == ["03 02 00 0b", "03 02 00 0b"]
-    assert [datagram[6] for datagram in device.datagrams] == [0, 255]
+    assert [payload[6] for _, payload in device.datagrams] == [0, 255]
 
 
 @pytest.mark.parametrize(
