@@ -81,7 +81,7 @@ EXCEPTION = Enum(
     SERVER_DEVICE_BUSY=6,
     MEMORY_PARITY_ERROR=8,
     GATEWAY_PATH_UNAVAILABLE=10,
-    GATEWAY_TARGET_FAILED_TO_RESPOND=11,
+    GATEWAY_TARGET_DEVICE_FAILED_TO_RESPOND=11,
 )
 OBJECTS = {
     "VENDOR_NAME": 0,
@@ -255,10 +255,14 @@ class InputRegister(Point):
     type: Literal[
         "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64", "string"
     ] = "uint16"
-    length: Annotated[int, Field(ge=1, le=125)] | None = None
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    word_order: Order | None = None
-    byte_order: Order | None = None
+    length: Annotated[int, Field(ge=1, le=125)] | None = Field(
+        None, description="of a string, in registers"
+    )
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        1.0, description="what one in the registers is worth"
+    )
+    word_order: Order | None = Field(None, description="that of the model if it is not there")
+    byte_order: Order | None = Field(None, description="that of the model if it is not there")
 
     @model_validator(mode="after")
     def _fits(self) -> InputRegister:
@@ -283,7 +287,9 @@ class InputRegister(Point):
 class Writable(Point):
     """What clients may write: by default, all but expressions other than ``"=state.NAME"``."""
 
-    writable: bool | None = None
+    writable: bool | None = Field(
+        None, description="by default, unless it is an expression other than '=state.NAME'"
+    )
 
     @model_validator(mode="after")
     def _can_be(self) -> Writable:
@@ -332,11 +338,11 @@ Address = Annotated[int, number_below(ADDRESSES)]
 class Unit(Table):
     """What one unit has. Addresses are those in messages, from 0."""
 
-    coils: dict[Address, Coil] = Field(default_factory=dict)
+    coils: dict[Address, Coil] = Field(default_factory=dict, description="by address, from 0")
     discrete_inputs: dict[Address, Input] = Field(default_factory=dict)
     holding: dict[Address, HoldingRegister] = Field(default_factory=dict)
     input: dict[Address, InputRegister] = Field(default_factory=dict)
-    identification: Identification | None = None
+    identification: Identification | None = Field(None, description="what function 43/14 tells")
 
     @model_validator(mode="after")
     def _apart(self) -> Unit:
@@ -352,11 +358,11 @@ class Unit(Table):
 
 
 class Model(Table):
-    """``word_order`` is that of the registers of a value, ``byte_order`` that of the bytes in each."""
-
-    word_order: Order = "big"
-    byte_order: Order = "big"
-    unit: dict[Annotated[int, number_below(256)], Unit] = Field(default_factory=dict)
+    word_order: Order = Field("big", description="of the registers of a value")
+    byte_order: Order = Field("big", description="of the bytes in a register")
+    unit: dict[Annotated[int, number_below(256)], Unit] = Field(
+        default_factory=dict, description="by unit id"
+    )
 
     @cached_property
     def maps(self) -> dict[int, UnitMap]:
