@@ -60,6 +60,9 @@ class Client:
 CLIENTS = {
     client.name: client
     for client in (
+        Client("lifx-async", "7.13.1", "pypi"),
+        Client("lifxlan", "1.2.9", "pypi"),
+        Client("pymodbus", "3.16.1", "pypi"),
         Client("pysnmp", "7.1.30", "pypi"),
         Client("python-miio", "0.5.12", "pypi"),
         Client("pywizlight", "0.6.6", "pypi"),

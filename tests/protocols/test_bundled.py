@@ -32,11 +32,14 @@ def test_nothing_else_is_left_to_construct(loaded: LoadedProtocol) -> None:
 
 def test_plain_construct_speaks_it_too(loaded: LoadedProtocol) -> None:
     for vector in loaded.vectors:
-        device = vector.device
-        parsed = loaded.protocol.message.parse(vector.data, device=device)
-        assert parsed == loaded.protocol.codec.decode(vector.data, device)
+        device, protocol = vector.device, loaded.protocol
+        message, codec = protocol.message, protocol.codec
+        if vector.answer and protocol.answer is not None:
+            message, codec = protocol.answer, protocol.answer_codec
+        parsed = message.parse(vector.data, device=device)
+        assert parsed == codec.decode(vector.data, device)
         if not vector.decodes_only:
-            built = loaded.protocol.message.build(dict(vector.fields), device=device)
+            built = message.build(dict(vector.fields), device=device)
             assert built == vector.data
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import Field
 from tests.session.helpers import write_protocol
 
+from iotsim import Table
 from iotsim.errors import ScenarioError
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario import load_text
@@ -194,3 +196,11 @@ def test_the_keys_of_a_model_say_that_one_is_a_file(filed: Path) -> None:
     model = load_protocol("talk", [filed]).protocol.model
     assert model is not None
     assert [(row.path, row.type) for row in model_keys(model)] == [("table", "the name of a file")]
+
+
+def test_a_default_that_is_made_is_shown_as_one_that_stands_there() -> None:
+    class Made(Table):
+        number: int = Field(default_factory=lambda: 7)
+        names: dict[str, int] = Field(default_factory=dict)
+
+    assert [row.default for row in model_keys(Made)] == ["7", ""]

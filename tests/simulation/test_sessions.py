@@ -52,6 +52,23 @@ class Talk(Session):
     assert device.receive(kind="ACK") == []
 
 
+def test_a_message_can_be_taken_without_an_answer(talk: Any) -> None:
+    device = talk(
+        """
+class Talk(Session):
+    def respond(self, message, peer):
+        if message["kind"] != "ACK":
+            return [{"kind": "PUT"}, {"kind": "BAD"}][:message["number"]]
+"""
+    )
+    assert [len(device.receive(kind="GET", number=number)) for number in range(3)] == [0, 1, 2]
+    device.receive(kind="ACK")
+    outcomes = device.simulation.counters().counts
+    assert outcomes["outcome.consumed.no-reply"] == 1
+    assert outcomes["outcome.answered"] == 2
+    assert outcomes["outcome.consumed.no-rule"] == 1
+
+
 def test_what_a_session_keeps_for_itself_is_on_the_wire_alone(talk: Any) -> None:
     device = talk(
         """

@@ -100,7 +100,7 @@ def _bounds(metadata: Any) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    default = field.get_default(call_default_factory=False)
+    default = field.get_default(call_default_factory=True, validated_data={})
     if default is None or isinstance(default, (dict, list, tuple, BaseModel)):
         return ""
     if isinstance(default, Cell):

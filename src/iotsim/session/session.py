@@ -171,7 +171,8 @@ class Session:
         return None
 
     def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
-        """The device's own answer to what neither a rule nor a behavior took, out of its model."""
+        """The device's own answer to what neither a rule nor a behavior took, out of its model: one or
+        several messages; [] if it takes the message, and has nothing to say; None if it does not take it."""
         return None
 
     def reply(self, message: Message, exchange: Any) -> None:

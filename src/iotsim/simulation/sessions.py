@@ -12,7 +12,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from iotsim.device.reaction import NO_RULE
+from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
@@ -233,7 +233,7 @@ class SessionService(Service):
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
                 self._reply(session, one, exchange, peer)
-            return ANSWERED
+            return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):

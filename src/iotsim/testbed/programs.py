@@ -17,6 +17,7 @@ DEBIAN_PACKAGES = {
     "ip": "iproute2",
     "ndisc6": "ndisc6",
     "nmap": "nmap",
+    "ntpdig": "ntpsec-ntpdig",
     "ping": "iputils-ping",
     "ps": "procps",
     "snmpbulkwalk": "snmp",
