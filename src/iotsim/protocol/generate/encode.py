@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -338,6 +339,11 @@ class _Struct:
         """Variables with frozensets of further names."""
         unlike = (m for m in node.members if not is_alike(m.node))
         scope.unlike |= frozenset(name for m in unlike for name in m.flat or (m.name,))
+        if node.flat:
+            for member in node.members:
+                if isinstance(member.node, n.Default) and not callable(member.node.value):
+                    with suppress(UnsupportedError):
+                        scope.defaults[member.name] = literal(member.node.value)
 
     def members(self) -> str | None:
         """Encode them; what the wire shows of them."""
@@ -414,12 +420,24 @@ class _Struct:
         elif isinstance(node, n.Fail):
             e.encode(node, NONE, "unnamed", scope)
             return ""
+        elif isinstance(node, n.Native):
+            return self._embed_native(node, member)
         else:
             raise UnsupportedError(f"{type(node).__name__} of fields")
         self.names += struct_.names
         self.sets += struct_.sets
         scope.fields.update(inner.fields)
         return None if wire is None else wire[1:-1]
+
+    def _embed_native(self, node: n.Native, member: n.Member) -> str | None:
+        e, scope = self.e, self.scope
+        names = e.w.bind("own", frozenset(member.flat), repr(set(member.flat)), member.flat)
+        own = f"{{name: value for name, value in {scope.source}.items() if name in {names}}}"
+        e.encode(node, Value(e.variable(Value(own), "own")), "unnamed", scope)
+        self.names += member.flat
+        for name in member.flat:
+            scope.fields[name] = UNKNOWN
+        return None
 
     def _embed_branches(self, node: n.Switch | n.If, member: n.Member) -> str | None:
         e = self.e

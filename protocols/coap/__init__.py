@@ -1,0 +1,69 @@
+"""CoAP (RFC 7252): the message codec."""
+
+from __future__ import annotations
+
+from iotsim import Protocol
+
+from .message import MESSAGE, error_reply
+
+PROTOCOL = Protocol(
+    name="coap",
+    message=MESSAGE,
+    port=5683,
+    summary="{type} {code} {path} {payload} id={message_id} token={token}",
+    error_reply=error_reply,
+    description="CoAP, with observe, blocks and discovery",
+)
+
+VECTORS = [
+    # RFC 7252, appendix A, figure 16
+    (
+        "40 01 7d34 bb 74656d7065726174757265",
+        {"type": "CON", "code": "GET", "message_id": 0x7D34, "path": "/temperature"},
+    ),
+    (
+        "60 45 7d34 ff 32322e332043",
+        {"type": "ACK", "code": "CONTENT", "message_id": 0x7D34, "payload": "22.3 C"},
+    ),
+    # figure 17: with a token
+    (
+        "41 01 7d35 20 bb 74656d7065726174757265",
+        {"code": "GET", "message_id": 0x7D35, "token": b"\x20", "path": "/temperature"},
+    ),
+    (
+        "61 45 7d35 20 ff 32322e332043",
+        {"type": "ACK", "code": "CONTENT", "message_id": 0x7D35, "token": b"\x20"}
+        | {"payload": "22.3 C"},
+    ),
+    ("70 00 1235", {"type": "RST", "code": "EMPTY", "message_id": 0x1235}),
+    # A notification in blocks (RFC 7641 and 7959): ETag, Observe, Content-Format, Max-Age, Block2, Size2.
+    (
+        "44 45 0001 deadbeef 42 6162 21 01 61 32 21 1e 91 1e 52 0800 ff 00ff",
+        {
+            "message_id": 1,
+            "token": b"\xde\xad\xbe\xef",
+            "code": "CONTENT",
+            "etag": [b"ab"],
+            "observe": 1,
+            "content_format": "application/json",
+            "max_age": 30,
+            "block2": {"number": 1, "more": True, "size": 1024},
+            "size2": 2048,
+            "payload": b"\x00\xff",
+        },
+    ),
+    # Options in all the forms that a head has (section 3.1), one of them unknown.
+    (
+        "50 02 0002 39 6c6f63616c686f7374 82 6465 03 25320a 44 663d3161 d1 02 07 41 0e"
+        " e1 06bc 01 ff 7b7d",
+        {
+            "type": "NON",
+            "code": "POST",
+            "message_id": 2,
+            "uri_host": "localhost",
+            "path": "/de",
+            "payload": "{}",
+        },
+        {"decodes_only": True},
+    ),
+]
