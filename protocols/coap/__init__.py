@@ -52,18 +52,24 @@ VECTORS = [
             "payload": b"\x00\xff",
         },
     ),
-    # Options in all the forms that a head has (section 3.1), one of them unknown.
+    # Options with heads of all forms (section 3.1), the last one unknown.
     (
-        "50 02 0002 39 6c6f63616c686f7374 82 6465 03 25320a 44 663d3161 d1 02 07 41 0e"
-        " e1 06bc 01 ff 7b7d",
+        """
+        50 02 0002 39 6c6f63616c686f7374 82 6465 11 32 33 663d31 d1 20 07 d1 b9 1a
+        ed fbda 01 000102030405060708090a0b0c0d ff 7b7d
+        """,
         {
             "type": "NON",
             "code": "POST",
             "message_id": 2,
             "uri_host": "localhost",
             "path": "/de",
+            "content_format": "application/json",
+            "query": ["f=1"],
+            "size1": 7,
+            "no_response": 26,
+            "options": [{"number": 65001, "value": bytes(range(14))}],
             "payload": "{}",
         },
-        {"decodes_only": True},
     ),
 ]

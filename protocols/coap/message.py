@@ -29,6 +29,8 @@ from construct import (
     Int16ub,
     Int24ub,
     Int32ub,
+    PascalString,
+    Prefixed,
     Rebuild,
     Struct,
     len_,
@@ -316,8 +318,10 @@ def write_rest(message: dict[str, Any]) -> bytes:
         known = NUMBERS.get(field)
         if known is not None:
             number, option = known
-            for one in value if option.many and isinstance(value, list | tuple) else (value,):
-                options.append((number, _written(option, one)))
+            if option.many and isinstance(value, list | tuple):
+                options += [(number, _written(option, one)) for one in value]
+            else:
+                options.append((number, _written(option, value)))
         elif field == "payload":
             payload = PAYLOAD.encode(value)
         elif field == "path":
@@ -379,7 +383,15 @@ def _nibble(value: int) -> tuple[int, bytes]:
 
 # -- the schema ----------------------------------------------------------------------------------------
 
+
+def _optional(subcon: Any) -> Any:
+    return Default(subcon, None)
+
+
 _TEXT = GreedyString("utf8")
+_TEXTS: Any = Default(GreedyRange(PascalString(Int8ub, "utf8")), [])
+_OPAQUE = Prefixed(Int8ub, GreedyBytes)
+_OPAQUES: Any = Default(GreedyRange(_OPAQUE), [])
 _FORMAT = Enum(Int16ub, **FORMATS)
 _BLOCK = Struct(
     "number" / Default(Int24ub, 0),
@@ -391,28 +403,28 @@ REST = Native(
     write_rest,
     like=Struct(
         "path" / Default(_TEXT, "/") * "the segments of Uri-Path, with slashes",
-        "query" / Default(GreedyRange(_TEXT), []) * "a list of texts, of Uri-Query",
-        "content_format" / Default(_FORMAT, None),
-        "accept" / Default(_FORMAT, None),
-        "observe" / Default(Int24ub, None) * "of a request, 0 begins and 1 ends an observation",
-        "max_age" / Default(Int32ub, None) * "in seconds",
-        "etag" / Default(GreedyRange(GreedyBytes), []),
-        "if_match" / Default(GreedyRange(GreedyBytes), []),
-        "if_none_match" / Default(Flag, None),
-        "location_path" / Default(GreedyRange(_TEXT), []),
-        "location_query" / Default(GreedyRange(_TEXT), []),
-        "uri_host" / Default(_TEXT, None),
-        "uri_port" / Default(Int16ub, None),
-        "block1" / Default(_BLOCK, None) * "of the request's body",
-        "block2" / Default(_BLOCK, None) * "of the response's body",
-        "size1" / Default(Int32ub, None) * "of the request's body, in bytes",
-        "size2" / Default(Int32ub, None) * "of the response's body, in bytes",
-        "proxy_uri" / Default(_TEXT, None),
-        "proxy_scheme" / Default(_TEXT, None),
-        "hop_limit" / Default(Int8ub, None),
-        "no_response" / Default(Int8ub, None) * "2: no 2.xx, 8: no 4.xx, 16: no 5.xx, or sums",
-        "echo" / Default(GreedyBytes, None),
-        "request_tag" / Default(GreedyRange(GreedyBytes), []),
+        "query" / _TEXTS * "a list of texts, of Uri-Query",
+        "content_format" / _optional(_FORMAT),
+        "accept" / _optional(_FORMAT),
+        "observe" / _optional(Int24ub) * "of a request, 0 begins and 1 ends an observation",
+        "max_age" / _optional(Int32ub) * "in seconds",
+        "etag" / _OPAQUES,
+        "if_match" / _OPAQUES,
+        "if_none_match" / _optional(Flag),
+        "location_path" / _TEXTS,
+        "location_query" / _TEXTS,
+        "uri_host" / _optional(_TEXT),
+        "uri_port" / _optional(Int16ub),
+        "block1" / _optional(_BLOCK) * "of the request's body",
+        "block2" / _optional(_BLOCK) * "of the response's body",
+        "size1" / _optional(Int32ub) * "of the request's body, in bytes",
+        "size2" / _optional(Int32ub) * "of the response's body, in bytes",
+        "proxy_uri" / _optional(_TEXT),
+        "proxy_scheme" / _optional(_TEXT),
+        "hop_limit" / _optional(Int8ub),
+        "no_response" / _optional(Int8ub) * "2: no 2.xx, 8: no 4.xx, 16: no 5.xx, or sums",
+        "echo" / _optional(_OPAQUE),
+        "request_tag" / _OPAQUES,
         "options"
         / Default(GreedyRange(Struct("number" / Int16ub, "value" / GreedyBytes)), [])
         * "all others",
