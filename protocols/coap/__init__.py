@@ -1,10 +1,32 @@
-"""CoAP (RFC 7252): the message codec."""
+"""CoAP (RFC 7252), with observe (RFC 7641), block-wise transfers (RFC 7959), discovery (RFC 6690), FETCH and
+PATCH (RFC 8132) and the response code 4.29 (RFC 8516). All numbers are big-endian.
+
+A device is a server and a client. Rules and behaviors see requests and responses, once each and with whole
+bodies; its session does the rest: it acknowledges, answers duplicates again, repeats what is not
+acknowledged, answers late in a message of its own, puts bodies together and cuts them, keeps observers, and
+is found by multicast.
+
+`message`         codes, options, the schema (RFC 7252, section 3)
+`transmission`    confirmable messages, until they are acknowledged (section 4)
+`server`          `Coap`, the session: requests, and the model's answers to them (section 5)
+`client`          requests of the device's own
+`observe`         observers (RFC 7641)
+`blocks`          bodies in blocks (RFC 7959)
+`links`           ``/.well-known/core`` (RFC 6690)
+`representation`  values in a content format
+`model`           what a scenario says of a device
+
+Also understood: No-Response (RFC 7967) and Hop-Limit (RFC 8768). Not there: proxies, caches, OSCORE, DTLS,
+CoAP over TCP, the freshness of Echo (RFC 9175), Q-Block (RFC 9177), PROBING_RATE.
+"""
 
 from __future__ import annotations
 
 from iotsim import Protocol
 
 from .message import MESSAGE, error_reply
+from .model import Model
+from .server import Coap
 
 PROTOCOL = Protocol(
     name="coap",
@@ -13,6 +35,9 @@ PROTOCOL = Protocol(
     summary="{type} {code} {path} {payload} id={message_id} token={token}",
     error_reply=error_reply,
     description="CoAP, with observe, blocks and discovery",
+    session=Coap,
+    model=Model,
+    groups=["224.0.1.187", "ff02::fd", "ff05::fd"],
 )
 
 VECTORS = [
