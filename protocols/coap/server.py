@@ -250,10 +250,10 @@ class Coap(Session):
     def _send_response(self, message: Message, exchange: Exchange) -> None:
         request, peer = exchange.request, exchange.peer
         exchange.request = ANSWERED
-        if "no_response" in request:
-            if request["no_response"] & NO_RESPONSE.get(code_class(message["code"]), 0):
-                self._acknowledge(exchange)
-                return
+        unwanted = request.get("no_response")
+        if unwanted and unwanted & NO_RESPONSE.get(code_class(message["code"]), 0):
+            self._acknowledge(exchange)
+            return
         if "token" not in message:
             message["token"] = exchange.token
         kind = message.get("type")

@@ -1,4 +1,4 @@
-"""Confirmable messages (RFC 7252, section 4.2): sent again, at growing intervals, until they are acknowledged.
+"""Confirmable messages (RFC 7252, section 4.2): sent again, at growing intervals, until acknowledged.
 
 To each endpoint at most NSTART of them are on their way (section 4.7); others wait for their turn.
 """
