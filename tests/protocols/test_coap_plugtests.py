@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from tests.protocols.coap import OTHER, Server, shown
 
-
 TEST = {"/test": {"value": "the test", "methods": ["GET", "PUT", "POST", "DELETE"]}}
 SEPARATE: dict[str, Any] = {
     "rules": [
