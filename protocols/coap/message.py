@@ -125,6 +125,10 @@ def write_uint(value: Any) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
+def write_byte(value: Any) -> bytes:
+    return write_uint(value) or b"\0"
+
+
 def read_format(value: bytes) -> str | int:
     number = int.from_bytes(value, "big")
     return FORMAT_NAMES.get(number, number)
@@ -205,7 +209,7 @@ OPTIONS = {
     12: Option("content_format", 0, 2, False, *KIND),
     14: Option("max_age", 0, 4, False, *UINT),
     15: Option("query", 0, 255, True, *TEXT),
-    16: Option("hop_limit", 1, 1, False, *UINT),
+    16: Option("hop_limit", 1, 1, False, read_uint, write_byte),
     17: Option("accept", 0, 2, False, *KIND),
     20: Option("location_query", 0, 255, True, *TEXT),
     23: Option("block2", 0, 3, False, *BLOCK),

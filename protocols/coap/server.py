@@ -183,7 +183,8 @@ class Coap(Session):
             elif refusal is None and self._downloads is not None:
                 refusal = self._downloads.next(message, peer, self.now)
             if refusal is not None:
-                self._send_response(refusal, exchange)
+                if not peer.group:
+                    self._send_response(refusal, exchange)
                 return
             exchange.request = message
         outcome = self.deliver(message, peer, exchange)
@@ -465,7 +466,7 @@ class Coap(Session):
             exchange.acknowledged = True
             answer = "ACK" if expected else "RST"
             exchange.sent = self._send_empty(answer, message["message_id"], peer)
-        elif kind == "NON" and not expected and "observe" in message:
+        elif kind == "NON" and "observe" in message and not (expected or peer.group):
             self._send_empty("RST", message["message_id"], peer)  # RFC 7641, section 3.5
         if expected:
             self.client.take(message, peer)

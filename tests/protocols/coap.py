@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from iotsim.events import Sent
 from iotsim.testing.transcript import PEER, Transcript
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ class Server(Transcript):
 
     def get(self, path: str = "/", **fields: Any) -> Message:
         return self.ask("GET", path, **fields)
+
+    @property
+    def times(self) -> list[float]:
+        """When the datagrams were sent."""
+        sent = [event for event in self.events if isinstance(event, Sent)]
+        return [event.t for event in sent if event.layer != "application"]
 
     def acknowledge(self, message: Message, kind: str = "ACK", peer: str = PEER) -> None:
         empty = {"type": kind, "code": "EMPTY", "message_id": message["message_id"]}

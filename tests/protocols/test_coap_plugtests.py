@@ -181,7 +181,7 @@ def test_td_coap_core_31() -> None:
     server = Server()
     (reset,) = server.receive(type="CON", code="EMPTY", message_id=7)
     assert shown(reset, "type", "code", "message_id") == ("RST", "EMPTY", 7)
-    assert server.datagrams[-1] == bytes.fromhex("70000007")
+    assert server.datagrams[-1][1] == bytes.fromhex("70000007")
 
 
 # -- links ---------------------------------------------------------------------------------------------
