@@ -47,6 +47,7 @@ class Asked:
         "key",
         "left",
         "message",
+        "message_id",
         "notified_at",
         "number",
         "observes",
@@ -64,6 +65,8 @@ class Asked:
         self.peer = peer
         self.ticket = ticket
         self.key: Any = None
+        self.message_id = -1
+        """Of what was sent last."""
         self.timer: Any = None
         self.left = b""
         """The body of the request, if it goes in blocks of ``size``."""
@@ -124,6 +127,8 @@ class Client:
         asked = self._find(message, peer)
         if asked is None:
             return
+        if message["type"] != "ACK":  # it is an acknowledgment, too (RFC 7252, section 5.2.2)
+            self._session.transmissions.settle(asked.peer, asked.message_id, ACKNOWLEDGED)
         code = message["code"]
         if self._send_more(message, asked) or self._fetch_more(message, asked):
             return
@@ -175,6 +180,7 @@ class Client:
         self._asked[asked.key] = asked
         if "message_id" not in message:
             message["message_id"] = session.next_id()
+        asked.message_id = message["message_id"]
         model = session.model
         confirmable = message["type"] == "CON"
         self._expect(asked, model.exchange_lifetime if confirmable else model.non_lifetime)
