@@ -60,6 +60,7 @@ class Client:
 CLIENTS = {
     client.name: client
     for client in (
+        Client("aiocoap", "0.4.17", "pypi"),
         Client("python-miio", "0.5.12", "pypi"),
         Client("pywizlight", "0.6.6", "pypi"),
         Client("smpclient", "7.3.0", "pypi"),

@@ -60,7 +60,11 @@ def _plain(payload: str | bytes, format_: str | int) -> Any:
     try:
         return int(text)
     except ValueError:
+        pass
+    try:
         value = float(text)
+    except ValueError:
+        raise ValueError("neither a number nor true or false") from None
     if not math.isfinite(value):
         raise ValueError("no finite number")
     return value
