@@ -37,40 +37,37 @@ Method = Literal["GET", "POST", "PUT", "DELETE", "FETCH", "PATCH", "IPATCH"]
 
 
 class Resource(Table):
-    """A resource. One without a value does not exist until a PUT has made it, or for GET never."""
+    """A resource. One without a value does not exist for GET, until a PUT has made it."""
 
     value: Value = Field(None, validate_default=True)
-    format: Format = "text/plain"
-    formats: dict[Format, Value] = {}
-    """Further representations."""
-    methods: list[Method] = ["GET"]
-    observe: Duration | None = None
-    """How often it is looked at for those who observe it."""
-    confirmable: bool = False
-    """Whether all notifications are."""
-    max_age: int | None = Field(None, ge=0, lt=1 << 32)
-    """In seconds; 60 where it is not said."""
-    etag: bool = False
-    """Whether responses carry one. If-Match is understood without."""
-    rt: str = ""
-    interface: str = Field("", alias="if")
-    title: str = ""
-    sz: int | None = Field(None, ge=0)
+    format: Format = Field("text/plain", description="its content format, by name or number")
+    formats: dict[Format, Value] = Field({}, description="further representations")
+    methods: list[Method] = Field(["GET"], description="that are allowed")
+    observe: Duration | None = Field(None, description="how often it is looked at for observers")
+    confirmable: bool = Field(False, description="whether all notifications are")
+    max_age: int | None = Field(None, ge=0, lt=1 << 32, description="in seconds")
+    etag: bool = Field(False, description="whether responses carry one")
+    rt: str = Field("", description="resource type, of its link")
+    interface: str = Field("", alias="if", description="interface description, of its link")
+    title: str = Field("", description="of its link")
+    sz: int | None = Field(None, ge=0, description="size, of its link")
 
 
 class Model(Table):
-    resources: dict[Path, Resource] = {}
-    block_size: Literal[16, 32, 64, 128, 256, 512, 1024] = 1024
-    body_limit: int = Field(65536, ge=0, le=1 << 24)
-    """The largest body that is taken, in bytes."""
-    leisure: Duration = 5.0
-    ack_timeout: Duration = 2.0
-    ack_random_factor: float = Field(1.5, ge=1, le=100)
-    max_retransmit: int = Field(4, ge=0, le=20)
-    nstart: int = Field(1, ge=1, le=1000)
-    ack_delay: Duration = 0.1
-    """So long an answer may take and still be part of the acknowledgment."""
-    observers: int = Field(16, ge=0, le=1000)
+    resources: dict[Path, Resource] = Field({}, description="by path")
+    block_size: Literal[16, 32, 64, 128, 256, 512, 1024] = Field(
+        1024, description="the largest that is sent, in bytes"
+    )
+    body_limit: int = Field(65536, ge=0, le=1 << 24, description="the largest body that is taken")
+    leisure: Duration = Field(5.0, description="until a request to a group is answered, at most")
+    ack_timeout: Duration = Field(2.0, description="until a message is repeated first")
+    ack_random_factor: float = Field(1.5, ge=1, le=100, description="that is at most so much longer")
+    max_retransmit: int = Field(4, ge=0, le=20, description="repetitions")
+    nstart: int = Field(1, ge=1, le=1000, description="messages on their way to one endpoint")
+    ack_delay: Duration = Field(
+        0.1, description="so long a response may take and be in the acknowledgment"
+    )
+    observers: int = Field(16, ge=0, le=1000, description="the most")
 
     @cached_property
     def transmit_span(self) -> float:
