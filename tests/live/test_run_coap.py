@@ -62,8 +62,9 @@ within = "55s"
 """
 LARGE = "".join(f"{number:05}" for number in range(1000))
 FLAWED = (
+    "(ip.src == 10.77.1.1 or ipv6.src == fd77::1:1) and ("
     '_ws.malformed or _ws.expert.group == "Malformed" or _ws.expert.group == "Undecoded"'
-    ' or _ws.expert.group == "Protocol" or coap.opt.name == "Unknown Option"'
+    ' or _ws.expert.group == "Protocol" or coap.opt.name == "Unknown Option")'
 )
 
 
