@@ -61,7 +61,9 @@ class Model(Table):
     body_limit: int = Field(65536, ge=0, le=1 << 24, description="the largest body that is taken")
     leisure: Duration = Field(5.0, description="until a request to a group is answered, at most")
     ack_timeout: Duration = Field(2.0, description="until a message is repeated first")
-    ack_random_factor: float = Field(1.5, ge=1, le=100, description="that is at most so much longer")
+    ack_random_factor: float = Field(
+        1.5, ge=1, le=100, description="that is at most so much longer"
+    )
     max_retransmit: int = Field(4, ge=0, le=20, description="repetitions")
     nstart: int = Field(1, ge=1, le=1000, description="messages on their way to one endpoint")
     ack_delay: Duration = Field(

@@ -300,6 +300,8 @@ class Coap(Session):
             self._observers.cancel(peer, request["token"])
         if request["observe"] != REGISTER or request["code"] not in ("GET", "FETCH"):
             return
+        if "block2" in request and request["block2"]["number"]:
+            return  # it is what is left of a notification (RFC 7959, section 2.6)
         resource = self.resource_at(request["path"])
         if resource is None or resource.observe is None or code_class(message["code"]) != 2:
             return

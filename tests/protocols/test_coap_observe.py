@@ -116,7 +116,13 @@ def test_20_000_observe_requests() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"path": "/plain"}, {"path": "/nowhere"}, {"observe": 2}, {"observe": 1}],
+    [
+        {"path": "/plain"},
+        {"path": "/nowhere"},
+        {"observe": 2},
+        {"observe": 1},
+        {"block2": {"number": 1, "size": 16}},
+    ],
 )
 def test_what_is_not_observed(fields: dict[str, Any]) -> None:
     """Section 4.1: the request is answered as any other."""
