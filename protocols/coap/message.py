@@ -327,7 +327,7 @@ def write_rest(message: dict[str, Any]) -> bytes:
             else:
                 options.append((number, _written(option, value)))
         elif field == "payload":
-            payload = PAYLOAD.encode(value)
+            payload = value.encode() if value.__class__ is str else PAYLOAD.encode(value)
         elif field == "path":
             if not isinstance(value, str):
                 raise EncodeError(f"a text, not {type(value).__name__}", "path")
@@ -351,14 +351,13 @@ def write_rest(message: dict[str, Any]) -> bytes:
 
 
 def _written(option: Option, value: Any) -> bytes:
+    field, shortest, longest, _, _, write = option
     try:
-        raw = option.write(value)
+        raw = write(value)
     except EncodeError as error:
-        raise EncodeError(error.reason, option.field) from None
-    if not option.shortest <= len(raw) <= option.longest:
-        raise EncodeError(
-            f"{option.shortest} to {option.longest} bytes, not {len(raw)}", option.field
-        )
+        raise EncodeError(error.reason, field) from None
+    if not shortest <= len(raw) <= longest:
+        raise EncodeError(f"{shortest} to {longest} bytes, not {len(raw)}", field)
     return raw
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PLAIN = frozenset({int, str, float, bytes, bool, type(None)})
 _OWN: Any = (Container, LazyContainer, HexDisplayedDict, HexDumpDisplayedDict)
+_NAMES = frozenset({str})
 
 
 def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
@@ -38,6 +39,9 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
+    names_are_texts = kind is dict and _NAMES.issuperset(map(type, value))
+    if names_are_texts and PLAIN.issuperset(map(type, value.values())):
+        return value.copy()
     if kind is ListContainer:
         return [inner if type(inner) in PLAIN else normalize(inner, kept) for inner in value]
     if kind is Container or isinstance(value, Mapping):
