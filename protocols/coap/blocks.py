@@ -40,7 +40,7 @@ def is_long(payload: Any, size: int) -> bool:
     """Whether a payload takes more than ``size`` bytes."""
     if payload.__class__ is str:
         return len(payload) > size or (4 * len(payload) > size and len(payload.encode()) > size)
-    return payload.__class__ is bytes and len(payload) > size
+    return isinstance(payload, (bytes, bytearray)) and len(payload) > size
 
 
 def is_possible(message: Message) -> bool:

@@ -72,7 +72,8 @@ RESPONSES = {
     "PROXYING_NOT_SUPPORTED": 0xA5,
     "HOP_LIMIT_REACHED": 0xA8,
 }
-CODE = Enum(Int8ub, EMPTY=0, **METHODS, **RESPONSES)
+CODES = {"EMPTY": 0, **METHODS, **RESPONSES}
+CODE = Enum(Int8ub, **CODES)
 
 FORMATS = {
     "text/plain": 0,
@@ -458,5 +459,4 @@ def error_reply(error: DecodeError, data: bytes) -> dict[str, Any] | None:
 
 def code_class(code: str | int) -> int:
     """The class of a code, its first digit (section 3)."""
-    number = RESPONSES.get(code, METHODS.get(code, 0)) if isinstance(code, str) else code
-    return number >> 5
+    return (CODES[code] if isinstance(code, str) else code) >> 5

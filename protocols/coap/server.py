@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from iotsim import Peer, Recent, Session
+from iotsim import EncodeError, Peer, Recent, Session
 
 from .blocks import Downloads, Uploads, is_long, is_possible
 from .client import Client, Notifications
-from .message import METHODS, code_class
+from .message import CODES, METHODS, code_class
 from .observe import DEREGISTER, REGISTER, Observers
 from .representation import MERGE_PATCH, decoded, etag_of, is_json, merged, parse, render
 from .transmission import ACKNOWLEDGED, RESET, Transmissions
@@ -216,6 +216,7 @@ class Coap(Session):
     # -- responses (section 5.2) ---------------------------------------------------------------------
 
     def reply(self, message: Message, exchange: Any) -> None:
+        _check(message)
         if not isinstance(exchange, Exchange):  # a rule has something to say to a response
             if message["code"] in METHODS:
                 self.submit(message, exchange, None)
@@ -256,10 +257,10 @@ class Coap(Session):
             self._acknowledge(exchange)
             return
         if "token" not in message:
-            message["token"] = exchange.token
+            message["token"] = exchange.token if message["code"] != "EMPTY" else b""
         kind = message.get("type")
-        if not exchange.acknowledged and kind in (None, "ACK"):
-            message["type"] = "ACK"
+        if kind == "RST" or (not exchange.acknowledged and kind in (None, "ACK")):
+            message["type"] = kind or "ACK"
             message["message_id"] = exchange.message_id
             exchange.acknowledged = True
             if exchange.timer is not None:
@@ -442,6 +443,7 @@ class Coap(Session):
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """A request goes to `peer`; a response, with a ``path``, to the observers of that."""
+        _check(message)
         if message["code"] in METHODS or message["code"] == "EMPTY":
             self.client.submit(message, peer, ticket)
             return
@@ -472,6 +474,15 @@ class Coap(Session):
             self._send_empty("RST", message["message_id"], peer)  # RFC 7641, section 3.5
         if expected:
             self.client.take(message, peer)
+
+
+def _check(message: Message) -> None:
+    """EncodeError for what a rule or a behavior says without a code, or with one that there is not."""
+    code = message.get("code")
+    if code is None:
+        raise EncodeError("the message needs this field", "code")
+    if isinstance(code, str) and code not in CODES:
+        raise EncodeError(f"there is no {code!r}", "code")
 
 
 def _nothing(how: str) -> None:

@@ -64,6 +64,7 @@ class Transmissions:
         elif len(self._waiting) < MOST_WAITING:
             self._waiting.append(Waiting(message, peer, ended, says))
         else:
+            self._session.log(f"a message to {peer} is not sent: {MOST_WAITING} wait already")
             ended(REFUSED)
 
     def settle(self, peer: Peer, message_id: int, how: str) -> bool:

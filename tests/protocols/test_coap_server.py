@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.protocols.coap import OTHER, Server, shown
 
 from iotsim.errors import ScenarioError
+from iotsim.events import DeviceFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEMP: dict[str, Any] = {"/temp": {"value": 20.5}}
 STATES: dict[str, Any] = {
@@ -26,10 +30,10 @@ def states(**state: Any) -> Server:
     return Server(STATES, state={"led": 1, "table": {"a": 1, "b": {"c": 2}}, **state})
 
 
-def late(delay: str = "1s", **reply: Any) -> list[dict[str, Any]]:
+def late(delay: str = "1s", code: str = "CONTENT", **reply: Any) -> list[dict[str, Any]]:
     """Rules that answer a request after a while."""
     return [
-        {"when": {"path": "/late"}, "reply": {"code": "CONTENT", **reply}, "delay": delay},
+        {"when": {"path": "/late"}, "reply": {"code": code, **reply}, "delay": delay},
         {"when": {"path": "/drop"}, "times": 1, "drop": True},
         {"when": {"path": "/silent"}, "set": {"heard": True}},
     ]
@@ -155,6 +159,53 @@ def test_a_rule_may_ask_for_a_message_of_its_own() -> None:
         ack, answer = server.send("GET", "/late")
         assert shown(ack, "type", "code") == ("ACK", "EMPTY")
         assert shown(answer, "type", "code") == (kind, "CONTENT")
+
+
+def test_a_rule_may_reset_or_acknowledge_and_be_silent() -> None:
+    for kind in ("RST", "ACK"):
+        server = Server(rules=late("0s", type=kind, code="EMPTY"), state={"heard": False})
+        (empty,) = server.send("GET", "/late")
+        fields = "type", "code", "message_id", "token"
+        assert shown(empty, *fields) == (kind, "EMPTY", server.last_id, b"")
+
+
+def test_several_answers_of_a_rule() -> None:
+    """The first is in the acknowledgment; the others are messages of their own, with its token."""
+    reply = {"code": "CONTENT", "payload": "1"}
+    server = Server(
+        rules=[{"when": {"path": "/a"}, "reply": [reply, {**reply, "payload": "2", "type": "NON"}]}]
+    )
+    first, second = server.send("GET", "/a")
+    assert shown(first, "type", "payload", "token") == ("ACK", "1", b"t")
+    assert shown(second, "type", "payload", "token") == ("NON", "2", b"t")
+
+
+def test_messages_that_wait_are_bounded() -> None:
+    server = Server(rules=late(), state={"heard": False})
+    for number in range(100):
+        server.send("GET", "/late", token=bytes([number]))
+    server.wait(2)
+    notes = [line for line in server.lines() if "is not sent: 64 wait already" in line]
+    assert len(notes) == 100 - 64 - 1
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"payload": "x"}', '{"code": "NOPE"}', '{"code": "CONTENT", "x": 1}']
+)
+def test_a_behavior_that_says_what_is_no_message(answer: str, tmp_path: Path) -> None:
+    source = f"""
+from iotsim import Device, on
+
+class Wrong(Device):
+    @on()
+    def answer(self, request):
+        return {answer}
+"""
+    (tmp_path / "wrong.py").write_text(source)
+    server = Server(behavior="wrong.py:Wrong", folder=tmp_path)
+    assert server.send("GET", "/") == []
+    (failed,) = [one for one in server.events if isinstance(one, DeviceFailed)]
+    assert "code" in failed.error or "x: " in failed.error
 
 
 def test_section_4_2_repetitions_grow_and_end() -> None:
