@@ -60,6 +60,7 @@ class Client:
 CLIENTS = {
     client.name: client
     for client in (
+        Client("aiocoap", "0.4.17", "pypi"),
         Client("lifx-async", "7.13.1", "pypi"),
         Client("lifxlan", "1.2.9", "pypi"),
         Client("pymodbus", "3.16.1", "pypi"),

@@ -4,6 +4,7 @@ import pytest
 from construct import (
     BitsInteger,
     BitStruct,
+    Bytes,
     Const,
     Default,
     Enum,
@@ -23,6 +24,7 @@ from construct import (
 from construct.lib import Container
 
 from iotsim import Checksum, FlatStruct, Length, crc16_ccitt
+from iotsim.protocol.codec import Codec
 from iotsim.protocol.flat import flat_names
 from iotsim.protocol.interpreted import normalize
 from iotsim.protocol.verified import LengthError
@@ -132,3 +134,19 @@ def test_parsed_as_by_a_struct_of_construct() -> None:
     assert isinstance(flat.parse(data), Container)
     assert normalize(flat.parse(data)) == normalize(plain.parse(data))
     assert flat.build({"a": 1, "b": {"c": 2}}) == plain.build({"a": 1, "b": {"c": 2}})
+
+
+def test_a_constant_default_is_known_before_its_field() -> None:
+    schema = FlatStruct(
+        BitStruct("kind" / BitsInteger(4), "size" / Rebuild(BitsInteger(4), len_(this._.token))),
+        "token" / Default(Bytes(this.size), b""),
+    )
+    codec = Codec(schema)
+    assert codec.fallbacks == {}
+    for given, data in (
+        ({"kind": 1}, b"\x10"),
+        ({"kind": 1, "token": None}, b"\x10"),
+        ({"kind": 1, "token": b"ab"}, b"\x12ab"),
+    ):
+        assert schema.build(given) == data
+        assert codec.encode(given) == data

@@ -141,7 +141,9 @@ def test_it_may_be_the_whole_message_or_a_part_with_a_name(like: Any) -> None:
     flat = FlatStruct("k" / like, native, "z" / Const(b"!"))
     fields = {"k": {"a": 1} if isinstance(like, Struct) else 1, "a": 5}
     codec = Codec(flat)
+    assert codec.fallbacks == {}
     assert codec.encode(fields) == b"\x01\x05!"
+    assert codec.tell(fields) == (b"\x01\x05!", {**fields, "z": b"!"})
     assert codec.decode(b"\x01\x05!") == {**fields, "z": b"!"}
     assert "a" in Schema(flat).fields
     with pytest.raises(EncodeError, match="no such field"):

@@ -26,6 +26,7 @@ from pydantic import Field
 class Channel(Table):
     value: Value
     unit: Literal["C", "F"] = "C"
+    interface: str = Field("", alias="if")
     every: Duration | None = None
 
 

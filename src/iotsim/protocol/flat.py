@@ -15,6 +15,7 @@ from construct import (
     Array,
     Construct,
     Container,
+    Default,
     GreedyRange,
     IfThenElse,
     RawCopy,
@@ -58,6 +59,12 @@ class FlatStruct(Struct):
         """Note what each member is; to be called again when ``subcons`` was changed."""
         self._flat = [() if m.name else flat_names(m) for m in self.subcons]
         self._lengths = [find_length(m) for m in self.subcons]
+        named = {m.name: unnamed(m) for m in self.subcons if m.name}
+        self._defaults = {
+            name: member.value
+            for name, member in named.items()
+            if isinstance(member, Default) and not callable(member.value) and name[0] != "_"
+        }
 
     def _enter(self, stream: Any, outer: Any) -> Any:
         """The context of this struct inside ``outer``, as construct's Struct makes it."""
@@ -101,6 +108,9 @@ class FlatStruct(Struct):
         around = LateChecksums.around(stream, context)
         context = self._enter(stream, context)
         context.update(obj)
+        for name, value in self._defaults.items():
+            if context.get(name) is None:
+                context[name] = value
         if around is None:
             context["_late"] = LateChecksums(path)
         lengths = Lengths(self, stream, path)

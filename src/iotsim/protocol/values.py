@@ -315,7 +315,8 @@ def _as_named_tuple(value: Mapping[str, Any]) -> Any:
 
 def _named_tuple(named: Any, inner: Restore, value: Any) -> Any:
     names = named.factory._fields
-    if isinstance(value, list) and len(value) == len(names):
+    listed = isinstance(value, list) and not isinstance(named.subcon, Struct)
+    if listed and len(value) == len(names):
         return named.factory(*inner(value))
     if not isinstance(value, Mapping) or set(value) != set(names):
         return _whatever(value)

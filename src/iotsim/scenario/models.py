@@ -114,7 +114,9 @@ def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
         if not _is_table(model):  # perhaps one of several types
             inner = [one for one in get_args(model) if _is_table(one)]
             model = inner[0] if len(inner) == 1 and get_origin(model) not in (dict, list) else model
-    return list(model.model_fields) if _is_table(model) else []
+    if not _is_table(model):
+        return []
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _is_table(model: Any) -> bool:

@@ -41,6 +41,7 @@ class KeyRow(NamedTuple):
 def model_keys(model: type[BaseModel], path: str = "") -> Iterator[KeyRow]:
     """The keys of `model` and of the tables in it, in order."""
     for name, field in model.model_fields.items():
+        name = field.alias or name
         here = f"{path}.{name}" if path else name
         annotation: Any = field.annotation
         yield KeyRow(here, _type(annotation, field), _default(field), field.description or "")

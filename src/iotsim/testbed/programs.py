@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 DEBIAN_PACKAGES = {
     "arping": "arping",
     "curl": "curl",
+    "coap-client-notls": "libcoap3-bin",
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "ndisc6": "ndisc6",

@@ -95,16 +95,18 @@ class Scope:
     """The names that ``this`` has in a struct.
 
     ``fields`` are those already done. While encoding, ``source`` is the mapping that the struct is built
-    from, where ``this`` finds those still to come; ``allowed`` limits which. ``top`` is what construct
-    puts around the message; ``sealed``: or around an alternative, whose ``_root`` is elsewhere. ``outside``:
-    it is seen from data within the data, whose offsets are not those of its stream. ``unlike`` are fields
-    still to come whose values construct may have otherwise than ``source``.
+    from, where ``this`` finds those still to come; ``allowed`` limits which, and ``defaults`` are what stands
+    for those that are missing. ``top`` is what construct puts around the message; ``sealed``: or around an
+    alternative, whose ``_root`` is elsewhere. ``outside``: it is seen from data within the data, whose
+    offsets are not those of its stream. ``unlike`` are fields still to come whose values construct may have
+    otherwise than ``source``.
     """
 
     parent: Scope | None = None
     fields: dict[str, Value] = field(default_factory=dict)
     source: str | None = None
     allowed: frozenset[str] | None = None
+    defaults: dict[str, Value] = field(default_factory=dict)
     top: bool = False
     sealed: bool = False
     outside: bool = False
@@ -119,8 +121,12 @@ class Scope:
             return value
         if self.source is None or (self.allowed is not None and name not in self.allowed):
             raise UnsupportedError(f"this.{name} is not known")
-        given = f"{self.source}[{name!r}]"
-        return Value(f"{guard}({given})" if name in self.unlike else given)
+        source = f"{self.source}[{name!r}]"
+        if name in self.unlike:
+            source = f"{guard}({source})"
+        if (default := self.defaults.get(name)) is not None:
+            source = f"({default.source} if {self.source}.get({name!r}) is None else {source})"
+        return Value(source)
 
 
 def copied(scope: Scope) -> Scope:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from iotsim.protocol import nodes as n
@@ -15,6 +16,7 @@ from iotsim.protocol.generate.source import (
     UnsupportedError,
     Value,
     copied,
+    literal,
 )
 from iotsim.protocol.generate.writing import IGNORES_VALUE, Encoder, Slot, encode
 from iotsim.protocol.values import is_alike
@@ -193,6 +195,11 @@ class _Writing:
         self.slots: list[Slot] = []
         unlike = (m for m in node.members if not is_alike(m.node))
         scope.unlike |= frozenset(name for m in unlike for name in m.flat or (m.name,))
+        for member in node.members if node.flat else ():
+            public = member.name and not member.name.startswith("_")
+            if public and isinstance(member.node, n.Default) and not callable(member.node.value):
+                with suppress(UnsupportedError):
+                    scope.defaults[member.name] = literal(member.node.value)
 
     def members(self) -> str:
         """Encode them; what the wire shows of them, if that is told."""
@@ -268,12 +275,24 @@ class _Writing:
         elif isinstance(node, n.Nothing | n.Fail):
             e.encode(node, NONE, "unnamed", scope)
             return ""
+        elif isinstance(node, n.Native):
+            return self.embed_native(node, member)
         else:
             raise UnsupportedError(f"{type(node).__name__} of fields")
         self.names += writing.names
         self.sets += writing.sets
         scope.fields.update(inner.fields)
         return wire[1:-1]
+
+    def embed_native(self, node: n.Native, member: n.Member) -> str:
+        e, scope = self.e, self.scope
+        names = e.w.bind("own", frozenset(member.flat), repr(set(member.flat)), member.flat)
+        own = f"{{name: value for name, value in {scope.source}.items() if name in {names}}}"
+        built = e.encode(node, Value(e.variable(Value(own), "own")), "unnamed", scope)
+        self.names += member.flat
+        for name in member.flat:
+            scope.fields[name] = UNKNOWN
+        return f"**{e.wire_of(built)}"
 
     def embed_branches(self, node: n.Choice, member: n.Member) -> str:
         e = self.e

@@ -1,0 +1,400 @@
+"""Requests of a device's own: their responses, in blocks or not, and what is observed.
+
+A request is confirmable unless it says otherwise, or goes to a group. Its response comes in the
+acknowledgment, or later. A long body is sent in blocks, and a response in blocks is put together. With
+``observe = 0`` there are further responses: the newest is handed up, what was overtaken on the way is not
+(RFC 7641, section 3.4), and when none has come for so long that the last is stale, the device asks again
+(section 3.3.1). After 4.29 the same request waits as long as its Max-Age says (RFC 8516).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from iotsim import Ticket
+
+from .blocks import is_long
+from .message import LARGEST_BLOCK, code_class
+from .observe import DEREGISTER, MAX_AGE, NUMBERS, REGISTER
+from .representation import to_bytes, to_payload
+from .transmission import ACKNOWLEDGED, RESET
+
+if TYPE_CHECKING:
+    from iotsim import Peer
+
+    from .server import Coap
+
+    Message = dict[str, Any]
+
+MOST_RESTARTS = 3
+"""So often a body that changes while it is fetched is fetched anew."""
+MOST_HELD = 64
+MOST_NOTIFICATIONS = 64
+"""So many wait for who reads them slowly; with more, the oldest is lost."""
+FRESH_S = 128.0
+"""After this long a notification is newer, whatever its number (RFC 7641, section 3.4)."""
+LEG = ("payload", "message_id", "token", "block1", "block2", "observe", "size1")
+"""What the requests for further blocks do not have in common with the first."""
+
+
+class Asked:
+    """A request that waits for its response, or what it observes."""
+
+    __slots__ = (
+        "body",
+        "etag",
+        "key",
+        "left",
+        "message",
+        "message_id",
+        "notified_at",
+        "number",
+        "observes",
+        "peer",
+        "restarts",
+        "size",
+        "ticket",
+        "timer",
+        "told",
+        "whole",
+    )
+
+    def __init__(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
+        self.message = message
+        self.peer = peer
+        self.ticket = ticket
+        self.key: Any = None
+        self.message_id = -1
+        """Of what was sent last."""
+        self.timer: Any = None
+        self.left = b""
+        """The body of the request, if it goes in blocks of ``size``."""
+        self.size = 0
+        self.body = b""
+        """Of the response, as far as it is there."""
+        self.etag: Any = None
+        self.restarts = 0
+        self.observes = message.get("observe") == REGISTER
+        self.number = -1
+        """Of the newest notification, and when that came."""
+        self.notified_at = 0.0
+        self.told: Any = None
+        """A function that is given the responses instead of the rules."""
+        self.whole: Message | None = None
+        """The notification whose further blocks are fetched."""
+
+
+class Client:
+    """The requests of a device."""
+
+    __slots__ = ("_asked", "_held", "_session")
+
+    def __init__(self, session: Coap) -> None:
+        self._session = session
+        self._asked: dict[tuple[int, int, bytes], Asked] = {}
+        self._held: dict[Any, float] = {}
+        """Until when a request must not be repeated (RFC 8516)."""
+
+    def submit(self, message: Message, peer: Peer, ticket: Ticket | None, told: Any = None) -> None:
+        if message["code"] == "EMPTY":
+            self._ping(message, peer, ticket)
+            return
+        message.setdefault("type", "NON" if is_group(peer.address) else "CON")
+        if "token" not in message:
+            message["token"] = self._token()
+        asked = Asked(message, peer, ticket)
+        asked.told = told
+        wait = self._held.get(_same(message, peer), 0.0) - self._session.now
+        if wait > 0:
+            self._session.call_later(wait, self._begin, asked)
+        else:
+            self._begin(asked)
+
+    def cancel(self, message: Message, peer: Peer) -> None:
+        """Observe no longer (RFC 7641, section 3.6)."""
+        asked = self._asked.pop((peer.address, peer.port, message["token"]), None)
+        if asked is not None:
+            asked.timer.cancel()
+            request = {name: value for name, value in message.items() if name != "message_id"}
+            self.submit({**request, "observe": DEREGISTER}, peer, None, _ignore)
+
+    def expects(self, message: Message, peer: Peer) -> bool:
+        return self._find(message, peer) is not None
+
+    def take(self, message: Message, peer: Peer) -> None:
+        """A response that is expected has come."""
+        asked = self._find(message, peer)
+        if asked is None:
+            return
+        if message["type"] != "ACK":  # it is an acknowledgment, too (RFC 7252, section 5.2.2)
+            self._session.transmissions.settle(asked.peer, asked.message_id, ACKNOWLEDGED)
+        code = message["code"]
+        if self._send_more(message, asked) or self._fetch_more(message, asked):
+            return
+        if asked.body:
+            message = {name: value for name, value in message.items() if name != "block2"}
+            message["payload"], asked.body = to_payload(asked.body), b""
+        if asked.whole is not None:
+            message["observe"], asked.whole = asked.whole["observe"], None
+        if code == "TOO_MANY_REQUESTS":
+            self._hold(message, asked)
+        if asked.observes and "observe" in message and code_class(code) == 2:
+            if not self._is_newer(message, asked):
+                return
+            self._expect(asked, message.get("max_age", MAX_AGE) + self._session.uniform(5.0, 15.0))
+        elif not is_group(asked.peer.address):
+            self._end(asked)
+        self._hand_up(message, peer, asked)
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def _begin(self, asked: Asked) -> None:
+        """Send the request, or its first block."""
+        message, size = asked.message, self._session.model.block_size
+        if is_long(message.get("payload"), size):
+            asked.left, asked.size = to_bytes(message["payload"]), size
+            self._send_block(asked, 0, message["token"])
+        else:
+            self._ask(message, asked)
+
+    def _send_block(self, asked: Asked, start: int, token: bytes) -> None:
+        end = start + asked.size
+        leg = _leg(asked.message)
+        if not start:
+            leg["size1"] = len(asked.left)
+        leg |= {"token": token, "payload": asked.left[start:end]}
+        leg["block1"] = {
+            "number": start // asked.size,
+            "more": end < len(asked.left),
+            "size": asked.size,
+        }
+        self._ask(leg, asked)
+
+    def _ask(self, message: Message, asked: Asked) -> None:
+        session, peer = self._session, asked.peer
+        if asked.key is not None:
+            self._asked.pop(asked.key, None)
+        group = is_group(peer.address)
+        asked.key = (0, 0, message["token"]) if group else (*peer.endpoint, message["token"])
+        self._asked[asked.key] = asked
+        if "message_id" not in message:
+            message["message_id"] = session.next_id()
+        asked.message_id = message["message_id"]
+        model = session.model
+        confirmable = message["type"] == "CON"
+        self._expect(asked, model.exchange_lifetime if confirmable else model.non_lifetime)
+        if confirmable:
+            key = asked.key
+
+            def ended(how: str) -> None:
+                if how != ACKNOWLEDGED and asked.key == key:
+                    self._fail(asked, how)
+
+            session.transmissions.send(message, peer, ended)
+        else:
+            session.send(message, peer)
+
+    def _expect(self, asked: Asked, within: float) -> None:
+        """Wait for a response, or a notification, so many seconds."""
+        if asked.timer is not None:
+            asked.timer.cancel()
+        asked.timer = self._session.call_later(within, self._late, asked)
+
+    def _late(self, asked: Asked) -> None:
+        if self._asked.get(asked.key) is not asked:
+            return
+        if asked.number >= 0:  # it observes, and what it has is stale
+            asked.number = -1
+            again = {**asked.message}
+            del again["message_id"]
+            self._ask(again, asked)
+        else:
+            self._fail(asked, "timeout")
+
+    def _ping(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
+        """An empty confirmable message, which is reset by who is there (RFC 7252, section 4.3)."""
+        message |= {"type": "CON", "token": b"", "message_id": self._session.next_id()}
+        number = message["message_id"]
+
+        def ended(how: str) -> None:
+            if ticket is None:
+                return
+            if how == RESET:
+                ticket.answer({"type": "RST", "code": "EMPTY", "message_id": number})
+            else:
+                ticket.give_up(how)
+
+        self._session.transmissions.send(message, peer, ended)
+
+    def _token(self) -> bytes:
+        return self._session.bits(32).to_bytes(4, "big")
+
+    # -- responses ---------------------------------------------------------------------------------
+
+    def _find(self, message: Message, peer: Peer) -> Asked | None:
+        token = message["token"]
+        return self._asked.get((*peer.endpoint, token)) or self._asked.get((0, 0, token))
+
+    def _send_more(self, message: Message, asked: Asked) -> bool:
+        """Send the next block of our body, or the first again where the other side takes smaller ones."""
+        block = message.get("block1")
+        if not asked.left or block is None:
+            return False
+        code = message["code"]
+        if code == "CONTINUE":
+            sent = block["number"] * asked.size + asked.size
+            if block["size"] < asked.size:
+                asked.size = block["size"]
+            if sent >= len(asked.left):
+                return False
+            self._send_block(asked, sent, self._token())
+            return True
+        smaller = not block["number"] and block["size"] < asked.size
+        if code == "REQUEST_ENTITY_TOO_LARGE" and smaller:  # RFC 7959, section 2.9.3
+            asked.size = block["size"]
+            self._send_block(asked, 0, self._token())
+            return True
+        return False
+
+    def _fetch_more(self, message: Message, asked: Asked) -> bool:
+        """Ask for the next block of a response, if there is one."""
+        block = message.get("block2")
+        if block is None or code_class(message["code"]) != 2 or block["size"] > LARGEST_BLOCK:
+            return False
+        start = block["number"] * block["size"]
+        if start != len(asked.body) and block["number"]:
+            self._fail(asked, "a block that nobody asked for")
+            return True
+        if not start:
+            asked.body, asked.etag = b"", message.get("etag")
+        elif message.get("etag") != asked.etag:
+            asked.restarts += 1
+            if asked.restarts > MOST_RESTARTS:
+                self._fail(asked, "the body changes all the time")
+            else:
+                asked.body = b""
+                self._ask_for(0, block["size"], asked)
+            return True
+        if not block["more"] and not start:
+            return False
+        asked.body += to_bytes(message["payload"])
+        if not block["more"]:
+            return False
+        if len(asked.body) > self._session.model.body_limit:
+            self._fail(asked, "the body is too large")
+            return True
+        if asked.observes and "observe" in message:
+            self._fetch_rest(message, asked)
+        else:
+            self._ask_for(block["number"] + 1, block["size"], asked)
+        return True
+
+    def _ask_for(self, number: int, size: int, asked: Asked) -> None:
+        block = {"number": number, "more": False, "size": size}
+        self._ask({**_leg(asked.message), "token": self._token(), "block2": block}, asked)
+
+    def _fetch_rest(self, message: Message, asked: Asked) -> None:
+        """Fetch what is left of a notification, by requests of their own (RFC 7959, section 2.6)."""
+        if not self._is_newer(message, asked):
+            asked.body = b""
+            return
+        self._expect(asked, message.get("max_age", MAX_AGE) + self._session.uniform(5.0, 15.0))
+        rest = Asked({**asked.message, "observe": None}, asked.peer, asked.ticket)
+        rest.body, rest.etag, rest.whole, rest.told = asked.body, asked.etag, message, asked.told
+        asked.body, asked.ticket = b"", None
+        block = message["block2"]
+        self._ask_for(block["number"] + 1, block["size"], rest)
+
+    def _is_newer(self, message: Message, asked: Asked) -> bool:
+        """Whether a notification is newer than the last (RFC 7641, section 3.4)."""
+        now, number, last = self._session.now, message["observe"], asked.number
+        ahead = (number - last) % NUMBERS
+        if last >= 0 and not 0 < ahead < NUMBERS // 2 and now <= asked.notified_at + FRESH_S:
+            return False
+        asked.number, asked.notified_at = number, now
+        return True
+
+    def _hold(self, message: Message, asked: Asked) -> None:
+        now = self._session.now
+        self._held = {same: until for same, until in self._held.items() if until > now}
+        if len(self._held) < MOST_HELD:
+            until = now + message.get("max_age", MAX_AGE)
+            self._held[_same(asked.message, asked.peer)] = until
+
+    def _hand_up(self, message: Message, peer: Peer, asked: Asked) -> None:
+        if asked.told is not None:
+            asked.told(message)
+            return
+        ticket, asked.ticket = asked.ticket, None
+        self._session.answered(message, peer, ticket)
+
+    def _end(self, asked: Asked) -> None:
+        if self._asked.get(asked.key) is asked:
+            del self._asked[asked.key]
+        if asked.timer is not None:
+            asked.timer.cancel()
+
+    def _fail(self, asked: Asked, reason: str) -> None:
+        self._end(asked)
+        if asked.ticket is not None:
+            asked.ticket.give_up(reason)
+        if asked.told is not None:
+            asked.told(None)
+
+
+class Notifications:
+    """What is observed, to be read by ``async for``: whole responses, until one that ends it, which is
+    the last. `cancel` ends it, too."""
+
+    def __init__(self, client: Client, message: Message, peer: Peer) -> None:
+        self._client = client
+        self._message = message
+        self._peer = peer
+        self._came: deque[Message] = deque(maxlen=MOST_NOTIFICATIONS)
+        self._waits: Ticket | None = None
+        self._over = False
+        client.submit(message, peer, None, self._told)
+
+    def cancel(self) -> None:
+        """Tell the other side that nobody observes it any more."""
+        self._client.cancel(self._message, self._peer)
+        self._told(None)
+
+    def __aiter__(self) -> Notifications:
+        return self
+
+    async def __anext__(self) -> Message:
+        if not self._came and not self._over:
+            self._waits = Ticket(self._message)
+            await self._waits
+        if not self._came:
+            raise StopAsyncIteration
+        return self._came.popleft()
+
+    def _told(self, message: Message | None) -> None:
+        if message is not None:
+            self._came.append(message)
+        if message is None or "observe" not in message:
+            self._over = True
+        waits, self._waits = self._waits, None
+        if waits is not None:
+            waits.answer(message or {})
+
+
+def is_group(address: int) -> bool:
+    """Whether it is a multicast address."""
+    return address >> 28 == 0xE if address < 1 << 32 else address >> 120 == 0xFF
+
+
+def _leg(message: Message) -> Message:
+    return {name: value for name, value in message.items() if name not in LEG}
+
+
+def _same(message: Message, peer: Peer) -> Any:
+    """What makes requests the same (RFC 8516, section 4)."""
+    return *peer.endpoint, message["code"], message.get("path"), *message.get("query", ())
+
+
+def _ignore(message: Message | None) -> None:
+    """What becomes of a request is nobody's concern."""

@@ -1,0 +1,187 @@
+"""Observers: clients that are told of a resource's state whenever it changes (RFC 7641).
+
+A resource is looked at every so often for each of them, as the model says, and at once after a request has
+written to it. There is a notification if it is another representation than that before, or if that is about
+to be no longer fresh. Each is a NON message, unless the resource says otherwise, but for every
+`CONFIRM_EVERY`-th, and at least one a day (section 4.5): one that is not acknowledged, or reset, ends the
+observation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .message import code_class
+from .transmission import ACKNOWLEDGED
+
+if TYPE_CHECKING:
+    from iotsim import Peer
+
+    from .model import Resource
+    from .server import Coap
+
+    Message = dict[str, Any]
+
+CONFIRM_EVERY = 20
+CONFIRM_AFTER = 24 * 3600.0
+"""In seconds."""
+MAX_AGE = 60
+"""In seconds, where a response has none (RFC 7252, section 5.10.5)."""
+REGISTER, DEREGISTER = 0, 1
+NUMBERS = 1 << 24
+
+
+class Observation:
+    """What one client observes, with one token."""
+
+    __slots__ = (
+        "confirmed_at",
+        "content_format",
+        "count",
+        "key",
+        "message_id",
+        "peer",
+        "pending",
+        "request",
+        "resource",
+        "said",
+        "stale_at",
+        "timer",
+    )
+
+    def __init__(self, request: Message, peer: Peer, resource: Resource, now: float) -> None:
+        self.request = request
+        self.peer = peer
+        self.resource = resource
+        self.key = (peer.address, peer.port, request["token"])
+        self.confirmed_at = now
+        self.count = 0
+        """Of notifications."""
+        self.pending = False
+        """Whether a notification is confirmable and not acknowledged yet."""
+        self.message_id = -1
+        self.content_format: Any = None
+        self.said: Any = None
+        """Payload, or what else makes a representation another."""
+        self.stale_at = 0.0
+        self.timer: Any = None
+
+
+class Observers:
+    """Those of a device: at most as many as the model says."""
+
+    __slots__ = ("_number", "_of", "_session")
+
+    def __init__(self, session: Coap) -> None:
+        self._session = session
+        self._of: dict[tuple[int, int, bytes], Observation] = {}
+        self._number = 0
+
+    def register(self, request: Message, peer: Peer, resource: Resource, answer: Message) -> None:
+        """Who asks with observe = 0 is told from now on, if there is room; `answer`, which is yet to be
+        sent, is then the first notification."""
+        session = self._session
+        observation = Observation(request, peer, resource, session.now)
+        old = self._of.get(observation.key)
+        if old is None and len(self._of) >= session.model.observers:
+            return
+        if old is not None:
+            old.timer.cancel()
+        self._of[observation.key] = observation
+        observation.content_format = answer.get("content_format")
+        self._keep(observation, answer)
+        self._look_later(observation)
+
+    def cancel(self, peer: Peer, token: bytes) -> None:
+        """The client with this token is told no more (section 3.6)."""
+        self._remove(self._of.get((peer.address, peer.port, token)))
+
+    def reset(self, peer: Peer, message_id: int) -> None:
+        """The client has no use for a notification (section 3.2)."""
+        for observation in list(self._of.values()):
+            if observation.message_id == message_id and observation.key[:2] == peer.endpoint:
+                self._remove(observation)
+
+    def changed(self, path: str) -> None:
+        """Look at a resource at once."""
+        for observation in self._at(path):
+            self._look(observation)
+
+    def tell(self, path: str, message: Message) -> None:
+        """Tell the observers of a resource what the scenario says."""
+        for observation in self._at(path):
+            self._notify(observation, dict(message))
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def _at(self, path: str) -> list[Observation]:
+        return [one for one in self._of.values() if one.request["path"] == path]
+
+    def _remove(self, observation: Observation | None) -> None:
+        if observation is not None and self._of.get(observation.key) is observation:
+            del self._of[observation.key]
+            observation.timer.cancel()
+
+    def _keep(self, observation: Observation, answer: Message) -> None:
+        """Number a notification, and remember what it says."""
+        now = self._session.now
+        self._number = (self._number + 1) % NUMBERS
+        answer["observe"] = self._number
+        observation.said = answer.get("payload"), answer["code"]
+        observation.stale_at = now + answer.get("max_age", MAX_AGE)
+
+    def _look_later(self, observation: Observation) -> None:
+        now = self._session.now
+        interval = observation.resource.observe or MAX_AGE
+        due = min(now + interval, max(observation.stale_at, now + 1.0))
+        observation.timer = self._session.call_later(due - now, self._look, observation)
+
+    def _look(self, observation: Observation) -> None:
+        """See whether there is something to tell."""
+        session = self._session
+        observation.timer.cancel()
+        if (
+            not observation.pending
+        ):  # one at a time (section 4.5.1); the next look tells what is new then
+            answer = session.evaluate(dict(observation.request), observation.peer)
+            if answer is not None and self._is_news(observation, answer):
+                self._notify(observation, answer)
+        if self._of.get(observation.key) is observation:
+            self._look_later(observation)
+
+    def _is_news(self, observation: Observation, answer: Message) -> bool:
+        said = answer.get("payload"), answer["code"]
+        return said != observation.said or self._session.now >= observation.stale_at
+
+    def _notify(self, observation: Observation, answer: Message) -> None:
+        session, peer, now = self._session, observation.peer, self._session.now
+        answer.pop("path", None)
+        same_format = answer.get("content_format") == observation.content_format
+        if code_class(answer["code"]) == 2 and not same_format:
+            answer = {"code": "NOT_ACCEPTABLE"}  # section 4.2
+        if code_class(answer["code"]) == 2:
+            self._keep(observation, answer)
+            observation.count += 1
+        else:
+            self._remove(observation)
+        confirm = (
+            observation.resource.confirmable
+            or observation.count % CONFIRM_EVERY == 0
+            or now - observation.confirmed_at >= CONFIRM_AFTER
+        )
+        answer["token"] = observation.request["token"]
+        answer["message_id"] = observation.message_id = session.next_id()
+        answer["type"] = "CON" if confirm else "NON"
+        answer = session.in_blocks(answer, observation.request, peer)
+        if not confirm:
+            session.send(answer, peer, says=True)
+            return
+        observation.pending, observation.confirmed_at = True, now
+
+        def ended(how: str) -> None:
+            observation.pending = False
+            if how != ACKNOWLEDGED:
+                self._remove(observation)
+
+        session.transmissions.send(answer, peer, ended, says=True)

@@ -1,0 +1,493 @@
+"""`Coap`: the session of a CoAP endpoint; as a server it is here, as a client in `client`.
+
+A request goes this way: duplicates are answered as the first was (RFC 7252, section 4.5); what cannot be
+served at all is refused; blocks are put together; then rules, behavior and model see it, once and whole.
+The answer goes back in the acknowledgment if it comes in time, else in a message of its own (section 5.2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from iotsim import EncodeError, Peer, Recent, Session
+
+from .blocks import Downloads, Uploads, is_long, is_possible
+from .client import Client, Notifications
+from .message import CODES, METHODS, code_class
+from .observe import DEREGISTER, REGISTER, Observers
+from .representation import MERGE_PATCH, decoded, etag_of, is_json, merged, parse, render
+from .transmission import ACKNOWLEDGED, RESET, Transmissions
+
+if TYPE_CHECKING:
+    from iotsim import Ticket
+
+    from .model import Model, Resource
+
+Message: TypeAlias = dict[str, Any]
+
+MOST_SEEN = 64
+"""So many messages of each kind, CON and NON, are remembered to know duplicates."""
+MOST_AT_LEISURE = 8
+"""So many answers to groups wait to be sent; with more, a request is not answered."""
+LINK_FORMAT = "application/link-format"
+PARTICULAR = frozenset({"options", "proxy_uri", "proxy_scheme", "hop_limit", "block1", "block2"})
+"""Options that ask for more than an answer."""
+CONDITIONS = frozenset({"if_match", "if_none_match", "etag", "accept"})
+ANSWERED: Message = {}
+"""Stands for a request that needs to be kept no longer."""
+NO_RESPONSE = {2: 2, 4: 8, 5: 16}
+"""Of each class of codes, the bit that asks for none (RFC 7967, section 2.1)."""
+
+
+class Exchange:
+    """A request that came."""
+
+    __slots__ = (
+        "acknowledged",
+        "block1",
+        "confirmable",
+        "message_id",
+        "peer",
+        "request",
+        "sent",
+        "timer",
+        "token",
+    )
+
+    def __init__(self, request: Message, peer: Peer) -> None:
+        self.request = request
+        """Until it is answered."""
+        self.peer = peer
+        self.message_id: int = request["message_id"]
+        self.token: bytes = request["token"]
+        self.confirmable = request["type"] == "CON"
+        self.acknowledged = not self.confirmable
+        self.sent = b""
+        """What a duplicate is answered with."""
+        self.block1: dict[str, Any] | None = None
+        """Of its last block."""
+        self.timer: Any = None
+
+
+class Coap(Session):
+    """A CoAP endpoint. What it remembers is bounded: `MOST_SEEN` messages, bodies as in `blocks`, observers
+    as the model says."""
+
+    __slots__ = (
+        "_client",
+        "_downloads",
+        "_leisurely",
+        "_message_id",
+        "_nons",
+        "_observers",
+        "_seen",
+        "_transmissions",
+        "_uploads",
+    )
+
+    model: Model
+
+    def __init__(self) -> None:
+        self._message_id = self.bits(16)
+        self._seen: Recent[int, Exchange] = Recent(self.model.exchange_lifetime, MOST_SEEN)
+        self._nons: Recent[int, Exchange] | None = None
+        # What most devices never need is made when it is needed.
+        self._transmissions: Transmissions | None = None
+        self._observers: Observers | None = None
+        self._uploads: Uploads | None = None
+        self._downloads: Downloads | None = None
+        self._client: Client | None = None
+        self._leisurely = 0
+
+    # -- messages (section 4) ------------------------------------------------------------------------
+
+    def receive(self, message: Message, peer: Peer) -> None:
+        kind, code = message["type"], message["code"]
+        if kind == "CON" and peer.group:
+            return  # section 8.1
+        if code == "EMPTY":
+            if kind == "CON":  # a ping (section 4.3)
+                self._send_empty("RST", message["message_id"], peer)
+            elif kind != "NON":
+                self._settle(message, peer, kind)
+        elif kind == "RST":
+            return  # it has to be empty
+        elif code in METHODS or (code.__class__ is int and code < 32):
+            if kind != "ACK":
+                self._take_request(message, peer)
+        elif code_class(code) in (2, 4, 5):
+            self._take_response(message, peer, kind)
+        elif kind == "CON":  # a reserved class
+            self._send_empty("RST", message["message_id"], peer)
+
+    def next_id(self) -> int:
+        self._message_id = (self._message_id + 1) & 0xFFFF
+        return self._message_id
+
+    @property
+    def transmissions(self) -> Transmissions:
+        if self._transmissions is None:
+            self._transmissions = Transmissions(self)
+        return self._transmissions
+
+    def _send_empty(self, kind: str, number: int, peer: Peer) -> bytes:
+        return self.send({"type": kind, "code": "EMPTY", "message_id": number, "token": b""}, peer)
+
+    def _settle(self, message: Message, peer: Peer, kind: str) -> None:
+        """An acknowledgment, or a reset, of a message that was sent."""
+        number = message["message_id"]
+        if self._transmissions is not None:
+            self._transmissions.settle(peer, number, RESET if kind == "RST" else ACKNOWLEDGED)
+        if kind == "RST" and self._observers is not None:
+            self._observers.reset(peer, number)
+
+    def _seen_before(self, message: Message, peer: Peer) -> tuple[Exchange, bool]:
+        """The exchange that a message belongs to, and whether it is there because of a duplicate."""
+        if message["type"] == "CON":
+            seen = self._seen
+        elif self._nons is None:
+            seen = self._nons = Recent(self.model.non_lifetime, MOST_SEEN)
+        else:
+            seen = self._nons
+        key, now = peer.address << 32 | peer.port << 16 | message["message_id"], self.now
+        known = seen.get(key, now)
+        if known is not None:
+            return known, True
+        exchange = Exchange(message, peer)
+        seen.put(key, exchange, now)
+        return exchange, False
+
+    def _forget(self, exchange: Exchange) -> None:
+        """As if its request had never come."""
+        peer = exchange.peer
+        key = peer.address << 32 | peer.port << 16 | exchange.message_id
+        for seen in (self._seen, self._nons):
+            if seen is not None and seen.get(key, self.now) is exchange:
+                seen.pop(key)
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def _take_request(self, message: Message, peer: Peer) -> None:
+        exchange, again = self._seen_before(message, peer)
+        if again:
+            if exchange.sent:
+                self.resend(exchange.sent, peer)
+            return
+        if not PARTICULAR.isdisjoint(message):
+            refusal = self._refusal(message)
+            if refusal is None and "block1" in message:
+                exchange.block1 = message["block1"]
+                if self._uploads is None:
+                    self._uploads = Uploads(self.model)
+                refusal, message = self._uploads.add(message, peer, self.now)
+            elif refusal is None and self._downloads is not None:
+                refusal = self._downloads.next(message, peer, self.now)
+            if refusal is not None:
+                if not peer.group:
+                    self._send_response(refusal, exchange)
+                return
+            exchange.request = message
+        outcome = self.deliver(message, peer, exchange)
+        if outcome == "answered":
+            return
+        if outcome == "consumed.drop-rule":
+            self._forget(exchange)
+        elif not exchange.acknowledged:
+            if outcome == "pending":
+                exchange.timer = self.call_later(self.model.ack_delay, self._acknowledge, exchange)
+            elif outcome.startswith("consumed"):
+                self._acknowledge(exchange)
+
+    def _refusal(self, message: Message) -> Message | None:
+        """The answer to a request that cannot be served, whatever it is for."""
+        if "proxy_uri" in message or "proxy_scheme" in message:
+            return {"code": "PROXYING_NOT_SUPPORTED"}  # section 5.10.2
+        if any(one["number"] & 1 for one in message.get("options", ())):
+            return {"code": "BAD_OPTION"}  # section 5.4.1
+        if message.get("hop_limit") == 0 or not is_possible(message):
+            return {"code": "BAD_REQUEST"}  # RFC 8768, section 3; RFC 7959, section 2.2
+        return None
+
+    def _acknowledge(self, exchange: Exchange) -> None:
+        if not exchange.acknowledged:
+            exchange.acknowledged = True
+            exchange.sent = self._send_empty("ACK", exchange.message_id, exchange.peer)
+
+    # -- responses (section 5.2) ---------------------------------------------------------------------
+
+    def reply(self, message: Message, exchange: Any) -> None:
+        _check(message)
+        if not isinstance(exchange, Exchange):  # a rule has something to say to a response
+            if message["code"] in METHODS:
+                self.submit(message, exchange, None)
+            return
+        group = exchange.peer.group
+        if group and not self._is_for_group(message):
+            return
+        request = exchange.request
+        if "observe" in request and not group:
+            self._observe(message, exchange)
+        if exchange.block1 is not None:
+            message["block1"] = exchange.block1
+        if "block2" in request or is_long(message.get("payload"), self.model.block_size):
+            message = self.in_blocks(message, request, exchange.peer)
+        if group:
+            self._leisurely += 1
+            self.call_later(
+                self.uniform(0.0, self.model.leisure), self._at_leisure, message, exchange
+            )
+        else:
+            self._send_response(message, exchange)
+
+    def _is_for_group(self, message: Message) -> bool:
+        """Whether an answer is worth sending to who has asked many (section 8.2)."""
+        if code_class(message["code"]) > 2 or self._leisurely >= MOST_AT_LEISURE:
+            return False
+        return message["code"] != "CONTENT" or bool(message.get("payload"))
+
+    def _at_leisure(self, message: Message, exchange: Exchange) -> None:
+        self._leisurely -= 1
+        self._send_response(message, exchange)
+
+    def _send_response(self, message: Message, exchange: Exchange) -> None:
+        request, peer = exchange.request, exchange.peer
+        exchange.request = ANSWERED
+        unwanted = request.get("no_response")
+        if unwanted and unwanted & NO_RESPONSE.get(code_class(message["code"]), 0):
+            self._acknowledge(exchange)
+            return
+        if "token" not in message:
+            message["token"] = exchange.token if message["code"] != "EMPTY" else b""
+        kind = message.get("type")
+        if kind == "RST" or (not exchange.acknowledged and kind in (None, "ACK")):
+            message["type"] = kind or "ACK"
+            message["message_id"] = exchange.message_id
+            exchange.acknowledged = True
+            if exchange.timer is not None:
+                exchange.timer.cancel()
+            exchange.sent = self.send(message, peer)
+            return
+        self._acknowledge(exchange)
+        message["type"] = kind = kind or ("CON" if exchange.confirmable else "NON")
+        if "message_id" not in message:
+            message["message_id"] = self.next_id()
+        if kind == "CON":
+            self.transmissions.send(message, peer, _nothing)
+        else:
+            self.send(message, peer)
+
+    def in_blocks(self, message: Message, request: Message, peer: Peer) -> Message:
+        """The first block of an answer, or that which is asked for, if it takes several."""
+        if "block2" not in request and not is_long(message.get("payload"), self.model.block_size):
+            return message
+        if self._downloads is None:
+            self._downloads = Downloads(self.model)
+        return self._downloads.cut(message, request, peer, self.now)
+
+    # -- observers (RFC 7641) ------------------------------------------------------------------------
+
+    def resource_at(self, path: str) -> Resource | None:
+        """How `path` is observed; for what is built on CoAP."""
+        return self.model.resources.get(path)
+
+    def changed(self, path: str) -> None:
+        """Something has written to `path`: its observers are told."""
+        if self._observers is not None:
+            self.call_later(0.0, self._observers.changed, path)
+
+    def _observe(self, message: Message, exchange: Exchange) -> None:
+        request, peer = exchange.request, exchange.peer
+        if request["observe"] == DEREGISTER and self._observers is not None:
+            self._observers.cancel(peer, request["token"])
+        if request["observe"] != REGISTER or request["code"] not in ("GET", "FETCH"):
+            return
+        if "block2" in request and request["block2"]["number"]:
+            return  # it is what is left of a notification (RFC 7959, section 2.6)
+        resource = self.resource_at(request["path"])
+        if resource is None or resource.observe is None or code_class(message["code"]) != 2:
+            return
+        if self._observers is None:
+            self._observers = Observers(self)
+        self._observers.register(request, peer, resource, message)
+
+    # -- out of the model (section 5.8) ----------------------------------------------------------------
+
+    def respond(self, message: Message, peer: Peer) -> Message | None:
+        method = message["code"]
+        if method not in METHODS:
+            is_method = method.__class__ is int and method < 32
+            return {"code": "METHOD_NOT_ALLOWED"} if is_method else None
+        path = message["path"]
+        resource = self.model.resources.get(path)
+        if resource is None:
+            if path == "/.well-known/core":
+                return self._core(message)
+            return {"code": "PRECONDITION_FAILED" if "if_match" in message else "NOT_FOUND"}
+        if method not in resource.methods:
+            return {"code": "METHOD_NOT_ALLOWED"}
+        if method == "GET" or method == "FETCH":
+            return self._get(message, resource)
+        return self._set(message, resource)
+
+    def _get(self, message: Message, resource: Resource) -> Message:
+        format_, cell = resource.format, resource.value
+        if resource.formats or not CONDITIONS.isdisjoint(message) or message["code"] == "FETCH":
+            if message["code"] == "FETCH" and not self._takes(message, resource):
+                return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
+            wanted = message.get("accept", format_)
+            if wanted != format_:
+                if wanted not in resource.formats:
+                    return {"code": "NOT_ACCEPTABLE"}
+                format_, cell = wanted, resource.formats[wanted]
+        value = self.read(cell)
+        if value is None:
+            return {"code": "NOT_FOUND"}
+        payload = value if value.__class__ is str else render(value, format_)
+        answer: Message = {"code": "CONTENT", "content_format": format_, "payload": payload}
+        if resource.max_age is not None:
+            answer["max_age"] = resource.max_age
+        if resource.etag or "etag" in message:
+            answer["etag"] = [etag_of(payload, format_)]
+            if answer["etag"][0] in message.get("etag", ()):
+                del answer["content_format"], answer["payload"]
+                answer["code"] = "VALID"  # section 5.9.1.3
+        return answer
+
+    def _takes(self, message: Message, resource: Resource) -> bool:
+        given = message.get("content_format", resource.format)
+        return given == resource.format or given in resource.formats
+
+    def _set(self, message: Message, resource: Resource) -> Message:
+        """PUT, POST, PATCH, iPATCH and DELETE of a resource."""
+        method, cell = message["code"], resource.value
+        before = self.read(cell)
+        if not self._holds(message, resource, before):
+            return {"code": "PRECONDITION_FAILED"}
+        if not cell.writable or (method == "POST" and before is None):
+            # What a POST does is the resource's own matter: here, nothing.
+            return {"code": "CHANGED" if method == "POST" else "METHOD_NOT_ALLOWED"}
+        if method == "DELETE":
+            self.write(cell, None)
+            self.changed(message["path"])
+            return {"code": "DELETED"}
+        payload = message["payload"]
+        if is_long(payload, self.model.body_limit):
+            return {"code": "REQUEST_ENTITY_TOO_LARGE", "size1": self.model.body_limit}
+        try:
+            if method in ("PATCH", "IPATCH"):
+                if message.get("content_format") != MERGE_PATCH or not is_json(resource.format):
+                    return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
+                if before is None:
+                    return {"code": "NOT_FOUND"}
+                value = self._patched(before, payload)
+                if is_long(render(value, resource.format), self.model.body_limit):
+                    return {"code": "REQUEST_ENTITY_TOO_LARGE", "size1": self.model.body_limit}
+            elif not self._takes(message, resource):
+                return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
+            else:
+                given = message.get("content_format", resource.format)
+                if given != resource.format:
+                    cell = resource.formats[given]
+                    if not cell.writable:
+                        return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
+                like = cell.literal if before is None else self.read(cell)
+                value = parse(payload, given, like)
+        except ValueError as error:
+            return {"code": "BAD_REQUEST", "payload": str(error)[:100]}
+        self.write(cell, value)
+        self.changed(message["path"])
+        return {"code": "CREATED" if before is None else "CHANGED"}
+
+    def _patched(self, before: Any, payload: Any) -> Any:
+        """The value after a merge patch; a text stays one."""
+        patch = decoded(_bytes(payload), MERGE_PATCH)
+        if isinstance(before, (str, bytes)):
+            return render(merged(decoded(_bytes(before), MERGE_PATCH), patch), MERGE_PATCH)
+        return merged(before, patch)
+
+    def _holds(self, message: Message, resource: Resource, value: Any) -> bool:
+        """Whether the conditions of a request do (section 5.10.8)."""
+        if "if_none_match" in message and value is not None:
+            return False
+        if "if_match" not in message:
+            return True
+        if value is None:
+            return False
+        present = etag_of(render(value, resource.format), resource.format)
+        return any(tag in (b"", present) for tag in message["if_match"])
+
+    def _core(self, message: Message) -> Message:
+        """The links to the device's resources (RFC 6690)."""
+        if message["code"] != "GET":
+            return {"code": "METHOD_NOT_ALLOWED"}
+        if message.get("accept", LINK_FORMAT) != LINK_FORMAT:
+            return {"code": "NOT_ACCEPTABLE"}
+        queries, resources = message.get("query", ()), self.model.resources
+        links = [
+            link.text
+            for path, link in self.model.links.items()
+            if all(map(link.has, queries)) and self._exists(resources[path])
+        ]
+        return {"code": "CONTENT", "content_format": LINK_FORMAT, "payload": ",".join(links)}
+
+    def _exists(self, resource: Resource) -> bool:
+        return "GET" not in resource.methods or self.read(resource.value) is not None
+
+    # -- as a client -----------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = Client(self)
+        return self._client
+
+    def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
+        """A request goes to `peer`; a response, with a ``path``, to the observers of that."""
+        _check(message)
+        if message["code"] in METHODS or message["code"] == "EMPTY":
+            self.client.submit(message, peer, ticket)
+            return
+        if self._observers is not None:
+            self._observers.tell(message.get("path", "/"), message)
+        if ticket is not None:
+            ticket.give_up("a response has no answer")
+
+    def observe(self, message: Message, peer: Peer) -> Notifications:
+        """Observe a resource of `peer`: ``async for notification in session.observe(request, peer)``."""
+        return Notifications(self.client, {**message, "observe": REGISTER}, peer)
+
+    def _take_response(self, message: Message, peer: Peer, kind: str) -> None:
+        if kind == "ACK":
+            self._settle(message, peer, kind)
+        else:
+            exchange, again = self._seen_before(message, peer)
+            if again:
+                if exchange.sent:
+                    self.resend(exchange.sent, peer)
+                return
+        expected = self._client is not None and self._client.expects(message, peer)
+        if kind == "CON":
+            exchange.acknowledged = True
+            answer = "ACK" if expected else "RST"
+            exchange.sent = self._send_empty(answer, message["message_id"], peer)
+        elif kind == "NON" and "observe" in message and not (expected or peer.group):
+            self._send_empty("RST", message["message_id"], peer)  # RFC 7641, section 3.5
+        if expected:
+            self.client.take(message, peer)
+
+
+def _check(message: Message) -> None:
+    """EncodeError for what a rule or a behavior says without a code, or with one that there is not."""
+    code = message.get("code")
+    if code is None:
+        raise EncodeError("the message needs this field", "code")
+    if isinstance(code, str) and code not in CODES:
+        raise EncodeError(f"there is no {code!r}", "code")
+
+
+def _nothing(how: str) -> None:
+    pass
+
+
+def _bytes(payload: Any) -> bytes:
+    return payload.encode() if isinstance(payload, str) else payload
