@@ -250,8 +250,6 @@ def _container(inner: Mapping[str, Restore], value: Any) -> Any:
         return _whatever(value)
     restored: Container[Any] = Container()
     for name, held in value.items():
-        if held is None and name.__class__ is str and name.startswith("_"):
-            continue  # a private member that is not given
         restore = inner.get(name, _whatever)
         restored[name] = held if restore is _whatever and held.__class__ in PLAIN else restore(held)
     return restored
