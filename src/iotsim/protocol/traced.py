@@ -187,7 +187,10 @@ class Tracer:
             new.subcons = list(map(self._branch, node.subcons, new.subcons))
 
     def _branch(self, original: AnyConstruct, copied: AnyConstruct) -> AnyConstruct:
-        restore = self.restorers.get(id(unnamed(original)))
+        bare = unnamed(original)
+        while isinstance(bare, c.Hex | c.HexDump):  # which have no node of their own
+            bare = unnamed(bare.subcon)
+        restore = self.restorers.get(id(bare))
         return Branch(copied, restore) if restore else copied
 
     def _place(self, node: Any, label: str) -> Any:

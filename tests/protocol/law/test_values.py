@@ -408,3 +408,9 @@ def test_functions_see_a_named_tuple_that_is_given_as_a_list() -> None:
         "Struct('n' / NamedTuple('P', 'x y', Sequence(Int8ub, Int8ub)), 'k' / Rebuild(Int8ub, {}))"
     )
     agree(named.format("lambda c: c.n.x"), [{"n": [7, 8]}, {"n": {"x": 7, "y": 8}}])
+
+
+def test_functions_see_what_is_shown_otherwise_in_a_branch() -> None:
+    flags = "Hex(FlagsEnum(Int8ub, a=1, b=2))"
+    shape = "Struct('f' / If(True, {}), 'n' / Rebuild(Int8ub, lambda c: len(c.f)))"
+    agree(shape.format(flags), [b"\2\3", {"f": {"a": True, "b": False}}])
