@@ -279,7 +279,7 @@ class Lifx(Session):
         self.acknowledge(exchange)
         if "target" not in message:
             message = {**message, "target": self.target}
-        self.send(message, exchange.peer)
+        self.send(message, exchange.peer, says=message)
 
     def acknowledge(self, exchange: Exchange) -> None:
         if not exchange.acknowledged:

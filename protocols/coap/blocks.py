@@ -119,7 +119,7 @@ class Downloads:
         if "block2" not in request or not request["block2"]["number"]:
             return None
         kept = self._bodies.get(transfer_of(request, peer), now)
-        return None if kept is None else self._block(dict(kept[0]), kept[1], request)
+        return None if kept is None else self._block(*kept, request)
 
     def _size(self, request: Message) -> int:
         own: int = self._model.block_size
@@ -133,8 +133,8 @@ class Downloads:
         if start and start >= len(body):
             return {"code": "BAD_REQUEST"}
         end = start + size
-        answer["payload"] = body[start:end]
-        answer["block2"] = {"number": start // size, "more": end < len(body), "size": size}
+        block = {"number": start // size, "more": end < len(body), "size": size}
+        answer = {**answer, "payload": body[start:end], "block2": block}
         if "size2" in request:
             answer["size2"] = len(body)
         return answer

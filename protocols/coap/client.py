@@ -154,11 +154,13 @@ class Client:
         message, size = asked.message, self._session.model.block_size
         if is_long(message.get("payload"), size):
             asked.left, asked.size = to_bytes(message["payload"]), size
-            self._send_block(asked, 0, message["token"])
+            self._send_block(asked, 0, message["token"], message)
         else:
-            self._ask(message, asked)
+            self._ask(message, asked, message)
 
-    def _send_block(self, asked: Asked, start: int, token: bytes) -> None:
+    def _send_block(
+        self, asked: Asked, start: int, token: bytes, said: Message | None = None
+    ) -> None:
         end = start + asked.size
         leg = _leg(asked.message)
         if not start:
@@ -169,9 +171,10 @@ class Client:
             "more": end < len(asked.left),
             "size": asked.size,
         }
-        self._ask(leg, asked)
+        self._ask(leg, asked, said)
 
-    def _ask(self, message: Message, asked: Asked) -> None:
+    def _ask(self, message: Message, asked: Asked, said: Message | None = None) -> None:
+        """Send a request, which is what the device has `said`, or a part of it."""
         session, peer = self._session, asked.peer
         if asked.key is not None:
             self._asked.pop(asked.key, None)
@@ -181,6 +184,8 @@ class Client:
         if "message_id" not in message:
             message["message_id"] = session.next_id()
         asked.message_id = message["message_id"]
+        if said is not None:
+            said.setdefault("message_id", asked.message_id)
         model = session.model
         confirmable = message["type"] == "CON"
         self._expect(asked, model.exchange_lifetime if confirmable else model.non_lifetime)
@@ -191,9 +196,9 @@ class Client:
                 if how != ACKNOWLEDGED and asked.key == key:
                     self._fail(asked, how)
 
-            session.transmissions.send(message, peer, ended)
+            session.transmissions.send(message, peer, ended, says=said)
         else:
-            session.send(message, peer)
+            session.send(message, peer, says=said)
 
     def _expect(self, asked: Asked, within: float) -> None:
         """Wait for a response, or a notification, so many seconds."""
@@ -225,7 +230,7 @@ class Client:
             else:
                 ticket.give_up(how)
 
-        self._session.transmissions.send(message, peer, ended)
+        self._session.transmissions.send(message, peer, ended, says=message)
 
     def _token(self) -> bytes:
         return self._session.bits(32).to_bytes(4, "big")

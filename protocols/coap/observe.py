@@ -173,9 +173,9 @@ class Observers:
         answer["token"] = observation.request["token"]
         answer["message_id"] = observation.message_id = session.next_id()
         answer["type"] = "CON" if confirm else "NON"
-        answer = session.in_blocks(answer, observation.request, peer)
+        said, answer = answer, session.in_blocks(answer, observation.request, peer)
         if not confirm:
-            session.send(answer, peer, says=True)
+            session.send(answer, peer, says=said)
             return
         observation.pending, observation.confirmed_at = True, now
 
@@ -184,4 +184,4 @@ class Observers:
             if how != ACKNOWLEDGED:
                 self._remove(observation)
 
-        session.transmissions.send(answer, peer, ended, says=True)
+        session.transmissions.send(answer, peer, ended, says=said)

@@ -35,6 +35,8 @@ PARTICULAR = frozenset({"options", "proxy_uri", "proxy_scheme", "hop_limit", "bl
 CONDITIONS = frozenset({"if_match", "if_none_match", "etag", "accept"})
 ANSWERED: Message = {}
 """Stands for a request that needs to be kept no longer."""
+HEADER = ("type", "message_id", "token")
+"""What a block has in common with the whole response."""
 NO_RESPONSE = {2: 2, 4: 8, 5: 16}
 """Of each class of codes, the bit that asks for none (RFC 7967, section 2.1)."""
 
@@ -221,7 +223,7 @@ class Coap(Session):
             if message["code"] in METHODS:
                 self.submit(message, exchange, None)
             return
-        group = exchange.peer.group
+        said, group = message, exchange.peer.group
         if group and not self._is_for_group(message):
             return
         request = exchange.request
@@ -230,14 +232,13 @@ class Coap(Session):
         if exchange.block1 is not None:
             message["block1"] = exchange.block1
         if "block2" in request or is_long(message.get("payload"), self.model.block_size):
-            message = self.in_blocks(message, request, exchange.peer)
+            said, message = message, self.in_blocks(message, request, exchange.peer)
         if group:
             self._leisurely += 1
-            self.call_later(
-                self.uniform(0.0, self.model.leisure), self._at_leisure, message, exchange
-            )
+            leisure = self.uniform(0.0, self.model.leisure)
+            self.call_later(leisure, self._at_leisure, message, exchange, said)
         else:
-            self._send_response(message, exchange)
+            self._send_response(message, exchange, said)
 
     def _is_for_group(self, message: Message) -> bool:
         """Whether an answer is worth sending to who has asked many (section 8.2)."""
@@ -245,11 +246,14 @@ class Coap(Session):
             return False
         return message["code"] != "CONTENT" or bool(message.get("payload"))
 
-    def _at_leisure(self, message: Message, exchange: Exchange) -> None:
+    def _at_leisure(self, message: Message, exchange: Exchange, said: Message) -> None:
         self._leisurely -= 1
-        self._send_response(message, exchange)
+        self._send_response(message, exchange, said)
 
-    def _send_response(self, message: Message, exchange: Exchange) -> None:
+    def _send_response(
+        self, message: Message, exchange: Exchange, said: Message | None = None
+    ) -> None:
+        """Send the response to a request: what the device has `said`, or a block of it."""
         request, peer = exchange.request, exchange.peer
         exchange.request = ANSWERED
         unwanted = request.get("no_response")
@@ -259,22 +263,26 @@ class Coap(Session):
         if "token" not in message:
             message["token"] = exchange.token if message["code"] != "EMPTY" else b""
         kind = message.get("type")
-        if kind == "RST" or (not exchange.acknowledged and kind in (None, "ACK")):
+        at_once = kind == "RST" or (not exchange.acknowledged and kind in (None, "ACK"))
+        if at_once:
             message["type"] = kind or "ACK"
             message["message_id"] = exchange.message_id
             exchange.acknowledged = True
             if exchange.timer is not None:
                 exchange.timer.cancel()
-            exchange.sent = self.send(message, peer)
-            return
-        self._acknowledge(exchange)
-        message["type"] = kind = kind or ("CON" if exchange.confirmable else "NON")
-        if "message_id" not in message:
-            message["message_id"] = self.next_id()
-        if kind == "CON":
-            self.transmissions.send(message, peer, _nothing)
         else:
-            self.send(message, peer)
+            self._acknowledge(exchange)
+            message["type"] = kind = kind or ("CON" if exchange.confirmable else "NON")
+            if "message_id" not in message:
+                message["message_id"] = self.next_id()
+        if said is not None and said is not message:
+            said |= {name: message[name] for name in HEADER}
+        if at_once:
+            exchange.sent = self.send(message, peer, says=said)
+        elif kind == "CON":
+            self.transmissions.send(message, peer, _nothing, says=said)
+        else:
+            self.send(message, peer, says=said)
 
     def in_blocks(self, message: Message, request: Message, peer: Peer) -> Message:
         """The first block of an answer, or that which is asked for, if it takes several."""

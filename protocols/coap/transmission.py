@@ -41,7 +41,7 @@ class Waiting(NamedTuple):
     message: dict[str, Any]
     peer: Peer
     ended: Ended
-    says: bool
+    says: dict[str, Any] | None
 
 
 class Transmissions:
@@ -56,13 +56,20 @@ class Transmissions:
         self._waiting: deque[Waiting] = deque()
 
     def send(
-        self, message: dict[str, Any], peer: Peer, ended: Ended, *, says: bool = False
+        self,
+        message: dict[str, Any],
+        peer: Peer,
+        ended: Ended,
+        *,
+        says: dict[str, Any] | None = None,
     ) -> None:
-        """Send `message`, which has its id, at once or when its turn has come."""
+        """Send `message`, which has its id, at once or when its turn has come; `says` as in
+        `Session.send`."""
+        one = Waiting(message, peer, ended, says)
         if self._count(peer) < self._session.model.nstart:
-            self._transmit(Waiting(message, peer, ended, says))
+            self._transmit(one)
         elif len(self._waiting) < MOST_WAITING:
-            self._waiting.append(Waiting(message, peer, ended, says))
+            self._waiting.append(one)
         else:
             self._session.log(f"a message to {peer} is not sent: {MOST_WAITING} wait already")
             ended(REFUSED)

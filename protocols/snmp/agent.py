@@ -238,6 +238,7 @@ class Agent(Session):
                 timeout=self.model.inform_timeout,
                 tries=1 + self.model.inform_retries,
                 backoff=BACKOFF,
+                says=message,
             )
         except Unanswered as error:
             self.log(f"the inform {number} to {peer} is not acknowledged")

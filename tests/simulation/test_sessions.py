@@ -79,7 +79,7 @@ class Talk(Session):
             self.deliver({**message, "data": b"whole"}, peer)
 
     def reply(self, message, exchange):
-        self.send({**message, "data": b"part"}, exchange)
+        self.send({**message, "data": b"part"}, exchange, says=message)
 """,
         rules=[RULE],
     )
@@ -93,6 +93,32 @@ class Talk(Session):
         "0.000 -> PUT 2 [application]",
         "0.000 <- ACK 9 [wire]",
         "0.000 -> ACK 9 [wire]",
+    ]
+
+
+LATER = """
+class Talk(Session):
+    def reply(self, message, exchange):
+        self.send({"kind": "ACK"}, exchange)
+        if message["number"] < 9:
+            self.call_later(2.0, self.go_on, message, exchange)
+
+    def go_on(self, message, peer):
+        self.send(message, peer, says=message)
+"""
+
+
+def test_what_a_session_keeps_back_was_not_said(talk: Any) -> None:
+    device = talk(LATER, rules=[RULE])
+    device.receive(kind="GET", number=1)
+    device.receive(kind="GET", number=8)
+    device.wait(3)
+    assert device.lines() == [
+        "0.000 <- GET 1",
+        "0.000 -> ACK 0 [wire]",
+        "0.000 <- GET 8",
+        "0.000 -> ACK 0 [wire]",
+        "2.000 -> PUT 2",
     ]
 
 
@@ -295,7 +321,7 @@ class Talk(Session):
     device.receive(kind="PUT", number=9)
     assert device.lines() == [
         "0.000 <- BAD 0 [wire]",
-        "0.000 -> GET 3 [wire]",
+        "0.000 -> GET 3",
         "0.000 <- PUT 8",
         "0.000 note: device[0]: 8",
         "0.000 <- PUT 9",
@@ -308,7 +334,7 @@ def test_the_devices_own_sendings_go_through_the_session(talk: Any) -> None:
         """
 class Talk(Session):
     def submit(self, message, peer, ticket):
-        self.send({**message, "number": 77}, peer)
+        self.send({**message, "number": 77}, peer, says=message)
 """,
         rules=[{"send": {"kind": "PUT"}, "every": "10s"}],
     )

@@ -14,10 +14,10 @@ from iotsim.events import ExpectationDecided
 from iotsim.expect.gateway import GatewayWatcher
 from iotsim.expect.kinds import KINDS
 from iotsim.expect.report import Findings, merge, outcome_of
-from iotsim.expect.subscription import Audience, Topic
+from iotsim.expect.subscription import Audience, OnBothLayers, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from iotsim.events import Outcome
     from iotsim.expect.slots import FleetView
@@ -59,21 +59,30 @@ class Judge:
     # --- what the simulation calls ------------------------------------------------------------
 
     def observers(
-        self, fleet: str, direction: Direction, layer: Layer = "application"
-    ) -> list[Observer]:
+        self, fleet: str, direction: Direction, layer: Layer | None = None
+    ) -> Collection[Observer]:
         """Whom to call with each decoded message of `fleet`: observer(device, message, t).
 
-        On the `layer` "wire" are the messages below a protocol's session.
+        On the `layer` "wire" are the messages below a protocol's session, on "application" those above
+        it; without a session between them a message is on both, which is None.
 
-        The list is live: the same object for the whole run. What it holds changes in `settled`,
+        What is given is live: the same object for the whole run. What it holds changes in `settled`,
         `advance` and `next_deadline`, never while one of them is being called.
         """
-        return self._audience(fleet, Topic(direction, layer=layer)).observers
+        if layer is not None:
+            return self._audience(fleet, Topic(direction, layer=layer)).observers
+        application = self._audience(fleet, Topic(direction)).observers
+        below = self._audiences.get((fleet, Topic(direction, layer="wire")))
+        if below is None or not below.observers:  # nobody comes later: all were seated at the start
+            return application
+        return OnBothLayers(application, below.observers) if application else below.observers
 
     def undecodable(self, device: DeviceView, t: float, error: Exception | str) -> None:
         """`device` received a datagram that is no message of its protocol."""
         fleet = device.name.partition("[")[0]
         self._audience(fleet, Topic("receives")).heard.note_undecodable(device.index, error)
+        if (below := self._audiences.get((fleet, Topic("receives", layer="wire")))) is not None:
+            below.heard.note_undecodable(device.index, error)
         for observe in self._audience(fleet, Topic("receives", "undecodable")).observers:
             observe(device, None, t)
 

@@ -12,14 +12,16 @@ The field is the one that leaves the fewest to be called, by what the matchers s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 from iotsim.errors import IotsimError
 from iotsim.expect.heard import COUNTED_ONLY, Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.expect.slots import Table
     from iotsim.expect.spec import Direction, Layer
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from iotsim.match import DeviceView, Matcher
 
 Message: TypeAlias = "Mapping[str, Any]"
-Observer: TypeAlias = "Callable[[DeviceView, Any, float], None]"
+Observer: TypeAlias = Callable[["DeviceView", Any, float], None]
 """(device, message, t); what could not be decoded has the message None."""
 Take: TypeAlias = "Callable[[int, Any, DeviceView, float], None]"
 """(slot, message, device, t)."""
@@ -184,6 +186,22 @@ class Audience:
             "everybody": _each([entry.observer() for entry in self._entries]),
         }
         return _generate(DISPATCH, namespace, heard)
+
+
+class OnBothLayers(Collection[Observer]):
+    """The observers of a message that is on both layers: of two live lists what each has."""
+
+    def __init__(self, *lists: Sequence[Observer]) -> None:
+        self._lists = lists
+
+    def __iter__(self) -> Iterator[Observer]:
+        return chain(*self._lists)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lists))
+
+    def __contains__(self, observer: object) -> bool:
+        return any(observer in one for one in self._lists)
 
 
 def _generate(code: str, namespace: dict[str, Any], heard: Heard | None) -> Observer:

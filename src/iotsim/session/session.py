@@ -79,7 +79,11 @@ class Host(Protocol):
     def observe(self, session: Session, message: Message, peer: Peer) -> None: ...
     def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None: ...
     def transmit(
-        self, session: Session, message: Mapping[str, Any], peer: Peer, says: bool
+        self,
+        session: Session,
+        message: Mapping[str, Any],
+        peer: Peer,
+        says: Mapping[str, Any] | None,
     ) -> bytes: ...
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None: ...
     def call_later(
@@ -176,12 +180,13 @@ class Session:
         return None
 
     def reply(self, message: Message, exchange: Any) -> None:
-        """Send the answer to what was delivered with `exchange`, which by default is its peer."""
-        self.send(message, exchange)
+        """Send the answer to what was delivered with `exchange`, which by default is its peer: whenever,
+        in whatever form, by a `send` that `says` it."""
+        self.send(message, exchange, says=message)
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
-        """Send what the device says by itself; with a `ticket`, somebody waits for an answer."""
-        self.send(message, peer)
+        """Send what the device says by itself, likewise; with a `ticket`, somebody waits for an answer."""
+        self.send(message, peer, says=message)
         if ticket is not None:
             self._waiters = [*self._waiters, Waiter(ticket, peer, None)]
 
@@ -212,11 +217,13 @@ class Session:
         """What the device would answer to `message` now, without its having come."""
         return self._host.evaluate(self, message, peer)
 
-    def send(self, message: Mapping[str, Any], peer: Peer, *, says: bool = False) -> bytes:
+    def send(
+        self, message: Mapping[str, Any], peer: Peer, *, says: Mapping[str, Any] | None = None
+    ) -> bytes:
         """Send a message of the schema in a datagram, which is returned. EncodeError if it is none.
 
-        With `says`, it is also what the device says by itself (a notification): expectations see it as
-        such, not on the wire alone.
+        It is on the wire alone, unless the device `says` something with it, which expectations see once
+        the datagram has left: `message` itself, or what that carries in another form, or a part of.
         """
         return self._host.transmit(self, message, peer, says)
 
@@ -312,18 +319,20 @@ class Session:
         timeout: float,  # noqa: ASYNC109  # there is no event loop
         tries: int = 1,
         backoff: float = 1.0,
+        says: Message | None = None,
     ) -> Message:
         """Send `message` until a message from `peer` comes for which `until` holds; return that.
 
         There are `tries` attempts; each waits `backoff` times as long as the one before, the first
         `timeout` seconds. `Unanswered` if all were in vain. What is waited for does not go to `receive`.
+        `says` is as in `send`.
         """
         datagram = b""
         for attempt in range(tries):
             if attempt:
                 self.resend(datagram, peer)
             else:
-                datagram = self.send(message, peer)
+                datagram = self.send(message, peer, says=says)
             answer = await self.wait(until, peer, timeout=timeout * backoff**attempt)
             if answer is not None:
                 return answer

@@ -3,7 +3,8 @@
 A datagram is decoded, seen as a *wire* message, and given to the device's session. What the session hands
 up is seen as an *application* message and goes to rules, behavior and model; what they answer goes to the
 session, which sends. Mostly both are one and the same dict: then there is one event for both, without a
-layer. Otherwise each level has its own.
+layer. Otherwise each level has its own. What a device says was said once a datagram with it has left, and
+not before: an answer that its session withholds, or that waits, is nobody's yet.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _peer: Any = tuple.__new__  # a third of the time that calling the class takes
 class Hand:
     """The datagram that is being dealt with: what is sent to its very peer answers it."""
 
-    __slots__ = ("datagram", "event", "message", "outcome", "peer", "sent")
+    __slots__ = ("datagram", "delivered", "event", "message", "peer", "sent", "tried")
 
     def __init__(self, datagram: Datagram, peer: Peer, message: Message | None = None) -> None:
         self.datagram = datagram
@@ -62,7 +63,17 @@ class Hand:
         self.message = message
         self.event: Received | None = None
         self.sent = False
-        self.outcome = SESSION
+        self.tried = ""
+        """The outcome of what was to answer it, and has not left."""
+        self.delivered = SESSION
+        """What rules, behavior and model have made of it."""
+
+    @property
+    def outcome(self) -> str:
+        """What has become of the datagram so far: it is answered by what has left alone."""
+        if self.sent:
+            return ANSWERED
+        return self.tried or (SESSION if self.delivered is ANSWERED else self.delivered)
 
 
 class SessionService(Service):
@@ -95,11 +106,12 @@ class SessionService(Service):
         self.key = key(fleet.seed, fleet.spec.name, "session", index)
         self.has_run = self._class.run is not Session.run
         judge = rest["judge"]
-        self._heard_wire = judge.observers(fleet.spec.name, "receives", WIRE)
-        self._told_wire = judge.observers(fleet.spec.name, "sends", WIRE)
+        name = fleet.spec.name
+        self._heard = judge.observers(name, "receives", APPLICATION)
+        self._told = judge.observers(name, "sends", APPLICATION)
+        self._heard_wire = judge.observers(name, "receives", WIRE)
+        self._told_wire = judge.observers(name, "sends", WIRE)
         self._hand: Hand | None = None
-        self._saying: Mapping[str, Any] | None = None
-        """What the device says just now, until it has been sent."""
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -139,7 +151,6 @@ class SessionService(Service):
         What the scenario is to blame for, an expression of a model that fails, stops the device as in a
         rule; so does code that never comes to an end.
         """
-        self._saying = None
         if isinstance(error, ExpressionError | Stalled):
             self.fail(device, error)
             return
@@ -198,7 +209,7 @@ class SessionService(Service):
             return FAILED if device.failed else BROKEN
         finally:
             self._hand = None
-        return ANSWERED if hand.sent else hand.outcome
+        return hand.outcome
 
     def _refusal(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
@@ -216,7 +227,7 @@ class SessionService(Service):
     def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
         outcome = self._deliver(session, message, peer, exchange)
         if self._hand is not None:
-            self._hand.outcome = outcome
+            self._hand.delivered = outcome
         return outcome
 
     def _deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
@@ -232,16 +243,16 @@ class SessionService(Service):
             if answer is None:
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
-                self._reply(session, one, exchange, peer)
+                session.reply(one, exchange)
             return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
-            return self._reply_by_rule(session, reaction, exchange, peer)
+            return self._reply_by_rule(session, reaction, exchange)
         outcome = PENDING
         for delay_s, answer in reaction:
             if delay_s <= 0:
-                outcome = self._reply_by_rule(session, answer, exchange, peer)
+                outcome = self._reply_by_rule(session, answer, exchange)
                 continue
             datagram = self._hand.datagram if self._hand and self._hand.peer is peer else None
             due = self.now + delay_s
@@ -277,40 +288,11 @@ class SessionService(Service):
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def _reply(self, session: Session, message: Message, exchange: Any, peer: Peer) -> None:
-        """The device answers: its session sends that."""
-        self._saying = message
-        session.reply(message, exchange)
-        self._said(session, message, peer)
-
-    def _said(self, session: Session, message: Mapping[str, Any], peer: Peer) -> None:
-        """`message` was said: unless it was sent as it is, it is seen for itself."""
-        if self._saying is None:
-            return
-        self._saying = None
-        device: Any = session.device
-        if not (self._recorded or self._told):
-            return
-        # With defaults and computed fields, as a datagram would show it.
-        with suppress(EncodeError):
-            message = self._answer_codec.tell(message, device)[1]
-        if self._recorded:
-            asked = self._hand.datagram.id if self._hand and self._hand.peer is peer else 0
-            number, who = next(self._ids), str(peer)
-            self._emit(
-                Sent(
-                    self._clock(), number, device.name, who, self._name, message, asked, APPLICATION
-                )
-            )
-        for observe in self._told:
-            observe(device, message, self.now)
-
-    def _reply_by_rule(self, session: Session, message: Message, exchange: Any, peer: Peer) -> str:
+    def _reply_by_rule(self, session: Session, message: Message, exchange: Any) -> str:
         """A rule or a behavior answers; what it says may be no message."""
         try:
-            self._reply(session, message, exchange, peer)
+            session.reply(message, exchange)
         except EncodeError as error:
-            self._saying = None
             device: Any = session.device
             self.fail(device, error)
             return FAILED
@@ -330,14 +312,17 @@ class SessionService(Service):
             outcome = REBOOTED
         elif not device.failed:
             self.now = self._clock()
-            self._hand = None if datagram is None else Hand(datagram, peer)
+            self._hand = hand = None if datagram is None else Hand(datagram, peer)
             try:
-                outcome = self._reply_by_rule(session, message, exchange, peer)
+                outcome = self._reply_by_rule(session, message, exchange)
+                if hand is not None:
+                    hand.delivered = outcome
+                    outcome = hand.outcome
             except FAULTS as error:
                 self._broken(device, error)
             finally:
                 self._hand = None
-        if datagram is not None:
+        if datagram is not None and outcome is not PENDING:
             self._pump.settle(datagram, outcome)
 
     def submit(
@@ -345,14 +330,9 @@ class SessionService(Service):
     ) -> None:
         """What `device` says by itself. EncodeError if it is no message."""
         self.now = self._clock()
-        said = dict(message)
-        self._saying = said
         try:
-            session = self._session(device)
-            session.submit(said, peer, ticket)
-            self._said(session, said, peer)
+            self._session(device).submit(dict(message), peer, ticket)
         except EncodeError:
-            self._saying = None
             raise
         except FAULTS as error:
             self._broken(device, error)
@@ -366,17 +346,25 @@ class SessionService(Service):
         """Answer `datagram` past the session. To a group, nothing is sent."""
         if datagram.group:
             return SESSION
-        return self._leave_with(device, datagram, message, own=True)
+        payload, wire = self._encoded(device, message, message)
+        hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
+        self._hand, outer = hand, self._hand
+        try:
+            self._send_payload(device, payload, hand.peer, wire, wire)
+        finally:
+            self._hand = outer
+        return hand.outcome
 
     def transmit(
-        self, session: Session, message: Mapping[str, Any], peer: Peer, says: bool
+        self,
+        session: Session,
+        message: Mapping[str, Any],
+        peer: Peer,
+        says: Mapping[str, Any] | None,
     ) -> bytes:
-        own = says
-        if message is self._saying:
-            own, self._saying = True, None
         device: Any = session.device
-        payload, wire = self._encoded(device, message, own)
-        self._send_payload(device, payload, peer, wire, own)
+        payload, wire = self._encoded(device, message, says)
+        self._send_payload(device, payload, peer, wire, wire if says is message else says)
         return payload
 
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
@@ -387,27 +375,16 @@ class SessionService(Service):
                 wire = self._answer_codec.decode(datagram, device)
             except DecodeError:
                 wire = {}  # a protocol may write what it does not read
-        self._send_payload(device, datagram, peer, wire, own=False)
+        self._send_payload(device, datagram, peer, wire, None)
 
     def _encoded(
-        self, device: SimDevice, message: Mapping[str, Any], own: bool
+        self, device: SimDevice, message: Mapping[str, Any], said: Mapping[str, Any] | None
     ) -> tuple[bytes, Mapping[str, Any] | None]:
-        """The bytes of `message`, and what they show, where somebody is to see that."""
-        if self._recorded or self._told_wire or (own and self._told):
+        """The bytes of `message`, and what they show, where somebody is to see that, or what is `said`
+        with them."""
+        if self._recorded or self._told_wire or (said is not None and self._told):
             return self._answer_codec.tell(message, device)
         return self._encode(message, device), None
-
-    def _leave_with(
-        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], own: bool
-    ) -> str:
-        payload, wire = self._encoded(device, message, own)
-        hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
-        self._hand, outer = hand, self._hand
-        try:
-            self._send_payload(device, payload, hand.peer, wire, own)
-        finally:
-            self._hand = outer
-        return ANSWERED if hand.sent else hand.outcome
 
     def _send_payload(
         self,
@@ -415,9 +392,10 @@ class SessionService(Service):
         payload: bytes,
         peer: Peer,
         wire: Mapping[str, Any] | None,
-        own: bool,
+        said: Mapping[str, Any] | None,
     ) -> None:
-        """Send a datagram, and tell of it once it has left."""
+        """Send a datagram, and tell of it once it has left: of what it shows, and of what the device says
+        with it, which may be the very same. Nobody is to be told if `wire` is None."""
         if device.failed:
             return
         hand = self._hand
@@ -436,11 +414,11 @@ class SessionService(Service):
             if hand is not None:
                 hand.sent = True
             if wire is not None:
-                self._tell(device, datagram, wire, own)
+                self._tell(device, datagram, wire, said)
             return
-        outcome = self._leave_later(sending, device, datagram, wire, own)
-        if hand is not None and not hand.sent:
-            hand.outcome = outcome
+        outcome = self._leave_later(sending, device, datagram, wire, said)
+        if hand is not None and hand.tried is not PENDING:
+            hand.tried = outcome
 
     def _leave_later(
         self,
@@ -448,7 +426,7 @@ class SessionService(Service):
         device: SimDevice,
         datagram: Datagram,
         wire: Mapping[str, Any] | None,
-        own: bool,
+        said: Mapping[str, Any] | None,
     ) -> str:
         def left(reason: str) -> None:
             outcome = ANSWERED
@@ -456,7 +434,8 @@ class SessionService(Service):
                 self._emit(NotSent(self._clock(), device.name, reason, datagram.id))
                 outcome = NOT_SENT
             elif wire is not None:
-                self._tell(device, datagram, wire, own)
+                with suppress(Stalled):  # which its device is known for by now
+                    self._tell(device, datagram, wire, said)
             self._pump.settle(datagram, outcome)
 
         if isinstance(sending, Waiting):
@@ -466,19 +445,35 @@ class SessionService(Service):
         return NOT_SENT
 
     def _tell(
-        self, device: SimDevice, datagram: Datagram, wire: Mapping[str, Any], own: bool
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        wire: Mapping[str, Any],
+        said: Mapping[str, Any] | None,
     ) -> None:
+        if said is None or said is wire:
+            self._emit_sent(device, datagram, wire, "" if said is wire else WIRE)
+        else:
+            self._emit_sent(device, datagram, wire, WIRE)
+            # With defaults and computed fields, as a datagram would show it.
+            with suppress(EncodeError):
+                said = self._answer_codec.tell(said, device)[1]
+            self._emit_sent(device, datagram, said, APPLICATION)
         now = self._pump.sent_at
+        for observe in self._told_wire:
+            observe(device, wire, now)
+        if said is not None:
+            for observe in self._told:
+                observe(device, said, now)
+
+    def _emit_sent(
+        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], layer: str
+    ) -> None:
         if self._recorded:
             name = self._names.get(datagram.index) or self._name_of(device)
             who = self._endpoint(datagram.peer, datagram.peer_port)
-            number, layer = next(self._ids), "" if own else WIRE
-            self._emit(Sent(now, number, name, who, self._name, wire, datagram.id, layer))
-        for observe in self._told_wire:
-            observe(device, wire, now)
-        if own:
-            for observe in self._told:
-                observe(device, wire, now)
+            now, number = self._pump.sent_at, next(self._ids)
+            self._emit(Sent(now, number, name, who, self._name, message, datagram.id, layer))
 
     def _endpoint(self, address: int, port: int) -> str:
         if port != self._peer[1] or address != self._peer[0]:

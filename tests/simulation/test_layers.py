@@ -1,0 +1,161 @@
+"""What expectations see of what goes by a session, and of what does not; and what has not left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from tests.session.helpers import write_protocol
+from tests.simulation.test_sending import answer_arp, not_sent, outcomes
+
+from iotsim.events import Sent
+from iotsim.protocol.registry import load_protocol
+from iotsim.wire import ethernet, ipv4, udp, virtio
+from iotsim.wire.address import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+PLAIN = "class Talk(Session):\n    pass\n"
+WITHHELD = """
+class Talk(Session):
+    def receive(self, message, peer):
+        if message["kind"] == "GET":
+            self.deliver(message, peer)
+
+    def reply(self, message, exchange):
+        if message["number"]:
+            self.send({**message, "data": b"x"}, exchange, says=message)
+"""
+FLEET = """
+[devices.meter]
+count = 2
+address = "10.77.1.1"
+protocol = {protocol}
+
+[[devices.meter.rules]]
+when = {when}
+reply = {reply}
+{more}
+"""
+READ = {"kind": "READ", "device": 1, "seq": 1, "point": 0}
+SENSORNET = {
+    "protocol": '"sensornet"',
+    "when": '{ kind = "READ" }',
+    "reply": '{ kind = "REPORT", value = 1 }',
+    "more": "",
+}
+BOTH = {**SENSORNET, "protocol": '["sensornet", "talk"]', "more": 'protocol = "sensornet"'}
+TALK = {
+    "protocol": '"talk"',
+    "when": '{ kind = "GET" }',
+    "reply": '{ kind = "PUT", number = "=msg.number" }',
+    "more": "",
+}
+
+
+def expected(*expectations: str) -> str:
+    return "".join(f"\n[[expect]]\n{expectation}\n" for expectation in expectations)
+
+
+@pytest.mark.parametrize("fleet", [SENSORNET, BOTH], ids=["alone", "beside a session"])
+@pytest.mark.parametrize("direction", ["receives", "sends"])
+@pytest.mark.parametrize("others", ["", "application"])
+async def test_without_a_session_each_layer_has_all_messages(
+    fleet: dict[str, str],
+    direction: str,
+    others: str,
+    simulated: Callable[[str], Any],
+    tmp_path: Path,
+    autojump_clock: MockClock,
+) -> None:
+    write_protocol(tmp_path, PLAIN)
+    kind = "READ" if direction == "receives" else "REPORT"
+    layers = ['layer = "wire"', *([""] if others else [])]
+    watched = f'{direction} = {{ kind = "{kind}" }}'
+    expectations = [
+        text
+        for layer in layers
+        for text in (
+            f'each = "meter"\nnever = true\n{watched}\n{layer}',
+            f'each = "meter"\n{watched}\nwithin = "9s"\n{layer}',
+            f'all = "meter"\n{watched}\ncount = {{ min = 1, max = 2 }}\n{layer}',
+        )
+    ]
+    async with simulated(FLEET.format(**fleet) + expected(*expectations)) as gateway:
+        for device in ("meter[0]", "meter[1]", "meter[1]"):
+            gateway.send(device, READ)
+            await trio.sleep(0.1)
+        verdicts = gateway.simulation.judge.verdicts()
+    assert verdicts == [False, True, False] * len(layers)
+
+
+async def test_with_a_session_each_layer_has_its_own(
+    simulated: Callable[[str], Any], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    write_protocol(tmp_path, WITHHELD)
+    wire = '\nlayer = "wire"'
+    expectations = expected(
+        'each = "meter"\nnever = true\nreceives = { kind = "ACK" }',
+        'each = "meter"\nnever = true\nreceives = { kind = "ACK" }' + wire,
+        'each = "meter"\nnever = true\nsends = { data = "hex:78" }',
+        'each = "meter"\nnever = true\nsends = { data = "hex:78" }' + wire,
+        'each = "meter"\nsends = { kind = "PUT" }\nwithin = "1s"',
+        'each = "meter"\nsends = { kind = "PUT" }\nwithin = "1s"' + wire,
+    )
+    async with simulated(FLEET.format(**TALK) + expectations) as gateway:
+        gateway.send("meter[0]", {"kind": "ACK"})
+        gateway.send("meter[0]", {"kind": "GET", "number": 1})
+        gateway.send("meter[1]", {"kind": "GET", "number": 0})
+        await trio.sleep(2)
+        assert gateway.simulation.judge.verdicts() == [None, False, None, False, False, False]
+        assert outcomes(gateway) == {"answered": 1, "consumed.session": 2}
+
+
+@pytest.mark.parametrize("delay", ["", 'delay = "500ms"'])
+@pytest.mark.parametrize("session", [PLAIN, WITHHELD], ids=["as it is", "in another form"])
+@pytest.mark.parametrize("reached", [True, False])
+async def test_an_answer_was_given_once_it_has_left(
+    reached: bool,
+    session: str,
+    delay: str,
+    linked: Callable[[str], Any],
+    tmp_path: Path,
+    autojump_clock: MockClock,
+) -> None:
+    write_protocol(tmp_path, session)
+    link = '[link]\nkind = "tap"\n'
+    fleet = FLEET.format(**{**TALK, "more": delay}).replace(
+        "count = 2", 'count = 2\nmac = "02:00:00:00:01:00"'
+    )
+    expectation = expected('each = "meter[0]"\nsends = { kind = "PUT" }\nwithin = "10s"')
+    async with linked(link + fleet + expectation) as far_end:
+        ask(far_end, tmp_path)
+        await trio.sleep(2)
+        assert outcomes(far_end) == {"pending": 1}
+        assert [event for event in far_end.events if isinstance(event, Sent)] == []
+        if reached:
+            answer_arp(far_end)
+        await trio.sleep(9)
+        done = {"answered": 1, "consumed.arp-reply": 1} if reached else {"consumed.not-sent": 1}
+        assert outcomes(far_end) == done
+        assert len(not_sent(far_end)) == (not reached)
+        assert far_end.simulation.judge.verdicts() == [reached]
+        layers = [] if not reached else [""] if session == PLAIN else ["wire", "application"]
+        sent = [event for event in far_end.events if isinstance(event, Sent)]
+        assert [(event.layer, event.in_reply_to) for event in sent] == [(one, 1) for one in layers]
+
+
+def ask(far_end: Any, folder: Path) -> None:
+    """A request of a stranger, of whom nobody knows where it is."""
+    codec = load_protocol("talk", [folder]).protocol.codec
+    payload = codec.encode({"kind": "GET", "number": 1})
+    stranger, meter = parse_address("10.77.0.9"), parse_address("10.77.1.1")
+    segment = udp.build_udp(stranger, meter, 40000, 5000, payload)
+    header = ethernet.EthernetHeader(0x020000000100, 0x020000000009, ethernet.IPV4)
+    packet = ipv4.build_ipv4(stranger, meter, ipv4.UDP, segment)
+    far_end.link.send_nowait(virtio.PLAIN + ethernet.build_ethernet(header) + packet)
