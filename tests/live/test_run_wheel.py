@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 background = pytest.mark.background
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDERS = ("protocols", "scenarios", "examples")
+FOLDERS = {"protocols": "iotsim", "scenarios": "iotsim/bundled", "examples": "iotsim/bundled"}
 
 
 def pip(*words: str | Path) -> None:
@@ -55,10 +55,10 @@ def install_wheel(iotsim: CommandLine) -> tuple[Path, dict[str, Done]]:
 def test_it_holds_what_it_should_and_nothing_else(done: tuple[Path, dict[str, Done]]) -> None:
     with zipfile.ZipFile(done[0]) as archive:
         names = set(archive.namelist())
-    for folder in FOLDERS:
+    for folder, inside in FOLDERS.items():
         for path in (REPOSITORY / folder).rglob("*"):
             if path.suffix in (".py", ".toml"):
-                assert f"iotsim/bundled/{path.relative_to(REPOSITORY)}" in names
+                assert f"{inside}/{path.relative_to(REPOSITORY)}" in names
     for path in (REPOSITORY / "src" / "iotsim").rglob("*.py"):
         assert str(path.relative_to(REPOSITORY / "src")) in names
     assert "iotsim/py.typed" in names

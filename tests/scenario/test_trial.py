@@ -30,6 +30,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim import FlatStruct, Protocol
+from iotsim.device.spec import ServiceSpec
 from iotsim.match import Names, compile_expression
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.trial import Trial
@@ -66,7 +67,7 @@ def tried(fields: dict[str, Any], request: dict[str, Any] | None = None) -> list
 def said(
     protocol: Protocol, fields: dict[str, Any], request: dict[str, Any] | None = None
 ) -> list[str]:
-    faults = Trial(protocol).faults(compiled(fields), request)
+    faults = Trial(ServiceSpec(protocol, protocol.port)).faults(compiled(fields), request)
     return [f"{fault.path}: {fault.message}" for fault in faults]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import Problem, ScenarioError
-from iotsim.protocol.registry import bundled_folder
 from iotsim.run.folder import WORK_FOLDER
 from iotsim.scenario.outline import read_outline
 
@@ -27,7 +26,9 @@ class Found(NamedTuple):
 
 def bundled_scenarios() -> Path:
     """The folder of the scenarios that come with iotsim."""
-    return bundled_folder().parent / "scenarios"
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "bundled" / "scenarios"
+    return installed if installed.is_dir() else package.parent.parent / "scenarios"
 
 
 def find_scenarios(words: Iterable[str]) -> Found:

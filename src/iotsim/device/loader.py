@@ -142,7 +142,9 @@ def match_handlers(
         fits = False
         for number, service in enumerate(services):
             try:
-                matcher = compile_match(match, service.protocol.schema, Names(spec.signals))
+                matcher = compile_match(
+                    match, service.protocol.delivered_schema, Names(spec.signals)
+                )
             except ScenarioError as error:
                 wrong += error.problems
             else:

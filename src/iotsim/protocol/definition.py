@@ -39,6 +39,8 @@ class Protocol:
     ``error_reply``  (error, datagram) -> the reply to an undecodable datagram, or None
     ``description``  what it is, for people
     ``session``      a class derived from `iotsim.Session`: what goes on between wire and device
+    ``application``  the schema of the messages above the session, in both directions, where they have
+                     other fields than those on the wire; rules, behaviors and expectations see these
     ``model``        a class derived from `iotsim.Table`: what a device offers, as scenarios say it
     ``groups``       the multicast groups that its devices are in, as texts
 
@@ -55,6 +57,7 @@ class Protocol:
     description: str = ""
     answer: Construct[Any, Any] | None = None
     session: type[Session] | None = None
+    application: Construct[Any, Any] | None = None
     model: type[Table] | None = None
     groups: Sequence[str] = ()
 
@@ -65,28 +68,36 @@ class Protocol:
             )
         if not isinstance(self.message, Construct):
             raise ProtocolError(f"{self.name}: message is no construct: {self.message!r}")
-        if not isinstance(self.answer, Construct | None):
-            raise ProtocolError(f"{self.name}: answer is no construct: {self.answer!r}")
+        for name in ("answer", "application"):
+            schema = getattr(self, name)
+            if not isinstance(schema, Construct | None):
+                raise ProtocolError(f"{self.name}: {name} is no construct: {schema!r}")
         if not isinstance(self.port, int) or not 0 < self.port < 65536:
             raise ProtocolError(f"{self.name}: port is not 1 to 65535: {self.port!r}")
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
         self._check_session()
-        for schema, what in ((self.schema, "message"), (self.answer_schema, "answer")):
+        for schema, what in (
+            (self.schema, "message"),
+            (self.answer_schema, "answer"),
+            (self.said_schema, "application"),
+        ):
             if not schema.fields and not schema.free:
                 raise ProtocolError(f"{self.name}: {what} has no fields: it must be a Struct")
         for path in self.echo:
-            self._known(path, "echo", self.schema)
-            self._known(path, "echo", self.answer_schema)
+            self._known(path, "echo", self.delivered_schema)
+            self._known(path, "echo", self.said_schema)
         try:
             paths = [path for _, path, _, _ in string.Formatter().parse(self.summary) if path]
         except ValueError as error:
             raise ProtocolError(f"{self.name}: summary: {error}") from None
         for path in paths:
-            if self.answer_schema.find(path) is None:
+            if all(schema.find(path) is None for schema in (self.answer_schema, self.said_schema)):
                 self._known(path, "summary", self.schema)
 
     def _check_session(self) -> None:
+        if self.session is None and self.application is not None:
+            raise ProtocolError(f"{self.name}: application is of no use without a session")
         if self.session is None and self.model is None and not self.groups:
             return
         # Imported late: most protocols have none of them, and pydantic takes its time.
@@ -137,11 +148,37 @@ class Protocol:
 
         return self.codec if self.answer is None else Codec(self.answer, strict=self.strict)
 
+    @cached_property
+    def delivered_schema(self) -> Schema:
+        """Of what rules and behaviors receive: what has come, or what its session makes of that."""
+        return self.schema if self.application is None else Schema(self.application)
+
+    @cached_property
+    def said_schema(self) -> Schema:
+        """Of what they answer and send."""
+        return self.answer_schema if self.application is None else self.delivered_schema
+
+    @cached_property
+    def said_codec(self) -> Codec:
+        """Of the same, to tell whether it can be said; above a session with messages of its own, no
+        datagram has these bytes."""
+        from iotsim.protocol.codec import Codec
+
+        return (
+            self.answer_codec
+            if self.application is None
+            else Codec(self.application, strict=self.strict)
+        )
+
     @property
     def odd_fields(self) -> tuple[str, ...] | None:
-        """The fields of its messages, in both directions, that JSON may have no form for (`Schema`)."""
-        one, other = self.schema.odd_fields, self.answer_schema.odd_fields
-        return None if one is None or other is None else tuple(dict.fromkeys((*one, *other)))
+        """The fields of its messages, of all kinds, that JSON may have no form for (`Schema`)."""
+        odd: dict[str, None] = {}
+        for schema in (self.schema, self.answer_schema, self.said_schema):
+            if schema.odd_fields is None:
+                return None
+            odd |= dict.fromkeys(schema.odd_fields)
+        return tuple(odd)
 
     @cached_property
     def _summary_parts(self) -> list[tuple[str, list[str], str]]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import os
 import sys
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ENTRY_POINTS = "iotsim.protocols"
+BUNDLED = "iotsim.protocols"
 MOST_REMEMBERED = 100
 """Protocol files, with their codecs, that a process keeps for the next scenario that asks for them."""
 
@@ -77,10 +79,8 @@ _loaded: dict[Path, _Remembered] = {}
 
 
 def bundled_folder() -> Path:
-    """Where the protocols that come with iotsim are: in the package, or in its source tree."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "bundled" / "protocols"
-    return installed if installed.is_dir() else package.parent.parent / "protocols"
+    """Where the protocols that come with iotsim are, the modules of `iotsim.protocols`."""
+    return Path(__file__).resolve().parent.parent / "protocols"
 
 
 def candidates(name: str, search: Sequence[Path] = ()) -> Iterator[Path]:
@@ -195,7 +195,10 @@ def _declares_protocol(path: Path) -> bool:
 
 def _load(path: Path, source: tuple[bytes, ...]) -> _Remembered:
     try:
-        module = userfile.execute(path, source[0])
+        if is_bundled(path):
+            module = importlib.import_module(f"{BUNDLED}.{_name_of(path)}")
+        else:
+            module = userfile.execute(path, source[0])
     except UserFileError as error:
         place = f"{path}:{error.line}" if error.line else str(path)
         raise ProtocolError(f"{place}: {error}") from error.__cause__

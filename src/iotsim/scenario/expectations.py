@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
     from iotsim.match import Matcher
     from iotsim.match.pattern import Pattern
+    from iotsim.protocol.definition import Protocol
     from iotsim.protocol.fields import Field as SchemaField
     from iotsim.protocol.fields import Schema
     from iotsim.scenario.loading import Loading
@@ -125,6 +126,12 @@ class JointSchema:
         return next((near for schema in self.schemas if (near := schema.nearest(name))), None)
 
 
+def _schema_of(protocol: Protocol, direction: str, layer: str) -> Schema:
+    if layer == "wire":
+        return protocol.schema if direction == "receives" else protocol.answer_schema
+    return protocol.delivered_schema if direction == "receives" else protocol.said_schema
+
+
 class ExpectBuilder:
     """Builds the expectations of one scenario."""
 
@@ -166,10 +173,12 @@ class ExpectBuilder:
         if table.per is not None and kind != "count":
             self.problems.add((*keys, "per"), "'per' is for 'count'", of_key=True)
         spec = getattr(table, direction)
-        matcher = self._match(spec or {}, devices, direction == "receives", (*keys, direction))
+        schema = self._schema(devices, direction, table.layer, (*keys, direction))
+        receives = direction == "receives"
+        matcher = self._match(spec or {}, devices, schema, (*keys, direction), undecodable=receives)
         always = None
         if table.always is not None:
-            always = self._match(table.always, devices, False, (*keys, "always"))
+            always = self._match(table.always, devices, schema, (*keys, "always"))
             if matcher.undecodable:
                 self.problems.add((*keys, "always"), "what cannot be decoded has no fields")
             if not table.always:
@@ -270,29 +279,39 @@ class ExpectBuilder:
             return ()
         return merged(selections)
 
-    def _match(
-        self, spec: Any, devices: Sequence[DeviceSelection], receives: bool, keys: Keys
-    ) -> Matcher:
+    def _schema(
+        self, devices: Sequence[DeviceSelection], direction: str, layer: str, keys: Keys
+    ) -> Any:
+        """Of the messages that are looked at; None if their fields are not known."""
         fleets = [self.fleets[selection.fleet] for selection in devices]
         protocols = [service.protocol for fleet in fleets for service in fleet.services]
-        found = (one.schema if receives else one.answer_schema for one in protocols)
-        schemas = {id(schema): schema for schema in found}
-        schema: Any = None
         if any(fleet.name in self.mute for fleet in fleets):
-            schemas = {}  # its fields cannot be looked at
-        elif fleets and not schemas:
-            self.problems.add(keys, "these devices have no protocol, so they have no messages")
-        if len(schemas) == 1:
-            schema = next(iter(schemas.values()))
-        elif schemas:
-            schema = JointSchema(list(schemas.values()))
-        names = self._names(fleets)
+            return None
+        if not protocols:
+            if fleets:
+                self.problems.add(keys, "these devices have no protocol, so they have no messages")
+            return None
+        found = (_schema_of(one, direction, layer) for one in protocols)
+        schemas = {id(schema): schema for schema in found}
+        first, *others = schemas.values()
+        return JointSchema([first, *others]) if others else first
+
+    def _match(
+        self,
+        spec: Any,
+        devices: Sequence[DeviceSelection],
+        schema: Any,
+        keys: Keys,
+        *,
+        undecodable: bool = False,
+    ) -> Matcher:
+        names = self._names([self.fleets[selection.fleet] for selection in devices])
 
         def report(inner: Keys, message: str, hint: str) -> None:
             of_key = message.startswith("unknown")
             self.problems.add(keys + inner, message, hint, of_key=of_key)
 
-        return compile_match(spec, schema, names, undecodable_allowed=receives, report=report)
+        return compile_match(spec, schema, names, undecodable_allowed=undecodable, report=report)
 
     def _names(self, fleets: Sequence[FleetSpec]) -> Names:
         """What expressions can name: what all of the devices have."""

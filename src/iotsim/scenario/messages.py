@@ -155,12 +155,13 @@ class TemplateBuilder:
         device: Device | None = None,
     ) -> None:
         protocol = service.protocol
-        self.trial = Trial(protocol, device)
-        self.seen = types_seen(protocol.answer_schema, service.vectors)
-        self.texts = texts_seen(protocol.answer_schema, service.vectors)
+        self.schema = protocol.said_schema
+        self.asked = protocol.delivered_schema
+        self.trial = Trial(service, device)
+        vectors = service.vectors if protocol.application is None else ()
+        self.seen = types_seen(self.schema, vectors)
+        self.texts = texts_seen(self.schema, vectors)
         self.request = request or {}
-        self.schema = protocol.answer_schema
-        self.asked = protocol.schema
         self.name = protocol.name
         self.given = set(protocol.echo) if has_message else set()
         self.names = names

@@ -90,7 +90,7 @@ class RuleBuilder:
         self._check_times(table, keys)
         protocol = self.services[service].protocol
         speaks = bool(table.send) or not asked
-        schema = protocol.schema
+        schema = protocol.delivered_schema
         builder = TemplateBuilder(
             self.services[service],
             self.names,

@@ -24,15 +24,16 @@ from iotsim.protocol.device import DeviceError, StandIn
 from iotsim.protocol.interpreted import NEEDED
 from iotsim.protocol.native import FunctionError
 from iotsim.protocol.strict import UnknownFieldError
+from iotsim.userfile import in_words
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from iotsim.device.spec import FleetSpec
-    from iotsim.protocol.definition import Protocol
+    from iotsim.device.spec import FleetSpec, ServiceSpec
     from iotsim.protocol.device import Device
     from iotsim.protocol.field import Field
+    from iotsim.session import Session
 
 MOST_VARIANTS = 256
 MOST_FAULTS = 20
@@ -75,12 +76,15 @@ def first_device(spec: FleetSpec, unsure: Collection[str] | None) -> StandIn:
 class Trial:
     """Tries messages of one protocol."""
 
-    def __init__(self, protocol: Protocol, device: Device | None = None) -> None:
+    def __init__(self, service: ServiceSpec, device: Device | None = None) -> None:
         """`device` is one that sends them, or None if none is known: then messages of which the schema
         asks for it are not tried."""
-        self.protocol = protocol
-        self.schema = protocol.answer_schema
-        self.codec = protocol.answer_codec
+        self.protocol = service.protocol
+        self.schema = self.protocol.said_schema
+        self.codec = self.protocol.said_codec
+        self.model = service.model
+        model_is_known = self.model is not None or self.protocol.model is None
+        self.session = self.protocol.session if model_is_known else None
         self.device = device
 
     def faults(
@@ -129,7 +133,10 @@ class Trial:
         """Encode, mend what is wrong, and go on, as long as it is known how."""
         for _ in range(MOST_FAULTS + len(echoed)):
             try:
-                self.codec.encode(message, self.device)
+                if self.session is None:
+                    self.codec.encode(message, self.device)
+                else:
+                    self._check(self.session, self.codec.tell(message, self.device)[1])
             except EncodeError as error:
                 path, reason = error.path, error.reason
                 unknown = isinstance(error.__cause__, UnknownFieldError)
@@ -165,6 +172,14 @@ class Trial:
                     which = f"'{path}' " if path else ""
                     yield Fault(path, f"{which}cannot be encoded: {reason}")
                 return
+
+    def _check(self, session: type[Session], message: Mapping[str, Any]) -> None:
+        try:
+            session.check(message, self.model)
+        except EncodeError:
+            raise
+        except Exception as error:
+            raise EncodeError(f"{session.__name__}.check() failed: {in_words(error)}") from error
 
     def _name(self, message: Mapping[str, Any], path: str, guesses: set[str]) -> str:
         """What to call the message that needs the field at `path`: REPORT, or its protocol."""

@@ -131,7 +131,8 @@ class SimulationRuntime:
         self, device: SimDevice, match: Mapping[str, Any], service: int, timeout_s: float
     ) -> dict[str, Any]:
         speaker = self._services[device.fleet.spec.name][service]
-        matcher = compile_match(match, speaker.protocol.schema, Names(device.fleet.spec.signals))
+        schema = speaker.protocol.delivered_schema
+        matcher = compile_match(match, schema, Names(device.fleet.spec.signals))
 
         def wants(device: SimDevice, message: dict[str, Any], now: float) -> bool:
             return bool(matcher.matches(message, device, now))

@@ -95,6 +95,7 @@ class SessionService(Service):
         spec = fleet.spec.services[index]
         self._class: type[Session] = spec.protocol.session or Session
         self._model = spec.model
+        self._said_codec = self.protocol.said_codec
         self._runtime = runtime
         self.wall_time = wall_time
         self._sessions: list[Session | None] = [None] * fleet.spec.count
@@ -243,7 +244,7 @@ class SessionService(Service):
             if answer is None:
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
-                session.reply(one, exchange)
+                session.reply(self._whole(device, one), exchange)
             return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
@@ -288,12 +289,18 @@ class SessionService(Service):
 
     # -- out ---------------------------------------------------------------------------------------
 
+    def _whole(self, device: SimDevice, message: Message) -> Message:
+        """`message` with all its fields, where no datagram will have them. EncodeError if it is none."""
+        if self.protocol.application is None:
+            return message
+        return dict(self._said_codec.tell(message, device)[1])
+
     def _reply_by_rule(self, session: Session, message: Message, exchange: Any) -> str:
         """A rule or a behavior answers; what it says may be no message."""
+        device: Any = session.device
         try:
-            session.reply(message, exchange)
+            session.reply(self._whole(device, message), exchange)
         except EncodeError as error:
-            device: Any = session.device
             self.fail(device, error)
             return FAILED
         return ANSWERED
@@ -331,7 +338,7 @@ class SessionService(Service):
         """What `device` says by itself. EncodeError if it is no message."""
         self.now = self._clock()
         try:
-            self._session(device).submit(dict(message), peer, ticket)
+            self._session(device).submit(self._whole(device, dict(message)), peer, ticket)
         except EncodeError:
             raise
         except FAULTS as error:
@@ -347,10 +354,11 @@ class SessionService(Service):
         if datagram.group:
             return SESSION
         payload, wire = self._encoded(device, message, message)
+        said = wire if self.protocol.application is None else None
         hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
         self._hand, outer = hand, self._hand
         try:
-            self._send_payload(device, payload, hand.peer, wire, wire)
+            self._send_payload(device, payload, hand.peer, wire, said)
         finally:
             self._hand = outer
         return hand.outcome
@@ -457,7 +465,7 @@ class SessionService(Service):
             self._emit_sent(device, datagram, wire, WIRE)
             # With defaults and computed fields, as a datagram would show it.
             with suppress(EncodeError):
-                said = self._answer_codec.tell(said, device)[1]
+                said = self._said_codec.tell(said, device)[1]
             self._emit_sent(device, datagram, said, APPLICATION)
         now = self._pump.sent_at
         for observe in self._told_wire:
