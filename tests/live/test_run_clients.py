@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
 background = pytest.mark.background
+peer = pytest.mark.peer
 
 MIIO = """
 [scenario]
@@ -97,6 +98,7 @@ def python_miio(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("miio.toml", scenario))
 
 
+@peer("miio", "python-miio", "handshake, commands, errors, a wrong token")
 @pytest.mark.needs("tun", "python-miio")
 @background(job=python_miio)
 def test_python_miio_commands_bulbs_each_with_its_token(done: Done) -> None:
@@ -205,6 +207,7 @@ def tplink_smarthome_api(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("tplink.toml", scenario))
 
 
+@peer("tplink", "tplink-smarthome-api", "discovers, switches, errors")
 @pytest.mark.needs("tun", "node", "tplink-smarthome-api")
 @background(job=tplink_smarthome_api)
 def test_tplink_smarthome_api_finds_and_switches_plugs(done: Done) -> None:
@@ -339,6 +342,7 @@ def pywizlight(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("wiz.toml", scenario))
 
 
+@peer("wiz", "pywizlight", "discovers, dims, listens")
 @pytest.mark.needs("tun", "pywizlight")
 @background(job=pywizlight)
 def test_pywizlight_finds_dims_and_listens_to_lights(done: Done) -> None:
@@ -443,6 +447,7 @@ def smpclient(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("smp.toml", scenario))
 
 
+@peer("smp", "smpclient", "echo, images listed and uploaded, errors of both kinds")
 @pytest.mark.needs("tun", "smpclient")
 @background(job=smpclient)
 def test_smpclient_manages_boards(done: Done) -> None:

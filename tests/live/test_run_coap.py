@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
 background = pytest.mark.background
+peer = pytest.mark.peer
 
 SCENARIO = """
 [scenario]
@@ -146,6 +147,10 @@ def libcoap(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("coap.toml", text))
 
 
+@peer("coap", "libcoap", "GET, PUT, errors, late answers, observe, IPv4 and IPv6")
+@peer("coap", "libcoap", "blocks of 16 to 1024 bytes, both ways")
+@peer("coap", "libcoap", "a group asked")
+@peer("coap", "tshark", "reads what was sent to libcoap")
 @pytest.mark.needs("tun", "coap-client-notls", "tshark")
 @background(job=libcoap)
 def test_libcoap_speaks_with_devices(done: Done) -> None:
@@ -327,6 +332,9 @@ def aiocoap(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("coap.toml", text.replace("led", long, 1)))
 
 
+@peer("coap", "aiocoap", "GET, PUT, FETCH, iPATCH, ETag, If-Match, blocks, observe")
+@peer("coap", "aiocoap", "as server: is posted to, also in blocks, and is observed")
+@peer("coap", "tshark", "reads what was sent to aiocoap")
 @pytest.mark.needs("tun", "aiocoap", "tshark")
 @background(job=aiocoap)
 def test_aiocoap_asks_and_is_asked(done: Done) -> None:

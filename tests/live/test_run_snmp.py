@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
 background = pytest.mark.background
+peer = pytest.mark.peer
 OURS = "1.3.6.1.4.1.9999"
 SCENARIO = """
 [scenario]
@@ -210,6 +211,9 @@ EXPECTED = {
 }
 
 
+@peer("snmp", "net-snmp", "get, getnext, getbulk, walk, table, set; v1 and v2c")
+@peer("snmp", "snmptrapd", "takes traps and informs, which are repeated until it is there")
+@peer("snmp", "tshark", "reads what was sent to net-snmp")
 @pytest.mark.needs("tun", "snmpset", "snmptrapd", "tshark")
 @background(job=net_snmp)
 def test_net_snmp_reads_writes_and_is_notified(done: Done) -> None:
@@ -319,6 +323,8 @@ def pysnmp(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("pysnmp.toml", scenario))
 
 
+@peer("snmp", "pysnmp", "reads and writes")
+@peer("snmp", "tshark", "reads what was sent to pysnmp")
 @pytest.mark.needs("tun", "pysnmp", "tshark")
 @background(job=pysnmp)
 def test_pysnmp_reads_and_writes(done: Done) -> None:

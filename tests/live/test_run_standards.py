@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
 background = pytest.mark.background
+peer = pytest.mark.peer
 
 SCENARIO = """
 [scenario]
@@ -157,6 +158,8 @@ def pymodbus(iotsim: CommandLine) -> Done:
     return run(iotsim, PUMPS, PYMODBUS, "pymodbus")
 
 
+@peer("modbus", "pymodbus", "functions 1 to 6, 15, 16, 22, 23, 43/14, exceptions, units")
+@peer("modbus", "tshark", "reads requests, answers and exceptions")
 @pytest.mark.needs("tun", "pymodbus", "tshark")
 @background(job=pymodbus)
 def test_pymodbus_reads_and_writes(done: Done) -> None:
@@ -228,6 +231,8 @@ def ntpdig(iotsim: CommandLine) -> Done:
     return run(iotsim, CLOCKS, NTPDIG)
 
 
+@peer("sntp", "ntpdig", "offset, stratum, leap, kiss-o'-death, authentication, IPv6")
+@peer("sntp", "tshark", "reads strata and keys")
 @pytest.mark.needs("tun", "ntpdig", "tshark")
 @background(job=ntpdig)
 def test_ntpdig_takes_the_time(done: Done) -> None:
@@ -306,6 +311,7 @@ def lifx_async(iotsim: CommandLine) -> Done:
     return run(iotsim, BULBS, LIFX_ASYNC, "lifx-async")
 
 
+@peer("lifx", "lifx-async", "discovers, labels, powers, colors; version, group, location")
 @pytest.mark.needs("tun", "lifx-async")
 @background(job=lifx_async)
 def test_lifx_async_finds_and_colors_bulbs(done: Done) -> None:
@@ -345,6 +351,7 @@ def lifxlan(iotsim: CommandLine) -> Done:
     return run(iotsim, BULBS, LIFXLAN, "lifxlan")
 
 
+@peer("lifx", "lifxlan", "discovers, labels, powers, colors, all lights at once")
 @pytest.mark.needs("tun", "lifxlan")
 @background(job=lifxlan)
 def test_lifxlan_finds_and_switches_bulbs(done: Done) -> None:

@@ -10,6 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
 
+peer = pytest.mark.peer
+
 SCENARIO = """
 [scenario]
 duration = "30s"
@@ -52,6 +54,8 @@ def job(iotsim: CommandLine) -> Done:
     return iotsim.run(iotsim.write("tftp.toml", SCENARIO))
 
 
+@peer("tftp", "tftp-hpa", "reads and writes, binary and netascii, IPv4 and IPv6")
+@peer("tftp", "tshark", "reads what was sent to tftp-hpa")
 @pytest.mark.needs("tun", "tftp", "tshark")
 @pytest.mark.background(job=job)
 def test_tftp_hpa_reads_and_writes(done: Done) -> None:
