@@ -96,6 +96,8 @@ class SessionService(Service):
         self._class: type[Session] = spec.protocol.session or Session
         self._model = spec.model
         self._said_codec = self.protocol.said_codec
+        self._apart = self.protocol.application is not None
+        """Whether the messages above the sessions have a schema of their own."""
         self._runtime = runtime
         self.wall_time = wall_time
         self._sessions: list[Session | None] = [None] * fleet.spec.count
@@ -244,7 +246,7 @@ class SessionService(Service):
             if answer is None:
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
-                session.reply(self._whole(device, one), exchange)
+                session.reply(self._whole(device, one) if self._apart else one, exchange)
             return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
@@ -289,17 +291,15 @@ class SessionService(Service):
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def _whole(self, device: SimDevice, message: Message) -> Message:
-        """`message` with all its fields, where no datagram will have them. EncodeError if it is none."""
-        if self.protocol.application is None:
-            return message
+    def _whole(self, device: SimDevice, message: Mapping[str, Any]) -> Message:
+        """`message` with all fields of its own schema. EncodeError if it is none."""
         return dict(self._said_codec.tell(message, device)[1])
 
     def _reply_by_rule(self, session: Session, message: Message, exchange: Any) -> str:
         """A rule or a behavior answers; what it says may be no message."""
         device: Any = session.device
         try:
-            session.reply(self._whole(device, message), exchange)
+            session.reply(self._whole(device, message) if self._apart else message, exchange)
         except EncodeError as error:
             self.fail(device, error)
             return FAILED
@@ -338,7 +338,8 @@ class SessionService(Service):
         """What `device` says by itself. EncodeError if it is no message."""
         self.now = self._clock()
         try:
-            self._session(device).submit(self._whole(device, dict(message)), peer, ticket)
+            whole = self._whole(device, message) if self._apart else dict(message)
+            self._session(device).submit(whole, peer, ticket)
         except EncodeError:
             raise
         except FAULTS as error:
@@ -354,7 +355,7 @@ class SessionService(Service):
         if datagram.group:
             return SESSION
         payload, wire = self._encoded(device, message, message)
-        said = wire if self.protocol.application is None else None
+        said = None if self._apart else wire
         hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
         self._hand, outer = hand, self._hand
         try:
