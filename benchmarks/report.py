@@ -210,18 +210,21 @@ def sizes(result: dict[str, Any]) -> str:
 
 
 def scale(result: dict[str, Any]) -> str:
-    if "missing" in result:
-        return f"Left out: {short(result['missing'])}\n"
-    rows = [
-        ["from the start of iotsim to the first request", f"{result['start_s']:.2f} s"],
-        ["memory before traffic, all processes", f"{result['rest_bytes'] / MIB:,.0f} MiB"],
-        [
-            f"peak memory after {result['asked']:,} devices have answered, all processes",
-            f"{result['peak_bytes'] / MIB:,.0f} MiB",
-        ],
-        ["replies a second while devices are created", f"{result['rate']:,.0f}"],
-    ]
-    return table(["measure", "figure"], rows)
+    rows, notes = [], ""
+    for name, fleet in result.items():
+        if "missing" in fleet:
+            notes += f"- {name} left out: {short(fleet['missing'])}\n"
+            continue
+        rows.append([
+            name,
+            f"{fleet['start_s']:.2f} s",
+            f"{fleet['rest_bytes'] / MIB:,.0f} MiB",
+            f"{fleet['asked']:,}: {fleet['peak_bytes'] / MIB:,.0f} MiB",
+            f"{fleet['rate']:,.0f}",
+        ])  # fmt: skip
+    head = ["devices", "until the first request", "memory before traffic"]
+    text = table([*head, "when so many have answered", "replies/s meanwhile"], rows)
+    return f"{text}\n{notes}" if notes else text
 
 
 def reports(result: dict[str, Any]) -> str:
@@ -279,7 +282,7 @@ TITLES = {
     "codec": "Codec alone: decode a READ, encode a REPORT",
     "schemas": "Codec alone: ten schemas",
     "sizes": "Cost of a packet by the size of the fleet",
-    "scale": "A million devices",
+    "scale": "Large fleets, all processes together",
     "reports": "100,000 devices that report every 60 s",
     "queues": "More cores",
     "layers": "Where the time of a request goes",

@@ -201,19 +201,25 @@ def sizes(bench: Bench) -> dict[str, Any]:
 
 
 def scale(bench: Bench) -> dict[str, Any]:
-    """A million devices: start, memory at rest, memory when each has answered once."""
-    devices = 1_000_000
+    """Large fleets: start, memory at rest, memory when each device has answered once."""
+    fleets = {
+        "1,000,000 of SensorNet": ("sensornet", "million.toml", 1_000_000),
+        "100,000 of CoAP": ("coap", "hundred-thousand-coap.toml", 100_000),
+    }
+    return {name: _fleet(bench, *fleet) for name, fleet in fleets.items()}
+
+
+def _fleet(bench: Bench, mode: str, scenario: str, devices: int) -> dict[str, Any]:
     requests = bench.count(devices)
-    load = (*BIG_FLEET, "--devices", str(devices), "--requests", str(requests), "--hold", "1")
+    load = ("--mode", mode, "--first", "10.128.0.1", "--devices", str(devices))
+    load = (*load, "--requests", str(requests), "--hold", "1")
     try:
         done = bench.ours(
-            "million.toml", *load, "--seconds", "120", sample_s=0.1, check_records=False,
-            timeout_s=240,
-        )  # fmt: skip
+            scenario, *load, "--seconds", "120", sample_s=0.1, check_records=False, timeout_s=240
+        )
     except FAILURES as error:
         return {"missing": str(error)}
     return {
-        "devices": devices,
         "asked": requests,
         "start_s": done.start_s - 1,  # the load generator held for a second
         "rest_bytes": done.usage.peak(before=done.load["started_unix"]),
