@@ -19,15 +19,15 @@ from construct import (
     Int8ub,
     Int16ub,
     Optional,
-    PaddedString,
     Padding,
     Prefixed,
+    StreamError,
     Struct,
     Switch,
     this,
 )
 
-from iotsim import Cbor, DecodeError, EncodeError, FlatStruct, Length, Native
+from iotsim import Cbor, EncodeError, FlatStruct, Length, Native, Text
 
 from .cemi import CEMI, GROUP_ADDRESS, GROUP_SERVICES, INDIVIDUAL_ADDRESS, PRIORITY
 
@@ -111,7 +111,7 @@ FEATURE = Enum(
 def read_ip(data: bytes, at: int) -> tuple[str, int]:
     four = data[at : at + 4]
     if len(four) < 4:
-        raise DecodeError("an IPv4 address has four bytes")
+        raise StreamError("an IPv4 address has four bytes")
     return ".".join(map(str, four)), at + 4
 
 
@@ -177,7 +177,7 @@ DIB = Prefixed(
                     "serial" / Bytes(6),
                     "multicast" / IP_ADDRESS,
                     "mac" / Bytes(6),
-                    "name" / PaddedString(30, "latin-1"),
+                    "name" / Text(30, "latin-1"),
                 ),
                 "SUPP_SVC_FAMILIES": FAMILIES,
                 "IP_CONFIG": Struct(
