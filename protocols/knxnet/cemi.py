@@ -44,7 +44,9 @@ def group_number(text: Any) -> int:
     try:
         main, middle, sub = numbers(text, "/", 31, 7, 255)
     except ValueError:
-        raise EncodeError(f"a group address is like '1/2/3', up to 31/7/255, not {text!r}") from None
+        raise EncodeError(
+            f"a group address is like '1/2/3', up to 31/7/255, not {text!r}"
+        ) from None
     return main << 11 | middle << 8 | sub
 
 
@@ -200,7 +202,7 @@ FUNCTION_PROPERTY = Struct(
     "property" / Int8ub,
     "data" / Default(GreedyBytes, b""),
 )
-BODIES = {
+BODIES: dict[str, Any] = {
     **dict.fromkeys(("L_DATA_REQ", "L_DATA_CON", "L_DATA_IND"), L_DATA),
     **dict.fromkeys(
         (

@@ -23,8 +23,9 @@ SMALL = 6
 
 
 class Form(NamedTuple):
-    """A form of values: ``write`` gives the number that its ``bits`` are, and ``read`` takes it. ``nearest``
-    gives the value nearest to one that is beyond the range. EncodeError, and DecodeError, for what it cannot be."""
+    """A form of values: ``write`` gives the number that its ``bits`` are, and ``read`` takes it; they raise
+    EncodeError, and DecodeError, for what cannot be. ``nearest`` gives the value nearest to one that is beyond
+    the range."""
 
     bits: int
     write: Callable[[Any], int]
@@ -251,7 +252,9 @@ DATE_TIME = table(
     *flags(10, "no_day_of_week", "no_time", "summer_time", "quality", "source_reliable"),
 )
 """19.001 (section 3.20)."""
-CODES = [Part(f"digit_{place}", 8 + 4 * (place - 1), 4, 0, 9, default=0) for place in range(6, 0, -1)]
+CODES = [
+    Part(f"digit_{place}", 8 + 4 * (place - 1), 4, 0, 9, default=0) for place in range(6, 0, -1)
+]
 U8, U16, U32, V8, V16, V32 = 255, 65535, (1 << 32) - 1, 127, 32767, (1 << 31) - 1
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .cemi import write_individual
-from .routing import GROUP
 from .message import write_ip
+from .routing import GROUP
 
 if TYPE_CHECKING:
     from .server import Knxnet

@@ -1,5 +1,5 @@
-"""Routing (3/8/5): telegrams to the multicast group, at most 50 a second (3/2/6, section 2.1), and fewer while
-somebody is busy (3/8/5, section 2.3.5)."""
+"""Routing (3/8/5): telegrams to the multicast group, at most 50 a second (3/2/6, section 2.1), and
+none while somebody is busy (3/8/5, section 2.3.5)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,16 @@ worth: in the random time, until they are forgotten, and one by one."""
 class Routing:
     """What a device sends to the group."""
 
-    __slots__ = ("_busy", "_busy_at", "_free_at", "_next_at", "_session", "_timer", "_waiting", "lost")
+    __slots__ = (
+        "_busy",
+        "_busy_at",
+        "_free_at",
+        "_next_at",
+        "_session",
+        "_timer",
+        "_waiting",
+        "lost",
+    )
 
     def __init__(self, session: Knxnet) -> None:
         self._session = session

@@ -1,7 +1,8 @@
 """`Knxnet`: the session of a KNXnet/IP device: it is found, tunnels and routes, and has group objects.
 
 The device is a bus of its own: what a tunnel sends, the other tunnels hear, the routing group, and the device
-itself; likewise what comes from the group, and what the device says. Rules see telegrams of groups, once each.
+itself; likewise what comes from the group, and what the device says. Rules see telegrams of groups, once
+each.
 """
 
 from __future__ import annotations
@@ -11,20 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import DecodeError, EncodeError, ExpressionError, Peer, Session
 
-from .cemi import (
-    GROUP_SERVICES,
-    LONGEST_STANDARD,
-    individual_number,
-    individual_text,
-)
+from .cemi import GROUP_SERVICES, individual_number, individual_text
 from .channel import KINDS, MANAGEMENT, TUNNEL, Channel
-from .datapoint import integer
+from .discovery import FOUND, FOUND_EXTENDED, dibs, is_selected
 from .model import serial_bytes
-from .properties import APDU_LENGTH, DESCRIPTOR, confirm
-from .routing import GROUP, Routing
+from .properties import confirm
+from .routing import Routing
+from .telegram import UNASSIGNED, frame, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from iotsim import Ticket
 
@@ -39,15 +36,14 @@ MOST_MANAGEMENT = 1
 MOST_ASKED = 16
 """So many groups' values a device waits for."""
 LONGEST_NAME = 30
-UNASSIGNED = "0.0.0"
 ALL_DEVICES = "0/0/0"
-ROUTE_BACK = {"address": "0.0.0.0", "port": 0}  # noqa: S104  # answer where it came from (8.6.2.2)
-FOUND = ("DEVICE_INFO", "SUPP_SVC_FAMILIES")
-FOUND_EXTENDED = (*FOUND, "EXTENDED_DEVICE_INFO")
+ROUTE_BACK = {"address": "0.0.0.0", "port": 0}
+"""Answer where it came from (3/8/2, section 8.6.2.2)."""
 
 
 class Knxnet(Session):
-    """A KNXnet/IP device. What it remembers are its channels, which the model bounds, and what waits there."""
+    """A KNXnet/IP device. What it remembers are its channels, which the model bounds, and what waits in
+    them."""
 
     __slots__ = ("_asked", "_channels", "_last", "_routing", "_seen", "programming")
 
@@ -67,16 +63,16 @@ class Knxnet(Session):
     def check(cls, message: Mapping[str, Any], model: Model) -> None:
         pack(message, model)
 
-    # -- who it is -------------------------------------------------------------------------------------
+    # -- who it is ----------------------------------------------------------------------------------
 
     @property
     def individual(self) -> str:
-        return self._told("individual", lambda value: individual_text(individual_number(value)))
+        return individual_text(self._told("individual", individual_number))
 
     @property
     def serial(self) -> bytes:
-        own = MANUFACTURER.to_bytes(2, "big") + self.device.index.to_bytes(4, "big")
-        return self._told("serial", serial_bytes) or own
+        given: bytes = self._told("serial", serial_bytes)
+        return given or MANUFACTURER.to_bytes(2, "big") + self.device.index.to_bytes(4, "big")
 
     @property
     def name(self) -> bytes:
@@ -94,6 +90,11 @@ class Knxnet(Session):
         first = own + 1 if (own & 0xFF) + count <= 0xFF else own - count
         return [individual_text(first + number) for number in range(count)]
 
+    @property
+    def used_addresses(self) -> set[str]:
+        """Of these, those of tunnels that are open."""
+        return {one.individual for one in self._channels.values() if one.kind is TUNNEL}
+
     def _told(self, name: str, read: Callable[[Any], Any]) -> Any:
         cell = getattr(self.model, name)
         try:
@@ -101,7 +102,7 @@ class Knxnet(Session):
         except EncodeError as error:
             raise ExpressionError(error.reason, cell.text) from None
 
-    # -- frames ----------------------------------------------------------------------------------------
+    # -- frames -------------------------------------------------------------------------------------
 
     def receive(self, message: Message, peer: Peer) -> None:
         take = TAKEN.get(message["service"])
@@ -133,12 +134,12 @@ class Knxnet(Session):
             return ROUTE_BACK
         return {"address": str(ipaddress.IPv4Address(peer.local)), "port": peer.local_port}
 
-    # -- discovery and self description (3/8/2, sections 4.2 and 7.6) --------------------------------------
+    # -- discovery and self description (3/8/2, sections 4.2 and 7.6) -------------------------------
 
     def _search(self, message: Message, peer: Peer) -> None:
         to = self.endpoint(message["discovery"], peer)
         if to is not None:
-            answer = {"control": self.own(peer), "dibs": self._dibs(FOUND)}
+            answer = {"control": self.own(peer), "dibs": dibs(self, FOUND)}
             self.send({"service": "SEARCH_RESPONSE", **answer}, to)
 
     def _search_extended(self, message: Message, peer: Peer) -> None:
@@ -147,67 +148,18 @@ class Knxnet(Session):
         for parameter in message["parameters"]:
             if parameter["type"] == "REQUEST_DIBS":
                 wanted += parameter["dibs"]
-            elif not self._is_selected(parameter):
+            elif not is_selected(self, parameter):
                 return
         if to is not None:
-            answer = {"control": self.own(peer), "dibs": self._dibs(dict.fromkeys(wanted))}
+            answer = {"control": self.own(peer), "dibs": dibs(self, dict.fromkeys(wanted))}
             self.send({"service": "SEARCH_RESPONSE_EXTENDED", **answer}, to)
-
-    def _is_selected(self, parameter: Message) -> bool:
-        kind = parameter["type"]
-        if kind == "SELECT_BY_PROGRAMMING_MODE":
-            return self.programming
-        if kind == "SELECT_BY_MAC_ADDRESS":
-            return bool(parameter["mac"] == self.mac)
-        if kind == "SELECT_BY_SERVICE":
-            families = {one["family"]: one["version"] for one in self._families()}
-            return bool(families.get(parameter["family"], -1) >= parameter["version"])
-        return not parameter["mandatory"]  # one that is not known
 
     def _describe(self, message: Message, peer: Peer) -> None:
         to = self.endpoint(message["control"], peer)
         if to is not None:
-            self.send({"service": "DESCRIPTION_RESPONSE", "dibs": self._dibs(FOUND)}, to)
+            self.send({"service": "DESCRIPTION_RESPONSE", "dibs": dibs(self, FOUND)}, to)
 
-    def _families(self) -> list[Message]:
-        names = ["CORE", "DEVICE_MANAGEMENT", "TUNNELLING"]
-        names += ["ROUTING"] if self.model.routing else []
-        return [{"family": name, "version": 1} for name in names]
-
-    def _dibs(self, wanted: Iterable[Any]) -> list[Message]:
-        known: dict[Any, Callable[[], Message]] = {
-            "DEVICE_INFO": self._device_info,
-            "SUPP_SVC_FAMILIES": lambda: {"families": self._families()},
-            "KNX_ADDRESSES": lambda: {"addresses": [self.individual, *self.tunnel_addresses]},
-            "TUNNELLING_INFO": self._tunnelling_info,
-            "EXTENDED_DEVICE_INFO": lambda: {
-                "medium_status": 0,
-                "max_apdu_length": APDU_LENGTH,
-                "device_descriptor": DESCRIPTOR,
-            },
-        }
-        return [{"type": name, **known[name]()} for name in wanted if name in known]
-
-    def _device_info(self) -> Message:
-        return {
-            "medium": "IP",
-            "programming_mode": self.programming,
-            "individual": self.individual,
-            "serial": self.serial,
-            "multicast": GROUP if self.model.routing else "0.0.0.0",  # noqa: S104
-            "mac": self.mac,
-            "name": self.name.decode("latin-1"),
-        }
-
-    def _tunnelling_info(self) -> Message:
-        used = {channel.individual for channel in self._channels.values()}
-        slots = [
-            {"individual": one, "usable": True, "authorised": True, "free": one not in used}
-            for one in self.tunnel_addresses
-        ]
-        return {"max_apdu_length": APDU_LENGTH, "slots": slots}
-
-    # -- connections (3/8/2, section 5) --------------------------------------------------------------------
+    # -- connections (3/8/2, section 5) -------------------------------------------------------------
 
     def _connect(self, message: Message, peer: Peer) -> None:
         if peer.group:
@@ -241,13 +193,12 @@ class Knxnet(Session):
 
     def _room(self, kind: Any, cri: Message) -> tuple[str, str]:
         """The individual address of a new channel, and why there is none to be had."""
-        taken = [channel for channel in self._channels.values() if channel.kind is kind]
         if kind is MANAGEMENT:
-            return "", "E_NO_MORE_CONNECTIONS" if len(taken) >= MOST_MANAGEMENT else ""
+            taken = sum(channel.kind is kind for channel in self._channels.values())
+            return "", "E_NO_MORE_CONNECTIONS" if taken >= MOST_MANAGEMENT else ""
         if cri["layer"] != "TUNNEL_LINKLAYER":
             return "", "E_TUNNELLING_LAYER"
-        used = {channel.individual for channel in taken}
-        addresses, wanted = self.tunnel_addresses, cri["individual"]
+        used, addresses, wanted = self.used_addresses, self.tunnel_addresses, cri["individual"]
         if wanted is not None and wanted not in addresses:
             return "", "E_NO_TUNNELLING_ADDRESS"
         if wanted is not None and wanted in used:
@@ -289,7 +240,7 @@ class Knxnet(Session):
         ended = {"channel": channel.number, "control": self.own(channel.control)}
         self.send({"service": "DISCONNECT_REQUEST", **ended}, channel.control)
 
-    # -- what comes through them (3/8/4, section 2.6) ----------------------------------------------------------
+    # -- what comes through them (3/8/4, section 2.6) -----------------------------------------------
 
     def _take_request(self, message: Message, peer: Peer) -> None:
         channel, sequence = self._channels.get(message["channel"]), message["sequence"]
@@ -344,7 +295,7 @@ class Knxnet(Session):
         if peer.group and self._routing is not None:
             self.log(f"{peer} has lost {message['lost_messages']} telegrams")
 
-    # -- the bus -------------------------------------------------------------------------------------------
+    # -- the bus ------------------------------------------------------------------------------------
 
     def _hearers(self, cemi: Message, but: Channel | None = None) -> list[Channel]:
         """The tunnels that hear a telegram."""
@@ -379,14 +330,16 @@ class Knxnet(Session):
                 telegram["value"] = unpack(cemi, self.model)
             except DecodeError as error:
                 point = self.model.groups[group]
-                self.log(f"what {cemi['source']} sends to {group} is no {point.dpt}: {error.reason}")
+                self.log(
+                    f"what {cemi['source']} sends to {group} is no {point.dpt}: {error.reason}"
+                )
                 return
         ticket = self._asked.pop(group, None) if service == "GROUP_VALUE_RESPONSE" else None
         self.answered(telegram, peer, ticket)
         if service == "GROUP_VALUE_WRITE":
             self._look()
 
-    # -- the device ----------------------------------------------------------------------------------------
+    # -- the device ---------------------------------------------------------------------------------
 
     def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
         """A group object: its value is read and written as its flags allow."""
@@ -408,25 +361,16 @@ class Knxnet(Session):
         return None
 
     def reply(self, message: Message, exchange: Any) -> None:
-        self.submit(message, exchange, None)
+        self._tell(message)
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
-        small, data = pack(message, self.model)
-        source = message["source"]
-        cemi = {
-            "code": "L_DATA_IND",
-            "frame_type": "STANDARD" if len(data) < LONGEST_STANDARD else "EXTENDED",
-            "priority": message["priority"],
-            "address_type": "GROUP",
-            "source": self.individual if source == UNASSIGNED else source,
-            "destination": message["group"],
-            "apci": message["service"],
-            "small": small,
-            "data": data,
-        }
         if ticket is not None:
             self._wait_for(message, ticket)
-        self._spread(cemi, says=message)
+        self._tell(message)
+
+    def _tell(self, message: Message) -> None:
+        """Say a telegram to the whole bus, whoever asked for it."""
+        self._spread(frame(message, self.model, self.individual), says=message)
 
     def _wait_for(self, message: Message, ticket: Ticket) -> None:
         """A read waits for a response to its group, whoever's; nothing else is ever answered."""
@@ -448,7 +392,7 @@ class Knxnet(Session):
             self.log(f"{group} has no value of type {point.dpt}: {error.reason}")
             return None
 
-    # -- what it says by itself --------------------------------------------------------------------------------
+    # -- what it says by itself ---------------------------------------------------------------------
 
     async def run(self) -> None:
         for group, point in self.model.groups.items():
@@ -479,38 +423,11 @@ class Knxnet(Session):
         if group in self._seen:
             self._seen[group] = found[1]
         telegram = {"service": "GROUP_VALUE_WRITE", "group": group, "value": found[0]}
-        self.submit({**telegram, "source": UNASSIGNED, "priority": "LOW"}, None, None)
+        self._tell({**telegram, "source": UNASSIGNED, "priority": "LOW"})
 
 
 def connection_refused(status: str) -> Message:
     return {"service": "CONNECT_RESPONSE", "channel": 0, "status": status}
-
-
-def pack(message: Mapping[str, Any], model: Model) -> tuple[int, bytes]:
-    """The data of a telegram: the six bits beside the APCI, and bytes. Without a type, a number is the former,
-    and bytes are themselves."""
-    value, point = message["value"], model.groups.get(message["group"])
-    if message["service"] == "GROUP_VALUE_READ":
-        if value is not None:
-            raise EncodeError("a GROUP_VALUE_READ has no value", "value")
-        return 0, b""
-    try:
-        if point is not None:
-            return point.form.pack(value)
-        if isinstance(value, bytes) and 0 < len(value) < APDU_LENGTH:
-            return 0, value
-        return integer(value, 0, 63, "in a group that the model does not have, a value"), b""
-    except EncodeError as error:
-        kind = f" of type {point.dpt}" if point else ""
-        raise EncodeError(f"no value{kind}: {error.reason}", "value") from None
-
-
-def unpack(cemi: Message, model: Model) -> Any:
-    """The value in a telegram."""
-    point = model.groups.get(cemi["destination"])
-    if point is not None:
-        return point.form.unpack(cemi["small"], cemi["data"])
-    return cemi["data"] or cemi["small"]
 
 
 TAKEN: dict[Any, Callable[[Knxnet, Message, Peer], None]] = {
