@@ -24,8 +24,8 @@ SMALL = 6
 
 class Form(NamedTuple):
     """A form of values: ``write`` gives the number that its ``bits`` are, and ``read`` takes it; they raise
-    EncodeError, and DecodeError, for what cannot be. ``nearest`` gives the value nearest to one that is beyond
-    the range."""
+    EncodeError, and DecodeError, for what cannot be. ``nearest`` gives the value nearest to one that is
+    beyond the range."""
 
     bits: int
     write: Callable[[Any], int]
