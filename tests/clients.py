@@ -69,5 +69,6 @@ CLIENTS = {
         Client("pywizlight", "0.6.6", "pypi"),
         Client("smpclient", "7.3.0", "pypi"),
         Client("tplink-smarthome-api", "5.0.0", "npm"),
+        Client("xknx", "4.0.0", "pypi"),
     )
 }

@@ -169,7 +169,7 @@ DIB = Prefixed(
         Switch(
             this.type,
             {
-                "DEVICE_INFO": Struct(
+                "DEVICE_INFO": FlatStruct(
                     "medium" / MEDIUM,
                     BitStruct(Padding(7), "programming_mode" / Default(Flag, False)),
                     "individual" / INDIVIDUAL_ADDRESS,
