@@ -116,7 +116,10 @@ def half(low: float = HALF_LOW, high: float = HALF_HIGH) -> Form:
         mantissa = number & 0x7FF
         if number >> 15:
             mantissa -= 2048
-        return round(mantissa * (1 << (number >> 11 & 15)) / 100, 2)
+        value = round(mantissa * (1 << (number >> 11 & 15)) / 100, 2)
+        if not low <= value <= high:
+            raise DecodeError(f"{value} is beyond {low:g} to {high:g}")
+        return value
 
     return Form(16, write, read, clamp(low, high))
 
