@@ -599,9 +599,9 @@ def test_a_rule_sends_to_all_that_hear() -> None:
 
 def test_long_data_takes_an_extended_frame() -> None:
     device = Device(model={"routing": True})
-    device.say(service="GROUP_VALUE_WRITE", group="1/2/3", value=b"x" * 20)
+    device.say(service="GROUP_VALUE_WRITE", group="1/2/3", value="hex:" + "78" * 20)
     assert device.sent[-1]["cemi"]["frame_type"] == "EXTENDED"
-    assert device.datagrams[-1][1][9:11] == bytes.fromhex("00 3c")[:1] + b"\x3c"
+    assert device.datagrams[-1][1][8:] == bytes.fromhex("3ce0 110a 0a03 15 0080") + b"x" * 20
 
 
 def test_values_are_sent_at_intervals_and_when_they_change() -> None:
@@ -610,7 +610,7 @@ def test_values_are_sent_at_intervals_and_when_they_change() -> None:
         "1/0/2": {"dpt": "1", "value": "=state.on", "watch": "5s"},
     }
     device = Device(groups, model={"routing": True}, state={"on": False})
-    device.wait(30.5)
+    device.wait(30)
     assert [group for _, group, _ in telegrams(device, Sent)] == ["1/0/1"] * 3
     device.device.state["on"] = True
     device.wait(5)
@@ -669,7 +669,7 @@ def test_what_a_rule_cannot_say_is_told(said: dict[str, Any], expected: str) -> 
         Device(TEMPERATURE, rules=[rule])
 
 
-# -- hostile input ---------------------------------------------------------------------------------------------
+# -- hostile input -------------------------------------------------------------------------------------
 
 LOADED = load_protocol("knxnet")
 
@@ -696,7 +696,9 @@ def test_a_device_goes_on(seed: int) -> None:
         to = group if chance.random() < 0.3 else own
         device._link.send_nowait(datagram_frame(chance.choice(peers), to, bytes(data)))
         if chance.random() < 0.2:
-            device.connect(f"10.77.0.{chance.randrange(1, 4)}:40001")
+            connect = {"service": "CONNECT_REQUEST", "control": NAT, "data_endpoint": NAT}
+            peer = f"10.77.0.{chance.randrange(1, 4)}:40001"
+            device.receive(connect, cri={"connection_type": "TUNNEL_CONNECTION"}, peer=peer)
         device.wait(chance.choice((0, 0, 0.01, 1)))
     failed = [one for one in device.events if isinstance(one, DeviceFailed | SessionFailed)]
     assert not failed, failed
