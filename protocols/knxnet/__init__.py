@@ -4,7 +4,8 @@ All numbers are big-endian. Sections are those of the KNX specifications.
 A device is a KNX IP interface, and has group objects. It is found and described (3/8/2), tunnels on the
 link layer (3/8/4), routes (3/8/5), and is read by device management (3/8/3). Rules and behaviors see
 telegrams for groups: GROUP_VALUE_READ, GROUP_VALUE_RESPONSE and GROUP_VALUE_WRITE, with values as their
-datapoint types have them. The session does the rest: connections, sequence numbers, acknowledgments, repetitions, flow control.
+datapoint types have them. The session does the rest: connections, sequence numbers, acknowledgments,
+repetitions, flow control.
 
 `message`     frames (3/8/1), and the telegrams above
 `cemi`        what frames carry: addresses, telegrams, properties (3/6/3)
