@@ -12,6 +12,8 @@ repetitions, flow control.
 `datapoint`   values in telegrams (3/7/2)
 `model`       what a scenario says of a device
 `server`      `Knxnet`, the session
+`telegram`    what rules see, in cEMI
+`discovery`   what a device tells of itself (3/8/2, section 4)
 `channel`     connections (3/8/2, section 5)
 `routing`     telegrams to the multicast group (3/8/5)
 `properties`  interface objects (3/7/3)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from tests.protocols.knx import GROUP, NAT, OTHER, Client, Device
 from tests.protocols.test_coap_fuzz import mutated
 
 from iotsim import ScenarioError
-from iotsim.events import DeviceFailed, Received, Sent, SessionFailed
+from iotsim.events import DeviceFailed, Note, Received, Sent, SessionFailed
 from iotsim.protocol.registry import load_protocol
+from iotsim.scenario import load_text
+from iotsim.testing import simulated
 from iotsim.testing.frames import datagram_frame
 from iotsim.units import parse_endpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
 
 TEMPERATURE = {"1/2/3": {"dpt": "9.001", "value": 21.5}}
 WRITE: dict[str, Any] = {"apci": "GROUP_VALUE_WRITE"}
@@ -667,6 +675,85 @@ def test_what_a_rule_cannot_say_is_told(said: dict[str, Any], expected: str) -> 
     rule = {"when": {}, "reply": {"service": "GROUP_VALUE_WRITE", **said}}
     with pytest.raises(ScenarioError, match=expected):
         Device(TEMPERATURE, rules=[rule])
+
+
+# -- among others --------------------------------------------------------------------------------------
+
+HOUSE = """
+[scenario]
+duration = "20s"
+
+[devices.button]
+address = "10.77.1.1"
+count = 1
+protocol = "knxnet"
+behavior = "button.py:Button"
+model = { individual = "1.1.1" }
+
+[devices.lamp]
+address = "10.77.2.1"
+count = 2
+protocol = "knxnet"
+state = { on = false }
+
+[devices.lamp.model]
+individual = "='1.1.' + str(100 + device.index)"
+groups."1/0/1" = { dpt = "1", value = "=state.on", read = false }
+groups."1/0/2" = { dpt = "1", value = "=device.index == 1 and state.on", watch = "1s" }
+
+[[expect]]
+name = "all lamps are switched"
+each = "lamp"
+receives = { service = "GROUP_VALUE_WRITE", group = "1/0/1", source = "1.1.1", value = true }
+within = "5s"
+
+[[expect]]
+name = "the button is told"
+each = "button"
+receives = { service = "GROUP_VALUE_WRITE", group = "1/0/2", source = "1.1.101" }
+within = "5s"
+"""
+BUTTON = """
+from iotsim import Device, Unanswered
+
+class Button(Device):
+    async def run(self):
+        write = {"service": "GROUP_VALUE_WRITE", "group": "1/0/1", "value": 1}
+        read = {"service": "GROUP_VALUE_READ", "group": "1/0/2"}
+        self.log(f"before {(await self.ask(read))['value']}")
+        await self.send(write, to="224.0.23.12:3671")
+        await self.sleep(2)
+        self.log(f"after {(await self.ask(read))['value']}")
+        try:
+            await self.ask({**read, "group": "7/7/7"})
+        except Unanswered as error:
+            self.log(f"nobody: {error.reason}")
+        try:
+            await self.ask(write)
+        except Unanswered as error:
+            self.log(error.reason)
+
+    async def ask(self, message):
+        return await self.request(message, to="224.0.23.12:3671", timeout="1s")
+"""
+
+
+async def test_devices_route_to_each_other(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """A behavior writes to all, and waits for the first response."""
+    (tmp_path / "button.py").write_text(BUTTON)
+    house = load_text(HOUSE, tmp_path / "house.toml", default_seed=1)
+    async with simulated(house) as gateway:
+        await gateway.settled()
+        await trio.sleep(6)
+    notes = [event.text for event in gateway.events if isinstance(event, Note)]
+    assert notes == [
+        "before 0",
+        "after 1",
+        "nobody: timeout",
+        "only a GROUP_VALUE_READ is answered",
+    ]
+    assert gateway.run.result is not None
+    assert gateway.run.result.verdict == "passed"
 
 
 # -- hostile input -------------------------------------------------------------------------------------
