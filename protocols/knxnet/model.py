@@ -13,7 +13,8 @@ from iotsim import Duration, EncodeError, Table, Value
 from .cemi import group_number, individual_number
 from .datapoint import Form, datapoint
 
-MOST_CHANNELS = 64
+MOST_CHANNELS = 60
+"""So that one block of 255 bytes tells of all (3/8/2, section 7.5.4.8)."""
 
 
 def _group(text: str) -> str:
