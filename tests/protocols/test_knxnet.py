@@ -716,7 +716,7 @@ state = { on = false }
 [devices.lamp.model]
 individual = "='1.1.' + str(100 + device.index)"
 groups."1/0/1" = { dpt = "1", value = "=state.on", read = false }
-groups."1/0/2" = { dpt = "1", value = "=device.index == 1 and state.on", watch = "1s" }
+groups."1/0/2" = { dpt = "1", value = "=state.on", watch = "1s" }
 
 [[expect]]
 name = "all lamps are switched"
