@@ -273,12 +273,12 @@ class Knxnet(Session):
 
     def _take_telegram(self, channel: Channel, cemi: Message, peer: Peer) -> None:
         """A client's telegram: confirm it, and let all others hear it."""
-        frame = {**cemi, "code": "L_DATA_IND", "additional": []}
-        if frame["source"] == UNASSIGNED:
-            frame["source"] = channel.individual
-        heard = self._spread(frame, channel) or cemi["address_type"] == "GROUP"
-        channel.send({**frame, "code": "L_DATA_CON", "error": not heard})
-        self._hear(frame, peer)
+        sent = {**cemi, "code": "L_DATA_IND", "additional": []}
+        if sent["source"] == UNASSIGNED:
+            sent["source"] = channel.individual
+        is_heard = self._spread(sent, channel) or cemi["address_type"] == "GROUP"
+        channel.send({**sent, "code": "L_DATA_CON", "error": not is_heard})
+        self._hear(sent, peer)
 
     def _take_routed(self, message: Message, peer: Peer) -> None:
         cemi = message["cemi"]
