@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
@@ -30,6 +30,7 @@ from iotsim.simulation.exchange import (
     one_line,
 )
 from iotsim.simulation.ports import OpenPorts
+from iotsim.simulation.requests import answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -227,17 +228,35 @@ class SessionService(Service):
             self._broken(device, failure, payload)
             return None
 
-    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
-        outcome = self._deliver(session, message, peer, exchange)
+    def deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None = None,
+    ) -> str:
+        outcome = self._deliver(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
 
-    def _deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
+    def _deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
         self.observe(session, message, peer)
         device: Any = session.device
         try:
-            reaction = self._respond(device, message, self.now)
+            if request is None:
+                reaction = self._respond(device, message, self.now)
+            else:
+                with answering(device, request):
+                    reaction = self._respond(device, message, self.now)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -267,7 +286,7 @@ class SessionService(Service):
 
     def observe(self, session: Session, message: Message, peer: Peer) -> None:
         """An application message has come: mark its event, and let expectations see it."""
-        hand, device = self._hand, session.device
+        hand, device = self._hand, cast("Any", session.device)
         if hand is not None and message is hand.message:
             if hand.event is not None:
                 hand.event.layer = ""
@@ -278,6 +297,11 @@ class SessionService(Service):
             )
         for observe in self._heard:
             observe(device, message, self.now)
+
+    def expect(self, session: Session, ticket: Ticket, peer: Peer) -> None:
+        device: Any = session.device
+        if self._requests is not None:
+            self._requests.note(device, ticket.request, peer.endpoint, self.now)
 
     def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None:
         device: Any = session.device
@@ -348,7 +372,12 @@ class SessionService(Service):
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
     ) -> None:
-        self.submit(device, message, Peer(peer, peer_port, local, self.port), None)
+        to = Peer(peer, peer_port, local, self.port)
+        if self._requests is None:
+            self.submit(device, message, to, None)
+        else:
+            asked = self._whole(device, message)
+            self.submit(device, message, to, self._requests.ticket(device, asked, to.endpoint))
 
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Answer `datagram` past the session. To a group, nothing is sent."""
