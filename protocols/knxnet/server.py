@@ -34,7 +34,9 @@ MANUFACTURER = 0x00FA
 MOST_MANAGEMENT = 1
 """Connections for device management."""
 MOST_ASKED = 16
-"""So many groups' values a device waits for."""
+"""So many responses a device waits for."""
+RESPONSE_S = 5.0
+"""For so long; no standard says it."""
 LONGEST_NAME = 30
 ALL_DEVICES = "0/0/0"
 ROUTE_BACK = {"address": "0.0.0.0", "port": 0}
@@ -55,7 +57,8 @@ class Knxnet(Session):
         self._last = 0
         """The number of the channel that was opened last: those to come have others, as long as may be."""
         self._routing = Routing(self) if self.model.routing else None
-        self._asked: dict[str, Ticket] = {}
+        self._asked: list[Ticket] = []
+        """The reads of its own that wait for a response, in order."""
         self._seen: dict[str, tuple[int, bytes]] = {}
         """Of watched groups, what was sent last."""
 
@@ -257,6 +260,8 @@ class Knxnet(Session):
         channel.expected = (channel.expected + 1) & 0xFF
         cemi = message["cemi"]
         if channel.kind is MANAGEMENT:
+            if cemi["code"] == "M_RESET_REQ":
+                self.reboot()
             confirmation = confirm(self, cemi, self.own(peer)["address"])
             if confirmation is not None:
                 channel.send(confirmation)
@@ -334,8 +339,7 @@ class Knxnet(Session):
                     f"what {cemi['source']} sends to {group} is no {point.dpt}: {error.reason}"
                 )
                 return
-        ticket = self._asked.pop(group, None) if service == "GROUP_VALUE_RESPONSE" else None
-        self.answered(telegram, peer, ticket)
+        self.answered(telegram, peer, self._ticket(telegram))
         if service == "GROUP_VALUE_WRITE":
             self._look()
 
@@ -374,14 +378,23 @@ class Knxnet(Session):
 
     def _wait_for(self, message: Message, ticket: Ticket) -> None:
         """A read waits for a response to its group, whoever's; nothing else is ever answered."""
-        self._asked = {group: one for group, one in self._asked.items() if not one.done}
-        group = message["group"]
+        self._asked = [one for one in self._asked if not one.done]
         if message["service"] != "GROUP_VALUE_READ":
-            ticket.give_up("only a GROUP_VALUE_READ is answered")
-        elif group in self._asked or len(self._asked) >= MOST_ASKED:
+            ticket.needs_none("only a GROUP_VALUE_READ is answered")
+        elif len(self._asked) >= MOST_ASKED:
             ticket.give_up("too many are asked")
         else:
-            self._asked[group] = ticket
+            self._asked.append(ticket)
+            self.call_later(RESPONSE_S, ticket.give_up)
+
+    def _ticket(self, telegram: Message) -> Ticket | None:
+        """Of the read that `telegram` answers."""
+        if telegram["service"] == "GROUP_VALUE_RESPONSE":
+            for ticket in self._asked:
+                if ticket.request["group"] == telegram["group"] and not ticket.done:
+                    self._asked.remove(ticket)
+                    return ticket
+        return None
 
     def _value(self, group: str, point: GroupObject) -> tuple[Any, tuple[int, bytes]] | None:
         """The present value of a group, and how it stands in a telegram; None if it cannot."""

@@ -153,7 +153,7 @@ def test_without_a_model_it_is_a_tunnel() -> None:
 def test_fleets_have_addresses_of_their_own() -> None:
     device = Device(model={"individual": "='1.1.' + str(device.index + 77)"})
     assert Client(device).individual == "1.1.78"
-    wrong = Device(model={"individual": "='here'"})
+    wrong = Device(model={"individual": "='here'"}, may_fail=True)
     wrong.receive(service="DESCRIPTION_REQUEST", control=NAT)
     assert "an individual address is like '1.1.5'" in str(wrong)
 
@@ -446,6 +446,17 @@ def test_device_management_writes_the_programming_mode() -> None:
     assert client.exchange(**function, data=b"\0")[0]["code"] == "M_FUNC_PROP_CON"
 
 
+def test_device_management_resets_it() -> None:
+    """3/6/3, section 4.1.7.5: as a reboot does."""
+    device = Device({"1/2/3": {"dpt": "1", "value": False}})
+    tunnel = Client(device)
+    tunnel.exchange(**WRITE, small=1)
+    client = Client(device, OTHER, kind="DEVICE_MGMT_CONNECTION")
+    assert services(client.say(code="M_RESET_REQ")) == ["DEVICE_CONFIGURATION_ACK"]
+    assert tunnel.ask_state() == "E_CONNECTION_ID"
+    assert Client(device).exchange()[1]["small"] == 0
+
+
 def test_device_management_is_repeated_three_times() -> None:
     """3/8/3, section 2.3: after 10 s each."""
     device = Device()
@@ -620,6 +631,25 @@ def test_a_rule_sends_to_all_that_hear() -> None:
     assert routed["cemi"] == tunnelled["cemi"]
     assert (routed["cemi"]["priority"], routed["cemi"]["data"]) == ("URGENT", b"\x07\xd0")
     assert telegrams(device, Sent) == [("GROUP_VALUE_WRITE", "1/2/3", 20)]  # once
+
+
+def test_rules_see_what_nobody_answers() -> None:
+    rules = [
+        {
+            "after": "1s",
+            "send": {"service": "GROUP_VALUE_READ", "group": "1/2/3"},
+            "every": "10s",
+            "times": 2,
+        },
+        {"when": {"unanswered": True, "group": "1/2/3"}, "set": {"missed": "=state.missed + 1"}},
+    ]
+    device = Device(model={"routing": True}, rules=rules, state={"missed": 0})
+    device.wait(1.5)
+    device.route(apci="GROUP_VALUE_RESPONSE", small=1)
+    device.wait(9)
+    assert device.device.state["missed"] == 0
+    device.wait(6)
+    assert device.device.state["missed"] == 1
 
 
 def test_long_data_takes_an_extended_frame() -> None:
