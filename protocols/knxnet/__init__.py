@@ -12,6 +12,7 @@ repetitions, flow control.
 `datapoint`   values in telegrams (3/7/2)
 `model`       what a scenario says of a device
 `server`      `Knxnet`, the session
+`group`       group objects (3/3/7, section 3.1)
 `telegram`    what rules see, in cEMI
 `discovery`   what a device tells of itself (3/8/2, section 4)
 `channel`     connections (3/8/2, section 5)

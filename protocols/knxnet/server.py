@@ -15,6 +15,7 @@ from iotsim import DecodeError, EncodeError, ExpressionError, Peer, Session
 from .cemi import GROUP_SERVICES, individual_number, individual_text
 from .channel import KINDS, MANAGEMENT, TUNNEL, Channel
 from .discovery import FOUND, FOUND_EXTENDED, dibs, is_selected
+from .group import GroupObjects
 from .model import serial_bytes
 from .properties import confirm
 from .routing import Routing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from iotsim import Ticket
 
-    from .model import GroupObject, Model
+    from .model import Model
 
 Message = dict[str, Any]
 
@@ -47,7 +48,7 @@ class Knxnet(Session):
     """A KNXnet/IP device. What it remembers are its channels, which the model bounds, and what waits in
     them."""
 
-    __slots__ = ("_asked", "_channels", "_last", "_routing", "_seen", "programming")
+    __slots__ = ("_asked", "_channels", "_last", "_objects", "_routing", "programming")
 
     model: Model
 
@@ -59,8 +60,7 @@ class Knxnet(Session):
         self._routing = Routing(self) if self.model.routing else None
         self._asked: list[Ticket] = []
         """The reads of its own that wait for a response, in order."""
-        self._seen: dict[str, tuple[int, bytes]] = {}
-        """Of watched groups, what was sent last."""
+        self._objects = GroupObjects(self)
 
     @classmethod
     def check(cls, message: Mapping[str, Any], model: Model) -> None:
@@ -341,38 +341,22 @@ class Knxnet(Session):
                 return
         self.answered(telegram, peer, self._ticket(telegram))
         if service == "GROUP_VALUE_WRITE":
-            self._look()
+            self._objects.look()
 
     # -- the device ---------------------------------------------------------------------------------
 
     def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
-        """A group object: its value is read and written as its flags allow."""
-        group, service = message["group"], message["service"]
-        point = self.model.groups.get(group)
-        if point is None:
-            return None
-        if service == "GROUP_VALUE_READ" and point.read:
-            value = self._value(group, point)
-            if value is None:
-                return []
-            return {"service": "GROUP_VALUE_RESPONSE", "group": group, "value": value[0]}
-        if service == "GROUP_VALUE_WRITE" and point.is_writable:
-            if message["value"] is not None:
-                self.write(point.value, message["value"])
-                if group in self._seen:
-                    self._seen[group] = point.form.pack(message["value"])
-            return []
-        return None
+        return self._objects.respond(message)
 
     def reply(self, message: Message, exchange: Any) -> None:
-        self._tell(message)
+        self.tell(message)
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         if ticket is not None:
             self._wait_for(message, ticket)
-        self._tell(message)
+        self.tell(message)
 
-    def _tell(self, message: Message) -> None:
+    def tell(self, message: Message) -> None:
         """Say a telegram to the whole bus, whoever asked for it."""
         self._spread(frame(message, self.model, self.individual), says=message)
 
@@ -396,47 +380,8 @@ class Knxnet(Session):
                     return ticket
         return None
 
-    def _value(self, group: str, point: GroupObject) -> tuple[Any, tuple[int, bytes]] | None:
-        """The present value of a group, and how it stands in a telegram; None if it cannot."""
-        value = point.form.nearest(self.read(point.value))
-        try:
-            return value, point.form.pack(value)
-        except EncodeError as error:
-            self.log(f"{group} has no value of type {point.dpt}: {error.reason}")
-            return None
-
-    # -- what it says by itself ---------------------------------------------------------------------
-
     async def run(self) -> None:
-        for group, point in self.model.groups.items():
-            if point.every is not None:
-                self.call_later(self.uniform(0, point.every), self._cycle, group, point)
-            if point.watch is not None:
-                value = self._value(group, point)
-                self._seen[group] = value[1] if value else (0, b"")
-                self.call_later(point.watch, self._watch, group, point)
-
-    def _cycle(self, group: str, point: GroupObject) -> None:
-        self.call_later(point.every or 0, self._cycle, group, point)
-        self._say(group, point)
-
-    def _watch(self, group: str, point: GroupObject) -> None:
-        self.call_later(point.watch or 0, self._watch, group, point)
-        self._say(group, point, changed=True)
-
-    def _look(self) -> None:
-        """Say at once what a write has changed of what is watched."""
-        for group in self._seen:
-            self._say(group, self.model.groups[group], changed=True)
-
-    def _say(self, group: str, point: GroupObject, changed: bool = False) -> None:
-        found = self._value(group, point)
-        if found is None or (changed and self._seen[group] == found[1]):
-            return
-        if group in self._seen:
-            self._seen[group] = found[1]
-        telegram = {"service": "GROUP_VALUE_WRITE", "group": group, "value": found[0]}
-        self._tell({**telegram, "source": UNASSIGNED, "priority": "LOW"})
+        self._objects.begin()
 
 
 def connection_refused(status: str) -> Message:
