@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 2
 EXIT_SKIPPED = 3
+EXIT_EMPTY = 5
 EXIT_INTERRUPTED = 130
 RUN_HELP = """Run scenarios and judge them.
 
@@ -52,7 +53,11 @@ for _name, _path, _help in (
     ("link", "iotsim.cli.link:app", "Make and remove interfaces that are used without root."),
     ("init", "iotsim.cli.init:init", "Write a scenario, a protocol and a behavior to start from."),
     ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
-    ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),
+    (
+        "decode",
+        "iotsim.cli.decode:decode",
+        "Decode hex, a capture, or what passes an interface, field by field.",
+    ),
 ):
     _options = {"usage": USAGE[_name]} if _name in USAGE else {}
     app.command(_path, name=_name, help=_help, **_options)

@@ -1,8 +1,7 @@
-"""``iotsim protocols`` and ``iotsim decode``: what protocols there are, and what bytes mean in them."""
+"""``iotsim protocols``: what protocols there are, and whether they are sound."""
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,17 +16,10 @@ if TYPE_CHECKING:
 
     from iotsim.protocol.codec import Codec
     from iotsim.protocol.definition import Protocol
-    from iotsim.protocol.device import StandIn
     from iotsim.protocol.registry import LoadedProtocol
 
-LARGEST_DATAGRAM = 65_535 - 8
-"""In bytes: what the length field of a UDP header leaves for the payload."""
-MOST_HEX = 1 << 20
-"""Characters that are read, spaces included."""
 FIELD_COLUMNS = ("byte", "field", "kind", "on the wire", "")
 MODEL_COLUMNS = ("key", "takes", "default", "")
-DIGITS = re.compile(r"[0-9a-fA-F]+")
-NO_HEX = re.compile(r"[^0-9a-fA-F\s:]")
 
 app = cyclopts.App(name="protocols", help="List, show and check protocols.")
 
@@ -123,84 +115,6 @@ def check(*names: str) -> int:
             count = len(loaded.vectors)
             print(f"{name}: ok, {count} golden vector{'' if count == 1 else 's'}")
     return 2 if wrong else 0
-
-
-def decode(
-    name: str,
-    /,
-    *data: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
-    answer: Annotated[bool, cyclopts.Parameter(negative=())] = False,
-    state: Annotated[tuple[str, ...], cyclopts.Parameter(negative=())] = (),
-) -> int:
-    """Decode a datagram, field by field with offsets.
-
-    Parameters
-    ----------
-    name
-        The protocol's name.
-    data
-        The bytes in hex, with or without spaces; '-' reads them from standard input.
-    answer
-        It is one that a device sends, if the protocol says other things in this direction.
-    state
-        NAME=VALUE: what the device remembers, for a protocol that asks for it, such as the key with
-        which it encrypts. The value is as in a data file. May be given several times.
-    """
-    from iotsim.protocol.examine import dissect, summary_line
-
-    protocol = _load(name).protocol
-    try:
-        device = _device(state)
-    except ValueError as error:
-        print(f"iotsim: --state {error}", file=sys.stderr)
-        return EXIT_ERROR
-    try:
-        payload = _parse_hex(sys.stdin.read(MOST_HEX) if data == ("-",) else " ".join(data))
-    except ValueError as error:
-        print(f"iotsim: that is no hex of a datagram: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    dissection = dissect(protocol, payload, answer=answer, device=device)
-    for line in dissection.lines():
-        print(line)
-    if dissection.message is None:
-        return EXIT_ERROR
-    summary = summary_line(protocol, dissection.message)
-    if summary:
-        print(f"\n{summary}")
-    return 0
-
-
-def _device(state: Sequence[str]) -> StandIn:
-    """A device that remembers `state`; ValueError says what is wrong with it."""
-    from iotsim.protocol.device import StandIn
-    from iotsim.scenario.csvdata import parse_cell
-
-    values = {}
-    for text in state:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"{text!r}: must be NAME=VALUE")
-        try:
-            values[name] = parse_cell(value)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return StandIn(state=values, data=values)
-
-
-def _parse_hex(text: str) -> bytes:
-    """The bytes of `text`; ValueError says what is wrong with it."""
-    if len(text) >= MOST_HEX:
-        raise ValueError(f"it has more than {MOST_HEX} characters")
-    text = text.strip().removeprefix("0x")
-    wrong = NO_HEX.search(text)
-    if wrong is not None:
-        raise ValueError(f"it has {wrong[0]!r}")
-    digits = "".join(DIGITS.findall(text))
-    if len(digits) % 2:
-        raise ValueError(f"it has an odd number of digits, {len(digits)}")
-    if len(digits) > 2 * LARGEST_DATAGRAM:
-        raise ValueError(f"{len(digits) // 2} bytes are more than UDP carries, {LARGEST_DATAGRAM}")
-    return bytes.fromhex(digits)
 
 
 def _show_model(protocol: Protocol) -> int:

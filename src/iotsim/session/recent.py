@@ -45,6 +45,11 @@ class Recent(Generic[K, V]):
             del entries[oldest]
         entries[key] = (now + self.lifetime, value)
 
+    def renew(self, key: K, value: V, now: float) -> None:
+        """As `put`, for a whole lifetime from now on."""
+        self._entries.pop(key, None)
+        self.put(key, value, now)
+
     def pop(self, key: K) -> V | None:
         """Forget `key`; what was remembered, if anything was."""
         entry = self._entries.pop(key, None)
