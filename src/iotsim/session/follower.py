@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 Message: TypeAlias = dict[str, Any]
 Endpoint: TypeAlias = tuple[int, int]
 """An address, as an integer, and a port."""
+Way: TypeAlias = tuple[Endpoint, Endpoint]
 MOST = 1 << 16
 """So many messages are remembered at a time."""
 ANYBODY: Endpoint = (0, 0)
 """Stands for who is asked by multicast or broadcast."""
+NO_KEY = ()
 
 
 class Mark(NamedTuple):
@@ -54,6 +56,17 @@ class Seen(NamedTuple):
     @property
     def mark(self) -> Mark:
         return Mark(self.number, self.time, hash(self.datagram))
+
+    @property
+    def way(self) -> Way:
+        """From where to where. `ANYBODY` stands for groups, and for what looks like a network's broadcast
+        address."""
+        return self.source, ANYBODY if _is_group(self.destination[0]) else self.destination
+
+    @property
+    def ways_back(self) -> tuple[Way, Way]:
+        """The ways of what it may answer: to who sends it, or to anybody."""
+        return (self.destination, self.source), (self.destination, ANYBODY)
 
     @property
     def client(self) -> Endpoint:
@@ -92,7 +105,7 @@ class Follower:
 
     def __init__(self, echo: Sequence[str] = ()) -> None:
         self._echo = tuple(path.split(".") for path in echo)
-        self._said: Recent[tuple[Endpoint, Endpoint, Hashable], Said] = Recent(self.lifetime, MOST)
+        self._said: Recent[tuple[Way, Hashable], Said] = Recent(self.lifetime, MOST)
 
     # -- what a protocol overrides --------------------------------------------------------------------
 
@@ -101,17 +114,16 @@ class Follower:
         key = self.key(message)
         if key is None:
             return []
-        here = seen.source, addressee(seen.destination), key
-        before = self._said.get(here, seen.time)
+        before = self._said.get((seen.way, key), seen.time)
         if before is not None and seen.is_again(before.mark):
             return [f"repeats {before.mark}"]
         is_answer = self.is_answer(message, seen)
         asked = None if is_answer is False else self._asked(seen, key)
         if key == NO_KEY and seen.from_device:
-            self._said.pop((seen.destination, seen.source, key))  # the next is no answer to it
+            self._said.pop((seen.ways_back[0], key))  # the next is no answer to it
         else:
             said = Said(seen.mark, is_answer or asked is not None)
-            self._said.renew(here, said, seen.time)
+            self._said.renew((seen.way, key), said, seen.time)
         return [] if asked is None else [self.answers(message, seen, asked)]
 
     def key(self, message: Message) -> Hashable | None:
@@ -145,22 +157,16 @@ class Follower:
     # ---------------------------------------------------------------------------------------------------
 
     def _asked(self, seen: Seen, key: Hashable) -> Mark | None:
-        """What the answer with a key answers: something that its sender was asked, or everybody."""
-        for asked in (seen.source, ANYBODY):
-            said = self._said.get((seen.destination, asked, key), seen.time)
+        """What an answer with this key answers."""
+        for way in seen.ways_back:
+            said = self._said.get((way, key), seen.time)
             if said is not None and not said.is_answer:
                 return said.mark
         return None
 
 
-NO_KEY: tuple[Hashable, ...] = ()
-
-
-def addressee(destination: Endpoint) -> Endpoint:
-    """`destination`, or `ANYBODY` if that is a group, or looks like the broadcast address of a network."""
-    address = destination[0]
+def _is_group(address: int) -> bool:
+    """Whether `address` is one of many hosts. Without a prefix, a broadcast address is known by its looks."""
     if is_ipv4(address):
-        to_all = ipv4.is_multicast(address) or address & 0xFF == 0xFF
-    else:
-        to_all = ipv6.is_multicast(address)
-    return ANYBODY if to_all else destination
+        return ipv4.is_multicast(address) or address & 0xFF == 0xFF
+    return ipv6.is_multicast(address)
