@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 from iotsim.cli.app import EXIT_ERROR
-from iotsim.safetext import safe_line
+from iotsim.cli.table import print_table, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from iotsim.protocol.codec import Codec
     from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.fields import Schema
     from iotsim.protocol.registry import LoadedProtocol
+    from iotsim.session.outline import KeyRow
 
 FIELD_COLUMNS = ("byte", "field", "kind", "on the wire", "")
 MODEL_COLUMNS = ("key", "takes", "default", "")
@@ -59,8 +59,6 @@ def show(
     model
         Show the keys of its model instead: what a scenario can say of a device in this protocol.
     """
-    from iotsim.protocol.examine import field_rows
-
     loaded = _load(name)
     protocol = loaded.protocol
     if codec:
@@ -73,14 +71,16 @@ def show(
         return _show_model(protocol)
     print(f"{protocol.name}: UDP port {protocol.port}")
     if protocol.description:
-        print(protocol.description)
+        print_text(protocol.description)
     if protocol.echo:
-        print(f"a reply takes from its request: {', '.join(protocol.echo)}")
-    print()
-    _print_table([FIELD_COLUMNS, *field_rows(protocol)])
+        print_text(f"a reply takes from its request: {', '.join(protocol.echo)}")
+    _show_fields(protocol.schema)
     if protocol.answer is not None:
-        print("\nwhat a device sends:\n")
-        _print_table([FIELD_COLUMNS, *field_rows(protocol, answer=True)])
+        print("\nwhat a device sends:")
+        _show_fields(protocol.answer_schema)
+    if protocol.application is not None:
+        print("\nwhat rules and behaviors see:")
+        _show_fields(protocol.said_schema)
     return 0
 
 
@@ -117,6 +117,13 @@ def check(*names: str) -> int:
     return 2 if wrong else 0
 
 
+def _show_fields(schema: Schema) -> None:
+    from iotsim.protocol.examine import field_rows
+
+    print()
+    print_table([FIELD_COLUMNS, *field_rows(schema)], cells=3)
+
+
 def _show_model(protocol: Protocol) -> int:
     if protocol.model is None:
         print(f"iotsim: the protocol {protocol.name} has no model", file=sys.stderr)
@@ -124,8 +131,16 @@ def _show_model(protocol: Protocol) -> int:
     from iotsim.session.outline import model_keys
 
     print(f"{protocol.name}: what [devices.NAME.model] can have\n")
-    _print_table([MODEL_COLUMNS, *model_keys(protocol.model)])
+    rows = [*model_keys(protocol.model)]
+    narrow = [(row.path, _takes(row), row.note) for row in rows]
+    print_table([MODEL_COLUMNS, *rows], cells=1, narrow=[("key", "takes", ""), *narrow])
     return 0
+
+
+def _takes(row: KeyRow) -> str:
+    """What a key takes, and what it is if it is not there, in one."""
+    default = row.default if row.default in ("", "required") else f"{row.default} by default"
+    return f"{row.type}, {default}" if default else row.type
 
 
 def _show_codec(codec: Codec) -> None:
@@ -142,11 +157,3 @@ def _load(name: str) -> LoadedProtocol:
     from iotsim.protocol.registry import load_protocol
 
     return load_protocol(name, [Path()])
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    rows = [[safe_line(text) for text in row] for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, row[-1]]).rstrip())
