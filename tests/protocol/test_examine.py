@@ -123,7 +123,11 @@ def test_an_answer_has_vectors_rows_and_offsets_of_its_own() -> None:
     ]
     good = loaded(*vectors, message=ASK, answer=TELL)
     assert check(good) == []
-    assert [row.path for row in field_rows(good.protocol.schema)] == ["function", "address", "count"]
+    assert [row.path for row in field_rows(good.protocol.schema)] == [
+        "function",
+        "address",
+        "count",
+    ]
     rows = field_rows(good.protocol.answer_schema)
     assert [row.path for row in rows] == ["function", "values", "values[]", "end"]
     found = dissect(good.protocol, b"\x03\x01\x00\x02z", answer=True)

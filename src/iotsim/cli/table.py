@@ -87,7 +87,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _prose(texts: Sequence[str], columns: int) -> list[str]:
     """`texts` in one line, if they fit, else each in lines of its own."""
-    together = GAP.join(filter(None, texts))
+    together = "; ".join(filter(None, texts))
     if len(together) <= columns:
         return [together] if together else []
     return [line for text in texts for line in _wrapped(text, columns)]
