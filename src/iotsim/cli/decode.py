@@ -7,7 +7,7 @@ import re
 import stat
 import sys
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import cyclopts
 
@@ -33,6 +33,9 @@ OF_A_PATH = re.compile(r"[./]")
 HEAD = 4
 """So many bytes tell a capture from hex."""
 
+T = TypeVar("T")
+Option: TypeAlias = Annotated[T, cyclopts.Parameter(negative=(), show_default=False)]
+
 
 class UsageError(Exception):
     """What the user has said cannot be."""
@@ -42,45 +45,41 @@ def decode(
     name: str,
     /,
     *data: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
-    interface: str = "",
-    summary: Annotated[bool, cyclopts.Parameter(negative=())] = False,
-    json: Annotated[bool, cyclopts.Parameter(negative=())] = False,
-    where: str = "",
-    device: Annotated[tuple[str, ...], cyclopts.Parameter(negative=())] = (),
-    port: Annotated[tuple[int, ...], cyclopts.Parameter(negative=())] = (),
-    count: int = 0,
-    answer: Annotated[bool, cyclopts.Parameter(negative=())] = False,
-    state: Annotated[tuple[str, ...], cyclopts.Parameter(negative=())] = (),
+    interface: Option[str] = "",
+    summary: Option[bool] = False,
+    json: Option[bool] = False,
+    where: Option[str] = "",
+    device: Option[tuple[str, ...]] = (),
+    port: Option[tuple[int, ...]] = (),
+    count: Option[int] = 0,
+    answer: Option[bool] = False,
+    state: Option[tuple[str, ...]] = (),
 ) -> int:
-    """Decode datagrams, field by field with offsets: one in hex, those of a capture, or of an interface.
-
-    Exit code: 0 all were messages, 2 one was not or the capture is damaged, 3 the interface cannot \
-be heard, 5 there were none.
+    """Decode datagrams, field by field: one in hex, those of a capture, or what passes an interface.
 
     Parameters
     ----------
     name
         The protocol's name.
     data
-        The bytes in hex, with or without spaces; or the path of a capture, with a '.' or a '/' in it:
-        pcap or pcapng, also in gzip. '-' reads either from standard input.
+        Bytes in hex, with or without spaces; or the path of a capture (pcap, pcapng, also in gzip),
+        with a '.' or '/' in it. '-' reads either from standard input.
     interface
-        An interface of this machine: what passes there is decoded as it comes, until Ctrl-C.
+        Decode what passes this interface of the machine, as it comes, until Ctrl-C.
     summary
-        One line for each datagram, without its fields.
+        A line for each datagram, without its fields.
     json
-        One line of JSON for each datagram; the counts go to standard error.
+        A line of JSON for each datagram; the counts go to standard error.
     where
-        A match, as behind 'when' in a scenario: 'kind = "READ", value = { min = 20 }'.
+        A match, as behind 'when' in a scenario: 'kind = "READ", device = { min = 20 }'.
     device
-        Only what comes from or goes to a device at this address, range or prefix. May be given
-        several times.
+        Only from and to devices at this address, range or prefix. May be given several times.
     port
-        The devices' port, if it is not the protocol's own. May be given several times.
+        The devices' port, if it is not the protocol's. May be given several times.
     count
         End after so many datagrams.
     answer
-        Hex is what a device sends, if the protocol says other things in this direction.
+        The hex is what a device sends, if the protocol says other things in this direction.
     state
         NAME=VALUE: what the device remembers, for a protocol that asks for it, such as the key with
         which it encrypts. The value is as in a data file. May be given several times.
