@@ -11,6 +11,8 @@ text that is no UTF-8.
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import (
@@ -40,7 +42,7 @@ from construct import (
 from iotsim import DecodeError, EncodeError, FlatStruct, Native, Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "FETCH": 5, "PATCH": 6, "IPATCH": 7}
 RESPONSES = {
@@ -224,6 +226,9 @@ OPTIONS = {
     292: Option("request_tag", 0, 8, True, *OPAQUE),
 }
 """RFC 7252 (section 5.10), 7641, 7959, 7967, 8768 and 9175. Uri-Path, 11, is apart."""
+PATH = Option("path", 0, 255, True, *TEXT)
+"""Of one segment."""
+OTHER = Option("options", 0, 0xFFFF, True, *OPAQUE)
 NUMBERS = {option.field: (number, option) for number, option in OPTIONS.items()}
 PAYLOAD = Payload()
 
@@ -287,6 +292,36 @@ def read_rest(data: bytes, at: int) -> tuple[dict[str, Any], int]:
         fields["path"] = path
     fields["payload"] = payload
     return fields, end
+
+
+def parts_of_rest(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
+    """Where each option is, and the payload."""
+    counts: Counter[str] = Counter()
+    value: Any
+    number = 0
+    while at < len(data):
+        start, delta, length = at, data[at] >> 4, data[at] & 15
+        at += 1
+        if data[start] == 0xFF:
+            yield "payload", start, len(data), PAYLOAD.decode(data[at:])
+            return
+        if delta > 12:
+            delta, at = _extended(delta, data, at)
+        if length > 12:
+            length, at = _extended(length, data, at)
+        number += delta
+        raw, at = data[at : at + length], at + length
+        if at > len(data):
+            return
+        option, value = OTHER, {"number": number, "value": raw}
+        known = PATH if number == URI_PATH else OPTIONS.get(number, OTHER)
+        may_be = known.many or not counts[known.field]
+        if known is not OTHER and may_be and known.shortest <= length <= known.longest:
+            with suppress(UnicodeDecodeError):
+                option, value = known, known.read(raw)
+        count = f".{counts[option.field]}" if option.many else ""
+        counts[option.field] += 1
+        yield option.field + count, start, at, value
 
 
 def _extended(nibble: int, data: bytes, at: int) -> tuple[int, int]:
@@ -405,6 +440,7 @@ _BLOCK = Struct(
 REST = Native(
     read_rest,
     write_rest,
+    parts=parts_of_rest,
     like=Struct(
         "path" / Default(_TEXT, "/") * "the segments of Uri-Path, with slashes",
         "query" / _TEXTS * "a list of texts, of Uri-Query",
