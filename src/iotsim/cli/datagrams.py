@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -122,16 +123,21 @@ class Reading:
         self._at_once = at_once
         self._datagrams = Datagrams()
         self._first_ns = self._last_ns = 0
+        self._waiting = True
+        self._interrupted = False
 
     def read(self, frames: Iterable[Frame]) -> int:
         """Show everything; the exit code."""
         damage: CaptureError | None = None
+        before = signal.signal(signal.SIGINT, self._interrupt)
         try:
             self._show(frames)
         except CaptureError as error:
             damage = error
         except KeyboardInterrupt:
             pass
+        finally:
+            signal.signal(signal.SIGINT, before)
         self._datagrams.end()
         for line in self._closing_lines():
             self._form.tell(line)
@@ -148,22 +154,28 @@ class Reading:
         find, decode, lines = self._datagrams.find, self._decoder.decode, self._form.lines
         shown = 0
         for frame in frames:
+            self._waiting = False
             if frame.number == 1:
                 self._first_ns = frame.time_ns
                 self._decoder.began(frame.time_ns)
             self._last_ns = frame.time_ns
             datagram = find(frame)
-            if datagram is None:
-                continue
-            decoded = decode(datagram)
-            if decoded is None:
-                continue
-            sys.stdout.write("\n".join(lines(decoded)) + "\n")
-            if self._at_once:
-                sys.stdout.flush()
-            shown += 1
-            if shown == self._most or not is_heard():
+            decoded = None if datagram is None else decode(datagram)
+            if decoded is not None:
+                sys.stdout.write("\n".join(lines(decoded)) + "\n")
+                if self._at_once:
+                    sys.stdout.flush()
+                shown += 1
+            if self._interrupted or shown == self._most > 0 or not is_heard():
                 return
+            self._waiting = True
+
+    def _interrupt(self, *_: object) -> None:
+        """End it. In the middle of a line, that waits: what an interrupt keeps from being flushed, and what
+        it does not, nobody knows."""
+        self._interrupted = True
+        if self._waiting:
+            raise KeyboardInterrupt
 
     def _closing_lines(self) -> Iterator[str]:
         decoder = self._decoder
