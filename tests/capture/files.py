@@ -108,6 +108,7 @@ def linked(linktype: int, data: bytes) -> bytes:
             return pack(">HHH8s", 0, 1, 6, bytes(8)) + ethertype + data
         case frames.LINUX_SLL2:
             return ethertype + bytes(18) + data
-        case frames.NULL | frames.LOOP:
-            return pack("<I", 2 if data[0] >> 4 == 4 else 24) + data
+        case frames.NULL | frames.LOOP:  # of the machine's byte order, or the network's
+            order = "<" if linktype == frames.NULL else ">"
+            return pack(f"{order}I", 2 if data[0] >> 4 == 4 else 24) + data
     return data
