@@ -436,10 +436,7 @@ class LifxFollower(Follower):
         return message["source"], message["sequence"]
 
     def is_answer(self, message: Message, seen: Seen) -> bool:
-        return message["type"] in STATES or message["type"] in (
-            "ACKNOWLEDGEMENT",
-            "STATE_UNHANDLED",
-        )
+        return message["type"] in (*STATES, "ACKNOWLEDGEMENT", "STATE_UNHANDLED")
 
     def answers(self, message: Message, seen: Seen, asked: Mark) -> str:
         acknowledges = message["type"] == "ACKNOWLEDGEMENT"

@@ -45,15 +45,12 @@ class CoapFollower(Follower):
 
     def __init__(self, echo: Sequence[str] = ()) -> None:
         super().__init__(echo)
-        self._messages: Recent[Any, tuple[Mark, Request | None]]
-        """By way and id, and whether the id is one of the other side's; each with what it is about."""
-        self._requests: Recent[Any, Request]
-        """By way and token."""
-        self._sizes: Recent[Any, int]
-        """Of bodies in blocks, in bytes: by way of the request, path and option."""
-        self._messages = Recent(EXCHANGE_LIFETIME, MOST)
-        self._requests = Recent(OBSERVATION_LIFETIME, MOST)
-        self._sizes = Recent(EXCHANGE_LIFETIME, MOST)
+        # By way and id, and whether the id is one of the other side's; each with what it is about.
+        self._messages: Recent[Any, tuple[Mark, Request | None]] = Recent(EXCHANGE_LIFETIME, MOST)
+        # By way and token.
+        self._requests: Recent[Any, Request] = Recent(OBSERVATION_LIFETIME, MOST)
+        # Of bodies in blocks, in bytes: by way of the request, path, and which of the options.
+        self._sizes: Recent[Any, int] = Recent(EXCHANGE_LIFETIME, MOST)
 
     def follow(self, message: Message, seen: Seen) -> list[str]:
         kind, number = message["type"], message["message_id"]

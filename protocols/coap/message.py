@@ -12,8 +12,7 @@ text that is no UTF-8.
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from construct import (
     BitsInteger,
@@ -226,11 +225,10 @@ OPTIONS = {
     292: Option("request_tag", 0, 8, True, *OPAQUE),
 }
 """RFC 7252 (section 5.10), 7641, 7959, 7967, 8768 and 9175. Uri-Path, 11, is apart."""
-PATH = Option("path", 0, 255, True, *TEXT)
-"""Of one segment."""
-OTHER = Option("options", 0, 0xFFFF, True, *OPAQUE)
 NUMBERS = {option.field: (number, option) for number, option in OPTIONS.items()}
 PAYLOAD = Payload()
+Options: TypeAlias = list[tuple[int, bytes]]
+"""Numbers and values."""
 
 # -- all of them, and the payload (section 3.1) --------------------------------------------------------
 
@@ -239,13 +237,10 @@ def read_rest(data: bytes, at: int) -> tuple[dict[str, Any], int]:
     """Options and payload, which go from `at` to the end."""
     end = len(data)
     code = data[1]
-    if not code:  # an empty message ends with its id (section 4.1)
-        if at != 4 or at != end:
-            raise DecodeError("an empty message that is not empty")
-        return {}, end
-    fields: dict[str, Any] = {}
-    payload: str | bytes = ""
-    path = ""
+    if not code and (at != 4 or at != end):  # an empty message ends with its id (section 4.1)
+        raise DecodeError("an empty message that is not empty")
+    options: Options = []
+    payload = b""
     number = 0
     while at < end:
         head = data[at]
@@ -253,7 +248,7 @@ def read_rest(data: bytes, at: int) -> tuple[dict[str, Any], int]:
         if head == 0xFF:
             if at == end:
                 raise DecodeError("a payload marker, and no payload")
-            payload = PAYLOAD.decode(data[at:])
+            payload = data[at:]
             break
         delta, length = head >> 4, head & 15
         if delta > 12:
@@ -261,16 +256,26 @@ def read_rest(data: bytes, at: int) -> tuple[dict[str, Any], int]:
         if length > 12:
             length, at = _extended(length, data, at)
         number += delta
-        value = data[at : at + length]
+        options.append((number, data[at : at + length]))
         at += length
         if at > end:
             raise DecodeError("an option is longer than the message")
+    return fields_of(code, options, payload), end
+
+
+def fields_of(code: int, options: Options, payload: bytes) -> dict[str, Any]:
+    """What a message of the code `code` shows of its options, which are in order, and its payload."""
+    if not code:
+        return {}
+    fields: dict[str, Any] = {}
+    path = ""
+    for number, value in options:
         option = OPTIONS.get(number)
         try:
-            if number == URI_PATH and length < 256:
+            if number == URI_PATH and len(value) < 256:
                 path += "/" + _escaped(value.decode())
                 continue
-            if option is not None and option.shortest <= length <= option.longest:
+            if option is not None and option.shortest <= len(value) <= option.longest:
                 field, _, _, many, read, _ = option
                 if many:
                     if field in fields:
@@ -290,14 +295,13 @@ def read_rest(data: bytes, at: int) -> tuple[dict[str, Any], int]:
         fields["path"] = path or "/"
     elif path:
         fields["path"] = path
-    fields["payload"] = payload
-    return fields, end
+    fields["payload"] = PAYLOAD.decode(payload) if payload else ""
+    return fields
 
 
 def parts_of_rest(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
-    """Where each option is, and the payload."""
+    """Where each option is, of a path each segment, and the payload."""
     counts: Counter[str] = Counter()
-    value: Any
     number = 0
     while at < len(data):
         start, delta, length = at, data[at] >> 4, data[at] & 15
@@ -313,15 +317,11 @@ def parts_of_rest(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
         raw, at = data[at : at + length], at + length
         if at > len(data):
             return
-        option, value = OTHER, {"number": number, "value": raw}
-        known = PATH if number == URI_PATH else OPTIONS.get(number, OTHER)
-        may_be = known.many or not counts[known.field]
-        if known is not OTHER and may_be and known.shortest <= length <= known.longest:
-            with suppress(UnicodeDecodeError):
-                option, value = known, known.read(raw)
-        count = f".{counts[option.field]}" if option.many else ""
-        counts[option.field] += 1
-        yield option.field + count, start, at, value
+        field, value = next(iter(fields_of(RESPONSES["CONTENT"], [(number, raw)], b"").items()))
+        if isinstance(value, list):
+            counts[field] += 1
+            field, value = f"{field}.{counts[field] - 1}", value[0]
+        yield field, start, at, value
 
 
 def _extended(nibble: int, data: bytes, at: int) -> tuple[int, int]:
@@ -350,7 +350,21 @@ def segments(path: str) -> list[str]:
 
 
 def write_rest(message: dict[str, Any]) -> bytes:
-    options: list[tuple[int, bytes]] = []
+    return _joined(*_options_of(message))
+
+
+def tell_rest(before: bytes, message: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """What `write_rest` does, and what `read_rest` makes of that."""
+    options, payload = _options_of(message)
+    code = before[1]
+    if not code and (options or payload or len(before) != 4):
+        raise EncodeError("an empty message that is not empty")
+    return _joined(options, payload), fields_of(code, options, payload)
+
+
+def _options_of(message: dict[str, Any]) -> tuple[Options, bytes]:
+    """The options of a message, in order, and its payload."""
+    options: Options = []
     payload = b""
     for field, value in message.items():
         if value is None:
@@ -372,6 +386,10 @@ def write_rest(message: dict[str, Any]) -> bytes:
             options += [(one["number"], one["value"]) for one in value]
     if len(options) > 1:
         options.sort(key=_number)  # stable: those of a kind stay as they are
+    return options, payload
+
+
+def _joined(options: Options, payload: bytes) -> bytes:
     parts = []
     last = 0
     for number, raw in options:
@@ -440,6 +458,7 @@ _BLOCK = Struct(
 REST = Native(
     read_rest,
     write_rest,
+    tell=tell_rest,
     parts=parts_of_rest,
     like=Struct(
         "path" / Default(_TEXT, "/") * "the segments of Uri-Path, with slashes",

@@ -8,6 +8,7 @@ from typing import Any
 from iotsim import Cbor, Json, Payload, crc32
 
 JSON, CBOR, PAYLOAD = Json(), Cbor(), Payload()
+TEXT = "text/plain"
 MERGE_PATCH = "application/merge-patch+json"
 LARGEST_INTEGER = 1 << 64
 
@@ -24,9 +25,12 @@ def render(value: Any, format_: str | int) -> str | bytes:
     """``value`` in a format. Texts and bytes are taken to be in it already."""
     if value.__class__ is str or value.__class__ is bytes:
         return value
-    if is_cbor(format_):
-        return CBOR.encode(value)
-    if is_json(format_) or isinstance(value, (dict, list)):
+    if format_ != TEXT:
+        if is_cbor(format_):
+            return CBOR.encode(value)
+        if is_json(format_):
+            return JSON.encode(value).decode()
+    if isinstance(value, (dict, list)):
         return JSON.encode(value).decode()
     return PAYLOAD.encode(value).decode()
 

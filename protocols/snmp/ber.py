@@ -261,3 +261,6 @@ def oid_key(text: str) -> tuple[int, ...]:
 def normal_oid(text: str) -> str:
     """An object identifier without leading dot and zeros; ValueError if `text` is none."""
     return ".".join(map(str, oid_key(text.removeprefix("."))))
+
+
+remembered_oid = lru_cache(_REMEMBERED)(normal_oid)

@@ -28,6 +28,7 @@ from iotsim import DecodeError, EncodeError, FlatStruct, Native
 
 from .ber import (
     ONLY_V2,
+    RANGES,
     SEQUENCE,
     TYPE_NAMES,
     TYPES,
@@ -39,6 +40,7 @@ from .ber import (
     read_header,
     read_inside,
     read_integer,
+    remembered_oid,
     tlv,
     tlv_size,
     value_in,
@@ -101,6 +103,9 @@ _VERSIONS = {1: bytes.fromhex("020100"), 2: bytes.fromhex("020101")}
 _NO_ERROR = bytes.fromhex("020100 020100")
 """Error and index of nearly all messages."""
 _REMEMBERED_OCTETS = 256
+COMMON = ("version", "community", "pdu", "request_id", "error", "index", "bindings")
+"""The fields of most messages, in their order."""
+NUMBERS = ("version", "request_id", "index")
 
 # -- in --------------------------------------------------------------------------------------------
 
@@ -299,6 +304,30 @@ def write_message(message: Message) -> bytes:
     return tlv(SEQUENCE, _VERSIONS[version] + tlv(TYPES["OCTETS"], community) + body)
 
 
+def tell_message(_: bytes, message: Message) -> tuple[bytes, Message]:
+    """What `write_message` does of a message that is in normal form, as nearly all that are sent, and what
+    `read_message` makes of that. ValueError for any other."""
+    told = {name: message[name] for name in COMMON}
+    error = told["error"]
+    plain = error.__class__ is str and all(told[name].__class__ is int for name in NUMBERS)
+    if not plain or told["pdu"] == "GETBULK" or len(message) != len(told):
+        raise ValueError("in another form")
+    bindings: list[Binding] = []
+    for one in message["bindings"]:
+        oid, kind, value = one["oid"], one["type"], one["value"]
+        if value.__class__ is int:
+            normal = kind in RANGES
+        elif value.__class__ is str:
+            normal = kind == "OCTETS" and value.isprintable()
+        else:
+            normal = value is None and kind not in RANGES
+        if not normal or oid != remembered_oid(oid):
+            raise ValueError("in another form")
+        bindings.append({"oid": oid, "type": kind, "value": value})
+    told["bindings"] = bindings
+    return write_message(message), told
+
+
 def _tag_of(pdu: Any, version: int) -> int:
     tag = PDUS.get(pdu)
     if version == 1 and tag == PDUS["TRAP"]:
@@ -374,6 +403,7 @@ _BINDING = Struct(
 MESSAGE = Native(
     read_message,
     write_message,
+    tell=tell_message,
     parts=parts_of_message,
     like=FlatStruct(
         "version" / Default(Int8ub, 2) * "1, or 2 for v2c",

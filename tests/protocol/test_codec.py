@@ -2,10 +2,13 @@ from typing import Any
 
 import pytest
 from construct import (
+    BitsInteger,
+    BitStruct,
     Bytes,
     Computed,
     ExprAdapter,
     GreedyBytes,
+    GreedyRange,
     Int8ub,
     Int16ub,
     Padding,
@@ -19,7 +22,7 @@ from construct import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim import DecodeError, EncodeError
+from iotsim import DecodeError, EncodeError, FlatStruct, Native
 from iotsim.protocol.codec import Codec
 
 SCHEMA = Struct(
@@ -124,3 +127,47 @@ def test_any_bytes(data: bytes) -> None:
 
 
 CODEC = Codec(SCHEMA)
+
+
+def test_a_branch_that_must_be_decoded_to_be_told_costs_the_others_nothing() -> None:
+    def read(data: bytes, at: int) -> tuple[list[int], int]:
+        return list(data[at:]), len(data)
+
+    native = Native(read, bytes, like=GreedyRange(Int8ub))
+    codec = Codec(
+        FlatStruct(
+            "kind" / Int8ub,
+            Switch(this.kind, {1: Struct("list" / native), 2: Struct("number" / Int16ub)}),
+        )
+    )
+    decoded: list[bytes] = []
+    decode = codec.decode
+
+    def watched(data: bytes, device: Any = None, /) -> dict[str, Any]:
+        decoded.append(data)
+        return decode(data, device)
+
+    codec.decode = watched
+    assert codec.tell({"kind": 2, "number": 7}) == (b"\x02\x00\x07", {"kind": 2, "number": 7})
+    assert decoded == []
+    told = b"\x01\x02\x03", {"kind": 1, "list": [2, 3]}
+    assert codec.tell({"kind": 1, "list": (2, 3)}) == told
+    assert decoded == [b"\x01\x02\x03"]
+    with pytest.raises(EncodeError):
+        codec.tell({"kind": 3})
+
+
+def test_a_branch_that_is_decoded_to_be_told_leaves_nothing_in_the_others() -> None:
+    among_bits = BitStruct(
+        "high"
+        / ExprAdapter(BitsInteger(4), lambda value, _: value + 1, lambda value, _: value - 1),
+        "low" / BitsInteger(4),
+    )
+    body = Switch(
+        lambda fields: fields.kind,
+        {1: Struct("word" / among_bits), 2: Struct("a" / Int8ub, Padding(3), "b" / Int8ub)},
+    )
+    codec = Codec(FlatStruct("kind" / Int8ub, body))
+    for message in ({"kind": 2, "a": 5, "b": 6}, {"kind": 1, "word": {"high": 2, "low": 3}}):
+        assert codec.tell(message) == (codec.encode(message), message)
+    assert codec.tell({"kind": 2, "a": 5, "b": 6})[0].hex() == "020500000006"

@@ -18,6 +18,7 @@ from construct import (
     Float64b,
     GreedyBytes,
     GreedyRange,
+    GreedyString,
     Int8ub,
     Int16sb,
     Optional,
@@ -403,6 +404,34 @@ def leaves(value: Any) -> list[Any]:
     return (
         [leaf for inner in value for leaf in leaves(inner)] if isinstance(value, list) else [value]
     )
+
+
+def test_what_it_wrote_is_told_by_itself_where_it_can() -> None:
+    asked: list[tuple[bytes, Any]] = []
+
+    def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+        asked.append((data, at))
+        return {"first": data[0], "text": data[at:].decode()}, len(data)
+
+    def write(value: dict[str, Any]) -> bytes:
+        return str(value["text"]).encode()
+
+    def tell(before: bytes, value: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+        if value["text"] == "":
+            raise ValueError("not this one")
+        return write(value), {"first": before[0], "text": str(value["text"])}
+
+    native = Native(read, write, tell=tell, like=Struct("first" / Int8ub, "text" / _TEXT))
+    codec = Codec(FlatStruct("kind" / Int8ub, native))
+    told = {"kind": 7, "first": 7, "text": "21.5"}
+    assert codec.tell({"kind": 7, "text": 21.5}) == (b"\x0721.5", told)
+    assert asked == []
+    told["text"] = ""
+    assert codec.tell({"kind": 7, "text": ""}) == (b"\x07", told)
+    assert asked == [(b"\x07", 1)]
+
+
+_TEXT = GreedyString("utf8")
 
 
 def read_pairs(data: bytes, at: int) -> tuple[dict[str, int], int]:

@@ -886,3 +886,39 @@ def test_mutated_messages_break_neither_the_codec_nor_the_agent() -> None:
     assert not [
         event for event in device.events if isinstance(event, (DeviceFailed, SessionFailed))
     ]
+
+
+@pytest.mark.parametrize("changed", [{}, {"community": "näh"}, {"error": 3}, {"error": "GEN_ERR"}])
+@pytest.mark.parametrize(
+    "binding",
+    [
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "TIMETICKS", "value": 5},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "OCTETS", "value": 5},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "OCTETS", "value": "21.5 °C"},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "OCTETS", "value": "\x01"},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "OCTETS", "value": b"\xff"},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "INTEGER", "value": True},
+        {"oid": "1.3.6.1.2.1.1.3.0", "value": 7},
+        {"oid": "1.3.6.1.2.1.01.3.0", "type": "INTEGER", "value": 7},
+        {"oid": "1.3.6.1.2.1.1.2.0", "type": "OID", "value": "1.3.6.1.4.1.9"},
+        {"oid": "1.3.6.1.2.1.1.2.0", "type": "NO_SUCH_OBJECT", "value": None},
+        {"oid": "1.3.6.1.2.1.1.2.0", "type": "IPADDRESS", "value": "10.0.0.01"},
+    ],
+)
+def test_what_is_sent_is_told_as_it_is_read(
+    changed: dict[str, Any], binding: dict[str, Any]
+) -> None:
+    codec = load_protocol("snmp").protocol.codec
+    message = {
+        "version": 2,
+        "community": "public",
+        "pdu": "RESPONSE",
+        "request_id": 7,
+        "error": "NO_ERROR",
+        "index": 0,
+        "bindings": [binding],
+        **changed,
+    }
+    data, told = codec.tell(message)
+    assert data == codec.encode(message)
+    assert list(told.items()) == list(codec.decode(data).items())

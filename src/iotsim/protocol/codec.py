@@ -70,7 +70,8 @@ class Codec:
     @cached_property
     def tell(self) -> Tell:
         teller = self._compiler.teller(self._encode_and_decode)
-        return self._encode_and_decode if "(message)" in teller.fallbacks else teller.function
+        none = self._compiler.key is None and "(message)" in teller.fallbacks
+        return self._encode_and_decode if none else teller.function
 
     def _encode_and_decode(
         self, message: Mapping[str, Any], device: Device | None = None

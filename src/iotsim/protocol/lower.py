@@ -313,7 +313,9 @@ def _same(low: _Lowering, it: Any) -> n.Node:
 @_lowers(Native)
 def _native(low: _Lowering, it: Any) -> n.Node:
     names, like = flat_names(it.subcon), low.node(it.subcon)
-    return n.Native(origin=it, like=like, names=names, decode=it.decode, encode=it.encode)
+    return n.Native(
+        origin=it, like=like, names=names, decode=it.decode, encode=it.encode, tell=it.tell
+    )
 
 
 @_lowers(Cbor, Json, Payload, Text, bits=True)

@@ -102,9 +102,14 @@ class Native(AnySubconstruct):
 
     For bytes that cannot be its, ``decode`` raises `iotsim.DecodeError`, and ``encode`` EncodeError for
     values that it cannot write.
+
+    ``tell(before, value)``, which need not be there, returns the bytes of ``encode`` and the value that
+    ``decode`` would give for them, where the bytes ``before`` are those of the message before the field.
+    Logs show what has been sent; without it they decode that again. What it cannot tell it may raise
+    anything for.
     """
 
-    shapeless = ("decode", "encode", "parts")
+    shapeless = ("decode", "encode", "tell", "parts")
 
     def __init__(
         self,
@@ -112,11 +117,13 @@ class Native(AnySubconstruct):
         encode: Callable[[Any], bytes],
         *,
         like: AnyConstruct,
+        tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None,
         parts: Callable[[bytes, int], Iterable[tuple[str, int, int, Any]]] | None = None,
     ) -> None:
         super().__init__(like)
         self.decode = decode
         self.encode = encode
+        self.tell = tell
         self.parts = parts
         self.flagbuildnone = False
 

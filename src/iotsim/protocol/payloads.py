@@ -257,9 +257,12 @@ class Payload(Coded):
             text = data.decode()
         except UnicodeDecodeError:
             return data
-        return data if re.search(_CONTROL, text) else text
+        # Most texts can be printed, which is found sooner.
+        return text if text.isprintable() or not re.search(_CONTROL, text) else data
 
     def encode(self, value: Any) -> bytes:
+        if value.__class__ is float or value.__class__ is int:
+            return str(value).encode()
         if isinstance(value, bytes | bytearray | memoryview):
             return bytes(value)
         if isinstance(value, bool):

@@ -38,7 +38,7 @@ def normalize(value: Any, kept: AbstractSet[str] = frozenset()) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
-    if (kind is dict or kind is list) and _is_plain(value):
+    if (kind is dict or kind is list) and is_plain(value):
         return value
     if kind is ListContainer or kind is list:
         return [inner if type(inner) in PLAIN else normalize(inner, kept) for inner in value]
@@ -75,17 +75,18 @@ def _is_stream(name: str, value: Any) -> bool:
     return name == "_io" and hasattr(value, "read")
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a dict or a list has nothing in it but what `normalize` leaves as it is: nearly always, where
-    an adapter or a native construct has made it."""
+def is_plain(value: Any) -> bool:
+    """Whether it is a dict or a list with nothing in it but what `normalize` leaves as it is: nearly always,
+    where an adapter or a native construct has made it."""
     if value.__class__ is dict:
         for name in value:
             if name.__class__ is not str:
                 return False
         value = value.values()
-    for inner in value:
-        kind = inner.__class__
-        if kind not in PLAIN and ((kind is not dict and kind is not list) or not _is_plain(inner)):
+    elif value.__class__ is not list:
+        return False
+    for inner in value:  # noqa: SIM110  # all() costs more
+        if inner.__class__ not in PLAIN and not is_plain(inner):
             return False
     return True
 

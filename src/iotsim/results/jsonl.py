@@ -95,16 +95,17 @@ class EventEncoder:
         if names is None:
             message = plain_message(event.message)
         else:
+            given = event.message
             message = {}
-            for name in names:
-                value = event.message.get(name)
+            for name in given.keys() & names:
+                value = given[name]
                 if value.__class__ is bytes:
                     message[name] = "hex:" + value.hex()
-                elif not _is_plain(value, MAX_DEPTH):
+                elif value.__class__ not in _PLAIN and not _is_plain(value, MAX_DEPTH):
                     message[name] = _plain(value, MAX_DEPTH)
             if not message:
                 return event
-            message = {**event.message, **message}
+            message = {**given, **message}
         return msgspec.structs.replace(event, message=message)
 
     def _encode_one(self, event: Event) -> bytes:

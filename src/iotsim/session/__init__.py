@@ -10,8 +10,9 @@ offers. All of that is one class in the protocol's file, derived from `Session`:
     <------- send() ----        session      <------- reply() ---
     <------- send() ----                     <------ submit() ---  rules with `send`, behaviors
 
-Above and below are messages of the same kind: dicts with the fields of the schema. A session hands up
-what concerns the device, once; it writes what the wire needs. Every method has a default, and those make
+Above and below are mostly messages of the same kind: dicts with the fields of the schema; a protocol may
+have a schema of its own for those above. A session hands up what concerns the device, once; it writes what
+the wire needs. Every method has a default, and those make
 a session that changes nothing, so a protocol overrides only what it is about.
 
 `session`       `Session`, the base class, and `Peer`, whom a message comes from or goes to

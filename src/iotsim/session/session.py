@@ -75,8 +75,16 @@ class Host(Protocol):
     wall_time: float
     key: int
 
-    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str: ...
+    def deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None = None,
+    ) -> str: ...
     def observe(self, session: Session, message: Message, peer: Peer) -> None: ...
+    def expect(self, session: Session, ticket: Ticket, peer: Peer) -> None: ...
     def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None: ...
     def transmit(
         self,
@@ -195,8 +203,11 @@ class Session:
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """Send what the device says by itself, likewise; with a `ticket`, somebody waits for an answer."""
         self.send(message, peer, says=message)
-        if ticket is not None:
-            self._waiters = [*self._waiters, Waiter(ticket, peer, None)]
+        if ticket is not None and ticket.awaited:
+            waiting = [one for one in self._waiters if not one.pause.done]
+            self._waiters = [*waiting, Waiter(ticket, peer, None)]
+        elif ticket is not None:
+            self._host.expect(self, ticket, peer)
 
     async def run(self) -> None:
         """What the device does by itself, from its boot on; a reboot ends it."""
@@ -215,8 +226,12 @@ class Session:
 
     def answered(self, message: Message, peer: Peer, ticket: Ticket | None) -> str:
         """Hand up the answer to a request of the device's: to who waits for it, else to the rules."""
-        if ticket is None or ticket.done:
-            return self._host.deliver(self, message, peer, peer)
+        if ticket is None or not ticket.awaited or ticket.done:
+            request = None
+            if ticket is not None and not ticket.awaited:
+                ticket.answer(message)
+                request = ticket.request
+            return self._host.deliver(self, message, peer, peer, request)
         self._host.observe(self, message, peer)
         ticket.answer(message)
         return ANSWER

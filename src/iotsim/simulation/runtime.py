@@ -10,6 +10,7 @@ from iotsim.events import Note, NotSent
 from iotsim.match import Names, compile_match
 from iotsim.session import Peer, Ticket, Unanswered
 from iotsim.simulation.exchange import FAULTS
+from iotsim.simulation.requests import field_at
 from iotsim.simulation.sessions import SessionService
 from iotsim.wire.address import is_ipv4
 
@@ -118,10 +119,12 @@ class SimulationRuntime:
             return answer
         protocol = speaker.protocol
         asked = protocol.answer_codec.tell(message, device)[1]
-        repeated = [(path.split("."), _at(asked, path.split("."))) for path in protocol.echo]
+        repeated = [(path.split("."), field_at(asked, path.split("."))) for path in protocol.echo]
 
         def answers(device: SimDevice, message: dict[str, Any], now: float) -> bool:
-            return device.peer == whom and all(_at(message, at) == value for at, value in repeated)
+            return device.peer == whom and all(
+                field_at(message, at) == value for at, value in repeated
+            )
 
         with speaker.listening(device, answers) as listener:
             speaker.speak(device, message, local, *whom)
@@ -191,10 +194,3 @@ async def _heard(listener: Listener, timeout_s: float) -> dict[str, Any]:
     if listener.message is None:
         raise Unanswered
     return listener.message
-
-
-def _at(message: Any, steps: list[str]) -> Any:
-    """The field of a message; None if it has none."""
-    for step in steps:
-        message = message.get(step) if isinstance(message, dict) else None
-    return message

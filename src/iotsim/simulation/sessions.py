@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
@@ -30,6 +30,7 @@ from iotsim.simulation.exchange import (
     one_line,
 )
 from iotsim.simulation.ports import OpenPorts
+from iotsim.simulation.requests import answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -96,6 +97,8 @@ class SessionService(Service):
         self._class: type[Session] = spec.protocol.session or Session
         self._model = spec.model
         self._said_codec = self.protocol.said_codec
+        self._apart = self.protocol.application is not None
+        """Whether the messages above the sessions have a schema of their own."""
         self._runtime = runtime
         self.wall_time = wall_time
         self._sessions: list[Session | None] = [None] * fleet.spec.count
@@ -225,17 +228,35 @@ class SessionService(Service):
             self._broken(device, failure, payload)
             return None
 
-    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
-        outcome = self._deliver(session, message, peer, exchange)
+    def deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None = None,
+    ) -> str:
+        outcome = self._deliver(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
 
-    def _deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
+    def _deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
         self.observe(session, message, peer)
         device: Any = session.device
         try:
-            reaction = self._respond(device, message, self.now)
+            if request is None:
+                reaction = self._respond(device, message, self.now)
+            else:
+                with answering(device, request):
+                    reaction = self._respond(device, message, self.now)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -244,7 +265,7 @@ class SessionService(Service):
             if answer is None:
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
-                session.reply(self._whole(device, one), exchange)
+                session.reply(self._whole(device, one) if self._apart else one, exchange)
             return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
@@ -265,7 +286,7 @@ class SessionService(Service):
 
     def observe(self, session: Session, message: Message, peer: Peer) -> None:
         """An application message has come: mark its event, and let expectations see it."""
-        hand, device = self._hand, session.device
+        hand, device = self._hand, cast("Any", session.device)
         if hand is not None and message is hand.message:
             if hand.event is not None:
                 hand.event.layer = ""
@@ -276,6 +297,11 @@ class SessionService(Service):
             )
         for observe in self._heard:
             observe(device, message, self.now)
+
+    def expect(self, session: Session, ticket: Ticket, peer: Peer) -> None:
+        device: Any = session.device
+        if self._requests is not None:
+            self._requests.note(device, ticket.request, peer.endpoint, self.now)
 
     def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None:
         device: Any = session.device
@@ -289,17 +315,15 @@ class SessionService(Service):
 
     # -- out ---------------------------------------------------------------------------------------
 
-    def _whole(self, device: SimDevice, message: Message) -> Message:
-        """`message` with all its fields, where no datagram will have them. EncodeError if it is none."""
-        if self.protocol.application is None:
-            return message
+    def _whole(self, device: SimDevice, message: Mapping[str, Any]) -> Message:
+        """`message` with all fields of its own schema. EncodeError if it is none."""
         return dict(self._said_codec.tell(message, device)[1])
 
     def _reply_by_rule(self, session: Session, message: Message, exchange: Any) -> str:
         """A rule or a behavior answers; what it says may be no message."""
         device: Any = session.device
         try:
-            session.reply(self._whole(device, message), exchange)
+            session.reply(self._whole(device, message) if self._apart else message, exchange)
         except EncodeError as error:
             self.fail(device, error)
             return FAILED
@@ -338,7 +362,8 @@ class SessionService(Service):
         """What `device` says by itself. EncodeError if it is no message."""
         self.now = self._clock()
         try:
-            self._session(device).submit(self._whole(device, dict(message)), peer, ticket)
+            whole = self._whole(device, message) if self._apart else dict(message)
+            self._session(device).submit(whole, peer, ticket)
         except EncodeError:
             raise
         except FAULTS as error:
@@ -347,14 +372,19 @@ class SessionService(Service):
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
     ) -> None:
-        self.submit(device, message, Peer(peer, peer_port, local, self.port), None)
+        to = Peer(peer, peer_port, local, self.port)
+        if self._requests is None:
+            self.submit(device, message, to, None)
+        else:
+            asked = self._whole(device, message)
+            self.submit(device, message, to, self._requests.ticket(device, asked, to.endpoint))
 
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Answer `datagram` past the session. To a group, nothing is sent."""
         if datagram.group:
             return SESSION
         payload, wire = self._encoded(device, message, message)
-        said = wire if self.protocol.application is None else None
+        said = None if self._apart else wire
         hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
         self._hand, outer = hand, self._hand
         try:

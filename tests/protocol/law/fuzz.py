@@ -190,7 +190,18 @@ class Comparison:
             self.differs(what, message, accepted[0], found)
         elif found is not REFUSED:
             self.tally.accepted += 1
+            self.tell(message, found)
         return accepted[0]
+
+    def tell(self, message: Any, data: bytes) -> None:
+        """What is told of a message that is sent is what decoding its bytes gives."""
+        try:
+            expected: Any = data, self.codec.decode(data)
+        except DecodeError:
+            return
+        found = self.codec.tell(message)
+        if not same(list(found), list(expected)):
+            self.differs("tell", message, expected, found)
 
     def again(self, data: bytes, message: Any) -> None:
         """What was decoded is encoded, to what construct builds of what it has parsed itself.

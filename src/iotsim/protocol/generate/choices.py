@@ -107,7 +107,7 @@ def encode_choice(
         value = Value(e.variable(value, hint))
     data, told, same = e.w.new(f"{hint}_bytes"), e.w.new(f"{hint}_told"), True
     for header, one in e.alternatives(node, scope):
-        with e.w.block(header):
+        with e.branch(header):
             if isinstance(one, n.Fail):
                 e.encode(one, value, hint, scope)
                 continue
@@ -241,6 +241,7 @@ def encode_repeat(node: n.Repeat, e: Encoder, value: Value, hint: str, scope: Sc
         built = e.encode(element, Value(item), hint, copied(scope))
         e.w.line(f"{parts}.append({e.joined().source})")
         if e.told:
+            e.go_on()  # with the next one
             e.w.line(f"{told}.append({e.wire_of(built)})")
     e.w.line(f"{data} = b''.join({parts})")
     e.part(data)

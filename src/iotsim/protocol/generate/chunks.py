@@ -44,6 +44,7 @@ def encode_data(node: n.Data, e: Encoder, value: Value, hint: str, scope: Scope)
     if value.known and isinstance(value.constant, bytes):
         if length is None or (length.known and len(value.constant) == length.constant):
             e.push_bytes(value.constant)
+            e.out.full = length is None
             return value
         if length.known:
             raise UnsupportedError("a constant of another length")
@@ -56,7 +57,7 @@ def encode_data(node: n.Data, e: Encoder, value: Value, hint: str, scope: Scope)
     if node.size is not None:
         e.push(f"{node.size}s", node.size, Value(source))
     else:
-        e.part(source)
+        e.part(source, full=length is None)
     return Value(source, scalar=True, wire=source)
 
 

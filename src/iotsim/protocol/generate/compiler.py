@@ -32,7 +32,7 @@ from iotsim.protocol.generate.source import UnsupportedError, Value, Writer, lit
 from iotsim.protocol.generate.structs import decode_message, encode_message
 from iotsim.protocol.generate.writing import Encoder
 from iotsim.protocol.traced import Tracer
-from iotsim.protocol.values import PLAIN
+from iotsim.protocol.values import PLAIN, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ _HELPERS: dict[str, Any] = {
     "ExplicitError": ExplicitError,
     "Mapping": Mapping,
     "PLAIN": PLAIN,
+    "is_plain": is_plain,
     "pack": struct.pack,
     "unpack_from": struct.unpack_from,
     "crc_hqx": binascii.crc_hqx,

@@ -224,10 +224,21 @@ def encode_native(node: n.Native, e: Encoder, value: Value, hint: str, scope: Sc
             "known", frozenset(node.names).issuperset, f"{set(node.names)!r}.issuperset"
         )
         e.w.line(f"if {source}.__class__ is dict and not {known}({source}): raise Unusual")
-    data = e.w.let(f"{hint}_bytes", e.call(node.encode, source, "encode"))
+    return write_native(node, e, source, hint)
+
+
+def write_native(node: n.Native, e: Encoder, source: str, hint: str) -> Value:
+    """Encode the value that the variable ``source`` has, whose names are known to be right."""
+    wire = None
+    if e.told and node.tell is not None and not e.out.isolated:
+        before, tell = e.settle("before"), e.w.bind("tell", node.tell)
+        data, wire = e.w.new(f"{hint}_bytes"), e.w.new(f"{hint}_told")
+        e.w.line(f"{data}, {wire} = {tell}({before}, {source})")
+    else:
+        data = e.w.let(f"{hint}_bytes", e.call(node.encode, source, "encode"))
     e.w.line(f"if {data}.__class__ is not bytes: raise Unusual")
     e.part(data)
-    return Value(source)
+    return Value(source, wire=wire)
 
 
 # -- checksums --------------------------------------------------------------------------------------

@@ -266,7 +266,7 @@ def encode_names(node: n.Names, e: Encoder, value: Value, hint: str, scope: Scop
         }
         number = Value(e.w.let(f"{hint}_number", calls[node.kind]))
     wire = e.encode(node.inner, number, hint, scope).wire
-    wire = None if wire is None else _names_wire(node, e, value, wire)
+    wire = _names_wire(node, e, value, wire) if wire is not None and e.told else None
     if node.kind == "flags" and not value.known:
         return Value(value.source, scope=_flags_scope(node, value.source), murky=True, wire=wire)
     return replace(value, wire=wire)
@@ -281,13 +281,16 @@ def _number_of(node: n.Names, value: Value) -> Value:
 
 
 def _names_wire(node: n.Names, e: Encoder, value: Value, number: str) -> str | None:
-    """What a number becomes again."""
+    """What a number becomes again. Where that is another name, other alternatives may be taken with it."""
     if node.kind == "flags":
         return _flags(node, number)
     if node.kind == "mapping":
         return None
     if value.known:
         constant = node.encoded.get(value.constant, value.constant)
-        return repr(node.decoded.get(constant, constant))
+        told = node.decoded.get(constant, constant)
+        return repr(told) if told == value.constant else None
     names = e.w.bind("names", node.decoded, key=("told", id(node)))
-    return f"{names}.get({number}, {number})"
+    name = e.w.let("name", f"{names}.get({number}, {number})")
+    e.w.line(f"if {name} != {value.source}: raise Unusual")
+    return name

@@ -58,7 +58,8 @@ class Value:
 
 def adapted(name: str) -> Value:
     """The value of a variable with what a function of the schema gave."""
-    return Value(name, plain=f"{name} if {name}.__class__ in PLAIN else normalize({name})")
+    is_plain = f"{name}.__class__ in PLAIN or is_plain({name})"
+    return Value(name, plain=f"{name} if {is_plain} else normalize({name})")
 
 
 def literal(constant: Any) -> Value:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from iotsim.protocol import nodes as n
 from iotsim.protocol.generate.choices import encode_choice
+from iotsim.protocol.generate.computed import write_native
 from iotsim.protocol.generate.numeric import read_word, write_word
 from iotsim.protocol.generate.reading import Decoder, Position, decode
 from iotsim.protocol.generate.source import (
@@ -288,7 +289,7 @@ class _Writing:
         e, scope = self.e, self.scope
         names = e.w.bind("own", frozenset(member.flat), repr(set(member.flat)), member.flat)
         own = f"{{name: value for name, value in {scope.source}.items() if name in {names}}}"
-        built = e.encode(node, Value(e.variable(Value(own), "own")), "unnamed", scope)
+        built = write_native(node, e, e.variable(Value(own), "own"), "unnamed")
         self.names += member.flat
         for name in member.flat:
             scope.fields[name] = UNKNOWN
@@ -299,7 +300,7 @@ class _Writing:
         e.branched = True
         data, known, told = e.w.new("body"), e.w.new("known_here"), e.w.new("told")
         for header, case in e.alternatives(node, self.scope):
-            with e.w.block(header), e.piece(data):
+            with e.branch(header), e.piece(data):
                 only = n.Struct(origin=case.origin, members=[replace(member, node=case)])
                 branch = _Writing(e, only, copied(self.scope))
                 e.keep_wire(told, Value("", wire=branch.members()))

@@ -58,10 +58,12 @@ class Output:
     """What has been encoded into one stream.
 
     Its size is ``fixed`` and the lengths of ``varying``. ``isolated``: it is only a piece of a stream, so
-    that nothing in it can look back at what is before.
+    that nothing in it can look back at what is before. ``full``: its last part is read up to the end of the
+    stream, whatever comes after it.
     """
 
     isolated: bool = False
+    full: bool = False
     parts: list[Part] = field(default_factory=list)
     fixed: int = 0
     varying: list[str] = field(default_factory=list)
@@ -89,6 +91,8 @@ class Encoder(Generator):
         """Variables that certainly are bytes."""
         self.branched = False
         """Whether which fields the message has depends on their values."""
+        self.greedy: set[str] = set()
+        """Variables with pieces, still to be added, that are read up to the end of the stream."""
 
     def encode(self, node: n.Node, value: Value, hint: str, scope: Scope) -> Value:
         """Encode ``value`` as ``node``; what construct calls the built value."""
@@ -100,6 +104,7 @@ class Encoder(Generator):
         self, code: str, size: int, value: Value, order: str = "", slot: Slot | None = None
     ) -> None:
         """Add a field to the run."""
+        self.go_on()
         parts = self.out.parts
         last = parts[-1].items if parts else None
         orders = {item.order for item in last or () if item.order}
@@ -113,10 +118,18 @@ class Encoder(Generator):
         if constant:
             self.push(f"{len(constant)}s", len(constant), literal(constant))
 
-    def part(self, source: str) -> None:
-        """Add bytes of varying size; ``source`` is a variable."""
+    def part(self, source: str, full: bool = False) -> None:
+        """Add bytes of varying size; ``source`` is a variable, ``full`` as in `Output`."""
+        self.go_on()
         self.out.parts.append(Part(None, source))
         self.out.varying.append(f"len({source})")
+        self.out.full = full or source in self.greedy
+        self.greedy.discard(source)
+
+    def go_on(self) -> None:
+        """There is more to come in this stream."""
+        if self.told and self.out.full:
+            raise UnsupportedError("bytes after those that are read up to the end")
 
     def pack(self, items: list[Item]) -> Value:
         """A run, packed."""
@@ -184,6 +197,28 @@ class Encoder(Generator):
         with self.output(isolated=True):
             yield
             self.w.line(f"{data} = {self.joined().source}")
+            if self.out.full:
+                self.greedy.add(data)
+
+    @contextmanager
+    def branch(self, header: str) -> Iterator[None]:
+        """A block for one of several alternatives. If what this one writes cannot be told, all is as if it
+        had not been begun, and a message that takes it is decoded again; for the others that need not be."""
+        state = {
+            name: value.copy() if isinstance(value, list | set) else value
+            for name, value in vars(self).items()
+        }
+        with self.w.block(header):
+            lines, depth = len(self.w.lines), self.w.depth
+            try:
+                yield
+            except UnsupportedError:
+                if not self.told:
+                    raise
+                vars(self).update(state)
+                del self.w.lines[lines:]
+                self.w.depth = depth
+                self.w.line("raise Unusual")
 
     def inside(
         self, node: n.Node, value: Value, hint: str, scope: Scope, isolated: bool = False
