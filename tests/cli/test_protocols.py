@@ -106,3 +106,27 @@ def test_what_a_device_sends_is_shown_and_decoded_apart(
     assert "told  hex:6162" in capsys.readouterr().out
     assert run_command_line(words[:4]) == 2
     assert "device[0] has no 'size' in its state" in capsys.readouterr().out
+
+
+LAYERED = """
+from construct import Int8ub, Struct
+from iotsim import Protocol, Session
+
+PROTOCOL = Protocol(
+    name="cli_layered",
+    message=Struct("wired" / Int8ub),
+    application=Struct("meant" / Int8ub * "what it is about"),
+    session=Session,
+    port=7000,
+    description="what it is for, " * 20,
+)
+"""
+
+
+def test_what_rules_see_is_shown_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cli_layered.py").write_text(LAYERED)
+    assert run_command_line(["protocols", "show", "cli_layered"]) == 0
+    wire, above = capsys.readouterr().out.split("\nwhat rules and behaviors see:\n")
+    assert "wired  int   uint8" in wire
+    assert "meant" not in wire
+    assert "meant  int   uint8        what it is about" in above

@@ -86,8 +86,6 @@ def decode(
     """
     from pathlib import Path
 
-    from iotsim.capture import Decoder
-    from iotsim.cli.datagrams import JsonLines, Reading, Text
     from iotsim.protocol.registry import load_protocol
 
     protocol = load_protocol(name, [Path()]).protocol
@@ -107,6 +105,10 @@ def decode(
         except UsageError as error:
             print(f"iotsim: {error}", file=sys.stderr)
             return EXIT_ERROR
+        # Imported late: hex needs none of it.
+        from iotsim.capture import Decoder
+        from iotsim.cli.datagrams import JsonLines, Reading, Text
+
         decoder = Decoder(protocol, ports=port, is_device=is_device, wanted=wanted, device=stand_in)
         show = JsonLines(protocol) if json else Text(protocol, in_short=summary)
         return Reading(decoder, show, most=count, at_once=source.at_once).read(source.frames)
@@ -121,10 +123,6 @@ class Source(NamedTuple):
 
 def _find_source(data: Sequence[str], interface: str, stack: ExitStack) -> Source | str:
     """What is to be decoded: frames, or hex. What they need to be open is until `stack` ends."""
-    from pathlib import Path
-
-    from iotsim.capture import is_capture, read_frames
-
     if interface:
         if data:
             raise UsageError("either bytes can be decoded, or what passes an interface")
@@ -135,12 +133,18 @@ def _find_source(data: Sequence[str], interface: str, stack: ExitStack) -> Sourc
         stream = getattr(sys.stdin, "buffer", None)
         if stream is None:  # of somebody who has put another one there
             return sys.stdin.read(MOST_HEX)
+        from iotsim.capture import is_capture, read_frames
+
         head = stream.read(HEAD)
         if is_capture(head):
             return Source(read_frames(stream, head), at_once=True)
         text: bytes = head + stream.read(MOST_HEX - HEAD)
         return text.decode(errors="replace")
     if len(data) == 1 and OF_A_PATH.search(data[0]):
+        from pathlib import Path
+
+        from iotsim.capture import read_frames
+
         try:
             file = stack.enter_context(Path(data[0]).open("rb"))  # noqa: SIM115
         except (OSError, ValueError) as error:
@@ -213,6 +217,9 @@ def _parse_hex(text: str) -> bytes:
 def _device(state: Sequence[str]) -> StandIn:
     """A device that remembers `state`."""
     from iotsim.protocol.device import StandIn
+
+    if not state:
+        return StandIn()
     from iotsim.scenario.csvdata import parse_cell
 
     values = {}
@@ -245,12 +252,12 @@ def _parse_devices(texts: Sequence[str]) -> Callable[[int], bool] | None:
 
 def _parse_where(text: str, protocol: Protocol) -> Wanted | None:
     """Whether a message, in its direction, matches; None if any does."""
+    if not text:
+        return None
     from iotsim.errors import ScenarioError
     from iotsim.match import compile_match
     from iotsim.scenario.toml import TomlError, read_toml
 
-    if not text:
-        return None
     table = text if text.lstrip().startswith("{") else f"{{ {text} }}"
     try:
         document = read_toml(f"where = {table}").value
