@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST = 1 << 16
 """So many messages, requests and bodies are remembered at a time."""
+LONGEST_PATH = 100
+"""Characters of it that are remembered."""
 EXCHANGE_LIFETIME = 247.0
 """In seconds: so long an id stands for one message (section 4.8.2)."""
 OBSERVATION_LIFETIME = 2 * 24 * 3600.0
@@ -34,7 +36,8 @@ class Request:
 
     def __init__(self, message: Message, mark: Mark) -> None:
         self.mark = mark
-        self.path: str = message["path"]
+        path: str = message["path"]
+        self.path = path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
         self.observes = message.get("observe") == REGISTER
         self.is_answered = False
         self.notifications = 0

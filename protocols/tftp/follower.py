@@ -21,6 +21,8 @@ BLOCK = 512
 """The size of a block, in bytes, where no other is agreed to (RFC 1350, section 2)."""
 MOST = 1 << 12
 """So many transfers are remembered at a time."""
+LONGEST_NAME = 100
+"""Characters of a file's name that are remembered."""
 NUMBERS = 1 << 16
 """Numbers of blocks there are; behind the last comes 0 again."""
 
@@ -31,7 +33,7 @@ class Transfer:
     __slots__ = ("acknowledged", "block_size", "last", "mark", "name", "size")
 
     def __init__(self, request: Message, mark: Mark) -> None:
-        self.name: str = request["filename"]
+        self.name: str = request["filename"][:LONGEST_NAME]
         self.mark = mark
         self.block_size = BLOCK
         self.size = -1

@@ -272,3 +272,13 @@ def test_each_vector_is_followed(name: str) -> None:
         ends = (talk.device, CLIENT) if vector.answer else (CLIENT, talk.device)
         talk.send(vector.data, *ends)
     assert talk.decoder.unfollowed == ""
+
+
+def test_long_names_are_shown_in_part() -> None:
+    talk = coap()
+    said = talk.ask(**get("/p" * 2500, block2=block(1, False)))
+    assert said == f"asks for block 2 of {'/p' * 50}…"
+    talk = Conversation("tftp")
+    talk.ask(opcode="RRQ", filename="p" * 5000)
+    said = talk.tell(opcode="DATA", block=1, data=b"", sender=TRANSFER)
+    assert said == f"block 1 of {'p' * 100}"

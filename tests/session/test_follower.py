@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from construct import Byte, Default, Enum, GreedyBytes, Struct
 from hypothesis import given
@@ -160,3 +162,20 @@ def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
         talk.tell(kind="STATE", number=1, to="10.77.0.1:499", t=0.5) == "answers #499 after 500 ms"
     )
     assert talk.tell(kind="STATE", number=1, to="10.77.0.1:300", t=0.5) == ""
+
+
+def test_long_values_are_told_apart_and_not_kept() -> None:
+    protocol = Protocol("long", MESSAGE, 5000, echo=["data"])
+    talk = Conversation(protocol)
+    one, other = b"x" * 50_000 + b"1", b"x" * 50_000 + b"2"
+    talk.ask(kind="GET", data=one, t=0.0)
+    talk.ask(kind="GET", data=other, t=0.25)
+    assert talk.tell(kind="STATE", data=one, t=0.5) == "answers #1 after 500 ms"
+    assert talk.tell(kind="STATE", data=other, t=0.5) == "answers #2 after 250 ms"
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            talk.ask(kind="GET", data=number.to_bytes(50_000, "big"), t=1.0)
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()

@@ -13,7 +13,7 @@ import msgspec
 from iotsim.capture import CaptureError, Datagrams
 from iotsim.cli.app import EXIT_EMPTY, EXIT_ERROR
 from iotsim.cli.streams import is_heard
-from iotsim.expect.text import plural
+from iotsim.expect.text import clip, plural
 from iotsim.protocol.examine import dissect, summary_line
 from iotsim.results.jsonl import printable
 from iotsim.safetext import safe_line
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from iotsim.capture import Decoded, Decoder, Frame
     from iotsim.protocol.definition import Protocol as IotProtocol
 
+LONGEST_REASON = 500
+"""Characters of what is said beside a message, or in the place of one."""
 BYTES_IN_SHORT = 64
 """So many of a datagram that is no message are shown in a line."""
 
@@ -47,7 +49,7 @@ class Text:
     def lines(self, decoded: Decoded) -> Iterator[str]:
         seen, message, error, notes, faults, device = decoded
         if message is None:
-            said = f"no message: {error}"
+            said = clip(f"no message: {error}", LONGEST_REASON)
         else:
             said = summary_line(self._protocol, message)
         head = (
@@ -55,7 +57,7 @@ class Text:
             f"{format_endpoint(*seen.destination)}  {said}".rstrip()
         )
         if notes or faults:
-            head += f"  [{'; '.join((*notes, *faults))}]"
+            head += f"  [{clip('; '.join((*notes, *faults)), LONGEST_REASON)}]"
         yield safe_line(head)
         if not self._in_short:
             answer = seen.from_device

@@ -26,6 +26,7 @@ MOST = 1 << 16
 ANYBODY: Endpoint = (0, 0)
 """Stands for who is asked by multicast or broadcast."""
 NO_KEY = ()
+LONGEST_KEY = 64
 
 
 class Mark(NamedTuple):
@@ -136,7 +137,7 @@ class Follower:
                 value = value.get(name) if isinstance(value, dict) else None
             if value is None:
                 return None
-            values.append(value if isinstance(value, int | str | bytes) else repr(value))
+            values.append(value if isinstance(value, int) else _in_short(value))
         return tuple(values)
 
     def is_answer(self, message: Message, seen: Seen) -> bool | None:
@@ -163,6 +164,12 @@ class Follower:
             if said is not None and not said.is_answer:
                 return said.mark
         return None
+
+
+def _in_short(value: Any) -> Hashable:
+    """What stands for a value in little memory: so many are remembered."""
+    text = value if isinstance(value, str | bytes) else repr(value)
+    return text if len(text) <= LONGEST_KEY else hash(text)
 
 
 def _is_group(address: int) -> bool:
