@@ -76,9 +76,6 @@ class Text:
 class JsonLines:
     """For programs: a line of JSON for each datagram. What is told besides goes to standard error."""
 
-    def __init__(self, protocol: IotProtocol) -> None:
-        self._protocol = protocol
-
     def lines(self, decoded: Decoded) -> Iterator[str]:
         seen, message, error, notes, faults, _ = decoded
         record: dict[str, Any] = {

@@ -110,7 +110,7 @@ def decode(
         from iotsim.cli.datagrams import JsonLines, Reading, Text
 
         decoder = Decoder(protocol, ports=port, is_device=is_device, wanted=wanted, device=stand_in)
-        show = JsonLines(protocol) if json else Text(protocol, in_short=summary)
+        show = JsonLines() if json else Text(protocol, in_short=summary)
         return Reading(decoder, show, most=count, at_once=source.at_once).read(source.frames)
 
 

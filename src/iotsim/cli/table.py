@@ -63,8 +63,9 @@ def table_lines(
     beside = columns - margin >= LEAST_PROSE
     if not beside:
         margin = widths[0] + len(GAP) if cells > 1 else 2 * len(GAP)
+    room = max(columns - margin, 1)
     for row in rows:
-        lines = _prose(row[cells:], columns - margin)
+        lines = _prose(row[cells:], room)
         head = _aligned(row[:cells], widths)
         if beside and lines:
             head = head.ljust(margin) + lines.pop(0)

@@ -91,9 +91,7 @@ class Listener:
                 return packet
 
     def _receive(self) -> Packet | None:
-        data, ancillary, flags, sender = self._socket.recvmsg(
-            LARGEST_PACKET, _ANCILLARY_SIZE, socket.MSG_TRUNC
-        )
+        data, ancillary, flags, sender = self._socket.recvmsg(LARGEST_PACKET, _ANCILLARY_SIZE)
         _, ethertype, direction, *_ = sender
         if self._is_loopback and direction == socket.PACKET_OUTGOING:
             return None
