@@ -55,6 +55,7 @@ def test_between_two_of_the_ports_a_device_that_is_named_decides() -> None:
     assert decoded(talk, b"\x01\x02", *from_device).seen.from_device
     assert talk.send(b"\x01", CLIENT, "10.77.1.2:5000") is None
     assert talk.send(b"\x01\x02", "10.77.1.2:5000", CLIENT) is None
+    assert not decoded(talk, b"\x01", CLIENT, "224.0.0.5:5000").seen.from_device
     assert dict(talk.decoder.skipped) == {"of other devices": 2}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import DecodeError
 from iotsim.protocol.device import StandIn
-from iotsim.session.follower import Follower, Seen
+from iotsim.session.follower import Follower, Seen, is_group
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ class Decoder:
     """What decodes the datagrams of a capture, in their order.
 
     A datagram to one of the ``ports`` (the protocol's, if none are given) is for a device, one from there
-    is from a device; between two such ports it is for a device, unless ``is_device`` knows better, which
-    tells of an address whether it is a device's: datagrams of other devices are left out. So are those of
-    which ``wanted(message, from_device)`` is false (the message is None where there is none), though they
-    are followed, as all are.
+    is from a device; between two such ports it is for a device, unless ``is_device`` knows better.
+
+    ``is_device`` tells of an address whether it is a device's: what others send, or are sent, is left out.
+    ``wanted(message, from_device)`` tells of a message (None: of what is none) whether it is shown; all are
+    followed.
 
     ``messages``, ``undecodable``, ``unfollowed`` and ``skipped`` (by why) count what has become of datagrams.
     """
@@ -126,7 +127,7 @@ class Decoder:
             from_device, to_device = end == source, end != source
         if self._is_device is not None:
             from_device = from_device and self._is_device(source[0])
-            to_device = to_device and self._is_device(destination[0])
+            to_device = to_device and (self._is_device(destination[0]) or is_group(destination[0]))
             if not (to_device or from_device):
                 self.skipped[OTHER_DEVICES] += 1
                 return None

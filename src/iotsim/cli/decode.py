@@ -73,7 +73,8 @@ def decode(
     where
         A match, as behind 'when' in a scenario: 'kind = "READ", device = { min = 20 }'.
     device
-        Only from and to devices at this address, range or prefix. May be given several times.
+        Only from and to devices at this address, range or prefix, and to groups. May be given several
+        times.
     port
         The devices' port, if it is not the protocol's. May be given several times.
     count

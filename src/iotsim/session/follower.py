@@ -62,7 +62,7 @@ class Seen(NamedTuple):
     def way(self) -> Way:
         """From where to where. `ANYBODY` stands for groups, and for what looks like a network's broadcast
         address."""
-        return self.source, ANYBODY if _is_group(self.destination[0]) else self.destination
+        return self.source, ANYBODY if is_group(self.destination[0]) else self.destination
 
     @property
     def ways_back(self) -> tuple[Way, Way]:
@@ -172,7 +172,7 @@ def _in_short(value: Any) -> Hashable:
     return text if len(text) <= LONGEST_KEY else hash(text)
 
 
-def _is_group(address: int) -> bool:
+def is_group(address: int) -> bool:
     """Whether `address` is one of many hosts. Without a prefix, a broadcast address is known by its looks."""
     if is_ipv4(address):
         return ipv4.is_multicast(address) or address & 0xFF == 0xFF
