@@ -480,12 +480,6 @@ def test_parts_of_what_cannot_be_read_are_shown_as_far_as_they_go() -> None:
     ]  # fmt: skip
 
 
-def test_without_parts_the_fields_of_a_whole_message_are_shown_all_the_same() -> None:
-    assert rows(pairs(parts=None), b"a\1b\2") == [
-        ("a", 0, b"", 1), ("b", 0, b"", 2), ("", 0, b"a\1b\2", b"a\1b\2"),
-    ]  # fmt: skip
-
-
 def test_nobody_asks_for_parts_but_to_show_them() -> None:
     codec = Codec(FlatStruct("n" / Int8ub, pairs(parts=lambda data, at: 1 / 0)))
     assert codec.decode(b"\7a\1") == {"n": 7, "a": 1}

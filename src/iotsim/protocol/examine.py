@@ -197,9 +197,8 @@ def dissect(
             )
         )
         here = max(here, row.start if nested else row.end)
-    if message and not rows:  # no part of it has a place
-        rows += [DissectedField(0, 0, path, leaf, b"") for path, leaf in _flatten(message).items()]
-        rows.append(_unnamed(data, 0, 8 * len(data)))
+    if message and not rows:
+        rows.append(DissectedField(0, 8 * len(data), "(message)", message, data))
     elif here < 8 * len(data):
         rows.append(_unnamed(data, here, 8 * len(data)))
     return Dissection(data, tuple(rows), message, error)
