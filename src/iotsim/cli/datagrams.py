@@ -125,8 +125,8 @@ class Reading:
         self._waiting = True
         self._interrupted = False
 
-    def read(self, frames: Iterable[Frame]) -> int:
-        """Show everything; the exit code."""
+    def read(self, frames: Iterable[Frame | None]) -> int:
+        """Show everything, before each None all that is there; the exit code."""
         damage: CaptureError | None = None
         before = signal.signal(signal.SIGINT, self._interrupt)
         try:
@@ -149,11 +149,17 @@ class Reading:
             return EXIT_ERROR
         return 0 if decoder.messages else EXIT_EMPTY
 
-    def _show(self, frames: Iterable[Frame]) -> None:
+    def _show(self, frames: Iterable[Frame | None]) -> None:
         find, decode, lines = self._datagrams.find, self._decoder.decode, self._form.lines
         shown = 0
         for frame in frames:
             self._waiting = False
+            if frame is None:
+                sys.stdout.flush()
+                if self._interrupted:
+                    return
+                self._waiting = True
+                continue
             if frame.number == 1:
                 self._first_ns = frame.time_ns
                 self._decoder.began(frame.time_ns)

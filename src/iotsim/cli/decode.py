@@ -116,9 +116,10 @@ def decode(
 
 
 class Source(NamedTuple):
-    """Where frames come from, and whether each is to be shown as soon as it comes."""
+    """Where frames come from (None: there is no more for now), and whether each is to be shown as soon as it
+    comes."""
 
-    frames: Iterator[Frame]
+    frames: Iterator[Frame | None]
     at_once: bool
 
 
@@ -127,7 +128,7 @@ def _find_source(data: Sequence[str], interface: str, stack: ExitStack) -> Sourc
     if interface:
         if data:
             raise UsageError("either bytes can be decoded, or what passes an interface")
-        return Source(_listen(interface, stack), at_once=True)
+        return Source(_listen(interface, stack), at_once=False)
     if not data:
         raise UsageError("give bytes in hex, the path of a capture, or --interface")
     if tuple(data) == ("-",):
@@ -156,7 +157,7 @@ def _find_source(data: Sequence[str], interface: str, stack: ExitStack) -> Sourc
     return " ".join(data)
 
 
-def _listen(interface: str, stack: ExitStack) -> Iterator[Frame]:
+def _listen(interface: str, stack: ExitStack) -> Iterator[Frame | None]:
     """What passes an interface from now on."""
     from iotsim.capture.frames import LINUX_SLL2, cooked
     from iotsim.capture.reader import Frame
@@ -164,9 +165,15 @@ def _listen(interface: str, stack: ExitStack) -> Iterator[Frame]:
 
     listener = stack.enter_context(closing(Listener(interface, outputs=[sys.stdout.fileno()])))
 
-    def frames() -> Iterator[Frame]:
+    def frames() -> Iterator[Frame | None]:
         number = 0
-        while (packet := listener.hear()) is not None:
+        while True:
+            packet = listener.hear_nowait()
+            if packet is None:
+                yield None
+                if not listener.wait():
+                    return
+                continue
             number += 1
             header = cooked(packet.ethertype)
             data, length = header + packet.data, len(header) + packet.length
