@@ -33,11 +33,10 @@ _STATISTICS = struct.Struct("@II")
 _TIME = struct.Struct("@qq")
 _ANCILLARY_SIZE = socket.CMSG_SPACE(_AUXDATA_SIZE) + socket.CMSG_SPACE(_TIME.size)
 
-
 # What the kernel asks of each packet, so that those of others cost nothing here (linux/filter.h): operation,
 # how far to jump if it is true, and if not, operand.
 _LOAD_WORD, _LOAD_BYTE, _AND, _IF_EQUAL, _RETURN = 0x20, 0x30, 0x54, 0x15, 0x06
-_DIRECTION = 0xFFFFF004
+_DIRECTION = 0xFFFFF004  # no place in the packet, but what the kernel knows of it: SKF_AD_PKTTYPE
 _NOT_OUTGOING = [
     (_LOAD_WORD, 0, 0, _DIRECTION),
     (_IF_EQUAL, 13, 0, socket.PACKET_OUTGOING),
