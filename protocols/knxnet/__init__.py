@@ -47,7 +47,7 @@ PROTOCOL = Protocol(
 
 _CLIENT = {"address": "192.168.200.12", "port": 50100}
 VECTORS = [
-    # The examples of frames in the annexes of 3/8/2 and 3/8/4.
+    # With the endpoints and numbers of the examples in 3/8/2 and 3/8/4; xknx writes them so.
     ("0610 0201 000e 0801 c0a8c80c c3b4", {"service": "SEARCH_REQUEST", "discovery": _CLIENT}),
     (
         "0610 0207 0010 15 00 0801 c0a8c80c c3b4",
@@ -70,7 +70,7 @@ VECTORS = [
         "0610 0421 000a 04 15 17 00",
         {"service": "TUNNELLING_ACK", "channel": 21, "sequence": 23, "status": "E_NO_ERROR"},
     ),
-    # As xknx writes them.
+    # Others as xknx writes them.
     (
         """
         0610 020b 0020 0801 c0a8c80c c3b4

@@ -61,7 +61,7 @@ EXAMPLES: list[tuple[str, Any, str]] = [
     ("29.010", -5, "fffffffffffffffb"),
     ("232.600", {"red": 255, "green": 128, "blue": 1}, "ff8001"),
 ]
-"""9.001 at -30 degrees and 16.000 are examples of 3/7/2; xknx writes nearly all of the others so, too."""
+"""xknx 4.0.0 writes them so, but for 4.002, 6.020, and 18.001, 20.102 and 20.105 by name."""
 
 
 @pytest.mark.parametrize(("dpt", "value", "data"), EXAMPLES)
