@@ -517,3 +517,9 @@ class Talk(Session):
     assert [device.receive(kind="GET", number=n)[0]["kind"] for n in (7, 8)] == ["PUT", "BAD"]
     with pytest.raises(ScenarioError, match=r"registers\.two"):
         talk(session, model={"registers": {"two": 3}})
+
+
+def test_bytes_that_a_device_is_told_to_say_are_those(talk: Any) -> None:
+    device = talk(PLAIN)
+    device.say(kind="PUT", data=b"\xff\x00")
+    assert device.sent[-1]["data"] == b"\xff\x00"
