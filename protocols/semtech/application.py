@@ -5,15 +5,17 @@ One table of fields for all four kinds. What a kind does not have is None (``com
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import Default, Enum, Flag, Float64b, GreedyString, Int8ub, Int16ub, Int32ub, Struct
 
 from iotsim import Cbor, EncodeError, Native, Payload
 
 from .frame import encoded_commands
-from .message import Message
 from .region import DATA_RATES
+
+if TYPE_CHECKING:
+    from .message import Message
 
 KINDS = ("UPLINK", "DOWNLINK", "JOIN_REQUEST", "JOIN_ACCEPT")
 MOST_PORTS = 224

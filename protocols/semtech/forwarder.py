@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim import EncodeError, ExpressionError, Peer, Session, Ticket
 
-from .frame import Keys
-from .model import Nodes, eui_of, key_of
-from .node import Node, check_uplink
-from .region import FREQUENCIES, LOWEST_SNR, NOISE_FLOOR, airtime, spreading
+from .frame import Keys, encoded_commands
+from .link import PAYLOAD
+from .model import eui_of, key_of
+from .node import Node
+from .region import FREQUENCIES, LARGEST_PAYLOAD, LOWEST_SNR, NOISE_FLOOR, airtime, spreading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .message import Message
+    from .model import Abp, Nodes
 
 CHANNELS = (868.1, 868.3, 868.5, 867.1, 867.3, 867.5, 867.7, 867.9)
 """Of a concentrator for EU868, by ``chan``; the first three are of RF chain 1, the others of 0."""
@@ -103,7 +105,10 @@ class Forwarder(Session):
         count = (nodes[name] if name is not None else next(iter(nodes.values()))).count
         if message.get("number", 0) >= count:
             raise EncodeError(f"there are {count}, from 0", "number")
-        check_uplink(dict(message))
+        data = message.get("data")
+        if data is not None and len(PAYLOAD.encode(data)) > max(LARGEST_PAYLOAD):
+            raise EncodeError(f"more than {max(LARGEST_PAYLOAD)} bytes", "data")
+        encoded_commands(message.get("commands") or [])
 
     # -- values of the model --
 
@@ -113,19 +118,22 @@ class Forwarder(Session):
     def app_key_of(self, node: Node) -> bytes:
         return self._of(key_of, node.settings.app_key)  # type: ignore[no-any-return]
 
-    def keys_of(self, node: Node) -> Keys:
+    def keys_of(self, node: Node, abp: Abp) -> Keys:
         """Of a node that does not join."""
-        abp = node.settings.abp
         first = self.eui_in(abp.dev_addr, 4)
         if abp.dev_addr.evaluate is None:
             first += self.device.index * node.settings.count
         keys = self._of(key_of, abp.nwk_skey), self._of(key_of, abp.app_skey)
         return Keys((first + node.number) & 0xFFFF_FFFF, *keys)
 
+    def level_of(self, cell: Any) -> float:
+        """A level in dBm."""
+        return self._of(float, cell)  # type: ignore[no-any-return]
+
     def _of(self, what: Callable[..., Any], cell: Any, *arguments: Any) -> Any:
         try:
             return what(self.read(cell), *arguments)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ExpressionError(str(error), cell.text) from None
 
     # -- what it does by itself --
@@ -313,18 +321,21 @@ class Forwarder(Session):
         told = {name: value for name, value in message.items() if value is not None}
         assert self._down is not None  # from where it came
         if ticket is None:
-            self.deliver(told, self._down, node)
+            self.deliver(told, self._down, (node, self._down))
         else:
             self.answered(told, self._down, ticket)
 
     def respond(self, message: Message, peer: Peer) -> list[Message]:
         return []  # a node takes whatever it hears
 
-    def reply(self, message: Message, exchange: Node) -> None:
-        named = {"node": exchange.name, "number": exchange.number}
-        self.submit({**named, **message}, exchange.air.gateway, None)
+    def reply(self, message: Message, exchange: tuple[Node, Peer]) -> None:
+        """The node that has heard what is answered says it, unless another is named."""
+        node, peer = exchange
+        if "node" not in message:
+            message = {**message, "node": node.name, "number": node.number}
+        self.submit(message, peer, None)
 
-    def submit(self, message: Message, peer: Peer | None, ticket: Ticket | None) -> None:
+    def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         self.check(message, self.model)
         name = message.get("node") or next(iter(self.model.nodes))
         node = self.nodes[name, message.get("number", 0)]

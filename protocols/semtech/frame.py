@@ -190,9 +190,7 @@ def read_data_down(data: bytes, keys: Keys, last: int) -> DataDown | None:
     port, payload = None, b""
     if at < end:
         port = data[at]
-        payload = cipher_payload(
-            keys.of_port(port), DOWN, keys.dev_addr, fcnt, data[at + 1 : end]
-        )
+        payload = cipher_payload(keys.of_port(port), DOWN, keys.dev_addr, fcnt, data[at + 1 : end])
     return DataDown(fcnt, data[0] == 0xA0, control, data[8:at], port, payload)
 
 

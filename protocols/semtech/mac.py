@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .commands import Command
 from .region import (
     DATA_RATES,
     DEFAULT_CHANNELS,
@@ -19,6 +18,8 @@ from .region import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .commands import Command
 
 KEEP = 15
 """Of LinkADRReq: the data rate, or the power, stays as it is."""
@@ -83,7 +84,7 @@ class Radio:
                 self.set_channel(number, Channel(frequency))
 
     def back_off(self, unheard: int) -> None:
-        """Section 4.3.1.1: nothing was heard for `unheard` uplinks. Power first, then data rate, then channels."""
+        """Section 4.3.1.1: nothing was heard for `unheard` uplinks. Power first, then rate, then channels."""
         if unheard < ADR_ACK_LIMIT + ADR_ACK_DELAY or (unheard - ADR_ACK_LIMIT) % ADR_ACK_DELAY:
             return
         if self.tx_power:

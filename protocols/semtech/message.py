@@ -56,6 +56,7 @@ ERRORS = (
 LARGEST_FRAME = 255
 JSON = Json()
 EUI_SIZE = 8
+URL_SAFE = str.maketrans("-_", "+/")
 
 # -- JSON, and what is in it ---------------------------------------------------------------------------
 
@@ -69,11 +70,12 @@ def read_json(data: bytes, at: int) -> Message:
 
 
 def read_base64(text: Any, path: str) -> bytes:
-    """The bytes of a text whose padding may be missing (section 6)."""
+    """The bytes of a text that may have no padding (section 6), or, as in examples, the alphabet of URLs."""
     if not isinstance(text, str) or len(text) > 2 * LARGEST_FRAME:
         raise DecodeError("no base64 of a radio frame", path)
     try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        whole = text.translate(URL_SAFE) + "=" * (-len(text) % 4)
+        data = base64.b64decode(whole, validate=True)
     except (ValueError, binascii.Error):
         raise DecodeError("no base64 of a radio frame", path) from None
     if len(data) > LARGEST_FRAME:
@@ -163,9 +165,7 @@ TXPK_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "freq": (
         "a frequency in MHz",
         lambda value: (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and 0 < value < 10_000
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10_000
         ),
     ),
     "rfch": ("an integer of 8 bits", _is_integer(0, 255)),
@@ -340,8 +340,7 @@ PUSH_DATA = Native(
 MESSAGE = FlatStruct(
     "version" / Const(2, Int8ub),
     "token" / Default(Int16ub, 0),
-    "kind"
-    / Enum(Int8ub, PUSH_DATA=0, PUSH_ACK=1, PULL_DATA=2, PULL_RESP=3, PULL_ACK=4, TX_ACK=5),
+    "kind" / Enum(Int8ub, PUSH_DATA=0, PUSH_ACK=1, PULL_DATA=2, PULL_RESP=3, PULL_ACK=4, TX_ACK=5),
     Switch(
         this.kind,
         {

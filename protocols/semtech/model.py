@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -11,13 +11,18 @@ from iotsim import Duration, Payload, Table, Value
 
 from .region import DATA_RATES, LARGEST_PAYLOAD, data_rate
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 EUI = re.compile(r"(0[xX])?([0-9A-Fa-f]{1,16})\Z")
 KEY_SIZE = 16
+FASTEST = 5
+"""The DR of nodes of which none is said."""
 PAYLOAD = Payload()
 
 
 def eui_of(value: Any, size: int = 8) -> int:
-    """The number that a text of hexadecimal digits, bytes or a number stand for. ValueError if they do not."""
+    """The number that hexadecimal digits, bytes or a number stand for. ValueError if they do not."""
     if isinstance(value, bytes) and len(value) == size:
         return int.from_bytes(value, "big")
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 8 * size:
@@ -37,15 +42,15 @@ def key_of(value: Any) -> bytes:
     return value
 
 
-def _value(of: Any, *arguments: Any) -> Any:
-    """The type of a value whose literals must be what `of` takes."""
+def literals(of: Callable[..., object], *arguments: Any) -> AfterValidator:
+    """The validator of a value whose literals must be what `of` takes."""
 
     def check(cell: Any) -> Any:
         if cell.evaluate is None:
             of(cell.literal, *arguments)
         return cell
 
-    return Annotated[Value, AfterValidator(check)]
+    return AfterValidator(check)
 
 
 def _rate(value: Any) -> int:
@@ -55,9 +60,9 @@ def _rate(value: Any) -> int:
     return found
 
 
-Eui = _value(eui_of)
-Address = _value(eui_of, 4)
-Key = _value(key_of)
+Eui = Annotated[Value, literals(eui_of)]
+Address = Annotated[Value, literals(eui_of, 4)]
+Key = Annotated[Value, literals(key_of)]
 DataRate = Annotated[int, BeforeValidator(_rate)]
 
 
@@ -108,6 +113,13 @@ class Nodes(Table):
     battery: Annotated[int, Field(ge=0, le=255)] = Field(
         255, description="as DevStatusAns has it: 0 external, 255 unknown"
     )
+
+    @property
+    def data_rate(self) -> int:
+        """The DR to begin with. Section 4.3.1.1: without a join, the slowest until the network says more."""
+        if self.uplink is not None and self.uplink.data_rate is not None:
+            return self.uplink.data_rate
+        return 0 if self.abp is not None and self.adr else FASTEST
 
     @model_validator(mode="after")
     def _check(self) -> Nodes:

@@ -73,7 +73,7 @@ def airtime(datr: str | int, size: int, codr: int = 5, preamble: int = 8) -> flo
     if isinstance(datr, int):  # FSK: preamble, sync word, length, payload, CRC
         return 8 * (max(preamble, 5) + 3 + 1 + size + 2) / datr
     factor, width = spreading(datr)
-    symbol = 2**factor / width / 1000
+    symbol = (1 << factor) / width / 1000
     slow = 2 if symbol > 0.016 else 0  # low data rate optimization
     blocks = math.ceil((8 * size - 4 * factor + 28 + 16) / (4 * (factor - slow)))
     return symbol * (preamble + 4.25 + 8 + max(blocks, 0) * codr)
@@ -84,7 +84,7 @@ def symbol_time(datr: str | int) -> float:
     if isinstance(datr, int):
         return 8 / datr
     factor, width = spreading(datr)
-    return 2**factor / width / 1000
+    return (1 << factor) / width / 1000
 
 
 def spreading(datr: str) -> tuple[int, int]:
