@@ -82,18 +82,20 @@ class Link:
         if message is not None:
             own = encoded_commands(message.get("commands") or [])
             options += own
-            if message.get("data") is not None or not own:
-                port, payload = message["port"], PAYLOAD.encode(message.get("data") or "")
+            data = message.get("data")
+            if data is not None or not own:
+                port, payload = message["port"], b"" if data is None else PAYLOAD.encode(data)
             if len(payload) > most:
                 raise EncodeError(f"{len(payload)} bytes, where there are at most {most}", "data")
             size = sum(map(len, options))
             if size and port is not None and size > min(MOST_OPTIONS, most - len(payload)):
-                message, left, port = None, {**message, "commands": []}, None
+                left = {**message, "commands": []}
+                message, port, payload = None, None, b""
         if sum(map(len, options)) > MOST_OPTIONS:
             port, payload, options = 0, _cut(options, most), []
         self.answers = []
-        data, says = self.sealed(message or {}, b"".join(options), port, payload, adr)
-        return Composed(data, says, left)
+        frame, says = self.sealed(message or {}, b"".join(options), port, payload, adr)
+        return Composed(frame, says, left)
 
     def sealed(
         self, message: Message, options: bytes, port: int | None, payload: bytes, adr: bool
