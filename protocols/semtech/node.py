@@ -24,6 +24,7 @@ from .region import (
     DATA_RATES,
     DEFAULT_CHANNELS,
     JOIN_ACCEPT_DELAY,
+    RX1_OFFSETS,
     RX2_DATA_RATE,
     RX2_FREQUENCY,
     airtime,
@@ -234,7 +235,11 @@ class Node:
         self.join_nonce, self.next_join = accept.join_nonce, inf
         self.link = self.activated(accept.keys)
         radio = self.link.radio
-        radio.rx1_offset, radio.rx2_data_rate = accept.rx1_dr_offset, accept.rx2_data_rate
+        # What the region does not have stays as it is.
+        if accept.rx1_dr_offset in RX1_OFFSETS:
+            radio.rx1_offset = accept.rx1_dr_offset
+        if accept.rx2_data_rate < len(DATA_RATES):
+            radio.rx2_data_rate = accept.rx2_data_rate
         radio.rx_delay = accept.rx_delay
         radio.list_channels(accept.frequencies)
         uplink = self.settings.uplink

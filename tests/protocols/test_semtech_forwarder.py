@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from tests.protocols.semtech import KEYS, RX2, Concentrator, data_down
@@ -11,9 +11,6 @@ from tests.protocols.semtech import KEYS, RX2, Concentrator, data_down
 from iotsim.errors import ScenarioError
 from iotsim.events import Undecodable
 from iotsim.testing import Transcript
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FRAME = data_down(KEYS, 0, port=3, payload=b"hello")
 RAW = {"data": "AAECAw==", "freq": 868.1, "datr": "SF7BW125", "imme": True}
@@ -49,35 +46,37 @@ def test_an_acknowledgment_of_another_token_is_none() -> None:
 
 def test_statistics() -> None:
     """Section 4: what was counted since the report before."""
-    c = silent(stat_interval="150s", location={"latitude": 46.24, "longitude": 3.25, "altitude": 145})
+    c = silent(
+        stat_interval="150s", location={"latitude": 46.24, "longitude": 3.25, "altitude": 145}
+    )
     pushes = []
-    for _ in range(2):
-        c.wait(70)
+    for seconds in (30, 60):
+        c.wait(seconds)
         (push,) = c.take()
         pushes.append(push)
-    port = c.datagrams[-1][0]
+    port = next(port for port, _ in c.datagrams if port != 1700)
     c.receive(kind="PUSH_ACK", token=pushes[1]["token"], port=port)
     c.receive(kind="PUSH_ACK", token=pushes[1]["token"], port=port)  # counts once
     assert c.downlink(FRAME, pushes[1]["rxpk"][0], 50.0) == "NONE"
     assert c.downlink(FRAME, pushes[1]["rxpk"][0], 50.0) == "COLLISION_PACKET"
-    c.wait(10)
-    (report,) = [one["stat"] for one in c.take()]
+    c.wait(60)
+    report = c.take()[-1]["stat"]
     assert report == {
         "time": "2023-11-14 22:15:50 GMT",
         "lati": 46.24,
         "long": 3.25,
         "alti": 145,
-        "rxnb": 2,
-        "rxok": 2,
-        "rxfw": 2,
+        "rxnb": 3,
+        "rxok": 3,
+        "rxfw": 3,
         "dwnb": 2,
         "txnb": 1,
-        "ackr": 50.0,
+        "ackr": 33.3,
     }
     c.wait(150)
     assert c.take()[-1]["stat"] | {"time": ""} == {
         "time": "", "lati": 46.24, "long": 3.25, "alti": 145,
-        "rxnb": 3, "rxok": 3, "rxfw": 3, "dwnb": 0, "txnb": 0, "ackr": 0.0,
+        "rxnb": 2, "rxok": 2, "rxfw": 2, "dwnb": 0, "txnb": 0, "ackr": 0.0,
     }  # fmt: skip
 
 
@@ -114,7 +113,7 @@ def test_each_socket_hears_its_own() -> None:
     c = silent()
     c.next_packet()
     up = c.datagrams[-1][0]
-    assert up != 1700
+    assert up != 1700  # from which PULL_DATA comes
     txpk = {**RAW, "data": FRAME}
     assert not c.receive(kind="PULL_RESP", token=1, txpk=txpk, port=up)
     assert not c.receive(kind="PULL_RESP", token=1, txpk=txpk, peer="10.77.0.1:40001")
@@ -204,14 +203,10 @@ def test_its_clock_wraps() -> None:
     c.wait(4290)
     c.take()
     packets = [c.next_packet() for _ in range(2)]
-    assert [one["tmst"] < 70e6 for one in packets] == [True, True]
+    assert packets[0]["tmst"] < packets[1]["tmst"] < 130e6
     assert c.downlink(data_down(KEYS, 9, port=3, payload=b"late"), packets[-1]) == "NONE"
     c.wait(1.5)
     assert c.said("DOWNLINK")[-1]["data"] == "late"
-
-
-def without(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda txpk: {key: value for key, value in txpk.items() if key != name}
 
 
 HOSTILE: list[tuple[Any, str]] = [
@@ -284,15 +279,6 @@ def test_a_concentrator_begins_anew() -> None:
     packet = c.next_packet()
     assert packet["tmst"] < 2e6  # its clock counts from there
     assert c.datagrams[-1][0] != port
-
-
-def test_without_a_gateway_it_waits() -> None:
-    from iotsim.scenario import load_text
-
-    text = '[scenario]\n[devices.c]\naddress = "10.77.1.1"\nprotocol = "semtech"\n'
-    from pathlib import Path
-
-    assert load_text(text, Path("x.toml"), default_seed=1)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,12 @@ def test_a_confirmed_uplink_with_commands() -> None:
     assert made == CONFIRMED_UP
     shown = read_frame(CONFIRMED_UP)
     assert shown is not None
-    assert (shown["adr"], shown["adr_ack_req"], shown["ack"], shown["fcnt"]) == (True, True, True, 258)
+    assert (shown["adr"], shown["adr_ack_req"], shown["ack"], shown["fcnt"]) == (
+        True,
+        True,
+        True,
+        258,
+    )
     assert shown["commands"] == [
         {"command": "LINK_ADR_ANS", "channel_mask_ack": 1, "data_rate_ack": 1, "power_ack": 1}
     ]
