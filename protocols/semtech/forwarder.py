@@ -16,7 +16,7 @@ from iotsim import EncodeError, ExpressionError, Peer, Session, Ticket
 from .frame import Keys, encoded_commands
 from .link import PAYLOAD
 from .model import eui_of, key_of
-from .node import Node
+from .node import Heard, Node
 from .region import FREQUENCIES, LARGEST_PAYLOAD, LOWEST_SNR, NOISE_FLOOR, airtime, spreading
 
 if TYPE_CHECKING:
@@ -260,13 +260,13 @@ class Forwarder(Session):
             return
         frequency, datr = txpk["freq"], txpk["datr"]
         for node in self.nodes.values():
-            window = node.window and node.window.at(start, frequency, datr)
-            if window:
-                node.free_at = max(node.free_at, end)
-                node.schedule()
+            window = node.window
+            number = 0 if window is None else window.at(start, frequency, datr)
+            if number:
                 snr = min(node.signal - NOISE_FLOOR, BEST_SNR)
-                arguments = txpk["data"], window, frequency, datr, snr
-                self.call_later(max(end - self.now, 0), node.take, *arguments)
+                heard = Heard(txpk["data"], number, frequency, datr, snr)
+                self.call_later(max(end - self.now, 0), node.take, heard, window)
+                node.listen_until(end)
 
     def forward(
         self,

@@ -85,6 +85,16 @@ class Window(NamedTuple):
         return self.opens + 1 + SLACK_SYMBOLS * symbol_time(DATA_RATES[self.rx2_data_rate])
 
 
+class Heard(NamedTuple):
+    """A frame that a node hears, and in which window."""
+
+    data: bytes
+    window: int
+    frequency: float
+    datr: str | int
+    snr: float
+
+
 class Sending:
     """A frame that is sent until something answers it, ``left`` times more; a ``ticket`` waits for that."""
 
@@ -336,21 +346,32 @@ class Node:
 
     # -- downwards ----------------------------------------------------------------------------------
 
-    def take(self, data: bytes, number: int, frequency: float, datr: str | int, snr: float) -> None:
-        """A frame was heard in window `number`, which it closes if it is for this node."""
+    def listen_until(self, end: float) -> None:
+        """A frame has begun in a window: nothing is sent until it has ended, and is dealt with."""
+        self.free_at = max(self.free_at, end + EARLY)
+        self.schedule()
+
+    def take(self, heard: Heard, window: Window) -> None:
+        """A frame has ended that began in `window`, which it closes if it is for this node."""
+        if self.window is not window:
+            return
+        ticket = None
         if self.link is None:
-            message = self.take_join_accept(data)
-            ticket = None
+            message = self.take_join_accept(heard.data)
         else:
-            found = self.link.take(data, self.settings.battery, snr)
+            found = self.link.take(heard.data, self.settings.battery, heard.snr)
             message = None if found is None else self.named("DOWNLINK", **found)
             ticket = None if found is None else self.answered(found)
         if message is None:
             return
         self.window = None
         # What is said next has its own time on the air, at the end of which it counts.
-        self.free_at = self.air.now + airtime(datr, EMPTY_FRAME)
-        message |= {"window": number, "frequency": frequency, "data_rate": datr}
+        self.free_at = self.air.now + airtime(heard.datr, EMPTY_FRAME)
+        message |= {
+            "window": heard.window,
+            "frequency": heard.frequency,
+            "data_rate": heard.datr,
+        }
         self.air.heard(self, message, ticket)
         self.schedule()
 

@@ -30,6 +30,7 @@ class Concentrator(Transcript):
         model: Any = None,
         abp: bool = False,
         rules: Any = (),
+        seed: int = 1,
         **nodes: Any,
     ):
         table = {**NODES, **nodes}
@@ -40,6 +41,7 @@ class Concentrator(Transcript):
             table["uplink"] = {**UPLINK, **uplink}
         super().__init__(
             "semtech",
+            seed=seed,
             model={"nodes": {"meter": table}, "stat_interval": "1h", **(model or {})},
             state={"level": 7},
             **({"rules": rules} if rules else {}),

@@ -72,6 +72,18 @@ def test_a_join_accept_in_rx2() -> None:
     assert plain(keys, c.next_packet()) == b"7"
 
 
+def test_a_join_is_not_asked_for_again_while_the_accept_is_on_the_air() -> None:
+    """It lasts for 1.8 s from RX2 on, beyond the earliest time of another request."""
+    for seed in range(8):
+        c = Concentrator(seed=seed)
+        request = c.next_packet()
+        data, keys = join_accept(0, frequencies=(867.1,))
+        c.downlink(data, request, 6.0, **RX2)
+        c.wait(7)
+        assert not c.packets()
+        assert plain(keys, c.next_packet()) == b"7"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
