@@ -258,6 +258,11 @@ def write_eui(value: Any) -> bytes:
     return data
 
 
+def tell_eui(_: bytes, value: str) -> tuple[bytes, str]:
+    data = write_eui(value)
+    return data, data.hex().upper()
+
+
 # -- the schema of datagrams ---------------------------------------------------------------------------
 
 
@@ -330,7 +335,7 @@ TXPK = Struct(
     "frame" / _optional(FRAME) * "what LoRaWAN shows of it",
 )
 ERROR = Enum(Int8ub, **{name: number for number, name in enumerate(ERRORS)})
-EUI = Native(read_eui, write_eui, like=TEXT)
+EUI = Native(read_eui, write_eui, tell=tell_eui, like=TEXT)
 PUSH_DATA = Native(
     read_push_data,
     write_push_data,
