@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from build import HERE
-from peers import ECHO, LIBCOAP, SCAPY
+from peers import ECHO, LIBCOAP, PYMODBUS, SCAPY, SNMPD
 from schemas import COMPILED, INTERPRETED, OURS
-from sections import BARE, OURS_COAP, OURS_SENSORNET, medians, ratio
+from sections import (
+    BARE,
+    OURS_COAP,
+    OURS_MODBUS,
+    OURS_SENSORNET,
+    OURS_SNMP,
+    medians,
+    ratio,
+)
 
 README = HERE / "README.md"
 CHART = HERE / "chart.svg"
@@ -87,7 +95,7 @@ def reach(results: dict[str, Any]) -> str:
 
 def reached(results: dict[str, Any], variant: str = "") -> list[tuple[str, str]]:
     """(measure, ratio); `variant` is what stands behind the names of ours."""
-    sensornet, coap = OURS_SENSORNET + variant, OURS_COAP + variant
+    sensornet = OURS_SENSORNET + variant
     rounds = results.get("rates", {}).get("rounds", [])
     one_core = results.get("latency", {}).get("rounds", [])
     found = [
@@ -96,7 +104,14 @@ def reached(results: dict[str, Any], variant: str = "") -> list[tuple[str, str]]
             ratio(rounds, sensornet, ECHO.name, "rate"),
         ),
         ("the same, against Scapy over TUN", ratio(rounds, sensornet, SCAPY.name, "rate")),
-        ("CoAP-like GET to 2.05, against libcoap", ratio(rounds, coap, LIBCOAP.name, "rate")),
+        *(
+            (f"{what}, out of a model, against {name}", ratio(rounds, ours + variant, peer, "rate"))
+            for ours, what, name, peer in (
+                (OURS_COAP, "CoAP GET to 2.05", "libcoap", LIBCOAP.name),
+                (OURS_MODBUS, "Modbus read", "pymodbus", PYMODBUS.name),
+                (OURS_SNMP, "SNMP GET", "snmpd", SNMPD.name),
+            )
+        ),
         (
             "median round trip, one outstanding, one core, against the C echo",
             ratio(one_core, OURS_SENSORNET, ECHO.name, "p50_us"),
@@ -195,18 +210,21 @@ def sizes(result: dict[str, Any]) -> str:
 
 
 def scale(result: dict[str, Any]) -> str:
-    if "missing" in result:
-        return f"Left out: {short(result['missing'])}\n"
-    rows = [
-        ["from the start of iotsim to the first request", f"{result['start_s']:.2f} s"],
-        ["memory before traffic, all processes", f"{result['rest_bytes'] / MIB:,.0f} MiB"],
-        [
-            f"peak memory after {result['asked']:,} devices have answered, all processes",
-            f"{result['peak_bytes'] / MIB:,.0f} MiB",
-        ],
-        ["replies a second while devices are created", f"{result['rate']:,.0f}"],
-    ]
-    return table(["measure", "figure"], rows)
+    rows, notes = [], ""
+    for name, fleet in result.items():
+        if "missing" in fleet:
+            notes += f"- {name} left out: {short(fleet['missing'])}\n"
+            continue
+        rows.append([
+            name,
+            f"{fleet['start_s']:.2f} s",
+            f"{fleet['rest_bytes'] / MIB:,.0f} MiB",
+            f"{fleet['asked']:,}: {fleet['peak_bytes'] / MIB:,.0f} MiB",
+            f"{fleet['rate']:,.0f}",
+        ])  # fmt: skip
+    head = ["devices", "until the first request", "memory before traffic"]
+    text = table([*head, "when so many have answered", "replies/s meanwhile"], rows)
+    return f"{text}\n{notes}" if notes else text
 
 
 def reports(result: dict[str, Any]) -> str:
@@ -264,7 +282,7 @@ TITLES = {
     "codec": "Codec alone: decode a READ, encode a REPORT",
     "schemas": "Codec alone: ten schemas",
     "sizes": "Cost of a packet by the size of the fleet",
-    "scale": "A million devices",
+    "scale": "Large fleets, all processes together",
     "reports": "100,000 devices that report every 60 s",
     "queues": "More cores",
     "layers": "Where the time of a request goes",

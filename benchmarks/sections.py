@@ -21,11 +21,20 @@ from pair import PairError
 from peers import ECHO, YARDSTICKS, Peer
 from schemas import measure_schemas
 
-SENSORNET = ("--mode", "sensornet", "--first", "10.77.1.1", "--devices", "1000")
-COAPLIKE = ("--mode", "coap", "--first", "10.77.1.1", "--devices", "1000")
+FLEET = ("--first", "10.77.1.1", "--devices", "1000")
+SENSORNET = ("--mode", "sensornet", *FLEET)
 BIG_FLEET = ("--mode", "sensornet", "--first", "10.128.0.1")
 OURS_SENSORNET = "iotsim, SensorNet"
-OURS_COAP = "iotsim, CoAP-like"
+OURS_COAP = "iotsim, CoAP"
+OURS_MODBUS = "iotsim, Modbus"
+OURS_SNMP = "iotsim, SNMP"
+OURS = {
+    OURS_SENSORNET: ("SensorNet READ to REPORT", "sensornet.toml", SENSORNET),
+    OURS_COAP: ("CoAP GET to 2.05", "coap.toml", ("--mode", "coap", *FLEET)),
+    OURS_MODBUS: ("Modbus read, 2 registers", "modbus.toml", ("--mode", "modbus", *FLEET)),
+    OURS_SNMP: ("SNMPv2c GET", "snmp.toml", ("--mode", "snmp", *FLEET)),
+}
+"""What each is asked, its scenario, and the load. All but the first answer out of a model."""
 BARE = ", log and capture off"
 FAILURES = (OursError, PairError, TimeoutExpired, OSError)
 
@@ -117,12 +126,10 @@ def rates(bench: Bench) -> dict[str, Any]:
 
         return run
 
-    contenders: dict[str, Contender] = {
-        OURS_SENSORNET: ours("sensornet.toml", SENSORNET),
-        OURS_COAP: ours("coaplike.toml", COAPLIKE),
-        OURS_SENSORNET + BARE: ours("sensornet.toml", SENSORNET, bare=True),
-        OURS_COAP + BARE: ours("coaplike.toml", COAPLIKE, bare=True),
-    }
+    contenders: dict[str, Contender] = {}
+    for name, (_, scenario, load) in OURS.items():
+        contenders[name] = ours(scenario, load)
+        contenders[name + BARE] = ours(scenario, load, bare=True)
     absent = {}
     for peer in YARDSTICKS:
         if peer.available(bench.versions):
@@ -131,8 +138,7 @@ def rates(bench: Bench) -> dict[str, Any]:
             absent[peer.name] = f"{peer.needs.removeprefix('python:')} is not installed"
     result = interleave(contenders, bench.repeats)
     result["missing"] |= absent
-    asked = {OURS_SENSORNET: "SensorNet READ to REPORT", OURS_COAP: "CoAP-like GET to 2.05"}
-    asked |= {name + BARE: what for name, what in asked.items()}
+    asked = {name + bare: what for name, (what, *_) in OURS.items() for bare in ("", BARE)}
     result["asked"] = asked | {peer.name: peer.asked for peer in YARDSTICKS}
     return result
 
@@ -195,19 +201,25 @@ def sizes(bench: Bench) -> dict[str, Any]:
 
 
 def scale(bench: Bench) -> dict[str, Any]:
-    """A million devices: start, memory at rest, memory when each has answered once."""
-    devices = 1_000_000
+    """Large fleets: start, memory at rest, memory when each device has answered once."""
+    fleets = {
+        "1,000,000 of SensorNet": ("sensornet", "million.toml", 1_000_000),
+        "100,000 of CoAP": ("coap", "hundred-thousand-coap.toml", 100_000),
+    }
+    return {name: _fleet(bench, *fleet) for name, fleet in fleets.items()}
+
+
+def _fleet(bench: Bench, mode: str, scenario: str, devices: int) -> dict[str, Any]:
     requests = bench.count(devices)
-    load = (*BIG_FLEET, "--devices", str(devices), "--requests", str(requests), "--hold", "1")
+    load = ("--mode", mode, "--first", "10.128.0.1", "--devices", str(devices))
+    load = (*load, "--requests", str(requests), "--hold", "1")
     try:
         done = bench.ours(
-            "million.toml", *load, "--seconds", "120", sample_s=0.1, check_records=False,
-            timeout_s=240,
-        )  # fmt: skip
+            scenario, *load, "--seconds", "120", sample_s=0.1, check_records=False, timeout_s=240
+        )
     except FAILURES as error:
         return {"missing": str(error)}
     return {
-        "devices": devices,
         "asked": requests,
         "start_s": done.start_s - 1,  # the load generator held for a second
         "rest_bytes": done.usage.peak(before=done.load["started_unix"]),

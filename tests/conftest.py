@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import needs, peers, processes
+from tests import interop, needs, processes
 
 from iotsim.testbed import linux
 
@@ -215,7 +215,7 @@ def iotsim(tmp_path: Path, command_line_in: Callable[[Path], CommandLine]) -> It
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(needs)
-    config.pluginmanager.register(peers)
+    config.pluginmanager.register(interop)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # As in the background of a script; runs that tests interrupt would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -200,7 +200,7 @@ def test_a_schema_that_contains_itself() -> None:
     assert said(protocol, {"n": "=signal"}) == []
 
 
-@pytest.mark.parametrize("name", ["sensornet", "coaplike"])
+@pytest.mark.parametrize("name", ["sensornet", "sntp"])
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_nothing_is_told_of_a_message_that_may_be_right(name: str, data: st.DataObject) -> None:

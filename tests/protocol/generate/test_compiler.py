@@ -247,7 +247,7 @@ def test_an_if_on_the_kind_is_decided_too() -> None:
     assert both.encode({"k": True, "v": None, "w": 1}) == b"\x01\x01"
 
 
-@pytest.mark.parametrize("name", ["sensornet", "coaplike"])
+@pytest.mark.parametrize("name", ["sensornet", "sntp"])
 @given(data=st.data())
 def test_bundled_protocols(name: str, data: st.DataObject) -> None:
     vectors, engines = BUNDLED[name]
@@ -273,7 +273,7 @@ def bundled(name: str) -> Any:
     return loaded.vectors, [Both(loaded.protocol.message, strict) for strict in (False, True)]
 
 
-BUNDLED = {name: bundled(name) for name in ("sensornet", "coaplike")}
+BUNDLED = {name: bundled(name) for name in ("sensornet", "sntp")}
 
 
 @pytest.mark.parametrize(

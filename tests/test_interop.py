@@ -1,6 +1,6 @@
 """The table of peers: what it says of tests that held in one place and not in another."""
 
-from tests.peers import BEGIN, END, Case, table, with_table
+from tests.interop import BEGIN, END, Case, table, with_table
 
 
 def test_each_case_has_a_row_which_says_whether_it_held_everywhere() -> None:
