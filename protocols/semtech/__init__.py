@@ -40,6 +40,7 @@ PROTOCOL = Protocol(
     name="semtech",
     message=MESSAGE,
     port=1700,
+    echo=["node", "number"],
     summary="{kind} {token}{node} {txpk_ack.error}{number} {port} {data}",
     description="Semtech's UDP packet forwarder: LoRaWAN concentrators, with nodes behind them",
     session=Forwarder,

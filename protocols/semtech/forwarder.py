@@ -102,9 +102,11 @@ class Forwarder(Session):
             raise EncodeError(f"which of {', '.join(nodes) or 'none'}", "node")
         if name is not None and name not in nodes:
             raise EncodeError(f"there is no {name!r:.100}: {', '.join(nodes)}", "node")
-        count = (nodes[name] if name is not None else next(iter(nodes.values()))).count
-        if message.get("number", 0) >= count:
-            raise EncodeError(f"there are {count}, from 0", "number")
+        settings: Nodes = nodes[name] if name is not None else next(iter(nodes.values()))
+        if message.get("number", 0) >= settings.count:
+            raise EncodeError(f"there are {settings.count}, from 0", "number")
+        if message.get("kind") == "JOIN_REQUEST" and settings.abp is not None:
+            raise EncodeError("such nodes do not join", "kind")
         data = message.get("data")
         if data is not None and len(PAYLOAD.encode(data)) > max(LARGEST_PAYLOAD):
             raise EncodeError(f"more than {max(LARGEST_PAYLOAD)} bytes", "data")
@@ -316,38 +318,32 @@ class Forwarder(Session):
 
     # -- messages above --
 
-    def heard(self, node: Node, message: Message, ticket: Ticket | None) -> None:
+    def heard(self, message: Message, ticket: Ticket | None) -> None:
         """A node has heard something, perhaps what the `ticket` waits for."""
         told = {name: value for name, value in message.items() if value is not None}
         assert self._down is not None  # from where it came
-        if ticket is None:
-            self.deliver(told, self._down, (node, self._down))
-        else:
-            self.answered(told, self._down, ticket)
+        self.answered(told, self._down, ticket)
 
     def respond(self, message: Message, peer: Peer) -> list[Message]:
         return []  # a node takes whatever it hears
 
-    def reply(self, message: Message, exchange: tuple[Node, Peer]) -> None:
-        """The node that has heard what is answered says it, unless another is named."""
-        node, peer = exchange
-        if "node" not in message:
-            message = {**message, "node": node.name, "number": node.number}
-        self.submit(message, peer, None)
+    def reply(self, message: Message, exchange: Peer) -> None:
+        self.submit(message, exchange, None)
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         self.check(message, self.model)
         name = message.get("node") or next(iter(self.model.nodes))
         node = self.nodes[name, message.get("number", 0)]
-        settings: Nodes = node.settings
-        if message.get("kind") == "JOIN_REQUEST":
-            if settings.abp is not None:
-                raise EncodeError(f"{name} does not join", "kind")
+        join = message.get("kind") == "JOIN_REQUEST"
+        if ticket is not None and (join or not (ticket.awaited or message.get("confirmed"))):
+            ticket.needs_none("a frame that is not confirmed need not be answered")
+            ticket = None
+        if join:
             node.rejoin()
             return
         if message.get("port") is None:
-            port = 1 if settings.uplink is None else settings.uplink.port
-            message = {**message, "port": port}
+            uplink = node.settings.uplink
+            message = {**message, "port": 1 if uplink is None else uplink.port}
         node.submit(message, ticket)
 
 

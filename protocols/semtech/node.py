@@ -372,7 +372,7 @@ class Node:
             "frequency": heard.frequency,
             "data_rate": heard.datr,
         }
-        self.air.heard(self, message, ticket)
+        self.air.heard(message, ticket)
         self.schedule()
 
     def answered(self, found: Message) -> Ticket | None:

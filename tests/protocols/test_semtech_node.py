@@ -579,6 +579,34 @@ def test_which_node_is_to_be_said() -> None:
 
 
 def test_a_personalized_node_does_not_join() -> None:
-    c = fast(rules=[{"every": "5s", "send": {"kind": "JOIN_REQUEST"}}])
-    c.wait(6)
-    assert "meter does not join" in str(c)
+    with pytest.raises(ScenarioError, match="such nodes do not join"):
+        fast(rules=[{"every": "5s", "send": {"kind": "JOIN_REQUEST"}}])
+
+
+UNANSWERED = {"when": {"unanswered": True}, "set": {"level": 99}}
+
+
+def test_a_rule_learns_that_nothing_acknowledges() -> None:
+    send = {"after": "4s", "every": "1s", "times": 1, "send": {"data": "x", "confirmed": True}}
+    c = fast(rules=[send, UNANSWERED], nb_trans=2)
+    c.wait(4)
+    assert c.device.state["level"] == 7
+    c.wait(20)
+    assert c.device.state["level"] == 99
+
+
+def test_a_rule_sees_what_is_acknowledged() -> None:
+    send = {"after": "4s", "every": "1s", "times": 1, "send": {"data": "x", "confirmed": True}}
+    taken = {"when": {"kind": "DOWNLINK", "ack": True}, "set": {"level": "=request.data"}}
+    c = fast(rules=[send, taken, UNANSWERED])
+    c.next_packet()
+    c.downlink(data_down(KEYS, 0, control=ACK), c.next_packet())
+    c.wait(30)
+    assert c.device.state["level"] == "x"
+
+
+def test_an_unconfirmed_uplink_need_not_be_answered() -> None:
+    send = {"after": "4s", "every": "1s", "times": 1, "send": {"data": "x"}}
+    c = fast(rules=[send, UNANSWERED])
+    c.wait(60)
+    assert c.device.state["level"] == 7
