@@ -82,8 +82,6 @@ class Forwarder(Session):
         self._outstanding: dict[int, None] = {}
         self._counts = dict.fromkeys(("rxnb", "rxok", "rxfw", "dwnb", "txnb"), 0)
         self._pushed = self._acknowledged = 0
-        # A second is more than each join, and each frame, takes: so no number is used again.
-        spent = 0 if self.device.reboots == 0 else int(self.now) + 1
         self.nodes: dict[tuple[str, int], Node] = {}
         for name, settings in self.model.nodes.items():
             first = self.eui_in(settings.dev_eui)
@@ -91,7 +89,7 @@ class Forwarder(Session):
                 first += self.device.index * settings.count
             for number in range(settings.count):
                 eui = (first + number) & 0xFFFF_FFFF_FFFF_FFFF
-                self.nodes[name, number] = Node(self, name, number, settings, eui, spent)
+                self.nodes[name, number] = Node(self, name, number, settings, eui)
 
     @classmethod
     def check(cls, message: Mapping[str, Any], model: Any) -> None:
@@ -141,8 +139,9 @@ class Forwarder(Session):
     # -- what it does by itself --
 
     async def run(self) -> None:
-        while self.gateway is None:
+        if self.gateway is None:
             self.log("there is nobody to forward to: the scenario declares no port of the gateway")
+        while self.gateway is None:
             await self.sleep(self.model.keep_alive)
         server, model = self.gateway, self.model
         self._down = server._replace(port=model.down_port or server.port)
@@ -247,7 +246,7 @@ class Forwarder(Session):
 
     def first_free(self, start: float, lasts: float) -> float:
         """When a frame that may be sent at once can be, behind those that are planned."""
-        for planned in sorted(self._emissions):
+        for planned in sorted(self._emissions, key=lambda one: one.start):
             if _collide(Emission(start, start + lasts, {}), planned):
                 start = planned.end + LEAD + 2 * MARGIN
         return start
@@ -265,7 +264,7 @@ class Forwarder(Session):
             window = node.window
             number = 0 if window is None else window.at(start, frequency, datr)
             if number:
-                snr = min(node.signal - NOISE_FLOOR, BEST_SNR)
+                snr = min(node.level - NOISE_FLOOR, BEST_SNR)
                 heard = Heard(txpk["data"], number, frequency, datr, snr)
                 self.call_later(max(end - self.now, 0), node.take, heard, window)
                 node.listen_until(end)
@@ -277,12 +276,12 @@ class Forwarder(Session):
         datr: str | int,
         rssi: float,
         says: Message | None,
-    ) -> None:
-        """A node's frame has ended: forward it, if it can be heard at all."""
+    ) -> bool:
+        """A node's frame has ended: forward it, if it can be heard at all. Whether it was."""
         fading = self.uniform(-FADING, FADING)
         snr = min(rssi - NOISE_FLOOR, BEST_SNR) + fading
         if isinstance(datr, str) and snr < LOWEST_SNR[spreading(datr)[0]]:
-            return
+            return False
         for count in ("rxnb", "rxok", "rxfw"):
             self._counts[count] += 1
         known = frequency in CHANNELS
@@ -302,6 +301,7 @@ class Forwarder(Session):
             packet |= {"codr": "4/5", "lsnr": round(snr, 1)}
         packet |= {"rssi": round(rssi + fading), "size": len(data), "data": data}
         self.push({"rxpk": [packet]}, says)
+        return True
 
     @property
     def tmst(self) -> int:

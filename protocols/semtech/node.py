@@ -24,6 +24,7 @@ from .region import (
     DATA_RATES,
     DEFAULT_CHANNELS,
     JOIN_ACCEPT_DELAY,
+    RECEIVE_DELAY,
     RX1_OFFSETS,
     RX2_DATA_RATE,
     RX2_FREQUENCY,
@@ -103,7 +104,7 @@ class Sending:
     def __init__(self, data: bytes, says: Message, left: int, ticket: Ticket | None) -> None:
         self.data = data
         self.says: Message | None = says
-        """What the device says with it; None once that was said."""
+        """What the device says with it; None once somebody has heard that."""
         self.confirmed: bool = says["confirmed"]
         self.left = left
         self.ticket = ticket
@@ -136,16 +137,18 @@ class Node:
     )
 
     def __init__(
-        self, air: Forwarder, name: str, number: int, settings: Nodes, dev_eui: int, spent: int
+        self, air: Forwarder, name: str, number: int, settings: Nodes, dev_eui: int
     ) -> None:
-        """`spent`: the numbers below it have been used before a reboot, over which a node keeps that."""
         self.air, self.name, self.number, self.settings = air, name, number, settings
         self.dev_eui = dev_eui
-        self.dev_nonce = self.first_fcnt = spent
+        # What a node has used it may not use again, so that it keeps that over a reboot: these are more than
+        # it can have used, since all that it sends is followed by the delay of RX1.
+        rebooted = air.device.reboots > 0
+        self.dev_nonce = rebooted + int(rebooted * air.now / JOIN_ACCEPT_DELAY)
+        self.first_fcnt = rebooted + int(rebooted * air.now / RECEIVE_DELAY)
         self.join_nonce = -1
         self.link: Link | None = None
         self.signal = air.uniform(-105, -60)
-        """How strong it is at the concentrator, in dBm, at its highest power."""
         self.window: Window | None = None
         self.sending: Sending | None = None
         self.queue: deque[tuple[Message, Ticket | None]] | None = None
@@ -216,7 +219,8 @@ class Node:
         join_eui = air.eui_in(self.settings.join_eui)
         data = join_request(air.app_key_of(self), join_eui, self.dev_eui, nonce)
         says = self.named("JOIN_REQUEST", join_eui=f"{join_eui:016X}", dev_nonce=nonce)
-        on_air = self.send(data, says, None)
+        self.send(data, says, None)
+        on_air = airtime(DATA_RATES[self.settings.data_rate], len(data))
         age = air.now - self.joining_since
         share = next(share for until, share in JOIN_DUTY_CYCLES if age < until)
         pause = max(on_air / share, JOIN_ACCEPT_DELAY + 1)
@@ -306,9 +310,10 @@ class Node:
 
     def transmit(self, sending: Sending, radio: Radio) -> None:
         air = self.air
-        says, sending.says = sending.says, None
-        on_air = self.send(sending.data, says, radio)
+        if self.send(sending.data, sending.says, radio):
+            sending.says = None
         if radio.max_duty_cycle:
+            on_air = airtime(DATA_RATES[radio.data_rate], len(sending.data))
             self.off_until = air.now + on_air * ((1 << radio.max_duty_cycle) - 1)
         sending.left -= 1
         if sending.left or sending.confirmed or sending.ticket is not None:
@@ -316,8 +321,8 @@ class Node:
         else:
             self.sending = None
 
-    def send(self, data: bytes, says: Message | None, radio: Radio | None) -> float:
-        """Put a frame on the air, without a `radio` to join, and listen after it. Returns its time there."""
+    def send(self, data: bytes, says: Message | None, radio: Radio | None) -> bool:
+        """Put a frame on the air, without a `radio` to join, and listen after it. Whether it was heard."""
         air = self.air
         channels = DEFAULT_CHANNELS if radio is None else radio.usable_channels()
         channel = channels[int(air.uniform(0, len(channels)))]
@@ -334,9 +339,13 @@ class Node:
         datr = DATA_RATES[rate]
         if says is not None:
             says["frequency"], says["data_rate"] = channel.frequency, datr
-        rssi = self.signal if self.settings.rssi is None else air.level_of(self.settings.rssi)
-        air.forward(data, channel.frequency, datr, rssi - 2 * power, says)
-        return airtime(datr, len(data))
+        return air.forward(data, channel.frequency, datr, self.level - 2 * power, says)
+
+    @property
+    def level(self) -> float:
+        """How strong it is at the concentrator, in dBm, at its highest power."""
+        rssi = self.settings.rssi
+        return self.signal if rssi is None else self.air.level_of(rssi)
 
     def finish(self, reason: str) -> None:
         """What is being sent will not be answered any more."""

@@ -610,3 +610,13 @@ def test_an_unconfirmed_uplink_need_not_be_answered() -> None:
     c = fast(rules=[send, UNANSWERED])
     c.wait(60)
     assert c.device.state["level"] == 7
+
+
+def test_what_nobody_hears_was_not_said() -> None:
+    """The frame is repeated, and said once one of them is heard."""
+    c = fast(rssi="=-140 if t < 4 else -80", nb_trans=3, uplink={"confirmed": True})
+    c.wait(3)
+    assert not c.said("UPLINK")
+    c.wait(20)
+    assert len(c.said("UPLINK")) == 1
+    assert {one["frame"]["fcnt"] for one in c.packets()} == {0}
