@@ -62,7 +62,6 @@ URL_SAFE = str.maketrans("-_", "+/")
 
 
 def read_json(data: bytes, at: int) -> Message:
-    # Python's float() of a huge integer fails later on; no number of the protocol has so many digits.
     value = JSON.decode(data[at:])
     if not isinstance(value, dict):
         raise DecodeError("the JSON is no object")
@@ -199,7 +198,7 @@ def read_pull_resp(data: bytes, at: int) -> tuple[Message, int]:
             raise DecodeError("is not there", f"txpk.{name}")
     if not (found.get("imme") or "tmst" in found or "tmms" in found):
         raise DecodeError("none of imme, tmst and tmms says when", "txpk")
-    _check_data_rate(found["datr"], found.get("modu", "LORA"))
+    found["datr"] = _data_rate(found["datr"], found.get("modu", "LORA"))
     payload = read_base64(found["data"], "txpk.data")
     if found.get("size", len(payload)) != len(payload):
         raise DecodeError(f"the data has {len(payload)} bytes", "txpk.size")
@@ -207,15 +206,17 @@ def read_pull_resp(data: bytes, at: int) -> tuple[Message, int]:
     return {"txpk": shown(found)}, len(data)
 
 
-def _check_data_rate(datr: Any, modulation: str) -> None:
+def _data_rate(datr: Any, modulation: str) -> str | int:
+    """The data rate, as it has to be for `modulation`."""
     if modulation == "FSK":
         if not _is_integer(500, 250_000)(datr):
             raise DecodeError("no bit rate of FSK", "txpk.datr")
-        return
+        return int(datr)
     try:
         spreading(datr)
     except (TypeError, ValueError):
         raise DecodeError("no data rate of LoRa's, such as SF7BW125", "txpk.datr") from None
+    return str(datr)
 
 
 def write_pull_resp(message: Message) -> bytes:

@@ -268,6 +268,10 @@ def test_numbers_may_be_floats_and_other_fields_are_kept() -> None:
     body = {"txpk": {**RAW, "imme": False, "tmst": 1e6, "powe": 14.0, "brd": 0, "ant": None}}
     (answer,) = c.receive(b"\x02\x00\x01\x03" + json.dumps(body).encode())
     assert answer["txpk_ack"] == {"error": "NONE"}
+    c.wait(2)
+    body = {"txpk": {**RAW, "modu": "FSK", "datr": 50000.0, "fdev": 25000}}
+    (answer,) = c.receive(b"\x02\x00\x01\x03" + json.dumps(body).encode())
+    assert answer["txpk_ack"] == {"error": "NONE"}
 
 
 def test_a_concentrator_begins_anew() -> None:
