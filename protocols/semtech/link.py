@@ -61,8 +61,9 @@ class Link:
         self.urgent = False
         """Whether the network waits for a frame, of whatever content."""
         self.answers: list[bytes] = []
+        """Those to the commands that were heard last, not yet sent."""
         self.sticky: list[bytes] = []
-        """The answers that are repeated until something is heard."""
+        """Those that are repeated, after they were sent, until something is heard: one of a kind."""
         self.adr_ack_cnt = 0
 
     # -- upwards ------------------------------------------------------------------------------------
@@ -71,24 +72,28 @@ class Link:
         """The next frame: `message`, or nothing but what is to be answered. EncodeError if it is too long.
 
         Commands have precedence (section 5): if they do not fit into FOpts beside the message, they go
-        alone, at port 0 if need be, and the message is left for the next frame.
+        alone, at port 0 if need be, and the message is left for the next frame. What is only repeated is
+        left out instead.
         """
         if adr:
             self.radio.back_off(self.adr_ack_cnt + 1)
         most = LARGEST_PAYLOAD[self.radio.data_rate]
-        options = [*self.sticky, *self.answers]
+        options = self.answers or self.sticky
+        repeated = options is self.sticky
         port, payload = None, b""
         left: Message | None = None
         if message is not None:
             own = encoded_commands(message.get("commands") or [])
-            options += own
             data = message.get("data")
             if data is not None or not own:
                 port, payload = message["port"], b"" if data is None else PAYLOAD.encode(data)
             if len(payload) > most:
                 raise EncodeError(f"{len(payload)} bytes, where there are at most {most}", "data")
-            size = sum(map(len, options))
-            if size and port is not None and size > min(MOST_OPTIONS, most - len(payload)):
+            room = min(MOST_OPTIONS, most - len(payload))
+            if repeated and sum(map(len, options + own)) > room:
+                options = []
+            options = options + own
+            if options and port is not None and sum(map(len, options)) > room:
                 left = {**message, "commands": []}
                 message, port, payload = None, None, b""
         if sum(map(len, options)) > MOST_OPTIONS:
@@ -136,10 +141,10 @@ class Link:
             return None
         self.fcnt_down, self.adr_ack_cnt = down.fcnt, 0
         commands = read_commands(down.payload if down.port == 0 else down.options, DOWN)
-        self.sticky = []
-        for answer in self.radio.handle(commands, battery, snr):
-            kept = self.sticky if answer["command"] in STICKY else self.answers
-            kept.append(write_command(answer))
+        answers = self.radio.handle(commands, battery, snr)
+        self.answers = [write_command(one) for one in answers]
+        kept = {one["command"]: one for one in answers if one["command"] in STICKY}
+        self.sticky = [write_command(one) for one in kept.values()]
         pending = bool(down.control & PENDING)
         self.ack, self.urgent = down.confirmed, down.confirmed or pending
         return {

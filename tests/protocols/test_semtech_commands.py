@@ -250,7 +250,7 @@ def test_a_downlink_channel() -> None:
     request = {"command": "DL_CHANNEL_REQ", "ch_index": 1, "frequency": 869.1}
     answers = c.told(request, link_adr(ch_mask=2))
     answer = {"command": "DL_CHANNEL_ANS", "channel_frequency_ok": 1, "uplink_frequency_exists": 1}
-    assert answers == [answer, adr_answer()]  # those that are repeated stand first
+    assert answers == [answer, adr_answer()]
     c.hear(port=3, payload=b"x", freq=869.1)
     assert c.said("DOWNLINK")[-1]["frequency"] == 869.1
 
@@ -307,3 +307,18 @@ def test_answers_beside_a_payload_that_fills_the_frame() -> None:
     assert "port" not in first["frame"]
     assert [one["command"] for one in first["frame"]["commands"]] == ["DEV_STATUS_ANS"]
     assert plain(KEYS, second) == b"x" * 50
+
+
+def test_what_is_repeated_keeps_nothing_back() -> None:
+    """Of many answers of a kind one is repeated, and none where there is no room beside the payload."""
+    request = bytes.fromhex("0500d2ad84")  # RXParamSetupReq: the default
+    c = Commanded(uplink={"data_rate": "SF12BW125", "payload": "x" * 51})
+    c.hear(port=0, payload=request * 10)
+    assert len(plain(KEYS, c.next_packet())) == 20
+    for _ in range(3):
+        assert plain(KEYS, c.next_packet()) == b"x" * 51
+    c = Commanded()
+    c.hear(port=0, payload=request * 10)
+    assert c.next_packet()["frame"]["port"] == 0
+    c.next_packet()
+    assert [one["command"] for one in c.answers()] == ["RX_PARAM_SETUP_ANS"]
