@@ -53,7 +53,11 @@ def unbroken(c: Concentrator) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_datagrams(seed: int) -> None:
     chance = random.Random(seed)
-    c = Concentrator(abp=True, uplink={"every": "5s", "data_rate": "SF7BW125"})
+    c = Concentrator(
+        abp=True,
+        uplink={"every": "5s", "data_rate": "SF7BW125"},
+        model={"keep_alive": "1h"},
+    )
     inputs = [vector.data for vector in LOADED.vectors]
     usual = {"freq": 868.1, "datr": "SF7BW125", "ipol": True, "data": "YPF9vkkgAQCqu8zd"}
     values: list[Any] = [
@@ -95,7 +99,11 @@ def test_datagrams(seed: int) -> None:
 def test_frames_with_a_right_mic(seed: int) -> None:
     """Whatever the network commands, a node goes on, and what it sends are frames."""
     chance = random.Random(seed)
-    c = Concentrator(abp=True, uplink={"every": "5s", "data_rate": "SF7BW125"})
+    c = Concentrator(
+        abp=True,
+        uplink={"every": "5s", "data_rate": "SF7BW125"},
+        model={"keep_alive": "1h"},
+    )
     fcnt = heard = 0
     for _ in range(150):
         c.wait(7)

@@ -117,7 +117,7 @@ def test_a_join_accept_by_another_key() -> None:
 
 def test_a_join_is_asked_for_again() -> None:
     """Section 7: 1 % of the time in the first hour, 0.1 % in the next ten, then 0.01 %."""
-    c = Concentrator(uplink={"data_rate": "SF12BW125"})
+    c = Concentrator(uplink={"data_rate": "SF12BW125"}, model={"keep_alive": "1h"})
     on_air = 1.482752
     c.wait(12 * 3600)
     lines = [line for line in c.lines() if "JOIN_REQUEST" in line]
