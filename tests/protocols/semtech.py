@@ -21,7 +21,7 @@ RX2: dict[str, Any] = {"freq": 869.525, "datr": "SF12BW125"}
 
 
 class Concentrator(Transcript):
-    """One whose nodes are called ``meter``. What it has sent of a kind is `take`\\ n once."""
+    """One whose nodes are called ``meter``."""
 
     def __init__(
         self,
@@ -31,6 +31,8 @@ class Concentrator(Transcript):
         abp: bool = False,
         rules: Any = (),
         seed: int = 1,
+        state: Any = None,
+        may_fail: bool = False,
         **nodes: Any,
     ):
         table = {**NODES, **nodes}
@@ -43,7 +45,8 @@ class Concentrator(Transcript):
             "semtech",
             seed=seed,
             model={"nodes": {"meter": table}, "stat_interval": "1h", **(model or {})},
-            state={"level": 7},
+            state=state or {"level": 7},
+            may_fail=may_fail,
             **({"rules": rules} if rules else {}),
             wall_time=1_700_000_000.0,
         )

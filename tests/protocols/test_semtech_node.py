@@ -204,6 +204,19 @@ def test_each_node_has_its_own_eui() -> None:
     assert sorted(euis) == [f"70B3D57ED000000{n}" for n in range(1, 6)]
 
 
+def test_keys_and_euis_may_be_expressions() -> None:
+    key, eui = "=state.key", "=0x70B3D57ED0000000 + state.level"
+    c = Concentrator(app_key=key, dev_eui=eui, state={"level": 7, "key": APP_KEY.hex()})
+    c.join()
+    assert c.said("JOIN_ACCEPT")[0]["dev_eui"] == "70B3D57ED0000007"
+
+
+def test_a_key_that_is_none() -> None:
+    c = Concentrator(app_key="=state.key", state={"level": 7, "key": "short"}, may_fail=True)
+    c.wait(3)
+    assert "a key has 16 bytes" in str(c)
+
+
 def test_tmst_tells_whose_join_accept_it_is() -> None:
     c = Concentrator(count=3, uplink=None, start="60s")
     requests = [c.next_packet() for _ in range(3)]
