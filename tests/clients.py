@@ -63,6 +63,8 @@ CLIENTS = {
         Client("aiocoap", "0.4.17", "pypi"),
         Client("lifx-async", "7.13.1", "pypi"),
         Client("lifxlan", "1.2.9", "pypi"),
+        Client("lora-packet", "0.9.3", "npm"),
+        Client("pamoja-gateway", "0.2.0", "pypi"),
         Client("pymodbus", "3.16.1", "pypi"),
         Client("pysnmp", "7.1.30", "pypi"),
         Client("python-miio", "0.5.12", "pypi"),
