@@ -14,7 +14,7 @@ from iotsim import EncodeError, Ticket, Unanswered
 
 from .directory import Directory
 from .line import Line, Outgoing
-from .message import told
+from .schema import told
 from .topics import has_wildcard, reference
 
 if TYPE_CHECKING:

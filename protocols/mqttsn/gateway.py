@@ -22,7 +22,8 @@ from .broker import (
 )
 from .directory import group
 from .line import Line, Outgoing
-from .message import read, told
+from .message import read
+from .schema import told
 from .topics import has_wildcard, is_filter, is_name, is_short
 
 if TYPE_CHECKING:
@@ -83,8 +84,6 @@ class Gateway:
     async def run(self) -> None:
         """ADVERTISE (section 6.1)."""
         session, every = self._session, self.model.advertise
-        if every is None:
-            return
         await session.sleep(session.uniform(0, FIRST_ADVERTISE_S))
         message = {
             "kind": "ADVERTISE",

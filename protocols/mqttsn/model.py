@@ -85,7 +85,7 @@ class Model(Table):
     sleep: Seconds | None = Field(None, description="it sleeps so long, over and over")
     wait: Positive = Field(300.0, description="Twait: after a rejection for congestion")
     gateway_id: int = Field(1, ge=0, le=255, description="of a gateway")
-    advertise: Seconds | None = Field(900.0, description="Tadv: of a gateway, between ADVERTISE")
+    advertise: Seconds = Field(900.0, description="Tadv: of a gateway, between ADVERTISE")
     clients: int = Field(64, ge=1, le=10_000, description="of a gateway, the most")
 
     @model_validator(mode="after")
