@@ -54,6 +54,7 @@ class Subscriber:
         "line",
         "predefined",
         "queue",
+        "slept",
         "state",
         "subscriptions",
         "timer",
@@ -67,6 +68,7 @@ class Subscriber:
         self.duration = 0
         """In seconds: within that time something is to be heard of it. 0 is for ever."""
         self.state = State.ACTIVE
+        self.slept = False
         self.subscriptions: dict[str, int] = {}
         """The QoS by filter."""
         self.known: set[str] = set()
@@ -90,12 +92,47 @@ class Subscriber:
         found = [qos for wanted, qos in self.subscriptions.items() if matches(wanted, topic)]
         return max(found, default=None)
 
-    def stop(self, reason: str) -> None:
-        """Nothing is expected of it any more."""
+    def resume(self, former: Subscriber) -> None:
+        """Go on where the same client was before (section 6.3)."""
+        self.subscriptions, self.queue = former.subscriptions, former.queue
+        self.will = former.will
+        self.line.resume(former.line)
+        if former.slept:  # it has not forgotten what topic ids stand for
+            self.known, self.predefined = former.known, former.predefined
+
+    def sleep(self, duration: int) -> None:
+        """What waits for it waits for at most so many seconds more."""
+        self.state, self.duration, self.slept = State.ASLEEP, duration, True
+        self._stop("asleep")
+
+    def end(self, reason: str, state: State = State.DISCONNECTED) -> None:
+        """Nothing is expected of it any more, and nothing is passed on to it."""
+        self.state = state
+        self._stop(reason)
+        if self.clean:
+            self.subscriptions, self.queue = {}, deque()
+
+    def _stop(self, reason: str) -> None:
         if self.timer is not None:
             self.timer.cancel()
-            self.timer = None
         self.line.give_up(reason)
+
+
+class Asked:
+    """A request of a client's, until it is settled."""
+
+    __slots__ = ("client", "line", "message", "settled", "told")
+
+    def __init__(
+        self, message: Message, said: Message, line: Line, client: Subscriber | None
+    ) -> None:
+        self.message = message
+        self.told = said
+        """The same as rules see it."""
+        self.line = line
+        self.client = client
+        """None of who connects, and of QoS -1."""
+        self.settled = False
 
 
 class Topics:

@@ -85,6 +85,10 @@ class Line:
         if self._ticket is not None:
             self._ticket.give_up(reason)
 
+    def resume(self, former: Line) -> None:
+        """Go on with the message ids of a former line to the same."""
+        self._last_id, self._received = former._last_id, former._received
+
     def next_id(self) -> int:
         """1 to 65535: 0 is no message id (section 5.3.8)."""
         self._last_id = self._last_id % 0xFFFF + 1

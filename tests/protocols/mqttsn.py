@@ -64,7 +64,9 @@ class Device(Transcript):
 
     @property
     def notes(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, Note)]
+        """Its own."""
+        texts = (event.text for event in self.events if isinstance(event, Note))
+        return [text for text in texts if text.startswith("device[0]: ")]
 
     @property
     def failures(self) -> list[Any]:
@@ -93,6 +95,10 @@ class Gateway(Device):
 
     def __init__(self, model: Mapping[str, Any] | None = None, **table: Any) -> None:
         super().__init__({"role": "gateway", **(model or {})}, **table)
+
+    def after(self, seconds: float) -> list[Message]:
+        """What is sent in the next so many seconds, but for advertisements."""
+        return [message for message in super().after(seconds) if message["kind"] != "ADVERTISE"]
 
     def connect(self, client_id: str, peer: str = PEER, **fields: Any) -> list[Message]:
         fields = {"duration": 60, "clean_session": True, **fields}

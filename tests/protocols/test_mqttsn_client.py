@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -366,9 +367,9 @@ def test_a_lost_gateway_is_asked_again_at_growing_intervals() -> None:
     times = [t for t, kind in client.sent_at if kind == "CONNECT"]
     begun = [
         times[1],
-        *(t for before, t in zip(times[1:], times[2:], strict=False) if t - before > 2.5),
+        *(t for before, t in itertools.pairwise(times) if t - before > 2.5),
     ]
-    gaps = [after - before for before, after in zip(begun, begun[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(begun)]
     assert times[1] - 16 < 1.1  # three pings, then at once
     assert gaps[0] < gaps[2] < 36.1
     assert max(gaps) <= 36.1  # Nretry times Tretry, and TWAIT
@@ -488,7 +489,7 @@ def test_it_searches_again_at_growing_intervals() -> None:
     client = Client({**ONLY, "retry": "10s", "wait": "1m"})
     client.wait(600)
     times = [t for t, _ in client.sent_at]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert [round(gap / 10) for gap in gaps[:2]] == [1, 2] or gaps[0] < gaps[1] < gaps[2]
     assert all(55 < gap < 66 for gap in gaps[4:])
 
