@@ -305,11 +305,11 @@ def _body(kind: str, layout: Layout, message: Mapping[str, Any]) -> bytes:
             value = _number(value, RETURN_CODES)
         elif name == "topic_id" and reference:
             value = int.from_bytes(reference, "big")
+        most = 0xFF if NUMBERS[name][0] == "B" else 0xFFFF
+        if not isinstance(value, int) or not 0 <= value <= most:
+            raise EncodeError(f"must be 0 to {most}, not {value!r:.50}", name)
         values.append(value)
-    try:
-        packed = HEADS[kind].pack(*values)
-    except struct.error as error:
-        raise EncodeError(str(error), _next_field(layout)) from None
+    packed = HEADS[kind].pack(*values)
     if layout.rest == "topic":
         return packed + (reference or _written("topic", message))
     return packed + (_written(layout.rest, message) if layout.rest else b"")
@@ -324,7 +324,9 @@ def _reference(message: Mapping[str, Any]) -> bytes:
             raise EncodeError("a short topic has two bytes", "topic")
         return short
     if kind == "PREDEFINED" or message["kind"] == "PUBLISH":
-        number: int = message.get("topic_id", 0)
+        number = message.get("topic_id", 0)
+        if not isinstance(number, int) or not 0 <= number <= 0xFFFF:
+            raise EncodeError(f"must be 0 to 65535, not {number!r:.50}", "topic_id")
         return number.to_bytes(2, "big")
     return b""
 
