@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
     "tftp": "tftp-hpa",

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 FIRST_WAIT_S = 1.0
 """After a first failure it begins anew within this time, so that a fleet does not do so at once."""
+PING_AFTER = 0.9
+"""Of the keep alive: not all gateways have patience beyond that."""
+SLEEP_MARGIN = 1.1
+"""It tells the gateway that it sleeps so much longer than it does, for the same reason."""
+LONGEST_DURATION = 0xFFFF
 MOST_NAMES = 1024
 """So many topic names that a gateway has registered are known at a time."""
 CONNACK = frozenset({"CONNACK"})
@@ -254,7 +259,7 @@ class Client:
             if model.sleep is not None and not self._queue:
                 await self._sleep_and_wake(model.sleep)
                 continue
-            ping_at = line.said_at + model.keep_alive
+            ping_at = line.said_at + model.keep_alive * PING_AFTER
             until = min(ping_at, self._hold_until) if self._queue else ping_at
             await self._pause(until - session.now)
             if session.now >= ping_at:
@@ -275,7 +280,8 @@ class Client:
         there is something to say."""
         session, line = self._session, self._line
         assert line is not None
-        asleep = {"kind": "DISCONNECT", "duration": math.ceil(seconds)}
+        duration = min(math.ceil(seconds * SLEEP_MARGIN), LONGEST_DURATION)
+        asleep = {"kind": "DISCONNECT", "duration": duration}
         await line.ask(asleep, frozenset({"DISCONNECT"}), says=told("DISCONNECT"))
         ping = {"kind": "PINGREQ", "client_id": self.client_id}
         while not self._queue:

@@ -78,7 +78,7 @@ class Model(Table):
     gateway: Literal["gateway", "search"] = Field(
         "gateway", description="that of the scenario, or one that SEARCHGW finds"
     )
-    keep_alive: Seconds = 60.0
+    keep_alive: Seconds = Field(60.0, description="within that time it says something")
     clean: bool = Field(True, description="whether the gateway is to forget what was before")
     subscribe: list[Subscription] = Field([], description="topics, after each connect")
     will: Will | None = None
