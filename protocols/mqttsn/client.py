@@ -168,7 +168,7 @@ class Client:
             message |= reference(said["topic"], self.model.topics)
             self._session.send(message, peer, says=said)
         if ticket is not None:
-            ticket.give_up("no gateway is known" if peer is None else "QoS -1 has no answer")
+            ticket.needs_none("QoS -1 has no answer")
 
     # -- what it does --------------------------------------------------------------------------------------
 
@@ -314,7 +314,7 @@ class Client:
         ticket = None if code == "CONGESTION" else outgoing.ticket  # it will be said again
         if kind == "CONNECT" or (kind == "PUBLISH" and said["qos"] == 0 and code == "ACCEPTED"):
             if ticket is not None:
-                ticket.answer(said)  # nothing answers it
+                ticket.needs_none("it has no answer")
         else:
             answer = told(**{**said, "kind": ANSWERS[kind], "return_code": code})
             self._session.answered(answer, line.peer, ticket)

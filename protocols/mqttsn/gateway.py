@@ -287,7 +287,7 @@ class Gateway:
         elif message["kind"] == "DISCONNECT":
             self._connections.expel(message)
         if ticket is not None:
-            ticket.give_up("what a gateway says has no answer")
+            ticket.needs_none("what a gateway says has no answer")
 
     def publish(self, message: Message) -> None:
         """Pass a publication on to all who have subscribed to it."""
