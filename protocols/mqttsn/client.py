@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim import EncodeError, Ticket, Unanswered
 
 from .directory import Directory
-from .line import Line, Outgoing
+from .line import SHORTEST_S, Line, Outgoing
 from .schema import told
 from .topics import has_wildcard, reference
 
@@ -382,7 +382,7 @@ class Client:
         if self._lost:
             raise Unanswered("the gateway has disconnected")
         ticket = self._idle = Ticket({})
-        timer = self._session.call_later(max(seconds, 0.0), ticket.wake)
+        timer = self._session.call_later(max(seconds, SHORTEST_S), ticket.wake)
         await ticket
         timer.cancel()
         self._idle = None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_RECEIVED = 64
 """So many publications of QoS 2 are known that are not released yet; with more, the oldest is forgotten."""
+SHORTEST_S = 0.001
+"""What is left of a time is waited for if it is more: less may be what rounding has left of it."""
 REPEATED_AS_DUPLICATE = frozenset({"PUBLISH", "SUBSCRIBE"})
 
 
@@ -114,13 +116,12 @@ class Line:
             if attempt and message["kind"] in REPEATED_AS_DUPLICATE:
                 message = {**message, "dup": True}
             self.send(message, None if attempt else says)
-            until = session.now + model.retry
-            while session.now < until:
-                answer = await self._next(wanted, until - session.now)
+            left = model.retry
+            while left > SHORTEST_S:
+                answer = await self._next(wanted, left)
                 if answer is not None:
                     return answer
-                if patient:
-                    until = max(until, self.heard_at + model.retry)
+                left = self.heard_at + model.retry - session.now if patient else 0.0
         raise Unanswered
 
     async def _next(self, wanted: Callable[[Message], bool], seconds: float) -> Message | None:

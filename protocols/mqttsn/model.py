@@ -12,6 +12,7 @@ from iotsim import Duration, Table, Value
 from .topics import Predefined, is_filter, is_name
 
 LONGEST_DURATION = 65_535.0
+SHORTEST_TIMER = 0.01
 
 
 def _name(topic: str) -> str:
@@ -33,8 +34,8 @@ def _seconds(value: float) -> float:
 
 
 def _positive(value: float) -> float:
-    if value <= 0:
-        raise ValueError("must be more than 0s")
+    if value < SHORTEST_TIMER:
+        raise ValueError("must be 10ms or more")
     return value
 
 

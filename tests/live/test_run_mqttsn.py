@@ -14,6 +14,7 @@ from tests.clients import CLIENTS
 from iotsim.protocol.registry import load_protocol
 from iotsim.testing.frames import datagram_frame
 from iotsim.units import parse_endpoint
+from iotsim.wire import virtio
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,7 @@ def test_tshark_reads_every_message(tmp_path: Path) -> None:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, raw_ip))
         for vector in vectors:
             ends = parse_endpoint("10.77.1.1:1883"), parse_endpoint("10.77.0.1:1883")
-            frame = datagram_frame(*ends, codec.encode(vector.fields))
+            frame = virtio.complete_checksum(datagram_frame(*ends, codec.encode(vector.fields)))
             file.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
     assert tshark(capture, FLAWED) == []
     wanted = ["mqttsn.msg.type", *FIELDS.values(), *DURATIONS.values()]

@@ -596,7 +596,7 @@ def test_what_cannot_be_said_is_found_before_the_run(said: dict[str, Any], reaso
         ({"will": {"topic": "a/+"}}, "is no topic"),
         ({"topics": {"a": 1, "b": 1}}, "the same id"),
         ({"keep_alive": "20h"}, "must be 1s to 65535s"),
-        ({"retry": "0s"}, "more than 0s"),
+        ({"retry": "0s"}, "10ms or more"),
     ],
 )
 def test_a_wrong_model_is_told(model: dict[str, Any], reason: str) -> None:
