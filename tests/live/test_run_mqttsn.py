@@ -3,6 +3,7 @@ gateway, and devices that are clients of the gateway mqttsngw, before the broker
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from tests.clients import CLIENTS
 
 from iotsim.protocol.registry import load_protocol
+from iotsim.protocols.mqttsn.message import RETURN_CODES
 from iotsim.testing.frames import datagram_frame
 from iotsim.units import parse_endpoint
 from iotsim.wire import virtio
@@ -117,6 +119,68 @@ def read(text: str, like: Any) -> Any:
     if isinstance(like, int):
         return -1 if (like, int(text, 0)) == (-1, 3) else int(text, 0)
     return text
+
+
+PACKETS = """
+# One line for each packet of standard input: what the library's classes read.
+import json, sys
+from mqttsn12 import packets
+
+CLASSES = {
+    0: "Advertise", 1: "SearchGateway", 2: "GatewayInfo", 4: "Connect", 5: "Connack", 6: "WillTopicReq",
+    7: "WillTopic", 8: "WillMessageReq", 9: "WillMessage", 10: "Register", 11: "Regack", 12: "Publish",
+    13: "PubAck", 14: "PubComp", 15: "PubRec", 16: "PubRel", 18: "Sub", 19: "SubAck", 21: "Unsuback",
+    22: "PingReq", 23: "PingRes", 24: "DisconnectReq", 27: "WillTopicRes", 29: "WillMessageResp",
+}
+for line in sys.stdin:
+    data = bytes.fromhex(line)
+    packet = getattr(packets, CLASSES[data[3 if data[0] == 1 else 1]] + "Packet")()
+    packet.decode(data)
+    fields = vars(packet).values()
+    print(json.dumps([one.decode("latin-1") if hasattr(one, "decode") else one for one in fields]))
+"""
+
+
+@peer("mqttsn", "mqtt-sn-12", "its codec reads every type that it knows as it was meant")
+@pytest.mark.needs("mqtt-sn-12")
+def test_the_codec_of_mqtt_sn_12_reads_what_ours_writes() -> None:
+    loaded = load_protocol("mqttsn")
+    unread = {"UNSUBSCRIBE", "WILLTOPICUPD", "WILLMSGUPD", "ENCAPSULATED"}
+    # It has no empty WILLTOPIC, and no GWINFO with an address.
+    vectors = [
+        one
+        for one in loaded.vectors
+        if not (one.fields["kind"] in unread or one.decodes_only or one.data == b"\x02\x07")
+        and "gateway_address" not in one.fields
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PACKETS],
+        input="\n".join(loaded.protocol.codec.encode(one.fields).hex() for one in vectors),
+        env={"PYTHONPATH": str(CLIENTS["mqtt-sn-12"].path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for line, vector in zip(done.stdout.splitlines(), vectors, strict=True):
+        seen = json.loads(line)
+        for name, value in vector.fields.items():
+            if name in (
+                "radius",
+                "gateway_id",
+                "duration",
+                "message_id",
+                "client_id",
+                "will_topic",
+                "data",
+            ):
+                text = value.decode("latin-1") if isinstance(value, bytes) else value
+                assert text in seen, (vector.fields, name)
+            elif name in ("topic", "topic_id"):
+                short = (
+                    vector.fields.get("topic_id_type") == "SHORT"
+                    and vector.fields["kind"] == "PUBLISH"
+                )
+                assert (int.from_bytes(value.encode(), "big") if short else value) in seen
+            elif name == "return_code":
+                assert RETURN_CODES[value] in seen
 
 
 GATEWAY = """
