@@ -51,6 +51,7 @@ class Client:
     __slots__ = (
         "_asleep",
         "_away",
+        "_current",
         "_directory",
         "_failures",
         "_hold_until",
@@ -70,6 +71,7 @@ class Client:
         self._queue: deque[Outgoing] = deque()
         self._ids: dict[str, int] = {}
         self._names: dict[int, str] = {}
+        self._current: Outgoing | None = None
         self._idle: Ticket | None = None
         self._asleep = self._away = self._lost = False
         self._failures = 0
@@ -139,7 +141,10 @@ class Client:
             self._publish_unconnected(outgoing)
             return
         if len(self._queue) >= self.model.buffer:
-            oldest = self._queue.popleft()
+            # What is on its way stays the first.
+            place = 1 if len(self._queue) > 1 and self._queue[0] is self._current else 0
+            oldest = self._queue[place]
+            del self._queue[place]
             self._session.log(
                 f"{oldest.message['kind']} is lost: more than {self.model.buffer} wait"
             )
@@ -184,7 +189,7 @@ class Client:
                 session.log(f"no connection: {error.reason}")
                 if error.reason == "timeout" and self._line is not None:
                     self._directory.forget(self._line.peer)
-            self._line, self._asleep = None, False
+            self._line, self._current, self._asleep = None, None, False
             if self._away:
                 await self._wait_for_connect()
             else:
@@ -269,8 +274,9 @@ class Client:
         """Pass on what waits, one after another, unless the gateway is congested. Returns False once it has
         disconnected."""
         while self._queue and self._session.now >= self._hold_until and not self._away:
-            first = self._queue[0]
+            first = self._current = self._queue[0]
             code = await self._perform(first)
+            self._current = None
             if code != "CONGESTION" and self._queue and self._queue[0] is first:
                 self._queue.popleft()
         return not self._away

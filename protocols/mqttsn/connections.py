@@ -146,7 +146,7 @@ class Connections:
         self._session.log(f"{client.client_id} is lost")
         will, client.will = client.will, None
         client.end("it is lost", State.LOST)
-        if will is not None:
+        if will is not None and will["topic"]:
             self._gateway.publish(will)
 
     # -- they sleep, wake, and go --------------------------------------------------------------------------

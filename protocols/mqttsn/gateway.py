@@ -235,8 +235,10 @@ class Gateway:
             client.predefined.add(topic)
         elif code == "ACCEPTED" and kind == "NORMAL" and not has_wildcard(topic):
             number = self._topics.id_of(topic) or 0
-            code = code if number else "CONGESTION"
-            client.known.add(topic)
+            if number:
+                client.known.add(topic)
+            else:
+                code = "CONGESTION"
         if code == "ACCEPTED":
             client.subscriptions[topic] = qos
         self.answer(asked, code, topic_id=number, qos=qos)
@@ -286,6 +288,8 @@ class Gateway:
             self.publish({**message, "qos": max(message["qos"], 0)})
         elif message["kind"] == "DISCONNECT":
             self._connections.expel(message)
+        else:
+            raise EncodeError("answers nothing of that kind", "kind")
         if ticket is not None:
             ticket.needs_none("what a gateway says has no answer")
 

@@ -593,6 +593,24 @@ def test_what_a_gateway_cannot_say_is_found_before_the_run() -> None:
         Gateway(rules=[{"every": "1s", "send": {"kind": "SUBSCRIBE", "topic": "a"}}])
 
 
+def test_an_answer_to_something_else_is_the_rules_mistake() -> None:
+    rule = {"when": {"kind": "SUBSCRIBE"}, "reply": {"kind": "REGACK"}}
+    gateway = Gateway(rules=[rule])
+    gateway.connect("a", A)
+    gateway.subscribe("ab", A)
+    (failed,) = gateway.failures
+    assert "answers nothing of that kind" in failed.error
+
+
+def test_a_will_of_no_topic_is_none() -> None:
+    gateway = Gateway()
+    gateway.connect("b", B, duration=0)
+    gateway.subscribe("#", B)
+    gateway.connect("a", A, duration=10)
+    gateway.receive(kind="WILLMSGUPD", will_message="x", peer=A)
+    assert gateway.after(30) == []
+
+
 def test_a_reboot_forgets() -> None:
     gateway = asleep()
     gateway.say(kind="PUBLISH", topic="ab", data="x", retain=True)
