@@ -7,7 +7,6 @@ What it does is one conversation, `Client.run`: what it says waits in a queue un
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from iotsim import EncodeError, Ticket, Unanswered
@@ -68,7 +67,7 @@ class Client:
         self._session = session
         self._directory = Directory(session)
         self._line: Line | None = None
-        self._queue: deque[Outgoing] = deque()
+        self._queue: list[Outgoing] = []  # an empty deque takes ten times as much
         self._ids: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._current: Outgoing | None = None
@@ -278,7 +277,7 @@ class Client:
             code = await self._perform(first)
             self._current = None
             if code != "CONGESTION" and self._queue and self._queue[0] is first:
-                self._queue.popleft()
+                del self._queue[0]
         return not self._away
 
     async def _sleep_and_wake(self, seconds: float) -> None:
