@@ -51,7 +51,8 @@ def test_what_is_no_answer_lacks_it() -> None:
 
 
 def test_a_rule_that_needs_it_fails_without() -> None:
-    device = meter({"when": {"kind": "ACK"}, "set": {"acknowledged": "=request.value"}})
+    rule = {"when": {"kind": "ACK"}, "set": {"acknowledged": "=request.value"}}
+    device = Transcript("sensornet", rules=[rule], state=STATE, may_fail=True)
     device.receive(kind="ACK", device=1, seq=7)
     (failed,) = (event for event in device.events if isinstance(event, DeviceFailed))
     assert "the message answers no request, in '=request.value'" in failed.error

@@ -272,7 +272,7 @@ class Service:
         self._emit(DeviceFailed(self._clock(), device.name, why, details))
         self._on_failure(device, why)
 
-    def reboot(self, device: SimDevice) -> None:
+    def restart(self, device: SimDevice) -> None:
         """`device` begins anew."""
 
     def _reply_in_turn(self, device: SimDevice, datagram: Datagram, replies: list[Reply]) -> str:

@@ -17,7 +17,7 @@ from iotsim.wire.address import is_ipv4
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from iotsim.device.fleet import SimDevice
+    from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.schedule import Endpoint
     from iotsim.simulation.exchange import Service
     from iotsim.simulation.journal import Journal
@@ -29,7 +29,8 @@ class SimulationRuntime:
     """The `iotsim.device.behavior.Runtime` of a simulation; one for all of its devices.
 
     `gateway4` and `gateway6` are where devices send that nobody has spoken to yet, if the scenario
-    declares it. `wake` has the pump see what a behavior's task has done while the pump slept.
+    declares it. `wake` has the pump see what a behavior's task has done while the pump slept;
+    `reboot` lets a device begin anew, at once.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SimulationRuntime:
         gateway6: Endpoint | None,
         timers: Timers,
         wake: Callable[[], None],
+        reboot: Callable[[Fleet, int], None],
     ) -> None:
         self._services = services
         self._journal = journal
@@ -50,6 +52,7 @@ class SimulationRuntime:
         self._gateway6 = gateway6
         self._timers = timers
         self._wake = wake
+        self._reboot = reboot
 
     def now(self) -> float:
         return self._clock()
@@ -148,6 +151,14 @@ class SimulationRuntime:
     ) -> None:
         due = self._clock() + max(0.0, seconds)
         self._timers.call_at(due, self._fire, device, device.reboots, function, arguments)
+
+    def reboot(self, device: SimDevice) -> None:
+        self._timers.call_at(self._clock(), self._reboot_once, device, device.reboots)
+        self._wake()
+
+    def _reboot_once(self, device: SimDevice, reboots: int) -> None:
+        if device.reboots == reboots and not device.failed:
+            self._reboot(device.fleet, device.index)
 
     def _fire(
         self,

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.device.reaction import NO_REPLY, NO_RULE
+from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
@@ -48,6 +50,7 @@ SESSION = consumed("session")
 BROKEN = dropped("session-failed")
 WIRE = "wire"
 APPLICATION = "application"
+PROTOCOL_MODULES = ("iotsim.protocols.", "iotsim_user_")
 RESTART_S = 1.0
 """After this long, what a device does by itself begins anew if its session has failed."""
 _peer: Any = tuple.__new__  # a third of the time that calling the class takes
@@ -96,6 +99,7 @@ class SessionService(Service):
         spec = fleet.spec.services[index]
         self._class: type[Session] = spec.protocol.session or Session
         self._model = spec.model
+        self._echo = self.protocol.echo
         self._said_codec = self.protocol.said_codec
         self._apart = self.protocol.application is not None
         """Whether the messages above the sessions have a schema of their own."""
@@ -139,7 +143,7 @@ class SessionService(Service):
         except FAULTS as error:
             self._broken(device, error)
 
-    def reboot(self, device: SimDevice) -> None:
+    def restart(self, device: SimDevice) -> None:
         self._end(device)
 
     def _end(self, device: SimDevice) -> None:
@@ -159,7 +163,7 @@ class SessionService(Service):
             self.fail(device, error)
             return
         self._end(device)
-        why = f"the session of {self._name} failed: {one_line(error)}"
+        why = f"the session of {self._name} failed: {one_line(error)}{_place_of(error)}"
         details = "".join(traceback.format_exception(error))
         data = payload[:EVENT_DATA_BYTES].hex()
         self._emit(SessionFailed(self._clock(), device.name, self._name, why, details, data))
@@ -265,7 +269,8 @@ class SessionService(Service):
             if answer is None:
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
-                session.reply(self._whole(device, one) if self._apart else one, exchange)
+                said = self._echoed(message, one) if self._echo else one
+                session.reply(self._whole(device, said) if self._apart else said, exchange)
             return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
@@ -283,6 +288,14 @@ class SessionService(Service):
         if outcome is PENDING and self._hand is not None:
             self._pump.defer(self._hand.datagram)
         return outcome
+
+    def _echoed(self, message: Message, answer: Message) -> Message:
+        """`answer` with what the protocol repeats of the message that it is to."""
+        if all(path in answer for path in self._echo):
+            return answer
+        answer = dict(answer)  # which may be a constant of the session's
+        echo_fields(self._echo, message, answer)
+        return answer
 
     def observe(self, session: Session, message: Message, peer: Peer) -> None:
         """An application message has come: mark its event, and let expectations see it."""
@@ -308,7 +321,9 @@ class SessionService(Service):
         reaction = self._respond(device, message, self.now)
         if reaction is NO_RULE:
             answer = session.respond(message, peer)
-            return answer if isinstance(answer, dict) else None
+            if not isinstance(answer, dict):
+                return None
+            return self._echoed(message, answer)
         if isinstance(reaction, list):
             return reaction[0].message if reaction else None
         return reaction if isinstance(reaction, dict) else None
@@ -558,5 +573,18 @@ class SessionService(Service):
         local = self._runtime.address_for(device, (address, port))
         return None if local is None else Peer(address, port, local, self.port)
 
+    def reboot(self, session: Session) -> None:
+        device: Any = session.device
+        self._runtime.reboot(device)
+
     def note(self, session: Session, text: str) -> None:
         self._emit(Note(self.now, f"{session.device.name}: {text}"))
+
+
+def _place_of(error: BaseException) -> str:
+    """Where in a protocol's file something was raised, as far as that is known."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").startswith(PROTOCOL_MODULES):
+            place = f" ({Path(frame.f_code.co_filename).name}:{line})"
+    return place
