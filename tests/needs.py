@@ -37,6 +37,8 @@ PACKAGES = {
     "cc": "gcc libc6-dev",
     "editcap": "wireshark-common",
     "knxtool": "knxd knxd-tools",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
     "tftp": "tftp-hpa",
