@@ -16,6 +16,7 @@ SubscribeCOVProperty, list elements, creation of objects, and segmented requests
 `tags`          tags and primitive values (clause 20.2)
 `datatypes`     the types of properties (clause 12)
 `syntax`        productions: read and written
+`codes`         of headers
 `services`      the productions of the services (clause 21)
 `message`       whole messages, and their schema
 `model`         what a scenario says of a device
@@ -110,7 +111,10 @@ VECTORS: list[tuple[str, dict[str, object]]] = [
     ),
     # Clause F.1.3: UnconfirmedCOVNotification.
     (
-        "810a0028 0100 10 02 09 12 1c 02000004 2c 0000000a 39 00 4e 09 55 2e 44 42820000 2f 09 6f 2e 82 04 00 2f 4f",
+        """
+        810a0028 0100 10 02 09 12 1c 02000004 2c 0000000a 39 00
+        4e 09 55 2e 44 42820000 2f 09 6f 2e 82 04 00 2f 4f
+        """,
         {
             "apdu": "UNCONFIRMED_REQUEST",
             "service": "UNCONFIRMED_COV_NOTIFICATION",

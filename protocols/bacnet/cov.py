@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Unanswered
 
-from .objects import Refused
+from .objects import RefusedError
 
 if TYPE_CHECKING:
     from iotsim import Peer
@@ -38,11 +38,11 @@ class Subscriptions:
         self._timer: Any = None
 
     def subscribe(self, message: Message, peer: Peer) -> None:
-        """Execute SUBSCRIBE_COV (clause 13.14.2). Refused."""
+        """Execute SUBSCRIBE_COV (clause 13.14.2). RefusedError."""
         device, now = self.device, self.device.now
         item = device.database.find(message["monitored_object"])
         if item == device.database.device:
-            raise Refused("object", "optional-functionality-not-supported")
+            raise RefusedError("object", "optional-functionality-not-supported")
         source = message["source"] or {"network": 0, "address": b""}
         origin = source["network"], source["address"]
         key = peer.endpoint, origin, message["process"], item
@@ -51,9 +51,9 @@ class Subscriptions:
             self.all.pop(key, None)
             return
         if confirmed is None:
-            raise Refused("services", "inconsistent-parameters")
+            raise RefusedError("services", "inconsistent-parameters")
         if key not in self.all and len(self.all) >= device.model.subscriptions:
-            raise Refused("resources", "no-space-to-add-list-element")
+            raise RefusedError("resources", "no-space-to-add-list-element")
         end = now + lifetime if lifetime else None
         one = Subscription(peer._replace(group=0), {**message, "monitored_object": item}, end)
         self.all[key] = one
@@ -71,9 +71,9 @@ class Subscriptions:
         )
 
     def written(self) -> None:
-        """Values may have changed by a write."""
-        for one in list(self.all.values()):
-            self.check(one)
+        """Values may have changed by a write: look once that is answered."""
+        for one in self.all.values():
+            self.device.call_later(0.0, self.check, one)
 
     def check(self, one: Subscription) -> None:
         """Notify a subscriber if the value has changed by the increment, or the flags (clause 13.1.1)."""

@@ -9,77 +9,26 @@ from construct import Default, Enum, Flag, Int8ub, Int16ub, Struct
 
 from iotsim import Cbor, DecodeError, EncodeError, FlatStruct, Native
 
+from .codes import (
+    ABORTS,
+    APDUS,
+    DEFAULT_SERVICE,
+    FUNCTIONS,
+    MAX_APDU,
+    MAX_SEGMENTS,
+    MORE,
+    NETWORK_MESSAGES,
+    NPDU_FUNCTIONS,
+    PRIORITIES,
+    REJECTS,
+    RESPONSE_ACCEPTED,
+    SEGMENTED,
+)
 from .services import ACKS, CONFIRMED, ERROR, REQUESTS, UNCONFIRMED, WRITE_MULTIPLE_ERROR
 from .syntax import Cursor, Item, Writer, read_elements, read_items
-from .tags import Malformed, read_tag
+from .tags import MalformedError, read_tag
 
 Message = dict[str, Any]
-FUNCTIONS = {
-    "BVLC_RESULT": 0,
-    "WRITE_BROADCAST_DISTRIBUTION_TABLE": 1,
-    "READ_BROADCAST_DISTRIBUTION_TABLE": 2,
-    "READ_BROADCAST_DISTRIBUTION_TABLE_ACK": 3,
-    "FORWARDED_NPDU": 4,
-    "REGISTER_FOREIGN_DEVICE": 5,
-    "READ_FOREIGN_DEVICE_TABLE": 6,
-    "READ_FOREIGN_DEVICE_TABLE_ACK": 7,
-    "DELETE_FOREIGN_DEVICE_TABLE_ENTRY": 8,
-    "DISTRIBUTE_BROADCAST_TO_NETWORK": 9,
-    "ORIGINAL_UNICAST_NPDU": 10,
-    "ORIGINAL_BROADCAST_NPDU": 11,
-    "SECURE_BVLL": 12,
-}
-NPDU_FUNCTIONS = frozenset({4, 9, 10, 11})
-APDUS = {
-    "CONFIRMED_REQUEST": 0,
-    "UNCONFIRMED_REQUEST": 1,
-    "SIMPLE_ACK": 2,
-    "COMPLEX_ACK": 3,
-    "SEGMENT_ACK": 4,
-    "ERROR": 5,
-    "REJECT": 6,
-    "ABORT": 7,
-}
-NETWORK_MESSAGES = {
-    "WHO_IS_ROUTER_TO_NETWORK": 0,
-    "I_AM_ROUTER_TO_NETWORK": 1,
-    "I_COULD_BE_ROUTER_TO_NETWORK": 2,
-    "REJECT_MESSAGE_TO_NETWORK": 3,
-    "ROUTER_BUSY_TO_NETWORK": 4,
-    "ROUTER_AVAILABLE_TO_NETWORK": 5,
-    "INITIALIZE_ROUTING_TABLE": 6,
-    "INITIALIZE_ROUTING_TABLE_ACK": 7,
-    "ESTABLISH_CONNECTION_TO_NETWORK": 8,
-    "DISCONNECT_CONNECTION_TO_NETWORK": 9,
-    "WHAT_IS_NETWORK_NUMBER": 18,
-    "NETWORK_NUMBER_IS": 19,
-}
-REJECTS = {
-    name: number
-    for number, name in enumerate(
-        """
-        OTHER BUFFER_OVERFLOW INCONSISTENT_PARAMETERS INVALID_PARAMETER_DATATYPE INVALID_TAG
-        MISSING_REQUIRED_PARAMETER PARAMETER_OUT_OF_RANGE TOO_MANY_ARGUMENTS UNDEFINED_ENUMERATION
-        UNRECOGNIZED_SERVICE
-        """.split()
-    )
-}
-ABORTS = {
-    name: number
-    for number, name in enumerate(
-        """
-        OTHER BUFFER_OVERFLOW INVALID_APDU_IN_THIS_STATE PREEMPTED_BY_HIGHER_PRIORITY_TASK
-        SEGMENTATION_NOT_SUPPORTED SECURITY_ERROR INSUFFICIENT_SECURITY WINDOW_SIZE_OUT_OF_RANGE
-        APPLICATION_EXCEEDED_REPLY_TIME OUT_OF_RESOURCES TSM_TIMEOUT APDU_TOO_LONG
-        """.split()
-    )
-}
-DEFAULT_SERVICE = "WHO_IS"
-PRIORITIES = {"NORMAL": 0, "URGENT": 1, "CRITICAL_EQUIPMENT": 2, "LIFE_SAFETY": 3}
-MAX_SEGMENTS = (0, 2, 4, 8, 16, 32, 64, 65)
-"""Clause 20.1.2.4: 0 is unspecified, 65 more than 64."""
-MAX_APDU = (50, 128, 206, 480, 1024, 1476)
-SEGMENTED, MORE, RESPONSE_ACCEPTED = 8, 4, 2
 
 
 def _name(names: dict[str, int], number: int) -> str | int:
@@ -294,7 +243,7 @@ def _read_parameters(message: Message, octets: Octets) -> None:
 
 
 def read_service(apdu: str, service: str | int, data: bytes, at: int) -> Message:
-    """The parameters from `at` to the end. Malformed if they are none."""
+    """The parameters from `at` to the end. MalformedError if they are none."""
     cursor = Cursor(data, at, len(data))
     items = production(apdu, service)
     if apdu == "ERROR" and items is ERROR and not cursor.done and read_tag(data, at).context:
@@ -303,7 +252,7 @@ def read_service(apdu: str, service: str | int, data: bytes, at: int) -> Message
         return {"parameters": read_elements(cursor, None, "parameters", 0)}
     found = read_items(cursor, items)
     if not cursor.done:
-        raise Malformed("octets are left over", "service", cursor.at, "TOO_MANY_ARGUMENTS")
+        raise MalformedError("octets are left over", "service", cursor.at, "TOO_MANY_ARGUMENTS")
     return found
 
 
@@ -353,7 +302,7 @@ def _write_apdu(message: Message) -> bytes:
         first |= 2
     if segmented or kind == 4:
         parts.append(bytes([_number({}, number, "sequence_number")]))
-        parts.append(bytes([_number({}, message.get("window") or 1, "window")]))
+        parts.append(bytes([_number({}, message.get("window", 1), "window")]))
     if kind >= 6:
         names = REJECTS if kind == 6 else ABORTS
         parts.append(bytes([_number(names, message.get("reason", "OTHER"), "reason")]))
@@ -380,40 +329,41 @@ def _limits(message: Message) -> int:
 
 # -- the schema --------------------------------------------------------------------------------------
 
-_ADDRESS = Default(Struct("network" / Int16ub, "address" / Default(Cbor(), b"")), None)
+_ADDRESS: Any = Default(Struct("network" / Int16ub, "address" / Default(Cbor(), b"")), None)
 _UNCONFIRMED_APART = {name: 256 + number for name, number in UNCONFIRMED.items()}
 _ANYTHING = ("type", "value", "object", "property", "array_index")
 _FIELDS = dict.fromkeys(
     [item.name for table in (REQUESTS, ACKS) for items in table.values() for item in items]
     + [*_ANYTHING, "error_class", "error_code", "error", "first_failed", "parameters"]
 )
+_NOTHING: Any = None
 MESSAGE = Native(
     read_message,
     write_message,
     like=FlatStruct(
         "function" / Default(Enum(Int8ub, **FUNCTIONS), "ORIGINAL_UNICAST_NPDU"),
-        "origin" / Default(Cbor(), None) * "of FORWARDED_NPDU: address and port",
+        "origin" / Default(Cbor(), _NOTHING) * "of FORWARDED_NPDU: address and port",
         "result" / Default(Int16ub, 0) * "of BVLC_RESULT",
         "ttl" / Default(Int16ub, 0) * "of REGISTER_FOREIGN_DEVICE, in seconds",
         "data" / Default(Cbor(), b"") * "bytes: of a segment, a network message, a table",
         "network_priority" / Default(Enum(Int8ub, **PRIORITIES), "NORMAL"),
-        "expecting_reply" / Default(Flag, None),
+        "expecting_reply" / Default(Flag, _NOTHING),
         "destination" / _ADDRESS,
         "source" / _ADDRESS,
         "hop_count" / Default(Int8ub, 255),
-        "network_message" / Default(Enum(Int8ub, **NETWORK_MESSAGES), None),
-        "apdu" / Default(Enum(Int8ub, **APDUS), None) * "a request if none is said",
+        "network_message" / Default(Enum(Int8ub, **NETWORK_MESSAGES), _NOTHING),
+        "apdu" / Default(Enum(Int8ub, **APDUS), _NOTHING) * "a request if none is said",
         "invoke_id" / Default(Int8ub, 0),
         "segmented_response_accepted" / Default(Flag, False),
         "max_segments" / Default(Int8ub, 0),
         "max_apdu" / Default(Int16ub, 1476),
-        "sequence_number" / Default(Int8ub, None),
+        "sequence_number" / Default(Int8ub, _NOTHING),
         "more_follows" / Default(Flag, False),
         "window" / Default(Int8ub, 1),
         "negative" / Default(Flag, False),
         "server" / Default(Flag, True),
         "reason" / Default(Cbor(), "OTHER") * "of REJECT and ABORT",
         "service" / Default(Enum(Int16ub, **CONFIRMED, **_UNCONFIRMED_APART), DEFAULT_SERVICE),
-        *(name / Default(Cbor(), None) for name in _FIELDS),
+        *(name / Default(Cbor(), _NOTHING) for name in _FIELDS),
     ),
 )

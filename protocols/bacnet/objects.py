@@ -26,7 +26,7 @@ RESERVED_PRIORITY = 6
 """Of the minimum on and off times (clause 19.2)."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that ends in an Error (clause 18): its class and its code."""
 
     def __init__(self, kind: str, code: str) -> None:
@@ -69,11 +69,11 @@ class Database:
         )
 
     def find(self, item: str) -> str:
-        """The object's own identifier. Refused if there is none."""
+        """The object's own identifier. RefusedError if there is none."""
         if item == f"device,{ANY_INSTANCE}":
             return self.device
         if item != self.device and item not in self.model.objects:
-            raise Refused("object", "unknown-object")
+            raise RefusedError("object", "unknown-object")
         return item
 
     def properties(self, item: str) -> list[str]:
@@ -108,21 +108,21 @@ class Database:
     # -- reading --
 
     def read(self, item: str, prop: str | int, index: int | None = None) -> Typed:
-        """Type and value of a property, or of an element of it. Refused."""
+        """Type and value of a property, or of an element of it. RefusedError."""
         item = self.find(item)
         prop = PROPERTIES.name(prop) if isinstance(prop, int) else prop
         known = self.properties(item)
         if prop != "property-list" and prop not in known:
-            raise Refused("property", "unknown-property")
+            raise RefusedError("property", "unknown-property")
         kind, value = self._value(item, str(prop), known)
         if index is None:
             return kind, value
         if prop not in ARRAYS:
-            raise Refused("property", "property-is-not-an-array")
+            raise RefusedError("property", "property-is-not-an-array")
         if index == 0:
             return "UNSIGNED", len(value)
         if index > len(value):
-            raise Refused("property", "invalid-array-index")
+            raise RefusedError("property", "invalid-array-index")
         element = value[index - 1]
         return element["type"], element["value"]
 
@@ -211,7 +211,8 @@ class Database:
         return kind, value
 
     def _of_device(self, prop: str) -> Typed:
-        return DEVICE_PROPERTIES[prop](self)
+        found: Typed = DEVICE_PROPERTIES[prop](self)
+        return found
 
     @property
     def wall_time(self) -> float:
@@ -220,44 +221,44 @@ class Database:
     # -- writing --
 
     def write(self, write: dict[str, Any], item: str) -> None:
-        """Execute a write of WRITE_PROPERTY or one of WRITE_PROPERTY_MULTIPLE. Refused."""
+        """Execute a write of WRITE_PROPERTY or one of WRITE_PROPERTY_MULTIPLE. RefusedError."""
         item, prop = self.find(item), write["property"]
         if prop != "property-list" and prop not in self.properties(item):
-            raise Refused("property", "unknown-property")
+            raise RefusedError("property", "unknown-property")
         if write.get("array_index") is not None and prop not in ARRAYS:
-            raise Refused("property", "property-is-not-an-array")
+            raise RefusedError("property", "property-is-not-an-array")
         priority = write.get("priority")
         if priority is not None and not 1 <= priority <= LOWEST_PRIORITY:
-            raise Refused("services", "parameter-out-of-range")
+            raise RefusedError("services", "parameter-out-of-range")
         if prop == "present-value":
             self._write_present(item, write["type"], write["value"], priority or LOWEST_PRIORITY)
         elif prop == "out-of-service" and item != self.device:
             if write["type"] != "BOOLEAN":
-                raise Refused("property", "invalid-data-type")
+                raise RefusedError("property", "invalid-data-type")
             if write["value"]:
                 self.overrides.setdefault(item, self.present(item)[1])
             else:
                 self.overrides.pop(item, None)
         elif prop == "cov-increment":
             if write["type"] != type_of(item, "cov-increment"):
-                raise Refused("property", "invalid-data-type")
+                raise RefusedError("property", "invalid-data-type")
             if not write["value"] >= 0:
-                raise Refused("property", "value-out-of-range")
+                raise RefusedError("property", "value-out-of-range")
             self.increments[item] = write["value"]
         else:
-            raise Refused("property", "write-access-denied")
+            raise RefusedError("property", "write-access-denied")
 
     def _write_present(self, item: str, kind: str, value: Any, priority: int) -> None:
         one = self.model.objects[item]
         commandable = self.is_commandable(item)
         if item not in self.overrides and ("-input," in item or not one.value.writable):
-            raise Refused("property", "write-access-denied")
+            raise RefusedError("property", "write-access-denied")
         if commandable and priority == RESERVED_PRIORITY:
-            raise Refused("property", "write-access-denied")
+            raise RefusedError("property", "write-access-denied")
         if kind == "NULL" and commandable:
             value = None
         elif kind != type_of(item, "present-value"):
-            raise Refused("property", "invalid-data-type")
+            raise RefusedError("property", "invalid-data-type")
         else:
             self._check(item, one, value)
         if not commandable:
@@ -272,11 +273,11 @@ class Database:
 
     def _check(self, item: str, one: Object, value: Any) -> None:
         if "multi-state" in item and not 1 <= value <= (len(one.states) or 255):
-            raise Refused("property", "value-out-of-range")
+            raise RefusedError("property", "value-out-of-range")
         if "binary" in item and value not in BINARY.numbers:
-            raise Refused("property", "value-out-of-range")
+            raise RefusedError("property", "value-out-of-range")
         if isinstance(value, float) and not math.isfinite(value):
-            raise Refused("property", "value-out-of-range")
+            raise RefusedError("property", "value-out-of-range")
 
     def _set(self, item: str, value: Any) -> None:
         """A binary value that is a number or a boolean in the model stays one."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from iotsim import DecodeError, Peer, Recent, Session, Ticket, Unanswered
 
 from .cov import Subscriptions
+from .codes import MAX_APDU
 from .message import (
-    MAX_APDU,
     Message,
     endpoint,
     kind_of,
@@ -17,9 +17,9 @@ from .message import (
     read_service,
     write_service,
 )
-from .objects import Database, Refused
+from .objects import Database, RefusedError
 from .segments import MOST_SEGMENTS, Incoming, Outgoing, cut
-from .tags import Malformed
+from .tags import MalformedError
 
 BROADCAST_NETWORK = 0xFFFF
 MULTICAST = 0xE0000000
@@ -88,7 +88,7 @@ class Bacnet(Session):
             if message["destination"] or self.silent == "DISABLE":
                 return None
             read_service(message["apdu"], message["service"], datagram, octets.at)
-        except Malformed as malformed:
+        except MalformedError as malformed:
             return self._rejected(message, malformed.reject)
         except DecodeError:
             return None
@@ -140,7 +140,7 @@ class Bacnet(Session):
         message = {name: value for name, value in last.items() if name not in apart}
         try:
             message.update(read_service(message["apdu"], message["service"], octets, 0))
-        except Malformed as malformed:
+        except MalformedError as malformed:
             self.send(self._rejected(message, malformed.reject), peer)
             return
         self.deliver(message, peer, Request(message, peer))
@@ -265,7 +265,7 @@ class Bacnet(Session):
             return {"apdu": "REJECT", "reason": "UNRECOGNIZED_SERVICE"}
         try:
             found: Message | None = execute(self, message, peer)
-        except Refused as refused:
+        except RefusedError as refused:
             error = {"error_class": refused.kind, "error_code": refused.code}
             return {"apdu": "ERROR", "service": service, **error}
         if found is None:
@@ -320,7 +320,7 @@ class Bacnet(Session):
     def read_property(self, message: Message, _: Peer) -> Message:
         item, prop = self.database.find(message["object"]), message["property"]
         if prop in ("all", "required", "optional"):
-            raise Refused("property", "unknown-property")
+            raise RefusedError("property", "unknown-property")
         kind, value = self.database.read(item, prop, message["array_index"])
         same = {"object": item, "property": prop, "array_index": message["array_index"]}
         return {**same, "type": kind, "value": value}
@@ -335,7 +335,7 @@ class Bacnet(Session):
         base = self.database
         try:
             item = base.find(read["object"])
-        except Refused:
+        except RefusedError:
             item = ""
         found = []
         for one in read["properties"]:
@@ -351,7 +351,7 @@ class Bacnet(Session):
         result: Message = {"property": prop, "array_index": index}
         try:
             kind, value = self.database.read(item, prop, index)
-        except Refused as refused:
+        except RefusedError as refused:
             error = {"error_class": refused.kind, "error_code": refused.code}
             return {**result, "error": error}
         return {**result, "type": kind, "value": value}
@@ -366,7 +366,7 @@ class Bacnet(Session):
             for one in write["values"]:
                 try:
                     self.database.write(one, write["object"])
-                except Refused as refused:
+                except RefusedError as refused:
                     self.subscriptions.written()
                     failed = {name: one[name] for name in ("property", "array_index")}
                     error = {"error_class": refused.kind, "error_code": refused.code}
@@ -383,7 +383,7 @@ class Bacnet(Session):
         self._check_password(message)
         enable, minutes = message["enable"], message["duration"]
         if enable not in ("ENABLE", "DISABLE", "DISABLE_INITIATION"):
-            raise Refused("services", "parameter-out-of-range")
+            raise RefusedError("services", "parameter-out-of-range")
         if self._silence is not None:
             self._silence.cancel()
         self.silent = "" if enable == "ENABLE" else enable
@@ -397,7 +397,7 @@ class Bacnet(Session):
         """REINITIALIZE_DEVICE (clause 16.4): subscriptions and silence end; a cold start forgets commands."""
         self._check_password(message)
         if message["reinitialized"] not in ("COLDSTART", "WARMSTART"):
-            raise Refused("services", "optional-functionality-not-supported")
+            raise RefusedError("services", "optional-functionality-not-supported")
         self.silent = ""
         self.subscriptions.all.clear()
         if message["reinitialized"] == "COLDSTART":
@@ -405,16 +405,15 @@ class Bacnet(Session):
 
     def _check_password(self, message: Message) -> None:
         if self.model.password is not None and message["password"] != self.model.password:
-            raise Refused("security", "password-failure")
+            raise RefusedError("security", "password-failure")
 
     # -- what the device says by itself --
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """Requests by a rule or a behavior; a confirmed one is repeated until it is answered."""
-        if message.get("apdu") is None and kind_of(message) == "CONFIRMED_REQUEST":
-            if message.get("service") is not None:
-                self.start(self._ask(message, peer, ticket))
-                return
+        if kind_of(message) == "CONFIRMED_REQUEST" and message.get("network_message") is None:
+            self.start(self._ask(message, peer, ticket))
+            return
         super().submit(message, peer, ticket)
 
     async def _ask(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim import EncodeError
 
 from .datatypes import names_of, type_of
-from .enumerations import Names
 from .tags import (
     DEEPEST,
     MOST_ELEMENTS,
     PRIMITIVES,
     TYPE_NAMES,
-    Malformed,
+    MalformedError,
     enclosed,
     head,
     read_content,
@@ -21,6 +20,9 @@ from .tags import (
     write_content,
     write_primitive,
 )
+
+if TYPE_CHECKING:
+    from .enumerations import Names
 
 Value = dict[str, Any]
 
@@ -40,15 +42,28 @@ class Item(NamedTuple):
     many: bool = False
 
 
-class Cursor:
-    """Where reading stands, and of which object and property: they say how values are named."""
+class Owner:
+    """Of which object and property values are: they say how values are named."""
+
+    def __init__(self) -> None:
+        self.object = ""
+        self.property: str | int = ""
+
+    def note(self, name: str, value: Any) -> None:
+        if name in ("object", "monitored_object"):
+            self.object = str(value)
+        elif name == "property":
+            self.property = value
+
+
+class Cursor(Owner):
+    """Where reading stands."""
 
     def __init__(self, data: bytes, at: int, end: int) -> None:
+        super().__init__()
         self.data = data[:end]
         self.at = at
         self.end = end
-        self.object = ""
-        self.property: str | int = ""
         self.elements = 0
 
     @property
@@ -64,14 +79,8 @@ class Cursor:
     def close(self, tag: int, path: str) -> None:
         found = read_tag(self.data, self.at, path)
         if not found.closes(tag):
-            raise Malformed(f"the closing tag {tag} is missing", path, self.at)
+            raise MalformedError(f"the closing tag {tag} is missing", path, self.at)
         self.at = found.end
-
-    def note(self, name: str, value: Any) -> None:
-        if name in ("object", "monitored_object"):
-            self.object = str(value)
-        elif name == "property":
-            self.property = value
 
 
 def read_items(cursor: Cursor, items: tuple[Item, ...], path: str = "") -> Value:
@@ -80,7 +89,7 @@ def read_items(cursor: Cursor, items: tuple[Item, ...], path: str = "") -> Value
         where = f"{path}.{item.name}" if path else item.name
         if not _is_next(cursor, item):
             if not item.optional:
-                raise Malformed("it is missing", where, cursor.at, _missing(cursor))
+                raise MalformedError("it is missing", where, cursor.at, _missing(cursor))
             value.update(_absent(item))
             continue
         _read_item(cursor, item, value, where)
@@ -128,7 +137,9 @@ def _read_item(cursor: Cursor, item: Item, value: Value, path: str) -> None:
                 found.append(inside[""])
                 cursor.elements += 1
                 if cursor.elements > MOST_ELEMENTS:
-                    raise Malformed("there are too many", path, cursor.at, "TOO_MANY_ARGUMENTS")
+                    raise MalformedError(
+                        "there are too many", path, cursor.at, "TOO_MANY_ARGUMENTS"
+                    )
             value[name] = found
         else:
             value[name] = read_items(cursor, item.kind, path)
@@ -137,7 +148,7 @@ def _read_item(cursor: Cursor, item: Item, value: Value, path: str) -> None:
         return
     tag = read_tag(cursor.data, cursor.at, path)
     if number is None and (tag.context or tag.number != PRIMITIVES[item.kind].tag):
-        raise Malformed(f"it is no {item.kind}", path, cursor.at)
+        raise MalformedError(f"it is no {item.kind}", path, cursor.at)
     value[name] = read_content(item.kind, cursor.data, tag, path, item.names)
     cursor.at = tag.end
     cursor.note(name, value[name])
@@ -154,13 +165,13 @@ def _read_any(cursor: Cursor, number: int | None, path: str) -> tuple[str, Any]:
 def read_elements(cursor: Cursor, number: int | None, path: str, depth: int) -> list[Value]:
     """Elements up to the closing tag `number`, which is not read, or the end."""
     if depth > DEEPEST:
-        raise Malformed("too many values in one another", path, cursor.at, "OTHER")
+        raise MalformedError("too many values in one another", path, cursor.at, "OTHER")
     found: list[Value] = []
     names = names_of(cursor.object, cursor.property)
     while not cursor.is_closed(number):
         cursor.elements += 1
         if cursor.elements > MOST_ELEMENTS:
-            raise Malformed("there are too many", path, cursor.at, "TOO_MANY_ARGUMENTS")
+            raise MalformedError("there are too many", path, cursor.at, "TOO_MANY_ARGUMENTS")
         tag = read_tag(cursor.data, cursor.at, path)
         cursor.at = tag.end
         if tag.form == "opening":
@@ -168,14 +179,16 @@ def read_elements(cursor: Cursor, number: int | None, path: str, depth: int) -> 
             cursor.close(tag.number, path)
             found.append({"type": "OPENED", "tag": tag.number, "value": inside})
         elif tag.form == "closing":
-            raise Malformed(f"a closing tag {tag.number} that nothing has opened", path, tag.start)
+            raise MalformedError(
+                f"a closing tag {tag.number} that nothing has opened", path, tag.start
+            )
         elif tag.context:
             octets = cursor.data[tag.start : tag.end]
             found.append({"type": "CONTEXT", "tag": tag.number, "value": octets})
         else:
             kind = TYPE_NAMES.get(tag.number)
             if kind is None:
-                raise Malformed(f"no type has the tag {tag.number}", path, tag.start)
+                raise MalformedError(f"no type has the tag {tag.number}", path, tag.start)
             named = names if kind == "ENUMERATED" else None
             found.append({"type": kind, "value": read_content(kind, cursor.data, tag, path, named)})
     return found
@@ -184,14 +197,8 @@ def read_elements(cursor: Cursor, number: int | None, path: str, depth: int) -> 
 # -- out ---------------------------------------------------------------------------------------------
 
 
-class Writer:
-    """Of which object and property the values are that are written."""
-
-    def __init__(self) -> None:
-        self.object = ""
-        self.property: str | int = ""
-
-    note = Cursor.note
+class Writer(Owner):
+    """Writes what `read_items` reads."""
 
     def items(self, value: Value, items: tuple[Item, ...], path: str = "") -> bytes:
         if not isinstance(value, dict):

@@ -7,7 +7,7 @@ A value is what people write: a text for character strings, dates (``2026-11-26`
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,7 @@ INSTANCES = 1 << 22
 ANY_INSTANCE = INSTANCES - 1
 
 
-class Malformed(DecodeError):
+class MalformedError(DecodeError):
     """Parameters that are none; ``reject`` is the reason by which they are rejected (clause 18.8)."""
 
     def __init__(
@@ -56,29 +56,31 @@ class Tag(NamedTuple):
 
 
 def read_tag(data: bytes, at: int, path: str = "") -> Tag:
-    """The tag at `at` (clause 20.2.1). Malformed if there is none, or its content is cut off."""
+    """The tag at `at` (clause 20.2.1). MalformedError if there is none, or its content is cut off."""
     size = len(data)
     if at >= size:
-        raise Malformed("there is nothing more", path, at, "MISSING_REQUIRED_PARAMETER")
+        raise MalformedError("there is nothing more", path, at, "MISSING_REQUIRED_PARAMETER")
     first = data[at]
     number, context, length = first >> 4, bool(first & 8), first & 7
     start = at + 1
     if number == 15:
         if start >= size or data[start] == 255:
-            raise Malformed("no tag number", path, start)
+            raise MalformedError("no tag number", path, start)
         number, start = data[start], start + 1
     if length > 5:
         if not context:
-            raise Malformed("an application tag neither opens nor closes", path, at)
+            raise MalformedError("an application tag neither opens nor closes", path, at)
         return Tag(number, True, "opening" if length == 6 else "closing", start, start)
     if number == 1 and not context:
         if length > 1:
-            raise Malformed("a BOOLEAN is 0 or 1", path, at)
+            raise MalformedError("a BOOLEAN is 0 or 1", path, at)
         return Tag(1, False, "primitive", start, start, length)
     if length == 5:
         length, start = _long_length(data, start, path)
     if start + length > size:
-        raise Malformed(f"the value has {length} octets, and {size - start} are left", path, at)
+        raise MalformedError(
+            f"the value has {length} octets, and {size - start} are left", path, at
+        )
     return Tag(number, context, "primitive", start, start + length)
 
 
@@ -87,7 +89,7 @@ def _long_length(data: bytes, at: int, path: str) -> tuple[int, int]:
     width = {254: 2, 255: 4}.get(first, 0)
     octets = data[at + 1 : at + 1 + width]
     if at >= len(data) or len(octets) < width:
-        raise Malformed("the length is cut off", path, at)
+        raise MalformedError("the length is cut off", path, at)
     return (int.from_bytes(octets, "big") if width else first), at + 1 + width
 
 
@@ -228,7 +230,7 @@ def _octet(text: str, base: int = 0) -> int:
 
 def _weekday(year: int, month: int, day: int) -> int:
     try:
-        return datetime.date(1900 + year, month, day).isoweekday()
+        return dt.date(1900 + year, month, day).isoweekday()
     except ValueError:
         return 255
 
@@ -320,7 +322,7 @@ def read_content(kind: str, data: bytes, tag: Tag, path: str, names: Names | Non
             return bool(tag.boolean)
         value = PRIMITIVES[kind].read(data[tag.start : tag.end])
     except (ValueError, struct.error) as error:
-        raise Malformed(str(error), path, tag.start, "INVALID_PARAMETER_DATATYPE") from None
+        raise MalformedError(str(error), path, tag.start, "INVALID_PARAMETER_DATATYPE") from None
     return value if names is None else names.name(value)
 
 
