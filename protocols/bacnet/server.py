@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from iotsim import DecodeError, Peer, Recent, Session, Ticket, Unanswered
 
-from .cov import Subscriptions
 from .codes import MAX_APDU
+from .cov import Subscriptions
 from .message import (
     Message,
     endpoint,

@@ -695,7 +695,7 @@ TAGGED = [
     ("55 08 4052000000000000", "DOUBLE", 72.0),
     ("63 1234ff", "OCTET_STRING", b"\x12\x34\xff"),
     (
-        "75 19 00" + "This is a BACnet string!".encode().hex(),
+        "75 19 00" + b"This is a BACnet string!".hex(),
         "CHARACTER_STRING",
         "This is a BACnet string!",
     ),
