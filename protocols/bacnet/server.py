@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from iotsim import DecodeError, Peer, Recent, Session, Ticket, Unanswered
+from iotsim import DecodeError, Peer, Ticket, Unanswered
 
 from .codes import MAX_APDU
 from .cov import Subscriptions
@@ -18,37 +18,23 @@ from .message import (
     write_service,
 )
 from .objects import Database, RefusedError
-from .segments import MOST_SEGMENTS, Incoming, Outgoing, cut
+from .segments import HEADER, InSegments, Request
 from .tags import MalformedError
 
 BROADCAST_NETWORK = 0xFFFF
 MULTICAST = 0xE0000000
 """From here on, addresses are nobody's alone."""
-ASSEMBLIES = 16
-"""Requests, and responses, that are under way in segments at a time."""
-HEADER = 5
-"""The most octets that a segment of a response has before its data."""
 
 
-class Request(NamedTuple):
-    """A request, and whom its answer goes to."""
-
-    message: Message
-    peer: Peer
-
-
-class Bacnet(Session):
+class Bacnet(InSegments):
     def __init__(self) -> None:
-        model = self.model
+        super().__init__()
         self.database = Database(self)
         self.subscriptions = Subscriptions(self)
         self.silent = ""
         """What DEVICE_COMMUNICATION_CONTROL has disabled."""
         self._silence: Any = None
         self._invoke = 0
-        life = 4 * model.segment_timeout
-        self._incoming: Recent[Any, Incoming] = Recent(life, ASSEMBLIES)
-        self._outgoing: dict[Any, Outgoing] = {}
 
     # -- in --
 
@@ -94,97 +80,6 @@ class Bacnet(Session):
             return None
         return None
 
-    def _rejected(self, message: Message, reason: str) -> Message:
-        answer = {"apdu": "REJECT", "invoke_id": message["invoke_id"], "reason": reason}
-        return {**answer, "destination": message["source"]}
-
-    # -- segments --
-
-    def _segment(self, message: Message, peer: Peer) -> None:
-        """A segment of a request."""
-        key = peer.endpoint, str(message["source"]), message["invoke_id"]
-        if self.model.segmentation not in ("both", "receive"):
-            self._abort(message, peer, "SEGMENTATION_NOT_SUPPORTED")
-            return
-        incoming = self._incoming.get(key, self.now)
-        if incoming is None:
-            if message["sequence_number"] or message["apdu"] != "CONFIRMED_REQUEST":
-                return
-            if not 1 <= message["window"] <= 127:
-                self._abort(message, peer, "WINDOW_SIZE_OUT_OF_RANGE")
-                return
-            incoming = Incoming(min(message["window"], self.model.window))
-            self._incoming.put(key, incoming, self.now)
-            # Clause 5.4.5.1: the first segment is acknowledged by itself.
-            incoming.since = incoming.window - 1
-        acknowledge, negative = incoming.take(message)
-        if len(incoming.parts) > MOST_SEGMENTS:
-            self._incoming.pop(key)
-            self._abort(message, peer, "BUFFER_OVERFLOW")
-            return
-        if acknowledge:
-            answer = {
-                "apdu": "SEGMENT_ACK",
-                "negative": negative,
-                "sequence_number": (len(incoming.parts) - 1) & 255,
-                "window": incoming.window,
-            }
-            self._send_to(answer, message, peer)
-        complete = not negative and not message["more_follows"]
-        if complete and message["sequence_number"] == (len(incoming.parts) - 1) & 255:
-            self._incoming.pop(key)
-            self._assembled(message, b"".join(incoming.parts), peer)
-
-    def _assembled(self, last: Message, octets: bytes, peer: Peer) -> None:
-        apart = ("sequence_number", "more_follows", "window", "data")
-        message = {name: value for name, value in last.items() if name not in apart}
-        try:
-            message.update(read_service(message["apdu"], message["service"], octets, 0))
-        except MalformedError as malformed:
-            self.send(self._rejected(message, malformed.reject), peer)
-            return
-        self.deliver(message, peer, Request(message, peer))
-
-    def _abort(self, message: Message, peer: Peer, reason: str) -> None:
-        self._send_to({"apdu": "ABORT", "reason": reason}, message, peer)
-
-    def _send_to(self, answer: Message, message: Message, peer: Peer) -> None:
-        whole = {**answer, "invoke_id": message["invoke_id"], "destination": message["source"]}
-        self.send(whole, peer)
-
-    def _segment_answered(self, message: Message, peer: Peer) -> None:
-        """An acknowledgement of segments of a response, or its end."""
-        key = peer.endpoint, str(message["source"]), message["invoke_id"]
-        outgoing = self._outgoing.get(key)
-        if outgoing is None or message["server"]:
-            return
-        if message["apdu"] == "ABORT":
-            self._finish(key)
-        elif outgoing.acknowledge(message):
-            outgoing.tries = 0
-            if outgoing.done:
-                self._finish(key)
-            else:
-                self._fill(key, outgoing)
-
-    def _finish(self, key: Any) -> None:
-        outgoing = self._outgoing.pop(key, None)
-        if outgoing is not None and outgoing.timer is not None:
-            outgoing.timer.cancel()
-
-    def _fill(self, key: Any, outgoing: Outgoing) -> None:
-        if outgoing.timer is not None:
-            outgoing.timer.cancel()
-        outgoing.fill()
-        outgoing.timer = self.call_later(self.model.segment_timeout, self._again, key, outgoing)
-
-    def _again(self, key: Any, outgoing: Outgoing) -> None:
-        outgoing.tries += 1
-        if outgoing.tries > self.model.apdu_retries:
-            self._finish(key)
-        else:
-            self._fill(key, outgoing)
-
     # -- answers --
 
     def reply(self, message: Message, exchange: Request) -> None:
@@ -205,25 +100,6 @@ class Bacnet(Session):
                 self._in_segments(message, octets, room, exchange)
                 return
         self.send(message, peer, says=message)
-
-    def _in_segments(self, message: Message, octets: bytes, room: int, exchange: Request) -> None:
-        request, peer = exchange
-        accepted = request["segmented_response_accepted"]
-        parts = cut(octets, room)
-        most = request["max_segments"]
-        if not accepted or self.model.segmentation not in ("both", "transmit"):
-            self._abort(request, peer, "SEGMENTATION_NOT_SUPPORTED")
-        elif 0 < most <= 64 and len(parts) > most:
-            self._abort(request, peer, "BUFFER_OVERFLOW")
-        elif len(self._outgoing) >= ASSEMBLIES:
-            self._abort(request, peer, "OUT_OF_RESOURCES")
-        else:
-            head = {name: message[name] for name in ("apdu", "invoke_id", "service", "destination")}
-            key = peer.endpoint, str(request["source"]), request["invoke_id"]
-            self._finish(key)
-            outgoing = Outgoing(head, parts, peer, self.model.window, self.send)
-            self._outgoing[key] = outgoing
-            self._fill(key, outgoing)
 
     def _announce(self, message: Message, request: Message, peer: Peer) -> None:
         """Clauses 16.9 and 16.10: to all, if all were asked, in the network of who has asked."""
