@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from iotsim import EncodeError
+
 from .enumerations import (
     BINARY,
     DEVICE_STATUSES,
@@ -14,6 +18,7 @@ from .enumerations import (
     UNITS,
     Names,
 )
+from .tags import write_primitive
 
 PRESENT_VALUES = {
     "analog-input": "REAL",
@@ -77,3 +82,38 @@ def type_of(item: str, prop: str | int) -> str:
     if prop in ENUMERATIONS:
         return "ENUMERATED"
     return OTHERS.get(str(prop), "")
+
+
+def natural_type(value: Any, known: str = "") -> str:
+    """The type of a value of which none is said: that of the property, or of the value."""
+    if value is None:
+        return "NULL"
+    if known:
+        return known
+    if isinstance(value, bool):
+        return "BOOLEAN"
+    if isinstance(value, int):
+        return "UNSIGNED" if value >= 0 else "INTEGER"
+    if isinstance(value, float):
+        return "REAL"
+    return "CHARACTER_STRING" if isinstance(value, str) else "OCTET_STRING"
+
+
+def typed(item: str, prop: str, value: Any) -> tuple[str, Any]:
+    """A value of a model in the type that the property has, as messages have it. ValueError if it has none
+    there."""
+    kind = natural_type(value, type_of(item, prop))
+    names = names_of(item, prop)
+    try:
+        if names is BINARY and not isinstance(value, str):
+            value = "active" if value else "inactive"
+        elif kind in ("UNSIGNED", "INTEGER"):
+            value = round(value)
+        elif kind in ("REAL", "DOUBLE"):
+            value = float(value)
+        elif kind == "CHARACTER_STRING" and not isinstance(value, str):
+            value = str(value)
+        write_primitive(kind, value, prop, names)
+    except (EncodeError, TypeError, OverflowError, ValueError) as error:
+        raise ValueError(f"{value!r:.60} is no {kind}: {error}") from None
+    return kind, value

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from iotsim import Duration, Table, Value
 
-from .datatypes import PRESENT_VALUES
+from .datatypes import PRESENT_VALUES, typed
 from .enumerations import PROPERTIES, RELIABILITIES, UNITS
 from .message import endpoint
 from .tags import ANY_INSTANCE, object_number, object_text
@@ -89,13 +89,18 @@ class Model(Table):
     apdu_timeout: Duration = 3.0
     apdu_retries: Annotated[int, Field(ge=0, le=10)] = 3
     segment_timeout: Duration = 2.0
-    subscriptions: Annotated[int, Field(ge=0, le=1000)] = 32
+    subscriptions: Annotated[int, Field(ge=0, le=200)] = 32
     cov_scan: Duration = Field(1.0, description="so often values are looked at for changes")
     foreign: Foreign | None = None
 
     @model_validator(mode="after")
-    def _names(self) -> Model:
+    def _can_be(self) -> Model:
         names = [one.name or key for key, one in self.objects.items()]
         if len(set(names)) < len(names):
             raise ValueError("two objects have the same name")
+        for key, one in self.objects.items():
+            if one.value.evaluate is None:
+                typed(key, "present-value", one.value.literal)
+            if one.relinquish_default is not None:
+                typed(key, "present-value", one.relinquish_default)
         return self

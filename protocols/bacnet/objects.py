@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from iotsim import EncodeError, ExpressionError
+from iotsim import ExpressionError
 
-from .datatypes import PRESENT_VALUES, names_of, type_of
+from .datatypes import PRESENT_VALUES, type_of, typed
 from .enumerations import BINARY, PROPERTIES
-from .tags import ANY_INSTANCE, object_number, write_primitive
+from .tags import ANY_INSTANCE, object_number
 
 if TYPE_CHECKING:
     from iotsim import Session
@@ -20,6 +20,9 @@ Typed = tuple[str, Any]
 EXECUTED = {5, 12, 14, 15, 16, 17, 20, 32, 33, 34, 36}
 """The bits of BACnetServicesSupported that a device here has (clause 21)."""
 ARRAYS = frozenset({"object-list", "priority-array", "state-text", "property-list"})
+OPTIONAL = frozenset({"reliability", "description", "cov-increment", "state-text", "location"})
+COMMANDS = frozenset({"priority-array", "relinquish-default"})
+"""Required of outputs, and optional of values."""
 GENERAL = ("object-identifier", "object-name", "object-type")
 LOWEST_PRIORITY = 16
 RESERVED_PRIORITY = 6
@@ -93,11 +96,17 @@ class Database:
             found += ["priority-array", "relinquish-default"]
         return found + [name for name in one.properties if name not in found]
 
-    def required(self, item: str) -> list[str]:
-        optional = {"reliability", "description", "cov-increment", "state-text", "location"}
+    def listed(self, item: str, which: str | int) -> list[str] | None:
+        """The properties that ALL, REQUIRED or OPTIONAL stand for (clause 15.7.3.1.2)."""
+        every = self.properties(item)
+        if which == "all":
+            return every
         own = () if item == self.device else self.model.objects[item].properties
-        commands = {"priority-array", "relinquish-default"} if "-value," in item else set()
-        return [p for p in self.properties(item) if p not in optional | commands and p not in own]
+        beside = OPTIONAL | COMMANDS if "-value," in item else OPTIONAL
+        optional = [prop for prop in every if prop in beside or prop in own]
+        if which == "optional":
+            return optional
+        return [prop for prop in every if prop not in optional] if which == "required" else None
 
     def is_commandable(self, item: str) -> bool:
         one = self.model.objects[item]
@@ -178,10 +187,7 @@ class Database:
         """The present value."""
         cell = self.model.objects[item].value
         value = self.overrides[item] if item in self.overrides else self.session.read(cell)
-        try:
-            return self._typed(item, "present-value", value)
-        except (EncodeError, ValueError, TypeError) as error:
-            raise ExpressionError(f"{item}: {error}", cell.text) from None
+        return self._typed(item, "present-value", value)
 
     def increment(self, item: str) -> float:
         return self.increments.get(item, self.model.objects[item].cov_increment)
@@ -194,21 +200,10 @@ class Database:
         return self.defaults.get(item, self.session.read(self.model.objects[item].value))
 
     def _typed(self, item: str, prop: str, value: Any) -> Typed:
-        """A value in the type that the property has, as it is read from a message."""
-        kind = type_of(item, prop)
-        names = names_of(item, prop)
-        if names is BINARY and not isinstance(value, str):
-            value = "active" if value else "inactive"
-        elif kind in ("UNSIGNED", "INTEGER"):
-            value = round(value)
-        elif kind in ("REAL", "DOUBLE"):
-            value = float(value)
-        elif kind == "CHARACTER_STRING":
-            value = value if isinstance(value, str) else str(value)
-        elif not kind:
-            kind = _natural(value)
-        write_primitive(kind, value, prop, names)
-        return kind, value
+        try:
+            return typed(item, prop, value)
+        except ValueError as error:
+            raise ExpressionError(f"{item}, {prop}: {error}", str(value)[:60]) from None
 
     def _of_device(self, prop: str) -> Typed:
         found: Typed = DEVICE_PROPERTIES[prop](self)
@@ -297,16 +292,6 @@ class Database:
         for item in list(self.commands):
             self._set(item, self.default(item))
         self.commands.clear()
-
-
-def _natural(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return "BOOLEAN"
-    if isinstance(value, int):
-        return "UNSIGNED" if value >= 0 else "INTEGER"
-    return {float: "REAL", str: "CHARACTER_STRING"}.get(type(value), "OCTET_STRING")
 
 
 def _text(name: str) -> Any:

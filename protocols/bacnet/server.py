@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iotsim import DecodeError, Peer, Ticket, Unanswered
 
@@ -20,6 +20,9 @@ from .message import (
 from .objects import Database, RefusedError
 from .segments import HEADER, InSegments, Request
 from .tags import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BROADCAST_NETWORK = 0xFFFF
 MULTICAST = 0xE0000000
@@ -202,26 +205,28 @@ class Bacnet(InSegments):
         return {**same, "type": kind, "value": value}
 
     def read_multiple(self, message: Message, _: Peer) -> Message:
-        if sum(len(read["properties"]) for read in message["reads"]) > MOST_READS:
-            return {"apdu": "ABORT", "reason": "OUT_OF_RESOURCES"}
-        results = [self._read_object(read) for read in message["reads"]]
+        results, values = [], 0
+        for read in message["reads"]:
+            found: list[Message] = []
+            results.append({"object": read["object"], "properties": found})
+            for one in self._reads(read):
+                found.append(one)
+                values += 1 + (len(one["value"]) if one.get("type") == "LIST" else 0)
+                if values > MOST_VALUES:
+                    return {"apdu": "ABORT", "reason": "OUT_OF_RESOURCES"}
         return {"results": results}
 
-    def _read_object(self, read: Message) -> Message:
+    def _reads(self, read: Message) -> Iterator[Message]:
+        """What is read of one object; of one that is not there, an error for each (clause 15.7.3)."""
         base = self.database
         try:
             item = base.find(read["object"])
         except RefusedError:
             item = ""
-        found = []
         for one in read["properties"]:
-            names = {"all": base.properties, "required": base.required}.get(one["property"])
-            if one["property"] == "optional" and item:
-                wanted = [p for p in base.properties(item) if p not in base.required(item)]
-            else:
-                wanted = names(item) if names and item else [one["property"]]
-            found += [self._result(item, prop, one["array_index"]) for prop in wanted]
-        return {"object": item or read["object"], "properties": found}
+            wanted = base.listed(item, one["property"]) if item else None
+            for prop in [one["property"]] if wanted is None else wanted:
+                yield self._result(item, prop, one["array_index"])
 
     def _result(self, item: str, prop: str, index: int | None) -> Message:
         result: Message = {"property": prop, "array_index": index}
@@ -338,7 +343,8 @@ class Bacnet(InSegments):
 
 
 ANSWERS = frozenset({"SIMPLE_ACK", "COMPLEX_ACK", "ERROR", "REJECT", "ABORT"})
-MOST_READS = 2000
+MOST_VALUES = 10_000
+"""Of one answer, with those in lists."""
 SERVICES: dict[str, Any] = {
     "READ_PROPERTY": Bacnet.read_property,
     "READ_PROPERTY_MULTIPLE": Bacnet.read_multiple,

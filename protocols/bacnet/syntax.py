@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim import EncodeError
 
-from .datatypes import names_of, type_of
+from .datatypes import names_of, natural_type, type_of
 from .tags import (
     DEEPEST,
     MOST_ELEMENTS,
@@ -272,18 +272,3 @@ class Writer(Owner):
 def _says_null(value: Value, item: Item) -> bool:
     """Whether a value that is absent is the value Null."""
     return item.name in value and (value.get("type") == "NULL" or not item.optional)
-
-
-def natural_type(value: Any, known: str = "") -> str:
-    """The type of a value of which none is said: that of the property, or of the value."""
-    if value is None:
-        return "NULL"
-    if known:
-        return known
-    if isinstance(value, bool):
-        return "BOOLEAN"
-    if isinstance(value, int):
-        return "UNSIGNED" if value >= 0 else "INTEGER"
-    if isinstance(value, float):
-        return "REAL"
-    return "CHARACTER_STRING" if isinstance(value, str) else "OCTET_STRING"

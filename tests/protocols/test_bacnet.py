@@ -225,6 +225,13 @@ def test_all_is_required_and_optional() -> None:
     assert "property-list" not in names("all")
 
 
+def test_an_answer_without_end_is_refused() -> None:
+    one = device()
+    read = {"object": "device,1000", "properties": [{"property": "all"}]}
+    (answer,) = one.receive(service="READ_PROPERTY_MULTIPLE", reads=[read] * 1000)
+    assert (answer["apdu"], answer["reason"]) == ("ABORT", "OUT_OF_RESOURCES")
+
+
 # -- writing (clauses 15.9, 15.10 and 19.2) ----------------------------------------------------------
 
 
@@ -723,6 +730,8 @@ def test_the_examples_of_clause_20_2(octets: str, kind: str, value: Any) -> None
     [
         {"objects": {"analog-input": 1}},
         {"objects": {"file,1": 1}},
+        {"objects": {"analog-input,1": "warm"}},
+        {"objects": {"binary-value,1": {"value": True, "relinquish_default": "on"}}},
         {"objects": {"analog-input,4194303": 1}},
         {"objects": {"analog-input,1": {"value": 1, "units": "bananas"}}},
         {
