@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
+    "editcap": "wireshark-common",
     "node": "nodejs",
     "npm": "npm",
     "tftp": "tftp-hpa",
