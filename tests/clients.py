@@ -61,6 +61,8 @@ CLIENTS = {
     client.name: client
     for client in (
         Client("aiocoap", "0.4.17", "pypi"),
+        Client("bacpypes3", "0.0.110", "pypi"),
+        Client("bacstack", "0.0.1-beta.14", "npm"),
         Client("lifx-async", "7.13.1", "pypi"),
         Client("lifxlan", "1.2.9", "pypi"),
         Client("lora-packet", "0.9.3", "npm"),
