@@ -287,12 +287,6 @@ class Database:
             )
         self.session.write(cell, value)
 
-    def restart(self) -> None:
-        """What was commanded is forgotten."""
-        for item in list(self.commands):
-            self._set(item, self.default(item))
-        self.commands.clear()
-
 
 def _text(name: str) -> Any:
     return lambda base: ("CHARACTER_STRING", getattr(base.model, name))

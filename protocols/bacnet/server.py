@@ -275,14 +275,14 @@ class Bacnet(InSegments):
         self.silent = ""
 
     def reinitialize(self, message: Message, _: Peer) -> None:
-        """REINITIALIZE_DEVICE (clause 16.4): subscriptions and silence end; a cold start forgets commands."""
+        """REINITIALIZE_DEVICE (clause 16.4): a cold start is a reboot; a warm one keeps what was written."""
         self._check_password(message)
         if message["reinitialized"] not in ("COLDSTART", "WARMSTART"):
             raise RefusedError("services", "optional-functionality-not-supported")
         self.silent = ""
         self.subscriptions.all.clear()
         if message["reinitialized"] == "COLDSTART":
-            self.database.restart()
+            self.reboot()
 
     def _check_password(self, message: Message) -> None:
         if self.model.password is not None and message["password"] != self.model.password:
