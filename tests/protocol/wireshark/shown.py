@@ -64,9 +64,7 @@ def capture(datagrams: Iterable[Sent]) -> bytes:
     return b"".join(parts)
 
 
-def tshark(
-    folder: Path, source: str, name: str, datagrams: list[Sent]
-) -> list[Shown]:
+def tshark(folder: Path, source: str, name: str, datagrams: list[Sent]) -> list[Shown]:
     """What tshark shows of each of `datagrams` with the dissector `source` of the protocol `name`."""
     script, file = folder / f"{name}.lua", folder / f"{name}.pcap"
     script.write_text(source)
@@ -147,9 +145,13 @@ def differences(protocol: Protocol, folder: Path, datagrams: list[Sent]) -> tupl
             for row, (element, names) in zip(rows, theirs, strict=True):
                 count += 1
                 if not _same(row.value, element, names):
-                    found.append(f"{where}: {row.path}: {row.value!r}, but {ET.tostring(element)!r}")
+                    found.append(
+                        f"{where}: {row.path}: {row.value!r}, but {ET.tostring(element)!r}"
+                    )
                 if not _in_place(row, element):
-                    found.append(f"{where}: {row.path}: at {row.offset}, but {ET.tostring(element)!r}")
+                    found.append(
+                        f"{where}: {row.path}: at {row.offset}, but {ET.tostring(element)!r}"
+                    )
     return found, count
 
 

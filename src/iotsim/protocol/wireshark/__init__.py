@@ -69,9 +69,19 @@ def dissector(protocol: Protocol) -> Dissector:
         title += f" ({protocol.description})"
     parts = [
         comment(f"Wireshark's dissector of {title}, written by iotsim protocols wireshark."),
-        comment("It belongs into the folder of personal Lua plugins (Help, About Wireshark, Folders)."),
-        *([comment("Other than in iotsim:"), *(comment(f"  {note}") for note in notes)] if notes else []),
-        _HEAD.format(name=quoted(protocol.name), title=quoted(title)),
+        comment(
+            "It belongs into the folder of personal Lua plugins (Help, About Wireshark, Folders)."
+        ),
+        *(
+            [comment("Other than in iotsim:"), *(comment(f"  {note}") for note in notes)]
+            if notes
+            else []
+        ),
+        _HEAD.format(
+            name=quoted(protocol.name),
+            title=quoted(title),
+            ask="true" if readers.natives else "false",
+        ),
         files(__package__).joinpath("runtime.lua").read_text(),
         "-- The schema ------------------------------------------------------------------\n\nlocal f = {}",
         *(f"f[{quoted(name)}] = {field.source()}" for name, field in fields.made.items()),
@@ -101,7 +111,9 @@ def _summary(protocol: Protocol, fields: Fields) -> str:
 def _said(path: str, fields: Fields) -> Iterator[str]:
     for variable, field in fields.made.items():
         if field.path == path:
-            names = ", ".join(f"[{number}] = {quoted(name)}" for number, name in field.names.items())
+            names = ", ".join(
+                f"[{number}] = {quoted(name)}" for number, name in field.names.items()
+            )
             yield f"{{f[{quoted(variable)}], {{{names}}}}}"
 
 
@@ -113,13 +125,16 @@ if not ok then
   proto = Proto(NAME, {title})
 end
 local PREFIX = NAME .. "."
+-- Wireshark's own, which shows what is only bytes here
+local own = not ok and {ask} and Dissector.get({name})
 """
 _TAIL = """
 -- What Wireshark is told ----------------------------------------------------------------------------
 
 for _, field in pairs(f) do proto.fields[#proto.fields + 1] = field end
-local malformed = ProtoExpert.new(PREFIX .. "_malformed", "Malformed", expert.group.MALFORMED, expert.severity.ERROR)
-local mistaken = ProtoExpert.new(PREFIX .. "_mistaken", "Mistaken", expert.group.PROTOCOL, expert.severity.WARN)
+local group, severity = expert.group, expert.severity
+local malformed = ProtoExpert.new(PREFIX .. "_malformed", "Malformed", group.MALFORMED, severity.ERROR)
+local mistaken = ProtoExpert.new(PREFIX .. "_mistaken", "Mistaken", group.PROTOCOL, severity.WARN)
 proto.experts = {{malformed, mistaken}}
 
 function proto.dissector(tvb, pinfo, tree)
@@ -127,14 +142,15 @@ function proto.dissector(tvb, pinfo, tree)
   if answer and pinfo.src_port == (pinfo.match_uint or {port}) then first, second = answer, message end
   local c = read_all(tvb, first, {strict})
   if c.failed and second and pinfo.src_port == pinfo.dst_port then c = read_all(tvb, second, {strict}) end
-  pinfo.cols.protocol:set(NAME)
   local root = tree:add(proto, tvb:range())
   show(tvb, pinfo, root, c.items)
   for _, one in ipairs(c.wrong) do
     root:add_tvb_expert_info(mistaken, tvb:range(one.from, one.to - one.from), one.why)
   end
   if c.failed then root:add_tvb_expert_info(malformed, tvb:range(c.at, tvb:len() - c.at), c.failed) end
+  pinfo.cols.protocol:set(NAME)
   pinfo.cols.info:set(c.failed and "Malformed: " .. c.failed or summary(c, SUMMARY))
+  if own then pcall(own.call, own, tvb, pinfo, root) end
   return tvb:len()
 end
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct.expr import BinExpr, FuncPath, Path, UniExpr
 
 from iotsim.protocol.functions import Position, Simple, is_expression, steps
 from iotsim.protocol.generate.source import UnsupportedError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LARGEST = 1 << 53
 """Numbers below are exact in all versions of Lua."""
-_PRINTABLE = re.compile(r"[^ -~]|[\"\\]".encode())
+_PRINTABLE = re.compile(rb"[^ -~]|[\"\\]")
 _INFIX = {operator.add: "+", operator.sub: "-", operator.mul: "*", operator.pow: "^"}
 _CALLS = {
     operator.truediv: "divided",
@@ -121,12 +123,13 @@ def _path(path: Any) -> str:
     if vars(path)["_Path__name"] != "this":
         raise UnsupportedError(f"{path!r} is not of this")
     found = steps(path)
-    if not found or any(isinstance(s, str) and s.startswith("_") and s in _CONTEXT for s in found):
+    if not found or not _CONTEXT.isdisjoint(found):
         raise UnsupportedError(repr(path))
     return f"at(this, {', '.join(map(constant, found))})"
 
 
-_CONTEXT = {"_params", "_parsing", "_building", "_sizing", "_subcons", "_io", "_index"}
+_CONTEXT = {"intvalue", "_params", "_parsing", "_building", "_sizing", "_subcons", "_io", "_index"}
+"""Steps of a path that are no fields."""
 
 
 class Traced:
@@ -166,7 +169,19 @@ def _traced(sign: Any, turned: bool) -> Any:
     return method
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "xor", "and", "or", "lshift", "rshift"):
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "xor",
+    "and",
+    "or",
+    "lshift",
+    "rshift",
+):
     _sign = getattr(operator, _name, None) or getattr(operator, f"{_name}_")
     setattr(Traced, f"__{_name}__", _traced(_sign, turned=False))
     setattr(Traced, f"__r{_name}__", _traced(_sign, turned=True))

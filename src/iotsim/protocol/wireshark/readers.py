@@ -16,7 +16,7 @@ import construct
 from iotsim.protocol import nodes as n
 from iotsim.protocol.checksums import crc16_ccitt, crc16_modbus, crc32, sum8, xor8
 from iotsim.protocol.generate.source import UnsupportedError
-from iotsim.protocol.wireshark.lua import LARGEST, Traced, constant, expression, function, quoted
+from iotsim.protocol.wireshark.lua import LARGEST, Traced, constant, function, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,8 @@ class Readers:
     def __init__(self, fields: Fields) -> None:
         self.fields = fields
         self.missing: dict[str, str] = {}
+        self.natives = False
+        """Whether a `Native` is among these."""
         self.bit: int | None = None
         """The offset in the word whose bits are being read; None if it is not known."""
         self.word = 0
@@ -99,7 +101,7 @@ class Readers:
         """A number, with names of its values."""
         if isinstance(node, n.VarInteger):
             kind = "int64" if node.zigzag else "uint64"
-            field = self.field(path, kind)
+            field = self.field(path, kind, names=names)
             return f"varint({_boolean(node.zigzag)}, {field})"
         if isinstance(node, n.Bits):
             return self.some_bits(node, path, names)
@@ -184,9 +186,8 @@ class Readers:
             kind = "uint64"
         else:
             kind = _integer_type(size, _signed(inner))
-        field = self.field(path, kind)
-        table = ", ".join(masks)
-        return f"flags({read}, {{{table}}}, {field}, {_boolean(little)})"
+        whole, table = self.field(path, kind), ", ".join(masks)
+        return f"flags({read}, {{{table}}}, {whole}, {_boolean(little)})"
 
     @read.register
     def computed(self, node: n.Computed, path: str | None) -> str:
@@ -258,10 +259,11 @@ class Readers:
         inner, kind = self.read(node.inner, None), type(node.origin).__name__
         path = path or "body"
         if kind == "Text":
-            return f"characters({inner}, \"utf-8\", {self.field(path, 'string')})"
+            return f'characters({inner}, "utf-8", {self.field(path, "string")})'
         if kind == "Payload":
             fields = f"{self.field(path, 'string')}, {self.field(path, 'bytes')}"
             return f"payload({inner}, {fields})"
+        self.missing[path] = f"{kind.upper()}, as Wireshark's own dissector shows it"
         if kind == "Json":
             return f'foreign({inner}, "json", {self.field(path, "bytes")})'
         return f'foreign({inner}, "cbor", {self.field(path, "bytes")})'
@@ -270,9 +272,11 @@ class Readers:
 
     @read.register
     def const(self, node: n.Const, path: str | None) -> str:
-        inner = self.reader(node.inner, path)
+        inner, value = self.reader(node.inner, path), node.value
+        if isinstance(node.inner, n.Names) and value in node.inner.encoded:
+            value = node.inner.decoded.get(node.inner.encoded[value], value)
         try:
-            return f"always({inner}, {constant(node.value)})"
+            return f"always({inner}, {constant(value)})"
         except UnsupportedError as error:
             self.missing[path or "(unnamed)"] = f"not verified: {error}"
             return inner
@@ -334,10 +338,11 @@ class Readers:
 
     @read.register
     def struct(self, node: n.Struct, path: str | None) -> str:
+        inside, field = path, "nil"
         if path is not None and path.startswith(_FLAT):
-            inside, field = path.removeprefix(_FLAT), "nil"
+            inside = path.removeprefix(_FLAT)
         else:
-            inside, field = path, self.field(path, "none")
+            field = self.field(path, "none")
         return f"struct({self.members(node.members, inside)}, {field})"
 
     @read.register
@@ -435,14 +440,15 @@ class Readers:
             raise UnsupportedError("RawCopy without a name")
         inner = self.reader(node.inner, _join(path, "value"))
         fields = [self.field(_join(path, "data"), "bytes")]
-        for name in ("length", "offset1", "offset2"):
-            fields.append(self.field(_join(path, name), "uint32"))
+        numbers = ("length", "offset1", "offset2")
+        fields += [self.field(_join(path, name), "uint32") for name in numbers]
         return f"raw_copy({inner}, {', '.join(fields)}, {self.field(path, 'none')})"
 
     # -- the rest -------------------------------------------------------------------------------
 
     @read.register
     def native(self, node: n.Native, path: str | None) -> str:
+        self.natives = True
         raise UnsupportedError("a Native, whose functions are Python's")
 
     @read.register

@@ -63,8 +63,10 @@ local function at(value, ...)
       value = value.up
     elseif type(value) == "table" and value.list then
       value = value.list[step + 1]
+    elseif type(value) == "table" and value.fields then
+      value = value.fields[step]
     else
-      value = type(value) == "table" and value.fields and value.fields[step]
+      value = nil
     end
     if value == UNKNOWN then lost() end
     if value == nil then fail("there is no " .. tostring(step)) end
