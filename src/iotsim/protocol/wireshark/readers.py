@@ -316,16 +316,16 @@ class Readers:
     def members(
         self, members: Iterable[n.Member], path: str | None, label: str | None = None
     ) -> str:
-        """Those of a group; ``label`` is what the elements of a Sequence are called."""
+        """Those of a group; ``label`` is the path of a Sequence, whose elements they are."""
         lines = []
-        for index, member in enumerate(members):
+        for member in members:
             shown = None
             if member.flat and path is not None:
                 shown = _FLAT + path
             elif member.name and (not member.name.startswith("_") or member.kept):
                 shown = _join(path, member.name)
             if label is not None:
-                shown = f"{label}.{index}"
+                shown = f"{label}[]"
             read = self.reader(member.node, shown)
             more = ', "flat"' if member.flat else ""
             if isinstance(member.node, n.Length):

@@ -512,7 +512,9 @@ local function sequence(members, label)
     items[#items + 1] = item
     c.items = item.kids
     for index, member in ipairs(members) do
+      local before = #c.items
       local value = member[2](c, this)
+      for place = before + 1, #c.items do c.items[place].index = index - 1 end
       this.list[index] = value
       if member[1] then this.fields[member[1]] = value end
     end
