@@ -37,6 +37,7 @@ PACKAGES = {
     "cc": "gcc libc6-dev",
     "node": "nodejs",
     "npm": "npm",
+    "text2pcap": "wireshark-common",
     "tftp": "tftp-hpa",
 }
 INSTALL = "python -m tests.needs"
