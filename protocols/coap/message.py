@@ -11,6 +11,7 @@ text that is no UTF-8.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from construct import (
@@ -433,6 +434,7 @@ REST = Native(
     read_rest,
     write_rest,
     tell=tell_rest,
+    lua=Path(__file__).with_name("rest.lua"),
     like=Struct(
         "path" / Default(_TEXT, "/") * "the segments of Uri-Path, with slashes",
         "query" / _TEXTS * "a list of texts, of Uri-Query",

@@ -11,16 +11,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from iotsim.protocol.examine import dissect
+from iotsim.protocol.examine import DissectedField, dissect
 from iotsim.protocol.wireshark import dissector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from iotsim import Protocol
     from iotsim.protocol.device import StandIn
-    from iotsim.protocol.examine import DissectedField
 
 SERVER, CLIENT = 40001, 40002
 """Ports: a datagram from SERVER is an answer."""
@@ -126,6 +125,11 @@ def differences(protocol: Protocol, folder: Path, datagrams: list[Sent]) -> tupl
         by_path: dict[str, list[DissectedField]] = defaultdict(list)
         for row in _leaves(ours.rows):
             by_path[re.sub(r"\.\d+(?=\.|\Z)", "", row.path)].append(row)
+        for path, value in _flat(ours.message, ""):
+            if path not in {row.path for row in ours.rows}:  # a native's, which has no place
+                by_path[re.sub(r"\.\d+(?=\.|\Z)", "", path)].append(
+                    DissectedField(0, 0, path, value, b"")
+                )
         for path, rows in by_path.items():
             if _is_below(path, made.missing) or path.startswith("(message)"):
                 continue
@@ -153,6 +157,16 @@ def differences(protocol: Protocol, folder: Path, datagrams: list[Sent]) -> tupl
                         f"{where}: {row.path}: at {row.offset}, but {ET.tostring(element)!r}"
                     )
     return found, count
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The single values of a message, by path."""
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in pairs:
+            yield from _flat(inner, f"{path}.{name}" if path else str(name))
+    elif value is not None:
+        yield path, value
 
 
 def _is_below(path: str, others: Iterable[str]) -> bool:

@@ -78,6 +78,19 @@ class Fields:
         self.made[name] = made
         return f"f[{quoted(name)}]"
 
+    def below(self, path: str) -> dict[str, str]:
+        """The fields below a path, by the rest of theirs: the variable for each type that Lua knows."""
+        found: dict[str, list[str]] = {}
+        start = f"{path}." if path else ""
+        for variable, made in self.made.items():
+            if made.path.startswith(start):
+                kind = {"string": "string", "bytes": "bytes", "bool": "boolean"}.get(
+                    made.type, "number"
+                )
+                one = f"{kind} = f[{quoted(variable)}]"
+                found.setdefault(made.path.removeprefix(start), []).append(one)
+        return {name: ", ".join(kinds) for name, kinds in found.items()}
+
     def _abbreviation(self, path: str, kind: str) -> str:
         """The path, in the characters that Wireshark allows; with a number if that is taken."""
         wanted = ".".join(_REFUSED.sub("_", step) or "_" for step in path.split("."))

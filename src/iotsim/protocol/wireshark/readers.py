@@ -448,8 +448,16 @@ class Readers:
 
     @read.register
     def native(self, node: n.Native, path: str | None) -> str:
-        self.natives = True
-        raise UnsupportedError("a Native, whose functions are Python's")
+        if node.origin.lua is None:
+            self.natives = True
+            raise UnsupportedError("a Native, whose functions are Python's")
+        missing = dict(self.missing)
+        self.reader(node.like, path)  # for its fields
+        self.missing = missing
+        body = textwrap.indent(node.origin.lua.read_text(encoding="utf-8").rstrip(), "  ")
+        fields = self.fields.below((path or "").removeprefix(_FLAT))
+        table = "\n".join(f"  [{quoted(name)}] = {{{kinds}}}," for name, kinds in fields.items())
+        return f"native(function(c, this, add)\n{body}\nend, {{\n{table}\n}})"
 
     @read.register
     def opaque(self, node: n.Opaque, path: str | None) -> str:

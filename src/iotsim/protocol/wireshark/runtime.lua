@@ -339,12 +339,14 @@ local function characters(read, encoding, field)
   end
 end
 
--- Text where it is UTF-8, else bytes.
+local function is_plain(raw) return is_utf8(raw) and not raw:find("[%z\1-\8\11\12\14-\31\127]") end
+
+-- Text where it is UTF-8 without control characters, else bytes.
 local function payload(read, as_string, as_bytes)
   return function(c, this)
     local from = c.at
     local value = read(c, this)
-    if is_utf8(value) then
+    if is_plain(value) then
       put(c, as_string, from, c.at, text(value))
     else
       put(c, as_bytes, from, c.at)
@@ -464,6 +466,16 @@ local function unknown(count, field)
     if c.at < c.stop then put(c, field, c.at, c.stop) end
     c.at = c.stop
     lost()
+  end
+end
+
+-- What a Native brings of its own: `add(path, from, to, value)` shows a field; bytes have no value.
+local function native(read, fields)
+  return function(c, this)
+    return read(c, this, function(path, from, to, value)
+      local kind = value == nil and "bytes" or type(value)
+      put(c, fields[path] and fields[path][kind], from, to, kind == "string" and text(value) or value)
+    end)
   end
 end
 
@@ -641,8 +653,12 @@ local function raw_copy(read, data, length, offset1, offset2, field)
     item.kids = {}
     if field then c.items = item.kids end
     local copy = put(c, data, from, from)
-    local value = read(c, this)
+    local ok, value = pcall(read, c, this)
     copy.to, item.to = c.at, c.at
+    if not ok then
+      table.remove(item.kids, 1) -- whose end is not known
+      error(value, 0)
+    end
     local found = {value = value, data = c.raw:sub(from + 1, c.at)}
     found.offset1, found.offset2, found.length = from - c.start, c.at - c.start, c.at - from
     for name, one in pairs({offset1 = offset1, offset2 = offset2, length = length}) do
