@@ -123,10 +123,11 @@ def differences(protocol: Protocol, folder: Path, datagrams: list[Sent]) -> tupl
         if ours.error is not None:
             continue
         by_path: dict[str, list[DissectedField]] = defaultdict(list)
-        for row in _leaves(ours.rows):
+        leaves = list(_leaves(ours.rows))
+        for row in leaves:
             by_path[re.sub(r"\.\d+(?=\.|\Z)", "", row.path)].append(row)
         for path, value in _flat(ours.message, ""):
-            if path not in {row.path for row in ours.rows}:  # a native's, which has no place
+            if path not in {row.path for row in leaves}:  # a native's, which has no place
                 by_path[re.sub(r"\.\d+(?=\.|\Z)", "", path)].append(
                     DissectedField(0, 0, path, value, b"")
                 )
