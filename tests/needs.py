@@ -41,6 +41,7 @@ PACKAGES = {
     "mosquitto_pub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
+    "text2pcap": "wireshark-common",
     "tftp": "tftp-hpa",
 }
 INSTALL = "python -m tests.needs"

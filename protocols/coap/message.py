@@ -12,6 +12,7 @@ text that is no UTF-8.
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from construct import (
@@ -460,6 +461,7 @@ REST = Native(
     write_rest,
     tell=tell_rest,
     parts=parts_of_rest,
+    lua=Path(__file__).with_name("rest.lua"),
     like=Struct(
         "path" / Default(_TEXT, "/") * "the segments of Uri-Path, with slashes",
         "query" / _TEXTS * "a list of texts, of Uri-Query",

@@ -12,6 +12,7 @@ from construct import (
     GreedyRange,
     Int8ub,
     Int16ub,
+    LazyArray,
     Padding,
     PrefixedArray,
     Struct,
@@ -187,6 +188,13 @@ def test_dissect_accounts_for_every_byte(data: bytes) -> None:
 
 
 SENSORNET = load_protocol("sensornet").protocol
+
+
+def test_dissect_what_is_lazy_and_not_there() -> None:
+    lazy = loaded(message=Struct("a" / Int8ub, "b" / LazyArray(2, Int16ub)))
+    found = dissect(lazy.protocol, b"\1\0\2\3")
+    assert [(row.path, row.value) for row in found.rows] == [("a", 1), ("", b"\0\2\3")]
+    assert found.error is not None
 
 
 def test_check_of_good_ones() -> None:

@@ -10,6 +10,7 @@ import cyclopts
 
 from iotsim.cli.app import EXIT_ERROR
 from iotsim.cli.table import print_table, print_text
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from iotsim.protocol.codec import Codec
@@ -115,6 +116,42 @@ def check(*names: str) -> int:
             count = len(loaded.vectors)
             print(f"{name}: ok, {count} golden vector{'' if count == 1 else 's'}")
     return 2 if wrong else 0
+
+
+@app.command
+def wireshark(
+    name: str,
+    /,
+    *,
+    output: Annotated[Path | None, cyclopts.Parameter(name=["--output", "-o"])] = None,
+) -> int:
+    """Write a dissector for Wireshark, in Lua, with the protocol's own names of fields.
+
+    Wireshark takes it out of the folder of personal Lua plugins (Help, About Wireshark, Folders; mostly
+    ~/.local/lib/wireshark/plugins), or from the option -X lua_script:FILE, as tshark does. What it does not
+    say as iotsim does is listed on standard error, and at the top of the file.
+
+    Parameters
+    ----------
+    name
+        The protocol's name.
+    output
+        The file to write; without it, standard output.
+    """
+    from iotsim.protocol.wireshark import dissector
+
+    made = dissector(_load(name).protocol)
+    for note in made.notes():
+        print(f"iotsim: {safe_line(note)}", file=sys.stderr)
+    if output is None:
+        print(made.source, end="")
+        return 0
+    try:
+        output.write_text(made.source, encoding="utf-8")
+    except OSError as error:
+        print(f"iotsim: {output}: {error.strerror}", file=sys.stderr)
+        return EXIT_ERROR
+    return 0
 
 
 def _show_fields(schema: Schema) -> None:

@@ -180,7 +180,10 @@ def dissect(
     for row in recorder.rows:
         if any(name.startswith("_") and name not in engine.kept for name in row.path.split(".")):
             continue
-        value = engine.normalize(row.value)
+        try:
+            value = engine.normalize(row.value)
+        except Exception:  # what is lazy is read now, and may be wrong
+            continue
         nested = isinstance(value, dict | list) and row.path in shown_in_detail
         if value is None and row.end == row.start:
             continue

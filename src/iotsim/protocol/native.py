@@ -29,6 +29,7 @@ from iotsim.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     AnyConstruct = Construct[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
@@ -107,9 +108,11 @@ class Native(AnySubconstruct):
     ``decode`` would give for them, where the bytes ``before`` are those of the message before the field.
     Logs show what has been sent; without it they decode that again. What it cannot tell it may raise
     anything for.
+
+    ``lua`` is a file that says in Lua what ``decode`` does, for dissectors (docs/wireshark.md).
     """
 
-    shapeless = ("decode", "encode", "tell", "parts")
+    shapeless = ("decode", "encode", "tell", "parts", "lua")
 
     def __init__(
         self,
@@ -119,8 +122,10 @@ class Native(AnySubconstruct):
         like: AnyConstruct,
         tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None,
         parts: Callable[[bytes, int], Iterable[tuple[str, int, int, Any]]] | None = None,
+        lua: Path | None = None,
     ) -> None:
         super().__init__(like)
+        self.lua = lua
         self.decode = decode
         self.encode = encode
         self.tell = tell

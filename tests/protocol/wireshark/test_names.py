@@ -1,0 +1,50 @@
+"""What fields are called in Wireshark, whatever they are called in a schema."""
+
+from pathlib import Path
+
+import pytest
+from construct import Enum, Int8ub, Int16ub, Struct, Switch, this
+from tests.protocol.wireshark.shown import Sent, differences, tshark
+
+from iotsim import Checksum, FlatStruct, Protocol, crc16_ccitt
+from iotsim.protocol.wireshark import dissector
+
+pytestmark = pytest.mark.needs("tshark")
+
+ODD = Protocol(
+    name="odd",
+    message=Struct(
+        "a b" / Int8ub,
+        "a_b" / Int16ub,
+        'quoted"]]\n--' / Enum(Int8ub, **{'"\\': 1}),
+        "größe" / Int8ub,
+        "value" / Switch(this.a_b, {1: Int8ub, 2: Struct("x" / Int8ub)}),
+    ),
+    port=4711,
+    description='-- "hostile"\nos.exit(1)',
+)
+
+
+def test_odd_names_become_others(tmp_path: Path) -> None:
+    sent = [Sent(bytes.fromhex("01 0001 01 04 05")), Sent(bytes.fromhex("01 0002 02 04 05"))]
+    found, count = differences(ODD, tmp_path, sent)
+    assert found == []
+    assert count == 10
+    names = {name for named in dissector(ODD).abbreviations.values() for name in named}
+    assert {"a_b", "a_b_2", "gr__e", "value", "value_2", "value.x"} <= names
+
+
+def test_what_is_wrong_is_marked_and_the_rest_shown(tmp_path: Path) -> None:
+    protocol = Protocol(
+        name="summed",
+        message=FlatStruct("a" / Int8ub, "crc" / Checksum(Int16ub, crc16_ccitt)),
+        port=4711,
+    )
+    right = protocol.codec.encode({"a": 7})
+    sent = [Sent(right), Sent(b"\x08" + right[1:]), Sent(right + b"!"), Sent(right[:2])]
+    shown = tshark(tmp_path, dissector(protocol).source, "summed", sent)
+    assert [one.fields["a"][0].get("show") for one in shown] == ["7", "8", "7", "7"]
+    expected = ["", "checksum is wrong", "left over", "ends early"]
+    for one, words in zip(shown, expected, strict=True):
+        assert len(one.experts) == bool(words)
+        assert words in "".join(one.experts)
