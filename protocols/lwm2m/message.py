@@ -37,13 +37,14 @@ LARGEST_ID = 65534
 """65535 is reserved (section 7.1)."""
 DEEPEST = 4
 
+CODE = Struct("code" / Default(Enum(Int8ub, **RESPONSES), "CONTENT"))
 APPLICATION = FlatStruct(
     "operation" / Default(Enum(Int8ub, **OPERATIONS), "RESPONSE"),
     Switch(
         this.operation,
         {
-            name: Struct("code" / Default(Enum(Int8ub, **RESPONSES), "CONTENT"))
-            for name in ("RESPONSE", "NOTIFY")
+            **dict.fromkeys(OPERATIONS, Struct()),
+            **dict.fromkeys(("RESPONSE", "NOTIFY"), CODE),
         },
     ),
     "path" / Default(PascalString(Int16ub, "utf8"), "") * "/object/instance/resource/instance",

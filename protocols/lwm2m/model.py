@@ -11,8 +11,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from iotsim import Duration, Table, Value
 from iotsim.protocols import coap
 
+from .content import KINDS, typed
 from .message import is_id
-from .objects import ALWAYS, BINDING, DEFAULTS, LIFETIME, SERVER
+from .objects import (
+    ALWAYS,
+    BINDING,
+    DEFAULTS,
+    DEVICE,
+    LIFETIME,
+    SERVER,
+    SUPPORTED_BINDING,
+    Definition,
+    definition_of,
+)
 
 Cell: TypeAlias = Any
 Resources: TypeAlias = dict[int, Cell | dict[int, Cell]]
@@ -61,6 +72,15 @@ class Resource(Table):
     def _plain(cls, given: Any) -> Any:
         return {"instances": given} if isinstance(given, dict) else {"value": given}
 
+    def check(self, definition: Definition) -> None:
+        """ValueError if what is known of the resource says that it has no such value."""
+        if definition.operations == "E":
+            raise ValueError("it is executed, and has no value; a rule answers")
+        cells = self.cells
+        for cell in cells.values() if isinstance(cells, dict) else [cells]:
+            if cell is not None and cell.evaluate is None:
+                typed(cell.literal, definition.kind or KINDS.get(cell.literal.__class__, ""))
+
     @property
     def cells(self) -> Cell | dict[int, Cell]:
         return self.value if self.instances is None else self.instances
@@ -103,6 +123,17 @@ class Model(coap.Model):
                 }
         return {**given, "objects": objects}
 
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        for number, instances in self.objects.items():
+            for instance, resources in instances.items():
+                for one, resource in resources.items():
+                    try:
+                        resource.check(definition_of(number, one))
+                    except ValueError as error:
+                        raise ValueError(f"/{number}/{instance}/{one}: {error}") from None
+        return self
+
     @cached_property
     def tree(self) -> Objects:
         """What each device has, before anybody has written to it."""
@@ -113,10 +144,16 @@ class Model(coap.Model):
             }
             for number, instances in sorted(self.objects.items())
         }
-        for resources in tree[SERVER].values():
-            for one, value in ((LIFETIME, int(self.lifetime)), (BINDING, self.binding)):
-                resources.setdefault(one, Resource.model_validate(value).cells)
-        return {**tree, SERVER: {one: dict(sorted(r.items())) for one, r in tree[SERVER].items()}}
+        said = [
+            (SERVER, LIFETIME, int(self.lifetime)),
+            (SERVER, BINDING, self.binding),
+            (DEVICE, SUPPORTED_BINDING, self.binding),
+        ]
+        for number, one, value in said:
+            for instance, resources in tree[number].items():
+                cells = resources.get(one, Resource.model_validate(value).cells)
+                tree[number][instance] = dict(sorted({**resources, one: cells}.items()))
+        return tree
 
 
 def _keyed(value: Any) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 SECURITY, SERVER, ACCESS_CONTROL, DEVICE, CONNECTIVITY, FIRMWARE, LOCATION, STATISTICS = range(8)
+SUPPORTED_BINDING = 16
+"""Of the Device object."""
 LIFETIME, DISABLE, DISABLE_TIMEOUT, BINDING, UPDATE_TRIGGER = 1, 4, 5, 7, 8
 """Resources of the Server object that a device acts upon."""
 MINIMUM_PERIOD, MAXIMUM_PERIOD, MUTE_SEND = 2, 3, 23
@@ -107,7 +109,7 @@ DEFAULTS: dict[int, dict[int, Any]] = {
     SECURITY: {0: "", 1: False, 2: 3, 3: b"", 4: b"", 5: b"", 10: 1},
     SERVER: {0: 1, 5: 86400, 6: True},
     ACCESS_CONTROL: {0: DEVICE, 1: 0, 2: {0: 31}, 3: 1},
-    DEVICE: {0: "iotsim", 1: "simulated", 2: "=device.name", 3: "1.0", 11: {0: 0}, 16: "U"},
+    DEVICE: {0: "iotsim", 1: "simulated", 2: "=device.name", 3: "1.0", 11: {0: 0}},
     CONNECTIVITY: {0: 41, 1: {0: 41}, 2: 0, 4: {0: "=device.address"}},
     FIRMWARE: {0: b"", 1: "", 3: 0, 5: 0, 8: {0: 0}, 9: 1},
     LOCATION: {0: 0.0, 1: 0.0, 5: 0},

@@ -54,7 +54,7 @@ class Registration:
                 ticket.give_up(f"{MOST_ASKED} others wait already")
             return
         self._asked.append((operation, ticket))
-        self._wake()
+        self._session.call_later(0.0, self._wake)  # after the answer to who has asked for it
 
     def disable(self) -> None:
         """End it, for as long as the Server object says."""
@@ -181,6 +181,9 @@ def _body(value: Message) -> Message:
         query.append("Q")
     found: Message = {"query": query} if query else {}
     if "objects" in value:
-        links = ['</>;rt="oma.lwm2m";ct="110 112 11542"', *value["objects"]]
+        links = [
+            '</>;rt="oma.lwm2m";ct="110 112 11542"',
+            *(f"<{path}>" for path in value["objects"]),
+        ]
         found |= {"content_format": LINKS, "payload": ",".join(links)}
     return found

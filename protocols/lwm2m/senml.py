@@ -17,7 +17,7 @@ from .message import Path, RefusedError, path_of, text_of
 SENML_JSON, SENML_CBOR = "application/senml+json", "application/senml+cbor"
 LABELS = {"bn": -2, "bt": -3, "n": 0, "v": 2, "vs": 3, "vb": 4, "t": 6, "vd": 8}
 """Of CBOR; ``vlo``, which is LwM2M's own, is a text in both."""
-NAMES = {number: name for name, number in LABELS.items()}
+NAMES = {str(number): name for name, number in LABELS.items()}
 FIELDS = {"string": "vs", "boolean": "vb", "opaque": "vd", "objlink": "vlo"}
 """Of each type; of all others it is ``v``."""
 TYPES = {"vs": str, "vb": bool, "vd": bytes, "vlo": str}

@@ -285,8 +285,8 @@ class Tree:
         found = []
         for number in self._session.model.tree:
             if number != SECURITY:
-                paths = [f"</{number}/{one}>" for one in self.instances(number)]
-                found += paths or [f"</{number}>"]
+                paths = [text_of((number, one)) for one in self.instances(number)]
+                found += paths or [text_of((number,))]
         return found
 
     def discover(self, path: Path) -> str:

@@ -41,11 +41,15 @@ class Client(Transcript):
             self.answer("CREATED", location_path=["rd", "1"])
 
     def answer(self, code: str, **fields: Any) -> list[Message]:
-        """The server answers what the device has sent last."""
-        asked = self.sent[-1]
-        assert asked["code"] in ("GET", "PUT", "POST", "DELETE"), asked
+        """The server answers the request that the device has sent last."""
+        asked = self.requests[-1]
         header = {"type": "ACK", "message_id": asked["message_id"], "token": asked["token"]}
         return self.receive({**header, "code": code, **fields})
+
+    @property
+    def requests(self) -> list[Message]:
+        """What the device has asked for."""
+        return [one for one in self.sent if one["code"] in ("POST", "DELETE")]
 
     def send(self, code: str, path: str, peer: str = PEER, **fields: Any) -> list[Message]:
         """The server asks, with a new id; what is sent at once."""
