@@ -100,14 +100,14 @@ class Observers:
 
     def reset(self, peer: Peer, message_id: int) -> None:
         """The client has no use for a notification (section 3.2)."""
-        for observation in list(self._of.values()):
+        for observation in self.all():
             if observation.message_id == message_id and observation.key[:2] == peer.endpoint:
                 self._remove(observation)
 
     def changed(self, path: str) -> None:
         """Look at a resource at once."""
         for observation in self.at(path):
-            self._look(observation)
+            self.look(observation)
 
     def tell(self, path: str, message: Message) -> None:
         """Tell the observers of a resource what the scenario says."""
@@ -135,6 +135,9 @@ class Observers:
     def __len__(self) -> int:
         return len(self._of)
 
+    def all(self) -> list[Observation]:
+        return list(self._of.values())
+
     def at(self, path: str) -> list[Observation]:
         """Those of a resource."""
         return [one for one in self._of.values() if one.request["path"] == path]
@@ -154,9 +157,9 @@ class Observers:
 
     def _look_later(self, observation: Observation) -> None:
         wait = self.due(observation) - self._session.now
-        observation.timer = self._session.call_later(wait, self._look, observation)
+        observation.timer = self._session.call_later(wait, self.look, observation)
 
-    def _look(self, observation: Observation) -> None:
+    def look(self, observation: Observation) -> None:
         """See whether there is something to tell."""
         session = self._session
         observation.timer.cancel()

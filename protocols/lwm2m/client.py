@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import EncodeError, Ticket
 from iotsim.protocols.coap import Coap
-from iotsim.protocols.coap.model import Resource
 from iotsim.protocols.coap.server import Exchange
 
 from . import operations
@@ -19,7 +18,7 @@ from .attributes import Attributes, Notes
 from .message import SAID, Carrier, Message, Path, RefusedError, path_of, text_of
 from .model import endpoint_of
 from .objects import BINDING, MAXIMUM_PERIOD, MINIMUM_PERIOD, MUTE_SEND
-from .observe import Notifications
+from .observe import OBSERVED, Notifications
 from .registration import Registration
 from .senml import SENML_CBOR
 from .served import SERVED
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from .model import Model
 
 REGISTRATION = ("REGISTER", "UPDATE", "DEREGISTER")
-OBSERVED = Resource.model_validate({"observe": "1s"})
-"""What CoAP is to know of all that is observed; when it is looked at, `Notifications.due` says."""
 PERIODS = {"pmin": MINIMUM_PERIOD, "pmax": MAXIMUM_PERIOD}
 """The resources of the Server object that are the defaults of these attributes."""
 
@@ -169,12 +166,6 @@ class Lwm2m(Coap):
         if found.get("pmax", 0) < found.get("pmin", 0):
             found.pop("pmax", None)
         return found
-
-    def changed_at(self, path: Path) -> None:
-        """Something has been written at a path: who observes that, or what it is in, is told."""
-        if self._observers is not None:
-            for depth in range(len(path) + 1):
-                self.changed(text_of(path[:depth]))
 
     # -- what the device says --------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ def write_composite(session: Lwm2m, path: Path, value: dict[str, Any]) -> Messag
 
 
 def written(session: Lwm2m, path: Path) -> Message:
-    session.changed_at(path)
+    session.changed(text_of(path))
     if path[0] == SERVER and (len(path) < 3 or path[2] in (LIFETIME, BINDING)):
         session.registration.ask("UPDATE")
     return {"code": "CHANGED"}
@@ -66,7 +66,7 @@ def write_attributes(session: Lwm2m, path: Path, value: dict[str, float | None])
     if not is_numeric and any(name in LIMITS for name in value):
         raise RefusedError("BAD_REQUEST")
     session.notes.change(path, value)
-    session.changed_at(path)
+    session.changed(text_of(path))
     return {"code": "CHANGED"}
 
 
@@ -83,7 +83,7 @@ def execute(session: Lwm2m, path: Path, value: Any) -> Message:
 
 def create(session: Lwm2m, path: Path, value: dict[str, Any]) -> Message:
     made = session.tree.create(path[0], path[1] if len(path) > 1 else None, value)
-    session.changed_at(made)
+    session.changed(text_of(made))
     session.registration.ask("UPDATE")
     return {"code": "CREATED", "path": text_of(made)}
 
@@ -91,7 +91,7 @@ def create(session: Lwm2m, path: Path, value: dict[str, Any]) -> Message:
 def delete(session: Lwm2m, path: Path, value: Any) -> Message:
     session.tree.delete(path)
     session.notes.forget(path)
-    session.changed_at(path)
+    session.changed(text_of(path))
     session.registration.ask("UPDATE")
     return {"code": "DELETED"}
 

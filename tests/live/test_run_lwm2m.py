@@ -158,5 +158,23 @@ def node(iotsim: CommandLine) -> Done:
 def test_lwm2m_node_lib_is_the_server(done: Done) -> None:
     assert done.status == 0, done.text + done.log
     lines = done.log.splitlines()
-    print(done.log)
+    links = '</>;rt="oma.lwm2m";ct="110 112 11542",</1/0>,</3/0>,</3303/0>,</3311/0>'
+    for line in (
+        f"registered d[0] 8 1.1 U {links}",
+        f"registered d[1] 8 1.1 U {links}",
+        "read Cel 75 U",
+        "missing error 4.04 error 4.04",
+        "write  cellar",
+        "switch  1",
+        "other 0",
+        "refused error 4.05 error 4.00",
+        "execute  error 4.05",
+        "discover </3303/0>,</3303/0/5700>,</3303/0/5701>,</3303/0/5750>",
+        "discover </3303/0/5700>;pmin=1;pmax=2",
+        "observed true true",
+        "updated",
+        "deregistered",
+    ):
+        assert line in lines, line
+    assert done.events_of("undecodable") == []
     assert tshark(done, "-Y", FLAWED) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def test_it_tries_again_and_backs_off() -> None:
     ids = [one["message_id"] for one in client.requests]
     assert len(set(ids)) == len(ids)
     times = [e.t for e in client.events if getattr(e, "layer", "") == "application"]
-    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(times)]
     for wait, least in zip(waits[:7], (10, 20, 40, 80, 160, 160, 160), strict=True):
         assert least + 2 <= wait <= 1.25 * least + 3
     notes = [event.text for event in client.events if isinstance(event, Note)]
@@ -209,7 +210,7 @@ def test_a_device_with_a_queue_hears_nothing_when_it_sleeps() -> None:
     assert client.get("/3303/0/5701") == "Cel"
     client.wait(10)
     assert client.send("GET", "/3303/0/5701") == []
-    (update,) = client.after(25)
+    (update,) = client.after(22.5)
     assert update["path"] == "/rd/1"
     client.answer("CHANGED")
     assert client.get("/3303/0/5701") == "Cel"
