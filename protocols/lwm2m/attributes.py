@@ -19,6 +19,8 @@ Attributes: TypeAlias = dict[str, float]
 PERIODS = ("pmin", "pmax")
 LIMITS = ("gt", "lt", "st")
 """Of numeric resources alone."""
+LONGEST = 24
+"""In characters: no number of these is longer."""
 
 
 def read(query: Iterable[str]) -> dict[str, float | None]:
@@ -34,6 +36,8 @@ def read(query: Iterable[str]) -> dict[str, float | None]:
 
 
 def _number(name: str, text: str) -> float:
+    if len(text) > LONGEST:
+        raise RefusedError("BAD_REQUEST")
     try:
         value = int(text) if name in PERIODS else float(text)
     except ValueError:

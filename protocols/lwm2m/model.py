@@ -96,13 +96,15 @@ class Model(coap.Model):
     )
     lifetime: Duration = Field(86400.0, description="of its registration, in whole seconds")
     update: Duration | None = Field(
-        None, description="how often it updates that; by default, shortly before its end"
+        None, ge=0.1, description="how often it updates that; by default, shortly before its end"
     )
-    retry: Duration = Field(60.0, description="until a registration is tried again, at first")
+    retry: Duration = Field(
+        60.0, ge=0.1, description="until a registration is tried again, at first"
+    )
     version: Literal["1.0", "1.1"] = Field("1.1", description="of LwM2M, that it registers with")
     binding: Literal["U", "UQ"] = Field("U", description="UQ: it sleeps when it has been idle")
     awake: Duration = Field(MAX_TRANSMIT_WAIT, description="until it sleeps, with UQ")
-    observe: Duration = Field(1.0, description="how often what is observed is looked at")
+    observe: Duration = Field(1.0, ge=0.01, description="how often what is observed is looked at")
     objects: dict[Id, dict[Id, Instance]] = Field({}, description="object, instance, resource")
 
     @model_validator(mode="before")

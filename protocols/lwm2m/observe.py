@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from iotsim.protocols.coap.message import code_class
@@ -55,7 +56,7 @@ class Notifications(Observers):
         since = self._session.now - observation.said_at
         if since < attributes.get("pmin", 0):
             return False
-        if since >= attributes.get("pmax", float("inf")):
+        if since >= attributes.get("pmax", math.inf):
             return True
         (before, _), (value, _) = observation.said, self.state_of(answer)
         return is_news(before, value, attributes)
@@ -66,8 +67,9 @@ class Notifications(Observers):
         attributes = self._attributes(observation)
         now, said_at = self._session.now, observation.said_at
         due = now + self._session.model.observe
-        if "pmax" in attributes:
-            due = min(due, max(said_at + attributes["pmax"], now + attributes.get("pmin", 0), now))
+        latest = said_at + attributes.get("pmax", math.inf)
+        if now < latest < due:
+            due = latest
         return max(due, said_at + attributes.get("pmin", 0))
 
     def _attributes(self, observation: Observation) -> Attributes:

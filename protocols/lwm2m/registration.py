@@ -42,8 +42,8 @@ class Registration:
         self._asked: list[tuple[str, Ticket | None]] = []
         """What is to be done, and who waits for what becomes of it."""
         self._waits: Ticket | None = None
-        self._disabled = 0.0
-        """So long it stays away from the server, in seconds."""
+        self._disabled = math.inf
+        """So long it stays away once it has left, in seconds."""
 
     def ask(self, operation: str, ticket: Ticket | None = None) -> None:
         """Let REGISTER, UPDATE or DEREGISTER be next."""
@@ -58,7 +58,7 @@ class Registration:
 
     def disable(self) -> None:
         """End it, for as long as the Server object says."""
-        self._disabled = float(self._server(DISABLE_TIMEOUT))
+        self._disabled = max(0.0, float(self._server(DISABLE_TIMEOUT)))
         self.ask("DEREGISTER")
 
     async def run(self) -> None:
@@ -67,8 +67,8 @@ class Registration:
         while True:
             done = await self._do(operation, ticket)
             if operation == "DEREGISTER":
-                wait, operation = self._disabled or math.inf, "REGISTER"
-                self._disabled = 0.0
+                wait, operation = self._disabled, "REGISTER"
+                self._disabled = math.inf
             elif done:
                 failures = 0
                 wait, operation = self._interval(), "UPDATE"
@@ -166,8 +166,8 @@ class Registration:
         if model.update is not None:
             return float(model.update)
         lifetime = int(self._server(LIFETIME))
-        if not lifetime:
-            return math.inf  # it has no end
+        if lifetime <= 0:
+            return math.inf  # it has no end (section 6.2.1)
         return max(lifetime / 2, lifetime - MAX_TRANSMIT_WAIT)
 
     def _server(self, resource: int) -> Any:
