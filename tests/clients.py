@@ -61,10 +61,8 @@ CLIENTS = {
     client.name: client
     for client in (
         Client("aiocoap", "0.4.17", "pypi"),
-        Client("kpn-senml", "1.0.1", "pypi"),
         Client("lifx-async", "7.13.1", "pypi"),
         Client("lifxlan", "1.2.9", "pypi"),
-        Client("lwm2m-codec", "0.1.1", "npm"),
         Client("lwm2m-node-lib", "1.4.0", "npm"),
         Client("pymodbus", "3.16.1", "pypi"),
         Client("pysnmp", "7.1.30", "pypi"),
