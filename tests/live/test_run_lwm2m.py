@@ -59,7 +59,7 @@ gateway = {{ stdout = "done" }}
 within = "50s"
 """
 FLAWED = (
-    "(ip.src == 10.77.1.0/24 or ipv6.src == fd77::/64) and ("
+    "(ip.src == 10.77.1.0/24 or ipv6.src == fd77::1:1) and ("
     '_ws.malformed or _ws.expert.group == "Malformed" or _ws.expert.group == "Undecoded"'
     ' or _ws.expert.group == "Protocol" or coap.opt.name == "Unknown Option")'
 )
