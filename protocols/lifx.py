@@ -43,7 +43,7 @@ from construct import (
 )
 from pydantic import Field, model_validator
 
-from iotsim import FlatStruct, Length, Peer, Protocol, Session, Table, Value
+from iotsim import FlatStruct, Follower, Length, Mark, Peer, Protocol, Seen, Session, Table, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -428,6 +428,21 @@ SETS = {
     "SET_LIGHT_POWER": Change(Lifx.set_power, "STATE_LIGHT_POWER"),
 }
 
+
+class LifxFollower(Follower):
+    """A response has ``source`` and ``sequence`` of its request; there may be several to one."""
+
+    def key(self, message: Message) -> tuple[int, int]:
+        return message["source"], message["sequence"]
+
+    def is_answer(self, message: Message, seen: Seen) -> bool:
+        return message["type"] in (*STATES, "ACKNOWLEDGEMENT", "STATE_UNHANDLED")
+
+    def answers(self, message: Message, seen: Seen, asked: Mark) -> str:
+        acknowledges = message["type"] == "ACKNOWLEDGEMENT"
+        return f"{'acknowledges' if acknowledges else 'answers'} {seen.after(asked)}"
+
+
 PROTOCOL = Protocol(
     name="lifx",
     message=MESSAGE,
@@ -437,6 +452,7 @@ PROTOCOL = Protocol(
     description="LIFX LAN: bulbs that are found, switched and colored",
     session=Lifx,
     model=Model,
+    follower=LifxFollower,
 )
 
 BULB = bytes.fromhex("d073d5001337")

@@ -61,14 +61,22 @@ CLIENTS = {
     client.name: client
     for client in (
         Client("aiocoap", "0.4.17", "pypi"),
+        Client("bacpypes3", "0.0.110", "pypi"),
+        Client("bacstack", "0.0.1-beta.14", "npm"),
         Client("lifx-async", "7.13.1", "pypi"),
         Client("lifxlan", "1.2.9", "pypi"),
+        Client("lora-packet", "0.9.3", "npm"),
         Client("lwm2m-node-lib", "1.4.0", "npm"),
+        Client("mqtt-sn-12", "1.0.9", "pypi"),
+        Client("mqttsngw-core", "1.2.0", "npm"),
+        Client("mqttsngw-mqttbroker", "1.1.4", "npm"),
+        Client("pamoja-gateway", "0.2.0", "pypi"),
         Client("pymodbus", "3.16.1", "pypi"),
         Client("pysnmp", "7.1.30", "pypi"),
         Client("python-miio", "0.5.12", "pypi"),
         Client("pywizlight", "0.6.6", "pypi"),
         Client("smpclient", "7.3.0", "pypi"),
         Client("tplink-smarthome-api", "5.0.0", "npm"),
+        Client("xknx", "4.0.0", "pypi"),
     )
 }

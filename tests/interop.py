@@ -1,8 +1,9 @@
 """The marker `peer`, for tests in which a bundled protocol is spoken with a program that others have written.
 
 ``@pytest.mark.peer("coap", "libcoap", "reads, writes, observes")`` names the protocol, the program, and what
-it does; a test may have several. A run of all tests makes the table in docs/protocols/README.md of what came
-of them; in CI, where nothing may be missing, a table that says anything else is a failure.
+it does; a test may have several. A run of all tests, or of these (``pytest -m peer``), makes the table in
+docs/protocols/README.md of what came of them; in CI, where nothing may be missing, a table that says anything
+else is a failure.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Recorder:
         self.whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        self.whole = False
+        if any(item.get_closest_marker("peer") for item in items):
+            self.whole = False
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> object:

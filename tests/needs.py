@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
+    "editcap": "wireshark-common",
+    "knxtool": "knxd knxd-tools",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
     "tftp": "tftp-hpa",

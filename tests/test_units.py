@@ -210,3 +210,18 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
             parse(text)
         except ValueError as error:
             assert str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (5, "5 s"),
+        (1.5, "1.5 s"),
+        (0.25, "250 ms"),
+        (0.000123, "0.123 ms"),
+        (-2, "-2 s"),
+    ],
+)
+def test_a_span_of_time_for_people(seconds: float, text: str) -> None:
+    assert units.format_duration(seconds) == text

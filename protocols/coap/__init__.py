@@ -15,6 +15,7 @@ is found by multicast.
 `links`           ``/.well-known/core`` (RFC 6690)
 `representation`  values in a content format
 `model`           what a scenario says of a device
+`follower`        what messages are to each other, for who reads a capture
 
 Also understood: No-Response (RFC 7967) and Hop-Limit (RFC 8768). Not there: proxies, caches, OSCORE, DTLS,
 CoAP over TCP, the freshness of Echo (RFC 9175), Q-Block (RFC 9177), PROBING_RATE.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from iotsim import Protocol
 
+from .follower import CoapFollower
 from .message import MESSAGE, error_reply
 from .model import Model
 from .server import Coap
@@ -40,6 +42,7 @@ PROTOCOL = Protocol(
     session=Coap,
     model=Model,
     groups=["224.0.1.187", "ff02::fd", "ff05::fd"],
+    follower=CoapFollower,
 )
 
 VECTORS = [

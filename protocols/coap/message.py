@@ -11,6 +11,7 @@ text that is no UTF-8.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from construct import (
@@ -40,7 +41,7 @@ from construct import (
 from iotsim import DecodeError, EncodeError, FlatStruct, Native, Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "FETCH": 5, "PATCH": 6, "IPATCH": 7}
 RESPONSES = {
@@ -298,6 +299,31 @@ def fields_of(code: int, options: Options, payload: bytes) -> dict[str, Any]:
     return fields
 
 
+def parts_of_rest(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
+    """Where each option is, of a path each segment, and the payload."""
+    counts: Counter[str] = Counter()
+    number = 0
+    while at < len(data):
+        start, delta, length = at, data[at] >> 4, data[at] & 15
+        at += 1
+        if data[start] == 0xFF:
+            yield "payload", start, len(data), PAYLOAD.decode(data[at:])
+            return
+        if delta > 12:
+            delta, at = _extended(delta, data, at)
+        if length > 12:
+            length, at = _extended(length, data, at)
+        number += delta
+        raw, at = data[at : at + length], at + length
+        if at > len(data):
+            return
+        field, value = next(iter(fields_of(RESPONSES["CONTENT"], [(number, raw)], b"").items()))
+        if isinstance(value, list):
+            counts[field] += 1
+            field, value = f"{field}.{counts[field] - 1}", value[0]
+        yield field, start, at, value
+
+
 def _extended(nibble: int, data: bytes, at: int) -> tuple[int, int]:
     if nibble == 13 and at < len(data):
         return data[at] + 13, at + 1
@@ -433,6 +459,7 @@ REST = Native(
     read_rest,
     write_rest,
     tell=tell_rest,
+    parts=parts_of_rest,
     like=Struct(
         "path" / Default(_TEXT, "/") * "the segments of Uri-Path, with slashes",
         "query" / _TEXTS * "a list of texts, of Uri-Query",

@@ -462,7 +462,7 @@ class Coap(Session):
         if self._observers is not None:
             self._observers.tell(message.get("path", "/"), message)
         if ticket is not None:
-            ticket.give_up("a response has no answer")
+            ticket.needs_none("a response has no answer")
 
     def observe(self, message: Message, peer: Peer) -> Notifications:
         """Observe a resource of `peer`: ``async for notification in session.observe(request, peer)``."""

@@ -20,12 +20,14 @@ Not there: files and FIFO queues (6.14, 6.15, 6.18), CANopen (6.20), and what is
 `form`     how values stand in registers
 `model`    what a scenario says of a device
 `server`   the session
+`follower` which message answers which
 """
 
 from __future__ import annotations
 
 from iotsim import Protocol
 
+from .follower import ModbusFollower
 from .message import ANSWER, REQUEST
 from .model import Model
 from .server import Modbus
@@ -40,6 +42,7 @@ PROTOCOL = Protocol(
     description="Modbus over UDP: coils and registers out of a model",
     session=Modbus,
     model=Model,
+    follower=ModbusFollower,
 )
 
 VECTORS = [

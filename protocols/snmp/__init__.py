@@ -22,6 +22,7 @@ are obsolete since RFC 1902.
 `model`      what a scenario says of them
 `recording`  what was recorded of a real device
 `agent`      the session
+`follower`   which message answers which
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from __future__ import annotations
 from iotsim import Protocol
 
 from .agent import Agent
+from .follower import SnmpFollower
 from .message import MESSAGE
 from .model import Model
 
@@ -41,6 +43,7 @@ PROTOCOL = Protocol(
     description="SNMP v1 and v2c: a device as an agent, with traps and informs",
     session=Agent,
     model=Model,
+    follower=SnmpFollower,
 )
 
 SYS_DESCR, SYS_LOCATION = "1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.6.0"

@@ -200,7 +200,9 @@ class Agent(Session):
         if pdu == "INFORM":
             self.start(self.inform(message, peer, ticket))
         else:
-            super().submit(message, peer, ticket)
+            super().submit(message, peer, None if pdu == "TRAP" else ticket)
+            if pdu == "TRAP" and ticket is not None:
+                ticket.needs_none("a trap has no answer")
 
     def complete(self, message: Message) -> None:
         """Fill in what a notification does not say."""

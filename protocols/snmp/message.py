@@ -7,7 +7,7 @@ section 4).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import (
     Adapter,
@@ -46,6 +46,9 @@ from .ber import (
     value_in,
     value_tlv,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Message = dict[str, Any]
 Binding = dict[str, Any]
@@ -218,6 +221,55 @@ def _read_bindings(data: bytes, at: int, limit: int, version: int) -> list[Bindi
     return bindings
 
 
+def parts_of_message(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
+    """Where each value is, with its tag and length."""
+    _, at, _ = read_header(data, at, ANY_LENGTH, "")
+    end = len(data)
+    number, community, _ = _read_head(data, at, end)
+    for name, value in (("version", number + 1), ("community", community)):
+        _, _, stop = read_header(data, at, end, name)
+        yield name, at, stop, value
+        at = stop
+    tag, start, _ = read_header(data, at, ANY_LENGTH, "pdu")
+    is_trap = number == 0 and tag == TRAP_V1
+    yield "pdu", at, start, "TRAP" if is_trap else PDU_NAMES.get(tag, tag)
+    names = TRAP_FIELDS if is_trap else BULK_FIELDS if tag == PDUS["GETBULK"] else FIELDS
+    at = start
+    for name in names:
+        tag, start, stop = read_header(data, at, end, name)
+        yield name, at, stop, _named(name, value_in(data[start:stop], TYPE_NAMES[tag], name, start))
+        at = stop
+    _, at, _ = read_header(data, at, ANY_LENGTH, "bindings")
+    count = 0
+    while at < end:
+        _, begin, _ = read_header(data, at, ANY_LENGTH, "bindings")
+        _, start, middle = read_header(data, begin, end, "bindings")
+        yield f"bindings.{count}.oid", begin, middle, value_in(data[start:middle], "OID", "", start)
+        tag, start, stop = read_header(data, middle, end, "bindings")
+        kind = TYPE_NAMES[tag]
+        yield f"bindings.{count}.type", middle, middle + 1, kind
+        yield (
+            f"bindings.{count}.value",
+            middle + 1,
+            stop,
+            value_in(data[start:stop], kind, "", start),
+        )
+        at, count = stop, count + 1
+
+
+ANY_LENGTH = 1 << 32
+"""A limit that is none: what is cut short is shown as far as it goes."""
+FIELDS = "request_id", "error", "index"
+BULK_FIELDS = "request_id", "non_repeaters", "max_repetitions"
+TRAP_FIELDS = "enterprise", "agent_addr", "generic_trap", "specific_trap", "time_stamp"
+
+
+def _named(field: str, value: Any) -> Any:
+    """The value of a field, some of which have names."""
+    names = {"error": ERROR_NAMES, "generic_trap": GENERIC_TRAP_NAMES}.get(field, {})
+    return names.get(value, value)
+
+
 # -- out -------------------------------------------------------------------------------------------
 
 
@@ -352,6 +404,7 @@ MESSAGE = Native(
     read_message,
     write_message,
     tell=tell_message,
+    parts=parts_of_message,
     like=FlatStruct(
         "version" / Default(Int8ub, 2) * "1, or 2 for v2c",
         "community" / Default(GreedyString("latin-1"), "public"),

@@ -114,6 +114,13 @@ def parse_duration(text: str) -> float:
     return total
 
 
+def format_duration(seconds: float) -> str:
+    """A span of time for people: ``5 s``, ``250 ms``, ``1.5 s``."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.4g} ms"
+    return f"{seconds:.6g} s"
+
+
 def parse_duration_range(text: str) -> DurationRange:
     """A fixed duration, or a range ``low..high``."""
     low, dots, high = text.partition("..")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iotsim.cli.streams import Outlet
+from iotsim.cli.streams import Outlet, is_heard
+from iotsim.cli.terminal import SafeStream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,3 +134,19 @@ def test_the_current_folder_holds_no_modules_of_ours(iotsim: CommandLine) -> Non
     for name in ("queue", "cyclopts", "msgspec"):
         iotsim.write(f"{name}.py", "raise SystemExit(0)")
     assert iotsim("run", iotsim.write("right.toml", RIGHT), "--duration", "1s").status == 5
+
+
+def test_whether_anybody_hears_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    outlet = Outlet(theirs)
+    stream = io.TextIOWrapper(io.BufferedWriter(outlet))
+    monkeypatch.setattr("sys.stdout", SafeStream(stream))
+    assert is_heard()
+    os.close(ours)
+    stream.write("lost")
+    stream.flush()
+    assert not is_heard()
+    monkeypatch.setattr("sys.stdout", io.StringIO())  # whose it may be
+    assert is_heard()
+    stream.close()
+    os.close(theirs)

@@ -77,7 +77,7 @@ class Builder:
         services: int = 1,
         **keys: Any,
     ) -> FleetSpec:
-        protocol: Any = SimpleNamespace(echo=echo, schema=None, name="toy")
+        protocol: Any = SimpleNamespace(echo=echo, schema=None, delivered_schema=None, name="toy")
         signals = keys.get("signals", {})
         return FleetSpec(
             name=keys.pop("name", "meter"),

@@ -6,7 +6,9 @@ from construct import (
     BitStruct,
     Bytes,
     Computed,
+    Enum,
     ExprAdapter,
+    Float32b,
     GreedyBytes,
     GreedyRange,
     Int8ub,
@@ -171,3 +173,18 @@ def test_a_branch_that_is_decoded_to_be_told_leaves_nothing_in_the_others() -> N
     for message in ({"kind": 2, "a": 5, "b": 6}, {"kind": 1, "word": {"high": 2, "low": 3}}):
         assert codec.tell(message) == (codec.encode(message), message)
     assert codec.tell({"kind": 2, "a": 5, "b": 6})[0].hex() == "020500000006"
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "reason"),
+    [
+        (Int16ub, 1 << 16, "65536 does not fit into uint16"),
+        (Int8ub, "x", "'x' does not fit into uint8"),
+        (Float32b, 1e300, "1e+300 does not fit into float32"),
+        (Enum(Int8ub, ON=1), "OFF", "there is no value 'OFF'"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_plain_words(number: Any, value: Any, reason: str) -> None:
+    with pytest.raises(EncodeError) as caught:
+        Codec(Struct("x" / number)).encode({"x": value})
+    assert (caught.value.path, caught.value.reason) == ("x", reason)

@@ -51,7 +51,7 @@ B = {"kind": "B", "hi": 5, "list": [{"x": 1}, {"x": 2}]}
 
 
 def test_field_rows() -> None:
-    rows = field_rows(loaded().protocol)
+    rows = field_rows(loaded().protocol.schema)
     assert [(row.place, row.path) for row in rows] == [
         ("1", "kind"),
         ("2", "hi"),
@@ -79,7 +79,7 @@ def test_field_rows_name_the_messages_that_have_a_field() -> None:
             },
         ),
     )
-    rows = field_rows(Protocol("cases", message, port=1))
+    rows = field_rows(Protocol("cases", message, port=1).schema)
     assert {row.path: row.note for row in rows} == {
         "kind": "A=1, B=2",
         "a": "in A",
@@ -123,8 +123,12 @@ def test_an_answer_has_vectors_rows_and_offsets_of_its_own() -> None:
     ]
     good = loaded(*vectors, message=ASK, answer=TELL)
     assert check(good) == []
-    assert [row.path for row in field_rows(good.protocol)] == ["function", "address", "count"]
-    rows = field_rows(good.protocol, answer=True)
+    assert [row.path for row in field_rows(good.protocol.schema)] == [
+        "function",
+        "address",
+        "count",
+    ]
+    rows = field_rows(good.protocol.answer_schema)
     assert [row.path for row in rows] == ["function", "values", "values[]", "end"]
     found = dissect(good.protocol, b"\x03\x01\x00\x02z", answer=True)
     assert found.message == {"function": 3, "values": [2], "end": b"z"}

@@ -233,7 +233,7 @@ def test_adapters_are_given_construct_s_path_also_where_no_place_is_noted() -> N
         (
             Struct("total" / Rebuild(Int8ub, lambda c: sum(c.parts)), "parts" / Int8ub[2]),
             {"parts": [200, 100]},
-            "total: struct",
+            "total: 300 does not fit into uint8",
         ),
         (
             Struct("k" / Int8ub, "x" / If(this.k, ExprAdapter(Int8ub, obj_ + 1, obj_ - 1))),

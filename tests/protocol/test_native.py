@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from construct import (
@@ -43,11 +43,16 @@ from iotsim import (
     FlatStruct,
     Length,
     Native,
+    Protocol,
     Wrapped,
     sum8,
 )
 from iotsim.protocol.codec import Codec
+from iotsim.protocol.examine import dissect
 from iotsim.protocol.fields import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def read_options(data: bytes, at: int) -> tuple[list[dict[str, Any]], int]:
@@ -427,3 +432,54 @@ def test_what_it_wrote_is_told_by_itself_where_it_can() -> None:
 
 
 _TEXT = GreedyString("utf8")
+
+
+def read_pairs(data: bytes, at: int) -> tuple[dict[str, int], int]:
+    """A letter and a number each, up to the end."""
+    if (len(data) - at) % 2:
+        raise DecodeError("half a pair")
+    return {chr(data[i]): data[i + 1] for i in range(at, len(data), 2)}, len(data)
+
+
+def parts_of_pairs(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
+    for i in range(at, len(data), 2):
+        yield chr(data[i]), i, i + 2, data[i + 1]  # of half a pair, this fails
+
+
+def pairs(parts: Any = parts_of_pairs) -> Any:
+    like = Struct("a" / Default(Int8ub, None), "b" / Default(Int8ub, None))
+    return Native(read_pairs, lambda value: b"", like=like, parts=parts)
+
+
+def rows(message: Any, data: bytes) -> list[tuple[str, int, bytes, Any]]:
+    found = dissect(Protocol("pairs", message, port=1), data).rows
+    return [(row.path, row.offset // 8, row.data, row.value) for row in found if not row.nested]
+
+
+@pytest.mark.parametrize(
+    ("message", "data", "prefix", "at"),
+    [
+        (pairs(), b"a\1b\2", "", 0),
+        (FlatStruct("n" / Int8ub, pairs()), b"\7a\1b\2", "", 1),
+        (Struct("n" / Int8ub, "in" / pairs()), b"\7a\1b\2", "in.", 1),
+        (Struct("n" / Int8ub, "in" / Prefixed(Int8ub, pairs())), b"\7\4a\1b\2", "in.", 2),
+    ],
+    ids=["all", "flat", "named", "prefixed"],
+)
+def test_its_parts_are_shown_where_they_are(
+    message: Any, data: bytes, prefix: str, at: int
+) -> None:
+    assert [row for row in rows(message, data) if row[0] not in ("n", "")] == [
+        (f"{prefix}a", at, b"a\1", 1), (f"{prefix}b", at + 2, b"b\2", 2),
+    ]  # fmt: skip
+
+
+def test_parts_of_what_cannot_be_read_are_shown_as_far_as_they_go() -> None:
+    assert rows(FlatStruct("n" / Int8ub, pairs()), b"\7a\1b") == [
+        ("n", 0, b"\7", 7), ("a", 1, b"a\1", 1), ("", 3, b"b", b"b"),
+    ]  # fmt: skip
+
+
+def test_nobody_asks_for_parts_but_to_show_them() -> None:
+    codec = Codec(FlatStruct("n" / Int8ub, pairs(parts=lambda data, at: 1 / 0)))
+    assert codec.decode(b"\7a\1") == {"n": 7, "a": 1}

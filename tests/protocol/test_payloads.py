@@ -582,7 +582,7 @@ def test_a_message_without_fields_is_refused(message: Any) -> None:
 
 def test_people_see_a_free_message_as_a_whole() -> None:
     protocol = Protocol(name="free", message=Json(), port=7)
-    assert [row.path for row in field_rows(protocol)] == ["(any)"]
+    assert [row.path for row in field_rows(protocol.schema)] == ["(any)"]
     found = dissect(protocol, b'{"a":1}')
     assert [(row.offset, row.size, row.path, row.value) for row in found.rows] == [
         (0, 56, "(message)", {"a": 1})

@@ -1,11 +1,18 @@
 """What holds for every protocol that comes with iotsim."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from iotsim.protocol.examine import check
+from iotsim.protocol.examine import check, dissect
 from iotsim.protocol.registry import LoadedProtocol, is_bundled, list_protocols, load_protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 NAMES = [name for name, path in list_protocols() if path is not None and is_bundled(path)]
 
@@ -47,3 +54,27 @@ def test_it_is_described(loaded: LoadedProtocol) -> None:
     assert loaded.protocol.description
     for vector in loaded.vectors:
         assert loaded.protocol.summarize(vector.fields)
+
+
+def test_each_field_is_shown_where_it_is(loaded: LoadedProtocol) -> None:
+    """Rows do not overlap, all bytes are in one, and what they show is what is decoded."""
+    for vector in loaded.vectors:
+        found = dissect(loaded.protocol, vector.data, answer=vector.answer, device=vector.device)
+        assert found.error is None
+        rows = [row for row in found.rows if row.size and not row.nested]
+        for row, after in pairwise(rows):
+            assert row.offset + row.size == after.offset
+        assert sum(row.size for row in rows) == 8 * len(vector.data)
+        leaves = dict(_leaves(found.message))
+        for row in found.rows:
+            if row.path in leaves:
+                assert row.value == leaves[row.path], row.path
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in items:
+            yield from _leaves(inner, f"{path}.{name}" if path else str(name))
+    if path:
+        yield path, value

@@ -202,7 +202,7 @@ class Wrong(Device):
         return {answer}
 """
     (tmp_path / "wrong.py").write_text(source)
-    server = Server(behavior="wrong.py:Wrong", folder=tmp_path)
+    server = Server(behavior="wrong.py:Wrong", folder=tmp_path, may_fail=True)
     assert server.send("GET", "/") == []
     (failed,) = [one for one in server.events if isinstance(one, DeviceFailed)]
     assert "code" in failed.error or "x: " in failed.error

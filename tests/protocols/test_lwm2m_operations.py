@@ -95,7 +95,7 @@ def test_discover() -> None:
 
 
 def test_values_of_the_model_that_fit_no_resource_are_the_scenario_s_mistake() -> None:
-    client = Client({"3303": {"0": {"5700": "=state.word"}}}, state={"word": "hot"})
+    client = Client({"3303": {"0": {"5700": "=state.word"}}}, state={"word": "hot"}, may_fail=True)
     client.send("GET", "/3303/0/5700")
     (failed,) = (event for event in client.events if isinstance(event, DeviceFailed))
     assert "'hot' is no float, in '=state.word'" in failed.error
@@ -217,7 +217,9 @@ def test_rules_answer_with_values_of_their_own() -> None:
 
 
 def test_a_value_of_a_rule_that_cannot_be_said() -> None:
-    client = Client(rules=[{"when": {"operation": "READ"}, "reply": {"value": "hot"}}])
+    client = Client(
+        rules=[{"when": {"operation": "READ"}, "reply": {"value": "hot"}}], may_fail=True
+    )
     client.send("GET", "/3303/0/5700")
     (failed,) = (event for event in client.events if isinstance(event, DeviceFailed))
     assert "'hot' is no float" in failed.error

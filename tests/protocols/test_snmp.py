@@ -379,7 +379,7 @@ def test_values_are_of_their_types(what: str, tmp_path: Path) -> None:
 
 
 def test_an_expression_that_gives_no_such_value_is_the_scenarios_mistake() -> None:
-    device = agent({"1.0": {"type": "INTEGER", "value": "=2 ** 40"}})
+    device = agent({"1.0": {"type": "INTEGER", "value": "=2 ** 40"}}, may_fail=True)
     assert device.receive(pdu="GET", bindings=asked(f"{OURS}.1.0")) == []
     (failed,) = [event for event in device.events if isinstance(event, DeviceFailed)]
     assert failed.error == (

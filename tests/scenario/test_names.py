@@ -90,7 +90,7 @@ def told(text: str, place: Path) -> list[str]:
         ),
         ("device.nmae", "a device has no 'nmae', in '=device.nmae' (did you mean 'name'?)"),
         ("temprature", "unknown name 'temprature', in '=temprature' (did you mean 'temperature'?)"),
-        ("mssg.seq", "only msg, state and device have attributes"),
+        ("mssg.seq", "only msg, request, state and device have attributes"),
     ],
 )
 def test_unknown_names(where: str, expression: str, problem: str, place: Path) -> None:

@@ -142,6 +142,7 @@ most = 90.0
     valve = Transcript(
         "valve",
         folder=folder,
+        may_fail=True,
         model={"most": 90.0},
         rules=[{"when": {}, "reply": {"service": "STATE", "percent": "=msg.percent * 9"}}],
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +51,23 @@ def test_it_never_holds_more_than_it_may_nor_shows_what_is_over(
         for one in range(21):
             if recent.get(one, now) is not None:
                 assert now < since[one] + 7.0
+
+
+def test_what_is_renewed_lasts_anew_and_is_the_youngest() -> None:
+    recent: Recent[str, int] = Recent(10.0, most=2)
+    recent.put("a", 1, now=0.0)
+    recent.put("b", 2, now=1.0)
+    recent.renew("a", 3, now=9.0)
+    assert (recent.get("a", 15.0), recent.get("b", 15.0)) == (3, None)
+    recent.put("c", 4, now=9.5)
+    assert (recent.get("a", 9.5), recent.get("b", 9.5), recent.dropped) == (3, None, 1)
+
+
+def test_many_come_and_go_quickly() -> None:
+    """Each for as long as one takes among few: the oldest is found at once."""
+    recent: Recent[int, int] = Recent(1e9, most=50_000)
+    began = time.process_time()
+    for number in range(300_000):
+        recent.put(number, number, now=0.0)
+    assert time.process_time() - began < 5.0
+    assert (len(recent), recent.dropped) == (50_000, 250_000)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.session.helpers import write_protocol
 
-from iotsim.events import DeviceFailed, Received, Sent, SessionFailed
+from iotsim.errors import ScenarioError
+from iotsim.events import DeviceFailed, DeviceRebooted, Note, Received, Sent, SessionFailed
 from iotsim.testing import Transcript, simulated
 
 if TYPE_CHECKING:
@@ -224,13 +225,13 @@ class Talk(Session):
 
 
 def test_a_session_that_fails_is_reported_and_begins_anew(talk: Any) -> None:
-    device = talk(BROKEN)
+    device = talk(BROKEN, may_fail=True)
     device.receive(kind="GET")
     device.receive(kind="GET")
     device.receive(kind="BAD", data=b"x")
     assert [message["number"] for message in device.receive(kind="GET")] == [1]
     (failed,) = [event for event in device.events if isinstance(event, SessionFailed)]
-    assert failed.error == "the session of talk failed: KeyError: 'no such thing'"
+    assert failed.error == "the session of talk failed: KeyError: 'no such thing' (talk.py:18)"
     assert failed.data == "050078"
     assert "talk.py" in failed.traceback
     assert not device.device.failed
@@ -265,13 +266,14 @@ class Talk(Session):
     async def run(self):
         await self.sleep(1)
         raise ValueError("at work")
-"""
+""",
+        may_fail=True,
     )
     device.wait(5.5)
     assert [line for line in device.lines() if "failed" in line] == [
-        "1.000 failed: the session of talk failed: ValueError: at work",
-        "3.000 failed: the session of talk failed: ValueError: at work",
-        "5.000 failed: the session of talk failed: ValueError: at work",
+        "1.000 failed: the session of talk failed: ValueError: at work (talk.py:15)",
+        "3.000 failed: the session of talk failed: ValueError: at work (talk.py:15)",
+        "5.000 failed: the session of talk failed: ValueError: at work (talk.py:15)",
     ]
     assert len(device.simulation.failed_devices) == 1
 
@@ -279,6 +281,7 @@ class Talk(Session):
 def test_a_rule_that_fails_stops_its_device_and_not_the_session(talk: Any) -> None:
     device = talk(
         PLAIN,
+        may_fail=True,
         rules=[
             {"when": {"kind": "GET"}, "reply": {"kind": "PUT", "number": "=1 // (msg.number - 1)"}}
         ],
@@ -293,6 +296,7 @@ def test_a_rule_that_fails_stops_its_device_and_not_the_session(talk: Any) -> No
 def test_a_rules_answer_that_is_no_message_is_the_rules_mistake(talk: Any) -> None:
     device = talk(
         PLAIN,
+        may_fail=True,
         rules=[{"when": {"kind": "GET"}, "reply": {"kind": "PUT", "number": "=msg.number * 300"}}],
     )
     device.receive(kind="GET", number=1)
@@ -421,9 +425,101 @@ def test_the_end_of_a_session_closes_its_ports(talk: Any) -> None:
 
 
 def test_a_device_has_so_many_ports_and_no_more(talk: Any) -> None:
-    device = talk(PORTS)
+    device = talk(PORTS, may_fail=True)
     for _ in range(64):
         device.receive(kind="GET")
     assert len({port for port, _ in device.datagrams}) == 64
     device.receive(kind="GET")
     assert "has 64 ports open, which is the most" in device.lines()[-1]
+
+
+def test_an_answer_of_its_own_repeats_what_the_protocol_does(tmp_path: Path) -> None:
+    write_protocol(
+        tmp_path,
+        """
+BUSY = {"kind": "BAD"}
+
+class Talk(Session):
+    def respond(self, message, peer):
+        return BUSY if message["kind"] == "GET" else [BUSY, {"kind": "ACK", "number": 1}]
+""",
+    )
+    path = tmp_path / "talk.py"
+    path.write_text(path.read_text().replace("session=Talk", 'session=Talk, echo=["number"]'))
+    device = Transcript("talk", folder=tmp_path)
+    assert [one["number"] for one in device.receive(kind="GET", number=4)] == [4]
+    assert [one["number"] for one in device.receive(kind="PUT", number=5)] == [5, 1]
+
+
+REBOOTS = """
+class Talk(Session):
+    def respond(self, message, peer):
+        if message["kind"] == "BAD":
+            self.call_later(5, self.log, "never")
+            self.reboot()
+            self.reboot()
+            return {"kind": "ACK"}
+        self.device.state["count"] += 1
+        return {"kind": "PUT", "number": self.device.state["count"]}
+
+    async def run(self):
+        self.log("up")
+"""
+
+
+def test_a_message_can_have_the_device_begin_anew(talk: Any) -> None:
+    device = talk(REBOOTS, state={"count": 0})
+    for _ in range(2):
+        device.receive(kind="GET")
+    assert device.receive(kind="BAD")[0]["kind"] == "ACK"
+    assert device.receive(kind="GET")[0]["number"] == 1
+    device.wait(10)
+    assert [event.text for event in device.events if isinstance(event, Note)] == [
+        "device[0]: up",
+        "device[0]: up",
+    ]
+    assert len([event for event in device.events if isinstance(event, DeviceRebooted)]) == 1
+
+
+def test_so_can_a_behavior(tmp_path: Path) -> None:
+    (tmp_path / "meter.py").write_text(
+        """
+from iotsim import Device, on
+
+class Meter(Device):
+    @on(kind="READ")
+    def read(self, request):
+        self.reboot()
+"""
+    )
+    device = Transcript("sensornet", folder=tmp_path, behavior="meter.py:Meter")
+    device.receive(kind="READ", device=1, seq=1, point=0)
+    assert [event for event in device.events if isinstance(event, DeviceRebooted)]
+
+
+def test_a_transcript_does_not_go_on_over_a_failure(talk: Any) -> None:
+    device = talk("class Talk(Session):\n    def receive(self, message, peer):\n        1 / 0\n")
+    with pytest.raises(AssertionError, match=r"ZeroDivisionError(.|\n)*talk.py"):
+        device.receive(kind="GET")
+
+
+def test_a_model_may_have_numbers_for_names(talk: Any) -> None:
+    session = """
+class Model(Table):
+    registers: dict[int, Value]
+
+class Talk(Session):
+    def respond(self, message, peer):
+        cell = self.model.registers.get(message["number"])
+        return {"kind": "BAD" if cell is None else "PUT", "number": self.read(cell) if cell else 0}
+"""
+    device = talk(session, model={"registers": {"7": 3}})
+    assert [device.receive(kind="GET", number=n)[0]["kind"] for n in (7, 8)] == ["PUT", "BAD"]
+    with pytest.raises(ScenarioError, match=r"registers\.two"):
+        talk(session, model={"registers": {"two": 3}})
+
+
+def test_bytes_that_a_device_is_told_to_say_are_those(talk: Any) -> None:
+    device = talk(PLAIN)
+    device.say(kind="PUT", data=b"\xff\x00")
+    assert device.sent[-1]["data"] == b"\xff\x00"

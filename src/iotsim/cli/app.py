@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 2
 EXIT_SKIPPED = 3
+EXIT_EMPTY = 5
 EXIT_INTERRUPTED = 130
 RUN_HELP = """Run scenarios and judge them.
 
@@ -24,6 +25,12 @@ What stands behind `--` replaces the gateway's command: iotsim run quickstart --
 
 Exit code: 0 passed, 1 failed, 2 error, 3 skipped (this machine cannot), 4 inconclusive, \
 5 empty (nothing was checked)."""
+DECODE_HELP = """Decode datagrams: one in hex, those of a capture, or what passes an interface.
+
+A capture's are those from or to the protocol's port, each with what it is in its conversation.
+
+Exit code: 0 all were messages, 2 one was none or the capture is damaged, 3 the interface cannot be heard, \
+5 there were none."""
 
 app = cyclopts.App(
     name="iotsim",
@@ -52,7 +59,7 @@ for _name, _path, _help in (
     ("link", "iotsim.cli.link:app", "Make and remove interfaces that are used without root."),
     ("init", "iotsim.cli.init:init", "Write a scenario, a protocol and a behavior to start from."),
     ("protocols", "iotsim.cli.protocols:app", "List, show and check protocols."),
-    ("decode", "iotsim.cli.protocols:decode", "Decode a datagram, field by field."),
+    ("decode", "iotsim.cli.decode:decode", DECODE_HELP),
 ):
     _options = {"usage": USAGE[_name]} if _name in USAGE else {}
     app.command(_path, name=_name, help=_help, **_options)

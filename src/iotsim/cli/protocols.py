@@ -1,8 +1,7 @@
-"""``iotsim protocols`` and ``iotsim decode``: what protocols there are, and what bytes mean in them."""
+"""``iotsim protocols``: what protocols there are, and whether they are sound."""
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,24 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 from iotsim.cli.app import EXIT_ERROR
-from iotsim.safetext import safe_line
+from iotsim.cli.table import print_table, print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from iotsim.protocol.codec import Codec
     from iotsim.protocol.definition import Protocol
-    from iotsim.protocol.device import StandIn
+    from iotsim.protocol.fields import Schema
     from iotsim.protocol.registry import LoadedProtocol
+    from iotsim.session.outline import KeyRow
 
-LARGEST_DATAGRAM = 65_535 - 8
-"""In bytes: what the length field of a UDP header leaves for the payload."""
-MOST_HEX = 1 << 20
-"""Characters that are read, spaces included."""
 FIELD_COLUMNS = ("byte", "field", "kind", "on the wire", "")
 MODEL_COLUMNS = ("key", "takes", "default", "")
-DIGITS = re.compile(r"[0-9a-fA-F]+")
-NO_HEX = re.compile(r"[^0-9a-fA-F\s:]")
 
 app = cyclopts.App(name="protocols", help="List, show and check protocols.")
 
@@ -67,8 +59,6 @@ def show(
     model
         Show the keys of its model instead: what a scenario can say of a device in this protocol.
     """
-    from iotsim.protocol.examine import field_rows
-
     loaded = _load(name)
     protocol = loaded.protocol
     if codec:
@@ -81,14 +71,16 @@ def show(
         return _show_model(protocol)
     print(f"{protocol.name}: UDP port {protocol.port}")
     if protocol.description:
-        print(protocol.description)
+        print_text(protocol.description)
     if protocol.echo:
-        print(f"a reply takes from its request: {', '.join(protocol.echo)}")
-    print()
-    _print_table([FIELD_COLUMNS, *field_rows(protocol)])
+        print_text(f"a reply takes from its request: {', '.join(protocol.echo)}")
+    _show_fields(protocol.schema)
     if protocol.answer is not None:
-        print("\nwhat a device sends:\n")
-        _print_table([FIELD_COLUMNS, *field_rows(protocol, answer=True)])
+        print("\nwhat a device sends:")
+        _show_fields(protocol.answer_schema)
+    if protocol.application is not None:
+        print("\nwhat rules and behaviors see:")
+        _show_fields(protocol.said_schema)
     return 0
 
 
@@ -125,82 +117,11 @@ def check(*names: str) -> int:
     return 2 if wrong else 0
 
 
-def decode(
-    name: str,
-    /,
-    *data: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)],
-    answer: Annotated[bool, cyclopts.Parameter(negative=())] = False,
-    state: Annotated[tuple[str, ...], cyclopts.Parameter(negative=())] = (),
-) -> int:
-    """Decode a datagram, field by field with offsets.
+def _show_fields(schema: Schema) -> None:
+    from iotsim.protocol.examine import field_rows
 
-    Parameters
-    ----------
-    name
-        The protocol's name.
-    data
-        The bytes in hex, with or without spaces; '-' reads them from standard input.
-    answer
-        It is one that a device sends, if the protocol says other things in this direction.
-    state
-        NAME=VALUE: what the device remembers, for a protocol that asks for it, such as the key with
-        which it encrypts. The value is as in a data file. May be given several times.
-    """
-    from iotsim.protocol.examine import dissect, summary_line
-
-    protocol = _load(name).protocol
-    try:
-        device = _device(state)
-    except ValueError as error:
-        print(f"iotsim: --state {error}", file=sys.stderr)
-        return EXIT_ERROR
-    try:
-        payload = _parse_hex(sys.stdin.read(MOST_HEX) if data == ("-",) else " ".join(data))
-    except ValueError as error:
-        print(f"iotsim: that is no hex of a datagram: {error}", file=sys.stderr)
-        return EXIT_ERROR
-    dissection = dissect(protocol, payload, answer=answer, device=device)
-    for line in dissection.lines():
-        print(line)
-    if dissection.message is None:
-        return EXIT_ERROR
-    summary = summary_line(protocol, dissection.message)
-    if summary:
-        print(f"\n{summary}")
-    return 0
-
-
-def _device(state: Sequence[str]) -> StandIn:
-    """A device that remembers `state`; ValueError says what is wrong with it."""
-    from iotsim.protocol.device import StandIn
-    from iotsim.scenario.csvdata import parse_cell
-
-    values = {}
-    for text in state:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"{text!r}: must be NAME=VALUE")
-        try:
-            values[name] = parse_cell(value)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return StandIn(state=values, data=values)
-
-
-def _parse_hex(text: str) -> bytes:
-    """The bytes of `text`; ValueError says what is wrong with it."""
-    if len(text) >= MOST_HEX:
-        raise ValueError(f"it has more than {MOST_HEX} characters")
-    text = text.strip().removeprefix("0x")
-    wrong = NO_HEX.search(text)
-    if wrong is not None:
-        raise ValueError(f"it has {wrong[0]!r}")
-    digits = "".join(DIGITS.findall(text))
-    if len(digits) % 2:
-        raise ValueError(f"it has an odd number of digits, {len(digits)}")
-    if len(digits) > 2 * LARGEST_DATAGRAM:
-        raise ValueError(f"{len(digits) // 2} bytes are more than UDP carries, {LARGEST_DATAGRAM}")
-    return bytes.fromhex(digits)
+    print()
+    print_table([FIELD_COLUMNS, *field_rows(schema)], cells=3)
 
 
 def _show_model(protocol: Protocol) -> int:
@@ -210,8 +131,16 @@ def _show_model(protocol: Protocol) -> int:
     from iotsim.session.outline import model_keys
 
     print(f"{protocol.name}: what [devices.NAME.model] can have\n")
-    _print_table([MODEL_COLUMNS, *model_keys(protocol.model)])
+    rows = [*model_keys(protocol.model)]
+    narrow = [(row.path, _takes(row), row.note) for row in rows]
+    print_table([MODEL_COLUMNS, *rows], cells=1, narrow=[("key", "takes", ""), *narrow])
     return 0
+
+
+def _takes(row: KeyRow) -> str:
+    """What a key takes, and what it is if it is not there, in one."""
+    default = row.default if row.default in ("", "required") else f"{row.default} by default"
+    return f"{row.type}, {default}" if default else row.type
 
 
 def _show_codec(codec: Codec) -> None:
@@ -228,11 +157,3 @@ def _load(name: str) -> LoadedProtocol:
     from iotsim.protocol.registry import load_protocol
 
     return load_protocol(name, [Path()])
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    rows = [[safe_line(text) for text in row] for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        print("  ".join([*cells, row[-1]]).rstrip())

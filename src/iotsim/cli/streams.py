@@ -24,24 +24,24 @@ QUIET: Final = (errno.EPIPE, errno.ECONNRESET)
 class Outlet(io.FileIO):
     """Descriptor 1 or 2. After the first write that failed, what is written goes nowhere.
 
-    ``error`` says why that failed, "" if none did.
+    ``gone`` tells that there was one; ``error`` says why that failed, "" if the reader has gone.
     """
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd, "wb", closefd=False)
         self.error = ""
-        self._gone = False
+        self.gone = False
 
     def write(self, data: ReadableBuffer, /) -> int:
         size = memoryview(data).nbytes
-        if self._gone:
+        if self.gone:
             return size
         try:
             while (written := super().write(data)) is None:
                 # Whoever shares it with us has made it non-blocking, and its buffer is full.
                 select.select((), (self,), ())
         except OSError as error:
-            self._gone = True
+            self.gone = True
             if error.errno not in QUIET:
                 self.error = error.strerror or str(error)
             return size
@@ -67,6 +67,12 @@ def open_streams() -> Outlet:
     sys.stdout = _text(outlet, sys.stdout)
     sys.stderr = _text(Outlet(2), sys.stderr)
     return outlet
+
+
+def is_heard() -> bool:
+    """Whether what is printed may still arrive somewhere: a command that goes on without end ends if not."""
+    outlet = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return not (isinstance(outlet, Outlet) and outlet.gone)
 
 
 def _text(outlet: Outlet, replaced: TextIO | None) -> io.TextIOWrapper:

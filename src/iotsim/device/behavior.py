@@ -81,6 +81,9 @@ class Runtime(Protocol):
     ) -> None:
         """Call `function` then, unless the device has rebooted or failed."""
 
+    def reboot(self, device: SimDevice) -> None:
+        """Let `device` begin anew, as soon as it has dealt with what it is about."""
+
     def gateway(self, device: SimDevice) -> Endpoint | None:
         """Whom `device` takes for the gateway: who last spoke to it, else the declared one."""
 
@@ -260,6 +263,11 @@ class Device:
         if inspect.iscoroutinefunction(function):
             raise TypeError("later() calls a plain function; what waits belongs in 'async def run'")
         self._runtime.call_later(self._sim, _seconds(delay), function, *arguments)
+
+    def reboot(self) -> None:
+        """Begin anew, as soon as the handler has returned: what the device remembers is lost, and what it was
+        about to do is not done."""
+        self._runtime.reboot(self._sim)
 
 
 class _Ticks:

@@ -108,6 +108,11 @@ class SimDevice:
         return format_address(blocks[0].first + self.index) if blocks else ""
 
     @property
+    def asked(self) -> Mapping[str, Any] | None:
+        """The request that a message answers, while rules look at that message."""
+        return self.fleet.asked
+
+    @property
     def data(self) -> Mapping[str, Any]:
         """Its row of the data file; empty if there is none."""
         rows = self.fleet.spec.data
@@ -133,10 +138,11 @@ class Fleet:
     """The devices of one template, compiled.
 
     ``devices[index]`` is None until `device` has made it: the way of a packet looks there first.
-    ``responders[service]`` answers messages (see `iotsim.device.reaction`), ``schedules`` are the
-    unsolicited sendings, ``signals`` the functions behind the names. ``origin`` is the time from which
-    boots count, infinity while it is not known. ``boots_later`` tells whether any device boots after
-    that, and is not there before. Errors in the specification raise ScenarioError.
+    ``responders[service]`` answers messages (see `iotsim.device.reaction`); ``unanswered[service]`` is given
+    what nobody has answered, and None if no rule cares. ``schedules`` are the unsolicited sendings,
+    ``signals`` the functions behind the names. ``origin`` is the time from which boots count, infinity while
+    it is not known. ``boots_later`` tells whether any device boots after that, and is not there before.
+    Errors in the specification raise ScenarioError.
     """
 
     def __init__(self, spec: FleetSpec, seed: int) -> None:
@@ -165,20 +171,27 @@ class Fleet:
                 path = f"devices.{spec.name}.signals.{name}"
                 raise ScenarioError([Problem(str(error), path=path)]) from None
         self.responders: list[Responder] = []
+        self.unanswered: list[Responder | None] = []
+        self.asked: Mapping[str, Any] | None = None
         self.compile_responders([no_rule] * len(spec.services))
         self.schedules = self._compile_schedules()
 
     def compile_responders(self, otherwise: list[Responder]) -> None:
         """Compile the rules of each service anew; what no rule takes goes `otherwise`."""
-        self.responders = [
-            compile_responder(
-                [rule for rule in self.spec.rules if rule.service == number and not rule.send],
-                service.protocol.echo,
-                key=key(self.seed, self.spec.name, "delay", number),
-                otherwise=otherwise[number],
+        self.responders, self.unanswered = [], []
+        for number, service in enumerate(self.spec.services):
+            stream = key(self.seed, self.spec.name, "delay", number)
+            rules = [one for one in self.spec.rules if one.service == number and not one.send]
+            about_messages = [rule for rule in rules if not rule.unanswered]
+            about_silence = [rule for rule in rules if rule.unanswered]
+            self.responders.append(
+                compile_responder(
+                    about_messages, service.protocol.echo, key=stream, otherwise=otherwise[number]
+                )
             )
-            for number, service in enumerate(self.spec.services)
-        ]
+            cares = about_silence or any(rule.asks for rule in rules)
+            silence = compile_responder(about_silence, key=stream) if cares else None
+            self.unanswered.append(silence)
 
     def _compile_schedules(self) -> tuple[Schedule, ...]:
         schedules = []

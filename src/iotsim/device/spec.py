@@ -147,8 +147,10 @@ class RuleSpec:
 
     ``when`` None matches every message. ``after``: before this time (since the start of the run,
     or the device's boot) the rule is as if it were not there. ``times``: for each device, how often
-    it applies. ``drop``: the message is swallowed. For ``send``: once, or ``every``; ``jitter`` is
-    the most that a sending is late, in seconds; ``to`` is ``"gateway"`` or ``"address:port"``.
+    it applies. ``drop``: the message is swallowed. ``unanswered``: it is about requests of the device's
+    that nobody answers, and not about messages. ``asks``: it may name the request that a message answers.
+    For ``send``: once, or ``every``; ``jitter`` is the most that a sending is late, in seconds; ``to`` is
+    ``"gateway"`` or ``"address:port"``.
     """
 
     name: str = ""
@@ -164,6 +166,8 @@ class RuleSpec:
     after: float | None = None
     times: int | None = None
     drop: bool = False
+    unanswered: bool = False
+    asks: bool = False
     service: int = 0
     """The index into ``FleetSpec.services``."""
 

@@ -6,6 +6,8 @@ import re
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
+from iotsim.units import format_duration
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,11 +22,8 @@ NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 MOMENT = re.compile(r"t=([0-9]+\.[0-9]{3}) s")
 
 
-def seconds(value: float) -> str:
-    """A span of time for people: ``5 s``, ``250 ms``, ``1.5 s``."""
-    if 0 < value < 1:
-        return f"{value * 1000:.4g} ms"
-    return f"{value:.6g} s"
+seconds = format_duration
+"""A span of time for people."""
 
 
 def moment(t: float) -> str:

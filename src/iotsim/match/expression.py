@@ -51,6 +51,8 @@ class DeviceView(Protocol):
     def address(self) -> str: ...
     @property
     def state(self) -> dict[str, Any]: ...
+    @property
+    def asked(self) -> Mapping[str, Any] | None: ...
     def signal(self, name: str, t: float) -> float: ...
 
 
@@ -162,14 +164,23 @@ def _explained(
 ) -> ExpressionError:
     if isinstance(error, (LookupError, TypeError)):
         for root, steps in accesses:
-            found = _absent(msg if root == "msg" else device.state, steps)
+            if root == "request" and device.asked is None:
+                return ExpressionError("the message answers no request", text, absent="request")
+            found = _absent(_ROOTS[root](msg, device), steps)
             if found:
                 if root == "state":
                     return ExpressionError(f"the state has no '{found}'", text)
-                reason = f"the message has no field '{found}'"
-                return ExpressionError(reason, text, absent=found)
+                what = "message" if root == "msg" else "request"
+                return ExpressionError(f"the {what} has no field '{found}'", text, absent=found)
     reason = str(error.args[-1]) if error.args else type(error).__name__
     return ExpressionError(reason, text)
+
+
+_ROOTS: dict[str, Callable[[Any, Any], Any]] = {
+    "msg": lambda msg, device: msg,
+    "state": lambda msg, device: device.state,
+    "request": lambda msg, device: device.asked,
+}
 
 
 def _absent(value: Any, steps: Steps) -> str:

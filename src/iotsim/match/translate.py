@@ -40,11 +40,13 @@ ANY = ""
 class Names(NamedTuple):
     """What expressions can name of a device: its `signals`, and what there is in its `state`.
 
-    None for the latter: that is not known.
+    None for the latter: that is not known. `request` is the schema of what the device asks, where a
+    message may be the answer; None where there is none.
     """
 
     signals: Collection[str] = ()
     state: Collection[str] | None = None
+    request: Schema | None = None
 
     def lack_state(self, name: str) -> bool:
         return self.state is not None and name not in self.state
@@ -209,6 +211,11 @@ class Translator:
         self.constant = False
         if name == "state":
             return ast.Attribute(variable("device"), "state", ast.Load())
+        if name == "request":
+            if self.names.request is None:
+                hint = "it is what a message answers, in rules about messages"
+                raise self.error("there is no 'request' here", hint)
+            return ast.Attribute(variable("device"), "asked", ast.Load())
         if not self.has_message:
             raise self.error("there is no message here, so no 'msg'")
         return variable("msg")
@@ -217,7 +224,7 @@ class Translator:
         """``msg.a.b[0].c`` or ``state.a`` as look-ups."""
         root = _root_of(node)
         if root is None:
-            raise self.error("only msg, state and device have attributes")
+            raise self.error("only msg, request, state and device have attributes")
         chain: list[ast.Attribute | ast.Subscript] = []
         while isinstance(node, (ast.Attribute, ast.Subscript)):
             chain.append(node)
@@ -243,11 +250,13 @@ class Translator:
         if root == "state" and steps and self.names.lack_state(str(steps[0])):
             name = str(steps[0])[:100]
             raise self.error(f"the state has no '{name}'", self.names.state_hint(name))
-        if root == "msg" and steps and self.schema is not None:
+        schema = {"msg": self.schema, "request": self.names.request}.get(root)
+        if steps and schema is not None:
             path = dotted(tuple(steps))
-            if find_field(self.schema, path) is None:
+            if find_field(schema, path) is None:
+                what = "message" if root == "msg" else "request"
                 raise self.error(
-                    f"the message has no field '{path[:100]}'", field_hint(self.schema, path)
+                    f"the {what} has no field '{path[:100]}'", field_hint(schema, path)
                 )
         return result
 
@@ -255,7 +264,8 @@ class Translator:
 def _root_of(node: ast.expr) -> str | None:
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
-    return node.id if isinstance(node, ast.Name) and node.id in ("msg", "state") else None
+    roots = ("msg", "request", "state")
+    return node.id if isinstance(node, ast.Name) and node.id in roots else None
 
 
 def variable(name: str) -> ast.expr:

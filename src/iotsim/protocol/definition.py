@@ -16,7 +16,7 @@ from iotsim.protocol.fields import Schema
 
 if TYPE_CHECKING:
     from iotsim.protocol.codec import Codec
-    from iotsim.session import Session, Table
+    from iotsim.session import Follower, Session, Table
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*\Z", re.ASCII)
 
@@ -43,6 +43,8 @@ class Protocol:
                      other fields than those on the wire; rules, behaviors and expectations see these
     ``model``        a class derived from `iotsim.Table`: what a device offers, as scenarios say it
     ``groups``       the multicast groups that its devices are in, as texts
+    ``follower``     a class derived from `iotsim.Follower`: what messages are to each other, for who reads
+                     a capture; None if that shows by ``echo``
 
     Raises `ProtocolError` if these do not fit together.
     """
@@ -60,6 +62,7 @@ class Protocol:
     application: Construct[Any, Any] | None = None
     model: type[Table] | None = None
     groups: Sequence[str] = ()
+    follower: type[Follower] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.match(self.name):
@@ -98,13 +101,15 @@ class Protocol:
     def _check_session(self) -> None:
         if self.session is None and self.application is not None:
             raise ProtocolError(f"{self.name}: application is of no use without a session")
-        if self.session is None and self.model is None and not self.groups:
+        classes = self.session, self.model, self.follower
+        if not any(given is not None for given in classes) and not self.groups:
             return
         # Imported late: most protocols have none of them, and pydantic takes its time.
-        from iotsim.session import Session, Table
+        from iotsim.session import Follower, Session, Table
         from iotsim.units import parse_ip
 
-        for given, base, what in ((self.session, Session, "session"), (self.model, Table, "model")):
+        bases = (Session, "session"), (Table, "model"), (Follower, "follower")
+        for given, (base, what) in zip(classes, bases, strict=True):
             if given is not None and not (isinstance(given, type) and issubclass(given, base)):
                 raise ProtocolError(
                     f"{self.name}: {what} is no class derived from iotsim.{base.__name__}: {given!r}"

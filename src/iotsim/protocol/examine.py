@@ -50,9 +50,8 @@ class FieldRow(NamedTuple):
 ANY_FIELD = FieldRow("", "(any)", "any", "", "a message may have any field")
 
 
-def field_rows(protocol: Protocol, *, answer: bool = False) -> list[FieldRow]:
-    """The fields of ``protocol``, or of its ``answer``, in the order of the wire."""
-    schema = protocol.answer_schema if answer else protocol.schema
+def field_rows(schema: Schema) -> list[FieldRow]:
+    """The fields of messages, in the order of the wire."""
     rows = [_field_row(field_) for field_ in schema.fields.values()]
     return [*rows, ANY_FIELD] if schema.free else rows
 

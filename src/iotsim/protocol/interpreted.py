@@ -9,7 +9,14 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from construct import Construct, ConstructError, ExplicitError, StreamError
+from construct import (
+    Construct,
+    ConstructError,
+    ExplicitError,
+    FormatFieldError,
+    MappingError,
+    StreamError,
+)
 
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.guarded import UserCodeError
@@ -31,6 +38,13 @@ NEEDED = "the message needs this field"
 """The reason of an EncodeError at a field that has to be given."""
 
 
+_PACKED = re.compile(
+    r"struct '.(?P<code>\w)' error during building, given value (?P<value>.*)", re.DOTALL
+)
+_NUMBERS = {"b": "int8", "h": "int16", "l": "int32", "i": "int32", "q": "int64"}
+_NUMBERS |= {"e": "float16", "f": "float32", "d": "float64"}
+
+
 def reason_of(error: BaseException) -> str:
     """What went wrong, in a line, without construct's own path."""
     if isinstance(error, UserCodeError):
@@ -43,6 +57,13 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, ConstructError):
         if text.startswith("Error in path "):
             text = text.partition("\n")[2]
+        if isinstance(error, MappingError):
+            text = re.sub(r"^building failed, no mapping for (.*)$", r"there is no value \1", text)
+        found = _PACKED.match(text)
+        if isinstance(error, FormatFieldError) and found:
+            kind = _NUMBERS.get(found["code"].lower(), "such number")
+            sign = "u" if found["code"].isupper() and kind.startswith("int") else ""
+            text = f"{found['value']} does not fit into {sign}{kind}"
         if isinstance(error, StreamError) and text.startswith("stream read less than specified"):
             text = "the message ends too early" + text.removeprefix(
                 "stream read less than specified amount"

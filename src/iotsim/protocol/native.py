@@ -28,7 +28,7 @@ from construct.core import stream_read_entire, stream_seek, stream_tell, stream_
 from iotsim.errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     AnyConstruct = Construct[Any, Any]
     AnySubconstruct = Subconstruct[Any, Any, Any, Any]
@@ -77,6 +77,15 @@ def _name(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__qualname__", type(function).__name__))
 
 
+def surroundings(stream: Any, path: str) -> tuple[int, int, bytes]:
+    """Where in `stream` the message begins (inside a Prefixed, what that contains), the place in it, and
+    all of it."""
+    origin = getattr(stream, "parent_stream_offset", 0)
+    start = stream_tell(stream, path) - origin
+    stream_seek(stream, origin, 0, path)
+    return origin, start, stream_read_entire(stream, path)
+
+
 class Native(AnySubconstruct):
     """A field that two functions read and write: for lists of options, tags, tables, name compression.
 
@@ -88,6 +97,9 @@ class Native(AnySubconstruct):
     ``like`` is a construct that is never parsed or built: it declares the fields of the value and their
     types, for matches, checks and tables. Its Default fields are those that ``encode`` can do without.
 
+    ``parts(data, at)``, if it is there, tells people where the fields are: it yields ``(path, start, end,
+    value)`` for each, in the order of their places in ``data``, as far as it gets.
+
     For bytes that cannot be its, ``decode`` raises `iotsim.DecodeError`, and ``encode`` EncodeError for
     values that it cannot write.
 
@@ -97,7 +109,7 @@ class Native(AnySubconstruct):
     anything for.
     """
 
-    shapeless = ("decode", "encode", "tell")
+    shapeless = ("decode", "encode", "tell", "parts")
 
     def __init__(
         self,
@@ -106,18 +118,17 @@ class Native(AnySubconstruct):
         *,
         like: AnyConstruct,
         tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None,
+        parts: Callable[[bytes, int], Iterable[tuple[str, int, int, Any]]] | None = None,
     ) -> None:
         super().__init__(like)
         self.decode = decode
         self.encode = encode
         self.tell = tell
+        self.parts = parts
         self.flagbuildnone = False
 
     def _parse(self, stream: Any, context: Any, path: str) -> Any:
-        origin = getattr(stream, "parent_stream_offset", 0)
-        start = stream_tell(stream, path) - origin
-        stream_seek(stream, origin, 0, path)
-        data = stream_read_entire(stream, path)
+        origin, start, data = surroundings(stream, path)
         result = call(self.decode, data, start, path=path)
         try:
             value, end = result

@@ -8,10 +8,11 @@ a KeyError out of a function has a path. With a `Recorder` they note each field 
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, cast
 
 import construct as c
 
+from iotsim.protocol.native import surroundings
 from iotsim.protocol.tree import AnySubconstruct, Transparent, children
 
 EMPTY_ELEMENTS = 1024
@@ -197,6 +198,32 @@ class OtherStream(AnySubconstruct):
         finally:
             if recorder is not None:
                 recorder.base, recorder.scale, recorder.known = saved
+
+
+class Parts(Transparent):
+    """Around a Native, whose parts are found before it is parsed, so that they are there if it cannot be."""
+
+    def __init__(self, native: Any, recorder: Recorder) -> None:
+        super().__init__(native)
+        self.recorder = recorder
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        if self.recorder.known:
+            here = stream.tell()
+            self._find(stream, path)
+            stream.seek(here)
+        return super()._parse(stream, context, path)
+
+    def _find(self, stream: Any, path: str) -> None:
+        origin, at, data = surroundings(stream, path)
+        recorder, native = self.recorder, cast("Any", self.subcon)
+        try:
+            for name, start, end, value in native.parts(data, at):
+                places = recorder.place(origin + start), recorder.place(origin + end)
+                where = ".".join([*recorder.names, name])
+                recorder.rows.append(Row(where, *places, value))
+        except Exception:  # of the user's code; what is wrong is for `decode` to say
+            return
 
 
 class Reached(Transparent):

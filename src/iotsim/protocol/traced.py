@@ -25,6 +25,7 @@ from iotsim.protocol.native import Around, Derived, Native
 from iotsim.protocol.places import (
     Element,
     OtherStream,
+    Parts,
     Place,
     QuickElement,
     Reached,
@@ -137,6 +138,8 @@ class Tracer:
             new.checksumfield = Reached(new.checksumfield)
         elif isinstance(node, _OWN_STREAM) and self.places:
             return self._other_stream(node, new)
+        elif isinstance(node, Native) and node.parts and self.recorder is not None:
+            return Parts(new, self.recorder)
         if not self.places:
             _shorten(node, new)
         return new  # type: ignore[no-any-return]

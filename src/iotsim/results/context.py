@@ -98,7 +98,8 @@ def _line(event: dict[str, Any]) -> ContextLine | None:
         return None
     message = event.get("message")
     if what in ("received", "sent") and isinstance(message, dict):
-        text = message_text(message)
+        layer = event.get("layer")
+        text = message_text(message) + (f"  [{layer}]" if layer == "wire" else "")
     elif what == "undecodable":
         text = f"{event.get('reason')}: hex:{event.get('data')}"
     elif what == "not-sent":

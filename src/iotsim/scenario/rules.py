@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 STATE_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 SPEAKING = ("every", "jitter", "to")
+UNANSWERED = "unanswered"
 LEAST_INTERVAL_S = 0.001
 
 
@@ -90,22 +91,29 @@ class RuleBuilder:
         self._check_times(table, keys)
         protocol = self.services[service].protocol
         speaks = bool(table.send) or not asked
-        schema = protocol.delivered_schema
+        when, schema = table.when, protocol.delivered_schema
+        unanswered = self._is_about_silence(table, raw, schema, keys)
+        if unanswered:
+            when = {key: value for key, value in (when or {}).items() if key != UNANSWERED}
+            schema = protocol.said_schema
+        names = self.names
+        if not (speaks or unanswered):
+            names = names._replace(request=protocol.said_schema)
         builder = TemplateBuilder(
             self.services[service],
-            self.names,
+            names,
             self.problems,
             has_message=not speaks,
-            request=table.when,
+            request=when,
             device=self.device,
         )
         return RuleSpec(
             name=table.name,
-            when=self._when(table.when, schema, (*keys, "when")),
-            where=self._where(table.where, schema, not speaks, (*keys, "where")),
+            when=self._when(when, schema, names, (*keys, "when")),
+            where=self._where(table.where, schema, names, not speaks, (*keys, "where")),
             reply=builder.build_all(table.reply, (*keys, "reply"), raw.get("reply")),
             delay=table.delay,
-            set=self._set(table.set, schema, not speaks, (*keys, "set")),
+            set=self._set(table.set, schema, names, not speaks, (*keys, "set")),
             every=table.every,
             jitter=table.jitter,
             send=builder.build_all(table.send, (*keys, "send"), raw.get("send")),
@@ -113,6 +121,8 @@ class RuleBuilder:
             after=table.after,
             times=table.times,
             drop=table.drop,
+            unanswered=unanswered,
+            asks="request." in str(raw),
             service=service,
         )
 
@@ -157,7 +167,26 @@ class RuleBuilder:
                 (*keys, "after"), f"this rule would never apply: {late}", self.horizon.hint
             )
 
-    def _when(self, spec: Mapping[str, Any] | None, schema: Schema, keys: Keys) -> Matcher | None:
+    def _is_about_silence(
+        self, table: RuleTable, raw: Mapping[str, Any], schema: Schema, keys: Keys
+    ) -> bool:
+        """Whether a rule is about requests that nobody answers."""
+        given = (table.when or {}).get(UNANSWERED)
+        if given is None or schema.find(UNANSWERED) is not None:
+            return False
+        here = (*keys, "when", UNANSWERED)
+        if given is not True:
+            self.problems.add(here, "must be true")
+        for key in ("reply", "drop"):
+            if key in raw:
+                hint = "set something that a rule with 'send' asks for in 'where'"
+                message = "where nobody answers, there is nobody to reply to"
+                self.problems.add((*keys, key), message, hint, of_key=True)
+        return True
+
+    def _when(
+        self, spec: Mapping[str, Any] | None, schema: Schema, names: Names, keys: Keys
+    ) -> Matcher | None:
         if spec is None:
             return None
 
@@ -165,20 +194,23 @@ class RuleBuilder:
             of_key = message.startswith("unknown")
             self.problems.add(keys + inner, message, hint, of_key=of_key)
 
-        return compile_match(spec, schema, self.names, undecodable_allowed=False, report=report)
+        return compile_match(spec, schema, names, undecodable_allowed=False, report=report)
 
     def _where(
-        self, text: str | None, schema: Schema, has_message: bool, keys: Keys
+        self, text: str | None, schema: Schema, names: Names, has_message: bool, keys: Keys
     ) -> Expression | None:
         if text is None:
             return None
         text = text.removeprefix("=")
-        return formula(
-            text, self.names, keys, self.problems, has_message=has_message, schema=schema
-        )
+        return formula(text, names, keys, self.problems, has_message=has_message, schema=schema)
 
     def _set(
-        self, table: Mapping[str, Any], schema: Schema, has_message: bool, keys: Keys
+        self,
+        table: Mapping[str, Any],
+        schema: Schema,
+        names: Names,
+        has_message: bool,
+        keys: Keys,
     ) -> Mapping[str, Any]:
         built = {}
         for name, value in table.items():
@@ -191,7 +223,7 @@ class RuleBuilder:
                 self.problems.add(here, f"the state has no '{name}'", hint, of_key=True)
                 continue
             built[name] = value_or_formula(
-                value, self.names, here, self.problems, has_message=has_message, schema=schema
+                value, names, here, self.problems, has_message=has_message, schema=schema
             )
         return MappingProxyType(built)
 

@@ -18,6 +18,7 @@ a session that changes nothing, so a protocol overrides only what it is about.
 `session`       `Session`, the base class, and `Peer`, whom a message comes from or goes to
 `conversation`  coroutines that no event loop runs: `Ticket`, `Unanswered`
 `recent`        `Recent`, the bounded memory
+`follower`      `Follower`: what the messages of others are to each other, for who reads a capture
 `model`         `Table`, `Value`, `Duration`, `File`: what a scenario says of a device in a protocol
 `outline`       the keys of a model, for people
 
@@ -46,15 +47,20 @@ and output given, this is as pure.
 from __future__ import annotations
 
 from iotsim.session.conversation import Ticket, Unanswered
+from iotsim.session.follower import Endpoint, Follower, Mark, Seen
 from iotsim.session.model import Duration, File, Table, Value
 from iotsim.session.recent import Recent
 from iotsim.session.session import Peer, Session
 
 __all__ = [
     "Duration",
+    "Endpoint",
     "File",
+    "Follower",
+    "Mark",
     "Peer",
     "Recent",
+    "Seen",
     "Session",
     "Table",
     "Ticket",

@@ -53,10 +53,12 @@ class Pause:
 class Ticket(Pause):
     """A request of the device's that waits for its answer.
 
-    The session that gets one in ``submit`` calls `answer` when it has one, or `give_up`.
+    The session that gets one in ``submit`` hands up the answer by `Session.answered` with it, or calls
+    `give_up`; `needs_none`, if no answer is to come. ``awaited`` tells that code waits for it, and not rules.
     """
 
     __slots__ = ("request",)
+    awaited = True
 
     def __init__(self, request: dict[str, Any]) -> None:
         super().__init__()
@@ -67,6 +69,10 @@ class Ticket(Pause):
 
     def give_up(self, reason: str = "timeout") -> None:
         self.fail(Unanswered(reason))
+
+    def needs_none(self, reason: str) -> None:
+        """What was said is no request."""
+        self.give_up(reason)
 
 
 class Conversation:

@@ -12,9 +12,10 @@ with their place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
+import re
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 
 from iotsim.units import parse_duration
 
@@ -29,6 +30,29 @@ class Table(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_numbers_for_names(cls, given: Any) -> Any:
+        """TOML has texts for the names of a table, also where those are numbers."""
+        if not isinstance(given, dict):
+            return given
+        numbered = {
+            field.alias or name
+            for name, field in cls.model_fields.items()
+            if get_origin(field.annotation) is dict and get_args(field.annotation)[0] is int
+        }
+        return {
+            name: _numbered(table) if name in numbered and isinstance(table, dict) else table
+            for name, table in given.items()
+        }
+
+
+def _numbered(table: dict[Any, Any]) -> dict[Any, Any]:
+    return {int(key) if _NUMBER.fullmatch(str(key)) else key: value for key, value in table.items()}
+
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 class Compiler(Protocol):

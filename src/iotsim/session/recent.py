@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+MANY = 1024
 
 
 class Recent(Generic[K, V]):
@@ -21,7 +23,9 @@ class Recent(Generic[K, V]):
         self.lifetime = lifetime
         self.most = most
         self.dropped = 0
-        self._entries: dict[K, tuple[float, V]] = {}
+        # To find the first entry of a dict takes the longer, the more were taken away before it; an
+        # OrderedDict finds it at once, but is larger, which counts where each device has some.
+        self._entries: dict[K, tuple[float, V]] = OrderedDict() if most > MANY else {}
 
     def get(self, key: K, now: float) -> V | None:
         """What is remembered for `key`; None if nothing is any more."""
@@ -44,6 +48,11 @@ class Recent(Generic[K, V]):
                 self.dropped += 1
             del entries[oldest]
         entries[key] = (now + self.lifetime, value)
+
+    def renew(self, key: K, value: V, now: float) -> None:
+        """As `put`, for a whole lifetime from now on."""
+        self._entries.pop(key, None)
+        self.put(key, value, now)
 
     def pop(self, key: K) -> V | None:
         """Forget `key`; what was remembered, if anything was."""

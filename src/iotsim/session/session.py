@@ -58,6 +58,8 @@ class DeviceView(Protocol):
     def data(self) -> Mapping[str, Any]: ...
     @property
     def booted_at(self) -> float: ...
+    @property
+    def reboots(self) -> int: ...
     def signal(self, name: str, t: float) -> float: ...
 
 
@@ -75,8 +77,16 @@ class Host(Protocol):
     wall_time: float
     key: int
 
-    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str: ...
+    def deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None = None,
+    ) -> str: ...
     def observe(self, session: Session, message: Message, peer: Peer) -> None: ...
+    def expect(self, session: Session, ticket: Ticket, peer: Peer) -> None: ...
     def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None: ...
     def transmit(
         self,
@@ -98,6 +108,7 @@ class Host(Protocol):
     def gateway(self, session: Session) -> Peer | None: ...
     def peer(self, session: Session, address: int, port: int) -> Peer | None: ...
     def note(self, session: Session, text: str) -> None: ...
+    def reboot(self, session: Session) -> None: ...
 
 
 class Waiter(NamedTuple):
@@ -118,6 +129,9 @@ class Waiter(NamedTuple):
         return self.until is None or self.until(message)
 
 
+NOBODY = (
+    "there is nobody to ask: the scenario declares no gateway, and nobody has spoken to the device"
+)
 ANSWER = "consumed.answer"
 """The message answered a request of the device's."""
 
@@ -195,8 +209,11 @@ class Session:
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """Send what the device says by itself, likewise; with a `ticket`, somebody waits for an answer."""
         self.send(message, peer, says=message)
-        if ticket is not None:
-            self._waiters = [*self._waiters, Waiter(ticket, peer, None)]
+        if ticket is not None and ticket.awaited:
+            waiting = [one for one in self._waiters if not one.pause.done]
+            self._waiters = [*waiting, Waiter(ticket, peer, None)]
+        elif ticket is not None:
+            self._host.expect(self, ticket, peer)
 
     async def run(self) -> None:
         """What the device does by itself, from its boot on; a reboot ends it."""
@@ -215,8 +232,12 @@ class Session:
 
     def answered(self, message: Message, peer: Peer, ticket: Ticket | None) -> str:
         """Hand up the answer to a request of the device's: to who waits for it, else to the rules."""
-        if ticket is None or ticket.done:
-            return self._host.deliver(self, message, peer, peer)
+        if ticket is None or not ticket.awaited or ticket.done:
+            request = None
+            if ticket is not None and not ticket.awaited:
+                ticket.answer(message)
+                request = ticket.request
+            return self._host.deliver(self, message, peer, peer, request)
         self._host.observe(self, message, peer)
         ticket.answer(message)
         return ANSWER
@@ -233,6 +254,8 @@ class Session:
         It is on the wire alone, unless the device `says` something with it, which expectations see once
         the datagram has left: `message` itself, or what that carries in another form, or a part of.
         """
+        if peer is None:
+            raise ValueError(NOBODY)
         return self._host.transmit(self, message, peer, says)
 
     def resend(self, datagram: bytes, peer: Peer) -> None:
@@ -300,6 +323,11 @@ class Session:
                 self._written = {}
             self._written[cell] = value
 
+    def reboot(self) -> None:
+        """Let the device begin anew, as soon as it has dealt with what it is about: this session ends, state
+        and what was written to the model are lost, and it boots as it did first."""
+        self._host.reboot(self)
+
     def log(self, text: object) -> None:
         """Write a note into the run's events."""
         self._host.note(self, str(text))
@@ -311,8 +339,11 @@ class Session:
         self.call_later(seconds, pause.wake)
         await pause
 
-    async def request(self, message: Message, peer: Peer) -> Message:
-        """Send by `submit` and wait for the answer. `Unanswered` if the session gives it up."""
+    async def request(self, message: Message, peer: Peer | None) -> Message:
+        """Send by `submit` and wait for the answer. `Unanswered` if the session gives it up, or `peer` is
+        None."""
+        if peer is None:
+            raise Unanswered(NOBODY)
         ticket = Ticket(message)
         self.submit(message, peer, ticket)
         answer: Message = await ticket
@@ -321,7 +352,7 @@ class Session:
     async def ask(
         self,
         message: Message,
-        peer: Peer,
+        peer: Peer | None,
         until: Until,
         *,
         timeout: float,  # noqa: ASYNC109  # there is no event loop
@@ -332,9 +363,11 @@ class Session:
         """Send `message` until a message from `peer` comes for which `until` holds; return that.
 
         There are `tries` attempts; each waits `backoff` times as long as the one before, the first
-        `timeout` seconds. `Unanswered` if all were in vain. What is waited for does not go to `receive`.
-        `says` is as in `send`.
+        `timeout` seconds. `Unanswered` if all were in vain, or `peer` is None. What is waited for does not go
+        to `receive`. `says` is as in `send`.
         """
+        if peer is None:
+            raise Unanswered(NOBODY)
         datagram = b""
         for attempt in range(tries):
             if attempt:

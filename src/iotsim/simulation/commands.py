@@ -52,9 +52,17 @@ Command: TypeAlias = SetState | Send | Reboot | WriteNote
 
 
 def encode_command(command: Command) -> dict[str, Any]:
-    """`command` as plain data."""
-    data: dict[str, Any] = msgspec.to_builtins(command)
+    """`command` as plain data; bytes as scenarios write them, ``"hex:0aff"``."""
+    data: dict[str, Any] = _written(msgspec.to_builtins(command, builtin_types=(bytes,)))
     return data
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _written(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(item) for item in value]
+    return f"hex:{value.hex()}" if isinstance(value, bytes) else value
 
 
 def decode_command(data: Any) -> Command:

@@ -18,11 +18,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError, IotsimError
-from iotsim.events import DeviceFailed, NotSent, Received, Sent, Undecodable
+from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.protocol.device import DeviceError
 from iotsim.simulation.listening import Listener, Listeners
+from iotsim.simulation.requests import Requests
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -99,6 +100,12 @@ class Service:
         self._answer_codec = spec.protocol.answer_codec
         self._encode = self._answer_codec.encode
         self._respond = fleet.responders[index]
+        self._requests: Requests | None = None
+        self._silence = fleet.unanswered[index]
+        if self._silence is not None:
+            echo = spec.protocol.echo
+            self._requests = Requests(echo, self._respond, pump.timers, self._unanswered)
+            self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
         self.receive: PortHandler = self._receive
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
@@ -181,6 +188,24 @@ class Service:
         now = self._clock()
         datagram = Datagram(device.index, local, self.port, peer, peer_port, now, frame=NO_FRAME)
         self.send(device, datagram, message)
+        if self._requests is not None:
+            asked = self._answer_codec.tell(message, device)[1]
+            self._requests.note(device, asked, (peer, peer_port), now)
+
+    def _unanswered(
+        self, device: SimDevice, reboots: int, request: Mapping[str, Any], to: Endpoint
+    ) -> None:
+        """Nobody has answered `request`: set what the rules for that say."""
+        if device.failed or device.reboots != reboots or self._silence is None:
+            return
+        now = self._clock()
+        who = format_endpoint(*to)
+        said = self.protocol.summarize(request)
+        self._emit(Note(now, f"{device.name}: {who} has not answered: {said}"))
+        try:
+            self._silence(device, dict(request), now)
+        except FAULTS as error:
+            self.fail(device, error)
 
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
@@ -247,7 +272,7 @@ class Service:
         self._emit(DeviceFailed(self._clock(), device.name, why, details))
         self._on_failure(device, why)
 
-    def reboot(self, device: SimDevice) -> None:
+    def restart(self, device: SimDevice) -> None:
         """`device` begins anew."""
 
     def _reply_in_turn(self, device: SimDevice, datagram: Datagram, replies: list[Reply]) -> str:

@@ -10,13 +10,14 @@ from iotsim.events import Note, NotSent
 from iotsim.match import Names, compile_match
 from iotsim.session import Peer, Ticket, Unanswered
 from iotsim.simulation.exchange import FAULTS
+from iotsim.simulation.requests import field_at
 from iotsim.simulation.sessions import SessionService
 from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from iotsim.device.fleet import SimDevice
+    from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.schedule import Endpoint
     from iotsim.simulation.exchange import Service
     from iotsim.simulation.journal import Journal
@@ -28,7 +29,8 @@ class SimulationRuntime:
     """The `iotsim.device.behavior.Runtime` of a simulation; one for all of its devices.
 
     `gateway4` and `gateway6` are where devices send that nobody has spoken to yet, if the scenario
-    declares it. `wake` has the pump see what a behavior's task has done while the pump slept.
+    declares it. `wake` has the pump see what a behavior's task has done while the pump slept;
+    `reboot` lets a device begin anew, at once.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class SimulationRuntime:
         gateway6: Endpoint | None,
         timers: Timers,
         wake: Callable[[], None],
+        reboot: Callable[[Fleet, int], None],
     ) -> None:
         self._services = services
         self._journal = journal
@@ -49,6 +52,7 @@ class SimulationRuntime:
         self._gateway6 = gateway6
         self._timers = timers
         self._wake = wake
+        self._reboot = reboot
 
     def now(self) -> float:
         return self._clock()
@@ -118,10 +122,12 @@ class SimulationRuntime:
             return answer
         protocol = speaker.protocol
         asked = protocol.answer_codec.tell(message, device)[1]
-        repeated = [(path.split("."), _at(asked, path.split("."))) for path in protocol.echo]
+        repeated = [(path.split("."), field_at(asked, path.split("."))) for path in protocol.echo]
 
         def answers(device: SimDevice, message: dict[str, Any], now: float) -> bool:
-            return device.peer == whom and all(_at(message, at) == value for at, value in repeated)
+            return device.peer == whom and all(
+                field_at(message, at) == value for at, value in repeated
+            )
 
         with speaker.listening(device, answers) as listener:
             speaker.speak(device, message, local, *whom)
@@ -145,6 +151,14 @@ class SimulationRuntime:
     ) -> None:
         due = self._clock() + max(0.0, seconds)
         self._timers.call_at(due, self._fire, device, device.reboots, function, arguments)
+
+    def reboot(self, device: SimDevice) -> None:
+        self._timers.call_at(self._clock(), self._reboot_once, device, device.reboots)
+        self._wake()
+
+    def _reboot_once(self, device: SimDevice, reboots: int) -> None:
+        if device.reboots == reboots and not device.failed:
+            self._reboot(device.fleet, device.index)
 
     def _fire(
         self,
@@ -191,10 +205,3 @@ async def _heard(listener: Listener, timeout_s: float) -> dict[str, Any]:
     if listener.message is None:
         raise Unanswered
     return listener.message
-
-
-def _at(message: Any, steps: list[str]) -> Any:
-    """The field of a message; None if it has none."""
-    for step in steps:
-        message = message.get(step) if isinstance(message, dict) else None
-    return message

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.device.reaction import NO_REPLY, NO_RULE
+from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
@@ -30,6 +32,7 @@ from iotsim.simulation.exchange import (
     one_line,
 )
 from iotsim.simulation.ports import OpenPorts
+from iotsim.simulation.requests import answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -47,6 +50,7 @@ SESSION = consumed("session")
 BROKEN = dropped("session-failed")
 WIRE = "wire"
 APPLICATION = "application"
+PROTOCOL_MODULES = ("iotsim.protocols.", "iotsim_user_")
 RESTART_S = 1.0
 """After this long, what a device does by itself begins anew if its session has failed."""
 _peer: Any = tuple.__new__  # a third of the time that calling the class takes
@@ -95,6 +99,7 @@ class SessionService(Service):
         spec = fleet.spec.services[index]
         self._class: type[Session] = spec.protocol.session or Session
         self._model = spec.model
+        self._echo = self.protocol.echo
         self._said_codec = self.protocol.said_codec
         self._apart = self.protocol.application is not None
         """Whether the messages above the sessions have a schema of their own."""
@@ -138,7 +143,7 @@ class SessionService(Service):
         except FAULTS as error:
             self._broken(device, error)
 
-    def reboot(self, device: SimDevice) -> None:
+    def restart(self, device: SimDevice) -> None:
         self._end(device)
 
     def _end(self, device: SimDevice) -> None:
@@ -158,7 +163,7 @@ class SessionService(Service):
             self.fail(device, error)
             return
         self._end(device)
-        why = f"the session of {self._name} failed: {one_line(error)}"
+        why = f"the session of {self._name} failed: {one_line(error)}{_place_of(error)}"
         details = "".join(traceback.format_exception(error))
         data = payload[:EVENT_DATA_BYTES].hex()
         self._emit(SessionFailed(self._clock(), device.name, self._name, why, details, data))
@@ -227,17 +232,35 @@ class SessionService(Service):
             self._broken(device, failure, payload)
             return None
 
-    def deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
-        outcome = self._deliver(session, message, peer, exchange)
+    def deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None = None,
+    ) -> str:
+        outcome = self._deliver(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
 
-    def _deliver(self, session: Session, message: Message, peer: Peer, exchange: Any) -> str:
+    def _deliver(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
         self.observe(session, message, peer)
         device: Any = session.device
         try:
-            reaction = self._respond(device, message, self.now)
+            if request is None:
+                reaction = self._respond(device, message, self.now)
+            else:
+                with answering(device, request):
+                    reaction = self._respond(device, message, self.now)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -246,7 +269,8 @@ class SessionService(Service):
             if answer is None:
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
-                session.reply(self._whole(device, one) if self._apart else one, exchange)
+                said = self._echoed(message, one) if self._echo else one
+                session.reply(self._whole(device, said) if self._apart else said, exchange)
             return NO_REPLY if answer == [] else ANSWERED
         if isinstance(reaction, str):
             return reaction
@@ -265,9 +289,17 @@ class SessionService(Service):
             self._pump.defer(self._hand.datagram)
         return outcome
 
+    def _echoed(self, message: Message, answer: Message) -> Message:
+        """`answer` with what the protocol repeats of the message that it is to."""
+        if all(path in answer for path in self._echo):
+            return answer
+        answer = dict(answer)  # which may be a constant of the session's
+        echo_fields(self._echo, message, answer)
+        return answer
+
     def observe(self, session: Session, message: Message, peer: Peer) -> None:
         """An application message has come: mark its event, and let expectations see it."""
-        hand, device = self._hand, session.device
+        hand, device = self._hand, cast("Any", session.device)
         if hand is not None and message is hand.message:
             if hand.event is not None:
                 hand.event.layer = ""
@@ -279,12 +311,19 @@ class SessionService(Service):
         for observe in self._heard:
             observe(device, message, self.now)
 
+    def expect(self, session: Session, ticket: Ticket, peer: Peer) -> None:
+        device: Any = session.device
+        if self._requests is not None:
+            self._requests.note(device, ticket.request, peer.endpoint, self.now)
+
     def evaluate(self, session: Session, message: Message, peer: Peer) -> Message | None:
         device: Any = session.device
         reaction = self._respond(device, message, self.now)
         if reaction is NO_RULE:
             answer = session.respond(message, peer)
-            return answer if isinstance(answer, dict) else None
+            if not isinstance(answer, dict):
+                return None
+            return self._echoed(message, answer)
         if isinstance(reaction, list):
             return reaction[0].message if reaction else None
         return reaction if isinstance(reaction, dict) else None
@@ -348,7 +387,12 @@ class SessionService(Service):
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
     ) -> None:
-        self.submit(device, message, Peer(peer, peer_port, local, self.port), None)
+        to = Peer(peer, peer_port, local, self.port)
+        if self._requests is None:
+            self.submit(device, message, to, None)
+        else:
+            asked = self._whole(device, message)
+            self.submit(device, message, to, self._requests.ticket(device, asked, to.endpoint))
 
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Answer `datagram` past the session. To a group, nothing is sent."""
@@ -529,5 +573,18 @@ class SessionService(Service):
         local = self._runtime.address_for(device, (address, port))
         return None if local is None else Peer(address, port, local, self.port)
 
+    def reboot(self, session: Session) -> None:
+        device: Any = session.device
+        self._runtime.reboot(device)
+
     def note(self, session: Session, text: str) -> None:
         self._emit(Note(self.now, f"{session.device.name}: {text}"))
+
+
+def _place_of(error: BaseException) -> str:
+    """Where in a protocol's file something was raised, as far as that is known."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").startswith(PROTOCOL_MODULES):
+            place = f" ({Path(frame.f_code.co_filename).name}:{line})"
+    return place

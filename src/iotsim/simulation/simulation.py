@@ -132,6 +132,7 @@ class Simulation:
             gateway6=scenario.gateway_endpoint(6),
             timers=self.pump.timers,
             wake=self.pump.wake,
+            reboot=self.reboot,
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
         self._nursery: trio.Nursery | None = None
@@ -258,7 +259,7 @@ class Simulation:
         device = fleet.device(index)
         device.reboot(now)
         for service in self._services[fleet.spec.name]:
-            service.reboot(device)
+            service.restart(device)
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
 

@@ -68,7 +68,8 @@ class Transcript:
     ``rules``, ``state`` and so on. In `folder` files are looked for, and a protocol that is not bundled.
 
     It is ``device[0]`` at ``10.77.1.1`` and ``fd77::1:1``, and takes `PEER` for the gateway. Raises
-    ScenarioError as a scenario would.
+    ScenarioError as a scenario would. Where the device fails, or its session, whatever let it go on raises
+    AssertionError with the traceback, unless it `may_fail`.
     """
 
     def __init__(
@@ -78,9 +79,11 @@ class Transcript:
         seed: int = 1,
         folder: Path | str = ".",
         wall_time: float = 0.0,
+        may_fail: bool = False,
         **table: Any,
     ) -> None:
         self._now = 0.0
+        self._may_fail = may_fail
         device = {
             "count": 1,
             "address": ["10.77.1.1", "fd77::1:1"],
@@ -94,6 +97,7 @@ class Transcript:
             scenario, ours, seed=seed, clock=lambda: self._now, wall_time=wall_time
         )
         self._events: list[Event] = []
+        self._failed: DeviceFailed | SessionFailed | None = None
         self._sent: list[Mapping[str, Any]] = []
         self.simulation.journal.add_event_sink(self._note)
         service = scenario.fleets[0].services[0]
@@ -190,12 +194,18 @@ class Transcript:
             pass
         for frame in self._link.receive_nowait(MOST_FRAMES):
             self._keep(frame)
+        self.simulation.journal.flush()
+        failed, self._failed = self._failed, None
+        if failed is not None and not self._may_fail:
+            raise AssertionError(f"{failed.error}\n{failed.traceback}")
 
     def _note(self, events: Sequence[Event]) -> None:
         self._events += events
         for event in events:
             if isinstance(event, Sent) and event.layer != "application":
                 self._sent.append(event.message)
+            elif isinstance(event, DeviceFailed | SessionFailed):
+                self._failed = self._failed or event
 
     def _keep(self, frame: bytes) -> None:
         found = read_datagram(frame)

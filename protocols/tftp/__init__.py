@@ -40,6 +40,8 @@ from iotsim import (
     Value,
 )
 
+from .follower import BLOCK, TftpFollower
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,8 +77,6 @@ MESSAGE = FlatStruct(
     ),
 )
 
-BLOCK = 512
-"""The size of a block, in bytes, where no other is agreed to (RFC 1350, section 2)."""
 MOST_BYTES = 64 << 20
 """The largest file that a device takes."""
 DALLY = 2
@@ -302,6 +302,7 @@ PROTOCOL = Protocol(
     description="TFTP: a device that has files, and takes such",
     session=Tftp,
     model=Model,
+    follower=TftpFollower,
 )
 
 VECTORS = [

@@ -1,0 +1,128 @@
+"""Subscriptions to changes of values (clauses 13.1 and 13.14)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from iotsim import Unanswered
+
+from .objects import RefusedError
+
+if TYPE_CHECKING:
+    from iotsim import Peer
+
+    from .message import Message
+    from .server import Bacnet
+
+
+class Subscription:
+    """Who is notified of an object, and what it was told last."""
+
+    def __init__(self, peer: Peer, message: Message, end: float | None) -> None:
+        self.peer = peer
+        self.process: int = message["process"]
+        self.item: str = message["monitored_object"]
+        self.confirmed: bool = message["confirmed"]
+        self.network = message["source"]
+        self.end = end
+        self.told: tuple[Any, Any] = (None, None)
+        self.busy = False
+
+
+class Subscriptions:
+    """Those of a device. They are bounded, and end with their lifetime."""
+
+    def __init__(self, device: Bacnet) -> None:
+        self.device = device
+        self.all: dict[Any, Subscription] = {}
+        self._timer: Any = None
+
+    def subscribe(self, message: Message, peer: Peer) -> None:
+        """Execute SUBSCRIBE_COV (clause 13.14.2). RefusedError."""
+        device, now = self.device, self.device.now
+        item = device.database.find(message["monitored_object"])
+        if item == device.database.device:
+            raise RefusedError("object", "optional-functionality-not-supported")
+        source = message["source"] or {"network": 0, "address": b""}
+        origin = source["network"], source["address"]
+        key = peer.endpoint, origin, message["process"], item
+        confirmed, lifetime = message["confirmed"], message["lifetime"]
+        if confirmed is None and lifetime is None:
+            self.all.pop(key, None)
+            return
+        if confirmed is None:
+            raise RefusedError("services", "inconsistent-parameters")
+        if key not in self.all and len(self.all) >= device.model.subscriptions:
+            raise RefusedError("resources", "no-space-to-add-list-element")
+        end = now + lifetime if lifetime else None
+        one = Subscription(peer._replace(group=0), {**message, "monitored_object": item}, end)
+        self.all[key] = one
+        device.call_later(0.0, self.check, one)
+        if self._timer is None:
+            self._timer = device.call_later(device.model.cov_scan, self._scan)
+
+    def _scan(self) -> None:
+        now = self.device.now
+        self.all = {k: one for k, one in self.all.items() if one.end is None or one.end > now}
+        for one in list(self.all.values()):
+            self.check(one)
+        self._timer = (
+            self.device.call_later(self.device.model.cov_scan, self._scan) if self.all else None
+        )
+
+    def written(self) -> None:
+        """Values may have changed by a write: look once that is answered."""
+        for one in self.all.values():
+            self.device.call_later(0.0, self.check, one)
+
+    def check(self, one: Subscription) -> None:
+        """Notify a subscriber if the value has changed by the increment, or the flags (clause 13.1.1)."""
+        base = self.device.database
+        if one.busy or not self.device.may_initiate or not self._lasts(one):
+            return
+        kind, value = base.present(one.item)
+        flags = base.read(one.item, "status-flags")[1]
+        before, flags_before = one.told
+        if flags == flags_before and (
+            value == before or self._is_near(one.item, kind, value, before)
+        ):
+            return
+        one.told = value, flags
+        values = [
+            {"property": "present-value", "type": kind, "value": value},
+            {"property": "status-flags", "type": "BIT_STRING", "value": flags},
+        ]
+        self._notify(one, values)
+
+    def _lasts(self, one: Subscription) -> bool:
+        return any(each is one for each in self.all.values())
+
+    def _is_near(self, item: str, kind: str, value: Any, before: Any) -> bool:
+        if kind not in ("REAL", "DOUBLE", "INTEGER"):
+            return False
+        return before is not None and abs(value - before) < self.device.database.increment(item)
+
+    def _notify(self, one: Subscription, values: list[dict[str, Any]]) -> None:
+        left = 0 if one.end is None else max(1, round(one.end - self.device.now))
+        message: Message = {
+            "service": f"{'CONFIRMED' if one.confirmed else 'UNCONFIRMED'}_COV_NOTIFICATION",
+            "destination": one.network,
+            "process": one.process,
+            "device": self.device.database.device,
+            "monitored_object": one.item,
+            "time_remaining": left,
+            "values": values,
+        }
+        if not one.confirmed:
+            self.device.send(message, one.peer, says=message)
+            return
+        one.busy = True
+        self.device.start(self._confirm(one, message))
+
+    async def _confirm(self, one: Subscription, message: Message) -> None:
+        try:
+            await self.device.confirm(message, one.peer)
+        except Unanswered:
+            self.device.log(f"{one.peer} does not acknowledge that {one.item} has changed")
+        one.busy = False
+        self.check(one)
