@@ -66,6 +66,7 @@ CLIENTS = {
         Client("lifx-async", "7.13.1", "pypi"),
         Client("lifxlan", "1.2.9", "pypi"),
         Client("lora-packet", "0.9.3", "npm"),
+        Client("lwm2m-node-lib", "1.4.0", "npm"),
         Client("mqtt-sn-12", "1.0.9", "pypi"),
         Client("mqttsngw-core", "1.2.0", "npm"),
         Client("mqttsngw-mqttbroker", "1.1.4", "npm"),

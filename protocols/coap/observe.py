@@ -45,6 +45,7 @@ class Observation:
         "request",
         "resource",
         "said",
+        "said_at",
         "stale_at",
         "timer",
     )
@@ -62,7 +63,8 @@ class Observation:
         self.message_id = -1
         self.content_format: Any = None
         self.said: Any = None
-        """Payload, or what else makes a representation another."""
+        """The state of the last one (`Observers.state_of`), and when that was told."""
+        self.said_at = now
         self.stale_at = 0.0
         self.timer: Any = None
 
@@ -98,24 +100,46 @@ class Observers:
 
     def reset(self, peer: Peer, message_id: int) -> None:
         """The client has no use for a notification (section 3.2)."""
-        for observation in list(self._of.values()):
+        for observation in self.all():
             if observation.message_id == message_id and observation.key[:2] == peer.endpoint:
                 self._remove(observation)
 
     def changed(self, path: str) -> None:
         """Look at a resource at once."""
-        for observation in self._at(path):
-            self._look(observation)
+        for observation in self.at(path):
+            self.look(observation)
 
     def tell(self, path: str, message: Message) -> None:
         """Tell the observers of a resource what the scenario says."""
-        for observation in self._at(path):
-            self._notify(observation, dict(message))
+        for observation in self.at(path):
+            self.notify(observation, dict(message))
+
+    # What is built on CoAP may have other reasons to tell an observer.
+
+    def state_of(self, answer: Message) -> Any:
+        """What makes an answer another than that before."""
+        return answer.get("payload"), answer["code"]
+
+    def is_news(self, observation: Observation, answer: Message) -> bool:
+        """Whether there is a notification, if the device would now answer so."""
+        return (
+            self.state_of(answer) != observation.said or self._session.now >= observation.stale_at
+        )
+
+    def due(self, observation: Observation) -> float:
+        """When to look at the resource next."""
+        now = self._session.now
+        interval = observation.resource.observe or MAX_AGE
+        return min(now + interval, max(observation.stale_at, now + 1.0))
 
     def __len__(self) -> int:
         return len(self._of)
 
-    def _at(self, path: str) -> list[Observation]:
+    def all(self) -> list[Observation]:
+        return list(self._of.values())
+
+    def at(self, path: str) -> list[Observation]:
+        """Those of a resource."""
         return [one for one in self._of.values() if one.request["path"] == path]
 
     def _remove(self, observation: Observation | None) -> None:
@@ -128,16 +152,14 @@ class Observers:
         now = self._session.now
         self._number = (self._number + 1) % NUMBERS
         answer["observe"] = self._number
-        observation.said = answer.get("payload"), answer["code"]
+        observation.said, observation.said_at = self.state_of(answer), now
         observation.stale_at = now + answer.get("max_age", MAX_AGE)
 
     def _look_later(self, observation: Observation) -> None:
-        now = self._session.now
-        interval = observation.resource.observe or MAX_AGE
-        due = min(now + interval, max(observation.stale_at, now + 1.0))
-        observation.timer = self._session.call_later(due - now, self._look, observation)
+        wait = self.due(observation) - self._session.now
+        observation.timer = self._session.call_later(wait, self.look, observation)
 
-    def _look(self, observation: Observation) -> None:
+    def look(self, observation: Observation) -> None:
         """See whether there is something to tell."""
         session = self._session
         observation.timer.cancel()
@@ -145,16 +167,13 @@ class Observers:
             not observation.pending
         ):  # one at a time (section 4.5.1); the next look tells what is new then
             answer = session.evaluate(dict(observation.request), observation.peer)
-            if answer is not None and self._is_news(observation, answer):
-                self._notify(observation, answer)
+            if answer is not None and self.is_news(observation, answer):
+                self.notify(observation, answer)
         if self._of.get(observation.key) is observation:
             self._look_later(observation)
 
-    def _is_news(self, observation: Observation, answer: Message) -> bool:
-        said = answer.get("payload"), answer["code"]
-        return said != observation.said or self._session.now >= observation.stale_at
-
-    def _notify(self, observation: Observation, answer: Message) -> None:
+    def notify(self, observation: Observation, answer: Message) -> None:
+        """Tell who observes what the device would now answer."""
         session, peer, now = self._session, observation.peer, self._session.now
         answer.pop("path", None)
         same_format = answer.get("content_format") == observation.content_format

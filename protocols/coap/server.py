@@ -298,6 +298,10 @@ class Coap(Session):
         """How `path` is observed; for what is built on CoAP."""
         return self.model.resources.get(path)
 
+    def make_observers(self) -> Observers:
+        """Where those of the device are kept; likewise."""
+        return Observers(self)
+
     def changed(self, path: str) -> None:
         """Something has written to `path`: its observers are told."""
         if self._observers is not None:
@@ -315,7 +319,7 @@ class Coap(Session):
         if resource is None or resource.observe is None or code_class(message["code"]) != 2:
             return
         if self._observers is None:
-            self._observers = Observers(self)
+            self._observers = self.make_observers()
         self._observers.register(request, peer, resource, message)
 
     # -- out of the model (section 5.8) ----------------------------------------------------------------

@@ -1,0 +1,162 @@
+"""What a scenario says of an LwM2M device, besides what CoAP's model takes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from iotsim import Duration, Table, Value
+from iotsim.protocols import coap
+
+from .content import KINDS, typed
+from .message import is_id
+from .objects import (
+    ALWAYS,
+    BINDING,
+    DEFAULTS,
+    DEVICE,
+    LIFETIME,
+    SERVER,
+    SUPPORTED_BINDING,
+    Definition,
+    definition_of,
+)
+
+Cell: TypeAlias = Any
+Resources: TypeAlias = dict[int, Cell | dict[int, Cell]]
+"""Of an instance: by number the value, or the values by the numbers of resource instances."""
+Objects: TypeAlias = dict[int, dict[int, Resources]]
+
+MAX_TRANSMIT_WAIT = 93.0
+"""In seconds (RFC 7252, section 4.8.2)."""
+
+
+def _id(key: Any) -> int:
+    if not is_id(str(key)):
+        raise ValueError(f"an id is a number from 0 to 65534, not {str(key)[:20]!r}")
+    return int(key)
+
+
+def _server(value: str) -> str:
+    if value != "gateway":
+        endpoint_of(value)
+    return value
+
+
+def endpoint_of(text: str) -> tuple[int, int]:
+    """The address and port of ``10.77.0.1:5683`` or ``[fd77::1]:5683``."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        if (address.version == 6) == host.startswith("[") and 0 < int(port) < 1 << 16:
+            return int(address), int(port)
+    except ValueError:
+        pass
+    raise ValueError('must be "gateway" or an address with a port, as "10.77.0.1:5683"')
+
+
+Id = Annotated[int, BeforeValidator(_id)]
+
+
+class Resource(Table):
+    """A resource: written without a table it is its ``value``; a table has those of its instances."""
+
+    value: Value | None = None
+    instances: dict[Id, Value] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, given: Any) -> Any:
+        return {"instances": given} if isinstance(given, dict) else {"value": given}
+
+    def check(self, definition: Definition) -> None:
+        """ValueError if what is known of the resource says that it has no such value."""
+        if definition.operations == "E":
+            raise ValueError("it is executed, and has no value; a rule answers")
+        cells = self.cells
+        for cell in cells.values() if isinstance(cells, dict) else [cells]:
+            if cell is not None and cell.evaluate is None:
+                typed(cell.literal, definition.kind or KINDS.get(cell.literal.__class__, ""))
+
+    @property
+    def cells(self) -> Cell | dict[int, Cell]:
+        return self.value if self.instances is None else self.instances
+
+
+Instance: TypeAlias = dict[Id, Resource]
+
+
+class Model(coap.Model):
+    endpoint: Value = Field("=device.name", validate_default=True, description="its endpoint name")
+    server: Annotated[str, AfterValidator(_server)] = Field(
+        "gateway", description='where it registers: "gateway" or "ADDRESS:PORT"'
+    )
+    lifetime: Duration = Field(86400.0, description="of its registration, in whole seconds")
+    update: Duration | None = Field(
+        None, ge=0.1, description="how often it updates that; by default, shortly before its end"
+    )
+    retry: Duration = Field(
+        60.0, ge=0.1, description="until a registration is tried again, at first"
+    )
+    version: Literal["1.0", "1.1"] = Field("1.1", description="of LwM2M, that it registers with")
+    binding: Literal["U", "UQ"] = Field("U", description="UQ: it sleeps when it has been idle")
+    awake: Duration = Field(MAX_TRANSMIT_WAIT, description="until it sleeps, with UQ")
+    observe: Duration = Field(1.0, ge=0.01, description="how often what is observed is looked at")
+    objects: dict[Id, dict[Id, Instance]] = Field({}, description="object, instance, resource")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        """The instances of objects 0 to 7 have what each of them has to."""
+        if not isinstance(given, dict) or not isinstance(given.get("objects", {}), dict):
+            return given
+        objects = {str(number): {"0": {}} for number in ALWAYS} | given.get("objects", {})
+        for number, resources in DEFAULTS.items():
+            instances = objects.get(str(number))
+            if isinstance(instances, dict):
+                objects[str(number)] = {
+                    key: {**{str(n): _keyed(one) for n, one in resources.items()}, **instance}
+                    if isinstance(instance, dict)
+                    else instance
+                    for key, instance in instances.items()
+                }
+        return {**given, "objects": objects}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        for number, instances in self.objects.items():
+            for instance, resources in instances.items():
+                for one, resource in resources.items():
+                    try:
+                        resource.check(definition_of(number, one))
+                    except ValueError as error:
+                        raise ValueError(f"/{number}/{instance}/{one}: {error}") from None
+        return self
+
+    @cached_property
+    def tree(self) -> Objects:
+        """What each device has, before anybody has written to it."""
+        tree = {
+            number: {
+                instance: {one: resource.cells for one, resource in sorted(resources.items())}
+                for instance, resources in sorted(instances.items())
+            }
+            for number, instances in sorted(self.objects.items())
+        }
+        said = [
+            (SERVER, LIFETIME, int(self.lifetime)),
+            (SERVER, BINDING, self.binding),
+            (DEVICE, SUPPORTED_BINDING, self.binding),
+        ]
+        for number, one, value in said:
+            for instance, resources in tree[number].items():
+                cells = resources.get(one, Resource.model_validate(value).cells)
+                tree[number][instance] = dict(sorted({**resources, one: cells}.items()))
+        return tree
+
+
+def _keyed(value: Any) -> Any:
+    return {str(key): one for key, one in value.items()} if isinstance(value, dict) else value

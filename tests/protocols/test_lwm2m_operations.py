@@ -1,0 +1,524 @@
+"""LwM2M's device management and information reporting (TS Core 1.1.1, sections 6.3 and 6.4)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.protocols.lwm2m import CBOR, JSON, LINKS, OBJECTS, TLV, Client
+
+from iotsim.events import DeviceFailed, SessionFailed
+
+if TYPE_CHECKING:
+    from tests.protocols.lwm2m import Message
+
+
+def said(client: Client, operation: str = "NOTIFY") -> list[Message]:
+    """What the device has said, above CoAP."""
+    sent = [e.message for e in client.events if getattr(e, "layer", "") == "application"]
+    return [one for one in sent if one["operation"] == operation]
+
+
+def records(payload: Any) -> list[Any]:
+    found = json.loads(payload)
+    assert isinstance(found, list)
+    return found
+
+
+# -- read, discover (sections 6.3.1 and 6.3.2) ---------------------------------------------------------
+
+
+def test_read() -> None:
+    client = Client()
+    assert client.ask("GET", "/3303/0/5700")["content_format"] == "text/plain"
+    assert client.get("/3303/0/5700") == "20.0"
+    assert client.get("/3311/1/5850") == "0"
+    assert client.ask("GET", "/3303/0")["content_format"] == TLV
+    objects = records(client.get("/3311", accept=JSON))
+    assert objects[0] == {"bn": "/3311/", "n": "0/5850", "vb": True}
+    assert objects[2] == {"n": "1/5850", "vb": False}
+    assert client.get("/3303/0/5700", accept=TLV).hex() == "e816" + "44" + "084034000000000000"
+    assert client.ask("GET", "/3303/0/5700", accept=CBOR)["content_format"] == CBOR
+    assert client.get("/3/0/11/0") == "0"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/9", "NOT_FOUND"),
+        ("/3303/1", "NOT_FOUND"),
+        ("/3303/0/5999", "NOT_FOUND"),
+        ("/3303/0/5700/0", "NOT_FOUND"),
+        ("/3/0/11/1", "NOT_FOUND"),
+        ("/3/0/4", "METHOD_NOT_ALLOWED"),
+        ("/1/0/8", "METHOD_NOT_ALLOWED"),
+        ("/0", "UNAUTHORIZED"),
+        ("/0/0/1", "UNAUTHORIZED"),
+        ("/", "METHOD_NOT_ALLOWED"),
+        ("/nowhere", "NOT_FOUND"),
+        ("/3/0/11/0/0", "NOT_FOUND"),
+        ("/03", "NOT_FOUND"),
+        ("/65535", "NOT_FOUND"),
+    ],
+)
+def test_what_cannot_be_read(path: str, code: str) -> None:
+    assert Client().code("GET", path) == code
+
+
+def test_what_is_written_only_is_not_read() -> None:
+    client = Client({"5": {"0": {}}})
+    assert client.code("GET", "/5/0/0") == "METHOD_NOT_ALLOWED"
+    assert not any(one.get("n") == "0" for one in records(client.get("/5/0", accept=JSON)))
+    assert client.code("PUT", "/5/0/0", payload=b"\0\1", content_format=42) == "CHANGED"
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/plain", "application/octet-stream", "application/xml", 60]
+)
+def test_formats_that_it_cannot_be_read_in(accept: Any) -> None:
+    assert Client().code("GET", "/3303/0", accept=accept) == "NOT_ACCEPTABLE"
+
+
+def test_discover() -> None:
+    client = Client({"3": {"0": {"7": {"0": 3800, "1": 5000}}}})
+    assert client.code("PUT", "/3", query=["pmin=10"]) == "CHANGED"
+    assert client.code("PUT", "/3/0", query=["pmax=60"]) == "CHANGED"
+    assert client.code("PUT", "/3/0/7", query=["gt=50", "lt=42.2"]) == "CHANGED"
+    assert client.get("/3", accept=LINKS).startswith("</3>;pmin=10,</3/0>;pmax=60,</3/0/0>,")
+    assert "</3/0/7>;dim=2;gt=50;lt=42.2," in client.get("/3/0", accept=LINKS)
+    expected = "</3/0/7>;dim=2;pmin=10;pmax=60;gt=50;lt=42.2"
+    assert client.get("/3/0/7", accept=LINKS) == expected
+    assert "</1/0/8>" in client.get("/1/0", accept=LINKS)
+    assert client.code("GET", "/9", accept=LINKS) == "NOT_FOUND"
+    assert client.code("GET", "/0", accept=LINKS) == "UNAUTHORIZED"
+
+
+def test_values_of_the_model_that_fit_no_resource_are_the_scenario_s_mistake() -> None:
+    client = Client({"3303": {"0": {"5700": "=state.word"}}}, state={"word": "hot"}, may_fail=True)
+    client.send("GET", "/3303/0/5700")
+    (failed,) = (event for event in client.events if isinstance(event, DeviceFailed))
+    assert "'hot' is no float, in '=state.word'" in failed.error
+
+
+# -- write (section 6.3.3) -----------------------------------------------------------------------------
+
+
+def test_write_a_resource() -> None:
+    client = Client()
+    assert client.code("PUT", "/3303/0/5750", payload="cellar") == "CHANGED"
+    assert client.get("/3303/0/5750") == "cellar"
+    assert client.code("PUT", "/3311/0/5850", payload="0") == "CHANGED"
+    assert client.device.state["on"] is False
+    tlv = b"\xe1\x16\xdb\x32"
+    assert client.code("PUT", "/3311/0/5851", payload=tlv, content_format=TLV) == "CHANGED"
+    assert client.get("/3311/0/5851") == "50"
+
+
+def test_write_an_instance() -> None:
+    client = Client()
+    body = '[{"bn":"/3311/0/","n":"5850","vb":false},{"n":"5851","v":7}]'
+    for method in ("PUT", "POST"):
+        assert client.code(method, "/3311/0", payload=body, content_format=JSON) == "CHANGED"
+        assert client.get("/3311/0/5851") == "7"
+    assert [one["operation"] for one in said(client, "WRITE") + said(client, "WRITE_UPDATE")]
+    assert said(client, "WRITE")[0]["value"] == {"5850": False, "5851": 7}
+
+
+def test_all_of_it_is_written_or_nothing() -> None:
+    client = Client()
+    body = '[{"bn":"/3311/0/","n":"5851","v":7},{"n":"5850","vs":"on"}]'
+    assert client.code("POST", "/3311/0", payload=body, content_format=JSON) == "BAD_REQUEST"
+    assert client.get("/3311/0/5851") == "10"
+
+
+def test_what_is_not_there_yet_but_known_is_made() -> None:
+    client = Client()
+    assert client.code("GET", "/1/0/2") == "NOT_FOUND"
+    assert client.code("PUT", "/1/0/2", payload="5") == "CHANGED"
+    assert client.get("/1/0/2") == "5"
+
+
+def test_instances_of_resources() -> None:
+    """A replacement has those that it names, an update adds and changes."""
+    client = Client({"2": {"0": {}}, "3303": OBJECTS["3303"]})
+    assert records(client.get("/2/0/2", accept=JSON)) == [{"bn": "/2/0/2/", "n": "0", "v": 31}]
+    body = '[{"bn":"/2/0/2/","n":"1","v":5},{"n":"2","v":6}]'
+    assert client.code("PUT", "/2/0/2", payload=body, content_format=JSON) == "CHANGED"
+    assert [one["n"] for one in records(client.get("/2/0/2", accept=JSON))] == ["1", "2"]
+    body = '[{"bn":"/2/0/2/","n":"2","v":7},{"n":"3","v":8}]'
+    assert client.code("POST", "/2/0/2", payload=body, content_format=JSON) == "CHANGED"
+    values = [one["v"] for one in records(client.get("/2/0/2", accept=JSON))]
+    assert values == [5, 7, 8]
+    assert client.code("PUT", "/2/0/2/3", payload="9") == "CHANGED"
+    assert client.get("/2/0/2/3") == "9"
+    many = json.dumps([{"n": f"/2/0/2/{number}", "v": 1} for number in range(70)])
+    assert client.code("PUT", "/2/0/2", payload=many, content_format=JSON) == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "code"),
+    [
+        (
+            "/3303/0/5700",
+            {"payload": "5"},
+            "METHOD_NOT_ALLOWED",
+        ),  # read-only, as the registry has it
+        ("/3303/0/5701", {"payload": "F"}, "METHOD_NOT_ALLOWED"),
+        ("/1/0/8", {"payload": "5"}, "METHOD_NOT_ALLOWED"),
+        ("/3303/0/5999", {"payload": "5"}, "NOT_FOUND"),
+        ("/3303/5/5750", {"payload": "5"}, "NOT_FOUND"),
+        ("/9/0/0", {"payload": "5"}, "NOT_FOUND"),
+        ("/0/0/0", {"payload": "5"}, "UNAUTHORIZED"),
+        ("/3311/0/5851", {"payload": "x"}, "BAD_REQUEST"),
+        ("/3311/0/5850", {"payload": "2"}, "BAD_REQUEST"),
+        ("/3311/0/5851", {"payload": "7", "content_format": 41}, "UNSUPPORTED_CONTENT_FORMAT"),
+        ("/3311/0", {"payload": "7"}, "UNSUPPORTED_CONTENT_FORMAT"),
+        ("/3311/0", {"payload": b"\xff", "content_format": TLV}, "BAD_REQUEST"),
+        ("/3311/0/5851", {"payload": b"\xe1\x16\xda\x32", "content_format": TLV}, "BAD_REQUEST"),
+        ("/3311", {"payload": "7"}, "METHOD_NOT_ALLOWED"),
+        ("/", {"payload": "7"}, "METHOD_NOT_ALLOWED"),
+    ],
+)
+def test_what_cannot_be_written(path: str, fields: Any, code: str) -> None:
+    assert Client().code("PUT", path, **fields) == code
+
+
+# -- execute (section 6.3.5) ---------------------------------------------------------------------------
+
+
+def test_execute_is_a_rule_s() -> None:
+    rule = {
+        "when": {"operation": "EXECUTE", "path": "/3/0/4"},
+        "reply": {"code": "CHANGED"},
+        "set": {"on": False},
+    }
+    client = Client(rules=[rule])
+    assert client.code("POST", "/3/0/4", payload="0='x'") == "CHANGED"
+    assert client.device.state["on"] is False
+    assert said(client, "EXECUTE")[0]["value"] == "0='x'"
+    assert client.code("POST", "/3/0/5") == "METHOD_NOT_ALLOWED"
+    assert client.code("POST", "/3303/0/5700") == "METHOD_NOT_ALLOWED"
+    assert client.code("POST", "/9/0/1") == "NOT_FOUND"
+
+
+def test_rules_answer_with_values_of_their_own() -> None:
+    rules = [
+        {"when": {"operation": "READ", "path": "/3303/0/5700"}, "reply": {"value": "=1 + 0.5"}},
+        {"when": {"operation": "READ", "path": "/9"}, "reply": {"value": {"0": {"1": "x"}}}},
+        {"when": {"operation": "WRITE"}, "reply": {"code": "CONFLICT", "value": "busy"}},
+    ]
+    client = Client(rules=rules)
+    assert client.get("/3303/0/5700") == "1.5"
+    assert client.get("/3303/0/5700", accept=JSON) == '[{"bn":"/3303/0/5700","v":1.5}]'
+    assert client.get("/9") == b"\x03\x00\xc1\x01x"
+    answer = client.ask("PUT", "/3311/0/5851", payload="5")
+    assert (answer["code"], answer["payload"]) == ("CONFLICT", "busy")
+
+
+def test_a_value_of_a_rule_that_cannot_be_said() -> None:
+    client = Client(
+        rules=[{"when": {"operation": "READ"}, "reply": {"value": "hot"}}], may_fail=True
+    )
+    client.send("GET", "/3303/0/5700")
+    (failed,) = (event for event in client.events if isinstance(event, DeviceFailed))
+    assert "'hot' is no float" in failed.error
+
+
+# -- create, delete (sections 6.3.7 and 6.3.8) ---------------------------------------------------------
+
+
+def test_create_and_delete() -> None:
+    client = Client()
+    body = b"\xe1\x16\xda\x01"
+    first = client.ask("POST", "/3311", payload=body, content_format=TLV)
+    assert (first["code"], first["location_path"]) == ("CREATED", ["3311", "2"])
+    client.answer("CHANGED")
+    named = b"\x08\x09\x04" + body
+    second = client.ask("POST", "/3311", payload=named, content_format=TLV)
+    assert second["location_path"] == ["3311", "9"]
+    client.answer("CHANGED")
+    assert client.get("/3311/9/5850") == "1"
+    assert client.code("PUT", "/3311/9/5850", payload="0") == "CHANGED"
+    assert client.get("/3311/9/5850") == "0"
+    assert client.code("POST", "/3311", payload=named, content_format=TLV) == "BAD_REQUEST"
+    for path in ("/3311/9", "/3311/0"):
+        assert client.code("DELETE", path) == "DELETED"
+        client.answer("CHANGED")
+        assert client.code("GET", path) == "NOT_FOUND"
+        assert client.code("DELETE", path) == "NOT_FOUND"
+    assert client.requests[-1]["payload"].endswith("</3303/0>,</3311/1>,</3311/2>")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("POST", "/9", "NOT_FOUND"),
+        ("POST", "/3", "METHOD_NOT_ALLOWED"),
+        ("POST", "/", "METHOD_NOT_ALLOWED"),
+        ("DELETE", "/3/0", "METHOD_NOT_ALLOWED"),
+        ("DELETE", "/3311", "METHOD_NOT_ALLOWED"),
+        ("DELETE", "/3311/0/5850", "METHOD_NOT_ALLOWED"),
+        ("PATCH", "/3311/0/5850", "METHOD_NOT_ALLOWED"),
+    ],
+)
+def test_what_is_not_created_or_deleted(method: str, path: str, code: str) -> None:
+    body = b"\xe1\x16\xda\x01"
+    assert Client().code(method, path, payload=body, content_format=TLV) == code
+
+
+def test_what_servers_make_is_bounded() -> None:
+    client = Client()
+    codes = []
+    for number in range(100):
+        body = f'[{{"n":"/3311/{number + 10}/5850","vb":true}}]'
+        codes.append(client.code("POST", "/3311", payload=body, content_format=JSON))
+    assert codes == ["CREATED"] * 64 + ["SERVICE_UNAVAILABLE"] * 36
+    assert client.code("PUT", "/1/0/2", payload="5") == "SERVICE_UNAVAILABLE"
+
+
+# -- composite (sections 6.3.9 and 6.3.10) -------------------------------------------------------------
+
+
+def test_read_composite() -> None:
+    client = Client()
+    body = '[{"n":"/3303/0/5701"},{"n":"/3311/1"},{"n":"/9"},{"n":"/0"}]'
+    answer = client.ask("FETCH", "/", payload=body, content_format=JSON, accept=JSON)
+    assert answer["code"] == "CONTENT"
+    expected = [{"n": "/3303/0/5701", "vs": "Cel"}, {"n": "/3311/1/5850", "vb": False}]
+    assert records(answer["payload"]) == expected
+    cbor = client.ask("FETCH", "/", payload=body, content_format=JSON, accept=CBOR)
+    assert cbor["content_format"] == CBOR
+    assert client.code("FETCH", "/", payload=body, content_format=JSON, accept=TLV) == (
+        "NOT_ACCEPTABLE"
+    )
+    assert client.code("FETCH", "/", payload="x", content_format="text/plain") == (
+        "UNSUPPORTED_CONTENT_FORMAT"
+    )
+    assert client.code("FETCH", "/", payload="[]", content_format=JSON) == "BAD_REQUEST"
+
+
+def test_write_composite_is_all_or_nothing() -> None:
+    client = Client()
+    good = '[{"n":"/3303/0/5750","vs":"x"},{"n":"/3311/0/5851","v":1}]'
+    assert client.code("IPATCH", "/", payload=good, content_format=JSON) == "CHANGED"
+    assert (client.get("/3303/0/5750"), client.get("/3311/0/5851")) == ("x", "1")
+    bad = '[{"n":"/3303/0/5750","vs":"y"},{"n":"/3311/0/5999","v":1}]'
+    assert client.code("IPATCH", "/", payload=bad, content_format=JSON) == "NOT_FOUND"
+    assert client.get("/3303/0/5750") == "x"
+
+
+def test_observe_composite() -> None:
+    client = Client()
+    body = '[{"n":"/3311/0/5851"},{"n":"/3303/0/5750"}]'
+    answer = client.ask("FETCH", "/", payload=body, content_format=JSON, observe=0)
+    assert "observe" in answer
+    assert client.code("PUT", "/3311/0/5851", payload="77") == "CHANGED"
+    assert records(client.sent[-1]["payload"])[0] == {"n": "/3311/0/5851", "v": 77}
+    assert said(client)[-1]["value"] == {"/3311/0/5851": 77, "/3303/0/5750": "hall"}
+
+
+# -- observe (section 6.4), attributes (section 5.1.2) ---------------------------------------------------
+
+
+def observer(*query: str, path: str = "/3303/0/5700", **table: Any) -> Client:
+    """A client whose resource 5700 is the time in seconds; it is observed."""
+    client = Client({"3303": {"0": {"5700": "=t", "5750": "hall"}}}, **table)
+    if query:
+        assert client.code("PUT", path, query=list(query)) == "CHANGED"
+    assert client.ask("GET", path, observe=0)["observe"] is not None
+    return client
+
+
+def times(client: Client) -> list[float]:
+    sent = [e for e in client.events if getattr(e, "layer", "") == "application"]
+    return [round(e.t, 3) for e in sent if e.message["operation"] == "NOTIFY"]
+
+
+def test_a_change_is_told() -> None:
+    client = observer()
+    client.wait(3.5)
+    assert times(client) == [1, 2, 3]
+    assert [one["value"] for one in said(client)] == [1, 2, 3]
+
+
+def test_what_does_not_change_is_not_told() -> None:
+    client = observer(path="/3303/0/5750")
+    client.wait(4000)
+    assert times(client) == []
+    client.code("PUT", "/3303/0/5750", payload="cellar")
+    client.wait(0)
+    assert [one["value"] for one in said(client)] == ["cellar"]
+
+
+def test_an_instance_is_observed() -> None:
+    client = observer(path="/3303/0")
+    client.wait(1)
+    assert said(client)[0]["value"] == {"5700": 1.0, "5750": "hall"}
+
+
+def test_pmin_is_waited_for() -> None:
+    client = observer("pmin=5")
+    client.wait(16)
+    assert times(client) == [5, 10, 15]
+
+
+def test_pmax_tells_what_has_not_changed() -> None:
+    client = observer("pmax=10", path="/3303/0/5750")
+    client.wait(35)
+    assert times(client) == [10, 20, 30]
+
+
+def test_pmax_below_pmin_is_no_matter() -> None:
+    client = observer("pmin=10", "pmax=5", path="/3303/0/5750")
+    client.wait(100)
+    assert times(client) == []
+
+
+def test_periods_have_defaults_in_the_server_object() -> None:
+    client = Client({"1": {"0": {"2": 4, "3": 8}}, "3303": {"0": {"5700": "=t", "5750": "x"}}})
+    client.ask("GET", "/3303/0/5700", observe=0)
+    client.ask("GET", "/3303/0/5750", observe=0, token=b"u")
+    client.wait(9)
+    assert times(client) == [4, 8, 8]
+
+
+def test_attributes_of_what_it_is_in_hold_too() -> None:
+    client = Client({"3303": {"0": {"5700": "=t"}}})
+    client.code("PUT", "/3303", query=["pmin=3"])
+    client.code("PUT", "/3303/0/5700", query=["pmin=6"])
+    client.ask("GET", "/3303/0/5700", observe=0)
+    client.wait(13)
+    assert times(client) == [6, 12]
+    client.code("PUT", "/3303/0/5700", query=["pmin"])  # it is taken away
+    client.wait(6)
+    assert times(client) == [6, 12, 15, 18]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (["gt=5"], [6]),
+        (["lt=5"], [5]),
+        (["st=4"], [4, 8, 12]),
+        (["gt=10", "lt=3"], [3, 11]),
+        (["gt=2", "st=5"], [3, 8, 13]),
+        (["gt=2", "pmin=5"], [5]),
+    ],
+)
+def test_limits_and_steps(query: list[str], expected: list[int]) -> None:
+    client = observer(*query)
+    client.wait(13.5)
+    assert times(client) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("/3303/0/5750", ["gt=5"], "BAD_REQUEST"),  # a text has no limits
+        ("/3303/0", ["st=5"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["gt=5", "lt=4", "st=1"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["st=-1"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["pmin=x"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["pmin=1.5"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["gt=nan"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["color=red"], "BAD_REQUEST"),
+        ("/3303/5", ["pmin=1"], "NOT_FOUND"),
+        ("/3303/0/5700", ["gt=-5.5", "lt=-8"], "CHANGED"),
+    ],
+)
+def test_attributes_that_can_be_written(path: str, query: list[str], code: str) -> None:
+    assert Client().code("PUT", path, query=query) == code
+
+
+def test_an_observation_is_cancelled() -> None:
+    client = observer()
+    client.wait(1.5)
+    assert client.get("/3303/0/5700", observe=1) == "1.5"
+    assert said(client, "CANCEL_OBSERVE")
+    client.wait(5)
+    assert len(times(client)) == 1
+
+
+def test_a_reset_ends_it_too() -> None:
+    client = observer()
+    client.wait(1)
+    number = client.sent[-1]["message_id"]
+    client.receive(type="RST", code="EMPTY", message_id=number)
+    client.wait(5)
+    assert len(times(client)) == 1
+
+
+def test_what_is_deleted_ends_it() -> None:
+    client = Client()
+    client.ask("GET", "/3311/1/5850", observe=0)
+    assert client.code("DELETE", "/3311/1") == "DELETED"
+    client.wait(1)
+    assert said(client)[-1]["code"] == "NOT_FOUND"
+
+
+def test_a_rule_notifies() -> None:
+    send = {"operation": "NOTIFY", "path": "/3303/0/5750", "value": "=str(int(t))"}
+    rule = {"after": "500ms", "send": send}
+    client = observer(path="/3303/0/5750", rules=[rule])
+    client.wait(0.5)
+    assert said(client)[0]["value"] == "0"
+
+
+# -- send (section 6.4.6) ------------------------------------------------------------------------------
+
+
+def test_send() -> None:
+    rules = [
+        {"after": "1s", "send": {"operation": "SEND", "path": "/3303/0"}},
+        {"when": {"operation": "RESPONSE", "code": "CHANGED"}, "set": {"on": False}},
+    ]
+    client = Client(rules=rules)
+    client.wait(1)
+    request = client.requests[-1]
+    assert (request["path"], request["content_format"]) == ("/dp", CBOR)
+    assert said(client, "SEND")[-1]["value"]["/3303/0"]["5701"] == "Cel"
+    client.answer("CHANGED")
+    assert client.device.state["on"] is False
+
+
+def test_a_server_mutes_it() -> None:
+    client = Client()
+    assert client.code("PUT", "/1/0/23", payload="1") == "CHANGED"
+    client.say(operation="SEND", path="/3303/0")
+    assert said(client, "SEND") == []
+    assert "SEND is not sent" in client.lines()[-1]
+
+
+# -- below ---------------------------------------------------------------------------------------------
+
+
+def test_coap_s_own_resources_are_there() -> None:
+    resources = {"/temp": {"value": 20.5, "observe": "1s", "methods": ["GET", "PUT"]}}
+    client = Client(model={"resources": resources})
+    assert client.get("/temp") == "20.5"
+    assert client.get("/.well-known/core") == "</temp>;ct=0;obs"
+    client.ask("GET", "/temp", observe=0)
+    assert client.code("PUT", "/temp", payload="21.5") == "CHANGED"
+    client.wait(0)
+    assert client.sent[-1]["payload"] == "21.5"
+
+
+def test_long_values_go_in_blocks() -> None:
+    client = Client({"5": {"0": {}}}, {"block_size": 64})
+    for number in range(4):
+        block = {"number": number, "more": number < 3, "size": 64}
+        part = bytes([number]) * 64
+        answer = client.ask("PUT", "/5/0/0", payload=part, content_format=42, block1=block)
+    assert answer["code"] == "CHANGED"
+    assert len(said(client, "WRITE")[0]["value"]) == 256
+
+
+def test_ipv6_and_duplicates() -> None:
+    client = Client()
+    (answer,) = client.send("GET", "/3303/0/5701", peer="[fd77::1]:6000")
+    assert answer["payload"] == "Cel"
+    client.last_id -= 1
+    (again,) = client.send("GET", "/3303/0/5701", peer="[fd77::1]:6000")
+    assert again == answer
+    assert not [e for e in client.events if isinstance(e, DeviceFailed | SessionFailed)]
