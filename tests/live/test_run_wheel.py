@@ -47,6 +47,7 @@ def install_wheel(iotsim: CommandLine) -> tuple[Path, dict[str, Done]]:
         "protocols": iotsim("protocols", "list"),
         "check": iotsim("check", "quickstart"),
         "init": iotsim("init", "starter"),
+        "wireshark": iotsim("protocols", "wireshark", "coap", "-o", "coap.lua"),
     }
     return wheel, said
 
@@ -57,10 +58,11 @@ def test_it_holds_what_it_should_and_nothing_else(done: tuple[Path, dict[str, Do
         names = set(archive.namelist())
     for folder, inside in FOLDERS.items():
         for path in (REPOSITORY / folder).rglob("*"):
-            if path.suffix in (".py", ".toml"):
+            if path.suffix in (".py", ".toml", ".lua"):
                 assert f"{inside}/{path.relative_to(REPOSITORY)}" in names
-    for path in (REPOSITORY / "src" / "iotsim").rglob("*.py"):
-        assert str(path.relative_to(REPOSITORY / "src")) in names
+    for suffix in ("py", "lua"):
+        for path in (REPOSITORY / "src" / "iotsim").rglob(f"*.{suffix}"):
+            assert str(path.relative_to(REPOSITORY / "src")) in names
     assert "iotsim/py.typed" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
@@ -82,3 +84,4 @@ def test_what_is_bundled_is_found_by_name(done: tuple[Path, dict[str, Done]]) ->
     assert "sensornet  bundled" in said["protocols"].text
     assert "quickstart.toml: ok, 14 devices" in said["check"].text
     assert "wrote starter/scenario.toml" in said["init"].text
+    assert said["wireshark"].status == 0, said["wireshark"].text

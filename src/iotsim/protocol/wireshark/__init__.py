@@ -1,8 +1,16 @@
 """A dissector for Wireshark, in Lua, from a protocol's schema.
 
-`dissector` is all that others need. The file that it writes is ``runtime.lua``, which can read whatever a
-schema says, and after it the schema as calls of that: `readers` writes them, `fields` the fields that they
-fill, `lua` the pieces of Lua.
+`dissector` is all that others need. The file that it writes is first what can read whatever a schema says,
+the files of ``runtime/`` one after the other, and after it the schema as calls of that:
+
+`readers`   `Readers`, and `readers.read`, with which the next five register a function for each kind of node
+`numbers`   numbers, flags, and their names
+`values`    texts, bytes, bodies, what is calculated
+`verified`  constants, checks, checksums, lengths
+`groups`    structs, alternatives, arrays
+`inside`    data within data, words of bits, Natives
+`fields`    the fields of Wireshark that they fill
+`lua`       pieces of Lua
 """
 
 from __future__ import annotations
@@ -12,6 +20,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.protocol.lower import lower
+from iotsim.protocol.wireshark import groups, inside, numbers, values, verified  # noqa: F401
 from iotsim.protocol.wireshark.fields import Fields, ProtoField
 from iotsim.protocol.wireshark.lua import comment, quoted
 from iotsim.protocol.wireshark.readers import Readers
@@ -82,7 +91,7 @@ def dissector(protocol: Protocol) -> Dissector:
             title=quoted(title),
             ask="true" if readers.natives else "false",
         ),
-        files(__package__).joinpath("runtime.lua").read_text(),
+        *(files(__package__).joinpath("runtime", f"{part}.lua").read_text() for part in _RUNTIME),
         "-- The schema ------------------------------------------------------------------\n\nlocal f = {}",
         *(f"f[{quoted(name)}] = {field.source()}" for name, field in fields.made.items()),
         *(
@@ -117,6 +126,8 @@ def _said(path: str, fields: Fields) -> Iterator[str]:
             yield f"{{f[{quoted(variable)}], {{{names}}}}}"
 
 
+_RUNTIME = "cursor", "expressions", "values", "groups", "inside", "checksums", "show"
+"""The parts of it, each of which uses those before."""
 _HEAD = """
 local NAME = {name}
 local ok, proto = pcall(Proto, NAME, {title})
