@@ -6,6 +6,7 @@ All of it is data or text; the command line only prints it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import GreedyBytes, GreedyRange, Renamed, Struct, Terminated
@@ -161,9 +162,9 @@ def dissect(
 
     ``answer``: it is what a device sends. ``device`` is which, for a schema that asks for it.
     """
-    recorder = Recorder()
     schema = protocol.answer if answer and protocol.answer is not None else protocol.message
-    engine = Interpreter(schema, protocol.strict, recorder)
+    engine, recorder = _recording(schema, protocol.strict)
+    recorder.clear()
     message, error = None, None
     try:
         message = engine.decode(data, device)
@@ -205,6 +206,13 @@ def dissect(
     elif here < 8 * len(data):
         rows.append(_unnamed(data, here, 8 * len(data)))
     return Dissection(data, tuple(rows), message, error)
+
+
+@lru_cache(maxsize=8)
+def _recording(schema: Construct[Any, Any], strict: bool) -> tuple[Interpreter, Recorder]:
+    """An engine, which takes longer to make than to use, and what records what it does."""
+    recorder = Recorder()
+    return Interpreter(schema, strict, recorder), recorder
 
 
 def _unnamed(data: bytes, start: int, end: int) -> DissectedField:

@@ -9,7 +9,8 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.protocol.examine import DissectedField, dissect
 from iotsim.protocol.wireshark import dissector
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from iotsim import Protocol
     from iotsim.protocol.device import StandIn
 
-SERVER, CLIENT = 40001, 40002
-"""Ports: a datagram from SERVER is an answer."""
+SERVERS, CLIENT = 41000, 40000
+"""Ports: that of a protocol's server, which is the next for each, and that of its clients."""
 BEFORE = 28
 """Bytes of the headers of IPv4 and UDP."""
 NO_XML = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -48,48 +49,61 @@ class Shown:
     """Errors of the dissector itself."""
 
 
-def capture(datagrams: Iterable[Sent]) -> bytes:
-    """A capture file of datagrams, in IPv4 without a link layer."""
+class Case(NamedTuple):
+    """A protocol, and datagrams of it."""
+
+    protocol: Protocol
+    datagrams: list[Sent]
+
+
+def capture(cases: Iterable[Case]) -> bytes:
+    """A capture file of all datagrams, in IPv4 without a link layer."""
     parts = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 228)]
-    for index, sent in enumerate(datagrams):
-        ports = (SERVER, CLIENT) if sent.answer else (CLIENT, SERVER)
-        size = 8 + len(sent.data)
-        udp = struct.pack(">HHHH", *ports, size, 0) + sent.data
-        head = struct.pack(
-            ">BBHHHBBH4s4s", 0x45, 0, 20 + size, 0, 0, 64, 17, 0, b"\n\0\0\1", b"\n\0\0\2"
-        )
-        packet = head + udp
-        parts.append(struct.pack("<IIII", index, 0, len(packet), len(packet)) + packet)
+    for server, case in enumerate(cases, SERVERS):
+        for sent in case.datagrams:
+            ports = (server, CLIENT) if sent.answer else (CLIENT, server)
+            size = 8 + len(sent.data)
+            udp = struct.pack(">HHHH", *ports, size, 0) + sent.data
+            head = struct.pack(
+                ">BBHHHBBH4s4s", 0x45, 0, 20 + size, 0, 0, 64, 17, 0, b"\n\0\0\1", b"\n\0\0\2"
+            )
+            packet = head + udp
+            parts.append(struct.pack("<IIII", 0, 0, len(packet), len(packet)) + packet)
     return b"".join(parts)
 
 
-def tshark(folder: Path, source: str, name: str, datagrams: list[Sent]) -> list[Shown]:
-    """What tshark shows of each of `datagrams` with the dissector `source` of the protocol `name`."""
-    script, file = folder / f"{name}.lua", folder / f"{name}.pcap"
-    script.write_text(source)
-    file.write_bytes(capture(datagrams))
-    words = ["tshark", "-X", f"lua_script:{script}", "-n", "-r", str(file), "-T", "pdml"]
-    words += ["-d", f"udp.port=={SERVER},{registered(folder, script, name)}"]
+def tshark(folder: Path, cases: list[Case]) -> list[list[Shown]]:
+    """What tshark shows of the datagrams of each case, with the dissectors of all; in one run, since
+    starting it takes longer than that."""
+    file = folder / "datagrams.pcap"
+    file.write_bytes(capture(cases))
+    words = ["tshark", "-n", "-r", str(file), "-T", "pdml"]
+    names = [registered(case.protocol.name) for case in cases]
+    for server, (case, name) in enumerate(zip(cases, names, strict=True), SERVERS):
+        script = folder / f"{case.protocol.name}.lua"
+        script.write_text(dissector(case.protocol).source)
+        words += ["-X", f"lua_script:{script}", "-d", f"udp.port=={server},{name}"]
     done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stderr
     assert "ua:" not in done.stderr, done.stderr
-    packets = ET.fromstring(NO_XML.sub("?", done.stdout)).findall("packet")
-    assert len(packets) == len(datagrams)
-    return [_shown(packet, registered(folder, script, name)) for packet in packets]
+    packets = iter(ET.fromstring(NO_XML.sub("?", done.stdout)).findall("packet"))
+    shown = [
+        [_shown(next(packets), name) for _ in case.datagrams]
+        for case, name in zip(cases, names, strict=True)
+    ]
+    assert next(packets, None) is None
+    return shown
 
 
-_NAMES: dict[str, str] = {}
-
-
-def registered(folder: Path, script: Path, name: str) -> str:
+def registered(name: str) -> str:
     """The name by which Wireshark knows the protocol: another one if it has one of that name itself."""
-    if name not in _NAMES:
-        done = subprocess.run(
-            ["tshark", "-G", "protocols"], capture_output=True, text=True, check=True
-        )
-        known = {line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") > 1}
-        _NAMES[name] = f"iotsim_{name}" if name in known else name
-    return _NAMES[name]
+    return f"iotsim_{name}" if name in _its_own() else name
+
+
+@cache
+def _its_own() -> set[str]:
+    done = subprocess.run(["tshark", "-G", "protocols"], capture_output=True, text=True, check=True)
+    return {line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") > 1}
 
 
 def _shown(packet: ET.Element, name: str) -> Shown:
@@ -105,14 +119,13 @@ def _shown(packet: ET.Element, name: str) -> Shown:
     return found
 
 
-def differences(protocol: Protocol, folder: Path, datagrams: list[Sent]) -> tuple[list[str], int]:
-    """In what tshark and the codec differ about `datagrams`, and how many values were compared."""
+def differences(case: Case, shown_of_all: list[Shown]) -> tuple[list[str], int]:
+    """In what tshark and the codec differ about the datagrams, and how many values were compared."""
+    protocol = case.protocol
     made = dissector(protocol)
     found: list[str] = []
     count = 0
-    for sent, shown in zip(
-        datagrams, tshark(folder, made.source, protocol.name, datagrams), strict=True
-    ):
+    for sent, shown in zip(case.datagrams, shown_of_all, strict=True):
         where = f"{protocol.name} {sent.data.hex()}"
         found += [f"{where}: {one}" for one in shown.mistakes]
         ours = dissect(protocol, sent.data, answer=sent.answer, device=sent.device)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from construct import Enum, Int8ub, Int16ub, Struct, Switch, this
-from tests.protocol.wireshark.shown import Sent, differences, tshark
+from tests.protocol.wireshark.shown import Case, Sent, differences, tshark
 
 from iotsim import Checksum, FlatStruct, Protocol, crc16_ccitt
 from iotsim.protocol.wireshark import dissector
@@ -27,7 +27,8 @@ ODD = Protocol(
 
 def test_odd_names_become_others(tmp_path: Path) -> None:
     sent = [Sent(bytes.fromhex("01 0001 01 04 05")), Sent(bytes.fromhex("01 0002 02 04 05"))]
-    found, count = differences(ODD, tmp_path, sent)
+    case = Case(ODD, sent)
+    found, count = differences(case, *tshark(tmp_path, [case]))
     assert found == []
     assert count == 10
     names = {name for named in dissector(ODD).abbreviations.values() for name in named}
@@ -42,7 +43,7 @@ def test_what_is_wrong_is_marked_and_the_rest_shown(tmp_path: Path) -> None:
     )
     right = protocol.codec.encode({"a": 7})
     sent = [Sent(right), Sent(b"\x08" + right[1:]), Sent(right + b"!"), Sent(right[:2])]
-    shown = tshark(tmp_path, dissector(protocol).source, "summed", sent)
+    (shown,) = tshark(tmp_path, [Case(protocol, sent)])
     assert [one.fields["a"][0].get("show") for one in shown] == ["7", "8", "7", "7"]
     expected = ["", "checksum is wrong", "left over", "ends early"]
     for one, words in zip(shown, expected, strict=True):
