@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from construct import (
@@ -136,6 +137,7 @@ MESSAGE = FlatStruct(
             read_extensions,
             write_extensions,
             like=GreedyRange(Struct("type" / Int16ub, "value" / GreedyBytes)),
+            lua=Path(__file__).with_name("sntp_extensions.lua"),
         ),
         [],
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from construct import (
@@ -82,7 +83,12 @@ def write_bits(bits: list[bool]) -> bytes:
     return number.to_bytes(-(-len(bits) // 8), "little")
 
 
-BITS = Prefixed(Int8ub, Native(read_bits, write_bits, like=GreedyRange(FlagByte)))
+BITS = Prefixed(
+    Int8ub,
+    Native(
+        read_bits, write_bits, like=GreedyRange(FlagByte), lua=Path(__file__).with_name("bits.lua")
+    ),
+)
 REGISTERS = Struct(
     "byte_count" / Rebuild(Int8ub, len_(this.registers) * 2),
     "registers" / Int16ub[this.byte_count // 2],

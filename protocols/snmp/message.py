@@ -7,6 +7,7 @@ section 4).
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from construct import (
@@ -405,6 +406,7 @@ MESSAGE = Native(
     write_message,
     tell=tell_message,
     parts=parts_of_message,
+    lua=Path(__file__).with_name("message.lua"),
     like=FlatStruct(
         "version" / Default(Int8ub, 2) * "1, or 2 for v2c",
         "community" / Default(GreedyString("latin-1"), "public"),

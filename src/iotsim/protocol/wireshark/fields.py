@@ -19,6 +19,15 @@ _SIMILAR = {
 }
 """Types that Wireshark's filters take for one."""
 
+_LUA_TYPES = {
+    "string": ("string",),
+    "bytes": ("bytes",),
+    "bool": ("boolean",),
+    "uint64": ("number", "userdata"),
+    "none": ("group",),
+}
+"""The types of Lua's values, where that is not just number; bytes and groups have no values."""
+
 
 @dataclass(frozen=True)
 class ProtoField:
@@ -79,17 +88,18 @@ class Fields:
         return f"f[{quoted(name)}]"
 
     def below(self, path: str) -> dict[str, str]:
-        """The fields below a path, by the rest of theirs: the variable for each type that Lua knows."""
-        found: dict[str, list[str]] = {}
+        """The fields at a path and below, by the rest of theirs: the variable for each type of Lua's."""
+        found: dict[str, dict[str, str]] = {}
         start = f"{path}." if path else ""
         for variable, made in self.made.items():
-            if made.path.startswith(start):
-                kind = {"string": "string", "bytes": "bytes", "bool": "boolean"}.get(
-                    made.type, "number"
-                )
-                one = f"{kind} = f[{quoted(variable)}]"
-                found.setdefault(made.path.removeprefix(start), []).append(one)
-        return {name: ", ".join(kinds) for name, kinds in found.items()}
+            if made.path == path or made.path.startswith(start):
+                kinds = found.setdefault(made.path[len(start) :], {})
+                for kind in _LUA_TYPES.get(made.type, ("number",)):
+                    kinds.setdefault(kind, f"f[{quoted(variable)}]")
+        return {
+            name: ", ".join(f"{kind} = {variable}" for kind, variable in kinds.items())
+            for name, kinds in found.items()
+        }
 
     def _abbreviation(self, path: str, kind: str) -> str:
         """The path, in the characters that Wireshark allows; with a number if that is taken."""

@@ -69,8 +69,11 @@ def native(node: n.Native, readers: Readers, path: str | None) -> str:
     if node.origin.lua is None:
         readers.natives = True
         raise UnsupportedError("a Native, whose functions are Python's")
-    missing = dict(readers.missing)
+    missing, readers.missing = readers.missing, {}
     readers.reader(node.like, path)  # for its fields
+    for anything in readers.missing:
+        for kind in ("string", "int64", "uint64", "bool"):
+            readers.field(anything, kind)
     readers.missing = missing
     body = textwrap.indent(node.origin.lua.read_text(encoding="utf-8").rstrip(), "  ")
     fields = readers.fields.below((path or "").removeprefix(FLAT))

@@ -303,12 +303,25 @@ local function unknown(count, field)
   end
 end
 
--- What a Native brings of its own: `add(path, from, to, value)` shows a field; bytes have no value.
+-- What a Native brings of its own: `add(path, from, to, value)` shows a field; without a value it is bytes,
+-- or a group, where that is declared. What it does not return, expressions do not know.
 local function native(read, fields)
   return function(c, this)
-    return read(c, this, function(path, from, to, value)
-      local kind = value == nil and "bytes" or type(value)
-      put(c, fields[path] and fields[path][kind], from, to, kind == "string" and text(value) or value)
+    local value = read(c, this, function(path, from, to, value)
+      local known, kind = fields[path] or {}, type(value)
+      if value == nil then kind = known.bytes and "bytes" or "group" end
+      return put(c, known[kind], from, to, kind == "string" and text(value) or value)
     end)
+    if value == nil then return UNKNOWN end
+    return value
   end
+end
+
+-- Shows what `read` adds below an item; a number is its index.
+local function below(c, item, read, index)
+  local items = c.items
+  item.kids, item.index = {}, index
+  c.items = item.kids
+  read()
+  c.items = items
 end
