@@ -319,8 +319,10 @@ def parts_of_rest(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]]:
         if at > len(data):
             return
         field, value = next(iter(fields_of(RESPONSES["CONTENT"], [(number, raw)], b"").items()))
+        if counts[field] and not isinstance(value, list) and field != "path":  # once too often
+            field, value = "options", [{"number": number, "value": raw}]
+        counts[field] += 1
         if isinstance(value, list):
-            counts[field] += 1
             field, value = f"{field}.{counts[field] - 1}", value[0]
         yield field, start, at, value
 

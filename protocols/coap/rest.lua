@@ -38,7 +38,7 @@ local seen, path, path_from, path_to = {}, "", nil, nil
 local function option(number, from, to)
   local raw = c.raw:sub(from + 1, to)
   if number == 11 and #raw < 256 and is_utf8(raw) then
-    path = path .. "/" .. raw:gsub("%%", raw:find("[/%%]") and "%%%%25" or "%%%%"):gsub("/", "%%2F")
+    path = path .. "/" .. raw:gsub("%%", "%%25"):gsub("/", "%%2F")
     path_from, path_to = path_from or from, to
     return
   end

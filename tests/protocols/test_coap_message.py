@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim import DecodeError, EncodeError
+from iotsim.protocol.examine import dissect
 from iotsim.protocol.registry import load_protocol
 
 PROTOCOL = load_protocol("coap").protocol
@@ -173,3 +174,12 @@ def test_any_bytes(rest: bytes) -> None:
         return
     again = CODEC.decode(CODEC.encode(message))
     assert again == message
+
+
+def test_a_dissection_shows_an_option_that_is_there_once_too_often_as_the_message_has_it() -> None:
+    found = dissect(PROTOCOL, HEAD + bytes.fromhex("61 05 01 06"))  # Observe, twice
+    shown = [(row.path, row.value) for row in found.rows if row.offset >= 8 * len(HEAD)]
+    again = {"number": 6, "value": b"\x06"}
+    assert shown[-2:] == [("observe", 5), ("options.0", again)]
+    assert found.message is not None
+    assert (found.message["observe"], found.message["options"]) == (5, [again])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iotsim.protocol.examine import DissectedField, dissect
+from iotsim.protocol.examine import DissectedField, Dissection, dissect
 from iotsim.protocol.wireshark import dissector
 
 if TYPE_CHECKING:
@@ -136,14 +136,8 @@ def differences(case: Case, shown_of_all: list[Shown]) -> tuple[list[str], int]:
         if ours.error is not None:
             continue
         by_path: dict[str, list[DissectedField]] = defaultdict(list)
-        leaves = list(_leaves(ours.rows))
-        for row in leaves:
+        for row in _rows(ours):
             by_path[re.sub(r"\.\d+(?=\.|\Z)", "", row.path)].append(row)
-        for path, value in _flat(ours.message, ""):
-            if path not in {row.path for row in leaves}:  # a native's, which has no place
-                by_path[re.sub(r"\.\d+(?=\.|\Z)", "", path)].append(
-                    DissectedField(0, 0, path, value, b"")
-                )
         for path, rows in by_path.items():
             if _is_below(path, made.missing) or path.startswith("(message)"):
                 continue
@@ -171,6 +165,22 @@ def differences(case: Case, shown_of_all: list[Shown]) -> tuple[list[str], int]:
                         f"{where}: {row.path}: at {row.offset}, but {ET.tostring(element)!r}"
                     )
     return found, count
+
+
+def _rows(ours: Dissection) -> Iterator[DissectedField]:
+    """A row for each single value."""
+    values = dict(_flat(ours.message, ""))
+    leaves: dict[str, DissectedField] = {}
+    for row in _leaves(ours.rows):
+        before = leaves.get(row.path)
+        if before is not None:  # a native's, in several pieces
+            size = row.offset + row.size - before.offset
+            row = before._replace(size=size, value=values[row.path])
+        leaves[row.path] = row
+    yield from leaves.values()
+    for path, value in values.items():
+        if path not in leaves:  # a native's, which has no place
+            yield DissectedField(0, 0, path, value, b"")
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
