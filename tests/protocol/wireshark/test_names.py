@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from construct import Enum, Int8ub, Int16ub, Struct, Switch, this
+from construct import Enum, FocusedSeq, Int8ub, Int16ub, Prefixed, Struct, Switch, this
 from tests.protocol.wireshark.shown import Case, Sent, differences, tshark
 
-from iotsim import Checksum, FlatStruct, Protocol, crc16_ccitt
+from iotsim import Checksum, FlatStruct, Payload, Protocol, Text, crc16_ccitt
 from iotsim.protocol.wireshark import dissector
 
 pytestmark = pytest.mark.needs("tshark")
@@ -33,6 +33,27 @@ def test_odd_names_become_others(tmp_path: Path) -> None:
     assert count == 10
     names = {name for named in dissector(ODD).abbreviations.values() for name in named}
     assert {"a_b", "a_b_2", "gr__e", "value", "value_2", "value.x"} <= names
+
+
+def test_texts_end_before_their_zeros_and_bodies_have_the_name_they_are_given(
+    tmp_path: Path,
+) -> None:
+    protocol = Protocol(
+        name="texts",
+        message=Struct(
+            "a" / Text(6, "latin-1"),
+            "b" / Text(4, "utf-8"),
+            "c" / FocusedSeq("inner", "unseen" / Prefixed(Int8ub, Payload()), "inner" / Payload()),
+        ),
+        port=4711,
+    )
+    said = [b"gr\xfcn\0\0", b"\xc3\xbc\0\0", b"\x01h", b"rest"]
+    case = Case(protocol, [Sent(b"".join(said)), Sent(b"".join([said[0], b"\xfcxxx", *said[2:]]))])
+    (shown,) = tshark(tmp_path, [case])
+    found, count = differences(case, shown)
+    assert found == []
+    assert count == 3
+    assert {name for name, values in shown[0].fields.items() if values} == {"a", "b", "c"}
 
 
 def test_what_is_wrong_is_marked_and_the_rest_shown(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def native(node: n.Native, readers: Readers, path: str | None) -> str:
             readers.field(anything, kind)
     readers.missing = missing
     body = textwrap.indent(node.origin.lua.read_text(encoding="utf-8").rstrip(), "  ")
-    fields = readers.fields.below((path or "").removeprefix(FLAT))
+    fields = readers.fields.below((path or "").removeprefix(FLAT).replace("[]", ""))
     table = "\n".join(f"  [{quoted(name)}] = {{{kinds}}}," for name, kinds in fields.items())
     return f"native(function(c, this, add)\n{body}\nend, {{\n{table}\n}})"
 

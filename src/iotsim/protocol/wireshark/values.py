@@ -9,8 +9,8 @@ import construct
 
 from iotsim.protocol import nodes as n
 from iotsim.protocol.generate.source import UnsupportedError
-from iotsim.protocol.wireshark.lua import Traced, function, quoted
-from iotsim.protocol.wireshark.readers import read
+from iotsim.protocol.wireshark.lua import Traced, constant, function, quoted
+from iotsim.protocol.wireshark.readers import FLAT, join, read
 
 if TYPE_CHECKING:
     from iotsim.protocol.wireshark.readers import Readers
@@ -28,23 +28,29 @@ def data(node: n.Data, readers: Readers, path: str | None) -> str:
 
 @read.register(n.Text)
 def text(node: n.Text, readers: Readers, path: str | None) -> str:
-    encoding = codecs.lookup(node.encoding).name
+    return characters(readers.read(node.inner, None), node.encoding, readers, path)
+
+
+def characters(inner: str, encoding: str, readers: Readers, path: str | None) -> str:
+    """The bytes that ``inner`` reads, as text."""
+    encoding = codecs.lookup(encoding).name
     if encoding not in ENCODINGS:
         raise UnsupportedError(f"text in {encoding}")
-    inner = readers.read(node.inner, None)
     return f"characters({inner}, {quoted(encoding)}, {readers.field(path, 'string')})"
 
 
 @read.register(n.Coded)
 def coded(node: n.Coded, readers: Readers, path: str | None) -> str:
     inner, kind = readers.read(node.inner, None), type(node.origin).__name__
-    path = path or "body"
+    if path is not None and (not path or path.startswith(FLAT)):
+        path = join(path.removeprefix(FLAT), "body")
     if kind == "Text":
-        return f'characters({inner}, "utf-8", {readers.field(path, "string")})'
+        read_all = characters("bytes(nil, nil)", node.origin.encoding, readers, path)
+        return f"window(constant({node.origin.size}), stripped({constant(bytes(1))}, {read_all}))"
     if kind == "Payload":
         fields = f"{readers.field(path, 'string')}, {readers.field(path, 'bytes')}"
         return f"payload({inner}, {fields})"
-    readers.missing[path] = f"{kind.upper()}, as Wireshark's own dissector shows it"
+    readers.missing[path or "(unnamed)"] = f"{kind.upper()}, as Wireshark's own dissector shows it"
     if kind == "Json":
         return f'foreign({inner}, "json", {readers.field(path, "bytes")})'
     return f'foreign({inner}, "cbor", {readers.field(path, "bytes")})'
