@@ -3,6 +3,7 @@ objects, which device management reads."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from construct import (
@@ -26,6 +27,9 @@ from construct import (
 )
 
 from iotsim import DecodeError, EncodeError, FlatStruct, Native
+
+LUA = Path(__file__).with_name("lua")
+"""What `Native` fields are in Lua, for dissectors."""
 
 # -- addresses (3/3/2, section 1.4) --------------------------------------------------------------------
 
@@ -92,8 +96,15 @@ def write_individual(text: Any) -> bytes:
     return individual_number(text).to_bytes(2, "big")
 
 
-GROUP_ADDRESS = Native(read_group, write_group, like=GreedyString("ascii"))
-INDIVIDUAL_ADDRESS = Native(read_individual, write_individual, like=GreedyString("ascii"))
+GROUP_ADDRESS = Native(
+    read_group, write_group, like=GreedyString("ascii"), lua=LUA / "group_address.lua"
+)
+INDIVIDUAL_ADDRESS = Native(
+    read_individual,
+    write_individual,
+    like=GreedyString("ascii"),
+    lua=LUA / "individual_address.lua",
+)
 
 # -- messages of the link layer (section 4.1.5) ---------------------------------------------------------
 
@@ -158,6 +169,7 @@ TPDU = Native(
         "small" / Default(Int8ub, 0) * "the six bits beside the APCI: data that fits there",
         "data" / Default(GreedyBytes, b"") * "of all other sizes",
     ),
+    lua=LUA / "tpdu.lua",
 )
 L_DATA = FlatStruct(
     "additional"

@@ -29,7 +29,7 @@ from construct import (
 
 from iotsim import Cbor, EncodeError, FlatStruct, Length, Native, Text
 
-from .cemi import CEMI, GROUP_ADDRESS, GROUP_SERVICES, INDIVIDUAL_ADDRESS, PRIORITY
+from .cemi import CEMI, GROUP_ADDRESS, GROUP_SERVICES, INDIVIDUAL_ADDRESS, LUA, PRIORITY
 
 SERVICES = {
     "SEARCH_REQUEST": 0x0201,
@@ -122,7 +122,7 @@ def write_ip(value: Any) -> bytes:
         raise EncodeError(f"an IPv4 address, such as '10.0.0.1', not {value!r}") from None
 
 
-IP_ADDRESS = Native(read_ip, write_ip, like=GreedyString("ascii"))
+IP_ADDRESS = Native(read_ip, write_ip, like=GreedyString("ascii"), lua=LUA / "ip_address.lua")
 
 
 def hpai() -> Any:
