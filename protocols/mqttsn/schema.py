@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from construct import (
@@ -67,6 +68,7 @@ MESSAGE = FlatStruct(
     Native(
         read,
         write,
+        lua=Path(__file__).with_name("message.lua"),
         like=FlatStruct(
             "kind" / Enum(Int8ub, **TYPES),
             Switch(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from construct import (
@@ -336,7 +337,7 @@ TXPK = Struct(
     "frame" / _optional(FRAME) * "what LoRaWAN shows of it",
 )
 ERROR = Enum(Int8ub, **{name: number for number, name in enumerate(ERRORS)})
-EUI = Native(read_eui, write_eui, tell=tell_eui, like=TEXT)
+EUI = Native(read_eui, write_eui, tell=tell_eui, like=TEXT, lua=Path(__file__).with_name("eui.lua"))
 PUSH_DATA = Native(
     read_push_data,
     write_push_data,
