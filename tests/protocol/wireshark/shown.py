@@ -47,6 +47,8 @@ class Shown:
     experts: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
     """Errors of the dissector itself."""
+    others: set[str] = field(default_factory=set)
+    """The protocols that Wireshark's own dissectors show."""
 
 
 class Case(NamedTuple):
@@ -108,6 +110,7 @@ def _its_own() -> set[str]:
 
 def _shown(packet: ET.Element, name: str) -> Shown:
     found = Shown()
+    found.others = {str(proto.get("name")) for proto in packet.iter("proto")} - {name}
     for element in packet.iter("field"):
         abbreviation = str(element.get("name"))
         if LUA_ERROR in str(element.get("showname")):

@@ -7,6 +7,7 @@ from construct import Enum, FocusedSeq, Int8ub, Int16ub, Prefixed, Struct, Switc
 from tests.protocol.wireshark.shown import Case, Sent, differences, tshark
 
 from iotsim import Checksum, FlatStruct, Payload, Protocol, Text, crc16_ccitt
+from iotsim.protocol.registry import load_protocol
 from iotsim.protocol.wireshark import dissector
 
 pytestmark = pytest.mark.needs("tshark")
@@ -70,3 +71,13 @@ def test_what_is_wrong_is_marked_and_the_rest_shown(tmp_path: Path) -> None:
     for one, words in zip(shown, expected, strict=True):
         assert len(one.experts) == bool(words)
         assert words in "".join(one.experts)
+
+
+def test_wireshark_shows_what_we_have_no_lua_for_if_it_knows_the_protocol(tmp_path: Path) -> None:
+    """BACnet's dissector for UDP has another name than BACnet's."""
+    loaded = load_protocol("bacnet")
+    assert dissector(loaded.protocol).missing
+    case = Case(loaded.protocol, [Sent(vector.data) for vector in loaded.vectors])
+    (shown,) = tshark(tmp_path, [case])
+    assert all(one.fields["rest"] for one in shown)
+    assert {"bvlc", "bacnet", "bacapp"} <= {name for one in shown for name in one.others}

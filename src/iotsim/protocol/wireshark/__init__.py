@@ -90,6 +90,7 @@ def dissector(protocol: Protocol) -> Dissector:
             name=quoted(protocol.name),
             title=quoted(title),
             ask="true" if readers.natives else "false",
+            port=protocol.port,
         ),
         *(files(__package__).joinpath("runtime", f"{part}.lua").read_text() for part in _RUNTIME),
         "-- The schema ------------------------------------------------------------------\n\nlocal f = {}",
@@ -136,8 +137,9 @@ if not ok then
   proto = Proto(NAME, {title})
 end
 local PREFIX = NAME .. "."
--- Wireshark's own, which shows what is only bytes here
-local own = not ok and {ask} and Dissector.get({name})
+local ports = DissectorTable.get("udp.port")
+-- Wireshark's own for the port, which shows what is only bytes here
+local own = not ok and {ask} and ports:get_dissector({port})
 """
 _TAIL = """
 -- What Wireshark is told ----------------------------------------------------------------------------
@@ -166,7 +168,6 @@ function proto.dissector(tvb, pinfo, tree)
 end
 
 -- A port that Wireshark has a dissector for stays with that; "Decode As" gives it to this one.
-local ports = DissectorTable.get("udp.port")
 if ports:get_dissector({port}) == nil then
   ports:add({port}, proto)
 else
