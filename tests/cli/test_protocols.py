@@ -56,15 +56,15 @@ def test_list_has_the_bundled_ones_and_those_at_hand(
 def test_wireshark_writes_a_dissector_and_says_what_it_leaves_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command_line(["protocols", "wireshark", "snmp"]) == 0
+    assert run_command_line(["protocols", "wireshark", "bacnet"]) == 0
     printed = capsys.readouterr()
     assert "Proto" in printed.out
     assert "rest: " in printed.err
-    assert run_command_line(["protocols", "wireshark", "snmp", "-o", "snmp.lua"]) == 0
-    assert (tmp_path / "snmp.lua").read_text() == printed.out
+    assert run_command_line(["protocols", "wireshark", "bacnet", "-o", "bacnet.lua"]) == 0
+    assert (tmp_path / "bacnet.lua").read_text() == printed.out
     assert capsys.readouterr().out == ""
-    assert run_command_line(["protocols", "wireshark", "snmp", "-o", "none/snmp.lua"]) == 2
-    assert "none/snmp.lua: No such file" in capsys.readouterr().err
+    assert run_command_line(["protocols", "wireshark", "bacnet", "-o", "none/bacnet.lua"]) == 2
+    assert "none/bacnet.lua: No such file" in capsys.readouterr().err
 
 
 def test_show_tells_every_field(capsys: pytest.CaptureFixture[str]) -> None:
