@@ -6,7 +6,8 @@ import pytest
 from construct import Enum, FocusedSeq, Int8ub, Int16ub, Prefixed, Struct, Switch, this
 from tests.protocol.wireshark.shown import Case, Sent, differences, tshark
 
-from iotsim import Checksum, FlatStruct, Payload, Protocol, Text, crc16_ccitt
+from iotsim import Checksum, FlatStruct, Native, Payload, Protocol, Text, crc16_ccitt
+from iotsim.errors import ProtocolError
 from iotsim.protocol.registry import load_protocol
 from iotsim.protocol.wireshark import dissector
 
@@ -81,3 +82,15 @@ def test_wireshark_shows_what_we_have_no_lua_for_if_it_knows_the_protocol(tmp_pa
     (shown,) = tshark(tmp_path, [case])
     assert all(one.fields["rest"] for one in shown)
     assert {"bvlc", "bacnet", "bacapp"} <= {name for one in shown for name in one.others}
+
+
+def test_lua_that_is_not_there_is_a_fault_of_the_protocol() -> None:
+    value = Native(
+        lambda data, at: (data[at], at + 1),
+        lambda one: bytes([one]),
+        like=Int8ub,
+        lua=Path("nowhere.lua"),
+    )
+    protocol = Protocol(name="lost", message=Struct("value" / value), port=4711)
+    with pytest.raises(ProtocolError, match=r"cannot be read.*nowhere\.lua"):
+        dissector(protocol)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iotsim.errors import ProtocolError
 from iotsim.protocol import nodes as n
 from iotsim.protocol.generate.source import UnsupportedError
 from iotsim.protocol.wireshark.lua import constant, function, quoted
@@ -75,7 +77,11 @@ def native(node: n.Native, readers: Readers, path: str | None) -> str:
         for kind in ("string", "int64", "uint64", "bool"):
             readers.field(anything, kind)
     readers.missing = missing
-    body = textwrap.indent(node.origin.lua.read_text(encoding="utf-8").rstrip(), "  ")
+    try:
+        lua = Path(node.origin.lua).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ProtocolError(f"what a Native says in Lua cannot be read: {error}") from error
+    body = textwrap.indent(lua.rstrip(), "  ")
     fields = readers.fields.below((path or "").removeprefix(FLAT).replace("[]", ""))
     table = "\n".join(f"  [{quoted(name)}] = {{{kinds}}}," for name, kinds in fields.items())
     return f"native(function(c, this, add)\n{body}\nend, {{\n{table}\n}})"

@@ -1,7 +1,7 @@
 -- Single values ---------------------------------------------------------------------------------
 
 local function unsigned(raw, from, count, little)
-  local value = 0
+  local value = count > 6 and 0.0 or 0 -- integers of 64 bits, which newer versions have, would wrap
   for index = 0, count - 1 do
     value = value * 256 + raw:byte(from + 1 + (little and count - 1 - index or index))
   end
