@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Any
 
 from construct import Default, Enum, Flag, Int8ub, Int16ub, Struct
@@ -340,6 +341,7 @@ _NOTHING: Any = None
 MESSAGE = Native(
     read_message,
     write_message,
+    lua=Path(__file__).with_name("headers.lua"),
     like=FlatStruct(
         "function" / Default(Enum(Int8ub, **FUNCTIONS), "ORIGINAL_UNICAST_NPDU"),
         "origin" / Default(Cbor(), _NOTHING) * "of FORWARDED_NPDU: address and port",

@@ -1,4 +1,6 @@
 -- Messages in BER (X.690), as `read_message` has them.
+--
+-- Types of bindings.value: int64 string bytes uint64
 local SEQUENCE, INTEGER, OCTETS, NULL, OID, TRAP, TRAP_V1 = 0x30, 0x02, 0x04, 0x05, 0x06, 0xA7, 0xA4
 local IPADDRESS, COUNTER32, GAUGE32, TIMETICKS, OPAQUE, COUNTER64 = 0x40, 0x41, 0x42, 0x43, 0x44, 0x46
 local PDUS = {[0xA0] = 1, [0xA1] = 1, [0xA2] = 1, [0xA3] = 1, [0xA4] = 1, [0xA5] = 2, [0xA6] = 2, [0xA7] = 2, [0xA8] = 2}

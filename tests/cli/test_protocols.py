@@ -59,7 +59,7 @@ def test_wireshark_writes_a_dissector_and_says_what_it_leaves_out(
     assert run_command_line(["protocols", "wireshark", "bacnet"]) == 0
     printed = capsys.readouterr()
     assert "Proto" in printed.out
-    assert "rest: " in printed.err
+    assert "parameters: " in printed.err
     assert run_command_line(["protocols", "wireshark", "bacnet", "-o", "bacnet.lua"]) == 0
     assert (tmp_path / "bacnet.lua").read_text() == printed.out
     assert capsys.readouterr().out == ""

@@ -90,3 +90,18 @@ def test_messages_with_natives(tmp_path: Path) -> None:
         found, count = differences(case, shown)
         assert found == []
         assert count > len(case.datagrams) / 2
+
+
+def test_all_headers_of_bacnet_are_shown(tmp_path: Path) -> None:
+    loaded = load_protocol("bacnet")
+    made = dissector(loaded.protocol)
+    case = Case(loaded.protocol, [Sent(vector.data) for vector in loaded.vectors])
+    (shown,) = tshark(tmp_path, [case])
+    compared = 0
+    for vector, one in zip(loaded.vectors, shown, strict=True):
+        message = loaded.protocol.codec.decode(vector.data)
+        for path, names in made.abbreviations.items():
+            if message.get(path) is not None and path != "parameters":
+                assert any(one.fields[name] for name in names), (path, vector.data.hex())
+                compared += 1
+    assert compared > 5 * len(shown)

@@ -101,6 +101,18 @@ class Fields:
             for name, kinds in found.items()
         }
 
+    def forget(self, path: str) -> None:
+        """Those at a path and below."""
+
+        def is_there(other: str) -> bool:
+            return f"{other}.".startswith(f"{path}.")
+
+        self.made = {name: made for name, made in self.made.items() if not is_there(made.path)}
+        self._taken = {name: one for name, one in self._taken.items() if not is_there(one[0])}
+        self.renamed = {
+            one: name for one, name in self.renamed.items() if not is_there(one.rpartition(" (")[0])
+        }
+
     def _abbreviation(self, path: str, kind: str) -> str:
         """The path, in the characters that Wireshark allows; with a number if that is taken."""
         wanted = ".".join(_REFUSED.sub("_", step) or "_" for step in path.split("."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,11 @@ from iotsim.protocol.wireshark.readers import FLAT, boolean, join, read
 
 if TYPE_CHECKING:
     from iotsim.protocol.wireshark.readers import Readers
+
+_TYPES = re.compile("^-- Types of ([^:]*): (.*)$", re.MULTILINE)
+"""In the Lua of a Native: those of a field of which ``like`` says none."""
+_ONLY = re.compile("^-- Shows only: (.*)$", re.MULTILINE)
+"""The fields that it shows, the last of which is the bytes of all others."""
 
 
 @read.register(n.Prefixed)
@@ -71,18 +77,28 @@ def native(node: n.Native, readers: Readers, path: str | None) -> str:
     if node.origin.lua is None:
         readers.natives = True
         raise UnsupportedError("a Native, whose functions are Python's")
-    missing, readers.missing = readers.missing, {}
-    readers.reader(node.like, path)  # for its fields
-    for anything in readers.missing:
-        for kind in ("string", "int64", "uint64", "bool"):
-            readers.field(anything, kind)
-    readers.missing = missing
     try:
-        lua = Path(node.origin.lua).read_text(encoding="utf-8")
+        lua = Path(node.origin.lua).read_text(encoding="utf-8").rstrip()
     except (OSError, ValueError) as error:
         raise ProtocolError(f"what a Native says in Lua cannot be read: {error}") from error
-    body = textwrap.indent(lua.rstrip(), "  ")
-    fields = readers.fields.below((path or "").removeprefix(FLAT).replace("[]", ""))
+    missing, readers.missing = readers.missing, {}
+    readers.reader(node.like, path)  # for its fields
+    readers.missing = missing
+    path = (path or "").removeprefix(FLAT)
+    start = f"{path}." if path else ""
+    for name, kinds in _TYPES.findall(lua):
+        readers.fields.forget(f"{start}{name}")
+        for kind in kinds.split():
+            readers.field(f"{start}{name}", kind)
+    only = " ".join(_ONLY.findall(lua)).split()
+    if only:
+        readers.natives = True
+        readers.missing[f"{start}{only[-1]}"] = "of a Native, which Lua says in part"
+        for name in readers.fields.below(path.replace("[]", "")):
+            if name.split(".")[0] not in only:
+                readers.fields.forget(f"{start}{name}")
+    fields = readers.fields.below(path.replace("[]", ""))
+    body = textwrap.indent(lua, "  ")
     table = "\n".join(f"  [{quoted(name)}] = {{{kinds}}}," for name, kinds in fields.items())
     return f"native(function(c, this, add)\n{body}\nend, {{\n{table}\n}})"
 
