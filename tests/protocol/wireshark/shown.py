@@ -151,6 +151,7 @@ def differences(case: Case, shown_of_all: list[Shown]) -> tuple[list[str], int]:
                 (element, names)
                 for abbreviation, names in named.items()
                 for element in shown.fields[abbreviation]
+                if not len(element)  # no group
             ]
             theirs.sort(key=lambda one: int(one[0].get("pos", "0")))
             if len(theirs) != len(rows):

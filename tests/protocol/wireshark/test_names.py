@@ -3,7 +3,20 @@
 from pathlib import Path
 
 import pytest
-from construct import Enum, FocusedSeq, Int8ub, Int16ub, Prefixed, Struct, Switch, this
+from construct import (
+    BytesInteger,
+    Enum,
+    FocusedSeq,
+    GreedyRange,
+    Int8ub,
+    Int16ub,
+    Prefixed,
+    ProcessXor,
+    RawCopy,
+    Struct,
+    Switch,
+    this,
+)
 from tests.protocol.wireshark.shown import Case, Sent, differences, tshark
 
 from iotsim import Checksum, FlatStruct, Native, Payload, Protocol, Text, crc16_ccitt
@@ -72,6 +85,34 @@ def test_what_is_wrong_is_marked_and_the_rest_shown(tmp_path: Path) -> None:
     for one, words in zip(shown, expected, strict=True):
         assert len(one.experts) == bool(words)
         assert words in "".join(one.experts)
+
+
+def test_a_size_that_a_function_has_a_say_in_is_not_known(tmp_path: Path) -> None:
+    varying = Struct("a" / Int8ub, "b" / BytesInteger(lambda c: c.get("a", 1) % 4), "c" / Int8ub)
+    scrambled = Struct("a" / ProcessXor(lambda c: c.get("key", 1), Int16ub))
+    protocols = [
+        Protocol(name=f"sized{i}", message=one, port=4711)
+        for i, one in enumerate((varying, scrambled))
+    ]
+    cases = [
+        Case(
+            protocols[0], [Sent(bytes.fromhex("01 02 03")), Sent(bytes.fromhex("03 01 02 03 04"))]
+        ),
+        Case(protocols[1], [Sent(bytes.fromhex("01 02 03"))]),
+    ]
+    for case, shown in zip(cases, tshark(tmp_path, cases), strict=True):
+        assert [one.experts for one in shown] == [[]] * len(shown)
+        assert differences(case, shown)[0] == []
+
+
+def test_places_in_a_prefixed_are_those_in_the_message(tmp_path: Path) -> None:
+    message = Struct("a" / Int8ub, "b" / Prefixed(Int8ub, GreedyRange(RawCopy(Int8ub))))
+    case = Case(
+        Protocol(name="placed", message=message, port=4711), [Sent(bytes.fromhex("07 02 08 09"))]
+    )
+    found, count = differences(case, *tshark(tmp_path, [case]))
+    assert found == []
+    assert count >= 9
 
 
 def test_wireshark_shows_what_we_have_no_lua_for_if_it_knows_the_protocol(tmp_path: Path) -> None:

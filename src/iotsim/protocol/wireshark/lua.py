@@ -87,7 +87,7 @@ def expression(parameter: Any) -> str:
     if isinstance(parameter, Path):
         return _path(parameter)
     if isinstance(parameter, Position):
-        return "(c.at - c.start)"
+        return "c.at"
     if isinstance(parameter, BinExpr):
         return binary(parts.op, expression(parts.lhs), expression(parts.rhs))
     if isinstance(parameter, UniExpr) and parts.op in _UNARY:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
+import construct
+
+from iotsim.protocol.functions import is_expression
 from iotsim.protocol.generate.source import UnsupportedError
+from iotsim.protocol.native import Derived
+from iotsim.protocol.tree import children
+from iotsim.protocol.verified import Checksum
 
 if TYPE_CHECKING:
     from iotsim.protocol import nodes as n
@@ -64,12 +70,12 @@ class Readers:
         if path is not None and (not path or path.startswith(FLAT)):
             path = join(path.removeprefix(FLAT), "rest")
         self.missing[path or "(unnamed)"] = reason
+        known = node.size is not None and is_sized(node.origin)
         if self.word:
-            if node.size is None:
+            if not known:
                 return "unknown()"
             return f"bitfield({node.size}, false, false, {self.field(path, 'uint64')})"
-        size = "nil" if node.size is None else str(node.size)
-        return f"unknown({size}, {self.field(path, 'bytes')})"
+        return f"unknown({node.size if known else 'nil'}, {self.field(path, 'bytes')})"
 
     def field(self, path: str | None, type_: str, **more: Any) -> str:
         return self.fields.add(path, type_, **more) if path else "nil"
@@ -79,6 +85,37 @@ class Readers:
 def read(node: n.Node, readers: Readers, path: str | None) -> str:
     """What reads a node; the other modules of this package register a function for each kind."""
     raise UnsupportedError(f"{type(node.origin).__name__} has no counterpart in Lua")
+
+
+def is_sized(it: Any) -> bool:
+    """Whether the size that a construct says it has is what it takes: a function that has a say in it may say
+    something else without a message, and a tunnel takes all that is left."""
+    if isinstance(it, _UNSIZED):
+        return False
+    if not isinstance(it, _AS_INSIDE):
+        for value in vars(it).values():
+            if (
+                callable(value)
+                and not isinstance(value, construct.Construct)
+                and not is_expression(value)
+            ):
+                return False
+    return all(map(is_sized, children(it)))
+
+
+_UNSIZED = construct.LazyBound, construct.Tunnel, construct.ProcessXor, construct.ProcessRotateLeft
+_AS_INSIDE = (
+    construct.Adapter,
+    construct.Check,
+    construct.Checksum,
+    construct.Computed,
+    construct.Default,
+    construct.Rebuild,
+    construct.Renamed,
+    Checksum,
+    Derived,
+)
+"""What has functions, none of which has a say in its size."""
 
 
 def join(path: str | None, name: str) -> str | None:

@@ -68,7 +68,7 @@ local function raw_copy(read, data, length, offset1, offset2, field)
       error(value, 0)
     end
     local found = {value = value, data = c.raw:sub(from + 1, c.at)}
-    found.offset1, found.offset2, found.length = from - c.start, c.at - c.start, c.at - from
+    found.offset1, found.offset2, found.length = from, c.at, c.at - from
     for name, one in pairs({offset1 = offset1, offset2 = offset2, length = length}) do
       put(c, one, c.at, c.at, found[name]).generated = true
     end
