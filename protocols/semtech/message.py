@@ -337,11 +337,14 @@ TXPK = Struct(
     "frame" / _optional(FRAME) * "what LoRaWAN shows of it",
 )
 ERROR = Enum(Int8ub, **{name: number for number, name in enumerate(ERRORS)})
-EUI = Native(read_eui, write_eui, tell=tell_eui, like=TEXT, lua=Path(__file__).with_name("eui.lua"))
+_HERE = Path(__file__).parent
+IN_LUA = _HERE / "json.lua"
+EUI = Native(read_eui, write_eui, tell=tell_eui, like=TEXT, lua=_HERE / "eui.lua")
 PUSH_DATA = Native(
     read_push_data,
     write_push_data,
     tell=tell_push_data,
+    lua=IN_LUA,
     like=Struct("rxpk" / Default(GreedyRange(RXPK), []), "stat" / _optional(STAT)),
 )
 MESSAGE = FlatStruct(
@@ -355,7 +358,7 @@ MESSAGE = FlatStruct(
             "PUSH_ACK": Struct(),
             "PULL_DATA": Struct("eui" / EUI),
             "PULL_RESP": FlatStruct(
-                Native(read_pull_resp, write_pull_resp, like=Struct("txpk" / TXPK))
+                Native(read_pull_resp, write_pull_resp, like=Struct("txpk" / TXPK), lua=IN_LUA)
             ),
             "PULL_ACK": Struct(),
             "TX_ACK": FlatStruct(
@@ -363,6 +366,7 @@ MESSAGE = FlatStruct(
                 Native(
                     read_tx_ack,
                     write_tx_ack,
+                    lua=IN_LUA,
                     like=Struct("txpk_ack" / Default(Struct("error" / ERROR), {})),
                 ),
             ),

@@ -136,3 +136,13 @@ def test_lua_that_is_not_there_is_a_fault_of_the_protocol() -> None:
     protocol = Protocol(name="lost", message=Struct("value" / value), port=4711)
     with pytest.raises(ProtocolError, match=r"cannot be read.*nowhere\.lua"):
         dissector(protocol)
+
+
+def test_json_behind_a_header_is_shown_by_the_dissector_of_it(tmp_path: Path) -> None:
+    loaded = load_protocol("semtech")
+    case = Case(loaded.protocol, [Sent(vector.data) for vector in loaded.vectors])
+    (shown,) = tshark(tmp_path, [case])
+    assert any(one.fields["json"] for one in shown)
+    for one in shown:
+        assert one.fields["kind"]
+        assert bool(one.fields["json"]) == ("json" in one.others)

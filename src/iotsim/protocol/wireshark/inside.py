@@ -81,11 +81,12 @@ def native(node: n.Native, readers: Readers, path: str | None) -> str:
         lua = Path(node.origin.lua).read_text(encoding="utf-8").rstrip()
     except (OSError, ValueError) as error:
         raise ProtocolError(f"what a Native says in Lua cannot be read: {error}") from error
+    place = (path or "").removeprefix(FLAT).replace("[]", "")
+    start = f"{place}." if place else ""
+    before = readers.fields.below(place)
     missing, readers.missing = readers.missing, {}
     readers.reader(node.like, path)  # for its fields
     readers.missing = missing
-    path = (path or "").removeprefix(FLAT)
-    start = f"{path}." if path else ""
     for name, kinds in _TYPES.findall(lua):
         readers.fields.forget(f"{start}{name}")
         for kind in kinds.split():
@@ -94,10 +95,10 @@ def native(node: n.Native, readers: Readers, path: str | None) -> str:
     if only:
         readers.natives = True
         readers.missing[f"{start}{only[-1]}"] = "of a Native, which Lua says in part"
-        for name in readers.fields.below(path.replace("[]", "")):
-            if name.split(".")[0] not in only:
+        for name in readers.fields.below(place):
+            if name not in before and name.split(".")[0] not in only:
                 readers.fields.forget(f"{start}{name}")
-    fields = readers.fields.below(path.replace("[]", ""))
+    fields = readers.fields.below(place)
     body = textwrap.indent(lua, "  ")
     table = "\n".join(f"  [{quoted(name)}] = {{{kinds}}}," for name, kinds in fields.items())
     return f"native(function(c, this, add)\n{body}\nend, {{\n{table}\n}})"
