@@ -179,7 +179,7 @@ def _rows(ours: Dissection) -> Iterator[DissectedField]:
         before = leaves.get(row.path)
         if before is not None:  # a native's, in several pieces
             size = row.offset + row.size - before.offset
-            row = before._replace(size=size, value=values[row.path])
+            row = before._replace(size=size, value=values.get(row.path, row.value))
         leaves[row.path] = row
     yield from leaves.values()
     for path, value in values.items():
