@@ -91,6 +91,9 @@ class Model(Table):
     segment_timeout: Duration = 2.0
     subscriptions: Annotated[int, Field(ge=0, le=200)] = 32
     cov_scan: Duration = Field(1.0, description="so often values are looked at for changes")
+    i_am: Literal["broadcast", "unicast"] = Field(
+        "broadcast", description="how a WHO_IS by broadcast is answered"
+    )
     foreign: Foreign | None = None
 
     @model_validator(mode="after")

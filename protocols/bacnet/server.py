@@ -66,7 +66,7 @@ class Bacnet(InSegments):
         """Who has sent what a BBMD forwards; the BBMD, if that can be nobody."""
         address, port = endpoint(origin)
         found = self.peer(address, port) if 0 < address < MULTICAST and port else None
-        return peer if found is None else found._replace(group=peer.group)
+        return peer if found is None else found._replace(group=peer.group, simulated=peer.simulated)
 
     def refuse(self, datagram: bytes, error: DecodeError, peer: Peer) -> Message | None:
         """Clause 5.4.5.1: a request whose parameters are none is rejected, with the reason."""
@@ -88,10 +88,7 @@ class Bacnet(InSegments):
     def reply(self, message: Message, exchange: Request) -> None:
         request, peer = exchange
         message = {**message}
-        if (
-            message.get("service") in ("I_AM", "I_HAVE")
-            or kind_of(message) == "UNCONFIRMED_REQUEST"
-        ):
+        if kind_of(message) == "UNCONFIRMED_REQUEST":
             self._announce(message, request, peer)
             return
         message.setdefault("destination", request["source"])
@@ -105,21 +102,27 @@ class Bacnet(InSegments):
         self.send(message, peer, says=message)
 
     def _announce(self, message: Message, request: Message, peer: Peer) -> None:
-        """Clauses 16.9 and 16.10: to all, if all were asked, in the network of who has asked."""
+        """Clauses 16.9 and 16.10: to all, if all were asked, in the network of who has asked; an I-Am also to
+        that one alone.
+
+        Other devices of the run have not asked, and do not hear it, unless one of them has.
+        """
         source = request["source"]
-        if not peer.group:
-            self._say({**message, "destination": source}, peer)
+        service = message.get("service")
+        alone = service == "I_AM" and self.model.i_am == "unicast"
+        if alone or not peer.group:
+            whole = {**message, "destination": source}
+            self.send(whole, peer, says=whole)
             return
         message["destination"] = source and {"network": source["network"], "address": b""}
         foreign = self.bbmd
         if foreign is not None:
-            self._say({**message, "function": "DISTRIBUTE_BROADCAST_TO_NETWORK"}, foreign)
+            message["function"] = "DISTRIBUTE_BROADCAST_TO_NETWORK"
+            self.send(message, foreign, says=message)
             return
         to = peer._replace(address=peer.group, port=peer.local_port, group=0)
-        self._say({**message, "function": "ORIGINAL_BROADCAST_NPDU"}, to)
-
-    def _say(self, message: Message, peer: Peer) -> None:
-        self.send(message, peer, says=message)
+        message["function"] = "ORIGINAL_BROADCAST_NPDU"
+        self.send(message, to, says=message, outside=service in ANNOUNCED and not peer.simulated)
 
     @property
     def bbmd(self) -> Peer | None:
@@ -343,6 +346,7 @@ class Bacnet(InSegments):
 
 
 ANSWERS = frozenset({"SIMPLE_ACK", "COMPLEX_ACK", "ERROR", "REJECT", "ABORT"})
+ANNOUNCED = frozenset({"I_AM", "I_HAVE"})
 MOST_VALUES = 10_000
 """Of one answer, with those in lists."""
 SERVICES: dict[str, Any] = {
