@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from iotsim import Protocol
 
-from .message import MESSAGE
+from .message import MESSAGE, REPEATED
 from .model import Model
 from .server import Bacnet
 from .vectors import VECTORS
@@ -42,7 +42,7 @@ PROTOCOL = Protocol(
     name="bacnet",
     message=MESSAGE,
     port=47808,
-    echo=["invoke_id", "service", "object", "property", "array_index"],
+    echo=["invoke_id", "service", *REPEATED],
     summary="{apdu} {service} {object} {property} {value}",
     description="BACnet/IP: a device with objects",
     session=Bacnet,

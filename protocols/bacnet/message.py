@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import Default, Enum, Flag, Int8ub, Int16ub, Struct
 
@@ -27,6 +27,9 @@ from .codes import (
 from .services import ACKS, CONFIRMED, ERROR, REQUESTS, UNCONFIRMED, WRITE_MULTIPLE_ERROR
 from .syntax import Cursor, Item, Writer, read_elements, read_items
 from .tags import MalformedError, read_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Message = dict[str, Any]
 
@@ -133,6 +136,34 @@ def write_message(message: Message) -> bytes:
     else:
         body = message.get("data") or b""
     return b"\x81" + bytes([function]) + (len(body) + 4).to_bytes(2, "big") + body
+
+
+def refuse_others(message: Mapping[str, Any]) -> None:
+    """EncodeError if `message` has a field that only others have, which encoding passes over. What answers
+    repeat, any answer may have."""
+    own = _own_fields(message)
+    for name in APART.intersection(message).difference(own):
+        if message[name] is not None:
+            service = message.get("service") or ""
+            what = message.get("apdu") or message.get("network_message") or message.get("function")
+            raise EncodeError(f"{service or what or DEFAULT_SERVICE} has no such field", name)
+
+
+def _own_fields(message: Mapping[str, Any]) -> list[str]:
+    function = message.get("function") or "ORIGINAL_UNICAST_NPDU"
+    own = list(BVLC_FIELDS.get(function, ()))
+    if FUNCTIONS.get(function, function) not in NPDU_FUNCTIONS or message.get("network_message"):
+        return own
+    apdu = kind_of(message)
+    if apdu in ("REJECT", "ABORT"):
+        return [*own, "reason"]
+    if message.get("sequence_number") is not None or apdu in ("SIMPLE_ACK", "SEGMENT_ACK"):
+        return own
+    items = production(apdu, message.get("service") or DEFAULT_SERVICE)
+    if items is None or message.get("parameters") is not None:
+        return [*own, "parameters"]
+    values = ["type"] if any(item.kind == "ANY" for item in items) else []
+    return own + values + [item.name for item in items]
 
 
 def _two(value: Any, path: str) -> bytes:
@@ -274,7 +305,7 @@ def write_service(apdu: str, message: Message) -> bytes:
     return writer.items(message, items)
 
 
-def kind_of(message: Message) -> str:
+def kind_of(message: Mapping[str, Any]) -> str:
     """The APDU of a message that does not say it: a request, as its service is."""
     apdu = message.get("apdu")
     if apdu is None:
@@ -336,6 +367,15 @@ _FIELDS = dict.fromkeys(
     [item.name for table in (REQUESTS, ACKS) for items in table.values() for item in items]
     + [*_ANYTHING, "error_class", "error_code", "error", "first_failed", "parameters"]
 )
+BVLC_FIELDS: dict[Any, tuple[str, ...]] = {
+    "FORWARDED_NPDU": ("origin",),
+    "BVLC_RESULT": ("result",),
+    "REGISTER_FOREIGN_DEVICE": ("ttl",),
+}
+REPEATED = ("object", "property", "array_index")
+"""What answers repeat, beside the number and the service."""
+APART = frozenset({*_FIELDS, "origin", "result", "ttl", "reason"}.difference(REPEATED))
+"""The fields that not all messages have."""
 _NOTHING: Any = None
 MESSAGE = Native(
     read_message,

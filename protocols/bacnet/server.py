@@ -15,6 +15,7 @@ from .message import (
     kind_of,
     read_headers,
     read_service,
+    refuse_others,
     write_service,
 )
 from .objects import Database, RefusedError
@@ -22,7 +23,9 @@ from .segments import HEADER, InSegments, Request
 from .tags import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from .model import Model
 
 BROADCAST_NETWORK = 0xFFFF
 MULTICAST = 0xE0000000
@@ -38,6 +41,10 @@ class Bacnet(InSegments):
         """What DEVICE_COMMUNICATION_CONTROL has disabled."""
         self._silence: Any = None
         self._invoke = 0
+
+    @classmethod
+    def check(cls, message: Mapping[str, Any], model: Model) -> None:
+        refuse_others(message)
 
     # -- in --
 

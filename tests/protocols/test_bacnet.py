@@ -646,6 +646,13 @@ def test_what_is_no_message_is_not_answered(octets: str) -> None:
         ({"service": "NO_SUCH"}, "service"),
         ({"function": "FORWARDED_NPDU", "origin": "nowhere"}, "origin"),
         (
+            {
+                "service": "READ_PROPERTY_MULTIPLE",
+                "reads": [{"object": "device,1", "property": "all"}],
+            },
+            "reads.0.property",
+        ),
+        (
             {"service": "READ_PROPERTY", "max_segments": 3, "object": "device,1", "property": 1},
             "max_segments",
         ),
@@ -748,6 +755,43 @@ def test_the_examples_of_clause_20_2(octets: str, kind: str, value: Any) -> None
 def test_a_model_that_cannot_be_is_told(model: dict[str, Any]) -> None:
     with pytest.raises(ScenarioError):
         device(model)
+
+
+ERROR = {"apdu": "ERROR", "service": "READ_PROPERTY", "error_class": "device", "error_code": 0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        (
+            {"service": "UTC_TIME_SYNCHRONIZATION", "date": "*-*-*", "time": "*:*:*.*", "low": 1},
+            "low",
+        ),
+        ({"service": "WHO_IS", "low": 1, "high": 2, "vendor": 3}, "vendor"),
+        ({"service": "WHO_IS", "reason": "OTHER"}, "reason"),
+        ({"service": "WHO_IS", "ttl": 5}, "ttl"),
+        ({"apdu": "SIMPLE_ACK", "service": "WRITE_PROPERTY", "value": 1}, "value"),
+        ({**ERROR, "reason": "OTHER"}, "reason"),
+        ({"function": "REGISTER_FOREIGN_DEVICE", "ttl": 5, "value": 5}, "value"),
+        ({"service": "READ_RANGE", "parameters": [], "value": 5}, "value"),
+        ({**READ_ALL, "value": 5}, "value"),
+    ],
+)
+def test_a_field_of_another_message_is_told_before_the_run(
+    fields: dict[str, Any], path: str
+) -> None:
+    for rule in (
+        {"when": {"service": "READ_PROPERTY"}, "reply": fields},
+        {"after": "1s", "send": fields},
+    ):
+        with pytest.raises(ScenarioError, match=f"{path}: .* has no such field"):
+            device(rules=[rule])
+
+
+def test_what_a_rule_repeats_is_no_fault() -> None:
+    whole = {"when": {"service": "READ_PROPERTY"}, "reply": {"apdu": "COMPLEX_ACK", "value": 5.0}}
+    one = device(rules=[whole])
+    assert read(one, "analog-input,77") == 5.0
 
 
 def test_a_rule_answers_before_the_model() -> None:

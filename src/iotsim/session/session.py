@@ -186,8 +186,9 @@ class Session:
     def check(cls, message: Mapping[str, Any], model: Any) -> None:
         """Raise EncodeError if a device with `model` cannot say `message`, for a reason that no schema knows.
 
-        It is called as a scenario is loaded, for each message of its rules, with all its fields; what is an
-        expression there has a stand-in here, of which nothing is told that is wrong.
+        It is called as a scenario is loaded, for each message of its rules, with all its fields, those that
+        encoding passes over among them; what is an expression there has a stand-in here, of which nothing
+        is told that is wrong.
         """
 
     def receive(self, message: Message, peer: Peer) -> None:
