@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Unanswered
 
-from .objects import RefusedError
+from .objects import RefusedError, has_increment
 
 if TYPE_CHECKING:
     from iotsim import Peer
@@ -83,9 +83,7 @@ class Subscriptions:
         kind, value = base.present(one.item)
         flags = base.read(one.item, "status-flags")[1]
         before, flags_before = one.told
-        if flags == flags_before and (
-            value == before or self._is_near(one.item, kind, value, before)
-        ):
+        if flags == flags_before and (value == before or self._is_near(one.item, value, before)):
             return
         one.told = value, flags
         values = [
@@ -97,10 +95,11 @@ class Subscriptions:
     def _lasts(self, one: Subscription) -> bool:
         return any(each is one for each in self.all.values())
 
-    def _is_near(self, item: str, kind: str, value: Any, before: Any) -> bool:
-        if kind not in ("REAL", "DOUBLE", "INTEGER"):
+    def _is_near(self, item: str, value: Any, before: Any) -> bool:
+        base = self.device.database
+        if before is None or not has_increment(item):
             return False
-        return before is not None and abs(value - before) < self.device.database.increment(item)
+        return bool(abs(value - before) < base.increment(item))
 
     def _notify(self, one: Subscription, values: list[dict[str, Any]]) -> None:
         left = 0 if one.end is None else max(1, round(one.end - self.device.now))

@@ -37,6 +37,11 @@ class RefusedError(Exception):
         self.kind, self.code = kind, code
 
 
+def has_increment(item: str) -> bool:
+    """Whether changes of the object's value are told by COV_Increment (table 13-1)."""
+    return "analog" in item or "integer" in item
+
+
 def bits(count: int, those: set[int]) -> Typed:
     return "BIT_STRING", "".join("1" if bit in those else "0" for bit in range(count))
 
@@ -86,7 +91,7 @@ class Database:
         one, kind = self.model.objects[item], item.partition(",")[0]
         found = [*GENERAL, "present-value", "status-flags", "event-state", "out-of-service"]
         found += ["reliability", "description"]
-        if type_of(item, "present-value") in ("REAL", "DOUBLE", "INTEGER") or "integer" in kind:
+        if has_increment(item):
             found += ["units", "cov-increment"]
         if kind in ("binary-input", "binary-output"):
             found.append("polarity")

@@ -123,9 +123,9 @@ class InSegments(Session):
                 self._abort(message, peer, "WINDOW_SIZE_OUT_OF_RANGE")
                 return
             incoming = Incoming(min(message["window"], self.model.window))
-            self._incoming.put(key, incoming, self.now)
             # Clause 5.4.5.1: the first segment is acknowledged by itself.
             incoming.since = incoming.window - 1
+        self._incoming.renew(key, incoming, self.now)
         acknowledge, negative = incoming.take(message)
         if len(incoming.parts) > MOST_SEGMENTS:
             self._incoming.pop(key)
@@ -162,14 +162,15 @@ class InSegments(Session):
         self.send(whole, peer)
 
     def _segment_answered(self, message: Message, peer: Peer) -> None:
-        """An acknowledgement of segments of a response, or its end."""
+        """An acknowledgement of segments of a response; or the end of that, or of a request."""
+        if message["server"]:
+            return
         key = peer.endpoint, str(message["source"]), message["invoke_id"]
         outgoing = self._outgoing.get(key)
-        if outgoing is None or message["server"]:
-            return
         if message["apdu"] == "ABORT":
+            self._incoming.pop(key)
             self._finish(key)
-        elif outgoing.acknowledge(message):
+        elif outgoing is not None and outgoing.acknowledge(message):
             outgoing.tries = 0
             if outgoing.done:
                 self._finish(key)

@@ -83,6 +83,8 @@ class Bacnet(InSegments):
                 return None
             if message["destination"] or self.silent == "DISABLE":
                 return None
+            if message["service"] not in SERVICES:
+                return self._rejected(message, "UNRECOGNIZED_SERVICE")
             read_service(message["apdu"], message["service"], datagram, octets.at)
         except MalformedError as malformed:
             return self._rejected(message, malformed.reject)
@@ -116,13 +118,15 @@ class Bacnet(InSegments):
         """
         source = request["source"]
         service = message.get("service")
+        foreign = self.bbmd
         alone = service == "I_AM" and self.model.i_am == "unicast"
-        if alone or not peer.group:
+        # What comes to a foreign device by its BBMD was a broadcast, too.
+        forwarded = foreign is not None and request["function"] == "FORWARDED_NPDU"
+        if alone or not (peer.group or forwarded):
             whole = {**message, "destination": source}
             self.send(whole, peer, says=whole)
             return
         message["destination"] = source and {"network": source["network"], "address": b""}
-        foreign = self.bbmd
         if foreign is not None:
             message["function"] = "DISTRIBUTE_BROADCAST_TO_NETWORK"
             self.send(message, foreign, says=message)

@@ -403,6 +403,18 @@ def test_errors_of_subscriptions() -> None:
     assert error(subscribe(one, process=4)[0]) == "resources/no-space-to-add-list-element"
 
 
+def test_the_increment_of_an_integer_counts_too() -> None:
+    """Table 13-1: of a Positive Integer Value, too."""
+    item = "positive-integer-value,1"
+    one = device({"objects": {item: {"value": "=state.air", "cov_increment": 5}}})
+    subscribe(one, monitored_object=item)
+    one.wait(0)
+    for value in (22, 24, 25, 26):
+        one.device.state["air"] = value
+        one.wait(1)
+    assert told(one) == [20, 25]
+
+
 # -- segments (clause 5.4) ---------------------------------------------------------------------------
 
 READ_ALL = {
@@ -523,6 +535,29 @@ def test_segments_without_end_are_refused() -> None:
     assert one.sent[-1]["reason"] == "BUFFER_OVERFLOW"
 
 
+def test_a_long_request_may_take_its_time() -> None:
+    """Clause 5.4.5.2: the timer starts anew with each segment."""
+    one = device()
+    for part in segments(REQUEST, 15, service="READ_PROPERTY_MULTIPLE"):
+        one.receive(part)
+        one.wait(3)
+    assert one.sent[-1]["apdu"] == "COMPLEX_ACK"
+
+
+def test_an_abort_ends_a_request_in_segments() -> None:
+    """Clause 5.4.5.2, AbortPDU_Received."""
+    one = device()
+    parts = segments(REQUEST, 15, service="READ_PROPERTY_MULTIPLE")
+    one.receive(parts[0])
+    one.receive(parts[1])
+    one.receive(apdu="ABORT", invoke_id=5, reason="OTHER", server=False)
+    wanted = {"object": "analog-value,2", "properties": [{"property": "present-value"}] * 10}
+    other = CODEC.encode({"service": "READ_PROPERTY_MULTIPLE", "reads": [wanted]})[10:]
+    for part in segments(other, 15, service="READ_PROPERTY_MULTIPLE"):
+        one.receive(part)
+    assert [each["object"] for each in one.sent[-1]["results"]] == ["analog-value,2"]
+
+
 # -- device management (clause 16) -------------------------------------------------------------------
 
 
@@ -591,6 +626,15 @@ def test_a_foreign_device_registers_and_renews() -> None:
     assert OTHER in one.lines()[-1]
 
 
+def test_a_foreign_device_has_all_told_that_a_bbmd_asks_for() -> None:
+    """Clause J.5.3: a BBMD forwards broadcasts to foreign devices, each by itself."""
+    one = device({"foreign": {"bbmd": OTHER}})
+    fields = {"function": "FORWARDED_NPDU", "origin": "10.77.0.9:47808", "peer": OTHER}
+    (answer,) = one.receive(service="WHO_IS", **fields)
+    assert answer["function"] == "DISTRIBUTE_BROADCAST_TO_NETWORK"
+    assert one.lines()[-1].split()[2] == OTHER
+
+
 # -- what is wrong (clauses 18.8 and 20) -------------------------------------------------------------
 
 HEAD = "0005070c"
@@ -602,6 +646,7 @@ REJECTS = {
     "an identifier of three octets": (HEAD + "0b000005 1955", "INVALID_PARAMETER_DATATYPE"),
     "a length that lies": (HEAD + "0dff", "INVALID_TAG"),
     "a service that nobody has": ("00050763", "UNRECOGNIZED_SERVICE"),
+    "a service that nobody has, with no tags": ("00050763 1d", "UNRECOGNIZED_SERVICE"),
     "a service that devices here have not": ("0005071a 0c00000005 1955", "UNRECOGNIZED_SERVICE"),
     "values in one another": ("0005070f 0c00000005 1955 " + "3e" * 100, "OTHER"),
 }
@@ -755,6 +800,19 @@ def test_the_examples_of_clause_20_2(octets: str, kind: str, value: Any) -> None
 def test_a_model_that_cannot_be_is_told(model: dict[str, Any]) -> None:
     with pytest.raises(ScenarioError):
         device(model)
+
+
+@pytest.mark.parametrize("key", ["cov_scan", "apdu_timeout", "segment_timeout"])
+def test_times_of_a_model_are_more_than_none(key: str) -> None:
+    with pytest.raises(ScenarioError, match=key):
+        device({key: "0s"})
+
+
+def test_a_property_that_cannot_be_is_told() -> None:
+    with pytest.raises(ScenarioError, match="max-pres-value"):
+        device(
+            {"objects": {"analog-input,1": {"value": 1, "properties": {"max-pres-value": "warm"}}}}
+        )
 
 
 ERROR = {"apdu": "ERROR", "service": "READ_PROPERTY", "error_class": "device", "error_code": 0}
