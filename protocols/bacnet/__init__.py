@@ -18,7 +18,8 @@ SubscribeCOVProperty, list elements, creation of objects, and segmented requests
 `syntax`        productions: read and written
 `codes`         of headers
 `services`      the productions of the services (clause 21)
-`message`       whole messages, and their schema
+`message`       whole messages: read and written
+`schema`        their fields
 `model`         what a scenario says of a device
 `objects`       its objects (clauses 12 and 19.2)
 `segments`      segmentation (clauses 5.3, 5.4)
@@ -31,8 +32,8 @@ from __future__ import annotations
 
 from iotsim import Protocol
 
-from .message import MESSAGE, REPEATED
 from .model import Model
+from .schema import MESSAGE, REPEATED
 from .server import Bacnet
 from .vectors import VECTORS
 

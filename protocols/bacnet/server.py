@@ -15,10 +15,10 @@ from .message import (
     kind_of,
     read_headers,
     read_service,
-    refuse_others,
     write_service,
 )
 from .objects import Database, RefusedError
+from .schema import refuse_others
 from .segments import HEADER, InSegments, Request
 from .tags import MalformedError
 
