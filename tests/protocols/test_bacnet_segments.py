@@ -126,3 +126,14 @@ def test_an_abort_ends_a_request_in_segments() -> None:
     for part in segments(other, 15, service="READ_PROPERTY_MULTIPLE"):
         one.receive(part)
     assert [each["object"] for each in one.sent[-1]["results"]] == ["analog-value,2"]
+
+
+def test_a_response_in_segments_is_said_with_the_last() -> None:
+    """On the wire are segments; what the device says is what they carry."""
+    one = device()
+    (sent,) = one.receive(READ_ALL, segmented_response_accepted=True, max_apdu=206)
+    while sent["more_follows"]:
+        assert not [line for line in one.lines() if " -> " in line and "[wire]" not in line]
+        (sent,) = acknowledge(one, sent, window=1)
+    (said,) = [line for line in one.lines() if " -> " in line and "[application]" in line]
+    assert "COMPLEX_ACK READ_PROPERTY_MULTIPLE" in said
