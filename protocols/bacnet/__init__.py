@@ -10,8 +10,8 @@ WritePropertyMultiple (15.5, 15.7, 15.9, 15.10), SubscribeCOV (13.14), TimeSynch
 responses in segments (5.4), and may be a foreign device of a BBMD (J.5). Other requests are rejected.
 
 Not there: BACnet/IPv6 (annex U), routers and BBMDs, alarms and events, trends, schedules, files, ReadRange,
-SubscribeCOVProperty, list elements, creation of objects, and segmented requests of the device's own, or answers
-to them.
+SubscribeCOVProperty, list elements, creation of objects, and segmented requests of the device's own, or
+answers to them.
 
 `enumerations`  names and numbers (clause 21)
 `tags`          tags and primitive values (clause 20.2)
