@@ -306,6 +306,12 @@ class Bacnet(InSegments):
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """Requests by a rule or a behavior; a confirmed one is repeated until it is answered."""
+        if not self.may_initiate:
+            reason = f"the device initiates nothing: its communication is {self.silent}"
+            self.log(reason)
+            if ticket is not None:
+                ticket.give_up(reason)
+            return
         if kind_of(message) == "CONFIRMED_REQUEST" and message.get("network_message") is None:
             self.start(self._ask(message, peer, ticket))
             return

@@ -18,6 +18,8 @@ from tests.protocols.bacnet import (
     write,
 )
 
+from iotsim.events import Note
+
 # -- discovery (clauses 16.9 and 16.10) ------------------------------------------------------------
 
 
@@ -288,6 +290,21 @@ def test_a_device_is_silenced_for_some_minutes() -> None:
     assert who_is(one) == []
     one.wait(61)
     assert len(who_is(one)) == 1
+
+
+@pytest.mark.parametrize("enable", ["DISABLE", "DISABLE_INITIATION"])
+def test_a_device_that_initiates_nothing_says_nothing_by_a_rule(enable: str) -> None:
+    one = device()
+    one.receive(service="DEVICE_COMMUNICATION_CONTROL", enable=enable)
+    heard = len(one.sent)
+    one.say(service="WHO_IS")
+    one.say(service="READ_PROPERTY", object="device,1", property="object-name")
+    one.wait(10)
+    assert len(one.sent) == heard
+    assert "initiates nothing" in [e.text for e in one.events if isinstance(e, Note)][-1]
+    one.receive(service="DEVICE_COMMUNICATION_CONTROL", enable="ENABLE")
+    one.say(service="WHO_IS")
+    assert one.sent[-1]["service"] == "WHO_IS"
 
 
 def test_a_device_that_initiates_nothing_answers_still() -> None:
