@@ -294,7 +294,7 @@ class Bacnet(InSegments):
         if message["reinitialized"] not in ("COLDSTART", "WARMSTART"):
             raise RefusedError("services", "optional-functionality-not-supported")
         self.silent = ""
-        self.subscriptions.all.clear()
+        self.subscriptions.clear()
         if message["reinitialized"] == "COLDSTART":
             self.reboot()
 

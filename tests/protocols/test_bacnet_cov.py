@@ -84,3 +84,13 @@ def test_the_increment_of_an_integer_counts_too() -> None:
         one.device.state["air"] = value
         one.wait(1)
     assert told(one) == [20, 25]
+
+
+def test_what_has_ended_takes_no_place_and_is_told_nothing_between_looks() -> None:
+    one = device({"cov_scan": "10m", "subscriptions": 1})
+    subscribe(one, lifetime=10, monitored_object="analog-value,2")
+    one.wait(20)
+    write(one, "analog-value,2", "REAL", 1.0)
+    one.wait(1)
+    assert told(one) == [7.5]
+    assert subscribe(one, process=2)[0]["apdu"] == "SIMPLE_ACK"
