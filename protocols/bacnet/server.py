@@ -343,7 +343,11 @@ class Bacnet(InSegments):
     async def run(self) -> None:
         """A foreign device registers, and again before that ends (clause J.5.2)."""
         foreign = self.model.foreign
-        while foreign is not None and (peer := self.bbmd) is not None:
+        while foreign is not None:
+            peer = self.bbmd
+            if peer is None:  # the device has no address yet
+                await self.sleep(self.model.apdu_timeout)
+                continue
             message = {"function": "REGISTER_FOREIGN_DEVICE", "ttl": round(foreign.ttl)}
             try:
                 answer = await self.ask(

@@ -19,6 +19,7 @@ from tests.protocols.bacnet import (
 )
 
 from iotsim.events import Note
+from iotsim.wire.address import parse_address
 
 # -- discovery (clauses 16.9 and 16.10) ------------------------------------------------------------
 
@@ -360,6 +361,17 @@ def test_a_foreign_device_registers_and_renews() -> None:
     (answer,) = who_is(one)
     assert answer["function"] == "DISTRIBUTE_BROADCAST_TO_NETWORK"
     assert OTHER in one.lines()[-1]
+
+
+def test_a_foreign_device_registers_once_it_has_an_address() -> None:
+    """As one that gets it by DHCP, after its boot."""
+    one = device({"foreign": {"bbmd": OTHER}}, address="fd77::1:1")
+    one.wait(10)
+    assert one.sent == []
+    (fleet,) = one.simulation.fleets.values()
+    fleet.leases[0] = parse_address("10.77.1.1")
+    one.wait(10)
+    assert one.sent[0]["function"] == "REGISTER_FOREIGN_DEVICE"
 
 
 def test_a_foreign_device_has_all_told_that_a_bbmd_asks_for() -> None:
