@@ -76,10 +76,16 @@ class Lwm2m(Coap):
             super().receive(message, peer)
 
     def send(
-        self, message: Mapping[str, Any], peer: Peer, *, says: Mapping[str, Any] | None = None
+        self,
+        message: Mapping[str, Any],
+        peer: Peer,
+        *,
+        says: Mapping[str, Any] | None = None,
+        outside: bool = False,
     ) -> bytes:
         self._stay_awake()
-        return super().send(message, peer, says=says.carries if isinstance(says, Carrier) else None)
+        said = says.carries if isinstance(says, Carrier) else None
+        return super().send(message, peer, says=said, outside=outside)
 
     def resend(self, datagram: bytes, peer: Peer) -> None:
         self._stay_awake()
