@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .message import Path, RefusedError
+from .message import Path, RefusedError, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def read(query: Iterable[str]) -> dict[str, float | None]:
 
 
 def _number(name: str, text: str) -> float:
-    if len(text) > LONGEST:
+    if len(text) > LONGEST or not is_number(text):
         raise RefusedError("BAD_REQUEST")
     try:
         value = int(text) if name in PERIODS else float(text)

@@ -15,7 +15,7 @@ from iotsim import Cbor
 from iotsim.protocols.coap.representation import TEXT, decoded, to_bytes
 
 from . import senml, tlv
-from .message import Path, RefusedError, is_id
+from .message import Path, RefusedError, is_id, is_number
 from .objects import definition_of
 from .senml import SENML_CBOR, SENML_JSON
 
@@ -182,6 +182,8 @@ def _from_text(data: bytes, kind: str) -> Any:
         if kind == "opaque":
             return base64.b64decode(data, validate=True)
         text = data.decode()
+        if kind in ("integer", "time", "float") and not is_number(text):
+            raise RefusedError("BAD_REQUEST")
         if kind in ("integer", "time"):
             return int(text)
         if kind == "float":

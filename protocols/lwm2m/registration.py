@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 MOST_ASKED = 16
 DOUBLINGS = 4
 """So often the time between two attempts doubles."""
-DONE = ("CREATED", "CHANGED", "DELETED")
+DONE = {"REGISTER": "CREATED", "UPDATE": "CHANGED", "DEREGISTER": "DELETED"}
+"""What each is answered with (TS Transport, section 6.4.3)."""
+DISABLED_S = 86400
+"""So long a device stays away that is not told how long (appendix E.2)."""
 LINKS = "application/link-format"
 
 
@@ -58,7 +61,8 @@ class Registration:
 
     def disable(self) -> None:
         """End it, for as long as the Server object says."""
-        self._disabled = max(0.0, float(self._server(DISABLE_TIMEOUT)))
+        timeout = self._server(DISABLE_TIMEOUT)
+        self._disabled = float(DISABLED_S if timeout is None else max(0, timeout))
         self.ask("DEREGISTER")
 
     async def run(self) -> None:
@@ -109,6 +113,8 @@ class Registration:
             if ticket is not None:
                 ticket.give_up("the device is not registered")
             return False
+        if operation != "UPDATE":
+            self._session.forget_observers()  # they last as long as a registration (section 6.4.1)
         try:
             answer = await self._tell(operation)
         except Unanswered as error:
@@ -117,9 +123,12 @@ class Registration:
                 ticket.give_up(str(error))
             self.location = ""
             return False
-        done = answer["code"] in DONE
+        done: bool = answer["code"] == DONE[operation]
         if not done:
             self._session.log(f"{operation} is refused: {answer['code']}")
+        elif operation == "REGISTER" and not answer["path"]:
+            self._session.log("REGISTER is answered without a location")
+            done = False
         if operation == "REGISTER":
             self.location = answer["path"] if done else ""
         elif operation == "DEREGISTER" or not done:

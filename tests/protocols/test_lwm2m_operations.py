@@ -176,12 +176,71 @@ def test_instances_of_resources() -> None:
         ("/3311/0", {"payload": "7"}, "UNSUPPORTED_CONTENT_FORMAT"),
         ("/3311/0", {"payload": b"\xff", "content_format": TLV}, "BAD_REQUEST"),
         ("/3311/0/5851", {"payload": b"\xe1\x16\xda\x32", "content_format": TLV}, "BAD_REQUEST"),
+        ("/3311/0/5851", {"payload": "1_0"}, "BAD_REQUEST"),
+        ("/3311/0/5851", {"payload": " 7"}, "BAD_REQUEST"),
+        ("/1/0/1", {"payload": "-5"}, "BAD_REQUEST"),  # there is no such time
+        ("/1/0/7", {"payload": "T"}, "BAD_REQUEST"),  # a device has UDP alone
         ("/3311", {"payload": "7"}, "METHOD_NOT_ALLOWED"),
         ("/", {"payload": "7"}, "METHOD_NOT_ALLOWED"),
     ],
 )
 def test_what_cannot_be_written(path: str, fields: Any, code: str) -> None:
     assert Client().code("PUT", path, **fields) == code
+
+
+def keys(client: Client, path: str) -> list[str]:
+    return [one["n"] for one in records(client.get(path, accept=JSON))]
+
+
+def replace(client: Client, path: str, *entries: str) -> Any:
+    body = "[" + ",".join(entries) + "]"
+    return client.code("PUT", path, payload=body, content_format=JSON)
+
+
+def test_a_replaced_instance_has_what_it_is_given() -> None:
+    """Optional resources that can be written are removed, where it is known that they are optional."""
+    client = Client({"1": {"0": {"2": 4, "3": 60}}, "3": {"0": {"14": "+01:00", "15": "=str(t)"}}})
+    assert client.code("PUT", "/1/0/22", payload="x") == "CHANGED"
+    assert replace(client, "/1/0", '{"n":"/1/0/2","v":9}') == "CHANGED"
+    assert keys(client, "/1/0") == ["0", "1", "2", "6", "7"]
+    assert client.get("/1/0/2") == "9"
+    assert client.code("PUT", "/1/0/3", payload="70") == "CHANGED"  # and can be made again
+    assert replace(client, "/3/0", '{"n":"/3/0/15","vs":"Europe/Oslo"}') == "METHOD_NOT_ALLOWED"
+    assert client.get("/3/0/14") == "+01:00"  # all of it, or nothing
+    assert replace(client, "/3/0") == "CHANGED"
+    assert keys(client, "/3/0") == ["0", "1", "2", "3", "11/0", "15", "16"]
+
+
+def test_what_a_replaced_instance_cannot_be_without_is_as_in_the_model() -> None:
+    objects = {"2": {"0": {"3": 7}}, "3311": {"0": {"5850": "=state.on", "5851": 10}}}
+    client = Client({**objects, "10250": {"0": {"0": 1, "1": {"0": "a", "1": "b"}}}})
+    for path, text in (("/1/0/1", "60"), ("/3311/0/5851", "50"), ("/2/0/3", "9")):
+        assert client.code("PUT", path, payload=text) == "CHANGED"
+    assert client.code("PUT", "/3311/0/5850", payload="0") == "CHANGED"
+    assert replace(client, "/10250/0/1", '{"n":"/10250/0/1/1","vs":"z"}') == "CHANGED"
+    for path in ("/1/0", "/2/0", "/3311/0", "/10250/0"):
+        assert replace(client, path) == "CHANGED"
+    assert [client.get(path) for path in ("/1/0/1", "/3311/0/5851", "/2/0/3")] == [
+        "86400",
+        "10",
+        "7",
+    ]
+    assert client.get("/3311/0/5850") == "0"  # it is the device's state
+    assert client.code("GET", "/2/0/2") == "NOT_FOUND"
+    assert keys(client, "/10250/0") == ["0", "1/0", "1/1"]
+    assert client.get("/10250/0/1/1") == "b"
+
+
+def test_a_replacement_counts_as_a_change() -> None:
+    client = Client()
+    for number in range(64):
+        body = f'[{{"n":"/3311/{number + 10}/5850","vb":true}}]'
+        client.code("POST", "/3311", payload=body, content_format=JSON)
+    client.code("PUT", "/3311/0/5851", payload="50")
+    assert replace(client, "/3311/0") == "CHANGED"  # the values alone
+    assert client.get("/3311/0/5851") == "10"
+    assert replace(client, "/3311/10", '{"n":"/3311/10/5851","v":1}') == "CHANGED"
+    assert keys(client, "/3311/10") == ["5851"]
 
 
 # -- execute (section 6.3.5) ---------------------------------------------------------------------------
@@ -200,6 +259,7 @@ def test_execute_is_a_rule_s() -> None:
     assert client.code("POST", "/3/0/5") == "METHOD_NOT_ALLOWED"
     assert client.code("POST", "/3303/0/5700") == "METHOD_NOT_ALLOWED"
     assert client.code("POST", "/9/0/1") == "NOT_FOUND"
+    assert client.code("POST", "/3303/0/9999") == "NOT_FOUND"
 
 
 def test_rules_answer_with_values_of_their_own() -> None:
@@ -275,6 +335,49 @@ def test_what_servers_make_is_bounded() -> None:
         codes.append(client.code("POST", "/3311", payload=body, content_format=JSON))
     assert codes == ["CREATED"] * 64 + ["SERVICE_UNAVAILABLE"] * 36
     assert client.code("PUT", "/1/0/2", payload="5") == "SERVICE_UNAVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/3311", b"\x20\xff\xff"),
+        ("/3311", b"\x08\x09\x04\xe1\xff\xff\x01"),
+        ("/10250", b"\xe1\xff\xff\x05"),
+        ("/2", b"\x86\x02\x61\xff\xff\x05"),
+    ],
+)
+def test_an_id_that_is_reserved_makes_nothing(path: str, body: bytes) -> None:
+    """65535 (section 7.1)."""
+    client = Client({**OBJECTS, "2": {}, "10250": {"0": {"0": 1}}})
+    assert client.code("POST", path, payload=body, content_format=TLV) == "BAD_REQUEST"
+    assert client.ask("GET", path, accept=JSON)["code"] == "CONTENT"
+
+
+def test_resources_of_a_new_instance_are_bounded() -> None:
+    client = Client({"10250": {"0": {"0": 1}}})
+    for count, code in ((256, "CREATED"), (257, "BAD_REQUEST")):
+        body = b"".join(
+            b"\xe1" + number.to_bytes(2, "big") + b"x" for number in range(1, count + 1)
+        )
+        for at in range(0, len(body), 512):
+            block = {"number": at // 512, "more": at + 512 < len(body), "size": 512}
+            part = body[at : at + 512]
+            answer = client.ask("POST", "/10250", payload=part, content_format=TLV, block1=block)
+        assert answer["code"] == code
+
+
+def test_a_new_instance_has_the_types_of_others() -> None:
+    client = Client({"10250": {"3": {"0": 1, "1": 1.5, "2": {"7": True}}}})
+    body = bytes.fromhex("08050e c10005 c4013f800000 8302410001")
+    assert client.code("POST", "/10250", payload=body, content_format=TLV) == "CREATED"
+    client.answer("CHANGED")
+    assert records(client.get("/10250/5", accept=JSON)) == [
+        {"bn": "/10250/5/", "n": "0", "v": 5},
+        {"n": "1", "v": 1.0},
+        {"n": "2/0", "vb": True},
+    ]
+    text = '[{"n":"/10250/6/0","vs":"one"}]'
+    assert client.code("POST", "/10250", payload=text, content_format=JSON) == "BAD_REQUEST"
 
 
 # -- composite (sections 6.3.9 and 6.3.10) -------------------------------------------------------------
@@ -375,6 +478,12 @@ def test_pmax_below_pmin_is_no_matter() -> None:
     assert times(client) == []
 
 
+def test_a_pmax_of_0_is_none() -> None:
+    client = observer("pmax=0", path="/3303/0/5750")
+    client.wait(100)
+    assert times(client) == []
+
+
 def test_periods_have_defaults_in_the_server_object() -> None:
     client = Client({"1": {"0": {"2": 4, "3": 8}}, "3303": {"0": {"5700": "=t", "5750": "x"}}})
     client.ask("GET", "/3303/0/5700", observe=0)
@@ -423,7 +532,9 @@ def test_limits_and_steps(query: list[str], expected: list[int]) -> None:
         ("/3303/0/5700", ["pmin=1.5"], "BAD_REQUEST"),
         ("/3303/0/5700", ["gt=nan"], "BAD_REQUEST"),
         ("/3303/0/5700", ["color=red"], "BAD_REQUEST"),
+        ("/3303/0/5700", ["pmin=1_0"], "BAD_REQUEST"),
         ("/3303/5", ["pmin=1"], "NOT_FOUND"),
+        ("/0", ["pmin=1"], "UNAUTHORIZED"),
         ("/3303/0/5700", ["gt=-5.5", "lt=-8"], "CHANGED"),
     ],
 )
@@ -488,6 +599,21 @@ def test_a_server_mutes_it() -> None:
     client.say(operation="SEND", path="/3303/0")
     assert said(client, "SEND") == []
     assert "SEND is not sent" in client.lines()[-1]
+
+
+def test_what_a_server_has_deleted_is_not_sent() -> None:
+    client = Client()
+    assert client.code("DELETE", "/3311/1") == "DELETED"
+    client.answer("CHANGED")
+    client.say(operation="SEND", path="/3311/1")
+    assert said(client, "SEND") == []
+    assert client.lines()[-1].endswith("SEND is not sent: /3311/1 cannot be read: NOT_FOUND")
+
+
+def test_it_is_sent_to_the_server() -> None:
+    client = Client(model={"server": "10.77.0.9:5690", "nstart": 2})
+    client.say(operation="SEND", path="/3303/0/5701")
+    assert [line for line in client.lines() if "10.77.0.9:5690 SEND" in line]
 
 
 # -- below ---------------------------------------------------------------------------------------------
