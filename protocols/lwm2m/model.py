@@ -154,6 +154,8 @@ class Model(coap.Model):
             for instance, resources in instances.items():
                 for one, resource in resources.items():
                     try:
+                        if number == SERVER and resource.instances is not None:
+                            raise ValueError("it has one value, and no instances")
                         resource.check(definition_of(number, one))
                     except ValueError as error:
                         raise ValueError(f"/{number}/{instance}/{one}: {error}") from None

@@ -107,6 +107,8 @@ SINGLE = frozenset({SECURITY, SERVER, DEVICE, CONNECTIVITY, FIRMWARE, LOCATION, 
 """Objects whose instances a server neither creates nor deletes: they are there once, or a bootstrap's."""
 MANDATORY = frozenset({(SERVER, 1), (SERVER, 6), (SERVER, 7), (ACCESS_CONTROL, 3), (FIRMWARE, 0)})
 """Of objects 0 to 7, what an instance cannot be without of what a server can write."""
+MULTIPLE = frozenset({(ACCESS_CONTROL, 2)})
+"""Likewise, what has instances."""
 DEFAULTS: dict[int, dict[int, Any]] = {
     SECURITY: {0: "", 1: False, 2: 3, 3: b"", 4: b"", 5: b"", 10: 1},
     SERVER: {0: 1, 5: 86400, 6: True},

@@ -69,6 +69,8 @@ class Registration:
         operation, ticket = "REGISTER", None
         failures = 0
         while True:
+            if operation == "UPDATE" and not self.location:
+                operation = "REGISTER"
             done = await self._do(operation, ticket)
             if operation == "DEREGISTER":
                 wait, operation = self._disabled, "REGISTER"
@@ -107,8 +109,6 @@ class Registration:
 
     async def _do(self, operation: str, ticket: Ticket | None) -> bool:
         """Do one, and tell who waits for it; whether the server has agreed."""
-        if operation == "UPDATE" and not self.location:
-            operation = "REGISTER"
         if operation == "DEREGISTER" and not self.location:
             if ticket is not None:
                 ticket.give_up("the device is not registered")

@@ -16,6 +16,7 @@ from .message import Message, Path, RefusedError, text_of
 from .model import links_of
 from .objects import (
     EXECUTED,
+    MULTIPLE,
     SECURITY,
     SERVER,
     SINGLE,
@@ -208,12 +209,14 @@ class Tree:
             )
         if node is None and (definition is UNKNOWN or len(path) > 3):
             raise RefusedError("NOT_FOUND")
+        if node is None and (path[0], path[2]) in MULTIPLE:
+            node, replace = {}, True
         if len(path) > 3:
             yield from self._plan_instance(path, node, value)
         elif isinstance(node, dict):
             if not isinstance(value, dict) or len(value) > MOST_OWN:
                 raise RefusedError("BAD_REQUEST")
-            if replace and node.keys() != {int(step) for step in value}:
+            if replace and (not node or node.keys() != {int(step) for step in value}):
                 if not all(one.writable for one in node.values()):
                     raise RefusedError("METHOD_NOT_ALLOWED")
                 yield path, None, {int(step): self._given(path, one) for step, one in value.items()}

@@ -227,6 +227,10 @@ def test_what_a_replaced_instance_cannot_be_without_is_as_in_the_model() -> None
     ]
     assert client.get("/3311/0/5850") == "0"  # it is the device's state
     assert client.code("GET", "/2/0/2") == "NOT_FOUND"
+    assert client.code("PUT", "/2/0/2", payload="5") == "BAD_REQUEST"  # it has instances
+    entry = '[{"n":"/2/0/2/4","v":5}]'
+    assert client.code("POST", "/2/0/2", payload=entry, content_format=JSON) == "CHANGED"
+    assert client.get("/2/0/2/4") == "5"
     assert keys(client, "/10250/0") == ["0", "1/0", "1/1"]
     assert client.get("/10250/0/1/1") == "b"
 

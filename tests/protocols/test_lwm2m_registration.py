@@ -10,6 +10,7 @@ from tests.protocols.lwm2m import OBJECTS, Client
 
 from iotsim.errors import ScenarioError
 from iotsim.events import DeviceFailed, Note, SessionFailed
+from iotsim.protocols.coap.message import segments
 
 LINKS = '</>;rt="oma.lwm2m";ct="110 112 11542",</1/0>,</3/0>,</3303/0>,</3311/0>,</3311/1>'
 
@@ -125,6 +126,23 @@ def test_what_is_no_registration_is_tried_again(code: str, note: str) -> None:
     assert client.lines()[-1].endswith(note)
     client.wait(13)
     assert asked(client) == [("POST", "/rd")] * 2
+
+
+@pytest.mark.parametrize("location", [["rd", "a/b"], ["50%25", "%2F"], ["rd", "é?&="]])
+def test_it_updates_wherever_the_server_has_put_it(location: list[str]) -> None:
+    client = Client(registers=False)
+    client.answer("CREATED", location_path=location)
+    client.say(operation="UPDATE")
+    assert segments(client.requests[-1]["path"]) == location
+
+
+def test_an_update_without_a_registration_is_one_attempt_to_register() -> None:
+    client = Client(model={"retry": "100s"}, registers=False)
+    client.answer("FORBIDDEN")
+    client.say(operation="UPDATE")
+    client.answer("FORBIDDEN")
+    assert asked(client) == [("POST", "/rd")] * 2
+    assert client.after(99) == []
 
 
 def test_who_registers_anew_tells_nobody_unasked() -> None:
@@ -305,6 +323,7 @@ def test_a_device_without_a_server_waits_for_one() -> None:
         ({"3303": {"0": {"05": 1}}}, "an id is a number"),
         ({"3303": {"0": {"5700": "=nothing"}}}, "unknown name"),
         ({"3303": {"0": {"5700": "hot"}}}, "'hot' is no float"),
+        ({"1": {"0": {"1": {"0": 5}}}}, "/1/0/1: it has one value, and no instances"),
         ({"1": {}}, "/1: the device registers with an instance of this object"),
     ],
 )
