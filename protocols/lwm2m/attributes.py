@@ -58,7 +58,15 @@ def changed(before: Attributes, change: dict[str, float | None]) -> Attributes:
 
 def text_of(attributes: Attributes) -> str:
     """Them, as in a link."""
-    return "".join(f";{name}={value:g}" for name, value in attributes.items())
+    return "".join(f";{name}={_digits(value)}" for name, value in attributes.items())
+
+
+def _digits(value: float) -> str:
+    """A number as links have it: with no exponent."""
+    if value == int(value):
+        return str(int(value))
+    text = repr(value)
+    return f"{value:.15f}".rstrip("0") if "e" in text else text
 
 
 class Notes:

@@ -101,6 +101,14 @@ def test_values_of_the_model_that_fit_no_resource_are_the_scenario_s_mistake() -
     assert "'hot' is no float, in '=state.word'" in failed.error
 
 
+def test_links_have_attributes_to_the_last_digit() -> None:
+    client = Client()
+    query = ["pmin=0", "pmax=1234567", "gt=101325.25", "lt=-1e20", "st=0.00001"]
+    assert client.code("PUT", "/3303/0/5700", query=query) == "CHANGED"
+    expected = f";pmin=0;pmax=1234567;gt=101325.25;lt=-{10**20};st=0.00001"
+    assert client.get("/3303/0/5700", accept=LINKS) == "</3303/0/5700>" + expected
+
+
 # -- write (section 6.3.3) -----------------------------------------------------------------------------
 
 
