@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import EncodeError, Ticket
 from iotsim.protocols.coap import Coap
+from iotsim.protocols.coap.message import METHODS
 from iotsim.protocols.coap.server import Exchange
 
 from . import operations
@@ -61,7 +62,7 @@ class Lwm2m(Coap):
         if message["operation"] in ("NOTIFY", "SEND") and path_of(message["path"]) is None:
             raise EncodeError("no path of an object, an instance or a resource", "path")
 
-    # -- queue mode (TS Core, section 6.5) -----------------------------------------------------------
+    # -- what it hears: in queue mode (TS Core, section 6.5), not everything --------------------------
 
     @property
     def is_asleep(self) -> bool:
@@ -73,9 +74,13 @@ class Lwm2m(Coap):
         return "Q" in str(self.server_value(BINDING))
 
     def receive(self, message: Message, peer: Peer) -> None:
-        if not self.is_asleep:
-            self._stay_awake()
-            super().receive(message, peer)
+        if self.is_asleep:
+            return
+        is_operation = message["code"] in METHODS and path_of(message["path"]) is not None
+        if is_operation and not self.registration.location:
+            return  # sections 6.3 and 6.4: it serves nobody before it is registered
+        self._stay_awake()
+        super().receive(message, peer)
 
     def send(
         self, message: Mapping[str, Any], peer: Peer, *, says: Mapping[str, Any] | None = None

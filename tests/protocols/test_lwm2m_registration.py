@@ -136,6 +136,25 @@ def test_it_updates_wherever_the_server_has_put_it(location: list[str]) -> None:
     assert segments(client.requests[-1]["path"]) == location
 
 
+def test_it_serves_nobody_before_it_is_registered() -> None:
+    """Sections 6.3 and 6.4. What is asked again later is answered; CoAP's own resources are all the time."""
+    client = Client(model={"resources": {"/temp": {"value": 20}}}, registers=False)
+    requests: list[dict[str, Any]] = [
+        {"code": "GET", "path": "/3/0/0"},
+        {"code": "PUT", "path": "/3303/0/5750", "payload": "cellar"},
+        {"code": "FETCH", "path": "/", "payload": "[]", "content_format": 110},
+    ]
+    for request in requests:
+        assert client.send(**request) == []
+    assert client.get("/temp") == "20"
+    client.answer("CREATED", location_path=["rd", "1"])
+    client.last_id -= 2  # that of the last
+    assert client.get("/3303/0/5750") == "hall"
+    client.say(operation="DEREGISTER")
+    client.answer("DELETED")
+    assert client.send("GET", "/3/0/0") == []
+
+
 def test_an_update_without_a_registration_is_one_attempt_to_register() -> None:
     client = Client(model={"retry": "100s"}, registers=False)
     client.answer("FORBIDDEN")
