@@ -76,10 +76,11 @@ def _finite(value: Any) -> float:
 
 def given(value: Any, kind: str) -> Any:
     """What a server gives as the value of a resource; BAD_REQUEST if it is of another type."""
+    is_whole = value.__class__ is int or (value.__class__ is float and value.is_integer())
     fits = {
         "boolean": value.__class__ is bool,
-        "integer": value.__class__ is int,
-        "time": value.__class__ is int,
+        "integer": is_whole,
+        "time": is_whole,
         "float": value.__class__ in (int, float),
         "string": value.__class__ is str,
         "opaque": value.__class__ in (bytes, str),

@@ -117,6 +117,15 @@ def test_write_an_instance() -> None:
     assert said(client, "WRITE")[0]["value"] == {"5850": False, "5851": 7}
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [("7.0", "CHANGED"), ("7e0", "CHANGED"), ("7.5", "BAD_REQUEST")]
+)
+def test_json_has_one_type_of_numbers(number: str, code: str) -> None:
+    client = Client()
+    assert replace(client, "/3311/0/5851", f'{{"n":"/3311/0/5851","v":{number}}}') == code
+    assert client.get("/3311/0/5851") == ("7" if code == "CHANGED" else "10")
+
+
 def test_all_of_it_is_written_or_nothing() -> None:
     client = Client()
     body = '[{"bn":"/3311/0/","n":"5851","v":7},{"n":"5850","vs":"on"}]'
