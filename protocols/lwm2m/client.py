@@ -71,7 +71,7 @@ class Lwm2m(Coap):
             return False
         if self._transmissions is not None and len(self._transmissions):
             return False  # it waits to be acknowledged
-        return "Q" in str(self.server_value(BINDING))
+        return "Q" in self.server_value(BINDING)
 
     def receive(self, message: Message, peer: Peer) -> None:
         if self.is_asleep:

@@ -160,8 +160,8 @@ class Registration:
 
     def _about(self) -> Message:
         """What a server knows of the device, and is told when it changes."""
-        binding = str(self._server(BINDING))
-        found: Message = {"lt": int(self._server(LIFETIME))}
+        binding: str = self._server(BINDING)
+        found: Message = {"lt": self._server(LIFETIME)}
         if self._session.model.version == "1.0":
             found["b"] = binding
         else:
@@ -174,7 +174,7 @@ class Registration:
         model = self._session.model
         if model.update is not None:
             return float(model.update)
-        lifetime = int(self._server(LIFETIME))
+        lifetime: int = self._server(LIFETIME)
         if lifetime <= 0:
             return math.inf  # it has no end (section 6.2.1)
         return max(lifetime / 2, lifetime - MAX_TRANSMIT_WAIT)

@@ -127,7 +127,7 @@ class Tree:
         """A resource of the first instance of the Server object; None if it has none."""
         for one in self.instances(SERVER):
             node = self.instance((SERVER, one)).get(resource)
-            return None if node is None else self._raw(node)
+            return None if node is None else self._value(node, (SERVER, one, resource))
         return None
 
     def _base(self, number: int) -> dict[int, Instance]:

@@ -80,6 +80,15 @@ def test_a_lifetime_has_whole_seconds() -> None:
         Client(model={"lifetime": "500ms"})
 
 
+def test_a_lifetime_that_is_computed_is_what_is_read() -> None:
+    client = Client({"1": {"0": {"1": "=state.life"}}}, state={"life": 59.6})
+    assert client.requests[0]["query"][2] == "lt=60"
+    assert client.get("/1/0/1") == "60"
+    table: dict[str, Any] = {"state": {"life": "x"}, "may_fail": True}
+    client = Client({"1": {"0": {"1": "=state.life"}}}, registers=False, **table)
+    assert client.lines()[-1].endswith("failed: 'x' is no integer, in '=state.life'")
+
+
 def test_the_server_may_be_another_than_the_gateway() -> None:
     client = Client(model={"server": "[fd77::1]:5685"}, registers=False)
     assert "[fd77::1]:5685 " in client.lines()[0]
