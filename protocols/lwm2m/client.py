@@ -41,7 +41,7 @@ PERIODS = {"pmin": MINIMUM_PERIOD, "pmax": MAXIMUM_PERIOD}
 class Lwm2m(Coap):
     """An LwM2M client with one server. What servers make in it is bounded, as in `tree`."""
 
-    __slots__ = ("_awake_until", "notes", "registration", "tree")
+    __slots__ = ("_awake_until", "_has_ignored", "notes", "registration", "tree")
 
     model: Model
 
@@ -51,6 +51,7 @@ class Lwm2m(Coap):
         self.notes = Notes()
         self.registration = Registration(self)
         self._awake_until = 0.0
+        self._has_ignored = False
 
     async def run(self) -> None:
         await self.registration.run()
@@ -62,7 +63,7 @@ class Lwm2m(Coap):
         if message["operation"] in ("NOTIFY", "SEND") and path_of(message["path"]) is None:
             raise EncodeError("no path of an object, an instance or a resource", "path")
 
-    # -- what it hears: in queue mode (TS Core, section 6.5), not everything --------------------------
+    # -- when it hears (TS Core, sections 6.3 to 6.5) ------------------------------------------------
 
     @property
     def is_asleep(self) -> bool:
@@ -78,9 +79,17 @@ class Lwm2m(Coap):
             return
         is_operation = message["code"] in METHODS and path_of(message["path"]) is not None
         if is_operation and not self.registration.location:
-            return  # sections 6.3 and 6.4: it serves nobody before it is registered
+            self._ignore(message)
+            return
         self._stay_awake()
         super().receive(message, peer)
+
+    def _ignore(self, message: Message) -> None:
+        """A device serves nobody before it is registered; it says so once."""
+        if not self._has_ignored:
+            self._has_ignored = True
+            what = f"{message['code']} {message['path']:.60}"
+            self.log(f"{what} is ignored, and all others are: it is not registered")
 
     def send(
         self, message: Mapping[str, Any], peer: Peer, *, says: Mapping[str, Any] | None = None

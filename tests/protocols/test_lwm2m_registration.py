@@ -155,6 +155,8 @@ def test_it_serves_nobody_before_it_is_registered() -> None:
     ]
     for request in requests:
         assert client.send(**request) == []
+    (note,) = (event.text for event in client.events if isinstance(event, Note))
+    assert note.startswith("device[0]: GET /3/0/0 is ignored")
     assert client.get("/temp") == "20"
     client.answer("CREATED", location_path=["rd", "1"])
     client.last_id -= 2  # that of the last
