@@ -10,7 +10,8 @@ WritePropertyMultiple (15.5, 15.7, 15.9, 15.10), SubscribeCOV (13.14), TimeSynch
 responses in segments (5.4), and may be a foreign device of a BBMD (J.5). Other requests are rejected.
 
 Not there: BACnet/IPv6 (annex U), routers and BBMDs, alarms and events, trends, schedules, files, ReadRange,
-SubscribeCOVProperty, list elements, creation of objects, and segmented requests of the device's own.
+SubscribeCOVProperty, list elements, creation of objects, and segmented requests of the device's own, or
+answers to them.
 
 `enumerations`  names and numbers (clause 21)
 `tags`          tags and primitive values (clause 20.2)
@@ -18,7 +19,8 @@ SubscribeCOVProperty, list elements, creation of objects, and segmented requests
 `syntax`        productions: read and written
 `codes`         of headers
 `services`      the productions of the services (clause 21)
-`message`       whole messages, and their schema
+`message`       whole messages: read and written
+`schema`        their fields
 `model`         what a scenario says of a device
 `objects`       its objects (clauses 12 and 19.2)
 `segments`      segmentation (clauses 5.3, 5.4)
@@ -31,8 +33,8 @@ from __future__ import annotations
 
 from iotsim import Protocol
 
-from .message import MESSAGE
 from .model import Model
+from .schema import MESSAGE, REPEATED
 from .server import Bacnet
 from .vectors import VECTORS
 
@@ -42,7 +44,7 @@ PROTOCOL = Protocol(
     name="bacnet",
     message=MESSAGE,
     port=47808,
-    echo=["invoke_id", "service", "object", "property", "array_index"],
+    echo=["invoke_id", "service", *REPEATED],
     summary="{apdu} {service} {object} {property} {value}",
     description="BACnet/IP: a device with objects",
     session=Bacnet,

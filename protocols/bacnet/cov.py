@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Unanswered
 
-from .objects import RefusedError
+from .objects import RefusedError, has_increment
 
 if TYPE_CHECKING:
     from iotsim import Peer
@@ -20,6 +20,7 @@ class Subscription:
 
     def __init__(self, peer: Peer, message: Message, end: float | None) -> None:
         self.peer = peer
+        self.ended = False
         self.process: int = message["process"]
         self.item: str = message["monitored_object"]
         self.confirmed: bool = message["confirmed"]
@@ -48,22 +49,38 @@ class Subscriptions:
         key = peer.endpoint, origin, message["process"], item
         confirmed, lifetime = message["confirmed"], message["lifetime"]
         if confirmed is None and lifetime is None:
-            self.all.pop(key, None)
+            self._end(key)
             return
         if confirmed is None:
             raise RefusedError("services", "inconsistent-parameters")
+        self._forget()
         if key not in self.all and len(self.all) >= device.model.subscriptions:
             raise RefusedError("resources", "no-space-to-add-list-element")
         end = now + lifetime if lifetime else None
+        self._end(key)
         one = Subscription(peer._replace(group=0), {**message, "monitored_object": item}, end)
         self.all[key] = one
         device.call_later(0.0, self.check, one)
         if self._timer is None:
             self._timer = device.call_later(device.model.cov_scan, self._scan)
 
-    def _scan(self) -> None:
+    def _end(self, key: Any) -> None:
+        one = self.all.pop(key, None)
+        if one is not None:
+            one.ended = True
+
+    def _forget(self) -> None:
+        """End those whose lifetime is over."""
         now = self.device.now
-        self.all = {k: one for k, one in self.all.items() if one.end is None or one.end > now}
+        for key in [key for key, one in self.all.items() if one.end is not None and one.end <= now]:
+            self._end(key)
+
+    def clear(self) -> None:
+        for key in list(self.all):
+            self._end(key)
+
+    def _scan(self) -> None:
+        self._forget()
         for one in list(self.all.values()):
             self.check(one)
         self._timer = (
@@ -72,20 +89,19 @@ class Subscriptions:
 
     def written(self) -> None:
         """Values may have changed by a write: look once that is answered."""
+        self._forget()
         for one in self.all.values():
             self.device.call_later(0.0, self.check, one)
 
     def check(self, one: Subscription) -> None:
         """Notify a subscriber if the value has changed by the increment, or the flags (clause 13.1.1)."""
         base = self.device.database
-        if one.busy or not self.device.may_initiate or not self._lasts(one):
+        if one.busy or not self.device.may_initiate or one.ended:
             return
         kind, value = base.present(one.item)
         flags = base.read(one.item, "status-flags")[1]
         before, flags_before = one.told
-        if flags == flags_before and (
-            value == before or self._is_near(one.item, kind, value, before)
-        ):
+        if flags == flags_before and (value == before or self._is_near(one.item, value, before)):
             return
         one.told = value, flags
         values = [
@@ -94,13 +110,11 @@ class Subscriptions:
         ]
         self._notify(one, values)
 
-    def _lasts(self, one: Subscription) -> bool:
-        return any(each is one for each in self.all.values())
-
-    def _is_near(self, item: str, kind: str, value: Any, before: Any) -> bool:
-        if kind not in ("REAL", "DOUBLE", "INTEGER"):
+    def _is_near(self, item: str, value: Any, before: Any) -> bool:
+        base = self.device.database
+        if before is None or not has_increment(item):
             return False
-        return before is not None and abs(value - before) < self.device.database.increment(item)
+        return bool(abs(value - before) < base.increment(item))
 
     def _notify(self, one: Subscription, values: list[dict[str, Any]]) -> None:
         left = 0 if one.end is None else max(1, round(one.end - self.device.now))

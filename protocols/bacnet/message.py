@@ -1,14 +1,12 @@
-"""Messages: BVLC (annex J), NPDU (clause 6), APDU (clause 20.1) and the parameters of a service, in one."""
+"""Messages, read and written: BVLC (annex J), NPDU (clause 6), APDU (clause 20.1) and the parameters of a
+service, in one."""
 
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from construct import Default, Enum, Flag, Int8ub, Int16ub, Struct
-
-from iotsim import Cbor, DecodeError, EncodeError, FlatStruct, Native
+from iotsim import DecodeError, EncodeError
 
 from .codes import (
     ABORTS,
@@ -28,6 +26,9 @@ from .codes import (
 from .services import ACKS, CONFIRMED, ERROR, REQUESTS, UNCONFIRMED, WRITE_MULTIPLE_ERROR
 from .syntax import Cursor, Item, Writer, read_elements, read_items
 from .tags import MalformedError, read_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Message = dict[str, Any]
 
@@ -275,7 +276,7 @@ def write_service(apdu: str, message: Message) -> bytes:
     return writer.items(message, items)
 
 
-def kind_of(message: Message) -> str:
+def kind_of(message: Mapping[str, Any]) -> str:
     """The APDU of a message that does not say it: a request, as its service is."""
     apdu = message.get("apdu")
     if apdu is None:
@@ -326,46 +327,3 @@ def _limits(message: Message) -> int:
         raise EncodeError(f"it is one of {MAX_SEGMENTS}, not {segments!r:.40}", "max_segments")
     code = MAX_APDU.index(size) if size in MAX_APDU else size
     return MAX_SEGMENTS.index(segments) << 4 | _number({}, code, "max_apdu", 15)
-
-
-# -- the schema --------------------------------------------------------------------------------------
-
-_ADDRESS: Any = Default(Struct("network" / Int16ub, "address" / Default(Cbor(), b"")), None)
-_UNCONFIRMED_APART = {name: 256 + number for name, number in UNCONFIRMED.items()}
-_ANYTHING = ("type", "value", "object", "property", "array_index")
-_FIELDS = dict.fromkeys(
-    [item.name for table in (REQUESTS, ACKS) for items in table.values() for item in items]
-    + [*_ANYTHING, "error_class", "error_code", "error", "first_failed", "parameters"]
-)
-_NOTHING: Any = None
-MESSAGE = Native(
-    read_message,
-    write_message,
-    lua=Path(__file__).with_name("headers.lua"),
-    like=FlatStruct(
-        "function" / Default(Enum(Int8ub, **FUNCTIONS), "ORIGINAL_UNICAST_NPDU"),
-        "origin" / Default(Cbor(), _NOTHING) * "of FORWARDED_NPDU: address and port",
-        "result" / Default(Int16ub, 0) * "of BVLC_RESULT",
-        "ttl" / Default(Int16ub, 0) * "of REGISTER_FOREIGN_DEVICE, in seconds",
-        "data" / Default(Cbor(), b"") * "bytes: of a segment, a network message, a table",
-        "network_priority" / Default(Enum(Int8ub, **PRIORITIES), "NORMAL"),
-        "expecting_reply" / Default(Flag, _NOTHING),
-        "destination" / _ADDRESS,
-        "source" / _ADDRESS,
-        "hop_count" / Default(Int8ub, 255),
-        "network_message" / Default(Enum(Int8ub, **NETWORK_MESSAGES), _NOTHING),
-        "apdu" / Default(Enum(Int8ub, **APDUS), _NOTHING) * "a request if none is said",
-        "invoke_id" / Default(Int8ub, 0),
-        "segmented_response_accepted" / Default(Flag, False),
-        "max_segments" / Default(Int8ub, 0),
-        "max_apdu" / Default(Int16ub, 1476),
-        "sequence_number" / Default(Int8ub, _NOTHING),
-        "more_follows" / Default(Flag, False),
-        "window" / Default(Int8ub, 1),
-        "negative" / Default(Flag, False),
-        "server" / Default(Flag, True),
-        "reason" / Default(Cbor(), "OTHER") * "of REJECT and ABORT",
-        "service" / Default(Enum(Int16ub, **CONFIRMED, **_UNCONFIRMED_APART), DEFAULT_SERVICE),
-        *(name / Default(Cbor(), _NOTHING) for name in _FIELDS),
-    ),
-)

@@ -43,6 +43,9 @@ def _reliability(text: Any) -> Any:
     return text
 
 
+Time = Annotated[Duration, Field(gt=0)]
+
+
 class Object(Table):
     """An object; written without a table, it is its ``value``."""
 
@@ -86,11 +89,14 @@ class Model(Table):
     max_apdu: Literal[50, 128, 206, 480, 1024, 1476] = 1476
     segmentation: Literal["both", "transmit", "receive", "none"] = "both"
     window: Annotated[int, Field(ge=1, le=127)] = 16
-    apdu_timeout: Duration = 3.0
+    apdu_timeout: Time = 3.0
     apdu_retries: Annotated[int, Field(ge=0, le=10)] = 3
-    segment_timeout: Duration = 2.0
+    segment_timeout: Time = 2.0
     subscriptions: Annotated[int, Field(ge=0, le=200)] = 32
-    cov_scan: Duration = Field(1.0, description="so often values are looked at for changes")
+    cov_scan: Time = Field(1.0, description="so often values are looked at for changes")
+    i_am: Literal["broadcast", "unicast"] = Field(
+        "broadcast", description="how a WHO_IS by broadcast is answered"
+    )
     foreign: Foreign | None = None
 
     @model_validator(mode="after")
@@ -99,8 +105,13 @@ class Model(Table):
         if len(set(names)) < len(names):
             raise ValueError("two objects have the same name")
         for key, one in self.objects.items():
-            if one.value.evaluate is None:
-                typed(key, "present-value", one.value.literal)
+            values = {"present-value": one.value, **one.properties}
+            known = {prop: cell.literal for prop, cell in values.items() if cell.evaluate is None}
             if one.relinquish_default is not None:
-                typed(key, "present-value", one.relinquish_default)
+                known["relinquish-default"] = one.relinquish_default
+            for prop, value in known.items():
+                try:
+                    typed(key, prop, value)
+                except ValueError as error:
+                    raise ValueError(f"{key}, {prop}: {error}") from None
         return self

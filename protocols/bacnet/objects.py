@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from iotsim import ExpressionError
@@ -35,6 +36,11 @@ class RefusedError(Exception):
     def __init__(self, kind: str, code: str) -> None:
         super().__init__(f"{kind}/{code}")
         self.kind, self.code = kind, code
+
+
+def has_increment(item: str) -> bool:
+    """Whether changes of the object's value are told by COV_Increment (table 13-1)."""
+    return "analog" in item or "integer" in item
 
 
 def bits(count: int, those: set[int]) -> Typed:
@@ -86,7 +92,7 @@ class Database:
         one, kind = self.model.objects[item], item.partition(",")[0]
         found = [*GENERAL, "present-value", "status-flags", "event-state", "out-of-service"]
         found += ["reliability", "description"]
-        if type_of(item, "present-value") in ("REAL", "DOUBLE", "INTEGER") or "integer" in kind:
+        if has_increment(item):
             found += ["units", "cov-increment"]
         if kind in ("binary-input", "binary-output"):
             found.append("polarity")
@@ -305,16 +311,13 @@ def _object_types(base: Database) -> Typed:
     return bits(55, {8, *(object_number(f"{kind},0") >> 22 for kind in PRESENT_VALUES)})
 
 
-def _local(form: str, kind: str) -> Any:
-    from datetime import UTC, datetime
+def _local_date(base: Database) -> Typed:
+    return "DATE", f"{datetime.fromtimestamp(base.wall_time, UTC):%Y-%m-%d}"
 
-    def read(base: Database) -> Typed:
-        now = datetime.fromtimestamp(base.wall_time, UTC)
-        return kind, now.strftime(
-            form
-        ) if kind == "DATE" else f"{now:%H:%M:%S}.{now.microsecond // 10000:02}"
 
-    return read
+def _local_time(base: Database) -> Typed:
+    now = datetime.fromtimestamp(base.wall_time, UTC)
+    return "TIME", f"{now:%H:%M:%S}.{now.microsecond // 10000:02}"
 
 
 DEVICE_PROPERTIES: dict[str, Any] = {
@@ -335,8 +338,8 @@ DEVICE_PROPERTIES: dict[str, Any] = {
     "max-apdu-length-accepted": lambda base: ("UNSIGNED", base.model.max_apdu),
     "segmentation-supported": lambda base: ("ENUMERATED", base.model.segmentation),
     "max-segments-accepted": lambda _: ("UNSIGNED", 64),
-    "local-time": _local("", "TIME"),
-    "local-date": _local("%Y-%m-%d", "DATE"),
+    "local-time": _local_time,
+    "local-date": _local_date,
     "utc-offset": lambda _: ("INTEGER", 0),
     "apdu-segment-timeout": _milliseconds("segment_timeout"),
     "apdu-timeout": _milliseconds("apdu_timeout"),

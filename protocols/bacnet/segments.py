@@ -45,17 +45,19 @@ class Incoming:
 
 
 class Outgoing:
-    """A response that goes out in segments, a window at a time."""
+    """A response that goes out in segments, a window at a time. With its last one, `whole` is said."""
 
     def __init__(
         self,
-        head: Message,
+        whole: Message,
         parts: list[bytes],
         peer: Peer,
         window: int,
-        send: Callable[[dict[str, Any], Peer], object],
+        send: Callable[..., object],
     ) -> None:
-        self.head, self.parts, self.peer = head, parts, peer
+        self.head = {name: whole[name] for name in ("apdu", "invoke_id", "service", "destination")}
+        self.says: Message | None = whole
+        self.parts, self.peer = parts, peer
         self.proposed, self.window = window, 1
         self.first = 0
         """The first segment that is not acknowledged."""
@@ -73,7 +75,11 @@ class Outgoing:
                 "window": self.proposed,
                 "data": self.parts[number],
             }
-            self._send(segment, self.peer)
+            if segment["more_follows"]:
+                self._send(segment, self.peer)
+            else:
+                self._send(segment, self.peer, says=self.says)
+                self.says = None
 
     def acknowledge(self, message: Message) -> bool:
         """Whether the acknowledgement is of the window that is under way."""
@@ -123,9 +129,9 @@ class InSegments(Session):
                 self._abort(message, peer, "WINDOW_SIZE_OUT_OF_RANGE")
                 return
             incoming = Incoming(min(message["window"], self.model.window))
-            self._incoming.put(key, incoming, self.now)
             # Clause 5.4.5.1: the first segment is acknowledged by itself.
             incoming.since = incoming.window - 1
+        self._incoming.renew(key, incoming, self.now)
         acknowledge, negative = incoming.take(message)
         if len(incoming.parts) > MOST_SEGMENTS:
             self._incoming.pop(key)
@@ -162,14 +168,15 @@ class InSegments(Session):
         self.send(whole, peer)
 
     def _segment_answered(self, message: Message, peer: Peer) -> None:
-        """An acknowledgement of segments of a response, or its end."""
+        """An acknowledgement of segments of a response; or the end of that, or of a request."""
+        if message["server"]:
+            return
         key = peer.endpoint, str(message["source"]), message["invoke_id"]
         outgoing = self._outgoing.get(key)
-        if outgoing is None or message["server"]:
-            return
         if message["apdu"] == "ABORT":
+            self._incoming.pop(key)
             self._finish(key)
-        elif outgoing.acknowledge(message):
+        elif outgoing is not None and outgoing.acknowledge(message):
             outgoing.tries = 0
             if outgoing.done:
                 self._finish(key)
@@ -206,10 +213,9 @@ class InSegments(Session):
         elif len(self._outgoing) >= ASSEMBLIES:
             self._abort(request, peer, "OUT_OF_RESOURCES")
         else:
-            head = {name: message[name] for name in ("apdu", "invoke_id", "service", "destination")}
             key = peer.endpoint, str(request["source"]), request["invoke_id"]
             self._finish(key)
-            outgoing = Outgoing(head, parts, peer, self.model.window, self.send)
+            outgoing = Outgoing(message, parts, peer, self.model.window, self.send)
             self._outgoing[key] = outgoing
             self._fill(key, outgoing)
 

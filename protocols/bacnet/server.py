@@ -18,11 +18,14 @@ from .message import (
     write_service,
 )
 from .objects import Database, RefusedError
+from .schema import refuse_others
 from .segments import HEADER, InSegments, Request
 from .tags import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from .model import Model
 
 BROADCAST_NETWORK = 0xFFFF
 MULTICAST = 0xE0000000
@@ -38,6 +41,10 @@ class Bacnet(InSegments):
         """What DEVICE_COMMUNICATION_CONTROL has disabled."""
         self._silence: Any = None
         self._invoke = 0
+
+    @classmethod
+    def check(cls, message: Mapping[str, Any], model: Model) -> None:
+        refuse_others(message)
 
     # -- in --
 
@@ -66,7 +73,7 @@ class Bacnet(InSegments):
         """Who has sent what a BBMD forwards; the BBMD, if that can be nobody."""
         address, port = endpoint(origin)
         found = self.peer(address, port) if 0 < address < MULTICAST and port else None
-        return peer if found is None else found._replace(group=peer.group)
+        return peer if found is None else found._replace(group=peer.group, simulated=peer.simulated)
 
     def refuse(self, datagram: bytes, error: DecodeError, peer: Peer) -> Message | None:
         """Clause 5.4.5.1: a request whose parameters are none is rejected, with the reason."""
@@ -76,6 +83,8 @@ class Bacnet(InSegments):
                 return None
             if message["destination"] or self.silent == "DISABLE":
                 return None
+            if message["service"] not in SERVICES:
+                return self._rejected(message, "UNRECOGNIZED_SERVICE")
             read_service(message["apdu"], message["service"], datagram, octets.at)
         except MalformedError as malformed:
             return self._rejected(message, malformed.reject)
@@ -88,10 +97,7 @@ class Bacnet(InSegments):
     def reply(self, message: Message, exchange: Request) -> None:
         request, peer = exchange
         message = {**message}
-        if (
-            message.get("service") in ("I_AM", "I_HAVE")
-            or kind_of(message) == "UNCONFIRMED_REQUEST"
-        ):
+        if kind_of(message) == "UNCONFIRMED_REQUEST":
             self._announce(message, request, peer)
             return
         message.setdefault("destination", request["source"])
@@ -105,21 +111,29 @@ class Bacnet(InSegments):
         self.send(message, peer, says=message)
 
     def _announce(self, message: Message, request: Message, peer: Peer) -> None:
-        """Clauses 16.9 and 16.10: to all, if all were asked, in the network of who has asked."""
+        """Clauses 16.9 and 16.10: to all, if all were asked, in the network of who has asked; an I-Am also to
+        that one alone.
+
+        Other devices of the run have not asked, and do not hear it, unless one of them has.
+        """
         source = request["source"]
-        if not peer.group:
-            self._say({**message, "destination": source}, peer)
+        service = message.get("service")
+        foreign = self.bbmd
+        alone = service == "I_AM" and self.model.i_am == "unicast"
+        # What comes to a foreign device by its BBMD was a broadcast, too.
+        forwarded = foreign is not None and request["function"] == "FORWARDED_NPDU"
+        if alone or not (peer.group or forwarded):
+            whole = {**message, "destination": source}
+            self.send(whole, peer, says=whole)
             return
         message["destination"] = source and {"network": source["network"], "address": b""}
-        foreign = self.bbmd
         if foreign is not None:
-            self._say({**message, "function": "DISTRIBUTE_BROADCAST_TO_NETWORK"}, foreign)
+            message["function"] = "DISTRIBUTE_BROADCAST_TO_NETWORK"
+            self.send(message, foreign, says=message)
             return
         to = peer._replace(address=peer.group, port=peer.local_port, group=0)
-        self._say({**message, "function": "ORIGINAL_BROADCAST_NPDU"}, to)
-
-    def _say(self, message: Message, peer: Peer) -> None:
-        self.send(message, peer, says=message)
+        message["function"] = "ORIGINAL_BROADCAST_NPDU"
+        self.send(message, to, says=message, outside=service in ANNOUNCED and not peer.simulated)
 
     @property
     def bbmd(self) -> Peer | None:
@@ -280,7 +294,7 @@ class Bacnet(InSegments):
         if message["reinitialized"] not in ("COLDSTART", "WARMSTART"):
             raise RefusedError("services", "optional-functionality-not-supported")
         self.silent = ""
-        self.subscriptions.all.clear()
+        self.subscriptions.clear()
         if message["reinitialized"] == "COLDSTART":
             self.reboot()
 
@@ -292,6 +306,12 @@ class Bacnet(InSegments):
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """Requests by a rule or a behavior; a confirmed one is repeated until it is answered."""
+        if not self.may_initiate:
+            reason = f"the device initiates nothing: its communication is {self.silent}"
+            self.log(reason)
+            if ticket is not None:
+                ticket.give_up(reason)
+            return
         if kind_of(message) == "CONFIRMED_REQUEST" and message.get("network_message") is None:
             self.start(self._ask(message, peer, ticket))
             return
@@ -323,7 +343,11 @@ class Bacnet(InSegments):
     async def run(self) -> None:
         """A foreign device registers, and again before that ends (clause J.5.2)."""
         foreign = self.model.foreign
-        while foreign is not None and (peer := self.bbmd) is not None:
+        while foreign is not None:
+            peer = self.bbmd
+            if peer is None:  # the device has no address yet
+                await self.sleep(self.model.apdu_timeout)
+                continue
             message = {"function": "REGISTER_FOREIGN_DEVICE", "ttl": round(foreign.ttl)}
             try:
                 answer = await self.ask(
@@ -343,6 +367,7 @@ class Bacnet(InSegments):
 
 
 ANSWERS = frozenset({"SIMPLE_ACK", "COMPLEX_ACK", "ERROR", "REJECT", "ABORT"})
+ANNOUNCED = frozenset({"I_AM", "I_HAVE"})
 MOST_VALUES = 10_000
 """Of one answer, with those in lists."""
 SERVICES: dict[str, Any] = {

@@ -203,6 +203,8 @@ class Writer(Owner):
     def items(self, value: Value, items: tuple[Item, ...], path: str = "") -> bytes:
         if not isinstance(value, dict):
             raise EncodeError("it is no table", path)
+        if path:
+            _refuse_unknown(value, items, path)
         parts = []
         for item in items:
             where = f"{path}.{item.name}" if path else item.name
@@ -267,6 +269,13 @@ class Writer(Owner):
         if kind not in PRIMITIVES:
             raise EncodeError(f"there is no type {kind!r:.60}", path)
         return write_primitive(kind, value, path, names if kind == "ENUMERATED" else None)
+
+
+def _refuse_unknown(value: Value, items: tuple[Item, ...], path: str) -> None:
+    known = {item.name for item in items}
+    for name in value:
+        if name not in known and name != "type":
+            raise EncodeError("there is no such field", f"{path}.{name}")
 
 
 def _says_null(value: Value, item: Item) -> bool:

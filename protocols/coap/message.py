@@ -274,7 +274,7 @@ def fields_of(code: int, options: Options, payload: bytes) -> dict[str, Any]:
         option = OPTIONS.get(number)
         try:
             if number == URI_PATH and len(value) < 256:
-                path += "/" + _escaped(value.decode())
+                path += "/" + escaped(value.decode())
                 continue
             if option is not None and option.shortest <= len(value) <= option.longest:
                 field, _, _, many, read, _ = option
@@ -337,7 +337,7 @@ def _extended(nibble: int, data: bytes, at: int) -> tuple[int, int]:
     )
 
 
-def _escaped(segment: str) -> str:
+def escaped(segment: str) -> str:
     """A segment of a path in which a slash is none of the path's."""
     if "/" in segment or "%" in segment:
         return segment.replace("%", "%25").replace("/", "%2F")

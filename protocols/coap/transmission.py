@@ -74,6 +74,10 @@ class Transmissions:
             self._session.log(f"a message to {peer} is not sent: {MOST_WAITING} wait already")
             ended(REFUSED)
 
+    def __len__(self) -> int:
+        """Of those that are on their way."""
+        return len(self._sent)
+
     def settle(self, peer: Peer, message_id: int, how: str) -> bool:
         """`peer` has acknowledged a message, or reset it; whether there was such a one."""
         sending = self._sent.pop((peer.address, peer.port, message_id), None)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from iotsim import Peer
 
     from .server import Knxnet
+    from .telegram import Saying
 
 ALIVE_S = 120.0
 """After so long without a frame of its client, a connection is over (3/8/2, section 5.4)."""
@@ -83,7 +84,7 @@ class Channel:
         self.heard = session.now
         self.lost = 0
         self._sequence = 0
-        self._waiting: deque[tuple[dict[str, Any], dict[str, Any] | None]] = deque()
+        self._waiting: deque[tuple[dict[str, Any], Saying | None]] = deque()
         self._datagram = b""
         self._repeated = 0
         self._timer: Any = None
@@ -93,8 +94,8 @@ class Channel:
         """Whether `peer` may ask for its state, and end it."""
         return peer.address in (self.client, self.control.address, self.data.address)
 
-    def send(self, cemi: dict[str, Any], says: dict[str, Any] | None = None) -> None:
-        """Send a message in its turn; `says` as in `Session.send`."""
+    def send(self, cemi: dict[str, Any], says: Saying | None = None) -> None:
+        """Send a message in its turn; `says` is what the device says with it."""
         if len(self._waiting) >= MOST_WAITING:
             self.lost += 1
             if self.lost == 1:
@@ -126,7 +127,8 @@ class Channel:
         message = {"service": self.kind.request, "channel": self.number, "cemi": cemi}
         message["sequence"] = self._sequence
         self._repeated = 0
-        self._datagram = self._session.send(message, self.data, says=says)
+        said = None if says is None else says.take()
+        self._datagram = self._session.send(message, self.data, says=said)
         self._timer = self._session.call_later(self.kind.timeout, self._repeat)
 
     def _repeat(self) -> None:

@@ -66,7 +66,7 @@ def boolean() -> Form:
 
 def clamp(low: float, high: float) -> Callable[[Any], Any]:
     def nearest(value: Any) -> Any:
-        if isinstance(value, (int, float)) and not math.isnan(value):
+        if isinstance(value, int) or (isinstance(value, float) and not math.isnan(value)):
             return min(max(value, low), high)
         return value
 

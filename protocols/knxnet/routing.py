@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .server import Knxnet
+    from .telegram import Saying
 
 GROUP = "224.0.23.12"
 GROUP_NUMBER = 0xE000170C
@@ -36,15 +37,15 @@ class Routing:
 
     def __init__(self, session: Knxnet) -> None:
         self._session = session
-        self._waiting: deque[tuple[dict[str, Any], dict[str, Any] | None]] = deque()
+        self._waiting: deque[tuple[dict[str, Any], Saying | None]] = deque()
         self._timer: Any = None
         self._next_at = self._free_at = 0.0
         self._busy_at = -1.0
         self._busy = 0
         self.lost = 0
 
-    def send(self, cemi: dict[str, Any], says: dict[str, Any] | None = None) -> None:
-        """Send a telegram as soon as it may be; `says` as in `Session.send`."""
+    def send(self, cemi: dict[str, Any], says: Saying | None = None) -> None:
+        """Send a telegram as soon as it may be; `says` is what the device says with it."""
         if len(self._waiting) >= MOST_WAITING:
             self.lost += 1
             if self.lost == 1:
@@ -76,6 +77,7 @@ class Routing:
             cemi, says = self._waiting.popleft()
             peer = self._session.peer(GROUP_NUMBER, PORT)
             if peer is None:
-                return  # the device has no IPv4
+                continue  # the device has no IPv4
             self._next_at = self._session.now + PAUSE_S
-            self._session.send({"service": "ROUTING_INDICATION", "cemi": cemi}, peer, says=says)
+            said = None if says is None else says.take()
+            self._session.send({"service": "ROUTING_INDICATION", "cemi": cemi}, peer, says=said)

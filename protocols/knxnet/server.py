@@ -19,7 +19,7 @@ from .group import GroupObjects
 from .model import serial_bytes
 from .properties import confirm
 from .routing import Routing
-from .telegram import UNASSIGNED, frame, pack, unpack
+from .telegram import UNASSIGNED, Saying, frame, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -309,16 +309,15 @@ class Knxnet(Session):
             return tunnels
         return [one for one in tunnels if one.individual == cemi["destination"]]
 
-    def _spread(self, cemi: Message, but: Channel | None = None, says: Any = None) -> bool:
-        """Send a telegram to all that hear it, but to a channel; whether there is anybody. The device says
-        it once."""
+    def _spread(
+        self, cemi: Message, but: Channel | None = None, says: Saying | None = None
+    ) -> bool:
+        """Send a telegram to all that hear it, but to a channel; whether there is anybody."""
         hearers = self._hearers(cemi, but)
         if self._routing is not None:
             self._routing.send(cemi, says)
-            says = None
         for tunnel in hearers:
             tunnel.send(cemi, says)
-            says = None
         return bool(hearers) or self._routing is not None
 
     def _hear(self, cemi: Message, peer: Peer) -> None:
@@ -358,7 +357,7 @@ class Knxnet(Session):
 
     def tell(self, message: Message) -> None:
         """Say a telegram to the whole bus, whoever asked for it."""
-        self._spread(frame(message, self.model, self.individual), says=message)
+        self._spread(frame(message, self.model, self.individual), says=Saying(message))
 
     def _wait_for(self, message: Message, ticket: Ticket) -> None:
         """A read waits for a response to its group, whoever's; nothing else is ever answered."""

@@ -19,6 +19,19 @@ UNASSIGNED = "0.0.0"
 """As a source: who sends it."""
 
 
+class Saying:
+    """What a device says with a telegram that many get: once, with the first datagram that leaves."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self._message: dict[str, Any] | None = message
+
+    def take(self) -> dict[str, Any] | None:
+        message, self._message = self._message, None
+        return message
+
+
 def pack(message: Mapping[str, Any], model: Model) -> tuple[int, bytes]:
     """The data of a telegram: the six bits beside the APCI, and the bytes after them. In a group without a
     type, a number is the former, and bytes are the latter."""

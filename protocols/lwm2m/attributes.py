@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .message import Path, RefusedError
+from .message import Path, RefusedError, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def read(query: Iterable[str]) -> dict[str, float | None]:
 
 
 def _number(name: str, text: str) -> float:
-    if len(text) > LONGEST:
+    if len(text) > LONGEST or not is_number(text):
         raise RefusedError("BAD_REQUEST")
     try:
         value = int(text) if name in PERIODS else float(text)
@@ -58,7 +58,15 @@ def changed(before: Attributes, change: dict[str, float | None]) -> Attributes:
 
 def text_of(attributes: Attributes) -> str:
     """Them, as in a link."""
-    return "".join(f";{name}={value:g}" for name, value in attributes.items())
+    return "".join(f";{name}={_digits(value)}" for name, value in attributes.items())
+
+
+def _digits(value: float) -> str:
+    """A number as links have it: with no exponent."""
+    if value == int(value):
+        return str(int(value))
+    text = repr(value)
+    return f"{value:.15f}".rstrip("0") if "e" in text else text
 
 
 class Notes:

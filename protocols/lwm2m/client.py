@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import EncodeError, Ticket
 from iotsim.protocols.coap import Coap
+from iotsim.protocols.coap.message import METHODS
 from iotsim.protocols.coap.server import Exchange
 
 from . import operations
@@ -40,7 +41,7 @@ PERIODS = {"pmin": MINIMUM_PERIOD, "pmax": MAXIMUM_PERIOD}
 class Lwm2m(Coap):
     """An LwM2M client with one server. What servers make in it is bounded, as in `tree`."""
 
-    __slots__ = ("_awake_until", "notes", "registration", "tree")
+    __slots__ = ("_awake_until", "_has_ignored", "notes", "registration", "tree")
 
     model: Model
 
@@ -50,6 +51,7 @@ class Lwm2m(Coap):
         self.notes = Notes()
         self.registration = Registration(self)
         self._awake_until = 0.0
+        self._has_ignored = False
 
     async def run(self) -> None:
         await self.registration.run()
@@ -61,25 +63,45 @@ class Lwm2m(Coap):
         if message["operation"] in ("NOTIFY", "SEND") and path_of(message["path"]) is None:
             raise EncodeError("no path of an object, an instance or a resource", "path")
 
-    # -- queue mode (TS Core, section 6.5) -----------------------------------------------------------
+    # -- when it hears (TS Core, sections 6.3 to 6.5) ------------------------------------------------
 
     @property
     def is_asleep(self) -> bool:
         """Whether the device hears nothing: it is registered with a queue, and has been idle."""
         if self.now < self._awake_until or not self.registration.location:
             return False
-        return "Q" in str(self.server_value(BINDING))
+        if self._transmissions is not None and len(self._transmissions):
+            return False  # it waits to be acknowledged
+        return "Q" in self.server_value(BINDING)
 
     def receive(self, message: Message, peer: Peer) -> None:
-        if not self.is_asleep:
-            self._stay_awake()
-            super().receive(message, peer)
+        if self.is_asleep:
+            return
+        is_operation = message["code"] in METHODS and path_of(message["path"]) is not None
+        if is_operation and not self.registration.location:
+            self._ignore(message)
+            return
+        self._stay_awake()
+        super().receive(message, peer)
+
+    def _ignore(self, message: Message) -> None:
+        """A device serves nobody before it is registered; it says so once."""
+        if not self._has_ignored:
+            self._has_ignored = True
+            what = f"{message['code']} {message['path']:.60}"
+            self.log(f"{what} is ignored, and all others are: it is not registered")
 
     def send(
-        self, message: Mapping[str, Any], peer: Peer, *, says: Mapping[str, Any] | None = None
+        self,
+        message: Mapping[str, Any],
+        peer: Peer,
+        *,
+        says: Mapping[str, Any] | None = None,
+        outside: bool = False,
     ) -> bytes:
         self._stay_awake()
-        return super().send(message, peer, says=says.carries if isinstance(says, Carrier) else None)
+        said = says.carries if isinstance(says, Carrier) else None
+        return super().send(message, peer, says=said, outside=outside)
 
     def resend(self, datagram: bytes, peer: Peer) -> None:
         self._stay_awake()
@@ -155,6 +177,10 @@ class Lwm2m(Coap):
             return super().resource_at(path)
         return OBSERVED
 
+    def forget_observers(self) -> None:
+        if isinstance(self._observers, Notifications):
+            self._observers.forget()
+
     def attributes_at(self, path: Path) -> Attributes:
         """Those that hold for an observation; the Server object has the periods of all others."""
         found: Attributes = {}
@@ -163,8 +189,8 @@ class Lwm2m(Coap):
             if period:
                 found[name] = period
         found |= self.notes.over(path)
-        if found.get("pmax", 0) < found.get("pmin", 0):
-            found.pop("pmax", None)
+        if found.get("pmax", 0) < max(1, found.get("pmin", 0)):
+            found.pop("pmax", None)  # 0 stands for none
         return found
 
     # -- what the device says --------------------------------------------------------------------------
@@ -191,29 +217,39 @@ class Lwm2m(Coap):
         if operation in REGISTRATION:
             self.registration.ask(operation, ticket)
         elif operation == "SEND":
-            self._send_values(message, peer, ticket)
+            self._send_values(message, ticket)
         else:
             if operation == "NOTIFY" and self._observers is not None:
                 self._observers.tell(message["path"], message)
             if ticket is not None:
                 ticket.give_up("it has no answer")
 
-    def _send_values(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
+    def _send_values(self, message: Message, ticket: Ticket | None) -> None:
         """Send (section 6.4.6): the values that the message has, or those that are at its path."""
-        if self.server_value(MUTE_SEND):
-            self.log("SEND is not sent: the server has muted it")
-            if ticket is not None:
-                ticket.give_up("the server has muted it")
-            return
         path, value = path_of(message["path"]) or (), message.get("value")
+        server, reason = self.server, ""
+        if server is None:
+            reason = "there is no server"
+        elif self.server_value(MUTE_SEND):
+            reason = "the server has muted it"
+        elif path and value is None:
+            try:
+                value = self.tree.read(path)
+            except RefusedError as refused:
+                reason = f"{message['path']} cannot be read: {refused.code}"
+        if server is None or reason:
+            self.log(f"SEND is not sent: {reason}")
+            if ticket is not None:
+                ticket.give_up(reason)
+            return
+        if path:
+            value = {text_of(path): value}
         try:
-            if path:
-                value = {text_of(path): self.tree.read(path) if value is None else value}
             payload = operations.records(value, SENML_CBOR)
-        except (RefusedError, ValueError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             raise EncodeError(str(error), "value") from None
         request = {"code": "POST", "path": "/dp", "content_format": SENML_CBOR, "payload": payload}
-        super().submit(Carrier(request, {**message, "value": value}), peer, ticket)
+        super().submit(Carrier(request, {**message, "value": value}), server, ticket)
 
     async def ask_server(self, request: Carrier, server: Peer) -> Message:
         """Send a request that says something; the answer, as `operations.told` has it."""

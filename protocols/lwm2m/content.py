@@ -15,7 +15,7 @@ from iotsim import Cbor
 from iotsim.protocols.coap.representation import TEXT, decoded, to_bytes
 
 from . import senml, tlv
-from .message import Path, RefusedError, is_id
+from .message import Path, RefusedError, is_id, is_number
 from .objects import definition_of
 from .senml import SENML_CBOR, SENML_JSON
 
@@ -76,10 +76,11 @@ def _finite(value: Any) -> float:
 
 def given(value: Any, kind: str) -> Any:
     """What a server gives as the value of a resource; BAD_REQUEST if it is of another type."""
+    is_whole = value.__class__ is int or (value.__class__ is float and value.is_integer())
     fits = {
         "boolean": value.__class__ is bool,
-        "integer": value.__class__ is int,
-        "time": value.__class__ is int,
+        "integer": is_whole,
+        "time": is_whole,
         "float": value.__class__ in (int, float),
         "string": value.__class__ is str,
         "opaque": value.__class__ in (bytes, str),
@@ -182,6 +183,8 @@ def _from_text(data: bytes, kind: str) -> Any:
         if kind == "opaque":
             return base64.b64decode(data, validate=True)
         text = data.decode()
+        if kind in ("integer", "time", "float") and not is_number(text):
+            raise RefusedError("BAD_REQUEST")
         if kind in ("integer", "time"):
             return int(text)
         if kind == "float":

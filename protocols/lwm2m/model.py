@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -12,18 +12,22 @@ from iotsim import Duration, Table, Value
 from iotsim.protocols import coap
 
 from .content import KINDS, typed
-from .message import is_id
+from .message import is_id, text_of
 from .objects import (
     ALWAYS,
     BINDING,
     DEFAULTS,
     DEVICE,
     LIFETIME,
+    SECURITY,
     SERVER,
     SUPPORTED_BINDING,
     Definition,
     definition_of,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 Cell: TypeAlias = Any
 Resources: TypeAlias = dict[int, Cell | dict[int, Cell]]
@@ -44,6 +48,12 @@ def _server(value: str) -> str:
     if value != "gateway":
         endpoint_of(value)
     return value
+
+
+def _whole(seconds: float) -> float:
+    if seconds % 1:
+        raise ValueError("a lifetime has whole seconds")
+    return seconds
 
 
 def endpoint_of(text: str) -> tuple[int, int]:
@@ -89,12 +99,23 @@ class Resource(Table):
 Instance: TypeAlias = dict[Id, Resource]
 
 
+def links_of(objects: Iterable[tuple[int, Collection[int]]]) -> list[str]:
+    """The paths of objects and their instances, as a registration has them (section 6.2.1)."""
+    found = []
+    for number, instances in objects:
+        if number != SECURITY:
+            found += [text_of((number, one)) for one in instances] or [text_of((number,))]
+    return found
+
+
 class Model(coap.Model):
     endpoint: Value = Field("=device.name", validate_default=True, description="its endpoint name")
     server: Annotated[str, AfterValidator(_server)] = Field(
         "gateway", description='where it registers: "gateway" or "ADDRESS:PORT"'
     )
-    lifetime: Duration = Field(86400.0, description="of its registration, in whole seconds")
+    lifetime: Annotated[Duration, AfterValidator(_whole)] = Field(
+        86400.0, description="of its registration, in whole seconds"
+    )
     update: Duration | None = Field(
         None, ge=0.1, description="how often it updates that; by default, shortly before its end"
     )
@@ -127,10 +148,14 @@ class Model(coap.Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Model:
+        if not self.objects[SERVER]:
+            raise ValueError(f"/{SERVER}: the device registers with an instance of this object")
         for number, instances in self.objects.items():
             for instance, resources in instances.items():
                 for one, resource in resources.items():
                     try:
+                        if number == SERVER and resource.instances is not None:
+                            raise ValueError("it has one value, and no instances")
                         resource.check(definition_of(number, one))
                     except ValueError as error:
                         raise ValueError(f"/{number}/{instance}/{one}: {error}") from None
@@ -156,6 +181,11 @@ class Model(coap.Model):
                 cells = resources.get(one, Resource.model_validate(value).cells)
                 tree[number][instance] = dict(sorted({**resources, one: cells}.items()))
         return tree
+
+    @cached_property
+    def tree_links(self) -> list[str]:
+        """What devices register, before anybody has changed it: one list for all of them."""
+        return links_of(self.tree.items())
 
 
 def _keyed(value: Any) -> Any:

@@ -105,6 +105,10 @@ IPSO = _read(
 )
 SINGLE = frozenset({SECURITY, SERVER, DEVICE, CONNECTIVITY, FIRMWARE, LOCATION, STATISTICS})
 """Objects whose instances a server neither creates nor deletes: they are there once, or a bootstrap's."""
+MANDATORY = frozenset({(SERVER, 1), (SERVER, 6), (SERVER, 7), (ACCESS_CONTROL, 3), (FIRMWARE, 0)})
+"""Of objects 0 to 7, what an instance cannot be without of what a server can write."""
+MULTIPLE = frozenset({(ACCESS_CONTROL, 2)})
+"""Likewise, what has instances."""
 DEFAULTS: dict[int, dict[int, Any]] = {
     SECURITY: {0: "", 1: False, 2: 3, 3: b"", 4: b"", 5: b"", 10: 1},
     SERVER: {0: 1, 5: 86400, 6: True},
@@ -118,6 +122,20 @@ DEFAULTS: dict[int, dict[int, Any]] = {
 """What an instance of these has where the model says nothing else."""
 ALWAYS = (SECURITY, SERVER, DEVICE)
 """Objects of which every device has an instance 0."""
+
+
+def is_optional(number: int, resource: int) -> bool:
+    """Whether an instance may be without a resource that can be written; False if that is not known."""
+    return number in RESOURCES and (number, resource) not in MANDATORY
+
+
+def is_possible(number: int, resource: int, value: Any) -> bool:
+    """Whether a device can live with what a server gives it: no time is negative, and UDP is all it has."""
+    if number != SERVER:
+        return True
+    if resource == BINDING:
+        return value in ("U", "UQ")
+    return value.__class__ is not int or value >= 0
 
 
 def definition_of(number: int, resource: int) -> Definition:

@@ -43,6 +43,12 @@ class Notifications(Observers):
             if observed is not None and observed[: len(changed)] == changed[: len(observed)]:
                 self.look(observation)
 
+    def forget(self) -> None:
+        """Nobody is told of a path of LwM2M any more: a server asks anew after a registration."""
+        for observation in self.all():
+            if observation.resource is OBSERVED:
+                self._remove(observation)
+
     def state_of(self, answer: Message) -> Any:
         said = answer.carries if isinstance(answer, Carrier) else None
         return super().state_of(answer) if said is None else (said["value"], answer["code"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from iotsim.protocols.coap.message import escaped
 from iotsim.protocols.coap.representation import TEXT, to_bytes
 
 from . import attributes, senml, tlv
@@ -165,6 +166,6 @@ def told(response: Message) -> Message:
     return {
         "operation": "RESPONSE",
         "code": response["code"],
-        "path": "/" + "/".join(location) if location else "",
+        "path": "/" + "/".join(map(escaped, location)) if location else "",
         "value": response.get("payload") or None,
     }

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 MOST_ASKED = 16
 DOUBLINGS = 4
 """So often the time between two attempts doubles."""
-DONE = ("CREATED", "CHANGED", "DELETED")
+DONE = {"REGISTER": "CREATED", "UPDATE": "CHANGED", "DEREGISTER": "DELETED"}
+"""What each is answered with (TS Transport, section 6.4.3)."""
+DISABLED_S = 86400
+"""So long a device stays away that is not told how long (appendix E.2)."""
 LINKS = "application/link-format"
 
 
@@ -58,13 +61,16 @@ class Registration:
 
     def disable(self) -> None:
         """End it, for as long as the Server object says."""
-        self._disabled = max(0.0, float(self._server(DISABLE_TIMEOUT)))
+        timeout = self._server(DISABLE_TIMEOUT)
+        self._disabled = float(DISABLED_S if timeout is None else max(0, timeout))
         self.ask("DEREGISTER")
 
     async def run(self) -> None:
         operation, ticket = "REGISTER", None
         failures = 0
         while True:
+            if operation == "UPDATE" and not self.location:
+                operation = "REGISTER"
             done = await self._do(operation, ticket)
             if operation == "DEREGISTER":
                 wait, operation = self._disabled, "REGISTER"
@@ -103,12 +109,12 @@ class Registration:
 
     async def _do(self, operation: str, ticket: Ticket | None) -> bool:
         """Do one, and tell who waits for it; whether the server has agreed."""
-        if operation == "UPDATE" and not self.location:
-            operation = "REGISTER"
         if operation == "DEREGISTER" and not self.location:
             if ticket is not None:
                 ticket.give_up("the device is not registered")
             return False
+        if operation != "UPDATE":
+            self._session.forget_observers()  # they last as long as a registration (section 6.4.1)
         try:
             answer = await self._tell(operation)
         except Unanswered as error:
@@ -117,9 +123,12 @@ class Registration:
                 ticket.give_up(str(error))
             self.location = ""
             return False
-        done = answer["code"] in DONE
+        done: bool = answer["code"] == DONE[operation]
         if not done:
             self._session.log(f"{operation} is refused: {answer['code']}")
+        elif operation == "REGISTER" and not answer["path"]:
+            self._session.log("REGISTER is answered without a location")
+            done = False
         if operation == "REGISTER":
             self.location = answer["path"] if done else ""
         elif operation == "DEREGISTER" or not done:
@@ -151,8 +160,8 @@ class Registration:
 
     def _about(self) -> Message:
         """What a server knows of the device, and is told when it changes."""
-        binding = str(self._server(BINDING))
-        found: Message = {"lt": int(self._server(LIFETIME))}
+        binding: str = self._server(BINDING)
+        found: Message = {"lt": self._server(LIFETIME)}
         if self._session.model.version == "1.0":
             found["b"] = binding
         else:
@@ -165,7 +174,7 @@ class Registration:
         model = self._session.model
         if model.update is not None:
             return float(model.update)
-        lifetime = int(self._server(LIFETIME))
+        lifetime: int = self._server(LIFETIME)
         if lifetime <= 0:
             return math.inf  # it has no end (section 6.2.1)
         return max(lifetime / 2, lifetime - MAX_TRANSMIT_WAIT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .attributes import LIMITS
 from .message import Message, Path, RefusedError, path_of, text_of
-from .objects import BINDING, DISABLE, EXECUTED, LIFETIME, SERVER
+from .objects import BINDING, DISABLE, EXECUTED, LIFETIME, SECURITY, SERVER, definition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,8 @@ def written(session: Lwm2m, path: Path) -> Message:
 
 
 def write_attributes(session: Lwm2m, path: Path, value: dict[str, float | None]) -> Message:
+    if path[0] == SECURITY:
+        raise RefusedError("UNAUTHORIZED")
     if not session.tree.has(path):
         raise RefusedError("NOT_FOUND")
     is_numeric = len(path) > 2 and session.tree.kind(path) in ("integer", "float", "time")
@@ -73,7 +75,8 @@ def write_attributes(session: Lwm2m, path: Path, value: dict[str, float | None])
 def execute(session: Lwm2m, path: Path, value: Any) -> Message:
     session.tree.instance(path)
     if path[0::2] not in EXECUTED:
-        raise RefusedError("METHOD_NOT_ALLOWED")
+        is_known = definition_of(path[0], path[2]).operations == "E" or session.tree.has(path)
+        raise RefusedError("METHOD_NOT_ALLOWED" if is_known else "NOT_FOUND")
     if path[2] == DISABLE:
         session.registration.disable()
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
-from .message import RefusedError
+from .message import LARGEST_ID, RefusedError
 
 INSTANCE, RESOURCE_INSTANCE, MULTIPLE, RESOURCE = range(4)
 INSIDE = {INSTANCE: (MULTIPLE, RESOURCE), MULTIPLE: (RESOURCE_INSTANCE,)}
@@ -39,6 +39,8 @@ def read(
             raise RefusedError("BAD_REQUEST")
         number = int.from_bytes(data[at + 1 : at + 2 + long_id], "big")
         length = head & 7
+        if number > LARGEST_ID:
+            raise RefusedError("BAD_REQUEST")
         if bytes_of_length:
             length = int.from_bytes(data[at + 2 + long_id : start], "big")
         at = start + length

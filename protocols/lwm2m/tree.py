@@ -13,7 +13,18 @@ from iotsim import ExpressionError
 from .attributes import text_of as attributes_text
 from .content import given, kind_of, typed
 from .message import Message, Path, RefusedError, text_of
-from .objects import EXECUTED, SECURITY, SERVER, SINGLE, UNKNOWN, definition_of
+from .model import links_of
+from .objects import (
+    EXECUTED,
+    MULTIPLE,
+    SECURITY,
+    SERVER,
+    SINGLE,
+    UNKNOWN,
+    definition_of,
+    is_optional,
+    is_possible,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +35,10 @@ if TYPE_CHECKING:
 
 MOST_OWN = 64
 """So many instances of a device may servers have made or changed, and so many instances has a resource."""
+MOST_RESOURCES = 256
+"""So many resources has an instance that a server makes."""
+GONE = object()
+"""In the place of a value: the resource is removed."""
 
 
 class Held:
@@ -94,11 +109,17 @@ class Tree:
         return True
 
     def kind(self, path: Path) -> str:
-        """The type of a resource, which need not be there; "" if it is not known."""
+        """The type of a resource, which need not be there: it is as in another instance of the object
+        then. "" if it is not known."""
         known = definition_of(path[0], path[2]).kind
-        if known or not self.has(path):
+        if known:
             return known
-        node = self.node(path)
+        node: Node = {}
+        if self.has(path):
+            node = self.node(path)
+        else:
+            others = self._base(path[0]).values()
+            node = next((other[path[2]] for other in others if path[2] in other), node)
         nodes = list(node.values()) if isinstance(node, dict) else [node]
         return kind_of(path, self._raw(nodes[0])) if nodes else ""
 
@@ -106,7 +127,7 @@ class Tree:
         """A resource of the first instance of the Server object; None if it has none."""
         for one in self.instances(SERVER):
             node = self.instance((SERVER, one)).get(resource)
-            return None if node is None else self._raw(node)
+            return None if node is None else self._value(node, (SERVER, one, resource))
         return None
 
     def _base(self, number: int) -> dict[int, Instance]:
@@ -149,8 +170,8 @@ class Tree:
     # -- write (section 6.3.3) ---------------------------------------------------------------------
 
     def write(self, path: Path, value: Any, *, replace: bool) -> None:
-        """Write what a server gives, all of it or nothing. ``replace``: a resource has no instances but
-        those that are given."""
+        """Write what a server gives, all of it or nothing. ``replace``: an instance has no resources, and
+        a resource no instances, but those that are given, as far as that can be (`_plans_of_rest`)."""
         self.write_all([(path, value)], replace=replace)
 
     def write_all(self, values: list[tuple[Path, Any]], *, replace: bool = False) -> None:
@@ -177,6 +198,8 @@ class Tree:
                 raise RefusedError("BAD_REQUEST")
             for step, one in value.items():
                 yield from self._plans((*path, int(step)), one, replace)
+            if replace:
+                yield from self._plans_of_rest(path, {int(step) for step in value})
             return
         instance, definition = self.instance(path), definition_of(path[0], path[2])
         node = instance.get(path[2])
@@ -186,12 +209,14 @@ class Tree:
             )
         if node is None and (definition is UNKNOWN or len(path) > 3):
             raise RefusedError("NOT_FOUND")
+        if node is None and (path[0], path[2]) in MULTIPLE:
+            node, replace = {}, True
         if len(path) > 3:
             yield from self._plan_instance(path, node, value)
         elif isinstance(node, dict):
             if not isinstance(value, dict) or len(value) > MOST_OWN:
                 raise RefusedError("BAD_REQUEST")
-            if replace and node.keys() != {int(step) for step in value}:
+            if replace and (not node or node.keys() != {int(step) for step in value}):
                 if not all(one.writable for one in node.values()):
                     raise RefusedError("METHOD_NOT_ALLOWED")
                 yield path, None, {int(step): self._given(path, one) for step, one in value.items()}
@@ -202,6 +227,32 @@ class Tree:
             raise RefusedError("METHOD_NOT_ALLOWED")
         else:
             yield path, node, self._given(path, value)
+
+    def _plans_of_rest(self, path: Path, named: set[int]) -> Iterator[tuple[Path, Any, Any]]:
+        """What becomes of the resources that are not `named` when an instance is replaced. Of those that a
+        server can write, the optional ones and a server's own are removed, and others as the model says
+        again. What is not known to be optional is not; what the device computes, or its state, stays."""
+        base = self._base(path[0]).get(path[1]) or {}
+        for step, node in self.instance(path).items():
+            nodes = node.values() if isinstance(node, dict) else [node]
+            is_fixed = not all(one.writable for one in nodes)
+            if step in named or is_fixed or "W" not in definition_of(path[0], step).operations:
+                continue
+            if step not in base or is_optional(path[0], step):
+                yield (*path, step), None, GONE
+            else:
+                yield from self._restored((*path, step), node, base[step])
+
+    def _restored(self, path: Path, node: Any, model: Any) -> Iterator[tuple[Path, Any, Any]]:
+        """Of a resource, or one of its instances, that is as in the model again."""
+        if not isinstance(model, dict):
+            if model.evaluate is None:
+                yield path, None if isinstance(node, dict) else node, model.literal
+        elif isinstance(node, dict) and node.keys() == model.keys():
+            for step, one in node.items():
+                yield from self._restored((*path, step), one, model[step])
+        else:
+            yield path, None, {k: one.literal for k, one in model.items() if one.evaluate is None}
 
     def _plan_instance(self, path: Path, node: Any, value: Any) -> Iterator[tuple[Path, Any, Any]]:
         """Of one resource instance, which may be made."""
@@ -215,12 +266,17 @@ class Tree:
         yield path, found, self._given(path, value)
 
     def _given(self, path: Path, value: Any) -> Any:
-        return given(value, self.kind(path) or self.kind(path[:3]))
+        found = given(value, self.kind(path) or self.kind(path[:3]))
+        if not is_possible(path[0], path[2], found):
+            raise RefusedError("BAD_REQUEST")
+        return found
 
     def _put(self, path: Path, value: Any) -> None:
-        """Make a resource, its instances, or one of them."""
+        """Make a resource, its instances, or one of them; or remove a resource."""
         instance = self._owned(path[:2])
-        if len(path) > 3:
+        if value is GONE:
+            del instance[path[2]]
+        elif len(path) > 3:
             instance[path[2]] = {**instance[path[2]], path[3]: Held(value)}
         elif isinstance(value, dict):
             instance[path[2]] = {step: Held(one) for step, one in sorted(value.items())}
@@ -247,6 +303,8 @@ class Tree:
             one = next(free for free in range(len(there) + 1) if free not in there)
         if one in there:
             raise RefusedError("BAD_REQUEST")
+        if len(resources) > MOST_RESOURCES:
+            raise RefusedError("BAD_REQUEST")
         if (number, one) not in self._own and len(self._own) >= MOST_OWN:
             raise RefusedError("SERVICE_UNAVAILABLE")
         path = number, one
@@ -257,14 +315,13 @@ class Tree:
         return path
 
     def _made(self, path: Path, value: Any) -> Any:
-        definition = definition_of(path[0], path[2])
-        if "E" in definition.operations:
+        if "E" in definition_of(path[0], path[2]).operations:
             raise RefusedError("BAD_REQUEST")
         if not isinstance(value, dict):
-            return Held(given(value, definition.kind))
+            return Held(self._given(path, value))
         if len(value) > MOST_OWN:
             raise RefusedError("BAD_REQUEST")
-        return {int(step): Held(given(one, definition.kind)) for step, one in sorted(value.items())}
+        return {int(step): Held(self._given(path, one)) for step, one in sorted(value.items())}
 
     def delete(self, path: Path) -> None:
         self.instance(path)
@@ -282,12 +339,10 @@ class Tree:
 
     def links(self) -> list[str]:
         """Objects and instances, as a registration has them."""
-        found = []
-        for number in self._session.model.tree:
-            if number != SECURITY:
-                paths = [text_of((number, one)) for one in self.instances(number)]
-                found += paths or [text_of((number,))]
-        return found
+        model = self._session.model
+        if not self._own:
+            return model.tree_links
+        return links_of((number, self.instances(number)) for number in model.tree)
 
     def discover(self, path: Path) -> str:
         """What is at a path, and below, with its attributes; of a resource, with those that hold for it."""

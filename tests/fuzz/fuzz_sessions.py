@@ -7,6 +7,7 @@ broadcast; then a second passes, with the timers that it has. Where a device liv
 from __future__ import annotations
 
 import random
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +44,25 @@ MODELS: dict[str, dict[str, Any]] = {
     "sntp": {"keys": {"1": "secret"}},
     "tftp": {"writable": True, "files": {"a": {"text": 600 * "x"}}},
 }
-"""Where a device without a model has little to say."""
+"""Where the bundled scenario's model has less to say, or there is none."""
+SCENARIOS = Path(__file__).parents[2] / "scenarios" / "protocols"
+TOLD = ("model", "signals", "state")
+
+
+def device_of(name: str) -> Transcript:
+    """A device of the protocol `name`, as the bundled scenario has one."""
+    if name in MODELS:
+        return Transcript(name, model=MODELS[name])
+    path = SCENARIOS / f"{name}.toml"
+    fleets = tomllib.loads(path.read_text())["devices"] if path.exists() else {}
+    table = next((fleet for fleet in fleets.values() if fleet.get("protocol") == name), {})
+    told = {key: table[key] for key in TOLD if key in table}
+    return Transcript(name, folder=SCENARIOS, **told)
+
+
 LOADED = [load_protocol(name, [FOLDER]) for name, _ in list_protocols([FOLDER])]
 WITH_SESSION = [loaded for loaded in LOADED if loaded.protocol.session is not None]
-DEVICES = [
-    Transcript(loaded.protocol.name, model=MODELS.get(loaded.protocol.name, {}))
-    for loaded in WITH_SESSION
-]
+DEVICES = [device_of(loaded.protocol.name) for loaded in WITH_SESSION]
 DESTINATIONS = "", "10.77.255.255"
 MUTANTS = 20
 """Of each vector, as seeds."""

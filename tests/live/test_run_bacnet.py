@@ -104,6 +104,8 @@ async def main():
         D, ["analog-input,1", ["all"], "device,1000", ["all"], "analog-value,1", ["required", "optional"]]
     ):
         print("rpm", found[0], found[1], type(found[3]).__name__)
+    many = ["analog-value,1", ["present-value", "units"], AIR, ["units", "status-flags"]] * 20
+    print("many:", len(await app.read_property_multiple(D, many)))
     for confirmed in (False, True):
         async with app.change_of_value(D, AIR, 7, confirmed, 30) as changes:
             for _ in range(6):
@@ -151,6 +153,7 @@ def check_dissection(done: Done) -> None:
 
 SAID = """
 who-is 1001: 1
+many: 80
 device,1000 object-name: d[0]
 analog-input,1 units: degrees-celsius
 analog-value,1 present-value: 21.5
@@ -209,6 +212,9 @@ def test_bacpypes3_puts_segments_together(done: Done) -> None:
     check_bacpypes3(done)
     sent = [event["message"] for event in done.events_of("sent")]
     assert max(message.get("sequence_number") or 0 for message in sent) >= 3
+    heard = [event["message"] for event in done.events_of("received")]
+    parts = [each for each in heard if each.get("apdu") == "CONFIRMED_REQUEST" and "data" in each]
+    assert max(each["sequence_number"] for each in parts) >= 3
 
 
 BACSTACK = """

@@ -256,6 +256,15 @@ def test_what_the_members_of_a_group_hear_has_left() -> None:
     assert bench.send(BROADCAST, port=PORT + 1) == "the link dropped it"
 
 
+@pytest.mark.parametrize("length", [5, 4000])
+def test_what_is_for_a_group_outside_is_the_link_s(length: int) -> None:
+    bench = Bench()
+    datagram = Datagram(0, FIRST, PORT, BROADCAST, PORT, 0.0, outside=True)
+    assert bench.stack.send_udp(datagram, bytes(length)) is None
+    assert bench.sent
+    assert bench.local == []
+
+
 def test_what_is_for_a_group_without_other_members_is_the_link_s() -> None:
     bench = Bench()
     alone = Fleet()

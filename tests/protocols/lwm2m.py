@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from iotsim.testing.transcript import PEER, Transcript
@@ -78,3 +79,15 @@ class Client(Transcript):
         before = len(self.sent)
         self.wait(seconds)
         return self.sent[before:]
+
+
+def said(client: Client, operation: str = "NOTIFY") -> list[Message]:
+    """What the device has said, above CoAP."""
+    sent = [e.message for e in client.events if getattr(e, "layer", "") == "application"]
+    return [one for one in sent if one["operation"] == operation]
+
+
+def records(payload: Any) -> list[Any]:
+    found = json.loads(payload)
+    assert isinstance(found, list)
+    return found

@@ -405,6 +405,34 @@ def test_it_works_over_ipv6_from_behind_a_nat() -> None:
     assert [cemi["code"] for cemi in client.exchange()] == ["L_DATA_CON", "L_DATA_IND"]
 
 
+SAYS = {"service": "GROUP_VALUE_WRITE", "group": "1/2/3", "value": 1}
+
+
+def said(device: Device) -> list[str]:
+    return [line for line in device.lines() if " -> " in line and "[application]" in line]
+
+
+def test_what_a_dead_client_does_not_take_is_said_to_the_other() -> None:
+    device = Device()
+    dead, alive = Client(device), Client(device, OTHER)
+    device.say(SAYS)
+    alive.acknowledge(0)
+    device.say(SAYS)
+    alive.acknowledge(1)
+    device.wait(5)
+    assert device.sent[-1]["channel"] == dead.channel
+    assert len(said(device)) == 2
+
+
+def test_without_ipv4_a_device_says_what_its_tunnels_get() -> None:
+    """The routing group has no address in IPv6."""
+    gateway = "[fd77::1]:3671"
+    device = Device(model={"routing": True}, address="fd77::1:1")
+    Client(device, gateway)
+    device.say(SAYS, to=gateway)
+    assert len(said(device)) == 1
+
+
 # -- device management (3/8/3) -------------------------------------------------------------------------------
 
 

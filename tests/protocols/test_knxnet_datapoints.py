@@ -215,3 +215,9 @@ def test_what_is_read_is_written_so_again(name: str, data: bytes, small: int) ->
         return
     again = form.unpack(*form.pack(value))
     assert again == value or (isinstance(value, float) and math.isnan(value))
+
+
+@pytest.mark.parametrize("dpt", ["5", "5.001", "9", "12", "17", "29"])
+def test_no_number_is_too_large_for_the_nearest_that_there_is(dpt: str) -> None:
+    form = datapoint(dpt)
+    assert form.pack(form.nearest(10**400)) == form.pack(form.nearest(10**300))

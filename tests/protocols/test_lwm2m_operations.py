@@ -1,30 +1,14 @@
-"""LwM2M's device management and information reporting (TS Core 1.1.1, sections 6.3 and 6.4)."""
+"""LwM2M's device management (TS Core 1.1.1, section 6.3): what is read, written and executed."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.protocols.lwm2m import CBOR, JSON, LINKS, OBJECTS, TLV, Client
+from tests.protocols.lwm2m import CBOR, JSON, LINKS, OBJECTS, TLV, Client, records, said
 
 from iotsim.events import DeviceFailed, SessionFailed
-
-if TYPE_CHECKING:
-    from tests.protocols.lwm2m import Message
-
-
-def said(client: Client, operation: str = "NOTIFY") -> list[Message]:
-    """What the device has said, above CoAP."""
-    sent = [e.message for e in client.events if getattr(e, "layer", "") == "application"]
-    return [one for one in sent if one["operation"] == operation]
-
-
-def records(payload: Any) -> list[Any]:
-    found = json.loads(payload)
-    assert isinstance(found, list)
-    return found
-
 
 # -- read, discover (sections 6.3.1 and 6.3.2) ---------------------------------------------------------
 
@@ -101,6 +85,14 @@ def test_values_of_the_model_that_fit_no_resource_are_the_scenario_s_mistake() -
     assert "'hot' is no float, in '=state.word'" in failed.error
 
 
+def test_links_have_attributes_to_the_last_digit() -> None:
+    client = Client()
+    query = ["pmin=0", "pmax=1234567", "gt=101325.25", "lt=-1e20", "st=0.00001"]
+    assert client.code("PUT", "/3303/0/5700", query=query) == "CHANGED"
+    expected = f";pmin=0;pmax=1234567;gt=101325.25;lt=-{10**20};st=0.00001"
+    assert client.get("/3303/0/5700", accept=LINKS) == "</3303/0/5700>" + expected
+
+
 # -- write (section 6.3.3) -----------------------------------------------------------------------------
 
 
@@ -123,6 +115,15 @@ def test_write_an_instance() -> None:
         assert client.get("/3311/0/5851") == "7"
     assert [one["operation"] for one in said(client, "WRITE") + said(client, "WRITE_UPDATE")]
     assert said(client, "WRITE")[0]["value"] == {"5850": False, "5851": 7}
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [("7.0", "CHANGED"), ("7e0", "CHANGED"), ("7.5", "BAD_REQUEST")]
+)
+def test_json_has_one_type_of_numbers(number: str, code: str) -> None:
+    client = Client()
+    assert replace(client, "/3311/0/5851", f'{{"n":"/3311/0/5851","v":{number}}}') == code
+    assert client.get("/3311/0/5851") == ("7" if code == "CHANGED" else "10")
 
 
 def test_all_of_it_is_written_or_nothing() -> None:
@@ -176,12 +177,75 @@ def test_instances_of_resources() -> None:
         ("/3311/0", {"payload": "7"}, "UNSUPPORTED_CONTENT_FORMAT"),
         ("/3311/0", {"payload": b"\xff", "content_format": TLV}, "BAD_REQUEST"),
         ("/3311/0/5851", {"payload": b"\xe1\x16\xda\x32", "content_format": TLV}, "BAD_REQUEST"),
+        ("/3311/0/5851", {"payload": "1_0"}, "BAD_REQUEST"),
+        ("/3311/0/5851", {"payload": " 7"}, "BAD_REQUEST"),
+        ("/1/0/1", {"payload": "-5"}, "BAD_REQUEST"),  # there is no such time
+        ("/1/0/7", {"payload": "T"}, "BAD_REQUEST"),  # a device has UDP alone
         ("/3311", {"payload": "7"}, "METHOD_NOT_ALLOWED"),
         ("/", {"payload": "7"}, "METHOD_NOT_ALLOWED"),
     ],
 )
 def test_what_cannot_be_written(path: str, fields: Any, code: str) -> None:
     assert Client().code("PUT", path, **fields) == code
+
+
+def keys(client: Client, path: str) -> list[str]:
+    return [one["n"] for one in records(client.get(path, accept=JSON))]
+
+
+def replace(client: Client, path: str, *entries: str) -> Any:
+    body = "[" + ",".join(entries) + "]"
+    return client.code("PUT", path, payload=body, content_format=JSON)
+
+
+def test_a_replaced_instance_has_what_it_is_given() -> None:
+    """Optional resources that can be written are removed, where it is known that they are optional."""
+    client = Client({"1": {"0": {"2": 4, "3": 60}}, "3": {"0": {"14": "+01:00", "15": "=str(t)"}}})
+    assert client.code("PUT", "/1/0/22", payload="x") == "CHANGED"
+    assert replace(client, "/1/0", '{"n":"/1/0/2","v":9}') == "CHANGED"
+    assert keys(client, "/1/0") == ["0", "1", "2", "6", "7"]
+    assert client.get("/1/0/2") == "9"
+    assert client.code("PUT", "/1/0/3", payload="70") == "CHANGED"  # and can be made again
+    assert replace(client, "/3/0", '{"n":"/3/0/15","vs":"Europe/Oslo"}') == "METHOD_NOT_ALLOWED"
+    assert client.get("/3/0/14") == "+01:00"  # all of it, or nothing
+    assert replace(client, "/3/0") == "CHANGED"
+    assert keys(client, "/3/0") == ["0", "1", "2", "3", "11/0", "15", "16"]
+
+
+def test_what_a_replaced_instance_cannot_be_without_is_as_in_the_model() -> None:
+    objects = {"2": {"0": {"3": 7}}, "3311": {"0": {"5850": "=state.on", "5851": 10}}}
+    client = Client({**objects, "10250": {"0": {"0": 1, "1": {"0": "a", "1": "b"}}}})
+    for path, text in (("/1/0/1", "60"), ("/3311/0/5851", "50"), ("/2/0/3", "9")):
+        assert client.code("PUT", path, payload=text) == "CHANGED"
+    assert client.code("PUT", "/3311/0/5850", payload="0") == "CHANGED"
+    assert replace(client, "/10250/0/1", '{"n":"/10250/0/1/1","vs":"z"}') == "CHANGED"
+    for path in ("/1/0", "/2/0", "/3311/0", "/10250/0"):
+        assert replace(client, path) == "CHANGED"
+    assert [client.get(path) for path in ("/1/0/1", "/3311/0/5851", "/2/0/3")] == [
+        "86400",
+        "10",
+        "7",
+    ]
+    assert client.get("/3311/0/5850") == "0"  # it is the device's state
+    assert client.code("GET", "/2/0/2") == "NOT_FOUND"
+    assert client.code("PUT", "/2/0/2", payload="5") == "BAD_REQUEST"  # it has instances
+    entry = '[{"n":"/2/0/2/4","v":5}]'
+    assert client.code("POST", "/2/0/2", payload=entry, content_format=JSON) == "CHANGED"
+    assert client.get("/2/0/2/4") == "5"
+    assert keys(client, "/10250/0") == ["0", "1/0", "1/1"]
+    assert client.get("/10250/0/1/1") == "b"
+
+
+def test_a_replacement_counts_as_a_change() -> None:
+    client = Client()
+    for number in range(64):
+        body = f'[{{"n":"/3311/{number + 10}/5850","vb":true}}]'
+        client.code("POST", "/3311", payload=body, content_format=JSON)
+    client.code("PUT", "/3311/0/5851", payload="50")
+    assert replace(client, "/3311/0") == "CHANGED"  # the values alone
+    assert client.get("/3311/0/5851") == "10"
+    assert replace(client, "/3311/10", '{"n":"/3311/10/5851","v":1}') == "CHANGED"
+    assert keys(client, "/3311/10") == ["5851"]
 
 
 # -- execute (section 6.3.5) ---------------------------------------------------------------------------
@@ -200,6 +264,7 @@ def test_execute_is_a_rule_s() -> None:
     assert client.code("POST", "/3/0/5") == "METHOD_NOT_ALLOWED"
     assert client.code("POST", "/3303/0/5700") == "METHOD_NOT_ALLOWED"
     assert client.code("POST", "/9/0/1") == "NOT_FOUND"
+    assert client.code("POST", "/3303/0/9999") == "NOT_FOUND"
 
 
 def test_rules_answer_with_values_of_their_own() -> None:
@@ -223,271 +288,6 @@ def test_a_value_of_a_rule_that_cannot_be_said() -> None:
     client.send("GET", "/3303/0/5700")
     (failed,) = (event for event in client.events if isinstance(event, DeviceFailed))
     assert "'hot' is no float" in failed.error
-
-
-# -- create, delete (sections 6.3.7 and 6.3.8) ---------------------------------------------------------
-
-
-def test_create_and_delete() -> None:
-    client = Client()
-    body = b"\xe1\x16\xda\x01"
-    first = client.ask("POST", "/3311", payload=body, content_format=TLV)
-    assert (first["code"], first["location_path"]) == ("CREATED", ["3311", "2"])
-    client.answer("CHANGED")
-    named = b"\x08\x09\x04" + body
-    second = client.ask("POST", "/3311", payload=named, content_format=TLV)
-    assert second["location_path"] == ["3311", "9"]
-    client.answer("CHANGED")
-    assert client.get("/3311/9/5850") == "1"
-    assert client.code("PUT", "/3311/9/5850", payload="0") == "CHANGED"
-    assert client.get("/3311/9/5850") == "0"
-    assert client.code("POST", "/3311", payload=named, content_format=TLV) == "BAD_REQUEST"
-    for path in ("/3311/9", "/3311/0"):
-        assert client.code("DELETE", path) == "DELETED"
-        client.answer("CHANGED")
-        assert client.code("GET", path) == "NOT_FOUND"
-        assert client.code("DELETE", path) == "NOT_FOUND"
-    assert client.requests[-1]["payload"].endswith("</3303/0>,</3311/1>,</3311/2>")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "code"),
-    [
-        ("POST", "/9", "NOT_FOUND"),
-        ("POST", "/3", "METHOD_NOT_ALLOWED"),
-        ("POST", "/", "METHOD_NOT_ALLOWED"),
-        ("DELETE", "/3/0", "METHOD_NOT_ALLOWED"),
-        ("DELETE", "/3311", "METHOD_NOT_ALLOWED"),
-        ("DELETE", "/3311/0/5850", "METHOD_NOT_ALLOWED"),
-        ("PATCH", "/3311/0/5850", "METHOD_NOT_ALLOWED"),
-    ],
-)
-def test_what_is_not_created_or_deleted(method: str, path: str, code: str) -> None:
-    body = b"\xe1\x16\xda\x01"
-    assert Client().code(method, path, payload=body, content_format=TLV) == code
-
-
-def test_what_servers_make_is_bounded() -> None:
-    client = Client()
-    codes = []
-    for number in range(100):
-        body = f'[{{"n":"/3311/{number + 10}/5850","vb":true}}]'
-        codes.append(client.code("POST", "/3311", payload=body, content_format=JSON))
-    assert codes == ["CREATED"] * 64 + ["SERVICE_UNAVAILABLE"] * 36
-    assert client.code("PUT", "/1/0/2", payload="5") == "SERVICE_UNAVAILABLE"
-
-
-# -- composite (sections 6.3.9 and 6.3.10) -------------------------------------------------------------
-
-
-def test_read_composite() -> None:
-    client = Client()
-    body = '[{"n":"/3303/0/5701"},{"n":"/3311/1"},{"n":"/9"},{"n":"/0"}]'
-    answer = client.ask("FETCH", "/", payload=body, content_format=JSON, accept=JSON)
-    assert answer["code"] == "CONTENT"
-    expected = [{"n": "/3303/0/5701", "vs": "Cel"}, {"n": "/3311/1/5850", "vb": False}]
-    assert records(answer["payload"]) == expected
-    cbor = client.ask("FETCH", "/", payload=body, content_format=JSON, accept=CBOR)
-    assert cbor["content_format"] == CBOR
-    assert client.code("FETCH", "/", payload=body, content_format=JSON, accept=TLV) == (
-        "NOT_ACCEPTABLE"
-    )
-    assert client.code("FETCH", "/", payload="x", content_format="text/plain") == (
-        "UNSUPPORTED_CONTENT_FORMAT"
-    )
-    assert client.code("FETCH", "/", payload="[]", content_format=JSON) == "BAD_REQUEST"
-
-
-def test_write_composite_is_all_or_nothing() -> None:
-    client = Client()
-    good = '[{"n":"/3303/0/5750","vs":"x"},{"n":"/3311/0/5851","v":1}]'
-    assert client.code("IPATCH", "/", payload=good, content_format=JSON) == "CHANGED"
-    assert (client.get("/3303/0/5750"), client.get("/3311/0/5851")) == ("x", "1")
-    bad = '[{"n":"/3303/0/5750","vs":"y"},{"n":"/3311/0/5999","v":1}]'
-    assert client.code("IPATCH", "/", payload=bad, content_format=JSON) == "NOT_FOUND"
-    assert client.get("/3303/0/5750") == "x"
-
-
-def test_observe_composite() -> None:
-    client = Client()
-    body = '[{"n":"/3311/0/5851"},{"n":"/3303/0/5750"}]'
-    answer = client.ask("FETCH", "/", payload=body, content_format=JSON, observe=0)
-    assert "observe" in answer
-    assert client.code("PUT", "/3311/0/5851", payload="77") == "CHANGED"
-    assert records(client.sent[-1]["payload"])[0] == {"n": "/3311/0/5851", "v": 77}
-    assert said(client)[-1]["value"] == {"/3311/0/5851": 77, "/3303/0/5750": "hall"}
-
-
-# -- observe (section 6.4), attributes (section 5.1.2) ---------------------------------------------------
-
-
-def observer(*query: str, path: str = "/3303/0/5700", **table: Any) -> Client:
-    """A client whose resource 5700 is the time in seconds; it is observed."""
-    client = Client({"3303": {"0": {"5700": "=t", "5750": "hall"}}}, **table)
-    if query:
-        assert client.code("PUT", path, query=list(query)) == "CHANGED"
-    assert client.ask("GET", path, observe=0)["observe"] is not None
-    return client
-
-
-def times(client: Client) -> list[float]:
-    sent = [e for e in client.events if getattr(e, "layer", "") == "application"]
-    return [round(e.t, 3) for e in sent if e.message["operation"] == "NOTIFY"]
-
-
-def test_a_change_is_told() -> None:
-    client = observer()
-    client.wait(3.5)
-    assert times(client) == [1, 2, 3]
-    assert [one["value"] for one in said(client)] == [1, 2, 3]
-
-
-def test_what_does_not_change_is_not_told() -> None:
-    client = observer(path="/3303/0/5750")
-    client.wait(4000)
-    assert times(client) == []
-    client.code("PUT", "/3303/0/5750", payload="cellar")
-    client.wait(0)
-    assert [one["value"] for one in said(client)] == ["cellar"]
-
-
-def test_an_instance_is_observed() -> None:
-    client = observer(path="/3303/0")
-    client.wait(1)
-    assert said(client)[0]["value"] == {"5700": 1.0, "5750": "hall"}
-
-
-def test_pmin_is_waited_for() -> None:
-    client = observer("pmin=5")
-    client.wait(16)
-    assert times(client) == [5, 10, 15]
-
-
-def test_pmax_tells_what_has_not_changed() -> None:
-    client = observer("pmax=10", path="/3303/0/5750")
-    client.wait(35)
-    assert times(client) == [10, 20, 30]
-
-
-def test_pmax_below_pmin_is_no_matter() -> None:
-    client = observer("pmin=10", "pmax=5", path="/3303/0/5750")
-    client.wait(100)
-    assert times(client) == []
-
-
-def test_periods_have_defaults_in_the_server_object() -> None:
-    client = Client({"1": {"0": {"2": 4, "3": 8}}, "3303": {"0": {"5700": "=t", "5750": "x"}}})
-    client.ask("GET", "/3303/0/5700", observe=0)
-    client.ask("GET", "/3303/0/5750", observe=0, token=b"u")
-    client.wait(9)
-    assert times(client) == [4, 8, 8]
-
-
-def test_attributes_of_what_it_is_in_hold_too() -> None:
-    client = Client({"3303": {"0": {"5700": "=t"}}})
-    client.code("PUT", "/3303", query=["pmin=3"])
-    client.code("PUT", "/3303/0/5700", query=["pmin=6"])
-    client.ask("GET", "/3303/0/5700", observe=0)
-    client.wait(13)
-    assert times(client) == [6, 12]
-    client.code("PUT", "/3303/0/5700", query=["pmin"])  # it is taken away
-    client.wait(6)
-    assert times(client) == [6, 12, 15, 18]
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        (["gt=5"], [6]),
-        (["lt=5"], [5]),
-        (["st=4"], [4, 8, 12]),
-        (["gt=10", "lt=3"], [3, 11]),
-        (["gt=2", "st=5"], [3, 8, 13]),
-        (["gt=2", "pmin=5"], [5]),
-    ],
-)
-def test_limits_and_steps(query: list[str], expected: list[int]) -> None:
-    client = observer(*query)
-    client.wait(13.5)
-    assert times(client) == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "code"),
-    [
-        ("/3303/0/5750", ["gt=5"], "BAD_REQUEST"),  # a text has no limits
-        ("/3303/0", ["st=5"], "BAD_REQUEST"),
-        ("/3303/0/5700", ["gt=5", "lt=4", "st=1"], "BAD_REQUEST"),
-        ("/3303/0/5700", ["st=-1"], "BAD_REQUEST"),
-        ("/3303/0/5700", ["pmin=x"], "BAD_REQUEST"),
-        ("/3303/0/5700", ["pmin=1.5"], "BAD_REQUEST"),
-        ("/3303/0/5700", ["gt=nan"], "BAD_REQUEST"),
-        ("/3303/0/5700", ["color=red"], "BAD_REQUEST"),
-        ("/3303/5", ["pmin=1"], "NOT_FOUND"),
-        ("/3303/0/5700", ["gt=-5.5", "lt=-8"], "CHANGED"),
-    ],
-)
-def test_attributes_that_can_be_written(path: str, query: list[str], code: str) -> None:
-    assert Client().code("PUT", path, query=query) == code
-
-
-def test_an_observation_is_cancelled() -> None:
-    client = observer()
-    client.wait(1.5)
-    assert client.get("/3303/0/5700", observe=1) == "1.5"
-    assert said(client, "CANCEL_OBSERVE")
-    client.wait(5)
-    assert len(times(client)) == 1
-
-
-def test_a_reset_ends_it_too() -> None:
-    client = observer()
-    client.wait(1)
-    number = client.sent[-1]["message_id"]
-    client.receive(type="RST", code="EMPTY", message_id=number)
-    client.wait(5)
-    assert len(times(client)) == 1
-
-
-def test_what_is_deleted_ends_it() -> None:
-    client = Client()
-    client.ask("GET", "/3311/1/5850", observe=0)
-    assert client.code("DELETE", "/3311/1") == "DELETED"
-    client.wait(1)
-    assert said(client)[-1]["code"] == "NOT_FOUND"
-
-
-def test_a_rule_notifies() -> None:
-    send = {"operation": "NOTIFY", "path": "/3303/0/5750", "value": "=str(int(t))"}
-    rule = {"after": "500ms", "send": send}
-    client = observer(path="/3303/0/5750", rules=[rule])
-    client.wait(0.5)
-    assert said(client)[0]["value"] == "0"
-
-
-# -- send (section 6.4.6) ------------------------------------------------------------------------------
-
-
-def test_send() -> None:
-    rules = [
-        {"after": "1s", "send": {"operation": "SEND", "path": "/3303/0"}},
-        {"when": {"operation": "RESPONSE", "code": "CHANGED"}, "set": {"on": False}},
-    ]
-    client = Client(rules=rules)
-    client.wait(1)
-    request = client.requests[-1]
-    assert (request["path"], request["content_format"]) == ("/dp", CBOR)
-    assert said(client, "SEND")[-1]["value"]["/3303/0"]["5701"] == "Cel"
-    client.answer("CHANGED")
-    assert client.device.state["on"] is False
-
-
-def test_a_server_mutes_it() -> None:
-    client = Client()
-    assert client.code("PUT", "/1/0/23", payload="1") == "CHANGED"
-    client.say(operation="SEND", path="/3303/0")
-    assert said(client, "SEND") == []
-    assert "SEND is not sent" in client.lines()[-1]
 
 
 # -- below ---------------------------------------------------------------------------------------------

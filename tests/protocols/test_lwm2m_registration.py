@@ -10,6 +10,7 @@ from tests.protocols.lwm2m import OBJECTS, Client
 
 from iotsim.errors import ScenarioError
 from iotsim.events import DeviceFailed, Note, SessionFailed
+from iotsim.protocols.coap.message import segments
 
 LINKS = '</>;rt="oma.lwm2m";ct="110 112 11542",</1/0>,</3/0>,</3303/0>,</3311/0>,</3311/1>'
 
@@ -73,6 +74,21 @@ def test_a_lifetime_of_0_has_no_end() -> None:
     assert client.after(1e6) == []
 
 
+def test_a_lifetime_has_whole_seconds() -> None:
+    """Half of one would be 0, which has no end."""
+    with pytest.raises(ScenarioError, match="a lifetime has whole seconds"):
+        Client(model={"lifetime": "500ms"})
+
+
+def test_a_lifetime_that_is_computed_is_what_is_read() -> None:
+    client = Client({"1": {"0": {"1": "=state.life"}}}, state={"life": 59.6})
+    assert client.requests[0]["query"][2] == "lt=60"
+    assert client.get("/1/0/1") == "60"
+    table: dict[str, Any] = {"state": {"life": "x"}, "may_fail": True}
+    client = Client({"1": {"0": {"1": "=state.life"}}}, registers=False, **table)
+    assert client.lines()[-1].endswith("failed: 'x' is no integer, in '=state.life'")
+
+
 def test_the_server_may_be_another_than_the_gateway() -> None:
     client = Client(model={"server": "[fd77::1]:5685"}, registers=False)
     assert "[fd77::1]:5685 " in client.lines()[0]
@@ -103,6 +119,80 @@ def test_a_refusal_is_tried_again_too() -> None:
     client.answer("CREATED", location_path=["rd", "7"])
     client.say(operation="UPDATE")
     assert client.requests[-1]["path"] == "/rd/7"
+
+
+@pytest.mark.parametrize(
+    ("code", "note"),
+    [
+        ("CHANGED", "REGISTER is refused: CHANGED"),
+        ("CREATED", "REGISTER is answered without a location"),
+    ],
+)
+def test_what_is_no_registration_is_tried_again(code: str, note: str) -> None:
+    """It is answered with 2.01 and a location (TS Transport, section 6.4.3)."""
+    client = Client(model={"retry": "10s"}, registers=False)
+    client.answer(code)
+    assert client.lines()[-1].endswith(note)
+    client.wait(13)
+    assert asked(client) == [("POST", "/rd")] * 2
+
+
+@pytest.mark.parametrize("location", [["rd", "a/b"], ["50%25", "%2F"], ["rd", "é?&="]])
+def test_it_updates_wherever_the_server_has_put_it(location: list[str]) -> None:
+    client = Client(registers=False)
+    client.answer("CREATED", location_path=location)
+    client.say(operation="UPDATE")
+    assert segments(client.requests[-1]["path"]) == location
+
+
+def test_it_serves_nobody_before_it_is_registered() -> None:
+    """Sections 6.3 and 6.4. What is asked again later is answered; CoAP's own resources are all the time."""
+    client = Client(model={"resources": {"/temp": {"value": 20}}}, registers=False)
+    requests: list[dict[str, Any]] = [
+        {"code": "GET", "path": "/3/0/0"},
+        {"code": "PUT", "path": "/3303/0/5750", "payload": "cellar"},
+        {"code": "FETCH", "path": "/", "payload": "[]", "content_format": 110},
+    ]
+    for request in requests:
+        assert client.send(**request) == []
+    (note,) = (event.text for event in client.events if isinstance(event, Note))
+    assert note.startswith("device[0]: GET /3/0/0 is ignored")
+    assert client.get("/temp") == "20"
+    client.answer("CREATED", location_path=["rd", "1"])
+    client.last_id -= 2  # that of the last
+    assert client.get("/3303/0/5750") == "hall"
+    client.say(operation="DEREGISTER")
+    client.answer("DELETED")
+    assert client.send("GET", "/3/0/0") == []
+
+
+def test_an_update_without_a_registration_is_one_attempt_to_register() -> None:
+    client = Client(model={"retry": "100s"}, registers=False)
+    client.answer("FORBIDDEN")
+    client.say(operation="UPDATE")
+    client.answer("FORBIDDEN")
+    assert asked(client) == [("POST", "/rd")] * 2
+    assert client.after(99) == []
+
+
+def test_who_registers_anew_tells_nobody_unasked() -> None:
+    """Section 6.4.1: the server begins observations again."""
+    resources = {"/temp": {"value": "=t", "observe": "1s"}}
+    client = Client({"3303": {"0": {"5700": "=t"}}}, {"lifetime": "20s", "resources": resources})
+    client.get("/3303/0/5700", observe=0)
+    client.get("/temp", observe=0, token=b"coap")
+    client.wait(10)
+    assert {one["token"] for one in client.sent[-4:] if "observe" in one} == {b"t", b"coap"}
+    client.answer("NOT_FOUND")
+    client.answer("CREATED", location_path=["rd", "2"])
+    assert {one["token"] for one in client.after(5)} == {b"coap"}
+    client.get("/3303/0/5700", observe=0)
+    client.say(operation="UPDATE")
+    client.answer("CHANGED")
+    assert {one["token"] for one in client.after(2)} == {b"t", b"coap"}
+    client.say(operation="DEREGISTER")
+    client.answer("DELETED")
+    assert {one["token"] for one in client.after(2)} == {b"coap"}
 
 
 @pytest.mark.parametrize("code", ["NOT_FOUND", "BAD_REQUEST", "INTERNAL_SERVER_ERROR"])
@@ -200,6 +290,20 @@ def test_a_server_sends_a_device_away_for_a_while() -> None:
     assert asked(client)[-1] == ("POST", "/rd")
 
 
+def test_a_server_that_does_not_say_how_long() -> None:
+    """A day, as the object has it (appendix E.2)."""
+    client = Client()
+    body = '[{"n":"/1/0/2","v":0}]'
+    json = "application/senml+json"
+    assert client.code("PUT", "/1/0", payload=body, content_format=json) == "CHANGED"
+    client.answer("CHANGED")
+    assert client.code("GET", "/1/0/5") == "NOT_FOUND"
+    client.code("POST", "/1/0/4")
+    client.answer("DELETED")
+    assert client.after(86399) == []
+    assert len(client.after(2)) == 1
+
+
 def test_a_device_with_a_queue_hears_nothing_when_it_sleeps() -> None:
     """Section 6.5."""
     client = Client(model={"binding": "UQ", "awake": "10s", "lifetime": "100s"})
@@ -214,6 +318,16 @@ def test_a_device_with_a_queue_hears_nothing_when_it_sleeps() -> None:
     assert update["path"] == "/rd/1"
     client.answer("CHANGED")
     assert client.get("/3303/0/5701") == "Cel"
+
+
+def test_a_device_with_a_queue_hears_what_it_waits_for() -> None:
+    """Repetitions may be further apart than it stays awake."""
+    client = Client(model={"binding": "UQ", "awake": "3s", "lifetime": "100s"})
+    client.wait(50 + 2 + 4 + 8 + 16 + 3)
+    client.answer("CHANGED")
+    assert asked(client)[-1] == ("POST", "/rd/1")
+    client.wait(70)
+    assert asked(client).count(("POST", "/rd")) == 1
 
 
 def test_a_notification_wakes_it() -> None:
@@ -239,6 +353,8 @@ def test_a_device_without_a_server_waits_for_one() -> None:
         ({"3303": {"0": {"05": 1}}}, "an id is a number"),
         ({"3303": {"0": {"5700": "=nothing"}}}, "unknown name"),
         ({"3303": {"0": {"5700": "hot"}}}, "'hot' is no float"),
+        ({"1": {"0": {"1": {"0": 5}}}}, "/1/0/1: it has one value, and no instances"),
+        ({"1": {}}, "/1: the device registers with an instance of this object"),
     ],
 )
 def test_models_that_cannot_be(objects: Any, reason: str) -> None:

@@ -42,9 +42,9 @@ class Datagram(msgspec.Struct, gc=False):
     port, ``peer`` and ``peer_port`` the other side's, addresses as integers (`iotsim.wire.address`).
     ``time`` is in seconds of the run. ``flow`` is that of datagrams that come again and again. ``group``
     is the multicast or broadcast address that was asked, 0 if the host alone was; ``from_host`` tells
-    that the peer is one of our hosts, too. ``frame`` is the number of the frame that brought it, ``id``
-    that of the message that was in it, 0 for none: whoever counts these sets them. What
-    a host sends unasked has the frame `NO_FRAME`.
+    that the peer is one of our hosts, too; ``outside`` that what goes to a group is not for those. ``frame``
+    is the number of the frame that brought it, ``id`` that of the message that was in it, 0 for none:
+    whoever counts these sets them. What a host sends unasked has the frame `NO_FRAME`.
     """
 
     index: int
@@ -58,6 +58,7 @@ class Datagram(msgspec.Struct, gc=False):
     from_host: bool = False
     frame: int = 0
     id: int = 0
+    outside: bool = False
 
 
 NO_FRAME = -1

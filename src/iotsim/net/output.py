@@ -155,6 +155,7 @@ class Output:
         ports = datagram.local_port, datagram.peer_port
         to_members = (
             to_group
+            and not datagram.outside
             and self._to_hosts is not None
             and self._groups.has_listener(destination, source, ports[1])
         )

@@ -136,7 +136,8 @@ class Trial:
                 if self.session is None:
                     self.codec.encode(message, self.device)
                 else:
-                    self._check(self.session, self.codec.tell(message, self.device)[1])
+                    told = self.codec.tell(message, self.device)[1]
+                    self._check(self.session, {**message, **told})
             except EncodeError as error:
                 path, reason = error.path, error.reason
                 unknown = isinstance(error.__cause__, UnknownFieldError)

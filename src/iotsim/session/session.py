@@ -21,7 +21,8 @@ class Peer(NamedTuple):
     """Whom a message comes from or goes to, and at which of the device's own ends.
 
     ``address`` is an integer, as everywhere in iotsim. ``group`` is the multicast group or broadcast
-    address that was asked, 0 for a message to the device alone.
+    address that was asked, 0 for a message to the device alone; ``simulated`` tells that a message has come
+    from another device of the run.
     """
 
     address: int
@@ -29,6 +30,7 @@ class Peer(NamedTuple):
     local: int
     local_port: int
     group: int = 0
+    simulated: bool = False
 
     @property
     def endpoint(self) -> tuple[int, int]:
@@ -94,6 +96,7 @@ class Host(Protocol):
         message: Mapping[str, Any],
         peer: Peer,
         says: Mapping[str, Any] | None,
+        outside: bool,
     ) -> bytes: ...
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None: ...
     def call_later(
@@ -183,8 +186,9 @@ class Session:
     def check(cls, message: Mapping[str, Any], model: Any) -> None:
         """Raise EncodeError if a device with `model` cannot say `message`, for a reason that no schema knows.
 
-        It is called as a scenario is loaded, for each message of its rules, with all its fields; what is an
-        expression there has a stand-in here, of which nothing is told that is wrong.
+        It is called as a scenario is loaded, for each message of its rules, with all its fields, those that
+        encoding passes over among them; what is an expression there has a stand-in here, of which nothing
+        is told that is wrong.
         """
 
     def receive(self, message: Message, peer: Peer) -> None:
@@ -247,16 +251,24 @@ class Session:
         return self._host.evaluate(self, message, peer)
 
     def send(
-        self, message: Mapping[str, Any], peer: Peer, *, says: Mapping[str, Any] | None = None
+        self,
+        message: Mapping[str, Any],
+        peer: Peer,
+        *,
+        says: Mapping[str, Any] | None = None,
+        outside: bool = False,
     ) -> bytes:
         """Send a message of the schema in a datagram, which is returned. EncodeError if it is none.
+
+        With `outside`, what goes to a group is for those on the link, and no other device of the run gets it:
+        where every device answers to all, there would be n² messages.
 
         It is on the wire alone, unless the device `says` something with it, which expectations see once
         the datagram has left: `message` itself, or what that carries in another form, or a part of.
         """
         if peer is None:
             raise ValueError(NOBODY)
-        return self._host.transmit(self, message, peer, says)
+        return self._host.transmit(self, message, peer, says, outside)
 
     def resend(self, datagram: bytes, peer: Peer) -> None:
         """Send the same bytes again."""

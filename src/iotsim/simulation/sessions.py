@@ -198,6 +198,7 @@ class SessionService(Service):
                 datagram.local,
                 datagram.local_port,
                 datagram.group,
+                datagram.from_host,
             ),
         )
         self._hand = hand = Hand(datagram, peer, message)
@@ -414,10 +415,12 @@ class SessionService(Service):
         message: Mapping[str, Any],
         peer: Peer,
         says: Mapping[str, Any] | None,
+        outside: bool,
     ) -> bytes:
         device: Any = session.device
         payload, wire = self._encoded(device, message, says)
-        self._send_payload(device, payload, peer, wire, wire if says is message else says)
+        said = wire if says is message else says
+        self._send_payload(device, payload, peer, wire, said, outside=outside)
         return payload
 
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
@@ -446,6 +449,8 @@ class SessionService(Service):
         peer: Peer,
         wire: Mapping[str, Any] | None,
         said: Mapping[str, Any] | None,
+        *,
+        outside: bool = False,
     ) -> None:
         """Send a datagram, and tell of it once it has left: of what it shows, and of what the device says
         with it, which may be the very same. Nobody is to be told if `wire` is None."""
@@ -455,9 +460,10 @@ class SessionService(Service):
         if hand is not None and hand.peer is peer:
             datagram = hand.datagram
         else:
-            address, port, local, local_port, _ = peer
+            address, port, local, local_port, *_ = peer
             index, now = device.index, self.now
             datagram = Datagram(index, local, local_port, address, port, now, frame=NO_FRAME)
+            datagram.outside = outside
             if hand is not None and peer.endpoint == hand.peer.endpoint:
                 datagram.id = hand.datagram.id  # an answer from another port
             else:

@@ -1,0 +1,96 @@
+"""BACnet/IP: changes of values (clauses 13.1 and 13.14)."""
+
+from __future__ import annotations
+
+from tests.protocols.bacnet import (
+    device,
+    error,
+    subscribe,
+    told,
+    write,
+)
+
+from iotsim.events import Note
+
+
+def test_a_subscriber_is_told_at_once_and_by_the_increment() -> None:
+    one = device()
+    subscribe(one)
+    one.wait(0)
+    assert told(one) == [20.0]
+    for value in (20.4, 20.5, 20.9, 21.0):
+        one.device.state["air"] = value
+        one.wait(1)
+    assert told(one) == [20.0, 20.5, 21.0]
+    assert one.sent[-1]["time_remaining"] == 56
+    assert one.sent[-1]["values"][1] == {
+        "property": "status-flags",
+        "array_index": None,
+        "type": "BIT_STRING",
+        "value": "0000",
+        "priority": None,
+    }
+
+
+def test_a_subscription_ends_with_its_lifetime_or_its_cancellation() -> None:
+    one = device()
+    subscribe(one, lifetime=10)
+    subscribe(one, lifetime=0, process=2, monitored_object="analog-value,2")
+    one.wait(11)
+    one.device.state["air"] = 30.0
+    write(one, "analog-value,2", "REAL", 1.0)
+    one.wait(1)
+    assert told(one) == [20.0, 7.5, 1.0]
+    subscribe(one, process=2, monitored_object="analog-value,2", confirmed=None, lifetime=None)
+    write(one, "analog-value,2", "REAL", 2.0)
+    one.wait(5)
+    assert told(one) == [20.0, 7.5, 1.0]
+
+
+def test_a_confirmed_notification_is_repeated_until_it_is_acknowledged() -> None:
+    """Clause 5.4.4: after APDU_Timeout, Number_Of_APDU_Retries times."""
+    one = device()
+    subscribe(one, confirmed=True)
+    one.wait(4)
+    assert told(one) == [20.0, 20.0]
+    number = one.sent[-1]["invoke_id"]
+    one.receive(apdu="SIMPLE_ACK", invoke_id=number, service="CONFIRMED_COV_NOTIFICATION")
+    one.wait(20)
+    assert told(one) == [20.0, 20.0]
+    one.device.state["air"] = 30.0
+    one.wait(13)
+    assert told(one)[2:] == [30.0] * 4
+    assert any("does not acknowledge" in each.text for each in one.events if isinstance(each, Note))
+
+
+def test_errors_of_subscriptions() -> None:
+    one = device({"subscriptions": 2})
+    (answer,) = subscribe(one, monitored_object="analog-input,9")
+    assert error(answer) == "object/unknown-object"
+    (answer,) = subscribe(one, monitored_object="device,1000")
+    assert error(answer) == "object/optional-functionality-not-supported"
+    answers = [subscribe(one, process=process)[0]["apdu"] for process in (1, 2, 2, 3)]
+    assert answers == ["SIMPLE_ACK", "SIMPLE_ACK", "SIMPLE_ACK", "ERROR"]
+    assert error(subscribe(one, process=4)[0]) == "resources/no-space-to-add-list-element"
+
+
+def test_the_increment_of_an_integer_counts_too() -> None:
+    """Table 13-1: of a Positive Integer Value, too."""
+    item = "positive-integer-value,1"
+    one = device({"objects": {item: {"value": "=state.air", "cov_increment": 5}}})
+    subscribe(one, monitored_object=item)
+    one.wait(0)
+    for value in (22, 24, 25, 26):
+        one.device.state["air"] = value
+        one.wait(1)
+    assert told(one) == [20, 25]
+
+
+def test_what_has_ended_takes_no_place_and_is_told_nothing_between_looks() -> None:
+    one = device({"cov_scan": "10m", "subscriptions": 1})
+    subscribe(one, lifetime=10, monitored_object="analog-value,2")
+    one.wait(20)
+    write(one, "analog-value,2", "REAL", 1.0)
+    one.wait(1)
+    assert told(one) == [7.5]
+    assert subscribe(one, process=2)[0]["apdu"] == "SIMPLE_ACK"
