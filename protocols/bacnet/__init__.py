@@ -27,12 +27,14 @@ answers to them.
 `cov`           subscriptions (clause 13.1)
 `server`        `Bacnet`, the session
 `vectors`       the examples of annex F
+`follower`      which message answers which
 """
 
 from __future__ import annotations
 
 from iotsim import Protocol
 
+from .follower import BacnetFollower
 from .model import Model
 from .schema import MESSAGE, REPEATED
 from .server import Bacnet
@@ -49,4 +51,5 @@ PROTOCOL = Protocol(
     description="BACnet/IP: a device with objects",
     session=Bacnet,
     model=Model,
+    follower=BacnetFollower,
 )

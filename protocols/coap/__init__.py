@@ -30,7 +30,7 @@ from .message import MESSAGE, error_reply
 from .model import Model
 from .server import Coap
 
-__all__ = ["MESSAGE", "PROTOCOL", "VECTORS", "Coap", "Model", "error_reply"]
+__all__ = ["MESSAGE", "PROTOCOL", "VECTORS", "Coap", "CoapFollower", "Model", "error_reply"]
 
 PROTOCOL = Protocol(
     name="coap",

@@ -18,6 +18,7 @@ repetitions, flow control.
 `channel`     connections (3/8/2, section 5)
 `routing`     telegrams to the multicast group (3/8/5)
 `properties`  interface objects (3/7/3)
+`follower`    which message answers which
 
 Not there: TCP, KNX IP Secure, bus monitor and raw tunnels, tunnelling features, remote configuration, the
 object server, and management over the bus (a device's own individual address is not connected to).
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 from iotsim import Protocol
 
+from .follower import KnxFollower
 from .message import APPLICATION, MESSAGE
 from .model import Model
 from .routing import GROUP
@@ -43,6 +45,7 @@ PROTOCOL = Protocol(
     session=Knxnet,
     model=Model,
     groups=[GROUP],
+    follower=KnxFollower,
 )
 
 _CLIENT = {"address": "192.168.200.12", "port": 50100}

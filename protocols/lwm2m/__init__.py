@@ -39,6 +39,7 @@ PROTOCOL = Protocol(
     description="LwM2M 1.1 over CoAP: a client that registers",
     session=Lwm2m,
     model=Model,
+    follower=coap.CoapFollower,
 )
 
 VECTORS = coap.VECTORS

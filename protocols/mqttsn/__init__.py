@@ -15,6 +15,7 @@ and begins anew when the gateway is lost.
 `gateway`    a device as gateway
 `session`    which of both a device is
 `model`      what a scenario says of a device
+`follower`   which message answers which
 
 Also understood are messages behind a forwarder (section 5.4.27): a gateway answers them by the same way, a
 client has none. Not there: a connection of the gateway to an MQTT broker, and a client as forwarder.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from iotsim import Protocol
 
+from .follower import MqttSnFollower
 from .model import Model
 from .schema import APPLICATION, MESSAGE
 from .session import MqttSn
@@ -38,6 +40,7 @@ PROTOCOL = Protocol(
     session=MqttSn,
     model=Model,
     groups=["225.1.1.1", "ff1e:feed:caca:dead::feed"],
+    follower=MqttSnFollower,
 )
 
 VECTORS = [

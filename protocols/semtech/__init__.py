@@ -17,6 +17,7 @@ cycles of regional law, collisions of uplinks, and nodes that several concentrat
 `message`      datagrams, and their schema
 `application`  the messages above
 `model`        what a scenario says
+`follower`     which datagram acknowledges which
 `forwarder`    the session: sockets, clock, air
 `node`         a node: joining, sending, hearing
 `link`         an activation: keys, counters, frames
@@ -32,6 +33,7 @@ from __future__ import annotations
 from iotsim import Protocol
 
 from .application import APPLICATION
+from .follower import SemtechFollower
 from .forwarder import Forwarder
 from .message import MESSAGE
 from .model import Model
@@ -46,6 +48,7 @@ PROTOCOL = Protocol(
     session=Forwarder,
     application=APPLICATION,
     model=Model,
+    follower=SemtechFollower,
 )
 
 

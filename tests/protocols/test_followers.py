@@ -282,3 +282,48 @@ def test_long_names_are_shown_in_part() -> None:
     talk.ask(opcode="RRQ", filename="p" * 5000)
     said = talk.tell(opcode="DATA", block=1, data=b"", sender=TRANSFER)
     assert said == f"block 1 of {'p' * 100}"
+
+
+# -- the others, in short ------------------------------------------------------------------------------
+
+
+def test_mqttsn_by_what_is_asked_and_its_id() -> None:
+    talk = Conversation("mqttsn")
+    assert talk.tell(kind="CONNECT", client_id="a", duration=60, t=0.0) == ""
+    assert talk.tell(kind="CONNECT", client_id="a", duration=60, t=9.0) == "repeats #1"
+    assert talk.ask(kind="CONNACK", return_code="ACCEPTED", t=9.5) == "answers #1 after 9.5 s"
+    publication = {"kind": "PUBLISH", "topic_id": 1, "data": "x"}
+    assert talk.tell(**publication, qos=1, message_id=5, t=10.0) == ""
+    assert talk.tell(**publication, qos=0, t=10.0) == ""
+    puback = {"kind": "PUBACK", "topic_id": 1, "return_code": "ACCEPTED"}
+    assert talk.ask(**puback, message_id=6, t=11.0) == ""
+    assert talk.ask(**puback, message_id=5, t=11.0) == "answers #4 after 1 s"
+    assert talk.tell(kind="DISCONNECT", duration=5, t=12.0) == ""
+    assert talk.ask(kind="DISCONNECT", t=13.0) == "answers #8 after 1 s"
+
+
+def test_knxnet_by_channel_and_sequence() -> None:
+    talk = Conversation("knxnet")
+    request = {"service": "CONNECTIONSTATE_REQUEST", "control": {"address": "0.0.0.0", "port": 0}}
+    assert talk.ask(**request, channel=1, t=0.0) == ""
+    answer = {"service": "CONNECTIONSTATE_RESPONSE", "status": "E_NO_ERROR"}
+    assert talk.tell(**answer, channel=2, t=1.0) == ""
+    assert talk.tell(**answer, channel=1, t=1.0) == "answers #1 after 1 s"
+
+
+def test_bacnet_by_invoke_id() -> None:
+    talk = Conversation("bacnet")
+    read = {"service": "READ_PROPERTY", "object": "device,1", "property": "object-name"}
+    assert talk.ask(**read, invoke_id=3, t=0.0) == ""
+    assert talk.ask(**read, invoke_id=3, t=2.0) == "repeats #1"
+    refusal = {"error_class": "object", "error_code": "unknown-object"}
+    error = {"apdu": "ERROR", "service": "READ_PROPERTY", **refusal}
+    assert talk.tell(**error, invoke_id=4, t=3.0) == ""
+    assert talk.tell(**error, invoke_id=3, t=3.0) == "refuses #1 after 3 s"
+
+
+def test_semtech_by_token() -> None:
+    talk = Conversation("semtech")
+    assert talk.tell(kind="PULL_DATA", token=7, eui="AA555A0000000000", t=0.0) == ""
+    assert talk.ask(kind="PUSH_ACK", token=7, t=1.0) == ""
+    assert talk.ask(kind="PULL_ACK", token=7, t=1.0) == "acknowledges #1 after 1 s"
