@@ -54,7 +54,8 @@ async def show_progress(run: Run) -> None:
     for fleet in scenario.fleets:
         where = ", ".join(format_block(b.first, b.count) for b in fleet.blocks) or "no address"
         protocols = ", ".join(f"{s.protocol.name} on {s.port}" for s in fleet.services)
-        console.print(f"  {escape(fleet.name)}: {fleet.count} devices, {where}, {protocols}")
+        devices = "1 device" if fleet.count == 1 else f"{fleet.count} devices"
+        console.print(f"  {escape(fleet.name)}: {devices}, {where}, {protocols}")
     if scenario.gateway is None or not scenario.gateway.command:
         for line in route_hints(run):
             console.print(f"  {escape(line)}")
