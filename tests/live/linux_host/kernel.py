@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import setting
@@ -24,6 +25,8 @@ TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_TAP, IFF_NO_PI = 1, 2, 0x1000
 IP_PKTINFO = 8
 SENTINEL = 0x5E477E10
+
+IFA_F_TENTATIVE = 0x40
 
 # As a distribution sets them up, but for the limits of rates, which would be tested instead.
 SETTINGS = {
@@ -60,6 +63,19 @@ def ip(*lines: str) -> None:
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
 
 
+def wait_for_addresses(count: int) -> None:
+    """Until all `count` IPv6 addresses of the interface are valid: a task of the kernel's does that, also
+    where it looks for no duplicates."""
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        rows = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+        flags = [int(row[4], 16) for row in rows if row[5] == "host0"]
+        if len(flags) == count and not any(one & IFA_F_TENTATIVE for one in flags):
+            return
+        time.sleep(0.001)
+    raise TimeoutError("the kernel's addresses do not become valid")
+
+
 class KernelHost:
     """`kind` is "tun" or "tap"."""
 
@@ -87,6 +103,7 @@ class KernelHost:
                 text = format_address(address)
                 lines.append(f"neigh add {text} lladdr {mac} nud permanent dev host0")
         ip(*lines)
+        wait_for_addresses(2 if kind == "tap" else 1)
         self._sockets = [self._serve4(), self._serve6()]
         self._drain()
 
