@@ -50,6 +50,15 @@ def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded is load_protocol("sensornet")
 
 
+def test_a_bundled_one_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("iotsim.protocols.semtech")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers", None)
+    monkeypatch.setattr(registry, "_loaded", {})
+    with pytest.raises(ProtocolError, match=r"needs the package cryptography: pip install"):
+        load_protocol("semtech")
+
+
 def test_vectors(tmp_path: Path) -> None:
     (vector,) = load_file(write(tmp_path, "mine", good())).vectors
     assert (vector.data, vector.fields) == (b"\x07", {"a": 7})

@@ -33,6 +33,13 @@ def test_an_answer_is_seen_with_what_it_answers() -> None:
     assert device.device.state == {**STATE, "acknowledged": 20.5, "last": 7}
 
 
+def test_its_fields_may_be_named_as_those_of_a_table() -> None:
+    device = meter(REPORT, {"when": {"kind": "ACK"}, "set": {"acknowledged": "=request['value']"}})
+    device.wait(2)
+    device.receive(kind="ACK", device=1, seq=7)
+    assert device.device.state["acknowledged"] == 20.5
+
+
 def test_what_is_no_answer_lacks_it() -> None:
     device = meter(
         REPORT,

@@ -202,6 +202,8 @@ def _load(path: Path, source: tuple[bytes, ...]) -> _Remembered:
     except UserFileError as error:
         place = f"{path}:{error.line}" if error.line else str(path)
         raise ProtocolError(f"{place}: {error}") from error.__cause__
+    except (Exception, SystemExit) as error:  # of one that is bundled
+        raise ProtocolError(f"{path}: {userfile.in_words(error)}") from error
     try:
         return _Remembered(source, module, _check(module, str(path), path))
     except ProtocolError:

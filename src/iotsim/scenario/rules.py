@@ -122,7 +122,7 @@ class RuleBuilder:
             times=table.times,
             drop=table.drop,
             unanswered=unanswered,
-            asks="request." in str(raw),
+            asks="request" in str(raw),
             service=service,
         )
 
