@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 UID = 54321
+CLIENT_PORTS_AS_DATA = ("-d", "udp.port==32768-60999,data")
+"""For tshark: some protocol has nearly every port, and a client's own is drawn at random."""
 
 # Where the interpreter lies in a folder that the user may not enter, it is mounted over an
 # accessible one, in a mount namespace of the test.

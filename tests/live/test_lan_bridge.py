@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.live.conftest import CLIENT_PORTS_AS_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +124,7 @@ def test_the_capture_is_ethernet_and_flawless(
     capture = str(run.out / "capture.pcapng")
     words = [
         "tshark",
+        *CLIENT_PORTS_AS_DATA,
         "-o",
         "ip.check_checksum:TRUE",
         "-o",

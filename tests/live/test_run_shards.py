@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.live.conftest import CLIENT_PORTS_AS_DATA
 
 if TYPE_CHECKING:
     from tests.conftest import CommandLine, Done
@@ -230,7 +231,15 @@ def test_events_tell_one_story(done: Done) -> None:
 @background(job=crowded)
 @pytest.mark.needs("tshark")
 def test_the_capture_is_one(done: Done) -> None:
-    words = ["tshark", "-n", "-r", done.out / "capture.pcapng", "-T", "fields"]
+    words = [
+        "tshark",
+        "-n",
+        *CLIENT_PORTS_AS_DATA,
+        "-r",
+        done.out / "capture.pcapng",
+        "-T",
+        "fields",
+    ]
     for name in ("frame.time_delta", "ip.src", "udp.srcport", "udp.dstport", "_ws.malformed"):
         words += ["-e", name]
     read = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.live.conftest import CLIENT_PORTS_AS_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -313,7 +314,8 @@ FAULTS = (
 @pytest.mark.parametrize("kind", ["tun", "tap"])
 def test_tshark_finds_nothing_wrong_in_the_capture(kind: str, watched: dict[str, Watched]) -> None:
     def frames(expression: str) -> list[str]:
-        words = ["tshark", "-n", "-r", str(watched[kind].done.out / "capture.pcapng")]
+        capture = str(watched[kind].done.out / "capture.pcapng")
+        words = ["tshark", "-n", *CLIENT_PORTS_AS_DATA, "-r", capture]
         for name in CHECKSUMS:
             words += ["-o", f"{name}.check_checksum:TRUE"]
         words += ["-Y", expression]
