@@ -112,10 +112,11 @@ class Judge:
         error: Exception | str,
         direction: Direction = "receives",
     ) -> None:
-        """`device` received a datagram, or has sent one, that is no message of its protocol."""
+        """`device` received, or has sent, a datagram that is no message of its protocol."""
         fleet = device.name.partition("[")[0]
         self._audience(fleet, Topic(direction)).heard.note_undecodable(device.index, error)
-        if (below := self._audiences.get((fleet, Topic(direction, layer="wire")))) is not None:
+        below = self._audiences.get((fleet, Topic(direction, layer="wire")))
+        if below is not None:
             below.heard.note_undecodable(device.index, error)
         for observe in self._audience(fleet, Topic(direction, "undecodable")).observers:
             observe(device, None, t)

@@ -55,8 +55,11 @@ def check_order(specs: Sequence[ExpectSpec], loading: Loading, *, several: bool)
 def step_names(loading: Loading) -> set[str]:
     """What the steps of the timeline are called."""
     tables: Any = loading.tables.get("step", ())
-    names = (table.get("name") for table in tables if isinstance(table, dict))
-    return {name for name in names if isinstance(name, str) and name}
+    return {
+        table["name"]
+        for table in tables
+        if isinstance(table, dict) and isinstance(table.get("name"), str) and table["name"]
+    }
 
 
 def holds_early(spec: ExpectSpec) -> bool:
