@@ -162,6 +162,16 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     device: str
 
 
+class Northbound(Event, tag="northbound"):
+    """A service of the gateway's other side received something. ``fields`` is what, by the names that its
+    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
+    that was sent."""
+
+    id: int
+    service: str
+    fields: Mapping[str, Any]
+
+
 class CommandDone(Event, tag="command"):
     """The run was told from outside to do something, and did. ``command`` is it as data."""
 

@@ -5,11 +5,15 @@ A run deals with its crew by the same few calls, whichever it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from iotsim.events import Northbound
+from iotsim.results.jsonl import plain_message
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from iotsim.expect.judge import Judge
@@ -50,6 +54,9 @@ class Crew(Protocol):
     def wake(self) -> None:
         """Look at `journal` and `judge` soon: somebody else has told them something."""
 
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        """A northbound service received something: see `iotsim.events.Northbound`."""
+
     async def conclude(self, now: float) -> Findings:
         """Handle what the link still holds, then judge everything as of `now`."""
         ...
@@ -64,6 +71,14 @@ class Crew(Protocol):
     def put_together(self, folder: Path) -> list[str]:
         """The files are closed: make one of those that have parts. What went wrong, in words."""
         ...
+
+
+def report_northbound(
+    journal: Journal, judge: Judge, service: str, fields: Mapping[str, Any], now: float
+) -> None:
+    """Make an event of what `service` received, and let expectations see it."""
+    number = next(journal.message_ids)
+    journal.emit(Northbound(now, number, service, plain_message(fields)))
 
 
 class Alone:
@@ -86,6 +101,9 @@ class Alone:
 
     async def do(self, command: Command) -> None:
         self.simulation.do(command)
+
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        report_northbound(self.journal, self.judge, service, fields, now)
 
     async def conclude(self, now: float) -> Findings:
         simulation = self.simulation

@@ -15,6 +15,7 @@ from iotsim.scenario.fleets import build_fleets, plan_fleets
 from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
 from iotsim.scenario.link import build_link
+from iotsim.scenario.northbound import build_northbound, plan_northbound
 from iotsim.scenario.results import build_results
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ SECTIONS = {
     for section in (
         Section("scenario", plan=build_head),
         Section("link", plan=build_link),
+        Section(
+            "northbound",
+            "tables by name",
+            plan=plan_northbound,
+            build=build_northbound,
+            inner_scopes={"rules": "addresses", "command": "run", "env": "run"},
+        ),
         Section("gateway", build=build_gateway, scope="run"),
         Section(
             "devices",
@@ -72,7 +80,6 @@ SECTIONS = {
         Section("impair", "list"),
         Section("fault", "list"),
         Section("step", "list"),
-        Section("northbound", "tables by name"),
         Section("matrix"),
     )
 }
