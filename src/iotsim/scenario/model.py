@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match.pattern import Pattern
     from iotsim.northbound.spec import NorthboundSpec
+    from iotsim.scenario.impairments import ImpairEntry
+    from iotsim.scenario.steps import StepSpec
 
 CA_FILE = "northbound-ca.pem"
 """In the results folder: the certificate of the authority that is made for a run with TLS."""
@@ -130,6 +132,8 @@ class Scenario:
     speed: float = 1.0
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
+    impairments: tuple[ImpairEntry, ...] = ()
+    steps: tuple[StepSpec, ...] = ()
 
     @property
     def folder(self) -> Path:

@@ -16,6 +16,7 @@ from iotsim.northbound.rules import STATUSES, header_text
 from iotsim.northbound.spec import LARGEST_BODY, AnswerRule, NorthboundSpec, ReplySpec
 from iotsim.scenario.gateway import MOST_ENV, Command
 from iotsim.scenario.hosts import check_names
+from iotsim.scenario.impairments import Rate
 from iotsim.scenario.messages import formula, value_or_formula
 from iotsim.scenario.schema import Match, Model, Range, Table, Tables, Text, check, from_text
 from iotsim.units import format_size, parse_endpoint, parse_size
@@ -38,8 +39,6 @@ MOST_BODY = 256 << 20
 PORTS = {"http": 8080, "mqtt": 1883, "syslog": 514}
 TLS_PORTS = {"http": 8443, "mqtt": 8883}
 ANSWERING = ("http", "udp")
-RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(|k|M|G)(bit|B)/s")
-SCALES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def _size(text: str) -> int:
@@ -47,15 +46,6 @@ def _size(text: str) -> int:
     if not 1 <= size <= MOST_BODY:
         raise ValueError(f"must be from 1 byte to {format_size(MOST_BODY)}")
     return size
-
-
-def _rate(text: str) -> float:
-    """Bytes in a second."""
-    found = RATE.fullmatch(text.strip())
-    value = float(found[1]) * SCALES[found[2]] / (8 if found[3] == "bit" else 1) if found else 0
-    if not value:
-        raise ValueError(f"{text[:100]!r} is no rate; write '9600bit/s' or '2kB/s'")
-    return value
 
 
 def _cut(value: Any) -> Any:
@@ -103,7 +93,7 @@ class HttpReplyTable(Model):
     json_: Any = Field(None, alias="json")
     body: Any = None
     cut: Annotated[int, BeforeValidator(_cut)] | None = None
-    rate: Annotated[float, BeforeValidator(from_text(_rate, "'9600bit/s'"))] | None = None
+    rate: Annotated[Rate, Field(gt=0)] | None = None
 
 
 class UdpReplyTable(Model):
@@ -321,7 +311,7 @@ class _RuleBuilder:
             content=self._content(raw, "body", keys),
             is_json="json" in raw,
             cut=table.cut,
-            byte_s=0.0 if table.rate is None else 1 / table.rate,
+            byte_s=0.0 if table.rate is None else 8 / table.rate,
         )
 
     def _udp(self, raw: Mapping[str, Any], keys: Keys) -> ReplySpec | None:
