@@ -91,6 +91,8 @@ def report_northbound(
     """Make an event of what `service` received, and let expectations see it."""
     number = next(journal.message_ids)
     journal.emit(Northbound(now, number, service, plain_message(fields)))
+    for observe in judge.northbound(service):
+        observe(None, fields, now)  # type: ignore[arg-type]  # it sees the service in place of a device
 
 
 class Alone:

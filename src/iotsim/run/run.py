@@ -293,8 +293,9 @@ class Run:
         from iotsim.run.northbound.northbound import Injected, Northbound
         from iotsim.run.northbound.service import Surroundings
 
+        services = tuple(scenario.northbound.values())
         if self.virtual:
-            yield Injected(scenario.northbound, scenario.seed, self.clock, self._received)
+            yield Injected(services, scenario.seed, self.clock, self._received)
         else:
             assert self.site.testbed is not None
             surroundings = Surroundings(
@@ -308,7 +309,7 @@ class Run:
                 scenario.tolerance,
                 lambda text: scenario.expand(text, self.preparation.folder),
             )
-            northbound = Northbound(scenario.northbound, scenario.host_addresses, surroundings)
+            northbound = Northbound(services, scenario.host_addresses, surroundings)
             async with northbound.opened():
                 yield northbound
 

@@ -118,7 +118,7 @@ class Scenario:
     link: LinkSpec
     fleets: tuple[FleetSpec, ...] = ()
     expectations: tuple[ExpectSpec, ...] = ()
-    northbound: tuple[NorthboundSpec, ...] = ()
+    northbound: Mapping[str, NorthboundSpec] = field(default_factory=lambda: MappingProxyType({}))
     gateway: GatewaySpec | None = None
     results: ResultsSpec = ResultsSpec()
     description: str = ""
@@ -155,7 +155,7 @@ class Scenario:
     @property
     def host_addresses(self) -> dict[str, tuple[str, ...]]:
         """The names of the link's `hosts`, each with its addresses as texts."""
-        services = {f"northbound.{spec.name}": spec.reached_at for spec in self.northbound}
+        services = {f"northbound.{spec.name}": spec.reached_at for spec in self.northbound.values()}
         return {
             name: services.get(targets[0], targets) for name, targets in self.link.hosts.items()
         }
@@ -183,5 +183,7 @@ class Scenario:
 
     def expand(self, text: str, results: Path) -> str:
         """`text` (of the gateway's table) with its placeholders filled in."""
-        values = placeholder_values(self.link, self.fleets, self.northbound, results / CA_FILE)
+        values = placeholder_values(
+            self.link, self.fleets, self.northbound.values(), results / CA_FILE
+        )
         return expand(text, {**values, "results": lambda: str(results)})

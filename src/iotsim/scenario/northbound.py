@@ -23,7 +23,7 @@ from iotsim.units import format_size, parse_endpoint, parse_size
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from iotsim.northbound.spec import Kind
     from iotsim.scenario.loading import Loading
@@ -119,7 +119,11 @@ def plan_northbound(scenario: Scenario, loading: Loading) -> Scenario:
             services.append(spec)
     _check_places(services, problems)
     check_names(scenario, loading)
-    return replace(scenario, northbound=tuple(services))
+    return replace(scenario, northbound=_by_name(services))
+
+
+def _by_name(specs: Iterable[NorthboundSpec]) -> Mapping[str, NorthboundSpec]:
+    return MappingProxyType({spec.name: spec for spec in specs})
 
 
 def _planned(
@@ -208,7 +212,7 @@ TRANSPORTS = {
 def build_northbound(scenario: Scenario, loading: Loading) -> Scenario:
     """What the services answer, and what they run."""
     built = []
-    for spec in scenario.northbound:
+    for spec in scenario.northbound.values():
         raw, keys = loading.tables["northbound"][spec.name], ("northbound", spec.name)
         table = check(ServiceTable, raw, keys, loading.problems)
         if table is None:
@@ -236,7 +240,7 @@ def build_northbound(scenario: Scenario, loading: Loading) -> Scenario:
                 names=names,
             )
         )
-    return replace(scenario, northbound=tuple(built))
+    return replace(scenario, northbound=_by_name(built))
 
 
 class _RuleBuilder:

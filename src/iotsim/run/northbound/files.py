@@ -49,7 +49,7 @@ def prepare_northbound(
 
     MissingProgramError if there is no broker for one with MQTT; IotsimError if files cannot be written.
     """
-    services = scenario.northbound
+    services = tuple(scenario.northbound.values())
     if not (services or scenario.link.hosts):
         return None
     if scenario.link.kind == "memory":
