@@ -91,9 +91,10 @@ class NorthboundSpec:
 
     @property
     def url(self) -> str:
-        """Where it is, with the scheme that its clients know."""
-        return f"{SCHEMES[self.kind]}{'s' if self.tls else ''}://{self.host}:{self.port}"
+        """Where it is, with the scheme that its clients know; "" if that is not known."""
+        scheme = SCHEMES.get(self.kind, "")
+        return scheme and f"{scheme}{'s' if self.tls else ''}://{self.host}:{self.port}"
 
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-SCHEMES = {"http": "http", "mqtt": "mqtt", "udp": "udp", "syslog": "syslog", "command": "tcp"}
+SCHEMES = {"http": "http", "mqtt": "mqtt", "udp": "udp", "syslog": "syslog"}

@@ -35,7 +35,7 @@ from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
-from iotsim.run.site import Site, open_site
+from iotsim.run.site import Site, isolation_of, open_site
 from iotsim.simulation.commands import ActOnGateway, ActOnNorthbound, decode_command, encode_command
 from iotsim.simulation.simulation import Simulation
 from iotsim.simulation.timeline import Timeline
@@ -251,6 +251,8 @@ class Run:
                 notes += self._record.close()
                 notes += self.crew.put_together(preparation.folder)
             names = [] if self._record is None else self._record.names
+            if names and preparation.northbound is not None:
+                names += preparation.northbound.names
             ended = run_ended(self, self._decide(findings), notes, ended_at, names)
             journal.emit(ended)
             journal.flush()
@@ -307,6 +309,7 @@ class Run:
                 self._received,
                 self._fail,
                 scenario.tolerance,
+                isolation_of(scenario) == "private",
                 lambda text: scenario.expand(text, self.preparation.folder),
             )
             northbound = Northbound(services, scenario.host_addresses, surroundings)

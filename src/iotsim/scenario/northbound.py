@@ -13,7 +13,7 @@ from iotsim.errors import ExpressionError
 from iotsim.match import Expression, Names, compile_match
 from iotsim.northbound.fields import SCHEMAS
 from iotsim.northbound.rules import STATUSES, header_text
-from iotsim.northbound.spec import LARGEST_BODY, AnswerRule, NorthboundSpec, ReplySpec
+from iotsim.northbound.spec import LARGEST_BODY, WILDCARDS, AnswerRule, NorthboundSpec, ReplySpec
 from iotsim.scenario.gateway import MOST_ENV, Command
 from iotsim.scenario.hosts import check_names
 from iotsim.scenario.impairments import Rate
@@ -23,7 +23,7 @@ from iotsim.units import format_size, parse_endpoint, parse_size
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from iotsim.northbound.spec import Kind
     from iotsim.scenario.loading import Loading
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
+NAMESERVER = "127.0.0.1"
+"""Where the name server of a private network is; see `iotsim.testbed.names`."""
 MOST_SERVICES = 100
 MOST_RULES = 1000
 MOST_BODY = 256 << 20
@@ -117,7 +119,7 @@ def plan_northbound(scenario: Scenario, loading: Loading) -> Scenario:
         spec = _planned(name, raw, keys, scenario.link, problems)
         if spec is not None:
             services.append(spec)
-    _check_places(services, problems)
+    _check_places(services, problems, names=bool(scenario.link.hosts))
     check_names(scenario, loading)
     return replace(scenario, northbound=_by_name(services))
 
@@ -182,21 +184,38 @@ def _check_shape(
             problems.add((*keys, "env", name), "no name and value for a variable", of_key=True)
 
 
-def _check_places(services: list[NorthboundSpec], problems: Problems) -> None:
-    """No two can listen at the same place by the same transport."""
-    taken: dict[tuple[str, str, int], str] = {}
+def _check_places(services: Sequence[NorthboundSpec], problems: Problems, *, names: bool) -> None:
+    """No two can listen at the same place by the same transport; nor where the name server does."""
+    taken: list[tuple[str, str, int, str]] = []
+    if names:
+        taken += [(transport, NAMESERVER, 53, "link.hosts") for transport in ("udp", "tcp")]
     for spec in services:
-        for transport in TRANSPORTS[spec.kind]:
-            for address in spec.addresses:
-                place = (transport, address, spec.port)
-                if not spec.port:
-                    continue
-                if place in taken:
-                    message = f"northbound.{taken[place]} listens at {transport.upper()} port "
-                    keys = ("northbound", spec.name, "listen")
-                    problems.add(keys, f"{message}{spec.port}, too")
-                    break
-                taken[place] = spec.name
+        found = [
+            (other, transport)
+            for transport in TRANSPORTS[spec.kind]
+            for carrier, address, port, other in taken
+            if (carrier, port) == (transport, spec.port) and _overlap(address, spec.addresses)
+        ]
+        if found:
+            other, transport = found[0]
+            message = f"{other} has {transport.upper()} port {spec.port} already"
+            problems.add(("northbound", spec.name, "listen"), message)
+        taken += [
+            (transport, address, spec.port, f"northbound.{spec.name}")
+            for transport in TRANSPORTS[spec.kind]
+            for address in spec.addresses
+            if spec.port
+        ]
+
+
+def _overlap(address: str, others: Sequence[str]) -> bool:
+    """Whether a socket at `address` stands in the way of one at one of `others`."""
+    return any(
+        address == other
+        or (address in WILDCARDS and (":" in address) == (":" in other))
+        or (other in WILDCARDS and (":" in address) == (":" in other))
+        for other in others
+    )
 
 
 TRANSPORTS = {

@@ -85,7 +85,8 @@ def _service_values(service: NorthboundSpec, ca: Path | None) -> dict[str, Calla
     values: dict[str, Callable[[], str]] = {"address": lambda: service.address}
     if service.port:
         values["port"] = lambda: str(service.port)
-        values["url"] = lambda: service.url
+        if service.url:
+            values["url"] = lambda: service.url
     if service.tls:
         values["ca"] = lambda: str(ca)
     return values
@@ -246,8 +247,8 @@ def _unknown(name: str, values: Mapping[str, Any]) -> tuple[str, str]:
     if attribute == "addresses" and f"{base}.range" in values:
         return f"'${{{name}}}' is for at most {MOST_ADDRESSES} devices", f"take ${{{base}.range}}"
     if attribute in SERVICE_ATTRIBUTES and f"{base}.address" in values:
-        why = "without 'tls'" if attribute == "ca" else "without 'listen'"
-        return f"'${{{name}}}': the service has none {why}", ""
+        why = {"ca": " without 'tls'", "port": " without 'listen'"}.get(attribute, "")
+        return f"'${{{name}}}': the service has none{why}", ""
     if attribute in FLEET_ATTRIBUTES and f"{base}.count" in values:
         return f"'${{{name}}}': the fleet has none", ""
     return f"unknown placeholder '${{{name[:100]}}}'", nearest(name, values)

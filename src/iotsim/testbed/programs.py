@@ -36,7 +36,9 @@ DEBIAN_PACKAGES = {
 
 
 class MissingProgramError(MachineError):
-    """A program is not installed, which no other link would make good."""
+    """A program is not installed."""
+
+    of_link = False
 
 
 def require_programs(names: Iterable[str]) -> None:

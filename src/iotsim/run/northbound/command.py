@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LONGEST_SHOWN = 1000
+TOO_LONG = object()
 
 
 class CommandService(ProcessService):
@@ -24,6 +25,8 @@ class CommandService(ProcessService):
     """
 
     separate_errors = True
+    _held = b""
+    """Of a line that has not ended yet."""
 
     def words(self) -> tuple[Sequence[str], Mapping[str, str]]:
         expand = self.run.expand
@@ -37,14 +40,27 @@ class CommandService(ProcessService):
         if self.spec.port:
             await await_port(self.run.testbed.init_pid, ("udp", "tcp"), self.spec.port)
 
-    def line(self, text: str) -> None:
-        if not text:
+    def take(self, chunk: bytes) -> None:
+        lines = (self._held + chunk).split(b"\n")
+        self._held = lines.pop() if chunk else b""
+        if len(self._held) > self.spec.largest:
+            lines, self._held = [*lines, self._held], b""  # told as what it is, and forgotten
+        for line in lines:
+            self._line(line.rstrip(b"\r"))
+
+    def _line(self, line: bytes) -> None:
+        if not line:
             return
-        fields = json_of(text.encode())
+        fields = json_of(line) if len(line) <= self.spec.largest else TOO_LONG
         if isinstance(fields, dict):
             self.count("lines")
         else:
-            what = "no JSON" if fields is NO_JSON else "JSON, and no object"
+            what = "JSON, and no object"
+            if fields is NO_JSON:
+                what = "no JSON"
+            elif fields is TOO_LONG:
+                what = f"longer than {self.spec.largest} bytes"
             self.count("lines_refused")
-            fields = {"error": f"a line that is {what}", "line": text[:LONGEST_SHOWN]}
+            shown = line[:LONGEST_SHOWN].decode("utf-8", "replace")
+            fields = {"error": f"a line that is {what}", "line": shown}
         self.run.report(self.spec, fields)

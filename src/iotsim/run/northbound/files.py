@@ -40,6 +40,14 @@ class NorthboundFiles:
     certificates: Mapping[str, Certificate]
     broker: str = ""
 
+    @property
+    def names(self) -> list[str]:
+        """Of what is there in the results besides, once the run is over."""
+        return [
+            *([CA_FILE] if self.contexts else ()),
+            *([f"{FOLDER}/"] if self.folder.is_dir() else ()),
+        ]
+
 
 def prepare_northbound(
     scenario: Scenario, results: ResultsFolder, user: User | None

@@ -32,8 +32,8 @@ LAST_OUTPUT_S = 0.5
 class ProcessService(Service):
     """A process: `words` start it, and it has started once `await_ready` returns.
 
-    What it prints is in a log of its own, and the lines of its output go to `line`. When it ends by itself
-    the run has failed, and not for the gateway's sake.
+    What it prints goes to `take`, and from there into a log of its own. When it ends by itself the run has
+    failed, and not for the gateway's sake.
     """
 
     separate_errors = False
@@ -45,6 +45,7 @@ class ProcessService(Service):
         self._logged = 0
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._read_all = trio.Event()
+        self._text = OutputText()
 
     def words(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command and its environment."""
@@ -59,9 +60,6 @@ class ProcessService(Service):
         task_status.started()
         await trio.sleep_forever()
 
-    def line(self, text: str) -> None:
-        """It printed a line."""
-
     async def live(self, task_status: trio.TaskStatus[None]) -> None:
         errors: tuple[int, int] | None = os.pipe2(os.O_CLOEXEC) if self.separate_errors else None
         streams = Streams(terminal=False, errors=None if errors is None else errors[1])
@@ -74,7 +72,7 @@ class ProcessService(Service):
             if errors is not None:
                 os.close(errors[0])
             raise ServiceError(str(error)) from error
-        self._read_all = trio.Event()
+        self._read_all, self._text = trio.Event(), OutputText()
         async with trio.open_nursery() as nursery:
             # Shielded: what it prints while it is being stopped is output as well.
             reading = trio.CancelScope(shield=True), trio.CancelScope(shield=True)
@@ -108,29 +106,22 @@ class ProcessService(Service):
         self.run.fail(reason)
 
     async def _read(self, process: GatewayProcess, scope: trio.CancelScope) -> None:
-        text = OutputText()
         with scope:
             async for chunk in process.output:
-                if not self.separate_errors:
-                    self._log(chunk)
-                for line in text.feed(chunk):
-                    self._take(line)
-            for line in text.end():
-                self._take(line)
+                self.take(chunk)
+            self.take(b"")
         self._read_all.set()
 
-    def _take(self, line: str) -> None:
-        if not self.separate_errors and line:
-            self._last.append(line)
-        self.line(line)
+    def take(self, chunk: bytes) -> None:
+        """It printed `chunk`; b"" is the end of its output."""
+        self._log(chunk)
+        self._last.extend(filter(None, self._text.feed(chunk)))
 
     async def _read_errors(self, fd: int, scope: trio.CancelScope) -> None:
-        text = OutputText()
         with scope:
             async with trio.lowlevel.FdStream(fd) as stream:
                 async for chunk in stream:
-                    self._log(bytes(chunk))
-                    self._last.extend(filter(None, text.feed(bytes(chunk))))
+                    ProcessService.take(self, bytes(chunk))
 
     def _log(self, chunk: bytes) -> None:
         chunk = chunk[: LARGEST_LOG - self._logged]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from iotsim.errors import IotsimError
+from iotsim.errors import IotsimError, MachineError
 
 if TYPE_CHECKING:
     import socket
@@ -30,13 +30,19 @@ class ServiceError(IotsimError):
     """A service cannot be started, or has ended by itself: not the gateway's fault."""
 
 
+class PlaceTakenError(MachineError):
+    """A service cannot listen where it is to: on this machine that is somebody else's."""
+
+    of_link = False
+
+
 @dataclass
 class Surroundings:
     """What the run is to its services.
 
-    ``report(spec, fields)`` is to be called once for whatever a service received; ``fail(text)`` when one
-    has ended, or an expression of its rules has failed. ``expand`` fills in placeholders. ``counters`` go
-    into the results. ``unix_time`` is the date.
+    `private`: in a network of the run's own. ``report(spec, fields)`` is to be called once for whatever a
+    service received; ``fail(text)`` when one has ended, or an expression of its rules has failed. ``expand``
+    fills in placeholders. ``counters`` go into the results. ``unix_time`` is the date.
     """
 
     testbed: Testbed
@@ -47,6 +53,7 @@ class Surroundings:
     report: Callable[[NorthboundSpec, dict[str, Any]], None]
     fail: Callable[[str], None]
     tolerance: float = 1.0
+    private: bool = True
     expand: Callable[[str], str] = str
     counters: Counter[str] = field(default_factory=Counter)
 
@@ -109,15 +116,17 @@ class Service(ABC):
                     continue
                 for sock in sockets:
                     sock.close()
-                raise ServiceError(self._refusal(address, error)) from error
+                raise self._refusal(address, error) from error
         return sockets
 
-    def _refusal(self, address: str, error: OSError) -> str:
+    def _refusal(self, address: str, error: OSError) -> IotsimError:
         where = f"[{address}]" if ":" in address else address
         text = f"{self.title} cannot listen at {where}:{self.spec.port}: {error.strerror}"
+        if self.run.private or error.errno not in (errno.EACCES, errno.EADDRINUSE):
+            return ServiceError(text)
         if error.errno == errno.EACCES:
-            text += "; ports below 1024 are root's outside of a private network: change 'listen'"
-        return text
+            return PlaceTakenError(text, "give it a port from 1024 on by 'listen', or run as root")
+        return PlaceTakenError(text, "end the other program, or give it another port by 'listen'")
 
     async def _live(self, *, task_status: trio.TaskStatus[None]) -> None:
         try:

@@ -141,9 +141,14 @@ class Watcher:
             self._subscribed.set()
 
     def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        if message.topic == BARRIER:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._tell({"error": "a topic that is no UTF-8"})
+            return
+        if topic == BARRIER:
             self._reached = max(self._reached, int(message.payload))
             self._moved.set()
             return
-        fields = {"topic": message.topic, **content_fields(bytes(message.payload), "payload")}
+        fields = {"topic": topic, **content_fields(bytes(message.payload), "payload")}
         self._tell({**fields, "qos": message.qos, "retain": message.retain})
