@@ -90,6 +90,7 @@ class Gateway:
         """How often its policy has started it."""
         self._changed = trio.Event()
         self._acting = trio.Lock()
+        self._begun = trio.Event()
         self._testbed: Testbed
         self._nursery: trio.Nursery
         self._left: list[str] = []
@@ -174,6 +175,7 @@ class Gateway:
             if not self.spec.waits:
                 await self._start()
             task_status.started()
+            self._begun.set()
             await trio.sleep_forever()
 
     async def measure(self) -> None:
@@ -273,6 +275,7 @@ class Gateway:
         ScenarioError if it makes no sense now since an earlier action has brought about what it asks
         for, or what it needs not to be. Where the gateway itself did, a note says so.
         """
+        await self._begun.wait()
         async with self._acting:
             refusal = self._refusal(action)
             if refusal:

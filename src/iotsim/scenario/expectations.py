@@ -139,7 +139,7 @@ class ExpectBuilder:
         name = table.name or f"expectation {int(keys[-1]) + 1}"
         place = self.problems.where(keys)
         if "gateway" in raw:
-            built = gateway_expectation(table, raw, self.gateway, keys, self.problems)
+            built = gateway_expectation(table, raw, self.gateway, keys, self.horizon, self.problems)
             if built is None:
                 return None
             built = replace(built, name=name, severity=table.severity, place=place)

@@ -90,7 +90,7 @@ class GatewaySpec:
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
     one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
-    with the run, but by a step.
+    with the run, but by a step, at `starts_s` at the earliest.
     """
 
     command: tuple[str, ...] = ()
@@ -107,6 +107,7 @@ class GatewaySpec:
     stdin: str | None = None
     restart: RestartSpec = RestartSpec()
     waits: bool = False
+    starts_s: float = 0.0
 
 
 @dataclass(frozen=True)
