@@ -77,22 +77,24 @@ READINGS: dict[str, Callable[[GatewaySample], Reading | None]] = {
 
 
 class Peak:
-    """The most of one of `READINGS` in any sample."""
+    """The most of one of `READINGS` in any sample: of memory from the start on, else once it is ready.
+
+    Until then a launcher may be at work.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.value: int | None = None
-        self.samples = 0
 
     def take(self, sample: GatewaySample) -> None:
         reading = READINGS[self.name](sample)
-        if reading is None or not sample.processes:
+        counts = sample.ready or self.name == "memory"
+        if reading is None or not sample.processes or not counts:
             return
         value = reading[0]
         if self.name == "memory" and sample.peak is not None:
             value = max(value, sample.peak)
         self.value = value if self.value is None else max(self.value, value)
-        self.samples += 1
 
 
 class Grown(NamedTuple):
