@@ -28,7 +28,9 @@ def check(
     from iotsim.cli.parameters import known_parameters, parse_set
     from iotsim.errors import ScenarioError
     from iotsim.expect.text import plural
-    from iotsim.scenario import Overrides, check_behaviors, load_scenario
+    from iotsim.safetext import safe_line
+    from iotsim.scenario import Overrides, check_behaviors, load_scenarios
+    from iotsim.scenario.parameters import combination_text
 
     files, notes = find_scenarios(scenarios)
     for note in notes:
@@ -39,15 +41,19 @@ def check(
     problems = 0
     for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
         try:
-            scenario = load_scenario(file, overrides=Overrides(parameters=parameters))
+            loaded = load_scenarios(file, Overrides(parameters=parameters))
             if behaviors:
-                check_behaviors(scenario)
+                for scenario in loaded:
+                    check_behaviors(scenario)
         except ScenarioError as error:
             problems += len(error.problems)
             for problem in error.problems:
                 print(problem)
-        else:
+            continue
+        for scenario in loaded:
             devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
             expectations = plural(len(scenario.expectations), "expectation")
-            print(f"{file}: ok, {devices}, {expectations}")
+            free = {n: v for n, v in scenario.parameters.items() if n not in parameters}
+            which = f" [{combination_text(free)}]" if len(loaded) > 1 else ""
+            print(safe_line(f"{file}{which}: ok, {devices}, {expectations}"))
     return 2 if problems else 0

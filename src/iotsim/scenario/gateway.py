@@ -166,6 +166,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         capabilities=_capabilities(table, problems),
         terminal=table.terminal,
         stdin=table.stdin,
+        folders=MappingProxyType({key: problems.folder_at((*keys, key)) for key in raw}),
     )
 
 

@@ -72,7 +72,8 @@ class GatewaySpec:
     where devices send to that nobody has spoken to yet; None is the link's address, and nowhere.
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
-    one that never ends and gives nothing, anything else the name of a file.
+    one that never ends and gives nothing, anything else the name of a file. `folders` are those of the
+    files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
@@ -87,6 +88,7 @@ class GatewaySpec:
     capabilities: int = 0
     terminal: bool = True
     stdin: str | None = None
+    folders: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ class Scenario:
     `until` says when a run ends before `duration_s`, None as is usual (`ends`); "quiet" is once every
     expectation is decided and nothing was received for `quiet_s`. `seed_given` tells whether the file
     or the caller's overrides named the seed. `requires` are programs that must be on the PATH. `routes`
-    are prefixes of devices beyond the link's own, as (address, length).
+    are prefixes of devices beyond the link's own, as (address, length). `parameters` are those of the
+    matrix and of ``--set``, as ``--set`` takes them: with them, the file is this scenario again. `files`
+    are those that it is made of, the one at `path` last.
     """
 
     path: Path
@@ -125,11 +129,23 @@ class Scenario:
     speed: float = 1.0
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    files: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
-        """Where the files that the scenario names are looked for."""
+        """The folder of the scenario's file."""
         return self.path.parent
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where what the scenario names may be: the folders of all files that it is made of."""
+        return tuple({file.parent: None for file in (self.path, *self.files)})
+
+    def gateway_folder(self, key: str) -> Path:
+        """Where what is relative at `key` of ``[gateway]`` is looked for: beside the file that says it."""
+        folders = {} if self.gateway is None else self.gateway.folders
+        return folders.get(key, self.folder)
 
     @property
     def ends(self) -> Until:
