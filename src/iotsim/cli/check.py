@@ -29,7 +29,7 @@ def check(
     from iotsim.errors import ScenarioError
     from iotsim.expect.text import plural
     from iotsim.safetext import safe_line
-    from iotsim.scenario import Overrides, check_behaviors, load_scenarios
+    from iotsim.scenario import Overrides, check_behaviors, each_scenario
     from iotsim.scenario.parameters import combination_text
 
     files, notes = find_scenarios(scenarios)
@@ -40,20 +40,19 @@ def check(
         return 5
     problems = 0
     for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
+        lines = []
         try:
-            loaded = load_scenarios(file, Overrides(parameters=parameters))
-            if behaviors:
-                for scenario in loaded:
+            for scenario in each_scenario(file, Overrides(parameters=parameters)):
+                if behaviors:
                     check_behaviors(scenario)
+                devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
+                expectations = plural(len(scenario.expectations), "expectation")
+                free = {n: v for n, v in scenario.parameters.items() if n not in parameters}
+                which = f" [{combination_text(free)}]" if free else ""
+                lines.append(f"{file}{which}: ok, {devices}, {expectations}")
         except ScenarioError as error:
             problems += len(error.problems)
-            for problem in error.problems:
-                print(problem)
-            continue
-        for scenario in loaded:
-            devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
-            expectations = plural(len(scenario.expectations), "expectation")
-            free = {n: v for n, v in scenario.parameters.items() if n not in parameters}
-            which = f" [{combination_text(free)}]" if len(loaded) > 1 else ""
-            print(safe_line(f"{file}{which}: ok, {devices}, {expectations}"))
+            lines = list(map(str, error.problems))
+        for line in lines:
+            print(safe_line(line))
     return 2 if problems else 0

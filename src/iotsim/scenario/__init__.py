@@ -19,7 +19,13 @@ tomllib, which knows no positions.
 
 from __future__ import annotations
 
-from iotsim.scenario.load import check_behaviors, load_scenario, load_scenarios, load_text
+from iotsim.scenario.load import (
+    check_behaviors,
+    each_scenario,
+    load_scenario,
+    load_scenarios,
+    load_text,
+)
 from iotsim.scenario.loading import Overrides
 from iotsim.scenario.model import GatewaySpec, LinkKind, LinkSpec, ReadySpec, Scenario, Until
 
@@ -32,6 +38,7 @@ __all__ = [
     "Scenario",
     "Until",
     "check_behaviors",
+    "each_scenario",
     "load_scenario",
     "load_scenarios",
     "load_text",

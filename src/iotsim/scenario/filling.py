@@ -48,6 +48,7 @@ class Filling:
         self._environment = environment
         self._problems = problems
         self._known: dict[str, Any] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._missing: dict[str, dict[Keys, None]] = {}
         self._characters = MOST_FILLED_IN
         self._values = MOST_VALUES
@@ -72,7 +73,7 @@ class Filling:
         if any(value is UNKNOWN for value in values.values()):
             return UNKNOWN if chain else text
         if text == f"${{{names[0]}}}":
-            return self._spent(keys, values[names[0]], text)
+            return values[names[0]] if self._has_room_for(names[0], keys) else text
         for name, value in values.items():
             if isinstance(value, (list, dict)):
                 kind = "list" if isinstance(value, list) else "table"
@@ -81,17 +82,18 @@ class Filling:
                 return text
         texts = {name: text_of(value) for name, value in values.items()}
         length = sum(len(texts[name]) for name in names if name in texts)
-        if not self._has_room(keys, length, 0):
+        if not self._has_room(keys, 0, length):
             return text
         return PLACEHOLDER.sub(
             lambda match: match[0] if match[1] else texts.get(match[2], match[0]), text
         )
 
-    def _spent(self, keys: Keys, value: Any, text: str) -> Any:
-        values, characters = _size(value)
-        return value if self._has_room(keys, characters, values) else text
+    def _has_room_for(self, name: str, keys: Keys) -> bool:
+        if name not in self._sizes:
+            self._sizes[name] = _size(self._known[name])
+        return self._has_room(keys, *self._sizes[name])
 
-    def _has_room(self, keys: Keys, characters: int, values: int) -> bool:
+    def _has_room(self, keys: Keys, values: int, characters: int) -> bool:
         if self._characters < 0 or self._values < 0:
             return False  # told already
         self._characters -= characters
@@ -140,7 +142,8 @@ class Filling:
         if name in declared.defaults:
             value = declared.defaults[name]
             return self._resolved(("parameters", name), value, (*chain, name))
-        self._missing[name] = {}
+        if name not in declared.doubtful:
+            self._missing[name] = {}
         return UNKNOWN
 
     def _resolved(self, keys: Keys, value: Any, chain: tuple[str, ...]) -> Any:

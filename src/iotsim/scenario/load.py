@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from iotsim.device.loader import load_behavior, match_handlers
 from iotsim.errors import ScenarioError
@@ -28,10 +28,10 @@ from iotsim.scenario.merge import Merged
 from iotsim.scenario.model import LinkSpec, Scenario
 from iotsim.scenario.parameters import Parameters, combination_text
 from iotsim.scenario.placeholders import (
-    check_scopes,
     fill_addresses,
     names_in,
     placeholder_values,
+    settle_scopes,
 )
 from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
@@ -39,13 +39,11 @@ from iotsim.scenario.sections import SECTIONS, scope_at
 from iotsim.scenario.sources import COMPOSING, read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from iotsim.errors import Problem
     from iotsim.scenario.sections import Section
-
-T = TypeVar("T")
 
 
 def load_scenario(
@@ -65,24 +63,30 @@ def load_scenarios(
 ) -> list[Scenario]:
     """The scenarios in the file at `path`, one for each combination of its matrix that `overrides` leave;
     else as `load_scenario`."""
+    return list(each_scenario(path, overrides, default_seed=default_seed))
+
+
+def each_scenario(
+    path: Path, overrides: Overrides | None = None, *, default_seed: int = 0
+) -> Iterator[Scenario]:
+    """As `load_scenarios`, one after the other. What is wrong is told at the end, of all together."""
     given = overrides or Overrides()
     merged = Merged(read_sources(path))
-    scenarios: list[Scenario] = []
     found: dict[Problem, list[str]] = {}
     settings = merged_combinations(merged, path, given.parameters)
     for setting in settings:
         try:
-            one = replace(given, parameters=setting)
-            scenarios.append(load_merged(merged, path, one, default_seed))
+            scenario = load_merged(merged, path, replace(given, parameters=setting), default_seed)
         except ScenarioError as error:
             for problem in error.problems:
                 found.setdefault(problem, []).append(combination_text(setting))
+        else:
+            yield scenario
     if found:
         raise ScenarioError(
             problem if len(where) == len(settings) else _of_some(problem, where)
             for problem, where in found.items()
         )
-    return scenarios
 
 
 def _of_some(problem: Problem, where: list[str]) -> Problem:
@@ -99,7 +103,7 @@ def load_text(
 
 def list_combinations(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
     """What to set for each run of the scenario at `path`, where `given` is set: see
-    `Parameters.combinations`. ScenarioError if that cannot be told."""
+    `Parameters.combinations`. ScenarioError if its files cannot be read."""
     return merged_combinations(Merged(read_sources(path)), path, given)
 
 
@@ -107,12 +111,11 @@ def merged_combinations(
     merged: Merged, path: Path, given: Mapping[str, str]
 ) -> list[dict[str, str]]:
     """As `list_combinations`, of files that are merged already."""
-    problems = Problems(str(path), merged)
-    tables = _with_raised(problems, lambda: _sections(merged.value, problems))
-    parameters = _with_raised(problems, lambda: Parameters(tables, problems))
-    if "matrix" in tables:
-        problems.raise_any()
-    return parameters.combinations(given)
+    problems = Problems(str(path), merged)  # each run is going to tell them
+    try:
+        return Parameters(_sections(merged.value, problems), problems).combinations(given)
+    except TooManyProblems:
+        return [dict(given)]
 
 
 def load_merged(
@@ -121,18 +124,13 @@ def load_merged(
     """The scenario that the `merged` files make, of which the one at `path` is the nearest."""
     problems = Problems(str(path), merged)
     loading = Loading(problems, overrides or Overrides(), default_seed)
-    scenario = _with_raised(problems, lambda: load_document(merged.value, path, loading))
-    problems.raise_any()
-    return replace(scenario, files=tuple(source.path for source in merged.sources))
-
-
-def _with_raised(problems: Problems, load: Callable[[], T]) -> T:
-    """What `load` returns; ScenarioError if it ends for too many `problems`."""
     try:
-        return load()
+        scenario = load_document(merged.value, path, loading)
     except TooManyProblems:
         problems.raise_any()
         raise
+    problems.raise_any()
+    return replace(scenario, files=tuple(source.path for source in merged.sources))
 
 
 def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Scenario:
@@ -176,9 +174,9 @@ def _filled(
 ) -> dict[str, Any]:
     """`tables` with the parameters filled in."""
     problems = loading.problems
-    check_scopes(tables, scope_at, problems)
     filling = Filling(declared, setting, loading.overrides.environment, problems)
     filled = filling.fill(tables)
+    filled = settle_scopes(filled, scope_at, problems)
     for name in setting.keys() - filling.used:
         if name in declared.matrix:
             message = f"nothing in the scenario has '${{{name}}}': all combinations would be alike"

@@ -33,7 +33,7 @@ LONGEST_SETTING = 1000
 
 class Parameters:
     """What a scenario declares. `defaults`, `variables` (of the environment) and `matrix` have nothing
-    in them that is wrong, which is told to `problems`."""
+    in them that is wrong, which is told to `problems`: `doubtful` are the names of that."""
 
     def __init__(self, tables: Mapping[str, Any], problems: Problems) -> None:
         self._problems = problems
@@ -43,6 +43,7 @@ class Parameters:
             message = "must be a table: the values of variables that the environment lacks"
             problems.add(("parameters", "env"), message)
             variables = {}
+        self.doubtful: set[str] = set()
         self.defaults = self._sound(("parameters",), declared, NAME)
         self.variables = self._sound(("parameters", "env"), variables, VARIABLE)
         self.matrix = self._matrix(tables.get("matrix", {}))
@@ -52,6 +53,7 @@ class Parameters:
     ) -> dict[str, Any]:
         if len(table) > MOST_PARAMETERS:
             self._problems.add(keys, f"more than {MOST_PARAMETERS} parameters")
+            self.doubtful |= table.keys()
             return {}
         sound = {}
         for name, value in table.items():
@@ -62,6 +64,7 @@ class Parameters:
                 self._problems.add(here, NO_VALUE)
             else:
                 sound[name] = value
+        self.doubtful |= table.keys() - sound.keys()
         return sound
 
     def _matrix(self, table: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -78,7 +81,8 @@ class Parameters:
             shown = count if count < 10**9 else "more than a billion"
             message = f"{shown} combinations, of which there can be {MOST_COMBINATIONS}"
             self._problems.add(("matrix",), message)
-            return {}
+            lists = {}
+        self.doubtful |= table.keys() - lists.keys()
         return lists
 
     def _are_told_apart(self, keys: Keys, values: list[Any]) -> bool:

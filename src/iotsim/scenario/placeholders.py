@@ -119,15 +119,28 @@ def variable_of(name: str) -> str:
     return variable if root == "env" else ""
 
 
-def check_scopes(
+def settle_scopes(
     document: dict[str, Any], scope_at: Callable[[Keys], Scope], problems: Problems
-) -> None:
-    """Tell of placeholders that stand where they cannot; `scope_at` tells what can at which keys."""
-    for keys, text in strings(document):
-        if "${" in text:
-            for name in names_in(text):
-                if not is_parameter(name) and not variable_of(name):
-                    _check(keys, name, scope_at(keys), problems)
+) -> dict[str, Any]:
+    """`document`, whose parameters are filled in, with no placeholder left where none but these can stand;
+    `scope_at` tells where that is. Those that cannot stand where they do are problems."""
+
+    def settle(keys: Keys, text: str) -> str:
+        if "${" not in text:
+            return text
+        scope = scope_at(keys)
+        for name in names_in(text):
+            if not is_parameter(name) and not variable_of(name):
+                _check(keys, name, scope, problems)
+        return text if scope != "parameters" else PLACEHOLDER.sub(_plain, text)
+
+    settled: dict[str, Any] = replaced(document, settle)
+    return settled
+
+
+def _plain(match: re.Match[str]) -> str:
+    """What an escape stands for; a placeholder is left."""
+    return match[0][1:] if match[1] else match[0]
 
 
 def _check(keys: Keys, name: str, scope: Scope, problems: Problems) -> None:
@@ -156,7 +169,7 @@ def fill_addresses(
 
     def replace(keys: Keys, text: str) -> str:
         nonlocal room
-        if "${" not in text or room < 0:
+        if "${" not in text or room < 0 or scope_at(keys) == "parameters":
             return text
         names = names_in(text)
         unknown = [name for name in names if name not in values]
