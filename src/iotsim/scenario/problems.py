@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import Problem, ScenarioError
 from iotsim.match.fieldpath import nearest as nearest_name
-from iotsim.scenario.toml import path_text
+from iotsim.scenario.toml import LARGEST_CHARACTERS, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -122,6 +122,15 @@ class Problems:
         """``file:line`` of what stands at `keys`."""
         file, _, (line, _) = self._locate(self.origin(keys), of_key=True)
         return f"{file}:{line}" if line else file
+
+    def order(self, keys: Keys) -> int:
+        """A number that rises from line to line of a file, and from each file to those that are nearer."""
+        keys = self.origin(keys)
+        _, _, (line, _) = self._locate(keys, of_key=True)
+        if self.merged is None:
+            return line
+        source, _ = self.merged.locate(keys)
+        return self.merged.sources.index(source) * (LARGEST_CHARACTERS + 1) + line
 
     def folder_at(self, keys: Keys) -> Path:
         """The folder of the file in which `keys` stand: what is relative there is looked for in it."""
