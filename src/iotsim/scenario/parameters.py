@@ -175,11 +175,9 @@ def typed_like(text: str, example: Any) -> Any:
         if text not in ("true", "false"):
             raise ValueError("must be true or false")
         return text == "true"
-    if isinstance(example, int):
-        if not re.fullmatch(r"[+-]?[0-9]{1,30}", text, re.ASCII):
-            raise ValueError("must be an integer")
-        return int(text)
-    if isinstance(example, float):
+    if isinstance(example, (int, float)):
+        if isinstance(example, int) and re.fullmatch(r"[+-]?[0-9]{1,30}", text, re.ASCII):
+            return int(text)
         try:
             return float(text)
         except ValueError:
