@@ -51,6 +51,8 @@ class RunStarted(Event, tag="run-started"):
     versions: dict[str, str]
     fleets: dict[str, dict[str, Any]]
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
+    parameters: dict[str, str] = {}
+    """Those of the matrix and of ``--set``, as ``--set`` takes them."""
 
 
 class LinkUp(Event, tag="link-up"):

@@ -218,7 +218,7 @@ class Run:
             self.scenario, preparation.plan, preparation.helper, self.link
         ) as self.site:
             if options.drop_privileges:
-                drop_privileges(preparation.folder, self.scenario.folder)
+                drop_privileges(preparation.folder, *self.scenario.folders)
             self._start_clock()
             self.crew = self._make_crew()
             self.timeline = Timeline(
