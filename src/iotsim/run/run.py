@@ -197,6 +197,9 @@ class Run:
             await self.gateway_do(command.gateway)
             self._emit(CommandDone(self.clock(), encode_command(command)))
         else:
+            if isinstance(command, ActOnGateway):
+            await self.gateway_do(command.gateway)
+        else:
             await self.crew.do(command)
 
     async def gateway_do(self, action: GatewayAction) -> None:

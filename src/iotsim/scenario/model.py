@@ -90,7 +90,8 @@ class GatewaySpec:
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
     one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
-    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
+    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the
+    files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
