@@ -79,6 +79,8 @@ class Latency(Watcher):
         start, stop = topic_of(spec.latency.start), topic_of(spec.latency.stop)
         # What is in the same direction is no answer.
         self._keyed = start.direction != stop.direction and not self._stop_is_north
+        self._exchanges = self._keyed and start == stop._replace(direction="receives")
+        """Whether it is known which `start` a `stop` answers, where that shows by no field."""
         self.subscriptions = self._subscriptions(start, stop)
 
     def _subscriptions(self, start: Topic, stop: Topic) -> list[Subscription]:
@@ -116,8 +118,10 @@ class Latency(Watcher):
         if self._open_count >= MOST_OPEN:
             self.fail(slot, t, f"more than {MOST_OPEN} had to wait for what is due to them")
             return
-        one = Open(t, slot, self._key(message, device))
-        if self._stop_is_north:
+        one = Open(t, slot, self._key(message, device, message))
+        if self._exchanges:
+            one = one._replace(message=message)  # as long as it is there, no other has its id
+        elif self._stop_is_north:
             match = self.asked.match
             remember = match is not None and match.uses_state
             one = one._replace(
@@ -134,7 +138,7 @@ class Latency(Watcher):
         waiting = self._open.get(device.name)
         if not waiting:
             return
-        key = self._key(message, device)
+        key = self._key(message, device, device.asked)
         for one in [*waiting] if key is ANY else [key, ANY]:
             for opened in waiting.pop(one, ()):
                 self._open_count -= 1
@@ -162,13 +166,16 @@ class Latency(Watcher):
                 else:
                     del waiting[key]
 
-    def _key(self, message: Any, device: DeviceView) -> Hashable:
-        """What pairs a message; `ANY` where there is nothing."""
+    def _key(self, message: Any, device: DeviceView, asked: Any) -> Hashable:
+        """What pairs a message; `ANY` where there is nothing. `asked`: the message that it answers, which
+        may be itself."""
         if not self._keyed or message is None:
             return ANY
         find = self.asked.keys.get(device.name.partition("[")[0])
-        found = None if find is None else find(message)
-        return ANY if found is None else found
+        if find is not None:
+            found = find(message)
+            return ANY if found is None else found
+        return id(asked) if self._exchanges and asked is not None else ANY
 
     def _pair(self, one: Open, t: float) -> None:
         slot, took = one.slot, t - one.t

@@ -224,7 +224,7 @@ class Translator:
             return ast.Attribute(variable("device"), "state", ast.Load())
         if name == "request":
             if self.names.request is None:
-                hint = "it is what a message answers, in rules about messages"
+                hint = "it is what a message answers: in rules, and of what devices send"
                 raise self.error("there is no 'request' here", hint)
             return ast.Attribute(variable("device"), "asked", ast.Load())
         if name == "north":
@@ -240,7 +240,8 @@ class Translator:
         """``msg.a.b[0].c`` or ``state.a`` as look-ups."""
         root = _root_of(node)
         if root is None:
-            raise self.error("only msg, request, north, state and device have attributes")
+            north = "" if self.names.north is None else " north,"
+            raise self.error(f"only msg, request,{north} state and device have attributes")
         chain: list[ast.Attribute | ast.Subscript] = []
         while isinstance(node, (ast.Attribute, ast.Subscript)):
             chain.append(node)

@@ -24,9 +24,9 @@ from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodab
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
-from iotsim.simulation.disturbance import NOT_SENT, passage_of
+from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
-from iotsim.simulation.requests import Requests
+from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     from iotsim.device.reaction import Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
-    from iotsim.impair import Passage
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound
+    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound, Transit
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
@@ -112,6 +111,11 @@ class Service:
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
         self.receive: PortHandler = self._receive
+        self._noting: Datagram | None = None
+        """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
+        if judge.answers(fleet.spec.name):
+            self._decode = self._decode_request
+            self.receive = self._receive_request
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
         for layer in layers:
             self._leave = partial(layer.send, onward=self._leave)
@@ -137,6 +141,18 @@ class Service:
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
+
+    def _receive_request(self, datagram: Datagram, payload: bytes, /) -> str:
+        """As `_receive`; the datagram keeps its message, for expectations about the answer."""
+        self._noting = datagram
+        return self._receive(datagram, payload)
+
+    def _decode_request(self, payload: bytes, device: Any = None, /) -> dict[str, Any]:
+        datagram, self._noting = self._noting, None
+        message = self.protocol.codec.decode(payload, device)
+        if datagram is not None:
+            datagram.request = message
+        return message
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
         device = self._device(datagram.index)
@@ -165,8 +181,7 @@ class Service:
             for observe in self._heard:
                 observe(device, message, now)
             if self._inbound is not None:
-                passage = passage_of(device, datagram, payload, message, now)
-                return self._inbound.take(passage, datagram, received)
+                return self._inbound.take(device, datagram, payload, message, received)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
@@ -177,20 +192,21 @@ class Service:
             self.fail(device, error)
             return FAILED
 
-    def _arrived(self, passage: Passage, datagram: Datagram, _held: bool) -> str:
-        """A datagram has come to its device, past impairments, by which it may have been `held`."""
-        device: Any = passage.device
-        datagram.time = passage.t
+    def _arrived(self, transit: Transit) -> str:
+        """A datagram has come to its device, past impairments."""
+        device: Any = transit.device
+        datagram = transit.datagram
+        datagram.time = transit.t
         if device.failed:
             return FAILED
-        message: Any = passage.message
+        message: Any = transit.message
         if message is None:
             try:
-                message = self._decode(passage.payload, device)
+                message = self._decode(transit.payload, device)
             except DecodeError as error:
-                return self._refuse(device, datagram, passage.payload, error)
+                return self._refuse(device, datagram, transit.payload, error)
         try:
-            reaction = self._respond(device, message, passage.t)
+            reaction = self._respond(device, message, transit.t)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
             if isinstance(reaction, str):
@@ -273,21 +289,25 @@ class Service:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        if datagram.request is not None:
+            with answering(device, datagram.request):
+                for observe in self._told:
+                    observe(device, message, now)
+            return
         for observe in self._told:
             observe(device, message, now)
 
-    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
-        """Tell of a datagram that has left for the link past entries, which may have changed it; `said` is
-        what `Outbound.send` was given."""
-        device: Any = passage.device
-        message: Any = passage.message
-        if passage.changed:
+    def tell_departed(self, transit: Transit) -> None:
+        """Tell of a datagram that has left for the link past entries, which may have changed it."""
+        device: Any = transit.device
+        message: Any = transit.message
+        if transit.changed:
             try:
-                message = self._answer_codec.decode(passage.payload, device)
+                message = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:
-                self._tell_garbled(device, datagram, passage.payload, error)
+                self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
-        self._tell_sent(device, datagram, message)
+        self._tell_sent(device, transit.datagram, message)
 
     def _tell_garbled(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
@@ -378,8 +398,7 @@ class Service:
         self._report_undecodable(device, datagram, payload, error, now, datagram.id)
         self._judge.undecodable(device, now, error)
         if self._inbound is not None:
-            passage = passage_of(device, datagram, payload, None, now)
-            return self._inbound.take(passage, datagram, None)
+            return self._inbound.take(device, datagram, payload, None, None)
         return self._refuse(device, datagram, payload, error)
 
     def _refuse(

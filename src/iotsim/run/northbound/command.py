@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from iotsim.northbound.content import NO_JSON, json_of
-from iotsim.run.gateway import await_port
+from iotsim.run.life import await_port
 from iotsim.run.northbound.process import ProcessService
 from iotsim.run.northbound.service import let_others_run
 

@@ -242,6 +242,7 @@ class Shards:
         return False
 
     def happened(self, name: str, t: float) -> None:
+        self.judge.happened(name, t)
         for worker in self._workers:
             worker.request(op="happened", name=name, t=t)
 
@@ -388,7 +389,7 @@ class Shards:
             return own if not self._specs else [None] * len(own)
         return [
             own[number]
-            if spec.kind == "gateway"
+            if spec.kind == "gateway" or spec.service
             else combine(spec, [part[number] for part in parts])
             for number, spec in enumerate(self._specs)
         ]
