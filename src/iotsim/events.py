@@ -209,8 +209,7 @@ class DeviceRebooted(Event, tag="device-rebooted"):
 
 class Northbound(Event, tag="northbound"):
     """A service of the gateway's other side received something. ``fields`` is what, by the names that its
-    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
-    that was sent."""
+    kind has. A request has the ``status`` of its answer, 0 without one, and ``t`` is when it got it."""
 
     id: int
     service: str

@@ -301,6 +301,10 @@ class _RuleBuilder:
         )
 
     def _when(self, spec: Mapping[str, Any], keys: Keys) -> Any:
+        if "status" in spec and self.kind == "http":
+            message = "a rule decides the status: a request has none before"
+            self.problems.add((*keys, "status"), message, of_key=True)
+
         def report(inner: Keys, message: str, hint: str) -> None:
             of_key = message.startswith("unknown")
             self.problems.add(keys + inner, message, hint, of_key=of_key)

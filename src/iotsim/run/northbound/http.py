@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from iotsim.northbound.http import HttpConnection, Refusal, Request
-from iotsim.northbound.rules import Answer, RuleError, Rules
+from iotsim.northbound.rules import UNANSWERED, Answer, RuleError, Rules
 from iotsim.run.northbound.service import Service, let_others_run, recover_from
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLEr
 class HttpService(Service):
     """Answers by its rules, and reports each request once it is answered, or will not be.
 
-    A request has a ``status`` only if its answer was taken: the whole of it has left, and the connection is
-    still up then.
+    A request has the ``status`` of its answer only if that was taken: the whole of it has left, and the
+    connection is still up then. Else it is `UNANSWERED`.
     """
 
     def __init__(self, spec: NorthboundSpec, surroundings: Surroundings) -> None:
@@ -119,7 +119,7 @@ class HttpService(Service):
             cause = error.__cause__ or error
             reason = f"the TLS handshake failed: {getattr(cause, 'reason', None) or cause}"
         self.count("handshakes_failed")
-        self.run.report(self.spec, {"error": reason, "peer": peer})
+        self._report({"error": reason, "peer": peer, "status": UNANSWERED})
         return False
 
     async def _talk(self, stream: trio.abc.Stream, tcp: trio.SocketStream, peer: str) -> None:
@@ -162,7 +162,7 @@ class HttpService(Service):
         try:
             if answer.body is None:
                 self.count("unanswered")
-                self._report(fields)
+                self._report({**fields, "status": UNANSWERED})
                 while await stream.receive_some(READ_BYTES):
                     pass
                 http.ended = True
@@ -180,8 +180,7 @@ class HttpService(Service):
                     raise trio.BrokenResourceError("cut by a rule")
         finally:
             if answer.body is not None:
-                if taken:
-                    fields["status"] = answer.status
+                fields["status"] = answer.status if taken else UNANSWERED
                 self._report(fields)
 
     def _decide(self, got: Request | Refusal, fields: dict[str, Any]) -> Answer:

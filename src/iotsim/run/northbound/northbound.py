@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from iotsim.errors import IotsimError
-from iotsim.northbound.rules import Answer, RuleError, Rules
+from iotsim.northbound.rules import UNANSWERED, Answer, RuleError, Rules
 from iotsim.run.northbound.broker import BrokerService
 from iotsim.run.northbound.command import CommandService
 from iotsim.run.northbound.datagrams import SyslogService, UdpService
@@ -145,10 +145,11 @@ class Injected:
         if answer.delay_s:
             await trio.sleep(answer.delay_s)
         if name in self._stopped:
-            self._report(spec, seen)
+            self._report(spec, {**seen, "status": UNANSWERED} if spec.kind == "http" else seen)
             raise ConnectionResetError(f"northbound.{name} was stopped")
-        if spec.kind == "http" and answer.body is not None and answer.cut is None:
-            seen["status"] = answer.status
+        if spec.kind == "http":
+            taken = answer.body is not None and answer.cut is None
+            seen["status"] = answer.status if taken else UNANSWERED
         self._report(spec, seen)
         return answer
 
