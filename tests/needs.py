@@ -37,8 +37,6 @@ PACKAGES = {
     "cc": "gcc libc6-dev",
     "editcap": "wireshark-common",
     "knxtool": "knxd knxd-tools",
-    "mosquitto": "mosquitto",
-    "mosquitto_pub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
     "text2pcap": "wireshark-common",

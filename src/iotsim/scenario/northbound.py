@@ -62,8 +62,9 @@ def _listen(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
         return "", value
     if isinstance(value, str):
-        address, port = parse_endpoint(value)
-        return format_address(address), port
+        wildcard = value.startswith("[::]:")  # which is no address of a host
+        address, port = parse_endpoint(value.replace("[::]:", "[::1]:", 1) if wildcard else value)
+        return "::" if wildcard else format_address(address), port
     raise ValueError("must be a port, or an address with one, such as '127.0.0.2:443'")
 
 

@@ -248,7 +248,7 @@ async def test_connections_without_end_are_refused_and_counted(
             await client.aclose()
     assert bench.counters["northbound.cloud.connections_refused"] == 180
     assert bench.northbound.notes() == [
-        "northbound.cloud: 180 connections beyond the most that it holds were closed at once."
+        "northbound.cloud: connections closed at once, beyond the most that it holds: 180."
     ]
 
 

@@ -97,17 +97,18 @@ class Northbound:
         for name, what in NOTED.items():
             for counter, number in self._run.counters.items():
                 if counter.endswith(f".{name}"):
-                    notes.append(f"{counter.removesuffix(f'.{name}')}: {number} {what}.")
+                    service = counter.removesuffix(f".{name}")
+                    notes.append(f"{service}: {what}: {number}.")
         return notes
 
 
 NOTED = {
-    "connections_refused": "connections beyond the most that it holds were closed at once",
-    "handshakes_failed": "TLS handshakes failed: events.jsonl has the reasons",
-    "requests_refused": "requests were no HTTP, or too large: events.jsonl has the reasons",
-    "lines_refused": "lines of its output are no JSON objects: events.jsonl has them",
-    "lost": "datagrams were dropped before they could be taken",
-    "answers_dropped": "answers could not be sent",
+    "connections_refused": "connections closed at once, beyond the most that it holds",
+    "handshakes_failed": "TLS handshakes that failed (events.jsonl has the reasons)",
+    "requests_refused": "requests that were no HTTP, or too large (events.jsonl has the reasons)",
+    "lines_refused": "lines of its output that are no JSON objects (events.jsonl has them)",
+    "lost": "datagrams that were dropped before they could be taken",
+    "answers_dropped": "answers that could not be sent",
 }
 
 
