@@ -37,7 +37,7 @@ NAMESERVER = "127.0.0.1"
 """Where the name server of a private network is; see `iotsim.testbed.names`."""
 MOST_SERVICES = 100
 MOST_RULES = 1000
-MOST_BODY = 256 << 20
+MOST_BODY = 256_000_000
 PORTS = {"http": 8080, "mqtt": 1883, "syslog": 514}
 TLS_PORTS = {"http": 8443, "mqtt": 8883}
 ANSWERING = ("http", "udp")
