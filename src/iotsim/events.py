@@ -207,6 +207,16 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     device: str
 
 
+class Northbound(Event, tag="northbound"):
+    """A service of the gateway's other side received something. ``fields`` is what, by the names that its
+    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
+    that was sent."""
+
+    id: int
+    service: str
+    fields: Mapping[str, Any]
+
+
 class StepDone(Event, tag="step"):
     """A step of the scenario was done."""
 

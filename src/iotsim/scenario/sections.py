@@ -16,6 +16,7 @@ from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
 from iotsim.scenario.impairments import build_impairments
 from iotsim.scenario.link import build_link
+from iotsim.scenario.northbound import build_northbound, plan_northbound
 from iotsim.scenario.results import build_results
 from iotsim.scenario.steps import build_steps
 
@@ -63,6 +64,13 @@ SECTIONS = {
     for section in (
         Section("scenario", plan=build_head),
         Section("link", plan=build_link),
+        Section(
+            "northbound",
+            "tables by name",
+            plan=plan_northbound,
+            build=build_northbound,
+            inner_scopes={"rules": "addresses", "command": "run", "env": "run"},
+        ),
         Section("gateway", build=build_gateway, scope="run"),
         Section(
             "devices",
@@ -76,7 +84,6 @@ SECTIONS = {
         Section("impair", "list", build=build_impairments, scope="addresses"),
         Section("fault", "list"),
         Section("step", "list", build=build_steps, scope="addresses"),
-        Section("northbound", "tables by name"),
         Section("parameters", composes=True),
         Section("matrix", composes=True),
     )
