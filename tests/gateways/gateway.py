@@ -101,6 +101,8 @@ class Gateway:
             self.devices[number] = Device(number, (address, options.port))
         for number, place in self.load():
             self.devices[number] = Device(number, place)
+        for device in self.devices.values():
+            device.heard.extend(outbox.heard.get(device.number, []))
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("", options.listen))
         self.socket.setblocking(False)
@@ -245,6 +247,7 @@ class Gateway:
 
     def booted(self, device: Device) -> None:
         device.heard.clear()
+        self.outbox.write({"booted": device.number})
 
     def take_own(self, device: Device, message: Message) -> None:
         if message.number not in device.heard:
@@ -363,6 +366,7 @@ class Outbox:
         self.path = self.folder / "outbox.jsonl"
         self.changed = threading.Condition()
         self.waiting: deque[dict[str, Any]] = deque()
+        self.heard: dict[int, list[int]] = {}  # of each device, its own numbers since it booted
         self.starts = self.count_start()
         self.count = 0
         self.load()
@@ -387,13 +391,18 @@ class Outbox:
                 continue
             if "done" in entry:
                 waiting.pop(entry["done"], None)
+            elif "booted" in entry:
+                self.heard.pop(entry["booted"], None)
             else:
                 waiting[entry["id"]] = entry
+                if entry.get("seq", 0) >= OWN_NUMBERS:
+                    self.heard.setdefault(entry["device"], []).append(entry["seq"])
         self.waiting.extend(waiting.values())
 
     def write(self, entry: dict[str, Any]) -> None:
-        self.file.write(json.dumps(entry) + "\n")
-        self.file.flush()
+        with self.changed:
+            self.file.write(json.dumps(entry) + "\n")
+            self.file.flush()
 
     def put(self, reading: dict[str, Any]) -> None:
         if not self.url.netloc:
