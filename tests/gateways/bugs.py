@@ -23,12 +23,12 @@ from gateway import (
     Device,
     Gateway,
     Message,
-    Outbox,
     Reading,
     Request,
     main,
 )  # fmt: skip
 from observer import Notification, Observer, Resource
+from outbox import Outbox
 
 # ---------------------------------------------------------------- retries
 
@@ -52,7 +52,7 @@ class LinearBackoff(Gateway):
     """Waits 1, 2, 3 times as long, and not 1, 2, 4."""
 
     def patience(self, attempt: int) -> float:
-        return self.TIMEOUT * (attempt + 1)
+        return float(self.options.timeout * (attempt + 1))
 
 
 class Impatient(Gateway):

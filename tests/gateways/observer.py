@@ -16,7 +16,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway import Outbox, parse, say
+from gateway import parse
+from outbox import Outbox, say
 
 if TYPE_CHECKING:
     import argparse
