@@ -312,11 +312,13 @@ def test_a_problem_does_not_make_others() -> None:
         ),
         ("[scenario]\nduration = 5", "2:12: scenario.duration: 5 has no unit; write '5s' or '5ms'"),
         ('[scenario]\nduration = "0s"', "scenario.duration: must be greater than 0"),
-        ('[scenario]\nname = "${x}"', "unknown placeholder '${x}' (give it by --set x=VALUE)"),
+        (
+            '[scenario]\nname = "${x}"',
+            "the parameter '${x}' has no value (give it by --set x=VALUE, or a",
+        ),
         ('[scenario]\nname = "${devices.a.first}"', "cannot stand here"),
         ('[scenario]\nname = "${results}"', "'${results}' can only stand in [gateway]"),
-        ("[[impair]]\nloss = 1", "1:3: impair: part of the format, not supported"),
-        ("[matrix]\na = [1]", "matrix: part of the format, not supported"),
+        ("[matrix]\na = [1]", "matrix.a: nothing in the scenario has '${a}'"),
         ('[link]\nbridge = "br0"', "link.bridge: 'bridge' is for a tap link"),
         ('[link]\nkind = "tap"\nvlan = 5', "link.vlan: 'vlan' is for a tap link that joins"),
         (
@@ -524,10 +526,12 @@ def test_a_missing_parameter_is_told_once() -> None:
         within = "${n}"
     """
     first, second = told(text)
-    assert first.startswith("3:17: devices.meter.count: unknown placeholder '${n}', here and at 4")
-    assert first.endswith("other places (give it by --set n=VALUE)")
+    assert first.startswith(
+        "3:17: devices.meter.count: the parameter '${n}' has no value, here and at 4 other places"
+    )
+    assert first.endswith("(give it by --set n=VALUE, or a default in [parameters])")
     assert second.startswith(
-        "7:56: devices.meter.rules[0].reply.device: unknown placeholder '${m}'"
+        "7:56: devices.meter.rules[0].reply.device: the parameter '${m}' has no value"
     )
 
 

@@ -100,7 +100,7 @@ def prepared(
 
         def drop() -> None:
             if options.drop_privileges:
-                drop_privileges(folder, scenario.folder)
+                drop_privileges(folder, *scenario.folders)
 
         try:
             require_programs(scenario.requires)

@@ -63,6 +63,7 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
         str(scenario.path),
         scenario.seed,
         options=options.words,
+        parameters=scenario.parameters,
         gateway=command if options.gateway_given else (),
     )
     return RunStarted(
@@ -76,6 +77,7 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
         repeat=repeat,
         versions=versions(),
         fleets=fleets,
+        parameters=dict(scenario.parameters),
     )
 
 

@@ -65,6 +65,21 @@ class ReadySpec:
     delay_s: float | None = None
 
 
+RestartPolicy: TypeAlias = Literal["never", "on-crash", "always"]
+
+
+@dataclass(frozen=True)
+class RestartSpec:
+    """Who starts the gateway again when it has exited by itself: nobody, or a supervisor of its own.
+
+    It does so after `delay_s`, and at most so many `times`; None is without end.
+    """
+
+    policy: RestartPolicy = "never"
+    delay_s: float = 1.0
+    times: int | None = None
+
+
 @dataclass(frozen=True)
 class GatewaySpec:
     """The gateway. `command` is empty where something else starts it.
@@ -74,7 +89,8 @@ class GatewaySpec:
     where devices send to that nobody has spoken to yet; None is the link's address, and nowhere.
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
-    one that never ends and gives nothing, anything else the name of a file.
+    one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
+    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
@@ -89,6 +105,10 @@ class GatewaySpec:
     capabilities: int = 0
     terminal: bool = True
     stdin: str | None = None
+    restart: RestartSpec = RestartSpec()
+    waits: bool = False
+    starts_s: float = 0.0
+    folders: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -106,7 +126,9 @@ class Scenario:
     `until` says when a run ends before `duration_s`, None as is usual (`ends`); "quiet" is once every
     expectation is decided and nothing was received for `quiet_s`. `seed_given` tells whether the file
     or the caller's overrides named the seed. `requires` are programs that must be on the PATH. `routes`
-    are prefixes of devices beyond the link's own, as (address, length).
+    are prefixes of devices beyond the link's own, as (address, length). `parameters` are those of the
+    matrix and of ``--set``, as ``--set`` takes them: with them, the file is this scenario again. `files`
+    are those that it is made of, the one at `path` last.
     """
 
     path: Path
@@ -129,11 +151,23 @@ class Scenario:
     routes: tuple[tuple[int, int], ...] = ()
     impairments: tuple[ImpairEntry, ...] = ()
     steps: tuple[StepSpec, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    files: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
-        """Where the files that the scenario names are looked for."""
+        """The folder of the scenario's file."""
         return self.path.parent
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where what the scenario names may be: the folders of all files that it is made of."""
+        return tuple({file.parent: None for file in (self.path, *self.files)})
+
+    def gateway_folder(self, key: str) -> Path:
+        """Where what is relative at `key` of ``[gateway]`` is looked for: beside the file that says it."""
+        folders = {} if self.gateway is None else self.gateway.folders
+        return folders.get(key, self.folder)
 
     @property
     def ends(self) -> Until:

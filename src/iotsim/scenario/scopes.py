@@ -110,7 +110,7 @@ class ScopeBuilder:
             name=table.name or (step or f"{kind} {_number(keys)}"),
             identity=identity,
             place=self.problems.where(keys),
-            order=self.problems.place(keys)[0],
+            order=self.problems.order(keys),
             devices=MappingProxyType({one.fleet: one.indexes for one in selections}),
             tests=MappingProxyType(self._tests(table, selections, directions, keys, spoken=spoken)),
             after=step or self._after(table.after, (*keys, "after")),

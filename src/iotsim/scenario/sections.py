@@ -39,7 +39,8 @@ class Section(NamedTuple):
     """A top-level table.
 
     `plan` is called first, whether or not the file has the section: addresses come of it. `build`
-    is called once placeholders that show addresses are filled in, if the file has it. A section
+    is called once placeholders that show addresses are filled in, if the file has it. What `composes`
+    has neither: it is dealt with before (`iotsim.scenario.parameters`). Any other section
     with neither is not supported yet. The sections are planned and built in the order of the rows.
     """
 
@@ -50,10 +51,11 @@ class Section(NamedTuple):
     scope: Scope = "parameters"
     inner_scopes: dict[str, Scope] = {}
     """Of keys of ``[name.NAME]``, where it is not `scope`."""
+    composes: bool = False
 
     @property
     def supported(self) -> bool:
-        return self.plan is not None or self.build is not None
+        return self.plan is not None or self.build is not None or self.composes
 
 
 SECTIONS = {
@@ -75,7 +77,8 @@ SECTIONS = {
         Section("fault", "list"),
         Section("step", "list", build=build_steps, scope="addresses"),
         Section("northbound", "tables by name"),
-        Section("matrix"),
+        Section("parameters", composes=True),
+        Section("matrix", composes=True),
     )
 }
 
