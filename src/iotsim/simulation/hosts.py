@@ -58,6 +58,12 @@ class Hosts(Protocol):
 
     def set_absence(self, pool: HostPool, absence: Absence | None) -> None: ...
 
+    def move(
+        self, pool: HostPool, index: int, old: int, new: int, ports: dict[int, PortHandler]
+    ) -> None: ...
+
+    def move_back(self, old: int, new: int) -> None: ...
+
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
         """Put the devices of `fleet` on the link, with these services."""
 
