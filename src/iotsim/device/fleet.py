@@ -45,6 +45,8 @@ class SimDevice:
         "peer",
         "received",
     )
+    has_clock = False
+    """Whether it has one of its own, which may be off."""
 
     def __init__(self, fleet: Fleet, index: int) -> None:
         self.fleet = fleet
@@ -143,15 +145,19 @@ class Fleet:
     ``signals`` the functions behind the names. ``origin`` is the time from which boots count, infinity while
     it is not known. ``boots_later`` tells whether any device boots after that, and is not there before.
     Errors in the specification raise ScenarioError.
+
+    `kind` is the class of its devices; where those have clocks of their own, rules go ``by_clock``.
     """
 
-    def __init__(self, spec: FleetSpec, seed: int) -> None:
+    def __init__(self, spec: FleetSpec, seed: int, kind: type[SimDevice] = SimDevice) -> None:
         if 0 < len(spec.data) < spec.count:
             raise ScenarioError(
                 [Problem(f"data has {len(spec.data)} rows for {spec.count} devices of {spec.name}")]
             )
         self.spec = spec
         self.seed = seed
+        self.by_clock = kind.has_clock
+        self._kind = kind
         self.prefix = spec.name + "["
         """What the names of all devices begin with: each event has a name in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
@@ -186,11 +192,17 @@ class Fleet:
             about_silence = [rule for rule in rules if rule.unanswered]
             self.responders.append(
                 compile_responder(
-                    about_messages, service.protocol.echo, key=stream, otherwise=otherwise[number]
+                    about_messages,
+                    service.protocol.echo,
+                    key=stream,
+                    otherwise=otherwise[number],
+                    by_clock=self.by_clock,
                 )
             )
             cares = about_silence or any(rule.asks for rule in rules)
-            silence = compile_responder(about_silence, key=stream) if cares else None
+            silence = None
+            if cares:
+                silence = compile_responder(about_silence, key=stream, by_clock=self.by_clock)
             self.unanswered.append(silence)
 
     def _compile_schedules(self) -> tuple[Schedule, ...]:
@@ -200,7 +212,7 @@ class Fleet:
                 continue
             stream = key(self.seed, self.spec.name, "schedule", number)
             try:
-                schedules.append(Schedule(rule, key=stream))
+                schedules.append(Schedule(rule, key=stream, by_clock=self.by_clock))
             except ValueError as error:
                 path = f"devices.{self.spec.name}.rules[{number}]"
                 raise ScenarioError([Problem(str(error), path=path)]) from None
@@ -215,7 +227,7 @@ class Fleet:
             raise IndexError(f"{self.spec.name} has no device {index}")
         device = self.devices[index]
         if device is None:
-            device = self.devices[index] = SimDevice(self, index)
+            device = self.devices[index] = self._kind(self, index)
             self.created += 1
         return device
 

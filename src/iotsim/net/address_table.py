@@ -96,7 +96,9 @@ class AddressTable:
         """Claim `count` addresses; ValueError if they are not free, or of two families."""
         last = first + count - 1
         if any(first <= address <= last for address in self._moved):
-            raise ValueError(f"a host that has moved is among {count} from {format_address(first)} on")
+            raise ValueError(
+                f"a host that has moved is among {count} from {format_address(first)} on"
+            )
         if count < 1 or first < 1 or last >= 1 << 128 or (first < IPV4_END <= last):
             raise ValueError(f"{count} addresses from {format_address(first)} on are no range")
         position = bisect_right(self._firsts, last)
@@ -124,7 +126,12 @@ class AddressTable:
         """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`; both
         may be the same. ValueError if `old` is not its own, or `new` is taken."""
         block = self._find_block(old)
-        if block is None or block.pool is not pool or block.index(old) != index or old in self._moved:
+        if (
+            block is None
+            or block.pool is not pool
+            or block.index(old) != index
+            or old in self._moved
+        ):
             raise ValueError(f"{format_address(old)} is not the host's")
         if new != old and self.find(new) is not None:
             raise ValueError(f"{format_address(new)} is taken")
@@ -132,9 +139,7 @@ class AddressTable:
             raise ValueError(f"{format_address(new)} is of the other family")
         block.moved += 1
         self._moved[old] = None
-        self._moved[new] = replace(
-            block, first=new, end=new + 1, ports=ports, start=index, moved=1
-        )
+        self._moved[new] = replace(block, first=new, end=new + 1, ports=ports, start=index, moved=1)
 
     def move_back(self, old: int, new: int) -> None:
         """Take back a `move`; KeyError if there was none."""

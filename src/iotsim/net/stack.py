@@ -306,7 +306,14 @@ class Stack(IpLayer):
         """The index of `destination` in its block, which becomes the current one; -1 if it has none,
         or if the way there is not plain."""
         block = self.table.find(destination)
-        if block is None or block.hops or block.path_mtu or block.start or block.absence or block.moved:
+        if (
+            block is None
+            or block.hops
+            or block.path_mtu
+            or block.start
+            or block.absence
+            or block.moved
+        ):
             return -1
         self._first = block.first
         self._count = block.end - block.first

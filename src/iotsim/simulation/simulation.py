@@ -244,7 +244,7 @@ class Simulation:
             fleet, indexes = self._selected(command.devices)
             table = encode_command(command)
             del table["do"], table["devices"]
-            action = build_action(fleet.spec, table)
+            action = build_action(fleet.spec, table, by_clock=fleet.by_clock)
             for index in indexes:
                 try:
                     self._act(fleet.device(index), action, now)
