@@ -14,8 +14,10 @@ from iotsim.scenario.expectations import build_expectations
 from iotsim.scenario.fleets import build_fleets, plan_fleets
 from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
+from iotsim.scenario.impairments import build_impairments
 from iotsim.scenario.link import build_link
 from iotsim.scenario.results import build_results
+from iotsim.scenario.steps import build_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,9 +71,9 @@ SECTIONS = {
         ),
         Section("results", build=build_results),
         Section("expect", "list", build=build_expectations, scope="addresses"),
-        Section("impair", "list"),
+        Section("impair", "list", build=build_impairments, scope="addresses"),
         Section("fault", "list"),
-        Section("step", "list"),
+        Section("step", "list", build=build_steps, scope="addresses"),
         Section("northbound", "tables by name"),
         Section("matrix"),
     )
