@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from iotsim.device import Fleet
-from iotsim.device.trouble import Frozen, Skewed, Stale, TroubledDevice
+from iotsim.device.trouble import Frozen, Skewed, Stale, Trouble, TroubledDevice
 
 RULES = [
     {
@@ -41,6 +41,12 @@ def device(build: Any) -> TroubledDevice:
     return device
 
 
+def give(device: TroubledDevice, *troubles: Trouble) -> None:
+    device.fleet.troubles = [
+        (order, range(device.index, device.index + 1), one) for order, one in enumerate(troubles)
+    ]
+
+
 def ask(device: TroubledDevice, now: float, **message: Any) -> Any:
     return device.fleet.responders[0](device, message, now)
 
@@ -51,9 +57,9 @@ def test_without_troubles_it_is_a_device_as_any(device: TroubledDevice) -> None:
 
 
 def test_frozen_signals_stay_as_they_were(device: TroubledDevice) -> None:
-    device.troubles = (Frozen(20.0, ["level"]),)
+    give(device, Frozen(20.0, ["level"]))
     assert (device.signal("level", 50.0), device.signal("other", 50.0)) == (20.0, 100.0)
-    device.troubles = (Frozen(20.0),)
+    give(device, Frozen(20.0))
     assert (device.signal("level", 50.0), device.signal("other", 50.0)) == (20.0, 40.0)
     assert ask(device, 50.0)["time"] == 50.0
 
@@ -61,19 +67,19 @@ def test_frozen_signals_stay_as_they_were(device: TroubledDevice) -> None:
 def test_stale_signals_are_those_of_so_long_ago_and_at_first_those_of_the_start(
     device: TroubledDevice,
 ) -> None:
-    device.troubles = (Stale(30.0),)
+    give(device, Stale(30.0))
     assert (device.signal("level", 50.0), device.signal("level", 10.0)) == (20.0, 0.0)
 
 
 def test_what_is_stale_and_then_frozen_is_frozen(device: TroubledDevice) -> None:
-    device.troubles = (Stale(30.0), Frozen(40.0, ["level"]))
+    give(device, Stale(30.0), Frozen(40.0, ["level"]))
     assert (device.signal("level", 90.0), device.signal("other", 90.0)) == (40.0, 120.0)
 
 
 def test_a_skewed_clock_moves_t_but_neither_signals_nor_the_times_of_rules(
     device: TroubledDevice,
 ) -> None:
-    device.troubles = (Skewed(10.0, -5.0, 0.5),)
+    give(device, Skewed(10.0, -5.0, 0.5))
     # Ten seconds after it began, the clock has gained five.
     assert ask(device, 20.0) == {"time": 20.0, "level": 20.0, "name": "meter[0]", "last": 20.0}
     assert ask(device, 12.0)["time"] == 12.0 - 5.0 + 1.0

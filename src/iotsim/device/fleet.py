@@ -20,13 +20,14 @@ from iotsim.rng import key, unit
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from iotsim.device.behavior import Device
     from iotsim.device.reaction import Responder
     from iotsim.device.schedule import Endpoint
     from iotsim.device.signals import Signal
     from iotsim.device.spec import FleetSpec
+    from iotsim.device.trouble import Trouble
 
 
 class SimDevice:
@@ -170,6 +171,8 @@ class Fleet:
         self.origin = 0.0
         self.leases: dict[int, int] = {}
         """The IPv4 addresses that DHCP servers gave, by device."""
+        self.troubles: Sequence[tuple[int, Collection[int], Trouble]] = []
+        """What is wrong with which devices, in an order that stands first (`iotsim.device.trouble`)."""
         self._boot_key = key(seed, spec.name, "boot")
         self.signals: dict[str, Signal] = {}
         self._given: dict[str, dict[int, float]] = {}

@@ -40,16 +40,15 @@ Trouble: TypeAlias = Frozen | Stale | Skewed
 
 
 class TroubledDevice(SimDevice):
-    """A device that may have ``troubles``."""
+    """A device that may have ``troubles``: those that its fleet has for it."""
 
-    __slots__ = ("troubles",)
+    __slots__ = ()
     has_clock = True
 
-    troubles: tuple[Trouble, ...]
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.troubles = ()
+    @property
+    def troubles(self) -> list[Trouble]:
+        index = self.index
+        return [trouble for _, indexes, trouble in self.fleet.troubles if index in indexes]
 
     def signal(self, name: str, t: float) -> float:
         for trouble in self.troubles:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from iotsim.wire.address import IPV4_END, format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from iotsim.net.datagram import Datagram
 
@@ -54,7 +54,7 @@ class Block:
     first: int
     end: int
     pool: HostPool
-    ports: dict[int, PortHandler]
+    ports: Mapping[int, PortHandler]
     hops: tuple[int, ...] = ()
     path_mtu: int = 0
     silent: bool = False
@@ -121,7 +121,7 @@ class AddressTable:
         self._firsts.remove(first)
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: dict[int, PortHandler]
+        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
     ) -> None:
         """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`; both
         may be the same. ValueError if `old` is not its own, or `new` is taken."""

@@ -29,7 +29,7 @@ from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from iotsim.net.address_table import Absence, HostPool, PortHandler
     from iotsim.net.datagram import Datagram, Sending
@@ -148,7 +148,7 @@ class EthernetStack:
         self.ip.set_absence(pool, absence)
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: dict[int, PortHandler]
+        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
     ) -> None:
         """As `Stack.move`. The host keeps its MAC address, and tells everybody that it has a new address."""
         self.ip.move(pool, index, old, new, ports)

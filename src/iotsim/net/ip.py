@@ -36,7 +36,7 @@ from iotsim.wire.address import IPV4_END, format_address
 from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from iotsim.net.address_table import Absence, HostPool, PortHandler
     from iotsim.net.datagram import Sending
@@ -149,7 +149,7 @@ class IpLayer:
         self._blocks_changed()
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: dict[int, PortHandler]
+        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
     ) -> None:
         """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`; they may
         be the same. What it has left is nobody's. ValueError as in `AddressTable.move`."""

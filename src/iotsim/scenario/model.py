@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match.pattern import Pattern
+    from iotsim.scenario.faults import FaultEntry
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.steps import StepSpec
 
@@ -128,6 +129,7 @@ class Scenario:
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
     impairments: tuple[ImpairEntry, ...] = ()
+    faults: tuple[FaultEntry, ...] = ()
     steps: tuple[StepSpec, ...] = ()
 
     @property

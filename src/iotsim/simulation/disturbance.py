@@ -26,7 +26,7 @@ from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.events import Received
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.faults import Faults
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.moments import Moments
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Reception
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
@@ -51,11 +53,12 @@ OVERHEAD_IPV4, OVERHEAD_IPV6 = 28, 48
 
 
 class Stage(NamedTuple):
-    """One entry on a way."""
+    """One entry on a way; ``fits`` tells of what passes whether the entry can be for it at all."""
 
     scope: Scope
     effect: Effect
     name: str
+    fits: Callable[[Passage], bool] | None = None
 
 
 class Held:
@@ -92,9 +95,12 @@ class Way:
         """Let it pass the stages from number `at` on; the outcome of the frame behind `datagram`."""
         stages = self._stages
         while at < len(stages):
-            scope, effect, name = stages[at]
+            scope, effect, name, fits = stages[at]
             at += 1
-            if not scope.hits(passage.device, passage.message, passage.t):
+            if fits is not None and not fits(passage):
+                continue
+            message = passage.said if scope.spoken else passage.message
+            if not scope.hits(passage.device, message, passage.t):
                 continue
             fate = effect(passage)
             if fate is None:
@@ -233,10 +239,18 @@ class Outbound(Way):
         self._tell = tell
 
     def send(
-        self, device: SimDevice, datagram: Datagram, payload: bytes, message: Any, said: Any
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Any,
+        said: Any,
+        above: Mapping[str, Any] | None = None,
     ) -> str:
-        """`device` sends `payload`, which shows `message`; the outcome of what it answers."""
+        """`device` sends `payload`, which shows `message`; the outcome of what it answers. `above` is what
+        the device says with it, if that is of another schema."""
         passage = passage_of(device, datagram, payload, message, self._pump.clock())
+        passage.said = above
         return self.go(passage, datagram, said)
 
     def arrive(self, passage: Passage, datagram: Datagram, luggage: Any) -> str:
@@ -308,9 +322,16 @@ class Disturbances:
     """All entries of `scenario`, as stages of the ways that they are for, in one run."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, pump: Pump, journal: Journal, moments: Moments
+        self,
+        scenario: Scenario,
+        seed: int,
+        pump: Pump,
+        journal: Journal,
+        moments: Moments,
+        faults: Faults | None = None,
     ) -> None:
         self.held = Held()
+        self._faults = faults
         self._seed = seed
         self._pump = pump
         self._journal = journal
@@ -325,9 +346,21 @@ class Disturbances:
     ) -> Inbound | None:
         """The way to the devices of a fleet's service; None if nothing is on it."""
         stages = self._stages(fleet, service, "to_device")
-        if not stages:
+        # Faults that messages meet at the device are on no stage.
+        if not stages and not any(self.receptions(fleet, service)):
             return None
         return Inbound(stages, self._pump, self.held, self._journal, deliver)
+
+    def receptions(
+        self, fleet: Fleet, service: int
+    ) -> tuple[Reception | None, Reception | None]:
+        """What messages meet at the devices of a fleet's service: before a session has them, and after."""
+        if self._faults is None:
+            return None, None
+        return (
+            self._faults.reception(self, fleet, service, on_wire=True),
+            self._faults.reception(self, fleet, service, on_wire=False),
+        )
 
     def outbound(
         self,
@@ -379,6 +412,8 @@ class Disturbances:
             scope = self.scope(one.entry, fleet, service, direction)
             if scope is not None:
                 stages.append(Stage(scope, self._impairment(one, fleet, direction), one.entry.name))
+        if self._faults is not None:
+            stages += self._faults.stages(self, fleet, service, direction)
         stages.sort(key=lambda stage: stage.scope.entry.order)
         return stages
 

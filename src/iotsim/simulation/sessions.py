@@ -509,7 +509,11 @@ class SessionService(Service):
                 hand = None
         if self._outbound is not None:
             told = said is not None and said is wire, said
-            outcome = self._outbound.send(device, datagram, payload, wire, told)
+            above = None
+            if self._apart and said is not None:
+                with suppress(EncodeError):
+                    above = self._said_codec.tell(said, device)[1]
+            outcome = self._outbound.send(device, datagram, payload, wire, told, above)
         else:
             sending = self._leave(datagram, payload)
             if sending is None:
