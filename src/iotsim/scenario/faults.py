@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from iotsim.device.spec import FleetSpec, ServiceSpec
-    from iotsim.impair import Direction, EntrySpec
+    from iotsim.impair import Direction, EntrySpec, Test
     from iotsim.protocol.definition import Protocol
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
@@ -197,7 +197,7 @@ class FaultBuilder:
         )
         if isinstance(spec, f.Offline | f.Sleep):
             # Whatever it would say.
-            ways = {
+            ways: dict[tuple[str, int, Direction], Test | None] = {
                 (fleet.name, number, "from_device"): None
                 for fleet in self.fleets_of(entry)
                 for number in range(len(fleet.services))

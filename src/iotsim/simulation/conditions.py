@@ -84,6 +84,10 @@ class Conditions:
             self._moves[name] = Moves(fleet, hosts)
         return self._moves.get(name)
 
+    def is_away(self, fleet: str, index: int, now: float) -> bool:
+        """Whether a device has no part in anything now, for whatever reason."""
+        return self._absences[fleet].is_away(index, now)
+
     def is_down(self, fleet: str, index: int, now: float) -> bool:
         """Whether a device is, because of a reboot."""
         return now < self._down[fleet].get(index, 0.0)

@@ -20,9 +20,10 @@ from iotsim.simulation.rebinding import Rebound
 from iotsim.simulation.reception import Reception
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from iotsim.device.fleet import Fleet
+    from iotsim.device.spec import FleetSpec
     from iotsim.impair import Direction, Effect, Fate, Passage
     from iotsim.scenario.faults import FaultEntry
     from iotsim.simulation.disturbance import Disturbances
@@ -48,6 +49,10 @@ class Faults:
         self._conditions = conditions
         self._failed = failed
 
+    def any(self, fleets: Iterable[FleetSpec]) -> bool:
+        """Whether there is anything here for one of `fleets`."""
+        return bool(self._faults) or any(fleet.power is not None for fleet in fleets)
+
     def of(self, fleet: str) -> list[FaultEntry]:
         """Those that are for devices of a fleet."""
         return [one for one in self._faults if fleet in one.entry.devices]
@@ -67,6 +72,10 @@ class Faults:
         by_fault = any(isinstance(one.spec, AWAY) for one in self.of(fleet.spec.name))
         return fleet.spec.power is not None or by_fault
 
+    def is_away(self, fleet: Fleet, index: int, now: float) -> bool:
+        """Whether a device has no part in anything now."""
+        return self._conditions.is_away(fleet.spec.name, index, now)
+
     # -- what is said -----------------------------------------------------------------------------
 
     def stages(
@@ -75,7 +84,7 @@ class Faults:
         """The stages of what the devices of a service say."""
         if direction != "from_device":
             return []
-        stages = self._own_stages(fleet, service)
+        stages = self._own_stages(disturbances, fleet, service)
         for one in self.of(fleet.spec.name):
             if not isinstance(one.spec, f.Said | f.Offline | f.Sleep):
                 continue
@@ -83,7 +92,8 @@ class Faults:
             if scope is not None:
                 effect = self._effect(one, scope, fleet, service)
                 fits = one.spec.fits if isinstance(one.spec, f.Malform) else None
-                stages.append(Stage(scope, effect, one.entry.name, fits))
+                name = one.entry.name
+                stages.append(Stage(scope, effect, name, disturbances.fates(name), fits))
         return stages
 
     def _effect(self, one: FaultEntry, scope: Scope, fleet: Fleet, service: int) -> Effect:
@@ -99,7 +109,7 @@ class Faults:
         assert isinstance(spec, f.Said)
         return spec
 
-    def _own_stages(self, fleet: Fleet, service: int) -> list[Stage]:
+    def _own_stages(self, disturbances: Disturbances, fleet: Fleet, service: int) -> list[Stage]:
         """What is no entry's: a device that is down says nothing, and a fleet may sleep by itself."""
         name, power, conditions = fleet.spec.name, fleet.spec.power, self._conditions
 
@@ -120,7 +130,10 @@ class Faults:
                     ),
                 )
             )
-        return [Stage(_everything(fleet, service), effect, word) for word, effect in effects]
+        return [
+            Stage(_everything(fleet, service), effect, word, disturbances.fates(word))
+            for word, effect in effects
+        ]
 
     # -- what is taken ----------------------------------------------------------------------------
 
@@ -141,7 +154,7 @@ class Faults:
             scope = disturbances.scope(one.entry, fleet, service, "to_device")
             if scope is not None:
                 met.append((scope, one))
-        return Reception(met, self._seed, fleet, disturbances.held) if met else None
+        return Reception(met, self._seed, fleet, disturbances.fates) if met else None
 
 
 def _held(left_s: float) -> Fate:
@@ -158,6 +171,4 @@ def _everything(fleet: Fleet, service: int) -> Scope:
         devices={name: range(count)},
         tests={(name, service, "from_device"): None},
     )
-    return Scope(
-        entry, name, service, "from_device", devices=count, period=Period(), counts=None
-    )
+    return Scope(entry, name, service, "from_device", devices=count, period=Period(), counts=None)

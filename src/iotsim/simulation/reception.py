@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iotsim.impair import fault as f
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections import Counter
+    from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.impair import Scope
     from iotsim.scenario.faults import FaultEntry
-    from iotsim.simulation.disturbance import Held
 
 
 class Met(NamedTuple):
@@ -34,12 +34,17 @@ class Reception:
     """The faults of the devices of one service, in the order of the file, each with its scope."""
 
     def __init__(
-        self, faults: Sequence[tuple[Scope, FaultEntry]], seed: int, fleet: Fleet, held: Held
+        self,
+        faults: Sequence[tuple[Scope, FaultEntry]],
+        seed: int,
+        fleet: Fleet,
+        fates: Callable[[str], Counter[str]],
     ) -> None:
+        """`fates` gives what counts the fates of an entry, by its name."""
         self._faults = [
             (scope, one.entry.name, one.spec, _delays(one, seed, fleet)) for scope, one in faults
         ]
-        self._held = held
+        self._fates = fates
 
     def meet(
         self, device: SimDevice, message: Mapping[str, Any], now: float, errors: Any
@@ -66,7 +71,7 @@ class Reception:
                 reboot = spec
             names.append(name)
             fates.append(fate)
-            self._held.fates[f"{name}: {fate}"] += 1
+            self._fates(name)[fate] += 1
             if reboot is not None:
                 break
         if not names:
