@@ -216,6 +216,16 @@ class Northbound(Event, tag="northbound"):
     fields: Mapping[str, Any]
 
 
+class FaultChanged(Event, tag="fault"):
+    """A fault of devices that lasts has begun, or is over. ``name`` is its own, ``fault`` of which kind it
+    is, ``devices`` whom it is for; ``begun`` tells which of both it is."""
+
+    name: str
+    fault: str
+    devices: str
+    begun: bool
+
+
 class StepDone(Event, tag="step"):
     """A step of the scenario was done."""
 

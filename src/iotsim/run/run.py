@@ -206,6 +206,16 @@ class Run:
             return
         self._emit(CommandDone(self.clock(), encode_command(command)))
 
+    async def gateway_do(self, action: GatewayAction) -> None:
+        """Start, stop, kill, restart, pause or resume the gateway, and wait until that is done.
+
+        That it is ready again, nobody waits for. ScenarioError if there is none of ours, or `action`
+        makes no sense now: see `Gateway.do`.
+        """
+        if self.gateway is None:
+            raise ScenarioError([Problem("there is no process to act on: no gateway was started")])
+        await self.gateway.do(action)
+
     async def northbound_do(self, name: str, action: str) -> None:
         """``stop`` or ``start`` the northbound service `name`; returns when that is done.
 
@@ -221,16 +231,6 @@ class Run:
         if self.northbound is None or not hasattr(self.northbound, "receive"):
             raise IotsimError("only on a memory link does the program tell what services receive")
         return await self.northbound.receive(name, fields)
-
-    async def gateway_do(self, action: GatewayAction) -> None:
-        """Start, stop, kill, restart, pause or resume the gateway, and wait until that is done.
-
-        That it is ready again, nobody waits for. ScenarioError if there is none of ours, or `action`
-        makes no sense now: see `Gateway.do`.
-        """
-        if self.gateway is None:
-            raise ScenarioError([Problem("there is no process to act on: no gateway was started")])
-        await self.gateway.do(action)
 
     # --- living -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iotsim.impair.fault import Rebind
 from iotsim.link.loopback import LoopbackLink
 from iotsim.link.memory import MemoryLink
 from iotsim.testbed.bed import Helper, Testbed, open_testbed, spawn_helper
@@ -142,7 +143,8 @@ async def open_site(
         return
     if scenario.link.kind == "loopback":
         ports = [service.port for fleet in scenario.fleets for service in fleet.services]
-        link = LoopbackLink(ports)
+        ports += [one.spec.port for one in scenario.faults if isinstance(one.spec, Rebind)]
+        link = LoopbackLink(filter(None, ports))
         try:
             if plan is None:
                 yield Site(link)

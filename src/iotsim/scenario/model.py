@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match.pattern import Pattern
     from iotsim.northbound.spec import NorthboundSpec
+    from iotsim.scenario.faults import FaultEntry
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.steps import StepSpec
 
@@ -156,6 +157,7 @@ class Scenario:
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
     impairments: tuple[ImpairEntry, ...] = ()
+    faults: tuple[FaultEntry, ...] = ()
     steps: tuple[StepSpec, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     files: tuple[Path, ...] = ()

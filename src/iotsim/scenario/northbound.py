@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,8 +21,7 @@ from iotsim.scenario.hosts import check_names
 from iotsim.scenario.impairments import Rate
 from iotsim.scenario.messages import formula, value_or_formula
 from iotsim.scenario.schema import Match, Model, Range, Table, Tables, Text, check, from_text
-from iotsim.units import format_size, parse_endpoint, parse_size
-from iotsim.wire.address import format_address
+from iotsim.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 NAMESERVER = "127.0.0.1"
 """Where the name server of a private network is; see `iotsim.testbed.names`."""
@@ -62,10 +64,13 @@ def _listen(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
         return "", value
     if isinstance(value, str):
-        wildcard = value.startswith("[::]:")  # which is no address of a host
-        address, port = parse_endpoint(value.replace("[::]:", "[::1]:", 1) if wildcard else value)
-        return "::" if wildcard else format_address(address), port
-    raise ValueError("must be a port, or an address with one, such as '127.0.0.2:443'")
+        found = ENDPOINT.fullmatch(value.strip())
+        if found is not None and 1 <= int(found["port"]) <= 65535:
+            with suppress(ValueError):
+                address = ipaddress.ip_address(found["v6"] or found["v4"])
+                if not address.is_multicast:
+                    return str(address), int(found["port"])
+    raise ValueError("must be a port, or an address with one: '127.0.0.2:443' or '[::1]:443'")
 
 
 class ServiceTable(Model):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from iotsim.scenario.expectations import build_expectations
+from iotsim.scenario.faults import build_faults
 from iotsim.scenario.fleets import build_fleets, plan_fleets
 from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
@@ -82,7 +83,7 @@ SECTIONS = {
         Section("results", build=build_results),
         Section("expect", "list", build=build_expectations, scope="addresses"),
         Section("impair", "list", build=build_impairments, scope="addresses"),
-        Section("fault", "list"),
+        Section("fault", "list", build=build_faults, scope="addresses"),
         Section("step", "list", build=build_steps, scope="addresses"),
         Section("parameters", composes=True),
         Section("matrix", composes=True),

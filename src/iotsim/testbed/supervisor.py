@@ -8,15 +8,15 @@ Requests, from the simulator:
 ``signal`` id, signal: to the process
 ``stop``   id, signal: to its process group; when it exits now, it has exited, whatever it leaves
 ``kill``   id: SIGKILL to the process, to all that it left behind, and to their children
-``socket`` id, kind, address, port: opens a socket in here, and hands it out
 ``pause``  id: SIGSTOP to the same, one and all
 ``resume`` id: SIGCONT to the same
 ``watch``  id, fds, memory: measure from now on what these use, all few moments
 ``measure`` id: measure now
+``socket`` id, kind, address, port: opens a socket in here, and hands it out
 
 Reports, to the simulator: ``started`` (sent by the child itself, for its pid), ``running`` or
-``start-failed``, ``left``, ``exited``, ``killed``, ``paused``, ``resumed``, ``usage``; ``socket`` (with
-its descriptor) or ``no-socket``; each with the id.
+``start-failed``, ``left``, ``exited``, ``killed``, ``paused``, ``resumed``, ``usage``; ``socket`` (with its
+descriptor) or ``no-socket``; each with the id.
 
 A process that exits with status 0 and leaves others running, as a launcher of daemons does, hands on
 to the oldest of them that is now a child of ours (``left``, with its name): from then on that one is
@@ -153,8 +153,6 @@ class Supervisor:
             case "kill":
                 self.kill(number)
                 channel.send(self.sock, {"event": "killed", "id": number})
-            case "socket":
-                self.open_socket(number, values["kind"], values["address"], int(values["port"]))
             case "pause":
                 self.pause(number)
                 channel.send(self.sock, {"event": "paused", "id": number})
@@ -166,6 +164,8 @@ class Supervisor:
                 self._measure(number)
             case "measure":
                 self._measure(number, asked=True)
+            case "socket":
+                self.open_socket(number, values["kind"], values["address"], int(values["port"]))
 
     def open_socket(self, number: int, kind: str, address: str, port: int) -> None:
         """Hand out a socket of this network."""
