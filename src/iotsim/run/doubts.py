@@ -12,7 +12,7 @@ from iotsim.events import SimulatorLag
 from iotsim.expect.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from iotsim.events import Outcome
     from iotsim.run.crew import Crew
@@ -44,6 +44,8 @@ class Doubts:
         self._listening = f"they listen at {'; '.join(ports)}"
         self._lag_reported = LAG_BOUND_S
         self._lost_before = 0
+        self.lost_northbound: Callable[[], int] = lambda: 0
+        """How many datagrams the services of the gateway's other side have not taken in time."""
 
     def look(self, now: float) -> None:
         """Read the kernel's counters, and report what has become worse since the last look."""
@@ -123,7 +125,7 @@ class Doubts:
 
     def _lost(self) -> int:
         """Packets dropped by our queues, in either direction."""
-        lost = self._crew.counters().lost
+        lost = self._crew.counters().lost + self.lost_northbound()
         if self._interface is not None:
             lost += self._interface.tx_dropped + self._interface.rx_dropped
         return lost
