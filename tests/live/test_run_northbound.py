@@ -192,7 +192,7 @@ def test_a_gateway_that_is_killed_takes_no_service_with_it(iotsim: CommandLine) 
     after = "killed"
     """
     iotsim.write("gateway.sh", f"set -e\n{script}\n")
-    head = HEAD.replace('until = "gateway_exit"', "").replace("exit = 0", "running = true")
+    head = HEAD.replace('until = "gateway_exit"', "").replace("exit = 0", 'stdout = ""')
     done = iotsim.run(iotsim.write("n.toml", head + text))
     assert done.status == 0, done.text
     assert [one["payload"] for one in fields(done, "broker")] == ["1", "2"]
