@@ -318,7 +318,6 @@ def test_a_problem_does_not_make_others() -> None:
         ),
         ('[scenario]\nname = "${devices.a.first}"', "cannot stand here"),
         ('[scenario]\nname = "${results}"', "'${results}' can only stand in [gateway]"),
-        ("[[impair]]\nloss = 1", "1:3: impair: part of the format, not supported"),
         ("[matrix]\na = [1]", "matrix.a: nothing in the scenario has '${a}'"),
         ('[link]\nbridge = "br0"', "link.bridge: 'bridge' is for a tap link"),
         ('[link]\nkind = "tap"\nvlan = 5', "link.vlan: 'vlan' is for a tap link that joins"),

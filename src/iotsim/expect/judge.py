@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from iotsim.events import Outcome
+    from iotsim.expect.figures import GatewaySample
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import Direction, ExpectSpec, Layer
     from iotsim.expect.subscription import Observer
@@ -100,8 +101,32 @@ class Judge:
 
     def gateway_output(self, line: str, t: float) -> None:
         for watcher in self._gateway:
+            if self._finished:
+                watcher.last_words(line, t)
+                continue
             watcher.output(line, t)
             self._news.append(watcher)
+
+    def gateway_ended_by(self, how: str, t: float) -> None:
+        """A step has ended the gateway, by `how`: "stop" or "kill"."""
+        for watcher in self._gateway:
+            watcher.ended_by(how, t)
+
+    def gateway_measured(self, sample: GatewaySample | None, t: float) -> bool:
+        """What the gateway uses; None: it cannot be measured. Whether that has decided anything."""
+        for watcher in self._gateway:
+            watcher.measured(sample, t)
+            if watcher.verdict is False:
+                self._news.append(watcher)
+        return bool(self._news)
+
+    def gateway_outcomes(self) -> list[Outcome]:
+        """What has become of the expectations of its process: it may have reported at its very end."""
+        return [
+            outcome_of(number, [watcher.export()])
+            for number, watcher in enumerate(self._all)
+            if isinstance(watcher, GatewayWatcher)
+        ]
 
     def gateway_exited(self, status: int | None, signal: str, t: float) -> None:
         """The gateway ended without having been asked to. `signal` is "" or a name like SIGSEGV."""

@@ -94,13 +94,16 @@ def _diagnosis(
 def _gateway_outcome(number: int, parts: Sequence[Part]) -> Outcome:
     """Of several judges, only the first one is told of the gateway's process."""
     told = parts[0]
+    unmeasured, figures = told["unmeasured"], told["figures"]
+    held = f"so it was: {figures}" if figures else "so it was"
     return Outcome(
         name=told["name"],
         kind="gateway",
-        passed=not told["failed"],
+        passed=not told["failed"] and not unmeasured,
         severity=told["severity"],
         expected=told["expected"],
-        actual=told["text"] if told["failed"] else "so it was",
+        actual=told["text"] or unmeasured or held,
+        inconclusive=unmeasured,
         place=told["place"],
         t=told["decided_at"],
         number=number,

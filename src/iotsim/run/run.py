@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from iotsim.errors import IotsimError
-from iotsim.events import Note, StepDone
+from iotsim.errors import IotsimError, Problem, ScenarioError
+from iotsim.events import CommandDone, Note, StepDone
+from iotsim.expect.report import Findings
 from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
 from iotsim.run.collector import settled_memory
@@ -36,7 +37,13 @@ from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_s
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
 from iotsim.run.site import Site, open_site
-from iotsim.simulation.commands import ActOnGateway, ActOnNorthbound, decode_command
+from iotsim.scenario.gateway_steps import starts_gateway
+from iotsim.simulation.commands import (
+    ActOnGateway,
+    ActOnNorthbound,
+    decode_command,
+    encode_command,
+)
 from iotsim.simulation.simulation import Simulation
 from iotsim.simulation.timeline import Timeline
 from iotsim.testbed.privileges import drop_privileges
@@ -45,9 +52,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from iotsim.events import Event
-    from iotsim.expect.report import Findings
     from iotsim.link.base import Link
     from iotsim.results.result import RunResult
+    from iotsim.run.gateway import GatewayAction
     from iotsim.run.launch import Launch
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.steps import StepSpec
@@ -56,6 +63,8 @@ if TYPE_CHECKING:
 WATCH_INTERVAL_S = 1.0
 LAST_WORDS_S = 0.05
 """After the gateway's exit, for what it sent last to arrive and be answered."""
+LAST_SAMPLE_S = 1.0
+"""For so long a last look at what the gateway uses may take."""
 LOOKS_WHILE_QUIET = 20
 LEAST_LOOK_S = 0.02
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
@@ -184,7 +193,21 @@ class Run:
 
     async def do(self, command: Command) -> None:
         """Carry out `command`. ScenarioError or another IotsimError if that cannot be done."""
-        await self.crew.do(command)
+        if isinstance(command, ActOnGateway):
+            await self.gateway_do(command.gateway)
+            self._emit(CommandDone(self.clock(), encode_command(command)))
+        else:
+            await self.crew.do(command)
+
+    async def gateway_do(self, action: GatewayAction) -> None:
+        """Start, stop, kill, restart, pause or resume the gateway, and wait until that is done.
+
+        That it is ready again, nobody waits for. ScenarioError if there is none of ours, or `action`
+        makes no sense now: see `Gateway.do`.
+        """
+        if self.gateway is None:
+            raise ScenarioError([Problem("there is no process to act on: no gateway was started")])
+        await self.gateway.do(action)
 
     # --- living -------------------------------------------------------------------------------
 
@@ -251,6 +274,7 @@ class Run:
                 findings = await self._judge(ended_at)
                 self.over.set()
                 gateway_nursery.cancel_scope.cancel()
+            findings = self._hear_out(findings)
             nursery.cancel_scope.cancel()
         await self.crew.finish()
         return findings, ended_at
@@ -277,42 +301,31 @@ class Run:
         self.crew.ready(self.clock() if heard_at is None else heard_at)
 
     async def _start_gateway(self, launch: Launch, nursery: trio.Nursery) -> None:
-        spec, testbed = self.scenario.gateway, self.site.testbed
-        assert spec is not None
+        testbed = self.site.testbed
         assert testbed is not None
         self.gateway = gateway = Gateway(
-            spec,
+            self.scenario,
             launch,
             emit=self._emit,
             clock=self.clock,
             log=_forget if self._record is None else self._record.log.append,
-            on_line=self.crew.judge.gateway_output,
+            judge=self.crew.judge,
+            wake=self.crew.wake,
         )
         await nursery.start(gateway.run, testbed)
-        nursery.start_soon(self._follow_gateway, gateway)
+        nursery.start_soon(self._await_ready, gateway)
 
     def _emit(self, event: Event) -> None:
         """Report an event of the run's own, soon."""
         self.crew.journal.emit(event)
         self.crew.wake()
 
-    async def _follow_gateway(self, gateway: Gateway) -> None:
-        """Pass on that the gateway is ready, and that it has exited by itself."""
-        async with trio.open_nursery() as nursery:
-
-            async def ready() -> None:
-                await gateway.ready.wait()
-                now = self.clock()
-                self.crew.boot(now)
-                self.crew.ready(now)
-
-            nursery.start_soon(ready)
-            await gateway.exited.wait()
-            nursery.cancel_scope.cancel()
-        if not self.over.is_set() and gateway.status is not None:
-            status = gateway.status
-            self.crew.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
-            self.crew.wake()
+    async def _await_ready(self, gateway: Gateway) -> None:
+        """Once it is ready for the first time, devices boot, and windows begin."""
+        await gateway.ready.wait()
+        now = self.clock()
+        self.crew.boot(now)
+        self.crew.ready(now)
 
     # --- the timeline ---------------------------------------------------------------------------
 
@@ -375,9 +388,12 @@ class Run:
             duration.deadline = trio.current_time() + scenario.duration_s * scenario.tolerance
         async with trio.open_nursery() as nursery:
 
-            async def end_after(event: trio.Event, grace_s: float = 0.0) -> None:
+            async def end_after(event: trio.Event) -> None:
                 await event.wait()
-                await trio.sleep(grace_s)
+                nursery.cancel_scope.cancel()
+
+            async def end_when_gone(gateway: Gateway) -> None:
+                await self._gone(gateway)
                 nursery.cancel_scope.cancel()
 
             async def end_when_settled() -> None:
@@ -397,10 +413,25 @@ class Run:
                 if scenario.ends == "quiet":
                     nursery.start_soon(end_when_quiet)
                 if scenario.ends != "duration" and self.gateway is not None:
-                    nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
+                    nursery.start_soon(end_when_gone, self.gateway)
             with duration:
                 await trio.sleep_forever()
             nursery.cancel_scope.cancel()
+
+    async def _gone(self, gateway: Gateway) -> None:
+        """Wait until `gateway` has exited by itself, and no step is to come that may start it again."""
+        while True:
+            await gateway.gone()
+            while self._awaits_step():
+                await self._stepped.wait()
+            await trio.sleep(LAST_WORDS_S)
+            if gateway.state == "exited" and not self._awaits_step():
+                return
+
+    def _awaits_step(self) -> bool:
+        if self.timeline.open and self.scenario.ends != "gateway_exit":
+            return True
+        return any(starts_gateway(step) for step in self.timeline.missing())
 
     async def _quiet(self) -> None:
         """Wait until nothing has come for the scenario's while, and nothing is still to be answered."""
@@ -424,6 +455,9 @@ class Run:
 
     async def _judge(self, now: float) -> Findings:
         """Judge everything as of `now`, and tell what is new of it."""
+        if self.gateway is not None:
+            with trio.move_on_after(LAST_SAMPLE_S):
+                await self.gateway.measure()
         verdicts = self.crew.progress().verdicts
         findings = await self.crew.conclude(now)
         if self.stopped_by is not None and not self.options.serve:
@@ -431,6 +465,16 @@ class Run:
         for decision in self.crew.judge.tell(findings.outcomes, now):
             self.crew.journal.emit(decision)
         return findings
+
+    def _hear_out(self, findings: Findings) -> Findings:
+        """`findings` with what the gateway has reported while it was being stopped."""
+        if self.gateway is None:
+            return findings
+        last = {outcome.number: outcome for outcome in self.crew.judge.gateway_outcomes()}
+        outcomes = [last.get(outcome.number, outcome) for outcome in findings.outcomes]
+        for decision in self.crew.judge.tell(outcomes, self.clock()):
+            self.crew.journal.emit(decision)
+        return Findings(outcomes, findings.notes)
 
     def _decide(self, findings: Findings) -> Decision:
         if self.stopped_by is not None and not self.options.serve:

@@ -65,6 +65,21 @@ class ReadySpec:
     delay_s: float | None = None
 
 
+RestartPolicy: TypeAlias = Literal["never", "on-crash", "always"]
+
+
+@dataclass(frozen=True)
+class RestartSpec:
+    """Who starts the gateway again when it has exited by itself: nobody, or a supervisor of its own.
+
+    It does so after `delay_s`, and at most so many `times`; None is without end.
+    """
+
+    policy: RestartPolicy = "never"
+    delay_s: float = 1.0
+    times: int | None = None
+
+
 @dataclass(frozen=True)
 class GatewaySpec:
     """The gateway. `command` is empty where something else starts it.
@@ -74,8 +89,9 @@ class GatewaySpec:
     where devices send to that nobody has spoken to yet; None is the link's address, and nowhere.
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
-    one that never ends and gives nothing, anything else the name of a file. `folders` are those of the
-    files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
+    one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
+    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the files in which
+    keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
@@ -90,6 +106,9 @@ class GatewaySpec:
     capabilities: int = 0
     terminal: bool = True
     stdin: str | None = None
+    restart: RestartSpec = RestartSpec()
+    waits: bool = False
+    starts_s: float = 0.0
     folders: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 

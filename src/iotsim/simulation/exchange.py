@@ -24,7 +24,7 @@ from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodab
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
-from iotsim.simulation.disturbance import NOT_SENT, passage_of
+from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests
 from iotsim.simulation.watchdog import Stalled
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     from iotsim.device.reaction import Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
-    from iotsim.impair import Passage
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound
+    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound, Transit
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
@@ -165,8 +164,7 @@ class Service:
             for observe in self._heard:
                 observe(device, message, now)
             if self._inbound is not None:
-                passage = passage_of(device, datagram, payload, message, now)
-                return self._inbound.take(passage, datagram, received)
+                return self._inbound.take(device, datagram, payload, message, received)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
@@ -177,20 +175,21 @@ class Service:
             self.fail(device, error)
             return FAILED
 
-    def _arrived(self, passage: Passage, datagram: Datagram, _held: bool) -> str:
-        """A datagram has come to its device, past impairments, by which it may have been `held`."""
-        device: Any = passage.device
-        datagram.time = passage.t
+    def _arrived(self, transit: Transit) -> str:
+        """A datagram has come to its device, past impairments."""
+        device: Any = transit.device
+        datagram = transit.datagram
+        datagram.time = transit.t
         if device.failed:
             return FAILED
-        message: Any = passage.message
+        message: Any = transit.message
         if message is None:
             try:
-                message = self._decode(passage.payload, device)
+                message = self._decode(transit.payload, device)
             except DecodeError as error:
-                return self._refuse(device, datagram, passage.payload, error)
+                return self._refuse(device, datagram, transit.payload, error)
         try:
-            reaction = self._respond(device, message, passage.t)
+            reaction = self._respond(device, message, transit.t)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
             if isinstance(reaction, str):
@@ -276,18 +275,17 @@ class Service:
         for observe in self._told:
             observe(device, message, now)
 
-    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
-        """Tell of a datagram that has left for the link past entries, which may have changed it; `said` is
-        what `Outbound.send` was given."""
-        device: Any = passage.device
-        message: Any = passage.message
-        if passage.changed:
+    def tell_departed(self, transit: Transit) -> None:
+        """Tell of a datagram that has left for the link past entries, which may have changed it."""
+        device: Any = transit.device
+        message: Any = transit.message
+        if transit.changed:
             try:
-                message = self._answer_codec.decode(passage.payload, device)
+                message = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:
-                self._tell_garbled(device, datagram, passage.payload, error)
+                self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
-        self._tell_sent(device, datagram, message)
+        self._tell_sent(device, transit.datagram, message)
 
     def _tell_garbled(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
@@ -378,8 +376,7 @@ class Service:
         self._report_undecodable(device, datagram, payload, error, now, datagram.id)
         self._judge.undecodable(device, now, error)
         if self._inbound is not None:
-            passage = passage_of(device, datagram, payload, None, now)
-            return self._inbound.take(passage, datagram, None)
+            return self._inbound.take(device, datagram, payload, None, None)
         return self._refuse(device, datagram, payload, error)
 
     def _refuse(

@@ -22,7 +22,7 @@ from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
-from iotsim.simulation.disturbance import NOT_SENT, passage_of
+from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.exchange import (
     EVENT_DATA_BYTES,
     FAILED,
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.impair import Passage
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Message, Timer
+    from iotsim.simulation.disturbance import Transit
     from iotsim.simulation.runtime import SimulationRuntime
 
 SESSION = consumed("session")
@@ -213,8 +213,7 @@ class SessionService(Service):
             for observe in self._heard_wire:
                 observe(device, message, now)
             if self._inbound is not None:
-                passage = passage_of(device, datagram, payload, message, now)
-                return self._inbound.take(passage, datagram, hand.event)
+                return self._inbound.take(device, datagram, payload, message, hand.event)
             session = self._sessions[datagram.index] or self._session(device)
             session._take(message, peer)
         except FAULTS as error:
@@ -224,19 +223,20 @@ class SessionService(Service):
             self._hand = None
         return hand.outcome
 
-    def _arrived(self, passage: Passage, datagram: Datagram, held: bool) -> str:
+    def _arrived(self, transit: Transit) -> str:
         """A datagram has come to its device, past impairments. What was told of it may be written by now,
         so that what reaches the device above its session is told by itself."""
-        device: Any = passage.device
-        datagram.time = self.now = passage.t
+        device: Any = transit.device
+        datagram = transit.datagram
+        datagram.time = self.now = transit.t
         if device.failed:
             return FAILED
-        message: Any = passage.message
+        message: Any = transit.message
         if message is None:
             try:
-                message = self._decode(passage.payload, device)
+                message = self._decode(transit.payload, device)
             except DecodeError as error:
-                return self._refuse(device, datagram, passage.payload, error)
+                return self._refuse(device, datagram, transit.payload, error)
         peer = Peer(
             datagram.peer,
             datagram.peer_port,
@@ -247,12 +247,12 @@ class SessionService(Service):
         )
         outer, self._hand = self._hand, Hand(datagram, peer)
         hand = self._hand
-        if outer is not None and not held:
+        if outer is not None and not transit.late:
             hand.message, hand.event = outer.message, outer.event
         try:
             self._session(device)._take(message, peer)
         except FAULTS as error:
-            self._broken(device, error, passage.payload)
+            self._broken(device, error, transit.payload)
             return FAILED if device.failed else BROKEN
         finally:
             self._hand = outer
@@ -526,20 +526,20 @@ class SessionService(Service):
         elif hand.tried is not PENDING:
             hand.tried = outcome
 
-    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
+    def tell_departed(self, transit: Transit) -> None:
         """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
         is all that the device says."""
-        device: Any = passage.device
-        wire: Any = passage.message
-        same, above = said
-        if passage.changed:
+        device: Any = transit.device
+        wire: Any = transit.message
+        same, above = transit.luggage
+        if transit.changed:
             try:
-                wire = self._answer_codec.decode(passage.payload, device)
+                wire = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:
-                self._tell_garbled(device, datagram, passage.payload, error)
+                self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
             above = None
-        self._tell(device, datagram, wire, wire if same else above)
+        self._tell(device, transit.datagram, wire, wire if same else above)
 
     def _leave_later(
         self,

@@ -23,7 +23,7 @@ from iotsim.link.tun import TunLink
 from iotsim.testbed import channel
 from iotsim.testbed.counters import CounterReader, InterfaceCounters
 from iotsim.testbed.helper import Helper, spawn_helper
-from iotsim.testbed.process import OPEN, ExitStatus, GatewayProcess, Open, Streams
+from iotsim.testbed.process import OPEN, ExitStatus, GatewayProcess, Open, Sample, Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -38,6 +38,7 @@ __all__ = [
     "GatewayStartError",
     "Helper",
     "Open",
+    "Sample",
     "Streams",
     "Testbed",
     "open_testbed",
@@ -203,6 +204,12 @@ class Testbed:
                 process._note_exit(ExitStatus(values.get("status"), values.get("signal")))
             case "killed":
                 process._note_killed()
+            case "paused":
+                process._note_done("pause")
+            case "resumed":
+                process._note_done("resume")
+            case "usage":
+                process._note_usage(values)
 
     def _note_gone(self) -> None:
         self._gone.set()
