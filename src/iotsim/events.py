@@ -172,7 +172,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an expectation. All texts are one line, for people.
 
     ``number``: its place among the scenario's expectations, from 0. ``expected``: what the scenario
-    asked for. ``actual``: what was seen. ``nearest``: what came nearest to what was expected and the
+    asked for. ``actual``: what was seen. ``inconclusive``: why that is neither held against the
+    gateway nor taken for a success, since the simulator itself may be to blame; ``passed`` is then
+    false. ``nearest``: what came nearest to what was expected and the
     field that differed, or the message that should not have come. ``devices``: the first devices that
     made it fail, of ``total``; ``details``: what each of these heard, in the same order. ``place``:
     ``file:line`` of its table. ``t``: when it was decided, seconds of the run; None where that was at
@@ -186,6 +188,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     expected: str
     actual: str
+    inconclusive: str = ""
     nearest: str = ""
     devices: tuple[str, ...] = ()
     details: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
+from iotsim.expect.lapses import Ground, Grounds
 
 if TYPE_CHECKING:
     from iotsim.expect.spec import ExpectSpec
@@ -33,8 +34,11 @@ class GatewayWatcher:
         if self.asked.stdout_regex is not None:
             self._missing.add("stdout_regex")
         self._exited: str = ""
+        self._ready_at = 0.0
+        self._broken_on = Grounds()
 
     def ready(self, t: float) -> None:
+        self._ready_at = t
         if self.window_s is not None and self._missing:
             self._deadline = t + self.window_s
 
@@ -69,16 +73,17 @@ class GatewayWatcher:
 
     def advance(self, now: float) -> None:
         if not self.closed and now >= self._deadline:
-            self._fail(self._deadline, self._unseen())
+            ground = Ground(self._ready_at, self._deadline, self.window_s)
+            self._fail(self._deadline, self._unseen(), ground)
 
     def finish(self, now: float) -> None:
         if self.closed:
             return
         asked = self.asked
         if self._missing:
-            self._fail(None, self._unseen())
+            self._fail(None, self._unseen(), Ground(0.0, now))
         elif (asked.running is False or asked.exit is not None) and not self._exited:
-            self._fail(None, "it was still running at the end")
+            self._fail(None, "it was still running at the end", Ground(0.0, now))
         else:
             self.verdict = self.closed = True
 
@@ -108,6 +113,7 @@ class GatewayWatcher:
             "failed": self.verdict is False,
             "decided_at": self.decided_at,
             "text": self.why,
+            "broken_on": self._broken_on.export(),
         }
 
     def _check(self, t: float) -> None:
@@ -120,8 +126,10 @@ class GatewayWatcher:
         self.verdict = self.closed = True
         self.decided_at = t
 
-    def _fail(self, t: float | None, why: str) -> None:
+    def _fail(self, t: float | None, why: str, on: Ground | None = None) -> None:
+        """`on` is what decided that; None: it is proved."""
         if not self.closed:
+            self._broken_on.add(on)
             self.verdict = False
             self.closed = True
             self.decided_at = t

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.events import ExpectationDecided
 from iotsim.expect.gateway import GatewayWatcher
 from iotsim.expect.kinds import KINDS
+from iotsim.expect.lapses import Lapses
 from iotsim.expect.report import Findings, merge, outcome_of
 from iotsim.expect.subscription import Audience, OnBothLayers, Topic
 
@@ -44,12 +45,16 @@ class Judge:
         """The numbers of those that nobody was told of."""
         self._told: dict[int, Outcome] = {}
         self._finished = False
+        self.lapses = Lapses()
+        """When the simulator was late, and what was lost: whoever knows of it enters it here."""
         for spec in specs:
             if spec.kind == "gateway":
                 self._gateway.append(GatewayWatcher(spec, tolerance))
                 self._all.append(self._gateway[-1])
             else:
-                watcher = KINDS[spec.kind].make(spec, fleets, tolerance)
+                kind = KINDS[spec.kind]
+                watcher = kind.make(spec, fleets, tolerance)
+                watcher.silent = kind.holds_unseen(spec)
                 watcher.news = self._news
                 self._all.append(watcher)
                 self._seat(watcher)
@@ -130,7 +135,10 @@ class Judge:
         self._look()
         if self._finished or not self._decided:
             return []
-        decided = [outcome_of(number, [self._all[number].export()]) for number in self._decided]
+        decided = [
+            outcome_of(number, [self._all[number].export()], self.lapses)
+            for number in self._decided
+        ]
         self._decided.clear()
         return self.tell(decided, now)
 
@@ -159,6 +167,7 @@ class Judge:
         """The same as of now, of what is decided; what is open stays so."""
         return {
             "gateway_heard": gateway_heard,
+            "lapses": self.lapses.export(),
             "items": [watcher.export() for watcher in self._all],
             "undecodable": {
                 fleet: (audience.heard.undecodable, dict(audience.heard.reasons))

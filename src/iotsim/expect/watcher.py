@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from iotsim.errors import ExpressionError
 from iotsim.expect import text
 from iotsim.expect.heard import EXACT, FAR, Amount, Samples, nearest
+from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.slots import Slots, selection_text
 from iotsim.expect.subscription import Subscription, Topic
 
@@ -43,6 +44,8 @@ MAX_COMPARED = 64
 """Among so many of the failed devices that heard something the nearest is sought."""
 
 Export: TypeAlias = dict[str, Any]
+NO_GROUNDS = Grounds().export()
+WINDOW = Ground(0.0, math.inf)
 
 
 class Note(NamedTuple):
@@ -64,6 +67,8 @@ class Watcher:
     subscriptions: Sequence[Subscription]
     forbids = False
     """What it looks for should not come: to hold is not to have heard it."""
+    silent = False
+    """It may hold because of what was not seen, so that losses put that in doubt."""
 
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         assert spec.matcher is not None
@@ -90,7 +95,9 @@ class Watcher:
             # None of its devices are ours, so that the others alone decide, as soon as they can.
             self.verdict, self.closed = quantified(spec.quantifier, 0, 0), True
         self.ready_at: float | None = None
+        self.ended_at = 0.0
         self.error = ""
+        self._broken_on = Grounds()
         self.heard: dict[str, Heard] = {}
         """Of each fleet that it watches what that heard; only where something is `missed`."""
         self._samples = Samples()
@@ -131,6 +138,10 @@ class Watcher:
         """Of what held, where the kind knows: the time left when the last device did, when, and who."""
         return None
 
+    def broken_on(self) -> Grounds:
+        """What took place when slots broke, and when."""
+        return self._broken_on
+
     def pool(self) -> Export:
         """With ``all``: what a merge needs of this shard, plain data."""
         return {}
@@ -159,7 +170,10 @@ class Watcher:
         self._samples.forget(slot)
         self._count_in(t)
 
-    def fail(self, slot: int, t: float, why: str) -> None:
+    def fail(self, slot: int, t: float, why: str, on: Ground | None = WINDOW) -> None:
+        """`on` is what decided that; None: it is proved, however late the simulator was. Left out:
+        whatever came since the windows began."""
+        self._broken_on.add(Ground(self.ready_at or 0.0, t) if on is WINDOW else on)
         self.state[slot] = BROKEN
         self.broken += 1
         self.note(slot, text.at(why, t))
@@ -192,6 +206,7 @@ class Watcher:
         """Decide whatever is undecided. Idempotent."""
         if self.closed and self.verdict is not None:
             return
+        self.ended_at = now
         self._ending = self.ending(now)
         self.settle_pending(now)
         self._explain()
@@ -232,7 +247,19 @@ class Watcher:
             "text": self._notes.get(0, NOTHING_TO_SAY).text if pooled else "",
             "margin": margin,
             "pool": self.pool() if pooled else {},
+            "broken_on": self.broken_on().export() if self.broken else NO_GROUNDS,
+            "held_on": self._held_on().export() if self.held else NO_GROUNDS,
+            "span": Ground(0.0, self._until),
         }
+
+    @property
+    def _until(self) -> float:
+        return self.ended_at if self.decided_at is None else self.decided_at
+
+    def _held_on(self) -> Grounds:
+        grounds = Grounds()
+        grounds.add(Ground(0.0, self._until, None) if self.silent else None)
+        return grounds
 
     def _decoding(self) -> list[str]:
         """The fleets of which it needs to understand what they receive."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from iotsim.expect.judge import Judge
@@ -50,8 +51,8 @@ class Crew(Protocol):
     def wake(self) -> None:
         """Look at `journal` and `judge` soon: somebody else has told them something."""
 
-    async def conclude(self, now: float) -> Findings:
-        """Handle what the link still holds, then judge everything as of `now`."""
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
+        """Handle what the link still holds, `look` what was lost of it, then judge everything as of `now`."""
         ...
 
     async def finish(self) -> None:
@@ -87,9 +88,10 @@ class Alone:
     async def do(self, command: Command) -> None:
         self.simulation.do(command)
 
-    async def conclude(self, now: float) -> Findings:
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         simulation = self.simulation
         simulation.drain()
+        look()
         return simulation.judge.finish(now, gateway_heard=simulation.heard.is_set())
 
     async def finish(self) -> None:

@@ -353,7 +353,7 @@ class Run:
     async def _judge(self, now: float) -> Findings:
         """Judge everything as of `now`, and tell what is new of it."""
         verdicts = self.crew.progress().verdicts
-        findings = await self.crew.conclude(now)
+        findings = await self.crew.conclude(now, lambda: self.doubts.look(self.clock()))
         if self.stopped_by is not None and not self.options.serve:
             findings = only_decided(findings, verdicts)
         for decision in self.crew.judge.tell(findings.outcomes, now):
@@ -367,7 +367,6 @@ class Run:
             findings.outcomes,
             errors=self.doubts.errors(),
             crash=self.gateway.crash if self.gateway is not None else "",
-            doubts=self.doubts.reasons(findings.outcomes),
             served=self.options.serve,
         )
 

@@ -28,8 +28,9 @@ from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.exchange import FAULTS, Service
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
+from iotsim.simulation.lag import BEAT_S
 from iotsim.simulation.ports import OpenPorts
-from iotsim.simulation.pump import Pump
+from iotsim.simulation.pump import SOON_S, Pump
 from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
@@ -110,6 +111,9 @@ class Simulation:
             {name: _view(fleet, shard) for name, fleet in self.fleets.items()},
             scenario.tolerance,
         )
+        self.pump.on_late = self.pump.timers.on_late = self.judge.lapses.late
+        if link.kind != "memory":
+            self.judge.lapses.unseen_s = BEAT_S
         self.settled = trio.Event()
         self.heard = trio.Event()
         self.heard_at: float | None = None
@@ -320,6 +324,11 @@ class Simulation:
 
     def _advance(self, due: float) -> None:
         self._deadline = math.inf
+        if self.pump.behind and (now := self.clock()) < due + DRAIN_S:
+            # What came before `due` may still lie in the queue.
+            self._deadline = now
+            self.pump.timers.call_at(now + SOON_S, self._advance, due)
+            return
         # The clock may have passed `due` by little: what was due then is decided as of now.
         self.judge.advance(max(due, self.clock()))
         self.schedule_deadline()

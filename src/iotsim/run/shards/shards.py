@@ -234,11 +234,15 @@ class Shards:
     def wake(self) -> None:
         pass  # the next tick is near
 
-    async def conclude(self, now: float) -> Findings:
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         self._judged = True
         # What one hands over while it drains, another has to take: so they drain twice.
         for _ in range(2):
             await self._ask("drained", op="drain")
+        for worker in self._workers:
+            if drained := worker.answers.get("drained"):
+                worker.counters = msgspec.convert(drained, Counters)
+        look()
         exports = await self._ask("judged", op="judge", t=now)
         return merge([self.judge.export(now), *exports])
 

@@ -10,7 +10,8 @@ start      takes its queue, makes its simulation, and lets it live            st
 boot       lets devices boot that do not boot with the run                    none
 ready      lets the windows of expectations begin                             none
 do         carries out a command; its answer has why not, or ""               done
-drain      handles what its queue and the other workers' sockets hold         drained
+drain      handles what its queue and the other workers' sockets hold;        drained
+           its answer has the counters
 look       its answer has the judge's export of what is decided so far       looked
 judge      decides what is open; its answer has the judge's export            judged
 seal       drains, and reads its queue no more                                sealed
@@ -206,7 +207,7 @@ class Worker:
                         await self._send("done", _carry_out(simulation, message.values["command"]))
                     case "drain":
                         simulation.drain()
-                        await self._send("drained")
+                        await self._send("drained", simulation.counters())
                     case "look":
                         await self._send("looked", simulation.judge.snapshot())
                     case "judge":
