@@ -51,6 +51,8 @@ class RunStarted(Event, tag="run-started"):
     versions: dict[str, str]
     fleets: dict[str, dict[str, Any]]
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
+    speed: float = 1.0
+    """How many seconds of the run a real second has."""
 
 
 class LinkUp(Event, tag="link-up"):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.expect.transcript import READ, Transcript, expectation
 
 from iotsim.expect import lapses as lapses_module
-from iotsim.expect.lapses import Ground, Lapses, bound_s, merge_lapses
+from iotsim.expect.lapses import Ground, Lapses, merge_lapses
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation
 from iotsim.match import compile_match
 
@@ -105,7 +105,7 @@ def test_none_that_holds_by_lateness_alone_is_in_doubt() -> None:
 
 
 def test_long_windows_bear_more() -> None:
-    assert [bound_s(window) for window in (0.02, 5, 10, 30, 3600)] == [0.1, 0.1, 0.1, 0.3, 1.0]
+    assert [Lapses().bound_s(window) for window in (0.02, 5, 10, 30, 3600)] == [0.1, 0.1, 0.1, 0.3, 1.0]
 
 
 # --- what has come is proof -----------------------------------------------------------------

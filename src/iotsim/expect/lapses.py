@@ -7,7 +7,7 @@ together follows whether the gateway may be blamed:
 - What took place without a lapse is certain, whatever happened before or after.
 - What was missed by less than the simulator was late at that time may not have been missed at all.
 - A gateway that gets its answers late does other things than one that gets them in time. So, too, whatever
-  it failed to do while the simulator was late by more than `bound_s` is in doubt.
+  it failed to do while the simulator was late by more than `Lapses.bound_s` is in doubt.
 - A lost packet may be the one that was missed, or the one that the gateway waited for.
 
 A message that must not come is proof once it has come, and needs no grounds.
@@ -36,12 +36,6 @@ MOST_GROUNDS = 64
 """The grounds of so many devices are kept one by one."""
 
 Export: TypeAlias = dict[str, Any]
-
-
-def bound_s(window_s: float) -> float:
-    """How late the simulator may be while a gateway fails in a window of this length: a gateway's own
-    timeouts are seldom shorter than 100 ms, and its plans for longer windows leave more room."""
-    return min(max(LEAST_BOUND_S, BOUND_SHARE * window_s), MOST_BOUND_S)
 
 
 class Ground(NamedTuple):
@@ -137,6 +131,12 @@ class Lapses:
         """By magnitude, so that a long time of slight lateness does not run together with a great one."""
         self._lost = _Spans()
 
+    def bound_s(self, window_s: float) -> float:
+        """How late the simulator may be while a gateway fails in a window of this length: a gateway's
+        timeouts are seldom shorter than 100 ms, and its plans for longer windows leave more room."""
+        bound = min(max(LEAST_BOUND_S, BOUND_SHARE * window_s), MOST_BOUND_S)
+        return max(bound, self.unseen_s)
+
     def late(self, due: float, now: float) -> None:
         """What should have been done at `due` is done `now`.
 
@@ -175,7 +175,7 @@ class Lapses:
         missed_by = ground.missed_by_s
         if missed_by is None:
             return ""
-        allowed = min(missed_by, bound_s(ground.end - ground.begin) if blames else math.inf)
+        allowed = min(missed_by, self.bound_s(ground.end - ground.begin) if blames else math.inf)
         lateness, at = self.worst(ground.begin, ground.end)
         if ground.edge and lateness <= allowed:
             edges = (self.worst(edge, edge) for edge in (ground.begin, ground.end))

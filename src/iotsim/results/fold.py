@@ -49,6 +49,7 @@ def result_of(
         repeat=started.repeat,
         link=started.link,
         tolerance=started.tolerance,
+        speed=started.speed,
         fleets=started.fleets,
         versions=started.versions,
     )

@@ -39,6 +39,7 @@ class RunResult(msgspec.Struct, kw_only=True):
     """The command that runs the same again."""
     link: str = ""
     tolerance: float = 1.0
+    speed: float = 1.0
     expectations: list[Outcome] = []
     notes: list[str] = []
     errors: list[str] = []

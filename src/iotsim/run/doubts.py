@@ -30,7 +30,7 @@ class Doubts:
             for spec in scenario.fleets
         )
         self._listening = f"they listen at {'; '.join(ports)}"
-        self._lag_reported = LEAST_BOUND_S
+        self._lag_reported = LEAST_BOUND_S * scenario.pace
         self._lost_before = 0
         self._looked_at = 0.0
 

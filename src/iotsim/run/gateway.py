@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.events import (
     GatewayExited,
     GatewayOutput,
@@ -148,7 +149,7 @@ class Gateway:
                 async with trio.open_nursery() as awaiting:
                     awaiting.start_soon(self._await_ready, testbed.init_pid)
                     status = await process.wait()
-                    with trio.move_on_after(LAST_OUTPUT_S):
+                    with trio.move_on_after(real_s(LAST_OUTPUT_S)):
                         await self._output_ended.wait()
                     awaiting.cancel_scope.cancel()
                 self._ended(status)
@@ -162,7 +163,7 @@ class Gateway:
         """End it, if it has not ended, and all that it has left; take what they still print."""
         self._stopping = not self.exited.is_set()
         status = await process.stop(signal.Signals[self.spec.stop_signal], STOP_GRACE_S)
-        with trio.move_on_after(LAST_OUTPUT_S):
+        with trio.move_on_after(real_s(LAST_OUTPUT_S)):
             await self._output_ended.wait()
         if self._stopping:
             self._ended(status)
@@ -189,7 +190,7 @@ class Gateway:
         with scope:
             while True:
                 waiting = text.unfinished not in ("", self._prompt)
-                with trio.move_on_after(patience_s if waiting else math.inf):
+                with trio.move_on_after(real_s(patience_s) if waiting else math.inf):
                     try:
                         chunk = await output.receive()
                     except trio.EndOfChannel:
@@ -259,7 +260,7 @@ async def _port_open(pid: int, ready: ReadySpec) -> str:
     kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
     tables = [Path(f"/proc/{pid}/net/{table}") for table in (kind, f"{kind}6")]
     while not any(_is_bound(table, port) for table in tables):  # noqa: ASYNC110 - nobody tells
-        await trio.sleep(POLL_S)
+        await trio.sleep(real_s(POLL_S))
     return f"{kind.upper()} port {port} is open"
 
 

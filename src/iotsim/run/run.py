@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.clock import ScaledClock, current_speed, real_s
+from iotsim.errors import IotsimError
 from iotsim.events import Note
 from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
@@ -37,6 +39,7 @@ from iotsim.run.signals import ending_signals
 from iotsim.run.site import Site, open_site
 from iotsim.simulation.simulation import Simulation
 from iotsim.testbed.privileges import drop_privileges
+from iotsim.testbed.timescale import Reach
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,7 +72,9 @@ def run_scenario(
     """
     # The testbed's helper makes the namespaces while the event loop and the fleets are being made here.
     with prepared(scenario, options) as preparation, settled_memory():
-        clock = None
+        clock: trio.abc.Clock | None = None
+        if scenario.pace != 1:
+            clock = ScaledClock(scenario.pace)
         if scenario.link.kind == "memory":
             # Here, since it imports pytest where that is installed, which takes 0.2 s.
             from trio.testing import MockClock
@@ -146,6 +151,7 @@ class Run:
     doubts: Doubts = field(init=False)
     clock: Callable[[], float] = field(init=False)
     _stop: trio.Event = field(default_factory=trio.Event, init=False)
+    _reach: Reach | None = field(default=None, init=False)
 
     @property
     def virtual(self) -> bool:
@@ -274,6 +280,8 @@ class Run:
             on_line=self.crew.judge.gateway_output,
         )
         await nursery.start(gateway.run, testbed)
+        if self.preparation.time_scale is not None:
+            self._reach = Reach(testbed.init_pid, lambda text: self._emit(Note(self.clock(), text)))
         nursery.start_soon(self._follow_gateway, gateway)
 
     def _emit(self, event: Event) -> None:
@@ -325,7 +333,7 @@ class Run:
                 if scenario.ends == "quiet":
                     nursery.start_soon(end_when_quiet)
                 if scenario.ends != "duration" and self.gateway is not None:
-                    nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
+                    nursery.start_soon(end_after, self.gateway.exited, real_s(LAST_WORDS_S))
             with duration:
                 await trio.sleep_forever()
             nursery.cancel_scope.cancel()
@@ -338,13 +346,16 @@ class Run:
             progress = self.crew.progress()
             if progress.pending or progress.received != received:
                 received, since = progress.received, self.clock()
-            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, LEAST_LOOK_S)))
+            least_s = real_s(LEAST_LOOK_S)
+            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, least_s)))
 
     async def _watch(self) -> None:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
         while True:
-            await trio.sleep(WATCH_INTERVAL_S)
+            await trio.sleep(real_s(WATCH_INTERVAL_S))
             self.doubts.look(self.clock())
+            if self._reach is not None:
+                self._reach.look()
             if self.crew.journal.events:
                 self.crew.wake()
 
@@ -375,10 +386,20 @@ class Run:
             start = trio.current_time()
             self.clock = lambda: trio.current_time() - start
             return
+        pace = self.scenario.pace
+        if current_speed() != pace:
+            raise IotsimError(
+                f"at speed {pace:g} the clock of the event loop has to be "
+                f"iotsim.clock.ScaledClock({pace:g}), as in run_scenario"
+            )
         self.wall_time = time.time()
         counter = time.perf_counter
         self._zero = zero = counter()
-        self.clock = lambda: counter() - zero
+        if self.preparation.time_scale is not None:
+            self.preparation.time_scale.begin()
+        self.clock = (
+            (lambda: counter() - zero) if pace == 1 else (lambda: (counter() - zero) * pace)
+        )
 
     def _make_crew(self) -> Crew:
         scenario, site = self.scenario, self.site

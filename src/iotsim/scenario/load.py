@@ -101,7 +101,15 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
     for section in SECTIONS.values():
         if section.build is not None and section.name in loading.tables:
             scenario = section.build(scenario, loading)
+    _check_speed(scenario, problems)
     return scenario
+
+
+def _check_speed(scenario: Scenario, problems: Problems) -> None:
+    """Somebody else's gateway keeps to the real time, whatever the scenario says."""
+    if scenario.pace != 1 and (scenario.gateway is None or not scenario.gateway.command):
+        message = "makes the gateway's clock run faster, too, so the run has to start the gateway"
+        problems.add(("scenario", "speed"), message, "give its 'command' in [gateway]", of_key=True)
 
 
 def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:

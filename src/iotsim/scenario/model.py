@@ -127,6 +127,11 @@ class Scenario:
     routes: tuple[tuple[int, int], ...] = ()
 
     @property
+    def pace(self) -> float:
+        """How many seconds of the run a real second has; on a memory link time may be virtual anyhow."""
+        return 1.0 if self.link.kind == "memory" else self.speed
+
+    @property
     def folder(self) -> Path:
         """Where the files that the scenario names are looked for."""
         return self.path.parent

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.simulation.timers import LATE_S
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ BEAT_S = 0.02
 class LoopWatch(trio.abc.Instrument):
     """Notes when the event loop last really slept; `idle_at` is when that sleep ended.
 
-    `on_late` is called with the begin and the end of a sleep that took too long.
+    `clock` goes `speed` times as fast as real time. `on_late` is called with the begin and the end of a
+    sleep that took too long.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], speed: float = 1.0) -> None:
         self._clock = clock
+        self._speed = speed
         self._entered = 0.0
         self._until = math.inf
         self.idle_at = 0.0
@@ -45,20 +48,20 @@ class LoopWatch(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:
         self._entered = self._clock()
-        self._until = self._entered + timeout
+        self._until = self._entered + timeout * self._speed
 
     def after_io_wait(self, timeout: float) -> None:
         now = self._clock()
-        if now > self._until + LATE_S:
+        if now > self._until + LATE_S * self._speed:
             self.on_late(self._entered, now)
-        elif now - self._entered > REAL_SLEEP_S:
+        elif now - self._entered > REAL_SLEEP_S * self._speed:
             self.idle_at = now
 
 
 async def beat() -> None:
     """Let the event loop never wait for longer than `BEAT_S`."""
     while True:  # noqa: ASYNC110  # to wake up is all that it is for
-        await trio.sleep(BEAT_S)
+        await trio.sleep(real_s(BEAT_S))
 
 
 def _nobody(_since: float, _now: float) -> None:

@@ -61,12 +61,22 @@ class Outcomes(dict[str, int]):
 class Pump:
     """Moves frames between `link` and the stack, and time between timers.
 
-    `receive` is the stack's: (frame, now) -> outcome. `clock` gives the seconds of the run.
+    `receive` is the stack's: (frame, now) -> outcome. `clock` gives the seconds of the run, of which a real
+    second has `speed`.
     """
 
     def __init__(
-        self, link: Link, timers: Timers, journal: Journal, clock: Callable[[], float]
+        self,
+        link: Link,
+        timers: Timers,
+        journal: Journal,
+        clock: Callable[[], float],
+        speed: float = 1.0,
     ) -> None:
+        self._speed = speed
+        self._turn_s = TURN_S * speed
+        self._late_s = LATE_S * speed
+        self._flush_interval_s = FLUSH_INTERVAL_S * speed
         self.link = link
         self.timers = timers
         self.journal = journal
@@ -87,7 +97,7 @@ class Pump:
         """When the last frame was sent."""
         self._max_lag = 0.0
         """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
-        self._loop = LoopWatch(clock)
+        self._loop = LoopWatch(clock, speed)
         self._queue_empty_at = 0.0
         self.behind = False
         """The link was not seen empty at the last look."""
@@ -195,7 +205,7 @@ class Pump:
         while True:
             busy = self.turn()
             now = self.clock()
-            if now - turn_began > TURN_S:
+            if now - turn_began > self._turn_s:
                 self.on_turn(now)
                 await trio.lowlevel.checkpoint()
                 turn_began = self.clock()
@@ -225,7 +235,7 @@ class Pump:
                 lag = now - self._queue_empty_at
                 if lag > self._max_lag:
                     self._max_lag = lag
-                if lag > LATE_S:
+                if lag > self._late_s:
                     self.on_late(self._queue_empty_at, now)
             self._queue_empty_at = now
         fired = self.timers.fire(now, BATCH_FRAMES)
@@ -253,7 +263,7 @@ class Pump:
         """
         if self.behind:
             return True
-        ahead = self.timers.next_due() - now
+        ahead = (self.timers.next_due() - now) / self._speed
         if ahead > SOON_S:
             if not busy:
                 return False
@@ -262,11 +272,11 @@ class Pump:
 
     async def _wait(self, now: float) -> None:
         """Sleep until the link is readable, a timer is due, or records have lain long enough."""
-        if now + RESOLUTION_S >= self._flushed_at + FLUSH_INTERVAL_S:
+        if now + RESOLUTION_S >= self._flushed_at + self._flush_interval_s:
             self.flush(now)
         until = self.timers.next_due()
         if self.journal.events or self.journal.packets:
-            until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
+            until = min(until, self._flushed_at + self._flush_interval_s)
         with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
             await self.link.wait_readable()
         # What is put into a link of this process wakes us by itself, at once, also in virtual time.

@@ -69,7 +69,8 @@ class Series(NamedTuple):
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
-    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`.
+    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`; a real second
+    has as many of them as the scenario's ``pace`` says.
     ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
     sent a datagram to one, at ``heard_at``; ``failed_devices`` are those that a rule or behavior of theirs
     has stopped, or whose session has failed. Of a fleet that several processes share, this one owns the
@@ -92,11 +93,12 @@ class Simulation:
         wall_time: float = 0.0,
     ) -> None:
         self.shard = shard
+        self._drain_s = DRAIN_S * scenario.pace
         self.scenario = scenario
         self.link = link
         self.clock = clock
         self.journal = Journal(recording, first=shard.number + 1, step=shard.shards)
-        self.pump = Pump(link, Timers(), self.journal, clock)
+        self.pump = Pump(link, Timers(scenario.pace), self.journal, clock, scenario.pace)
         self.between = BetweenDevices(self.pump)
         self.hosts = make_hosts(
             scenario, link.mtu, self.pump, self.between, seed=seed, journal=self.journal
@@ -113,7 +115,7 @@ class Simulation:
         )
         self.pump.on_late = self.pump.timers.on_late = self.judge.lapses.late
         if link.kind != "memory":
-            self.judge.lapses.unseen_s = BEAT_S
+            self.judge.lapses.unseen_s = BEAT_S * scenario.pace
         self.settled = trio.Event()
         self.heard = trio.Event()
         self.heard_at: float | None = None
@@ -280,7 +282,7 @@ class Simulation:
         Where that would take too long, since packets come faster than they can be answered, the rest
         is dropped, and counted as lost.
         """
-        until = self.clock() + DRAIN_S
+        until = self.clock() + self._drain_s
         with self._watchdog:
             while self.pump.turn():
                 if self.clock() > until:
@@ -324,10 +326,10 @@ class Simulation:
 
     def _advance(self, due: float) -> None:
         self._deadline = math.inf
-        if self.pump.behind and (now := self.clock()) < due + DRAIN_S:
+        if self.pump.behind and (now := self.clock()) < due + self._drain_s:
             # What came before `due` may still lie in the queue.
             self._deadline = now
-            self.pump.timers.call_at(now + SOON_S, self._advance, due)
+            self.pump.timers.call_at(now + SOON_S * self.scenario.pace, self._advance, due)
             return
         # The clock may have passed `due` by little: what was due then is decided as of now.
         self.judge.advance(max(due, self.clock()))

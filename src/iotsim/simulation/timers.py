@@ -63,10 +63,11 @@ class Timers:
 
     `on_earliest` is called with the time of a timer that has become the next one to fire: whoever
     sleeps until the next one must then sleep less. `on_late` is called with the time at which a timer
-    was due, and the later one at which it fires.
+    was due, and the later one at which it fires. Time goes `speed` times as fast as in reality.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, speed: float = 1.0) -> None:
+        self._late_s = LATE_S * speed
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = 0
         self._cancelled = 0
@@ -103,7 +104,7 @@ class Timers:
             if timer.pending:
                 if now - due > self.lateness:
                     self.lateness = now - due
-                if now - due > LATE_S:
+                if now - due > self._late_s:
                     self.on_late(due, now)
                 timer.fire()
             else:

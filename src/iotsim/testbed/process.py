@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
+from iotsim.clock import real_s
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -84,13 +86,13 @@ class GatewayProcess:
         await self._request({"op": "signal", "id": self.number, "signal": int(signum)})
 
     async def stop(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
-        """Ask its process group to end, and after `grace_s` kill whatever is left of it.
+        """Ask its process group to end, and after `grace_s` real seconds kill whatever is left of it.
 
         What the process started and left behind is killed too, even if it detached itself.
         """
         if self.exit_status is None:
             await self._request({"op": "stop", "id": self.number, "signal": int(signum)})
-            with trio.move_on_after(grace_s):
+            with trio.move_on_after(real_s(grace_s)):
                 await self._exited.wait()
         await self._request({"op": "kill", "id": self.number})
         await self._killed.wait()

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 import trio
 
+from iotsim.clock import real_s
 from iotsim.errors import IotsimError
 from iotsim.events import Note
 from iotsim.expect.judge import Judge
@@ -211,7 +212,7 @@ class Shards:
                 raise IotsimError(self._refusal)
             task_status.started()
             while True:
-                await trio.sleep(TICK_S)
+                await trio.sleep(real_s(TICK_S))
                 self.judge.advance(self._clock())
                 await self._tell_decisions()
                 self.journal.flush()
@@ -300,7 +301,7 @@ class Shards:
 
     async def _wait_for(self, answer: str, workers: Iterable[WorkerProcess]) -> None:
         """Wait until each of `workers` has given `answer`, or never will."""
-        with trio.move_on_after(ANSWER_TIMEOUT_S):
+        with trio.move_on_after(real_s(ANSWER_TIMEOUT_S)):
             for worker in workers:
                 while answer not in worker.answers and not worker.dead:
                     await worker.news.wait()
@@ -391,7 +392,7 @@ async def _ending(worker: WorkerProcess) -> str:
     """How `worker`, whose socket is closed, comes to its end, which is near."""
     pidfd = os.pidfd_open(worker.pid)
     try:
-        with trio.move_on_after(DISMISSAL_TIMEOUT_S):
+        with trio.move_on_after(real_s(DISMISSAL_TIMEOUT_S)):
             await trio.lowlevel.wait_readable(pidfd)
         return _exit_status(pidfd)
     finally:
