@@ -51,6 +51,8 @@ class RunStarted(Event, tag="run-started"):
     versions: dict[str, str]
     fleets: dict[str, dict[str, Any]]
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
+    parameters: dict[str, str] = {}
+    """Those of the matrix and of ``--set``, as ``--set`` takes them."""
     speed: float = 1.0
     """How many seconds of the run a real second has."""
 
@@ -63,22 +65,38 @@ class LinkUp(Event, tag="link-up"):
 
 
 class GatewayStarted(Event, tag="gateway-started"):
+    """``life``: a gateway that is started again has several, counted from 1."""
+
     pid: int
     command: list[str]
+    life: int = 1
 
 
 class GatewayReady(Event, tag="gateway-ready"):
     how: str
+    life: int = 1
 
 
 class GatewayOutput(Event, tag="gateway-output"):
     line: str
 
 
+class GatewayPaused(Event, tag="gateway-paused"):
+    """All of its processes stand, until it is resumed."""
+
+
+class GatewayResumed(Event, tag="gateway-resumed"):
+    """They go on."""
+
+
 class GatewayExited(Event, tag="gateway-exited"):
+    """``by``: "stop" or "kill", if that was asked for; "end", with the run; "" by itself."""
+
     status: int | None
     signal: str
     crashed: bool
+    by: str = ""
+    life: int = 1
 
 
 class Received(Event, tag="received"):
@@ -87,6 +105,10 @@ class Received(Event, tag="received"):
     Where its protocol has a session, ``layer`` is "wire" for what a datagram carried that did not reach the
     device as it was (an acknowledgement, a duplicate, a part), and "application" for what reached it and
     was in no datagram as it is.
+
+    ``impaired`` are the names of the impairments and faults that befell it on its way to the device, ``fate``
+    what they did (it may be lost), and ``delay_s`` how long they held it, as far as that was known at once;
+    what was not is an `Impaired`.
     """
 
     id: int
@@ -95,11 +117,15 @@ class Received(Event, tag="received"):
     protocol: str
     message: Mapping[str, Any]
     layer: str = ""
+    impaired: str = ""
+    fate: str = ""
+    delay_s: float = 0.0
 
 
 class Sent(Event, tag="sent"):
     """A device sent a message. ``message`` is what the wire carries: with the fields that the protocol
-    adds and computes, and with numbers as they are rounded there. ``layer`` is as that of `Received`."""
+    adds and computes, and with numbers as they are rounded there. ``layer`` is as that of `Received`, and
+    so are ``impaired``, ``fate`` and ``delay_s``, of all that befell it on its way from the device."""
 
     id: int
     device: str
@@ -108,10 +134,25 @@ class Sent(Event, tag="sent"):
     message: Mapping[str, Any]
     in_reply_to: int = 0
     layer: str = ""
+    impaired: str = ""
+    fate: str = ""
+    delay_s: float = 0.0
+
+
+class Impaired(Event, tag="impaired"):
+    """A message that a device was to receive met with this only after it had been held for a while.
+    ``in_reply_to`` is its number, 0 if it has none; the rest is as that of `Received`."""
+
+    device: str
+    impaired: str
+    fate: str
+    delay_s: float = 0.0
+    in_reply_to: int = 0
 
 
 class Undecodable(Event, tag="undecodable"):
-    """A datagram for a device was no message of its protocol. ``data`` is hex."""
+    """A datagram for a device was no message of its protocol, or, if ``sent``, one of the device's own was
+    none any more: a fault has garbled it. ``data`` is hex."""
 
     id: int
     device: str
@@ -121,14 +162,18 @@ class Undecodable(Event, tag="undecodable"):
     path: str
     offset: int | None
     data: str
+    sent: bool = False
 
 
 class NotSent(Event, tag="not-sent"):
-    """A device meant to send and could not; ``reason`` says why."""
+    """A device meant to send and could not, or it has and that was lost; ``reason`` says why. ``impaired``
+    are the names of what befell ``message``, if something did."""
 
     device: str
     reason: str
     in_reply_to: int = 0
+    impaired: str = ""
+    message: Mapping[str, Any] | None = None
 
 
 class PacketDropped(Event, tag="packet-dropped"):
@@ -162,6 +207,32 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     """A device began anew, with the state of its template."""
 
     device: str
+
+
+class Northbound(Event, tag="northbound"):
+    """A service of the gateway's other side received something. ``fields`` is what, by the names that its
+    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
+    that was sent."""
+
+    id: int
+    service: str
+    fields: Mapping[str, Any]
+
+
+class FaultChanged(Event, tag="fault"):
+    """A fault of devices that lasts has begun, or is over. ``name`` is its own, ``fault`` of which kind it
+    is, ``devices`` whom it is for; ``begun`` tells which of both it is."""
+
+    name: str
+    fault: str
+    devices: str
+    begun: bool
+
+
+class StepDone(Event, tag="step"):
+    """A step of the scenario was done."""
+
+    name: str
 
 
 class CommandDone(Event, tag="command"):
@@ -221,8 +292,41 @@ class Note(Event, tag="note"):
     text: str
 
 
+class GatewayLife(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The gateway from one start to its end.
+
+    Times are seconds of the run, None where it did not come to that. ``by`` is that of `GatewayExited`.
+    """
+
+    pid: int
+    started: float
+    ready: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    signal: str = ""
+    by: str = ""
+    crashed: bool = False
+
+
+class GatewayFigures(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the gateway used, with all that it started: at most, in ``memory`` (bytes), ``fds``, ``threads``
+    and ``children``; and ``cpu``, of one core, from ready to the end, as a share. None is what nobody
+    asked for, or could not be measured. ``samples`` are how many looks that rests on."""
+
+    samples: int = 0
+    memory: int | None = None
+    fds: int | None = None
+    threads: int | None = None
+    children: int | None = None
+    cpu: float | None = None
+
+
 class GatewayResult(msgspec.Struct, kw_only=True):
-    """The gateway's process, when all is over. ``status`` and ``signal`` are what it ended with."""
+    """The gateway, when all is over.
+
+    ``pid``, ``status`` and ``signal`` are of its last life, or of the one in which it ``crashed``; ``lives``
+    are all of them. ``figures`` are there if an expectation asked for one of them.
+    """
 
     command: list[str]
     pid: int = 0
@@ -230,6 +334,8 @@ class GatewayResult(msgspec.Struct, kw_only=True):
     signal: str = ""
     crashed: bool = False
     last_lines: list[str] = []
+    lives: list[GatewayLife] = []
+    figures: GatewayFigures | None = None
 
 
 class RunEnded(Event, tag="run-ended"):

@@ -20,11 +20,14 @@ from iotsim.rng import key, unit
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
     from iotsim.device.behavior import Device
     from iotsim.device.reaction import Responder
     from iotsim.device.schedule import Endpoint
     from iotsim.device.signals import Signal
     from iotsim.device.spec import FleetSpec
+    from iotsim.device.trouble import Trouble
 
 
 class SimDevice:
@@ -45,6 +48,8 @@ class SimDevice:
         "peer",
         "received",
     )
+    has_clock = False
+    """Whether it has one of its own, which may be off."""
 
     def __init__(self, fleet: Fleet, index: int) -> None:
         self.fleet = fleet
@@ -143,15 +148,19 @@ class Fleet:
     ``signals`` the functions behind the names. ``origin`` is the time from which boots count, infinity while
     it is not known. ``boots_later`` tells whether any device boots after that, and is not there before.
     Errors in the specification raise ScenarioError.
+
+    `kind` is the class of its devices; where those have clocks of their own, rules go ``by_clock``.
     """
 
-    def __init__(self, spec: FleetSpec, seed: int) -> None:
+    def __init__(self, spec: FleetSpec, seed: int, kind: type[SimDevice] = SimDevice) -> None:
         if 0 < len(spec.data) < spec.count:
             raise ScenarioError(
                 [Problem(f"data has {len(spec.data)} rows for {spec.count} devices of {spec.name}")]
             )
         self.spec = spec
         self.seed = seed
+        self.by_clock = kind.has_clock
+        self._kind = kind
         self.prefix = spec.name + "["
         """What the names of all devices begin with: each event has a name in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
@@ -162,8 +171,12 @@ class Fleet:
         self.origin = 0.0
         self.leases: dict[int, int] = {}
         """The IPv4 addresses that DHCP servers gave, by device."""
+        self.troubles: Sequence[tuple[int, Collection[int], Trouble]] = []
+        """What is wrong with which devices, in an order that stands first (`iotsim.device.trouble`)."""
         self._boot_key = key(seed, spec.name, "boot")
         self.signals: dict[str, Signal] = {}
+        self._given: dict[str, dict[int, float]] = {}
+        """By signal, the values that devices were given in its place."""
         for name, signal in spec.signals.items():
             try:
                 self.signals[name] = compile_signal(signal, seed, spec.name, "signal", name)
@@ -186,11 +199,17 @@ class Fleet:
             about_silence = [rule for rule in rules if rule.unanswered]
             self.responders.append(
                 compile_responder(
-                    about_messages, service.protocol.echo, key=stream, otherwise=otherwise[number]
+                    about_messages,
+                    service.protocol.echo,
+                    key=stream,
+                    otherwise=otherwise[number],
+                    by_clock=self.by_clock,
                 )
             )
             cares = about_silence or any(rule.asks for rule in rules)
-            silence = compile_responder(about_silence, key=stream) if cares else None
+            silence = None
+            if cares:
+                silence = compile_responder(about_silence, key=stream, by_clock=self.by_clock)
             self.unanswered.append(silence)
 
     def _compile_schedules(self) -> tuple[Schedule, ...]:
@@ -200,7 +219,7 @@ class Fleet:
                 continue
             stream = key(self.seed, self.spec.name, "schedule", number)
             try:
-                schedules.append(Schedule(rule, key=stream))
+                schedules.append(Schedule(rule, key=stream, by_clock=self.by_clock))
             except ValueError as error:
                 path = f"devices.{self.spec.name}.rules[{number}]"
                 raise ScenarioError([Problem(str(error), path=path)]) from None
@@ -215,7 +234,7 @@ class Fleet:
             raise IndexError(f"{self.spec.name} has no device {index}")
         device = self.devices[index]
         if device is None:
-            device = self.devices[index] = SimDevice(self, index)
+            device = self.devices[index] = self._kind(self, index)
             self.created += 1
         return device
 
@@ -225,6 +244,14 @@ class Fleet:
         if self.spec.data:
             state.update(self.spec.data[index])
         return state
+
+    def set_signal(self, name: str, indexes: Iterable[int], value: float) -> None:
+        """Let the signal `name` of these devices be `value` from now on; KeyError if there is none."""
+        given = self._given.get(name)
+        if given is None:
+            given = self._given[name] = {}
+            self.signals[name] = _overridden(self.signals[name], given)
+        given |= dict.fromkeys(indexes, float(value))
 
     def boots_at(self, index: int) -> float:
         """When device `index` boots first, in seconds of the run."""
@@ -242,6 +269,16 @@ class Fleet:
 
     def __repr__(self) -> str:
         return f"<Fleet {self.spec.name}, {self.spec.count} devices>"
+
+
+def _overridden(signal: Signal, given: Mapping[int, float]) -> Signal:
+    """`signal`, but for the devices that are `given` a value."""
+
+    def reading(index: int, t: float) -> float:
+        value = given.get(index)
+        return signal(index, t) if value is None else value
+
+    return reading
 
 
 def _fresh(value: Any) -> Any:

@@ -65,7 +65,7 @@ class Count(Watcher):
             times = [t for t, _ in self._arrivals(slot)][: count - 1]
             last = text.message_text(message)
             # One is proof where none may come; of several, our late answers may have made more.
-            ground = Ground(times[0] if times else 0.0, t) if self.maximum else None
+            ground = Ground(times[0] if times else self.began, t) if self.maximum else None
             self.fail(slot, t, text.last_text(f"{count} came", times, last, count - 1), ground)
 
     def settle_pending(self, now: float) -> None:
@@ -77,7 +77,7 @@ class Count(Watcher):
                 else:
                     self.state[slot] = BROKEN
                     self.broken += 1
-                    self._broken_on.add(Ground(0.0, now))
+                    self._broken_on.add(Ground(self.began, now))
 
     def expectation(self) -> str:
         bounds = bounds_text(self.spec.count_min, self.maximum)

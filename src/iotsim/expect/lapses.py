@@ -69,6 +69,13 @@ class Grounds:
             self._each.append(ground)
         self._all = ground if self._all is None else _around(self._all, ground)
 
+    def add_all(self, others: Grounds) -> None:
+        self.proved = self.proved or others.proved
+        for ground in others._each:
+            self.add(ground)
+        if others._all is not None:
+            self._all = others._all if self._all is None else _around(self._all, others._all)
+
     def export(self) -> Export:
         return {"proved": self.proved, "each": self._each, "all": self._all}
 

@@ -113,7 +113,7 @@ class Within(Watcher):
         end = begin + self.window_s
         if (came := self._too_late.get(slot)) is not None:
             return Ground(begin, came, came - end)
-        return Ground(begin, min(end, self._until), self.window_s)
+        return Ground(begin, min(end, self._watched_until), self.window_s)
 
     def pool(self) -> Export:
         return {"held": self.held > 0}

@@ -5,12 +5,15 @@ A run deals with its crew by the same few calls, whichever it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from iotsim.events import Northbound
+from iotsim.results.jsonl import plain_message
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from iotsim.expect.judge import Judge
@@ -26,7 +29,8 @@ class Crew(Protocol):
 
     ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
     sent a datagram to one. ``errors`` tells of what broke among ourselves; ``broken`` is set with the
-    first of them, when to go on makes no sense.
+    first of them, when to go on makes no sense. ``on_held`` is called with the name of each expectation that
+    holds, and when it was found to.
     """
 
     journal: Journal
@@ -35,6 +39,7 @@ class Crew(Protocol):
     heard: trio.Event
     broken: trio.Event
     errors: list[str]
+    on_held: Callable[[str, float], object]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled; it has started when what it simulates can be reached."""
@@ -48,8 +53,21 @@ class Crew(Protocol):
     async def do(self, command: Command) -> None:
         """Carry out `command`; see `Simulation.do`."""
 
+    def do_now(self, command: Command) -> bool:
+        """The same without waiting, if it can be done so; else nothing is done, and False returned."""
+        ...
+
+    def call_at(self, due: float, callback: Callable[..., object], *arguments: Any) -> object:
+        """Call `callback` once `due` has come, in seconds of the run."""
+
+    def happened(self, name: str, t: float) -> None:
+        """A step or an expectation of this name has happened."""
+
     def wake(self) -> None:
         """Look at `journal` and `judge` soon: somebody else has told them something."""
+
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        """A northbound service received something: see `iotsim.events.Northbound`."""
 
     async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         """Handle what the link still holds, `look` what was lost of it, then judge everything as of `now`."""
@@ -65,6 +83,16 @@ class Crew(Protocol):
     def put_together(self, folder: Path) -> list[str]:
         """The files are closed: make one of those that have parts. What went wrong, in words."""
         ...
+
+
+def report_northbound(
+    journal: Journal, judge: Judge, service: str, fields: Mapping[str, Any], now: float
+) -> None:
+    """Make an event of what `service` received, and let expectations see it."""
+    number = next(journal.message_ids)
+    journal.emit(Northbound(now, number, service, plain_message(fields)))
+    for observe in judge.northbound(service):
+        observe(None, fields, now)  # type: ignore[arg-type]  # it sees the service in place of a device
 
 
 class Alone:
@@ -84,9 +112,20 @@ class Alone:
         self.wake = simulation.pump.wake
         self.counters = simulation.counters
         self.progress = simulation.progress
+        self.call_at = simulation.pump.timers.call_at
+        self.happened = simulation.happened
+        simulation.on_held = lambda name, t: self.on_held(name, t)
+        self.on_held: Callable[[str, float], object] = lambda _name, _t: None
+
+    def do_now(self, command: Command) -> bool:
+        self.simulation.do(command)
+        return True
 
     async def do(self, command: Command) -> None:
         self.simulation.do(command)
+
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        report_northbound(self.journal, self.judge, service, fields, now)
 
     async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         simulation = self.simulation

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from iotsim.scenario.csvdata import DataFiles
+from iotsim.scenario.scopes import ScopeBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iotsim.scenario.fleets import FleetPlan
+    from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
 
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 class Overrides:
     """What the command line says instead of the file; None leaves the file's word.
 
-    `parameters` are those of ``--set NAME=VALUE``.
+    `parameters` are those of ``--set NAME=VALUE``. `environment` is where ``${env.NAME}`` is looked up.
     """
 
     link: str | None = None
@@ -28,6 +31,7 @@ class Overrides:
     tolerance: float | None = None
     duration_s: float | None = None
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 @dataclass
@@ -47,6 +51,13 @@ class Loading:
     link_sound: bool = True
     """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""
     plans: list[FleetPlan] = field(default_factory=list)
+    _scopes: ScopeBuilder | None = None
+
+    def scopes(self, scenario: Scenario) -> ScopeBuilder:
+        """What builds the scopes of all entries of `scenario`, whose fleets are built."""
+        if self._scopes is None:
+            self._scopes = ScopeBuilder(scenario, self)
+        return self._scopes
 
     @property
     def doubtful(self) -> set[str]:

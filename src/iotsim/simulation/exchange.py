@@ -6,8 +6,10 @@ So this is the place where a message can be seen, counted, delayed or spoiled, w
 `Datagram` that brought a message goes with it, and back with the answer.
 
 The way is chosen when a service is made. The *plain* way leads from the hosts to the codec and back with
-nothing between. The *layered* way has one `Layer` or several there, which can keep, delay or change what
-passes; a service without layers does not pay for those of others.
+nothing between. The *layered* way has one `Layer` or several there, which can keep or pass on whole
+datagrams, before they are decoded. The *disturbed* way has impairments and faults between the codec and the
+device, in each direction that any is for (`iotsim.simulation.disturbance`): what is expected is seen on the
+link's side of them, rules are on the device's. A service without these does not pay for those of others.
 """
 
 from __future__ import annotations
@@ -17,13 +19,16 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
+from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
-from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
+from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
+from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
-from iotsim.simulation.requests import Requests
+from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -36,17 +41,17 @@ if TYPE_CHECKING:
     from iotsim.expect.judge import Judge
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
+    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound, Transit
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Met, Reception
 
 FAILED = dropped("device-failed")
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
-NOT_SENT = consumed("not-sent")
-"""The answer could not leave."""
 FAULTS = (Exception, Stalled)
 """What code of the user's, or a rule, may raise: its device fails."""
 EVENT_DATA_BYTES = 256
@@ -72,11 +77,16 @@ class Layer:
         return onward(datagram, payload)
 
 
+def _cannot_reboot(_device: SimDevice, _down_s: float) -> None:
+    raise IotsimError("a service by itself cannot let its devices reboot")
+
+
 class Service:
     """One protocol at one port of `fleet`; `index` is its place in the fleet's services.
 
     `layers` are those of the layered way, the nearest to the link first. ``receive`` is what the stack
-    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`).
+    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`). `reboot` lets a
+    device begin anew, as soon as it has dealt with what it is about.
     """
 
     def __init__(
@@ -89,7 +99,9 @@ class Service:
         judge: Judge,
         journal: Journal,
         on_failure: Callable[[SimDevice, str], None],
+        reboot: Callable[[SimDevice, float], object] = _cannot_reboot,
         layers: Sequence[Layer] = (),
+        disturbances: Disturbances | None = None,
     ) -> None:
         spec = fleet.spec.services[index]
         self.protocol = spec.protocol
@@ -108,11 +120,27 @@ class Service:
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
         self.receive: PortHandler = self._receive
+        self._noting: Datagram | None = None
+        """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
+        if judge.answers(fleet.spec.name):
+            self._decode = self._decode_request
+            self.receive = self._receive_request
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
         for layer in layers:
             self._leave = partial(layer.send, onward=self._leave)
         for layer in reversed(layers):
             self.receive = partial(layer.receive, onward=self.receive)
+        self._inbound: Inbound | None = None
+        self._outbound: Outbound | None = None
+        self._met_on_wire: Reception | None = None
+        self._reception: Reception | None = None
+        if disturbances is not None:
+            self._met_on_wire, self._reception = disturbances.receptions(fleet, index)
+            faulty = self._met_on_wire is not None or self._reception is not None
+            self._inbound = disturbances.inbound(fleet, index, self._arrived, faulty=faulty)
+            self._outbound = disturbances.outbound(
+                fleet, index, self._leave, hosts.send_corrupt, self.tell_departed
+            )
         self._pump = pump
         self._clock = pump.clock
         self._judge = judge
@@ -126,6 +154,19 @@ class Service:
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
+        self._reboot = reboot
+
+    def _receive_request(self, datagram: Datagram, payload: bytes, /) -> str:
+        """As `_receive`; the datagram keeps its message, for expectations about the answer."""
+        self._noting = datagram
+        return self._receive(datagram, payload)
+
+    def _decode_request(self, payload: bytes, device: Any = None, /) -> dict[str, Any]:
+        datagram, self._noting = self._noting, None
+        message = self.protocol.codec.decode(payload, device)
+        if datagram is not None:
+            datagram.request = message
+        return message
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
         device = self._device(datagram.index)
@@ -144,13 +185,17 @@ class Service:
             self._who = format_endpoint(*self._peer)
         if not datagram.from_host:
             device.peer = self._peer
+        received = None
         if self._recorded:
             datagram.id = number = next(self._ids)
             name = self._names.get(datagram.index) or self._name_of(device)
-            self._emit(Received(now, number, name, self._who, self._name, message))
+            received = Received(now, number, name, self._who, self._name, message)
+            self._emit(received)
         try:
             for observe in self._heard:
                 observe(device, message, now)
+            if self._inbound is not None:
+                return self._inbound.take(device, datagram, payload, message, received)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
@@ -160,6 +205,87 @@ class Service:
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
+
+    def _arrived(self, transit: Transit) -> str:
+        """A datagram has come to its device, past impairments."""
+        device: Any = transit.device
+        datagram = transit.datagram
+        datagram.time = transit.t
+        if device.failed:
+            return FAILED
+        message: Any = transit.message
+        if message is None:
+            try:
+                message = self._decode(transit.payload, device)
+            except DecodeError as error:
+                return self._refuse(device, datagram, transit.payload, error)
+        try:
+            if self._reception is not None:
+                errors = self.protocol.errors
+                met = self._reception.meet(device, message, transit.t, errors)
+                if met is not None:
+                    transit.impaired = names(transit.impaired, met.impaired)
+                    transit.fate = names(transit.fate, met.fate)
+                    transit.delay_s += met.delay_s
+                    return self._meet(met, device, datagram, message)
+            return self._react(device, datagram, message)
+        except FAULTS as error:
+            self.fail(device, error)
+            return FAILED
+
+    def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
+        """Let rules and behavior deal with `message`."""
+        reaction = self._respond(device, message, datagram.time)
+        if isinstance(reaction, dict):
+            return self.send(device, datagram, reaction)
+        if isinstance(reaction, str):
+            return reaction
+        return self._reply_in_turn(device, datagram, reaction)
+
+    def _meet(
+        self, met: Met, device: SimDevice, datagram: Datagram, message: dict[str, Any]
+    ) -> str:
+        """Do to `message` what faults do to it at the device."""
+        if met.reboot is not None:
+            self._reboot(device, met.reboot.down_s)
+            return REBOOTED
+        if met.delay_s > 0:
+            outcome = self._pump.defer(datagram)
+            due = datagram.time + met.delay_s
+            late = met._replace(delay_s=0.0)
+            arguments = late, device, device.reboots, datagram, message, due
+            self._pump.timers.call_at(due, self._meet_late, *arguments)
+            return outcome
+        if met.reply is not None:
+            return self.send(device, datagram, self._echoing(message, met.reply))
+        return self._react(device, datagram, message)
+
+    def _meet_late(
+        self,
+        met: Met,
+        device: SimDevice,
+        reboots: int,
+        datagram: Datagram,
+        message: dict[str, Any],
+        due: float,
+    ) -> None:
+        outcome = FAILED
+        datagram.time = due
+        if device.reboots != reboots:
+            outcome = REBOOTED
+        elif not device.failed:
+            try:
+                outcome = self._meet(met, device, datagram, message)
+            except FAULTS as error:
+                self.fail(device, error)
+        if outcome is not PENDING:
+            self._pump.settle(datagram, outcome)
+
+    def _echoing(self, message: Mapping[str, Any], reply: Mapping[str, Any]) -> dict[str, Any]:
+        """`reply` with what the protocol repeats of the message that it is to."""
+        said = dict(reply)
+        echo_fields(self.protocol.echo, message, said)
+        return said
 
     def _name_of(self, device: SimDevice) -> str:
         name = device.name
@@ -210,6 +336,9 @@ class Service:
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
+        if self._outbound is not None:
+            payload, wire = self._answer_codec.tell(message, device)
+            return self._outbound.send(device, datagram, payload, wire, None)
         if not (self._recorded or self._told):
             sending = self._leave(datagram, self._encode(message, device))
             return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
@@ -231,8 +360,34 @@ class Service:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        if datagram.request is not None:
+            with answering(device, datagram.request):
+                for observe in self._told:
+                    observe(device, message, now)
+            return
         for observe in self._told:
             observe(device, message, now)
+
+    def tell_departed(self, transit: Transit) -> None:
+        """Tell of a datagram that has left for the link past entries, which may have changed it."""
+        device: Any = transit.device
+        message: Any = transit.message
+        if transit.changed:
+            try:
+                message = self._answer_codec.decode(transit.payload, device)
+            except DecodeError as error:
+                self._tell_garbled(device, transit.datagram, transit.payload, error)
+                return
+        self._tell_sent(device, transit.datagram, message)
+
+    def _tell_garbled(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
+    ) -> None:
+        """`device` has sent what is no message of its protocol."""
+        now = self._pump.sent_at
+        number = next(self._ids)
+        self._report_undecodable(device, datagram, payload, error, now, number, sent=True)
+        self._judge.undecodable(device, now, error, "sends")
 
     def _not_sent_yet(
         self,
@@ -310,10 +465,38 @@ class Service:
             self.fail(device, error)
             return FAILED
         datagram.id = next(self._ids)
+        now = datagram.time
+        self._report_undecodable(device, datagram, payload, error, now, datagram.id)
+        self._judge.undecodable(device, now, error)
+        if self._inbound is not None:
+            return self._inbound.take(device, datagram, payload, None, None)
+        return self._refuse(device, datagram, payload, error)
+
+    def _refuse(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
+    ) -> str:
+        try:
+            reply = self._refusal(device, datagram, payload, error)
+            return UNDECODABLE if reply is None else self.send(device, datagram, reply)
+        except FAULTS as failure:
+            self.fail(device, failure)
+            return FAILED
+
+    def _report_undecodable(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        error: DecodeError,
+        now: float,
+        number: int,
+        *,
+        sent: bool = False,
+    ) -> None:
         self._emit(
             Undecodable(
-                datagram.time,
-                datagram.id,
+                now,
+                number,
                 device.name,
                 format_endpoint(datagram.peer, datagram.peer_port),
                 self._name,
@@ -321,15 +504,9 @@ class Service:
                 error.path,
                 error.offset,
                 payload[:EVENT_DATA_BYTES].hex(),
+                sent,
             )
         )
-        self._judge.undecodable(device, datagram.time, error)
-        try:
-            reply = self._refusal(device, datagram, payload, error)
-            return UNDECODABLE if reply is None else self.send(device, datagram, reply)
-        except FAULTS as failure:
-            self.fail(device, failure)
-            return FAILED
 
     def _refusal(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError

@@ -23,12 +23,23 @@ from iotsim.protocol.registry import users_file
 from iotsim.scenario.actions import build_action
 from iotsim.scenario.selectors import SelectorError, select
 from iotsim.simulation.between import BetweenDevices
-from iotsim.simulation.commands import Reboot, WriteNote, encode_command
+from iotsim.simulation.commands import (
+    ActOnGateway,
+    ActOnNorthbound,
+    Reboot,
+    SetSignal,
+    WriteNote,
+    encode_command,
+)
+from iotsim.simulation.conditions import Conditions
 from iotsim.simulation.counters import Counters, Progress
+from iotsim.simulation.disturbance import Disturbances
 from iotsim.simulation.exchange import FAULTS, Service
+from iotsim.simulation.faults import Faults
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
 from iotsim.simulation.lag import BEAT_S
+from iotsim.simulation.moments import Moments
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.pump import SOON_S, Pump
 from iotsim.simulation.runtime import SimulationRuntime
@@ -38,16 +49,16 @@ from iotsim.simulation.timers import Timers
 from iotsim.simulation.watchdog import PATIENCE_S, Rescue, Stalled, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
-    from iotsim.net.address_table import PortHandler
+    from iotsim.net.address_table import Absence, PortHandler
     from iotsim.net.datagram import Datagram
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.absences import Absences
     from iotsim.simulation.commands import Command
     from iotsim.simulation.exchange import Layer
-    from iotsim.simulation.hosts import FleetHosts
 
 
 DRAIN_S = 0.5
@@ -104,7 +115,19 @@ class Simulation:
             scenario, link.mtu, self.pump, self.between, seed=seed, journal=self.journal
         )
         self.between.receive = self.hosts.receive_from_host
-        self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
+        self.moments = Moments()
+        self._conditions = Conditions(
+            scenario.faults,
+            pump=self.pump,
+            journal=self.journal,
+            moments=self.moments,
+            shard=shard,
+            reboot=self.reboot,
+        )
+        self._faults = Faults(scenario.faults, seed, self._conditions, self._cannot_say)
+        self.fleets = {
+            spec.name: Fleet(spec, seed, self._faults.kind(spec.name)) for spec in scenario.fleets
+        }
         for fleet in self.fleets.values():
             if not fleet.spec.boot_with_run:
                 fleet.origin = math.inf
@@ -112,6 +135,7 @@ class Simulation:
             scenario.expectations,
             {name: _view(fleet, shard) for name, fleet in self.fleets.items()},
             scenario.tolerance,
+            told_of_services=shard is WHOLE,
         )
         self.pump.on_late = self.pump.timers.on_late = self.judge.lapses.late
         if link.kind != "memory":
@@ -124,12 +148,16 @@ class Simulation:
         self.skipped_sendings = 0
         self._first_failure = ""
         self._left_over = 0
+        faults = self._faults if self._faults.any(scenario.fleets) else None
+        self.disturbances = Disturbances(
+            scenario, seed, self.pump, self.journal, self.moments, faults
+        )
         self._services: dict[str, list[Service]] = {}
         self._speakers: dict[str, list[SessionService]] = {}
         """The services whose devices do something by themselves."""
         self._ports: dict[str, dict[int, PortHandler]] = {}
-        self._not_booted: dict[str, FleetHosts] = {}
-        """The hosts of fleets of which devices have yet to boot."""
+        self._not_booted: dict[str, tuple[Absences, Absence]] = {}
+        """The fleets of which devices have yet to boot, and what says which."""
         self.runtime = SimulationRuntime(
             self._services,
             self.journal,
@@ -142,6 +170,8 @@ class Simulation:
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
         self._nursery: trio.Nursery | None = None
+        self.on_held: Callable[[str, float], object] = lambda _name, _t: None
+        """Called with the name of each expectation that holds, and when it was found to."""
         self._watchdog = Watchdog(
             *users_files(scenario),
             self._on_stall,
@@ -177,19 +207,25 @@ class Simulation:
             if isinstance(service, SessionService):
                 service.ports = OpenPorts(self._ports[name], service.receive)
         hosts = self.hosts.add(fleet, self._ports[name])
+        absences = self._conditions.add(fleet, self.hosts, hosts)
         if fleet.boots_later:
             # Before its boot a device is not there: not even for ARP or a ping.
-            self.hosts.set_absence(hosts, lambda index, now: now < fleet.boots_at(index))
-            self._not_booted[name] = hosts
+            def not_booted(index: int, now: float) -> bool:
+                return now < fleet.boots_at(index)
+
+            absences.add(not_booted)
+            self._not_booted[name] = absences, not_booted
 
     def _service(self, fleet: Fleet, index: int, layers: Sequence[Layer]) -> Service:
         parts: dict[str, Any] = {
-            "hosts": self.hosts,
+            "hosts": self._faults.leaving(fleet, self.hosts),
             "pump": self.pump,
             "judge": self.judge,
             "journal": self.journal,
             "on_failure": self._on_failure,
             "layers": layers,
+            "disturbances": self.disturbances,
+            "reboot": self._reboot_soon,
         }
         if fleet.spec.services[index].protocol.session is None:
             return Service(fleet, index, **parts)
@@ -216,6 +252,7 @@ class Simulation:
     def start(self) -> None:
         """Hosts and devices begin to live, but for those that boot later."""
         self.hosts.start(self.clock())
+        self._conditions.start()
         for fleet in self.fleets.values():
             if fleet.spec.boot_with_run:
                 self._boot(fleet)
@@ -237,11 +274,17 @@ class Simulation:
         """Carry out `command` on the devices that are ours.
 
         ScenarioError if it names no devices, or what it says is no message or state of theirs;
-        IotsimError if a device cannot do it, which leaves the rest of them undone.
+        IotsimError if a device cannot do it, which leaves the rest of them undone, or if it is not about
+        devices.
         """
         now = self.clock()
+        if isinstance(command, (ActOnGateway, ActOnNorthbound)):
+            raise IotsimError("a simulation has neither a gateway nor northbound services")
         if isinstance(command, WriteNote):
             self.journal.emit(Note(now, command.note))
+        elif isinstance(command, SetSignal):
+            fleet, indexes = self._selected(command.devices)
+            self._set_signals(fleet, indexes, command.signal)
         elif isinstance(command, Reboot):
             fleet, indexes = self._selected(command.devices)
             for index in indexes:
@@ -250,7 +293,7 @@ class Simulation:
             fleet, indexes = self._selected(command.devices)
             table = encode_command(command)
             del table["do"], table["devices"]
-            action = build_action(fleet.spec, table)
+            action = build_action(fleet.spec, table, by_clock=fleet.by_clock)
             for index in indexes:
                 try:
                     self._act(fleet.device(index), action, now)
@@ -259,15 +302,47 @@ class Simulation:
         self.journal.emit(CommandDone(now, encode_command(command)))
         self.pump.wake()
 
-    def reboot(self, fleet: Fleet, index: int) -> None:
-        """Let a device begin anew, at once."""
+    def happened(self, name: str, t: float) -> None:
+        """A step or an expectation of this name has happened: what comes after it begins."""
+        self.moments.happened(name, t)
+        self.judge.happened(name, t)
+        self.pump.wake()
+
+    def _set_signals(
+        self, fleet: Fleet, indexes: Iterable[int], values: Mapping[str, float]
+    ) -> None:
+        unknown = values.keys() - fleet.signals.keys()
+        if unknown:
+            raise ScenarioError([Problem(f"'{fleet.spec.name}' has no signal '{min(unknown)}'")])
+        chosen = list(indexes)
+        for name, value in values.items():
+            fleet.set_signal(name, chosen, value)
+
+    def reboot(self, fleet: Fleet, index: int, down_s: float = 0.0) -> None:
+        """Let a device begin anew, at once: it boots after `down_s` seconds, for which it is away."""
         now = self.clock()
         device = fleet.device(index)
-        device.reboot(now)
+        device.reboot(now + down_s)
+        if down_s:
+            self._conditions.down(fleet, index, now + down_s)
         for service in self._services[fleet.spec.name]:
             service.restart(device)
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
+
+    def _reboot_soon(self, device: SimDevice, down_s: float) -> None:
+        """Let a device begin anew once it has dealt with what it is about."""
+        reboots = device.reboots
+
+        def reboot() -> None:
+            if device.reboots == reboots and not device.failed:
+                self.reboot(device.fleet, device.index, down_s)
+
+        self.pump.timers.call_at(self.clock(), reboot)
+
+    def _cannot_say(self, fleet: str, service: int, device: SimDevice, error: Exception) -> None:
+        """A device is to send what cannot be had."""
+        self._services[fleet][service].fail(device, error)
 
     def schedule_deadline(self) -> None:
         """Have the judge called when time alone will decide something."""
@@ -312,6 +387,7 @@ class Simulation:
             "devices.failed": len(self.failed_devices),
             "sendings.skipped": self.skipped_sendings,
         }
+        counts |= self.disturbances.counters()
         counts |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
         counts |= {f"between_devices.{name}": n for name, n in self.between.counts().items() if n}
         counts |= {f"net.{name}": count for name, count in self.hosts.counters.items()}
@@ -338,9 +414,13 @@ class Simulation:
     def _on_turn(self, now: float) -> None:
         if self.judge.settled and not self.settled.is_set():
             self.settled.set()
+        if self.judge.alarms:
+            self.schedule_deadline()
         if self.shard is WHOLE:  # else it is for all shards together to say
             for decision in self.judge.take_decisions(now):
                 self.journal.emit(decision)
+                if decision.outcome.passed:
+                    self.on_held(decision.outcome.name, now)
 
     def _on_failure(self, device: SimDevice, why: str) -> None:
         if not self.failed_devices:
@@ -368,9 +448,9 @@ class Simulation:
     def _boot(self, fleet: Fleet) -> None:
         """The devices of `fleet` boot, each at its time, which is known now."""
         self._begin(fleet, self.shard.owned(len(fleet)))
-        hosts = self._not_booted.pop(fleet.spec.name, None)
-        if hosts is not None:
-            self.pump.timers.call_at(fleet.booted_by(), self.hosts.set_absence, hosts, None)
+        if (waiting := self._not_booted.pop(fleet.spec.name, None)) is not None:
+            absences, not_booted = waiting
+            self.pump.timers.call_at(fleet.booted_by(), absences.remove, not_booted)
 
     def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
         """The devices of these numbers boot: set their timers, and start their tasks."""
@@ -435,5 +515,5 @@ def _view(fleet: Fleet, shard: Shard) -> FleetView:
     name, count = fleet.spec.name, fleet.spec.count
     owned = None if shard is WHOLE else shard.owned(count)
     if not fleet.boots_later:
-        return FleetView(name, count, owned)
-    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by)
+        return FleetView(name, count, owned, device=fleet.device)
+    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by, fleet.device)

@@ -151,7 +151,7 @@ class Worker:
         if start is None:
             return
         if start.values["drop_privileges"]:
-            drop_privileges(self._folder, self._scenario.folder)
+            drop_privileges(self._folder, *self._scenario.folders)
         recording = Recording(*start.values["recording"])
         zero: float = start.values["zero"]
         counter = time.perf_counter  # CLOCK_MONOTONIC, which all processes share
@@ -206,6 +206,8 @@ class Worker:
                         simulation.boot(message.values["t"])
                     case "ready":
                         simulation.ready(message.values["t"])
+                    case "happened":
+                        simulation.happened(message.values["name"], message.values["t"])
                     case "do":
                         await self._send("done", _carry_out(simulation, message.values["command"]))
                     case "drain":
