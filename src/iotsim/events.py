@@ -53,6 +53,8 @@ class RunStarted(Event, tag="run-started"):
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
     parameters: dict[str, str] = {}
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
+    speed: float = 1.0
+    """How many seconds of the run a real second has."""
 
 
 class LinkUp(Event, tag="link-up"):
