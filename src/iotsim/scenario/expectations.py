@@ -174,8 +174,7 @@ class ExpectBuilder:
             self.problems.add((*keys, "per"), "'per' is for 'count'", of_key=True)
         spec = getattr(table, direction)
         schema = self._schema(devices, direction, table.layer, (*keys, direction))
-        receives = direction == "receives"
-        matcher = self._match(spec or {}, devices, schema, (*keys, direction), undecodable=receives)
+        matcher = self._match(spec or {}, devices, schema, (*keys, direction), undecodable=True)
         always = None
         if table.always is not None:
             always = self._match(table.always, devices, schema, (*keys, "always"))
