@@ -4,7 +4,7 @@
 link       testbed
 =========  ===========================================================================
 tun, tap   holds the interface, and the gateway if iotsim starts it
-loopback   none, or one without an interface that holds the gateway
+loopback   none, or one without an interface that holds the gateway and northbound services
 memory     none: nobody outside the process is there
 =========  ===========================================================================
 """
@@ -74,7 +74,7 @@ def make_plan(scenario: Scenario, folder: Path, launch: Launch | None) -> Testbe
     if link.kind == "memory":
         return None  # with it, the loader refuses a gateway's command
     if link.kind == "loopback":
-        if launch is None:
+        if launch is None and not scenario.northbound:
             return None
         return TestbedPlan(
             isolate="host",
@@ -96,6 +96,7 @@ def make_plan(scenario: Scenario, folder: Path, launch: Launch | None) -> Testbe
         reach=_reach(scenario) if isolate != "private" and link.kind == "tun" else (),
         mtu=link.mtu,
         queues=queue_count(scenario),
+        hosts=tuple(scenario.host_addresses.items()) if isolate == "private" else (),
         run_name=scenario.name,
         results=str(folder),
         user=user,

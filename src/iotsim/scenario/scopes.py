@@ -125,7 +125,7 @@ class ScopeBuilder:
             name=table.name or (step or f"{kind} {_number(keys)}"),
             identity=identity,
             place=self.problems.where(keys),
-            order=self.problems.place(keys)[0],
+            order=self.problems.order(keys),
             devices=MappingProxyType({one.fleet: one.indexes for one in selections}),
             tests=MappingProxyType(tests),
             spoken=spoken,

@@ -12,6 +12,7 @@ from pydantic import Field
 from iotsim.device.schedule import Schedule
 from iotsim.scenario.faults import FaultBuilder
 from iotsim.scenario.fleets import expression_names
+from iotsim.scenario.gateway_steps import check_gateway_steps
 from iotsim.scenario.horizon import NO_HORIZON
 from iotsim.scenario.impairments import build_impairment
 from iotsim.scenario.problems import nearest
@@ -102,6 +103,8 @@ def build_steps(scenario: Scenario, loading: Loading) -> Scenario:
     impairments = builder.impairments
     tell_twice([step.name for step in steps], "step", problems)
     _tell_circles(steps, problems)
+    if scenario.gateway is not None and len(steps) == len(tables):
+        check_gateway_steps(steps, scenario.gateway, problems)
     return replace(
         scenario,
         steps=tuple(steps),

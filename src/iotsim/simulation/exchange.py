@@ -28,7 +28,7 @@ from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
 from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
-from iotsim.simulation.requests import Requests
+from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -120,6 +120,11 @@ class Service:
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
         self.receive: PortHandler = self._receive
+        self._noting: Datagram | None = None
+        """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
+        if judge.answers(fleet.spec.name):
+            self._decode = self._decode_request
+            self.receive = self._receive_request
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
         for layer in layers:
             self._leave = partial(layer.send, onward=self._leave)
@@ -150,6 +155,18 @@ class Service:
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
         self._reboot = reboot
+
+    def _receive_request(self, datagram: Datagram, payload: bytes, /) -> str:
+        """As `_receive`; the datagram keeps its message, for expectations about the answer."""
+        self._noting = datagram
+        return self._receive(datagram, payload)
+
+    def _decode_request(self, payload: bytes, device: Any = None, /) -> dict[str, Any]:
+        datagram, self._noting = self._noting, None
+        message = self.protocol.codec.decode(payload, device)
+        if datagram is not None:
+            datagram.request = message
+        return message
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
         device = self._device(datagram.index)
@@ -343,6 +360,11 @@ class Service:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        if datagram.request is not None:
+            with answering(device, datagram.request):
+                for observe in self._told:
+                    observe(device, message, now)
+            return
         for observe in self._told:
             observe(device, message, now)
 

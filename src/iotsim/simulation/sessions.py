@@ -10,7 +10,7 @@ not before: an answer that its session withholds, or that waits, is nobody's yet
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,9 +39,10 @@ from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.expect.subscription import Observer
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Message, Timer
@@ -82,6 +83,16 @@ class Hand:
         if self.sent:
             return ANSWERED
         return self.tried or (SESSION if self.delivered is ANSWERED else self.delivered)
+
+
+class Asked:
+    """What a datagram asks: its own message, and what the session has made of it, once it has."""
+
+    __slots__ = ("delivered", "wire")
+
+    def __init__(self, wire: Message) -> None:
+        self.wire = wire
+        self.delivered: Message | None = None
 
 
 class SessionService(Service):
@@ -266,6 +277,12 @@ class SessionService(Service):
             self._hand = outer
         return hand.outcome
 
+    def _decode_request(self, payload: bytes, device: Any = None, /) -> dict[str, Any]:
+        datagram, message = self._noting, super()._decode_request(payload, device)
+        if datagram is not None:
+            datagram.request = Asked(message)
+        return message
+
     def _refuse_on_wire(
         self, device: SimDevice, message: Message, transit: Transit
     ) -> Mapping[str, Any] | None:
@@ -300,6 +317,8 @@ class SessionService(Service):
         exchange: Any,
         request: Message | None = None,
     ) -> str:
+        if self._hand is not None and self._hand.datagram.request is not None:
+            self._hand.datagram.request.delivered = message
         if self._reception is None:
             outcome = self._deliver(session, message, peer, exchange, request)
         else:
@@ -701,12 +720,20 @@ class SessionService(Service):
             with suppress(EncodeError):
                 said = self._said_codec.tell(said, device)[1]
             self._emit_sent(device, datagram, said, APPLICATION)
-        now = self._pump.sent_at
-        for observe in self._told_wire:
-            observe(device, wire, now)
+        request = datagram.request
+        with nullcontext() if request is None else answering(device, request.wire):
+            self._observe_sent(self._told_wire, device, wire)
         if said is not None:
-            for observe in self._told:
-                observe(device, said, now)
+            delivered = None if request is None else request.delivered
+            with nullcontext() if delivered is None else answering(device, delivered):
+                self._observe_sent(self._told, device, said)
+
+    def _observe_sent(
+        self, observers: Iterable[Observer], device: SimDevice, message: Mapping[str, Any]
+    ) -> None:
+        now = self._pump.sent_at
+        for observe in observers:
+            observe(device, message, now)
 
     def _emit_sent(
         self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], layer: str

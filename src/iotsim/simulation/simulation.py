@@ -132,6 +132,7 @@ class Simulation:
             scenario.expectations,
             {name: _view(fleet, shard) for name, fleet in self.fleets.items()},
             scenario.tolerance,
+            told_of_services=shard is WHOLE,
         )
         self.settled = trio.Event()
         self.heard = trio.Event()
@@ -298,6 +299,7 @@ class Simulation:
     def happened(self, name: str, t: float) -> None:
         """A step or an expectation of this name has happened: what comes after it begins."""
         self.moments.happened(name, t)
+        self.judge.happened(name, t)
         self.pump.wake()
 
     def _set_signals(
@@ -401,6 +403,8 @@ class Simulation:
     def _on_turn(self, now: float) -> None:
         if self.judge.settled and not self.settled.is_set():
             self.settled.set()
+        if self.judge.alarms:
+            self.schedule_deadline()
         if self.shard is WHOLE:  # else it is for all shards together to say
             for decision in self.judge.take_decisions(now):
                 self.journal.emit(decision)
@@ -500,5 +504,5 @@ def _view(fleet: Fleet, shard: Shard) -> FleetView:
     name, count = fleet.spec.name, fleet.spec.count
     owned = None if shard is WHOLE else shard.owned(count)
     if not fleet.boots_later:
-        return FleetView(name, count, owned)
-    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by)
+        return FleetView(name, count, owned, device=fleet.device)
+    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by, fleet.device)
