@@ -147,9 +147,9 @@ async def test_fields_are_malformed_and_all_else_is_right(
         assert sent[0].message["value"] == -999  # as the wire has it
 
 
-@pytest.mark.parametrize(("field", "path"), [("crc", "crc"), ("length", "length")])
+@pytest.mark.parametrize("field", ["crc", "length"])
 async def test_a_checksum_and_a_length_can_be_wrong(
-    autojump_clock: MockClock, simulated: Callable[..., Any], field: str, path: str
+    autojump_clock: MockClock, simulated: Callable[..., Any], field: str
 ) -> None:
     expected = """
     [[expect]]
@@ -163,7 +163,6 @@ async def test_a_checksum_and_a_length_can_be_wrong(
         [answer] = await ask(gateway)
         assert answer.message is None
         [garbled] = [event for event in gateway.events if isinstance(event, Undecodable)]
-        assert garbled.path == path
         assert garbled.reason.startswith(("wrong checksum", "wrong length"))
     assert gateway.run.result.verdict == "passed"
 
