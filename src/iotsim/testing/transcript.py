@@ -65,7 +65,8 @@ MOST_FRAMES = 1 << 16
 
 class Transcript:
     """One device that speaks `protocol`. `table` are the keys of its ``[devices.NAME]``: ``model``,
-    ``rules``, ``state`` and so on, `faults` are tables of ``[[fault]]``. In `folder` files are looked for, and a protocol that is not bundled.
+    ``rules``, ``state`` and so on, `faults` are tables of ``[[fault]]``. In `folder` files are
+    looked for, and a protocol that is not bundled.
 
     It is ``device[0]`` at ``10.77.1.1`` and ``fd77::1:1``, and takes `PEER` for the gateway. Raises
     ScenarioError as a scenario would. Where the device fails, or its session, whatever let it go on raises
