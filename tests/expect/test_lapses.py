@@ -105,7 +105,13 @@ def test_none_that_holds_by_lateness_alone_is_in_doubt() -> None:
 
 
 def test_long_windows_bear_more() -> None:
-    assert [Lapses().bound_s(window) for window in (0.02, 5, 10, 30, 3600)] == [0.1, 0.1, 0.1, 0.3, 1.0]
+    assert [Lapses().bound_s(window) for window in (0.02, 5, 10, 30, 3600)] == [
+        0.1,
+        0.1,
+        0.1,
+        0.3,
+        1.0,
+    ]
 
 
 # --- what has come is proof -----------------------------------------------------------------

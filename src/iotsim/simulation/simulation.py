@@ -42,6 +42,7 @@ from iotsim.simulation.lag import BEAT_S
 from iotsim.simulation.moments import Moments
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.pump import SOON_S, Pump
+from iotsim.simulation.raw import let_say_raw
 from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
@@ -197,6 +198,9 @@ class Simulation:
             self._service(fleet, index, layers) for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
+        for rule in fleet.spec.rules:
+            if any(template.raw for template in (*rule.reply, *rule.send)):
+                let_say_raw(services[rule.service])
         self._speakers[name] = [
             one for one in services if isinstance(one, SessionService) and one.has_run
         ]
@@ -294,6 +298,8 @@ class Simulation:
             table = encode_command(command)
             del table["do"], table["devices"]
             action = build_action(fleet.spec, table, by_clock=fleet.by_clock)
+            if action.says_raw:
+                let_say_raw(self._services[fleet.spec.name][action.service])
             for index in indexes:
                 try:
                     self._act(fleet.device(index), action, now)
