@@ -100,13 +100,9 @@ class GrowthBound:
             return Told(unknown=f"whether its {_what(self._name)} grew {UNSEEN}: {short}")
         if grown.growth <= self._limit:
             return Told()
-        before, after = (amount(self._name, value) for value in (grown.before, grown.after))
-        if self._name == "memory":
-            by = format_size(grown.growth)
-            return Told(f"its memory grew by {by}, from {before} to {after}")
-        return Told(
-            f"its {_what(self._name)} grew by {grown.growth}, from {grown.before} to {after}"
-        )
+        write = format_size if self._name == "memory" else str
+        by, before, after = map(write, (grown.growth, grown.before, grown.after))
+        return Told(f"its {_what(self._name)} grew by {by}, from {before} to {after}")
 
     def expectation(self) -> str:
         if not self._limit:
