@@ -51,6 +51,8 @@ class RunStarted(Event, tag="run-started"):
     versions: dict[str, str]
     fleets: dict[str, dict[str, Any]]
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
+    parameters: dict[str, str] = {}
+    """Those of the matrix and of ``--set``, as ``--set`` takes them."""
 
 
 class LinkUp(Event, tag="link-up"):
@@ -203,6 +205,26 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     """A device began anew, with the state of its template."""
 
     device: str
+
+
+class Northbound(Event, tag="northbound"):
+    """A service of the gateway's other side received something. ``fields`` is what, by the names that its
+    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
+    that was sent."""
+
+    id: int
+    service: str
+    fields: Mapping[str, Any]
+
+
+class FaultChanged(Event, tag="fault"):
+    """A fault of devices that lasts has begun, or is over. ``name`` is its own, ``fault`` of which kind it
+    is, ``devices`` whom it is for; ``begun`` tells which of both it is."""
+
+    name: str
+    fault: str
+    devices: str
+    begun: bool
 
 
 class StepDone(Event, tag="step"):

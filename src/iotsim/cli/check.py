@@ -28,7 +28,9 @@ def check(
     from iotsim.cli.parameters import known_parameters, parse_set
     from iotsim.errors import ScenarioError
     from iotsim.expect.text import plural
-    from iotsim.scenario import Overrides, check_behaviors, load_scenario
+    from iotsim.safetext import safe_line
+    from iotsim.scenario import Overrides, check_behaviors, each_scenario
+    from iotsim.scenario.parameters import combination_text
 
     files, notes = find_scenarios(scenarios)
     for note in notes:
@@ -38,16 +40,19 @@ def check(
         return 5
     problems = 0
     for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
+        lines = []
         try:
-            scenario = load_scenario(file, overrides=Overrides(parameters=parameters))
-            if behaviors:
-                check_behaviors(scenario)
+            for scenario in each_scenario(file, Overrides(parameters=parameters)):
+                if behaviors:
+                    check_behaviors(scenario)
+                devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
+                expectations = plural(len(scenario.expectations), "expectation")
+                free = {n: v for n, v in scenario.parameters.items() if n not in parameters}
+                which = f" [{combination_text(free)}]" if free else ""
+                lines.append(f"{file}{which}: ok, {devices}, {expectations}")
         except ScenarioError as error:
             problems += len(error.problems)
-            for problem in error.problems:
-                print(problem)
-        else:
-            devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
-            expectations = plural(len(scenario.expectations), "expectation")
-            print(f"{file}: ok, {devices}, {expectations}")
+            lines = list(map(str, error.problems))
+        for line in lines:
+            print(safe_line(line))
     return 2 if problems else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.errors import Problem, ScenarioError
+from iotsim.scenario.load import list_combinations
 from iotsim.scenario.outline import read_outline
 from iotsim.units import parse_duration
 
@@ -30,6 +31,15 @@ def option_duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise ScenarioError([Problem(str(error), "--duration")]) from None
+
+
+def combinations_of(file: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
+    """What to set for each run of the scenario in `file`, where `given` is set; `given` alone if that
+    cannot be told, which is for its loading to say."""
+    try:
+        return list_combinations(file, given)
+    except ScenarioError:
+        return [dict(given)]
 
 
 def known_parameters(

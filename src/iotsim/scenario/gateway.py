@@ -176,6 +176,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         terminal=table.terminal,
         stdin=table.stdin,
         restart=_restart(table.restart, problems),
+        folders=MappingProxyType({key: problems.folder_at((*keys, key)) for key in raw}),
     )
 
 

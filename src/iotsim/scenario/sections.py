@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from iotsim.scenario.expectations import build_expectations
+from iotsim.scenario.faults import build_faults
 from iotsim.scenario.fleets import build_fleets, plan_fleets
 from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
 from iotsim.scenario.impairments import build_impairments
 from iotsim.scenario.link import build_link
+from iotsim.scenario.northbound import build_northbound, plan_northbound
 from iotsim.scenario.results import build_results
 from iotsim.scenario.steps import build_steps
 
@@ -39,7 +41,8 @@ class Section(NamedTuple):
     """A top-level table.
 
     `plan` is called first, whether or not the file has the section: addresses come of it. `build`
-    is called once placeholders that show addresses are filled in, if the file has it. A section
+    is called once placeholders that show addresses are filled in, if the file has it. What `composes`
+    has neither: it is dealt with before (`iotsim.scenario.parameters`). Any other section
     with neither is not supported yet. The sections are planned and built in the order of the rows.
     """
 
@@ -50,10 +53,11 @@ class Section(NamedTuple):
     scope: Scope = "parameters"
     inner_scopes: dict[str, Scope] = {}
     """Of keys of ``[name.NAME]``, where it is not `scope`."""
+    composes: bool = False
 
     @property
     def supported(self) -> bool:
-        return self.plan is not None or self.build is not None
+        return self.plan is not None or self.build is not None or self.composes
 
 
 SECTIONS = {
@@ -61,6 +65,13 @@ SECTIONS = {
     for section in (
         Section("scenario", plan=build_head),
         Section("link", plan=build_link),
+        Section(
+            "northbound",
+            "tables by name",
+            plan=plan_northbound,
+            build=build_northbound,
+            inner_scopes={"rules": "addresses", "command": "run", "env": "run"},
+        ),
         Section("gateway", build=build_gateway, scope="run"),
         Section(
             "devices",
@@ -72,10 +83,10 @@ SECTIONS = {
         Section("results", build=build_results),
         Section("expect", "list", build=build_expectations, scope="addresses"),
         Section("impair", "list", build=build_impairments, scope="addresses"),
-        Section("fault", "list"),
+        Section("fault", "list", build=build_faults, scope="addresses"),
         Section("step", "list", build=build_steps, scope="addresses"),
-        Section("northbound", "tables by name"),
-        Section("matrix"),
+        Section("parameters", composes=True),
+        Section("matrix", composes=True),
     )
 }
 
