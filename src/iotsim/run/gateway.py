@@ -292,8 +292,8 @@ class Gateway:
                 await life.pause()
                 self._emit(GatewayPaused(self._clock()))
             elif action == "resume":
+                self._emit(GatewayResumed(self._clock()))  # what it does then comes later
                 await life.resume()
-                self._emit(GatewayResumed(self._clock()))
             else:
                 await self._put_down(life, action)
                 if action == "restart":
