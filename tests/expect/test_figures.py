@@ -189,7 +189,7 @@ def test_what_has_grown_fails_at_the_end() -> None:
 
 
 def test_a_whole_core_is_more_than_a_share_of_it() -> None:
-    samples = [sample(at, cpu_s=at) for at in tenths(0.0, 8.0)]
+    samples = [sample(at, cpu_s=at, waited_s=0.0) for at in tenths(0.0, 8.0)]
     assert judged(samples, cpu_max=0.6).actual == "it used 100.0% of a core"
     outcome = judged(samples, cpu_max=1.2)
     assert (outcome.passed, outcome.actual) == (True, "so it was: 100.0% of a core")
@@ -214,6 +214,21 @@ def test_a_whole_core_is_more_than_a_share_of_it() -> None:
 def test_without_a_sample_nothing_holds(samples: Any, asked: Any, why: str) -> None:
     outcome = judged(samples, **asked)
     assert (outcome.passed, outcome.inconclusive) == (False, why)
+
+
+def test_who_has_to_wait_for_a_processor_may_want_more_than_it_gets() -> None:
+    def starved(waits: float | None) -> Any:
+        samples = [
+            sample(at, cpu_s=0.3 * at, waited_s=None if waits is None else waits * at)
+            for at in tenths(0.0, 8.0)
+        ]
+        return judged(samples, cpu_max=0.5)
+
+    assert starved(0.1).passed
+    told = starved(0.7)
+    why = "it used 30.0% of a core, and would have used more: it had to wait for one for 70.0%"
+    assert (told.passed, told.inconclusive) == (False, why)
+    assert starved(None).inconclusive.startswith("it used 30.0% of a core, and whether it had to")
 
 
 def test_a_bound_that_is_broken_counts_before_one_that_is_not_known() -> None:

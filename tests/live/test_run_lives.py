@@ -252,10 +252,16 @@ def test_who_uses_too_much_is_convicted_of_that_and_of_nothing_else(
     bug: str, burners: int, done: Done
 ) -> None:
     told = done.result["expectations"]
-    # Of one that crashes soon it is not known whether it would have leaked.
     convicted = [e["name"] for e in told if not e["passed"] and not e["inconclusive"]]
+    # Of one that crashes soon it is not known whether it would have leaked; and on a busy machine it is
+    # not known of the one that never rests how much more it would have used.
+    open_ones = [e["name"] for e in told if e["inconclusive"]]
+    if bug == "cpu" and not convicted:
+        assert (open_ones, done.status) == (["cpu"], 4), done.text
+        return
     assert convicted == ([bug] if bug in BOUNDS else []), done.text
     assert done.status == (1 if bug in BOUNDS else 0), done.text
+    assert not open_ones or bug == "crash"
     figures = done.result["gateway"]["figures"]
     assert figures["fds"] >= 4
     assert figures["memory"] > 4_000_000

@@ -19,7 +19,7 @@ from iotsim.testbed.process import ExitStatus, Sample
 from iotsim.testbed.proctable import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from pathlib import Path
 
     from iotsim.testbed.process import Streams
@@ -82,7 +82,7 @@ class FakeProcess:
     async def resume(self) -> None:
         self.done.append("resume")
 
-    async def watch(self, take: Callable[[Sample], None], *, fds: bool, memory: bool) -> None:
+    async def watch(self, take: Callable[[Sample], None], what: Collection[str]) -> None:
         self._take = take
         await self.measure()
 

@@ -14,6 +14,7 @@ import pytest
 from tests import processes
 
 from iotsim.testbed import proctable
+from iotsim.testbed.gauge import Gauge
 from iotsim.testbed.proctable import (
     BECOMING_S,
     Process,
@@ -136,6 +137,30 @@ def test_who_has_just_been_copied_counts_for_nothing_but_its_time(
 def test_time_is_that_of_all_also_of_those_that_have_ended() -> None:
     with tree(BUSY) as (found, _):
         assert usage_of(found, fds=False, memory=False).cpu_s == pytest.approx(0.72, abs=0.15)
+
+
+SHARES = """
+import os, time
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+def burn():
+    while time.monotonic() < end: pass
+end = time.monotonic() + 0.8
+pid = os.fork()
+burn()
+if pid == 0:
+    os._exit(0)
+print("null", flush=True)
+time.sleep(60)
+"""
+
+
+def test_who_shares_a_processor_has_waited_for_it() -> None:
+    """Two of them, each for half of the time or longer."""
+    gauge = Gauge(waits=True)
+    with tree(SHARES) as (found, _):
+        waited = gauge.measure(lambda: found, None).waited_s
+    assert waited is not None
+    assert waited > 0.3
 
 
 def test_who_has_gone_uses_nothing() -> None:

@@ -280,7 +280,7 @@ def test_what_is_watched_is_measured_at_once_again_and_again_and_at_its_end(benc
     terminal = bench.start(1, [sys.executable, "-ISc", code])
     bench.expect("started")
     bench.expect("running")
-    channel.send(bench.sock, {"op": "watch", "id": 1, "fds": True, "memory": True})
+    channel.send(bench.sock, {"op": "watch", "id": 1, "what": ["fds", "memory", "waits"]})
     usages: list[Any] = []
     while (message := channel.receive(bench.sock)) and message.values["event"] == "usage":
         usages.append(message.values)
@@ -306,7 +306,7 @@ def test_what_others_have_left_is_neither_measured_nor_paused_nor_killed(bench: 
         bench.expect("started")
         bench.expect("running")
     orphans = [int(os.read(terminal, 100).split()[0]) for terminal in terminals]
-    channel.send(bench.sock, {"op": "watch", "id": 2, "fds": False, "memory": False})
+    channel.send(bench.sock, {"op": "watch", "id": 2, "what": []})
     assert bench.expect("usage")["processes"] == 3
     channel.send(bench.sock, {"op": "pause", "id": 2})
     while (message := channel.receive(bench.sock)) and message.values["event"] == "usage":
