@@ -19,7 +19,7 @@ from iotsim.events import GatewayLife
 from iotsim.expect.figures import GatewaySample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from iotsim.run.console import Console
     from iotsim.run.launch import Launch
@@ -112,12 +112,12 @@ class Life:
         testbed: Testbed,
         console: Console,
         *,
-        measure: tuple[bool, bool] | None = None,
+        measure: Collection[str] | None = None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Start the process and follow it, until `end` or cancellation; then end all of it.
 
-        `measure` is whether to count its descriptors and its memory; None measures nothing.
+        `measure` is what of it is measured, as `GatewayProcess.watch` has it; None measures nothing.
         """
         launch = self._launch
         process = await testbed.start_gateway(
@@ -141,7 +141,7 @@ class Life:
         process: GatewayProcess,
         testbed: Testbed,
         console: Console,
-        measure: tuple[bool, bool] | None,
+        measure: Collection[str] | None,
     ) -> None:
         printed = trio.Event()
         async with trio.open_nursery() as nursery:
@@ -151,8 +151,7 @@ class Life:
             try:
                 with self._living:
                     if measure is not None:
-                        fds, memory = measure
-                        await process.watch(self._measured, fds=fds, memory=memory)
+                        await process.watch(self._measured, measure)
                     async with trio.open_nursery() as awaiting:
                         awaiting.start_soon(self._await_ready, testbed.init_pid)
                         status = await process.wait()

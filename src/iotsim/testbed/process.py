@@ -14,7 +14,7 @@ from iotsim.clock import real_s
 from iotsim.testbed.proctable import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
 READ_BYTES = 65536
 OUTPUT_CHUNKS = 64
@@ -110,13 +110,13 @@ class GatewayProcess:
         """SIGCONT to the same."""
         await self._ask("resume")
 
-    async def watch(self, take: Callable[[Sample], None], *, fds: bool, memory: bool) -> None:
+    async def watch(self, take: Callable[[Sample], None], what: Collection[str] = ()) -> None:
         """Have it measured all few moments: `take` gets each sample, the first one at once.
 
-        Of descriptors and memory there is only what is asked. The last one comes as the process ends.
+        Of "fds", "memory" and "waits" there is only `what` is asked. The last one comes as the process ends.
         """
         self._take = take
-        await self._request({"op": "watch", "id": self.number, "fds": fds, "memory": memory})
+        await self._request({"op": "watch", "id": self.number, "what": list(what)})
 
     async def measure(self) -> None:
         """Have it measured now, if it is watched; the sample has been taken when this returns."""
