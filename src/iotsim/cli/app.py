@@ -50,6 +50,7 @@ USAGE = {
 for _name, _path, _help in (
     ("run", "iotsim.cli.run:run", RUN_HELP),
     ("check", "iotsim.cli.check:check", "Say what is wrong with scenarios, without running them."),
+    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (
         "doctor",

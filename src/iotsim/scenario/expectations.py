@@ -15,6 +15,7 @@ from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.schema import (
     LONGEST_TEXT,
     Duration,
+    Holds,
     Match,
     Model,
     Regex,
@@ -50,16 +51,16 @@ class CountTable(Model):
     max: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
 
 
-class GatewayExpectTable(Model):
-    running: bool | None = None
-    exit: Annotated[int, Field(ge=0, le=255)] | None = None
-    stdout: Any = None
-
-
 class StdoutTable(Model):
     contains: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
     regex: Regex = None
     not_: Annotated[Regex, Field(alias="not")] = None
+
+
+class GatewayExpectTable(Model):
+    running: bool | None = None
+    exit: Annotated[int, Field(ge=0, le=255)] | None = None
+    stdout: Annotated[Any, Holds(StdoutTable, {"type": "string"})] = None
 
 
 class ExpectTable(Model):
@@ -77,9 +78,9 @@ class ExpectTable(Model):
     within: Annotated[Duration, Field(gt=0)] | None = None
     never: Literal[True] | None = None
     always: Match | None = None
-    count: Any = None
+    count: Annotated[Any, Holds(CountTable, {"type": "integer", "minimum": 0})] = None
     per: Annotated[Duration, Field(gt=0)] | None = None
-    gateway: Table | None = None
+    gateway: Annotated[Table, Holds(GatewayExpectTable)] | None = None
     severity: Literal["error", "warning"] = "error"
 
 

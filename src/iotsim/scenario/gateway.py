@@ -18,6 +18,7 @@ from iotsim.scenario.model import GatewaySpec, ReadySpec
 from iotsim.scenario.schema import (
     MOST_ITEMS,
     Duration,
+    Holds,
     Model,
     Port,
     Regex,
@@ -26,6 +27,7 @@ from iotsim.scenario.schema import (
     check,
     from_text,
     is_table,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -72,9 +74,10 @@ NEED_COMMAND = (
 )
 """Keys about a process that we start."""
 Command = Annotated[
-    list[str], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_command)
+    list[str],
+    Field(min_length=1, max_length=MOST_ITEMS),
+    BeforeValidator(written(_command, type="array", items={"type": "string"}, minItems=1)),
 ]
-Ready = Annotated[dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }'))]
 
 
 class ReadyTable(Model):
@@ -82,6 +85,11 @@ class ReadyTable(Model):
     udp: Port | None = None
     tcp: Port | None = None
     delay: Duration | None = None
+
+
+Ready = Annotated[
+    dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }')), Holds(ReadyTable)
+]
 
 
 class GatewayTable(Model):
@@ -95,7 +103,7 @@ class GatewayTable(Model):
     ready: Ready | None = None
     stop_signal: Annotated[str, BeforeValidator(from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
     expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
-    user: Annotated[str, BeforeValidator(_user)] = ""
+    user: Annotated[str, BeforeValidator(written(_user, type=["string", "integer"]))] = ""
     capabilities: Texts | None = None
     terminal: bool = True
     stdin: Text | None = None

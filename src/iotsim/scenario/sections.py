@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from iotsim.scenario.expectations import build_expectations
-from iotsim.scenario.fleets import build_fleets, plan_fleets
-from iotsim.scenario.gateway import build_gateway
-from iotsim.scenario.head import build_head
-from iotsim.scenario.link import build_link
-from iotsim.scenario.results import build_results
+from iotsim.scenario.expectations import ExpectTable, build_expectations
+from iotsim.scenario.fleets import DeviceTable, build_fleets, plan_fleets
+from iotsim.scenario.gateway import GatewayTable, build_gateway
+from iotsim.scenario.head import ScenarioTable, build_head
+from iotsim.scenario.link import LinkTable, build_link
+from iotsim.scenario.results import ResultsTable, build_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.placeholders import Scope
+    from iotsim.scenario.schema import Model
     from iotsim.scenario.toml import Keys
 
 Form: TypeAlias = Literal["table", "tables by name", "list"]
@@ -46,6 +47,8 @@ class Section(NamedTuple):
     plan: Builder | None = None
     build: Builder | None = None
     scope: Scope = "parameters"
+    table: type[Model] | None = None
+    """The schema of one table; None where its keys are the user's."""
     inner_scopes: dict[str, Scope] = {}
     """Of keys of ``[name.NAME]``, where it is not `scope`."""
 
@@ -57,18 +60,19 @@ class Section(NamedTuple):
 SECTIONS = {
     section.name: section
     for section in (
-        Section("scenario", plan=build_head),
-        Section("link", plan=build_link),
-        Section("gateway", build=build_gateway, scope="run"),
+        Section("scenario", plan=build_head, table=ScenarioTable),
+        Section("link", plan=build_link, table=LinkTable),
+        Section("gateway", build=build_gateway, scope="run", table=GatewayTable),
         Section(
             "devices",
             "tables by name",
             plan=plan_fleets,
             build=build_fleets,
+            table=DeviceTable,
             inner_scopes={"rules": "addresses", "state": "addresses", "boot": "addresses"},
         ),
-        Section("results", build=build_results),
-        Section("expect", "list", build=build_expectations, scope="addresses"),
+        Section("results", build=build_results, table=ResultsTable),
+        Section("expect", "list", build=build_expectations, scope="addresses", table=ExpectTable),
         Section("impair", "list"),
         Section("fault", "list"),
         Section("step", "list"),
