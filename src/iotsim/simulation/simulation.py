@@ -316,6 +316,12 @@ class Simulation:
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self.between.lost + self._left_over,
+            unmatched=[
+                unmatched
+                for services in self._services.values()
+                for service in services
+                for unmatched in service.unmatched.found.values()
+            ],
         )
 
     def _advance(self, due: float) -> None:
