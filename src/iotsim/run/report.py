@@ -122,7 +122,8 @@ def describe_unmatched(unmatched: Sequence[Unmatched]) -> list[str]:
     """What people should know of messages to which no rule applied."""
     notes = []
     for one in unmatched[:UNMATCHED_NOTES]:
-        what = f"{plural(one.count, 'message')} {one.kind}".rstrip()
+        kind = f"with {one.kind}" if "=" in one.kind else one.kind
+        what = f"{plural(one.count, 'message')} {kind}".rstrip()
         why = "no rule is about what these devices receive"
         if one.nearest:
             why = f"the nearest to that of {one.device} ({moment(one.t)}) is {one.nearest}"

@@ -263,6 +263,10 @@ class Simulation:
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
 
+    def services(self, fleet: str) -> Sequence[Service]:
+        """The services of the devices of this fleet, in the scenario's order."""
+        return self._services[fleet]
+
     def schedule_deadline(self) -> None:
         """Have the judge called when time alone will decide something."""
         due = self.judge.next_deadline()
