@@ -85,6 +85,10 @@ class Received(Event, tag="received"):
     Where its protocol has a session, ``layer`` is "wire" for what a datagram carried that did not reach the
     device as it was (an acknowledgement, a duplicate, a part), and "application" for what reached it and
     was in no datagram as it is.
+
+    ``impaired`` are the names of the impairments and faults that befell it on its way to the device, ``fate``
+    what they did (it may be lost), and ``delay_s`` how long they held it, as far as that was known at once;
+    what was not is an `Impaired`.
     """
 
     id: int
@@ -93,11 +97,15 @@ class Received(Event, tag="received"):
     protocol: str
     message: Mapping[str, Any]
     layer: str = ""
+    impaired: str = ""
+    fate: str = ""
+    delay_s: float = 0.0
 
 
 class Sent(Event, tag="sent"):
     """A device sent a message. ``message`` is what the wire carries: with the fields that the protocol
-    adds and computes, and with numbers as they are rounded there. ``layer`` is as that of `Received`."""
+    adds and computes, and with numbers as they are rounded there. ``layer`` is as that of `Received`, and
+    so are ``impaired``, ``fate`` and ``delay_s``, of all that befell it on its way from the device."""
 
     id: int
     device: str
@@ -106,10 +114,25 @@ class Sent(Event, tag="sent"):
     message: Mapping[str, Any]
     in_reply_to: int = 0
     layer: str = ""
+    impaired: str = ""
+    fate: str = ""
+    delay_s: float = 0.0
+
+
+class Impaired(Event, tag="impaired"):
+    """A message that a device was to receive met with this only after it had been held for a while.
+    ``in_reply_to`` is its number, 0 if it has none; the rest is as that of `Received`."""
+
+    device: str
+    impaired: str
+    fate: str
+    delay_s: float = 0.0
+    in_reply_to: int = 0
 
 
 class Undecodable(Event, tag="undecodable"):
-    """A datagram for a device was no message of its protocol. ``data`` is hex."""
+    """A datagram for a device was no message of its protocol, or, if ``sent``, one of the device's own was
+    none any more: a fault has garbled it. ``data`` is hex."""
 
     id: int
     device: str
@@ -119,6 +142,7 @@ class Undecodable(Event, tag="undecodable"):
     path: str
     offset: int | None
     data: str
+    sent: bool = False
 
 
 class Unmatched(msgspec.Struct, kw_only=True):
@@ -146,11 +170,14 @@ class NoRule(Event, tag="no-rule"):
 
 
 class NotSent(Event, tag="not-sent"):
-    """A device meant to send and could not; ``reason`` says why."""
+    """A device meant to send and could not, or it has and that was lost; ``reason`` says why. ``impaired``
+    are the names of what befell ``message``, if something did."""
 
     device: str
     reason: str
     in_reply_to: int = 0
+    impaired: str = ""
+    message: Mapping[str, Any] | None = None
 
 
 class PacketDropped(Event, tag="packet-dropped"):
@@ -184,6 +211,12 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     """A device began anew, with the state of its template."""
 
     device: str
+
+
+class StepDone(Event, tag="step"):
+    """A step of the scenario was done."""
+
+    name: str
 
 
 class CommandDone(Event, tag="command"):

@@ -37,6 +37,7 @@ UNITS = {
     "d": 86400.0,
 }
 SIZE_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+RATE_UNITS = {"bit/s": 1.0, "kbit/s": 1e3, "Mbit/s": 1e6, "Gbit/s": 1e9}
 LONGEST_S = 10 * 365 * 86400.0
 PERCENT_FLOOR_S = 0.020
 """The least that a tolerance in percent allows: less could not be told from scheduling noise."""
@@ -44,6 +45,7 @@ PERCENT_FLOOR_S = 0.020
 LONGEST_TEXT = 200
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zµμ]+)", re.ASCII | re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)", re.ASCII)
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+/s)", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 _TOLERANCE = re.compile(r"\s*(?:±|\+/?-)\s*")
 
@@ -167,6 +169,15 @@ def parse_size(text: str) -> int:
             f"unknown unit {_shown(match[2])} in {_shown(text)}; units are {', '.join(SIZE_UNITS)}"
         )
     return int(float(match[1]) * unit)
+
+
+def parse_rate(text: str) -> float:
+    """The bits a second of a rate such as ``9600bit/s`` or ``2Mbit/s``, in decimal units."""
+    match = _RATE.fullmatch(_checked(text, "a rate").strip())
+    if match is None or match[2] not in RATE_UNITS:
+        units = ", ".join(RATE_UNITS)
+        raise ValueError(f"{_shown(text)} is no rate; write '9600bit/s' (units are {units})")
+    return float(match[1]) * RATE_UNITS[match[2]]
 
 
 def format_size(size: int) -> str:

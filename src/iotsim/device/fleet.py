@@ -20,6 +20,8 @@ from iotsim.rng import key, unit
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from iotsim.device.behavior import Device
     from iotsim.device.reaction import Responder
     from iotsim.device.schedule import Endpoint
@@ -164,6 +166,8 @@ class Fleet:
         """The IPv4 addresses that DHCP servers gave, by device."""
         self._boot_key = key(seed, spec.name, "boot")
         self.signals: dict[str, Signal] = {}
+        self._given: dict[str, dict[int, float]] = {}
+        """By signal, the values that devices were given in its place."""
         for name, signal in spec.signals.items():
             try:
                 self.signals[name] = compile_signal(signal, seed, spec.name, "signal", name)
@@ -226,6 +230,14 @@ class Fleet:
             state.update(self.spec.data[index])
         return state
 
+    def set_signal(self, name: str, indexes: Iterable[int], value: float) -> None:
+        """Let the signal `name` of these devices be `value` from now on; KeyError if there is none."""
+        given = self._given.get(name)
+        if given is None:
+            given = self._given[name] = {}
+            self.signals[name] = _overridden(self.signals[name], given)
+        given |= dict.fromkeys(indexes, float(value))
+
     def boots_at(self, index: int) -> float:
         """When device `index` boots first, in seconds of the run."""
         spec = self.spec
@@ -242,6 +254,16 @@ class Fleet:
 
     def __repr__(self) -> str:
         return f"<Fleet {self.spec.name}, {self.spec.count} devices>"
+
+
+def _overridden(signal: Signal, given: Mapping[int, float]) -> Signal:
+    """`signal`, but for the devices that are `given` a value."""
+
+    def reading(index: int, t: float) -> float:
+        value = given.get(index)
+        return signal(index, t) if value is None else value
+
+    return reading
 
 
 def _fresh(value: Any) -> Any:

@@ -77,13 +77,20 @@ class Judge:
             return application
         return OnBothLayers(application, below.observers) if application else below.observers
 
-    def undecodable(self, device: DeviceView, t: float, error: Exception | str) -> None:
-        """`device` received a datagram that is no message of its protocol."""
+    def undecodable(
+        self,
+        device: DeviceView,
+        t: float,
+        error: Exception | str,
+        direction: Direction = "receives",
+    ) -> None:
+        """`device` received, or has sent, a datagram that is no message of its protocol."""
         fleet = device.name.partition("[")[0]
-        self._audience(fleet, Topic("receives")).heard.note_undecodable(device.index, error)
-        if (below := self._audiences.get((fleet, Topic("receives", layer="wire")))) is not None:
+        self._audience(fleet, Topic(direction)).heard.note_undecodable(device.index, error)
+        below = self._audiences.get((fleet, Topic(direction, layer="wire")))
+        if below is not None:
             below.heard.note_undecodable(device.index, error)
-        for observe in self._audience(fleet, Topic("receives", "undecodable")).observers:
+        for observe in self._audience(fleet, Topic(direction, "undecodable")).observers:
             observe(device, None, t)
 
     def gateway_ready(self, t: float) -> None:

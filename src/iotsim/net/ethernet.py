@@ -174,6 +174,10 @@ class EthernetStack:
         """As `Stack.send_udp`."""
         return self.ip.send_udp(datagram, payload)
 
+    def send_corrupt(self, datagram: Datagram, payload: bytes, flip: int) -> Sending:
+        """As `Stack.send_corrupt`."""
+        return self.ip.send_corrupt(datagram, payload, flip)
+
     def next_due(self) -> float | None:
         """When `pop_due` has something to do, if nothing else happens before; None for never."""
         times = (

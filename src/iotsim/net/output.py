@@ -134,8 +134,8 @@ class Output:
             )
         return self._leave(destination, prefix + packet, to_members=to_members)
 
-    def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
-        """As `Stack.send_udp`, for a payload of any length."""
+    def send_udp(self, datagram: Datagram, payload: bytes, flip: int = -1) -> Sending:
+        """As `Stack.send_udp`, for a payload of any length; with `flip`, as `Stack.send_corrupt`."""
         source, destination = datagram.local, datagram.peer
         if not datagram.peer_port:
             self._counters["no-port"] += 1
@@ -159,8 +159,11 @@ class Output:
             and self._to_hosts is not None
             and self._groups.has_listener(destination, source, ports[1])
         )
-        if header + udp.HEADER_LENGTH + len(payload) > self.mtu_between(source, destination):
+        long = header + udp.HEADER_LENGTH + len(payload) > self.mtu_between(source, destination)
+        if long or flip >= 0:
             segment = udp.build_udp(source, destination, *ports, payload)
+            if flip >= 0:
+                segment = udp.corrupt(segment, flip)
             return self.send(source, destination, ipv4.UDP, segment, to_members=to_members)
         segment = udp.build_partial_udp(source, destination, *ports, payload)
         prefix = _PARTIAL_IPV4 if is_ipv4 else _PARTIAL_IPV6

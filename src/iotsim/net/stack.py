@@ -229,6 +229,10 @@ class Stack(IpLayer):
             flow.heads[length] = head
         return self._transmit(head + payload)
 
+    def send_corrupt(self, datagram: Datagram, payload: bytes, flip: int) -> Sending:
+        """As `send_udp`, with one wrong bit in the UDP datagram: number `flip`, modulo their number."""
+        return self._output.send_udp(datagram, payload, flip)
+
     def _note_flow(self, key: bytes, datagram: Datagram) -> None:
         """A plain datagram of no known flow has come; from the second one on, theirs is one.
 

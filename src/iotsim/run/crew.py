@@ -5,11 +5,12 @@ A run deals with its crew by the same few calls, whichever it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from iotsim.expect.judge import Judge
@@ -25,7 +26,8 @@ class Crew(Protocol):
 
     ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
     sent a datagram to one. ``errors`` tells of what broke among ourselves; ``broken`` is set with the
-    first of them, when to go on makes no sense.
+    first of them, when to go on makes no sense. ``on_held`` is called with the name of each expectation that
+    holds, and when it was found to.
     """
 
     journal: Journal
@@ -34,6 +36,7 @@ class Crew(Protocol):
     heard: trio.Event
     broken: trio.Event
     errors: list[str]
+    on_held: Callable[[str, float], object]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled; it has started when what it simulates can be reached."""
@@ -46,6 +49,16 @@ class Crew(Protocol):
 
     async def do(self, command: Command) -> None:
         """Carry out `command`; see `Simulation.do`."""
+
+    def do_now(self, command: Command) -> bool:
+        """The same without waiting, if it can be done so; else nothing is done, and False returned."""
+        ...
+
+    def call_at(self, due: float, callback: Callable[..., object], *arguments: Any) -> object:
+        """Call `callback` once `due` has come, in seconds of the run."""
+
+    def happened(self, name: str, t: float) -> None:
+        """A step or an expectation of this name has happened."""
 
     def wake(self) -> None:
         """Look at `journal` and `judge` soon: somebody else has told them something."""
@@ -83,6 +96,14 @@ class Alone:
         self.wake = simulation.pump.wake
         self.counters = simulation.counters
         self.progress = simulation.progress
+        self.call_at = simulation.pump.timers.call_at
+        self.happened = simulation.happened
+        simulation.on_held = lambda name, t: self.on_held(name, t)
+        self.on_held: Callable[[str, float], object] = lambda _name, _t: None
+
+    def do_now(self, command: Command) -> bool:
+        self.simulation.do(command)
+        return True
 
     async def do(self, command: Command) -> None:
         self.simulation.do(command)

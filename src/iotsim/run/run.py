@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from iotsim.events import Note
+from iotsim.errors import IotsimError
+from iotsim.events import Note, StepDone
 from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
 from iotsim.run.collector import settled_memory
@@ -35,11 +36,13 @@ from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_s
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
 from iotsim.run.site import Site, open_site
+from iotsim.simulation.commands import ActOnGateway, ActOnNorthbound, decode_command
 from iotsim.simulation.simulation import Simulation
+from iotsim.simulation.timeline import Timeline
 from iotsim.testbed.privileges import drop_privileges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from iotsim.events import Event
     from iotsim.expect.report import Findings
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from iotsim.results.result import RunResult
     from iotsim.run.launch import Launch
     from iotsim.scenario.model import Scenario
+    from iotsim.scenario.steps import StepSpec
     from iotsim.simulation.commands import Command
 
 WATCH_INTERVAL_S = 1.0
@@ -145,7 +149,12 @@ class Run:
     crew: Crew = field(init=False)
     doubts: Doubts = field(init=False)
     clock: Callable[[], float] = field(init=False)
+    timeline: Timeline = field(init=False)
     _stop: trio.Event = field(default_factory=trio.Event, init=False)
+    _stepped: trio.Event = field(default_factory=trio.Event, init=False)
+    """Set, and replaced, whenever a step was done."""
+    _acting: trio.Nursery = field(init=False)
+    """What is done to the gateway, in tasks."""
 
     @property
     def virtual(self) -> bool:
@@ -189,6 +198,10 @@ class Run:
                 drop_privileges(preparation.folder, self.scenario.folder)
             self._start_clock()
             self.crew = self._make_crew()
+            self.timeline = Timeline(
+                self.scenario.steps, self.crew.call_at, self._perform, self.crew.happened
+            )
+            self.crew.on_held = self._held
             self.doubts = Doubts(self.scenario, self.crew, self.site)
             journal = self.crew.journal
             for sink in options.watch:
@@ -229,6 +242,8 @@ class Run:
             nursery.start_soon(self._watch)
             task_status.started()
             async with trio.open_nursery() as gateway_nursery:
+                self._acting = gateway_nursery
+                self.timeline.start()
                 if not (self._stop.is_set() or self.crew.broken.is_set()):
                     await self._begin(gateway_nursery)
                 await self._wait_for_the_end()
@@ -299,6 +314,59 @@ class Run:
             self.crew.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
             self.crew.wake()
 
+    # --- the timeline ---------------------------------------------------------------------------
+
+    def _perform(self, step: StepSpec, due: float) -> None:
+        """Do what `step` says: at once if that can be, else soon."""
+        if self.over.is_set():
+            return
+        commands = [decode_command(one) for one in step.commands]
+        try:
+            if not self._do_now(commands):
+                self._acting.start_soon(self._perform_slowly, step, commands)
+                return
+        except IotsimError as error:
+            self._step_failed(step, error)
+        self._step_done(step, due)
+
+    def _do_now(self, commands: Sequence[Command]) -> bool:
+        """Whether `commands`, which are of one kind, could be carried out without waiting."""
+        if any(isinstance(command, (ActOnGateway, ActOnNorthbound)) for command in commands):
+            return False
+        return all(self.crew.do_now(command) for command in commands)
+
+    async def _perform_slowly(self, step: StepSpec, commands: Sequence[Command]) -> None:
+        try:
+            for command in commands:
+                await self.do(command)
+        except IotsimError as error:
+            self._step_failed(step, error)
+        self._step_done(step, self.clock())
+
+    def _step_failed(self, step: StepSpec, error: IotsimError) -> None:
+        """A step that cannot be done is a fault of the scenario, and ends the run."""
+        self.crew.errors.append(f"{step.place}: {step.name}: {error}")
+        self.crew.broken.set()
+
+    def _step_done(self, step: StepSpec, t: float) -> None:
+        self._emit(StepDone(t, step.name))
+        self.timeline.done(step, t)
+        stepped, self._stepped = self._stepped, trio.Event()
+        stepped.set()
+
+    def _held(self, name: str, t: float) -> None:
+        """An expectation of this name holds."""
+        self.crew.happened(name, t)
+        self.timeline.follow(name, t)
+
+    async def _settled(self) -> None:
+        """Wait until every expectation is decided, and every step done whose time is known."""
+        await self.crew.settled.wait()
+        while self.timeline.open:
+            await self._stepped.wait()
+
+    # --- the end ----------------------------------------------------------------------------------
+
     async def _wait_for_the_end(self) -> None:
         """Wait for what the scenario's ``until`` says, its duration at the longest, or `stop`."""
         scenario = self.scenario
@@ -312,8 +380,12 @@ class Run:
                 await trio.sleep(grace_s)
                 nursery.cancel_scope.cancel()
 
+            async def end_when_settled() -> None:
+                await self._settled()
+                nursery.cancel_scope.cancel()
+
             async def end_when_quiet() -> None:
-                await self.crew.settled.wait()
+                await self._settled()
                 await self._quiet()
                 nursery.cancel_scope.cancel()
 
@@ -321,7 +393,7 @@ class Run:
             nursery.start_soon(end_after, self.crew.broken)
             if not self.options.serve:
                 if scenario.ends == "settled":
-                    nursery.start_soon(end_after, self.crew.settled)
+                    nursery.start_soon(end_when_settled)
                 if scenario.ends == "quiet":
                     nursery.start_soon(end_when_quiet)
                 if scenario.ends != "duration" and self.gateway is not None:

@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from iotsim.scenario.csvdata import DataFiles
+from iotsim.scenario.scopes import ScopeBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iotsim.scenario.fleets import FleetPlan
+    from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
 
 
@@ -47,6 +49,13 @@ class Loading:
     link_sound: bool = True
     """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""
     plans: list[FleetPlan] = field(default_factory=list)
+    _scopes: ScopeBuilder | None = None
+
+    def scopes(self, scenario: Scenario) -> ScopeBuilder:
+        """What builds the scopes of all entries of `scenario`, whose fleets are built."""
+        if self._scopes is None:
+            self._scopes = ScopeBuilder(scenario, self)
+        return self._scopes
 
     @property
     def doubtful(self) -> set[str]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match.pattern import Pattern
+    from iotsim.scenario.impairments import ImpairEntry
+    from iotsim.scenario.steps import StepSpec
 
 LinkKind: TypeAlias = Literal["tun", "tap", "loopback", "memory"]
 Until: TypeAlias = Literal["settled", "quiet", "gateway_exit", "duration"]
@@ -125,6 +127,8 @@ class Scenario:
     speed: float = 1.0
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
+    impairments: tuple[ImpairEntry, ...] = ()
+    steps: tuple[StepSpec, ...] = ()
 
     @property
     def folder(self) -> Path:

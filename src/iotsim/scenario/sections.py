@@ -14,8 +14,10 @@ from iotsim.scenario.expectations import ExpectTable, build_expectations
 from iotsim.scenario.fleets import DeviceTable, build_fleets, plan_fleets
 from iotsim.scenario.gateway import GatewayTable, build_gateway
 from iotsim.scenario.head import ScenarioTable, build_head
+from iotsim.scenario.impairments import ImpairTable, build_impairments
 from iotsim.scenario.link import LinkTable, build_link
 from iotsim.scenario.results import ResultsTable, build_results
+from iotsim.scenario.steps import StepTable, build_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +75,9 @@ SECTIONS = {
         ),
         Section("results", build=build_results, table=ResultsTable),
         Section("expect", "list", build=build_expectations, scope="addresses", table=ExpectTable),
-        Section("impair", "list"),
+        Section("impair", "list", build=build_impairments, scope="addresses", table=ImpairTable),
         Section("fault", "list"),
-        Section("step", "list"),
+        Section("step", "list", build=build_steps, scope="addresses", table=StepTable),
         Section("northbound", "tables by name"),
         Section("matrix"),
     )

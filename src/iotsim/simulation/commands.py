@@ -11,7 +11,7 @@ to do are the same thing. As JSON each is an object whose ``do`` names the kind:
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -36,6 +36,13 @@ class Send(_Command, tag="send"):
     protocol: str | None = None
 
 
+class SetSignal(_Command, tag="signal"):
+    """Let signals of these devices be these numbers from now on."""
+
+    devices: str
+    signal: dict[str, float]
+
+
 class Reboot(_Command, tag="reboot"):
     """Let these devices begin anew: see `iotsim.device.fleet.SimDevice.reboot`."""
 
@@ -48,7 +55,22 @@ class WriteNote(_Command, tag="note"):
     note: str
 
 
-Command: TypeAlias = SetState | Send | Reboot | WriteNote
+class ActOnGateway(_Command, tag="gateway"):
+    """Let the gateway's process start, stop, restart, pause, resume, or kill it."""
+
+    gateway: Literal["start", "stop", "kill", "restart", "pause", "resume"]
+
+
+class ActOnNorthbound(_Command, tag="northbound"):
+    """Start or stop a service on the gateway's other side."""
+
+    service: str
+    action: Literal["start", "stop"]
+
+
+Command: TypeAlias = (
+    SetState | Send | SetSignal | Reboot | WriteNote | ActOnGateway | ActOnNorthbound
+)
 
 
 def encode_command(command: Command) -> dict[str, Any]:

@@ -6,8 +6,10 @@ So this is the place where a message can be seen, counted, delayed or spoiled, w
 `Datagram` that brought a message goes with it, and back with the answer.
 
 The way is chosen when a service is made. The *plain* way leads from the hosts to the codec and back with
-nothing between. The *layered* way has one `Layer` or several there, which can keep, delay or change what
-passes; a service without layers does not pay for those of others.
+nothing between. The *layered* way has one `Layer` or several there, which can keep or pass on whole
+datagrams, before they are decoded. The *disturbed* way has impairments and faults between the codec and the
+device, in each direction that any is for (`iotsim.simulation.disturbance`): what is expected is seen on the
+link's side of them, rules are on the device's. A service without these does not pay for those of others.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from iotsim.device.reaction import NO_RULE
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
-from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
+from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
+from iotsim.simulation.disturbance import NOT_SENT, passage_of
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests
 from iotsim.simulation.unmatched import UnmatchedMessages
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
     from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
+    from iotsim.impair import Passage
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
+    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
@@ -47,8 +52,6 @@ FAILED = dropped("device-failed")
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
-NOT_SENT = consumed("not-sent")
-"""The answer could not leave."""
 FAULTS = (Exception, Stalled)
 """What code of the user's, or a rule, may raise: its device fails."""
 EVENT_DATA_BYTES = 256
@@ -92,6 +95,7 @@ class Service:
         journal: Journal,
         on_failure: Callable[[SimDevice, str], None],
         layers: Sequence[Layer] = (),
+        disturbances: Disturbances | None = None,
     ) -> None:
         spec = fleet.spec.services[index]
         self.protocol = spec.protocol
@@ -116,6 +120,13 @@ class Service:
             self._leave = partial(layer.send, onward=self._leave)
         for layer in reversed(layers):
             self.receive = partial(layer.receive, onward=self.receive)
+        self._inbound: Inbound | None = None
+        self._outbound: Outbound | None = None
+        if disturbances is not None:
+            self._inbound = disturbances.inbound(fleet, index, self._arrived)
+            self._outbound = disturbances.outbound(
+                fleet, index, self._leave, hosts.send_corrupt, self.tell_departed
+            )
         self._pump = pump
         self._clock = pump.clock
         self._judge = judge
@@ -147,19 +158,49 @@ class Service:
             self._who = format_endpoint(*self._peer)
         if not datagram.from_host:
             device.peer = self._peer
+        received = None
         if self._recorded:
             datagram.id = number = next(self._ids)
             name = self._names.get(datagram.index) or self._name_of(device)
-            self._emit(Received(now, number, name, self._who, self._name, message))
+            received = Received(now, number, name, self._who, self._name, message)
+            self._emit(received)
         try:
             for observe in self._heard:
                 observe(device, message, now)
+            if self._inbound is not None:
+                passage = passage_of(device, datagram, payload, message, now)
+                return self._inbound.take(passage, datagram, received)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
             if isinstance(reaction, str):
                 if reaction is NO_RULE:
                     self.unmatched.add(device, message, now)
+                return reaction
+            return self._reply_in_turn(device, datagram, reaction)
+        except FAULTS as error:
+            self.fail(device, error)
+            return FAILED
+
+    def _arrived(self, passage: Passage, datagram: Datagram, _held: bool) -> str:
+        """A datagram has come to its device, past impairments, by which it may have been `held`."""
+        device: Any = passage.device
+        datagram.time = passage.t
+        if device.failed:
+            return FAILED
+        message: Any = passage.message
+        if message is None:
+            try:
+                message = self._decode(passage.payload, device)
+            except DecodeError as error:
+                return self._refuse(device, datagram, passage.payload, error)
+        try:
+            reaction = self._respond(device, message, passage.t)
+            if isinstance(reaction, dict):
+                return self.send(device, datagram, reaction)
+            if isinstance(reaction, str):
+                if reaction is NO_RULE:
+                    self.unmatched.add(device, message, passage.t)
                 return reaction
             return self._reply_in_turn(device, datagram, reaction)
         except FAULTS as error:
@@ -227,6 +268,9 @@ class Service:
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
+        if self._outbound is not None:
+            payload, wire = self._answer_codec.tell(message, device)
+            return self._outbound.send(device, datagram, payload, wire, None)
         if not (self._recorded or self._told):
             sending = self._leave(datagram, self._encode(message, device))
             return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
@@ -250,6 +294,28 @@ class Service:
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
         for observe in self._told:
             observe(device, message, now)
+
+    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
+        """Tell of a datagram that has left for the link past entries, which may have changed it; `said` is
+        what `Outbound.send` was given."""
+        device: Any = passage.device
+        message: Any = passage.message
+        if passage.changed:
+            try:
+                message = self._answer_codec.decode(passage.payload, device)
+            except DecodeError as error:
+                self._tell_garbled(device, datagram, passage.payload, error)
+                return
+        self._tell_sent(device, datagram, message)
+
+    def _tell_garbled(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
+    ) -> None:
+        """`device` has sent what is no message of its protocol."""
+        now = self._pump.sent_at
+        number = next(self._ids)
+        self._report_undecodable(device, datagram, payload, error, now, number, sent=True)
+        self._judge.undecodable(device, now, error, "sends")
 
     def _not_sent_yet(
         self,
@@ -327,10 +393,39 @@ class Service:
             self.fail(device, error)
             return FAILED
         datagram.id = next(self._ids)
+        now = datagram.time
+        self._report_undecodable(device, datagram, payload, error, now, datagram.id)
+        self._judge.undecodable(device, now, error)
+        if self._inbound is not None:
+            passage = passage_of(device, datagram, payload, None, now)
+            return self._inbound.take(passage, datagram, None)
+        return self._refuse(device, datagram, payload, error)
+
+    def _refuse(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
+    ) -> str:
+        try:
+            reply = self._refusal(device, datagram, payload, error)
+            return UNDECODABLE if reply is None else self.send(device, datagram, reply)
+        except FAULTS as failure:
+            self.fail(device, failure)
+            return FAILED
+
+    def _report_undecodable(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        error: DecodeError,
+        now: float,
+        number: int,
+        *,
+        sent: bool = False,
+    ) -> None:
         self._emit(
             Undecodable(
-                datagram.time,
-                datagram.id,
+                now,
+                number,
                 device.name,
                 format_endpoint(datagram.peer, datagram.peer_port),
                 self._name,
@@ -338,15 +433,9 @@ class Service:
                 error.path,
                 error.offset,
                 payload[:EVENT_DATA_BYTES].hex(),
+                sent,
             )
         )
-        self._judge.undecodable(device, datagram.time, error)
-        try:
-            reply = self._refusal(device, datagram, payload, error)
-            return UNDECODABLE if reply is None else self.send(device, datagram, reply)
-        except FAULTS as failure:
-            self.fail(device, failure)
-            return FAILED
 
     def _refusal(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError

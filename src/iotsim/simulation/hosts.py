@@ -56,6 +56,8 @@ class Hosts(Protocol):
 
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending: ...
 
+    def send_corrupt(self, datagram: Datagram, payload: bytes, flip: int) -> Sending: ...
+
     def set_absence(self, pool: HostPool, absence: Absence | None) -> None: ...
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
@@ -139,12 +141,17 @@ class TunHosts(Stack, _Fleets):
             broadcasts=link.broadcasts,
             loopback=link.kind == "loopback",
         )
+        self._loopback = link.kind == "loopback"
         # All of 127.0.0.0/8 is this machine, where anybody may listen.
-        sides = () if link.kind == "loopback" else (link.address4, link.address6)
+        sides = () if self._loopback else (link.address4, link.address6)
         self._sides = [side for side in sides if side is not None]
         self._notes = notes
         self._strangers: set[int] = set()
         self._alarm = Alarm(pump, self.next_due, self.pop_due)
+
+    def send_corrupt(self, datagram: Datagram, payload: bytes, flip: int) -> Sending:
+        """As `Stack.send_corrupt`. The loopback link has no checksums: there it is as good as lost."""
+        return None if self._loopback else super().send_corrupt(datagram, payload, flip)
 
     def leads_beyond(self, destination: int) -> bool:
         """As `Stack.leads_beyond`. What goes to an address that nobody on the link has, as far as the
@@ -236,6 +243,13 @@ class TapHosts(EthernetStack, _Fleets):
     def send_udp(self, datagram: Datagram, payload: bytes) -> Sending:
         self.now = self._clock()
         sending = super().send_udp(datagram, payload)
+        if not self._busy:
+            self._alarm.update()
+        return sending
+
+    def send_corrupt(self, datagram: Datagram, payload: bytes, flip: int) -> Sending:
+        self.now = self._clock()
+        sending = super().send_corrupt(datagram, payload, flip)
         if not self._busy:
             self._alarm.update()
         return sending

@@ -22,11 +22,11 @@ from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
+from iotsim.simulation.disturbance import NOT_SENT, passage_of
 from iotsim.simulation.exchange import (
     EVENT_DATA_BYTES,
     FAILED,
     FAULTS,
-    NOT_SENT,
     REBOOTED,
     Service,
     one_line,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.impair import Passage
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Message, Timer
@@ -211,6 +212,9 @@ class SessionService(Service):
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
+            if self._inbound is not None:
+                passage = passage_of(device, datagram, payload, message, now)
+                return self._inbound.take(passage, datagram, hand.event)
             session = self._sessions[datagram.index] or self._session(device)
             session._take(message, peer)
         except FAULTS as error:
@@ -218,6 +222,40 @@ class SessionService(Service):
             return FAILED if device.failed else BROKEN
         finally:
             self._hand = None
+        return hand.outcome
+
+    def _arrived(self, passage: Passage, datagram: Datagram, held: bool) -> str:
+        """A datagram has come to its device, past impairments. What was told of it may be written by now,
+        so that what reaches the device above its session is told by itself."""
+        device: Any = passage.device
+        datagram.time = self.now = passage.t
+        if device.failed:
+            return FAILED
+        message: Any = passage.message
+        if message is None:
+            try:
+                message = self._decode(passage.payload, device)
+            except DecodeError as error:
+                return self._refuse(device, datagram, passage.payload, error)
+        peer = Peer(
+            datagram.peer,
+            datagram.peer_port,
+            datagram.local,
+            datagram.local_port,
+            datagram.group,
+            datagram.from_host,
+        )
+        outer, self._hand = self._hand, Hand(datagram, peer)
+        hand = self._hand
+        if outer is not None and not held:
+            hand.message, hand.event = outer.message, outer.event
+        try:
+            self._session(device)._take(message, peer)
+        except FAULTS as error:
+            self._broken(device, error, passage.payload)
+            return FAILED if device.failed else BROKEN
+        finally:
+            self._hand = outer
         return hand.outcome
 
     def _refusal(
@@ -427,7 +465,7 @@ class SessionService(Service):
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
         device: Any = session.device
         wire: Mapping[str, Any] | None = None
-        if self._recorded or self._told_wire:
+        if self._recorded or self._told_wire or self._outbound is not None:
             try:
                 wire = self._answer_codec.decode(datagram, device)
             except DecodeError:
@@ -439,7 +477,8 @@ class SessionService(Service):
     ) -> tuple[bytes, Mapping[str, Any] | None]:
         """The bytes of `message`, and what they show, where somebody is to see that, or what is `said`
         with them."""
-        if self._recorded or self._told_wire or (said is not None and self._told):
+        told = self._told_wire or (said is not None and self._told)
+        if self._recorded or told or self._outbound is not None:
             return self._answer_codec.tell(message, device)
         return self._encode(message, device), None
 
@@ -469,16 +508,39 @@ class SessionService(Service):
                 datagram.id = hand.datagram.id  # an answer from another port
             else:
                 hand = None
-        sending = self._leave(datagram, payload)
-        if sending is None:
-            if hand is not None:
-                hand.sent = True
-            if wire is not None:
-                self._tell(device, datagram, wire, said)
+        if self._outbound is not None:
+            told = said is not None and said is wire, said
+            outcome = self._outbound.send(device, datagram, payload, wire, told)
+        else:
+            sending = self._leave(datagram, payload)
+            if sending is None:
+                if hand is not None:
+                    hand.sent = True
+                if wire is not None:
+                    self._tell(device, datagram, wire, said)
+                return
+            outcome = self._leave_later(sending, device, datagram, wire, said)
+        if hand is None:
             return
-        outcome = self._leave_later(sending, device, datagram, wire, said)
-        if hand is not None and hand.tried is not PENDING:
+        if outcome is ANSWERED:
+            hand.sent = True
+        elif hand.tried is not PENDING:
             hand.tried = outcome
+
+    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
+        """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
+        is all that the device says."""
+        device: Any = passage.device
+        wire: Any = passage.message
+        same, above = said
+        if passage.changed:
+            try:
+                wire = self._answer_codec.decode(passage.payload, device)
+            except DecodeError as error:
+                self._tell_garbled(device, datagram, passage.payload, error)
+                return
+            above = None
+        self._tell(device, datagram, wire, wire if same else above)
 
     def _leave_later(
         self,

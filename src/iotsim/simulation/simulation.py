@@ -23,11 +23,20 @@ from iotsim.protocol.registry import users_file
 from iotsim.scenario.actions import build_action
 from iotsim.scenario.selectors import SelectorError, select
 from iotsim.simulation.between import BetweenDevices
-from iotsim.simulation.commands import Reboot, WriteNote, encode_command
+from iotsim.simulation.commands import (
+    ActOnGateway,
+    ActOnNorthbound,
+    Reboot,
+    SetSignal,
+    WriteNote,
+    encode_command,
+)
 from iotsim.simulation.counters import Counters, Progress
+from iotsim.simulation.disturbance import Disturbances
 from iotsim.simulation.exchange import FAULTS, Service
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
+from iotsim.simulation.moments import Moments
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.pump import Pump
 from iotsim.simulation.runtime import SimulationRuntime
@@ -37,7 +46,7 @@ from iotsim.simulation.timers import Timers
 from iotsim.simulation.watchdog import PATIENCE_S, Rescue, Stalled, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
@@ -118,6 +127,8 @@ class Simulation:
         self.skipped_sendings = 0
         self._first_failure = ""
         self._left_over = 0
+        self.moments = Moments()
+        self.disturbances = Disturbances(scenario, seed, self.pump, self.journal, self.moments)
         self._services: dict[str, list[Service]] = {}
         self._speakers: dict[str, list[SessionService]] = {}
         """The services whose devices do something by themselves."""
@@ -136,6 +147,8 @@ class Simulation:
         )
         self._behaviors: dict[str, AttachedBehavior] = {}
         self._nursery: trio.Nursery | None = None
+        self.on_held: Callable[[str, float], object] = lambda _name, _t: None
+        """Called with the name of each expectation that holds, and when it was found to."""
         self._watchdog = Watchdog(
             *users_files(scenario),
             self._on_stall,
@@ -184,6 +197,7 @@ class Simulation:
             "journal": self.journal,
             "on_failure": self._on_failure,
             "layers": layers,
+            "disturbances": self.disturbances,
         }
         if fleet.spec.services[index].protocol.session is None:
             return Service(fleet, index, **parts)
@@ -231,11 +245,17 @@ class Simulation:
         """Carry out `command` on the devices that are ours.
 
         ScenarioError if it names no devices, or what it says is no message or state of theirs;
-        IotsimError if a device cannot do it, which leaves the rest of them undone.
+        IotsimError if a device cannot do it, which leaves the rest of them undone, or if it is not about
+        devices.
         """
         now = self.clock()
+        if isinstance(command, (ActOnGateway, ActOnNorthbound)):
+            raise IotsimError("a simulation has neither a gateway nor northbound services")
         if isinstance(command, WriteNote):
             self.journal.emit(Note(now, command.note))
+        elif isinstance(command, SetSignal):
+            fleet, indexes = self._selected(command.devices)
+            self._set_signals(fleet, indexes, command.signal)
         elif isinstance(command, Reboot):
             fleet, indexes = self._selected(command.devices)
             for index in indexes:
@@ -252,6 +272,21 @@ class Simulation:
                     raise IotsimError(str(error)) from None
         self.journal.emit(CommandDone(now, encode_command(command)))
         self.pump.wake()
+
+    def happened(self, name: str, t: float) -> None:
+        """A step or an expectation of this name has happened: what comes after it begins."""
+        self.moments.happened(name, t)
+        self.pump.wake()
+
+    def _set_signals(
+        self, fleet: Fleet, indexes: Iterable[int], values: Mapping[str, float]
+    ) -> None:
+        unknown = values.keys() - fleet.signals.keys()
+        if unknown:
+            raise ScenarioError([Problem(f"'{fleet.spec.name}' has no signal '{min(unknown)}'")])
+        chosen = list(indexes)
+        for name, value in values.items():
+            fleet.set_signal(name, chosen, value)
 
     def reboot(self, fleet: Fleet, index: int) -> None:
         """Let a device begin anew, at once."""
@@ -310,6 +345,7 @@ class Simulation:
             "devices.failed": len(self.failed_devices),
             "sendings.skipped": self.skipped_sendings,
         }
+        counts |= self.disturbances.counters()
         counts |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
         counts |= {f"between_devices.{name}": n for name, n in self.between.counts().items() if n}
         counts |= {f"net.{name}": count for name, count in self.hosts.counters.items()}
@@ -340,6 +376,8 @@ class Simulation:
         if self.shard is WHOLE:  # else it is for all shards together to say
             for decision in self.judge.take_decisions(now):
                 self.journal.emit(decision)
+                if decision.outcome.passed:
+                    self.on_held(decision.outcome.name, now)
 
     def _on_failure(self, device: SimDevice, why: str) -> None:
         if not self.failed_devices:

@@ -76,3 +76,17 @@ def build_partial_udp(
     length = HEADER_LENGTH + len(payload)
     pseudo = pseudo_header_sum(source, destination, PROTOCOL, length) % 65535
     return HEADER.pack(source_port, destination_port, length, pseudo) + payload
+
+
+def corrupt(segment: bytes, bit: int) -> bytes:
+    """A datagram with a wrong bit, number `bit` modulo their number, and so with a wrong checksum.
+
+    One bit never makes the checksum right; it can make it 0, which means none (RFC 768): then the next
+    bit is taken.
+    """
+    value = int.from_bytes(segment, "big")
+    bits = 8 * len(segment)
+    spoiled = (value ^ 1 << bit % bits).to_bytes(len(segment), "big")
+    if spoiled[6:8] == b"\0\0":
+        spoiled = (value ^ 1 << (bit + 1) % bits).to_bytes(len(segment), "big")
+    return spoiled

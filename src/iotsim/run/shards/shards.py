@@ -42,6 +42,7 @@ from iotsim.simulation.commands import encode_command
 from iotsim.simulation.counters import Counters, Progress, add_counters
 from iotsim.simulation.journal import Journal, Recording
 from iotsim.simulation.shard import Shard
+from iotsim.simulation.timers import Timers
 from iotsim.testbed import channel
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from iotsim.testbed.bed import Testbed
 
 TICK_S = 0.1
+MOST_TIMERS = 64
 ANSWER_TIMEOUT_S = 60.0
 """Longer than any worker takes that is alive: it may have a million devices to judge."""
 DISMISSAL_TIMEOUT_S = 10.0
@@ -186,6 +188,11 @@ class Shards:
         self._clock = clock
         self._told: set[int] = set()
         self._judged = False
+        self._timers = Timers()
+        self._timer_set = trio.Event()
+        self._timers.on_earliest = lambda _due: self._timer_set.set()
+        self.call_at = self._timers.call_at
+        self.on_held: Callable[[str, float], object] = lambda _name, _t: None
         self._doing = trio.Lock()
         """One command at a time: an answer does not say whose it is."""
         self._refusal = ""
@@ -209,6 +216,7 @@ class Shards:
             await self._wait_for("started", self._workers)
             if self._refusal:
                 raise IotsimError(self._refusal)
+            nursery.start_soon(self._keep_time)
             task_status.started()
             while True:
                 await trio.sleep(TICK_S)
@@ -225,6 +233,21 @@ class Shards:
             refusals = await self._ask("done", op="do", command=encode_command(command))
         for refusal in filter(None, refusals):
             raise IotsimError(refusal)
+
+    def do_now(self, command: Command) -> bool:
+        return False
+
+    def happened(self, name: str, t: float) -> None:
+        for worker in self._workers:
+            worker.request(op="happened", name=name, t=t)
+
+    async def _keep_time(self) -> None:
+        """Fire the timers of `call_at`."""
+        while True:
+            self._timer_set = trio.Event()
+            with trio.move_on_after(max(0.0, self._timers.next_due() - self._clock())):
+                await self._timer_set.wait()
+            self._timers.fire(self._clock(), MOST_TIMERS)
 
     def ready(self, now: float) -> None:
         self.judge.gateway_ready(now)
@@ -381,6 +404,8 @@ class Shards:
             self._told |= decided
             for decision in self.judge.tell(news, self._clock()):
                 self.journal.emit(decision)
+                if decision.outcome.passed:
+                    self.on_held(decision.outcome.name, self._clock())
 
 
 async def _ending(worker: WorkerProcess) -> str:

@@ -202,6 +202,8 @@ class Worker:
                         simulation.boot(message.values["t"])
                     case "ready":
                         simulation.ready(message.values["t"])
+                    case "happened":
+                        simulation.happened(message.values["name"], message.values["t"])
                     case "do":
                         await self._send("done", _carry_out(simulation, message.values["command"]))
                     case "drain":
