@@ -252,6 +252,7 @@ def _build(
         built = builder.build(rule, (*keys, "rules", number))
         if built is not None:
             rules.append(built)
+            loading.rule_keys[built] = (*keys, "rules", number)
     return replace(spec, rules=tuple(rules))
 
 

@@ -26,9 +26,11 @@ from iotsim.scenario.placeholders import fill_addresses, fill_parameters, placeh
 from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
 from iotsim.scenario.sections import SECTIONS, scope_at
+from iotsim.scenario.suspicions import look_closely
 from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from iotsim.scenario.sections import Section
@@ -40,22 +42,32 @@ LIST_HEADER = re.compile(rf"\s*\[\s*({_LISTS}|(?:{_NAMED})\.[\w-]+\.rules)\s*\]"
 
 
 def load_scenario(
-    path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+    path: Path,
+    *,
+    overrides: Overrides | None = None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
     """The scenario in the file at `path`.
 
     `default_seed` is taken where neither the file nor `overrides` name one. ScenarioError tells all
-    that is wrong, with places.
+    that is wrong, with places. With `warn` the scenario is looked at more closely
+    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious.
     """
     try:
         text = read_text(path, LARGEST_CHARACTERS)
     except FileError as error:
         raise ScenarioError([Problem(str(error), str(path), error.line)]) from None
-    return load_text(text, path, overrides=overrides, default_seed=default_seed)
+    return load_text(text, path, overrides=overrides, default_seed=default_seed, warn=warn)
 
 
 def load_text(
-    text: str, path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+    text: str,
+    path: Path,
+    *,
+    overrides: Overrides | None = None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
     """As `load_scenario`, of a `text` that stands (or would stand) at `path`."""
     problems = Problems(str(path))
@@ -71,6 +83,11 @@ def load_text(
         problems.raise_any()
         raise
     problems.raise_any()
+    if warn is not None:
+        look_closely(scenario, loading)
+        for problem in problems.warnings:
+            warn(problem)
+        problems.raise_any()
     return scenario
 
 

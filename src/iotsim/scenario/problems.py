@@ -54,6 +54,7 @@ class Problems:
         self.document = document
         self.inherited: dict[Keys, Keys] = {}
         self._found: dict[Problem, None] = {}
+        self._warnings: dict[Problem, None] = {}
         self._complete = True
         self._added = 0
         self._unknown: set[Keys] = set()
@@ -78,6 +79,20 @@ class Problems:
             return
         line, column = self.place(keys, of_key=of_key)
         self._keep(message, self.file, line, column, path_text(keys), hint)
+
+    def warn(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
+        """Something at `keys` is suspicious, though it runs."""
+        keys = self.origin(keys)
+        line, column = self.place(keys, of_key=of_key)
+        message, hint = _clipped(message, LONGEST_MESSAGE), _clipped(hint, LONGEST_HINT)
+        found = Problem(f"warning: {message}", self.file, line, column, path_text(keys), hint)
+        if len(self._warnings) < MOST_PROBLEMS:
+            self._warnings[found] = None
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What is suspicious, in the order of the file."""
+        return sorted(self._warnings, key=lambda one: (one.line, one.column))
 
     def add_file(self, keys: Keys, name: str, path: Path, error: FileError) -> None:
         """Something is wrong with the file at `path`, which is called `name` at `keys`."""
