@@ -14,7 +14,7 @@ import pytest
 from tests import processes
 
 from iotsim.testbed import channel
-from iotsim.testbed.supervisor import descendants
+from iotsim.testbed.proctable import descendants, read_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,6 +218,8 @@ def test_descendants_are_found_through_their_parents() -> None:
     words = ["sh", "-c", "sleep 60 & echo $!; wait"]
     with processes.started(words, stdout=subprocess.PIPE) as process:
         grandchild = int(process.stdout.readline())
-        found = descendants(os.getpid(), spare=set())
-        assert {process.pid, grandchild} <= set(found)
-        assert grandchild not in descendants(os.getpid(), spare={process.pid})
+        table = read_processes()
+        found = [one.pid for one in descendants(table, os.getpid())]
+        assert found.index(process.pid) < found.index(grandchild)
+        spared = descendants(table, os.getpid(), spare={process.pid})
+        assert grandchild not in [one.pid for one in spared]

@@ -31,7 +31,9 @@ def check(
     from iotsim.cli.parameters import known_parameters, parse_set
     from iotsim.errors import Problem, ScenarioError
     from iotsim.expect.text import plural
-    from iotsim.scenario import Overrides, check_behaviors, load_scenario
+    from iotsim.safetext import safe_line
+    from iotsim.scenario import Overrides, check_behaviors, each_scenario
+    from iotsim.scenario.parameters import combination_text
 
     files, notes = find_scenarios(scenarios)
     for note in notes:
@@ -41,26 +43,29 @@ def check(
         return 5
     problems = 0
     for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
-        warnings: list[Problem] = []
+        lines = []
+        warnings: dict[Problem, None] = {}
         try:
-            scenario = load_scenario(
-                file, overrides=Overrides(parameters=parameters), warn=warnings.append
-            )
-            if behaviors:
-                check_behaviors(scenario)
+            given = Overrides(parameters=parameters)
+            for scenario in each_scenario(file, given, warn=warnings.setdefault):
+                if behaviors:
+                    check_behaviors(scenario)
+                devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
+                expectations = plural(len(scenario.expectations), "expectation")
+                free = {n: v for n, v in scenario.parameters.items() if n not in parameters}
+                which = f" [{combination_text(free)}]" if free else ""
+                lines.append((f"{file}{which}", f"{devices}, {expectations}"))
         except ScenarioError as error:
             problems += len(error.problems)
-            for problem in sorted(
-                [*error.problems, *warnings], key=lambda one: (one.file, one.line, one.column)
-            ):
-                print(problem)
+            found, lines = [*error.problems, *warnings], []
+            found.sort(key=lambda one: (one.file, one.line, one.column))
         else:
-            for problem in warnings:
-                print(problem)
-            problems += len(warnings) if strict else 0
-            devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
-            expectations = plural(len(scenario.expectations), "expectation")
-            told = f", {plural(len(warnings), 'warning')}" if warnings else ""
-            word = "wrong" if strict and warnings else "ok"
-            print(f"{file}: {word}, {devices}, {expectations}{told}")
+            found = list(warnings)
+        problems += len(warnings) if strict else 0
+        for problem in found:
+            print(safe_line(str(problem)))
+        told = f", {plural(len(warnings), 'warning')}" if warnings else ""
+        word = "wrong" if strict and warnings else "ok"
+        for name, counts in lines:
+            print(safe_line(f"{name}: {word}, {counts}{told}"))
     return 2 if problems else 0

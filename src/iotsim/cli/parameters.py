@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import Problem, ScenarioError
 from iotsim.scenario.csvdata import parse_cell
+from iotsim.scenario.load import list_combinations
 from iotsim.scenario.outline import read_outline
 from iotsim.units import parse_duration
 
@@ -46,6 +47,15 @@ def parse_values(pairs: Iterable[str], option: str) -> dict[str, Any]:
         except ValueError as error:
             raise ScenarioError([Problem(f"{name}: {error}", option)]) from None
     return values
+
+
+def combinations_of(file: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
+    """What to set for each run of the scenario in `file`, where `given` is set; `given` alone if that
+    cannot be told, which is for its loading to say."""
+    try:
+        return list_combinations(file, given)
+    except ScenarioError:
+        return [dict(given)]
 
 
 def known_parameters(

@@ -87,14 +87,7 @@ def progress_line(run: Run) -> str:
     total = len(progress.verdicts)
     parts.append(f"{total - undecided} of {total} expectations decided")
     if run.gateway is not None:
-        state = (
-            "exited"
-            if run.gateway.status
-            else "ready"
-            if run.gateway.ready.is_set()
-            else "starting"
-        )
-        parts.append(f"gateway {state}")
+        parts.append(f"gateway {run.gateway.state}")
     return "  " + " · ".join(parts)
 
 

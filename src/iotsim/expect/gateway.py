@@ -6,8 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
+from iotsim.expect.bounds import bounds_of
+from iotsim.expect.sanitizer import is_report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.expect.figures import GatewaySample
     from iotsim.expect.spec import ExpectSpec
     from iotsim.expect.watcher import Export
 
@@ -28,22 +33,36 @@ class GatewayWatcher:
         self.closed = False
         self.why = ""
         self.error = ""
+        self.waiting = bool(spec.after)
+        """What it comes after has not come."""
+        self.followed: Callable[[float], object] | None = None
+        """Called at once when it holds: others come after it."""
         self._deadline = math.inf
         self._missing = {"stdout_contains"} if self.asked.stdout_contains else set()
         if self.asked.stdout_regex is not None:
             self._missing.add("stdout_regex")
         self._exited: str = ""
+        self._ended_by = ""
+        """How a step has ended it, if one has."""
+        self._bounds = bounds_of(self.asked, tolerance)
+        self._unmeasured = ""
 
     def ready(self, t: float) -> None:
         if self.window_s is not None and self._missing:
             self._deadline = t + self.window_s
 
+    def begin(self, t: float) -> None:
+        """What it comes after has come, at `t`."""
+        self.waiting = False
+        self.ready(t)
+
     def output(self, line: str, t: float) -> None:
         """The gateway printed `line`."""
-        if self.closed:
+        if self.closed or self.waiting:
             return
         line = line[:LINE_CHARACTERS]
         asked = self.asked
+        self._read_report(line, t)
         if asked.stdout_not is not None and asked.stdout_not.search(line):
             self._fail(t, f"it printed {text.value_text(line)}")
         if asked.stdout_contains and asked.stdout_contains in line:
@@ -56,13 +75,35 @@ class GatewayWatcher:
 
     def exited(self, status: int | None, signal: str, t: float) -> None:
         """The gateway ended by itself: with `status`, or killed by a signal of this name."""
-        if self.closed:
+        if self.closed or self.waiting:
             return
         self._exited = f"it was ended by {signal}" if signal else f"it exited with status {status}"
         right = not signal and status == self.asked.exit
         if self.asked.running or (self.asked.exit is not None and not right):
             self._fail(t, self._exited)
         self._check(t)
+
+    def ended_by(self, how: str, t: float) -> None:
+        """A step has ended it, by `how`: "stop" or "kill"."""
+        self._ended_by = text.at(f"a step ended it: {how}", t)
+
+    def measured(self, sample: GatewaySample | None, t: float) -> None:
+        """What it uses; None: that cannot be measured on this machine."""
+        if self.closed or not self._bounds:
+            return
+        if sample is None:
+            self._unmeasured = "/proc does not show the gateway's processes here"
+            return
+        for bound in self._bounds:
+            if why := bound.take(sample):
+                self._fail(t, why)
+
+    def last_words(self, line: str, t: float) -> None:
+        """It printed `line` while it was being stopped, when all is judged: it may report only then."""
+        if self.asked.no_report and self.verdict:
+            self.closed = False
+            self._read_report(line[:LINE_CHARACTERS], t)
+            self.closed = True
 
     def deadline(self) -> float:
         return math.inf if self.closed else self._deadline
@@ -75,12 +116,16 @@ class GatewayWatcher:
         if self.closed:
             return
         asked = self.asked
-        if self._missing:
+        if self.waiting:
+            self._fail(None, text.never_began(self.spec.after))
+        elif self._missing:
             self._fail(None, self._unseen())
         elif (asked.running is False or asked.exit is not None) and not self._exited:
-            self._fail(None, "it was still running at the end")
+            self._fail(None, self._ended_by or "it was still running at the end")
         else:
-            self.verdict = self.closed = True
+            self._finish_bounds()
+            self.closed = True
+            self.verdict = self.verdict is not False and not self._unmeasured
 
     def expectation(self) -> str:
         asked = self.asked
@@ -95,6 +140,9 @@ class GatewayWatcher:
             parts.append(f"prints a line that matches {asked.stdout_regex.pattern!r}")
         if asked.stdout_not is not None:
             parts.append(f"prints no line that matches {asked.stdout_not.pattern!r}")
+        if asked.no_report:
+            parts.append("prints no report of a sanitizer")
+        parts += [bound.expectation() for bound in self._bounds]
         limit = "" if self.window_s is None else f", within {text.seconds(self.window_s)}"
         return f"the gateway {' and '.join(parts)}{limit}"
 
@@ -108,17 +156,36 @@ class GatewayWatcher:
             "failed": self.verdict is False,
             "decided_at": self.decided_at,
             "text": self.why,
+            "unmeasured": self._unmeasured if self.closed and not self.why else "",
+            "figures": ", ".join(filter(None, (bound.figure() for bound in self._bounds))),
         }
 
+    def _read_report(self, line: str, t: float) -> None:
+        if self.asked.no_report and is_report(line):
+            self._fail(t, f"it printed {text.value_text(line)}")
+
+    def _finish_bounds(self) -> None:
+        """What the whole time shows; what cannot be told of a bound leaves it open."""
+        for bound in self._bounds:
+            broken, unknown = bound.finish()
+            if broken:
+                self._fail(None, broken)
+            elif unknown:
+                self._unmeasured = self._unmeasured or unknown
+
     def _check(self, t: float) -> None:
-        """Whether everything is settled before the end: ``running`` and ``not`` never are."""
+        """Whether everything is settled before the end: what must not come, and what it uses, never is."""
         asked = self.asked
         if self.closed or self._missing or asked.running or asked.stdout_not is not None:
+            return
+        if asked.no_report or self._bounds:
             return
         if (asked.exit is not None or asked.running is False) and not self._exited:
             return
         self.verdict = self.closed = True
         self.decided_at = t
+        if self.followed is not None:
+            self.followed(t)
 
     def _fail(self, t: float | None, why: str) -> None:
         if not self.closed:

@@ -47,6 +47,7 @@ def result_of(
         seed=started.seed,
         started=utc_text(started.wall_time),
         repeat=started.repeat,
+        parameters=started.parameters,
         link=started.link,
         tolerance=started.tolerance,
         fleets=started.fleets,

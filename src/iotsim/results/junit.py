@@ -108,6 +108,7 @@ def suite_of(result: RunResult) -> Suite:
     cases = [_run_case(result)]
     cases += [_expectation_case(result, expectation) for expectation in result.expectations]
     properties = {"seed": str(result.seed), "verdict": result.verdict, "repeat": result.repeat}
+    properties |= {f"parameter.{name}": text for name, text in result.parameters.items()}
     lines = result.gateway.last_lines if result.gateway else []
     return Suite(
         name=result.scenario,

@@ -81,9 +81,14 @@ def decide(
         return Decision(Verdict.FAILED, crash)
     if doubts:
         return Decision(Verdict.INCONCLUSIVE, "; ".join(doubts))
-    failed = [o for o in outcomes if not o.passed and o.severity == "error"]
+    grave = [o for o in outcomes if not o.passed and o.severity == "error"]
+    failed = [o for o in grave if not o.inconclusive]
     if failed:
         return Decision(Verdict.FAILED, _first([f"{o.name}: {o.actual}" for o in failed]))
+    if grave:
+        return Decision(
+            Verdict.INCONCLUSIVE, _first([f"{o.name}: {o.inconclusive}" for o in grave])
+        )
     if not outcomes and not served:
         return Decision(Verdict.EMPTY, "the scenario has no expectations")
     warnings = sum(not o.passed for o in outcomes)

@@ -126,7 +126,14 @@ async def _dry_run(scenario: Scenario, selector: str, asked: Asked) -> DryRun:
     ours, theirs = MemoryLink.pair(MTU)
     start = trio.current_time()
     simulation = Simulation(
-        replace(scenario.over("memory"), fleets=(spec,), expectations=(), impairments=(), steps=()),
+        replace(
+            scenario.over("memory"),
+            fleets=(spec,),
+            expectations=(),
+            impairments=(),
+            faults=(),
+            steps=(),
+        ),
         ours,
         seed=scenario.seed,
         clock=lambda: trio.current_time() - start,

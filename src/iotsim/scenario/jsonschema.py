@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from iotsim.expect.text import seconds
 from iotsim.scenario.schema import WRITTEN
 from iotsim.scenario.sections import SECTIONS
+from iotsim.scenario.sources import EXTENDS, INCLUDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,7 +115,10 @@ class _Generator(GenerateJsonSchema):
 def json_schema(reference: Reference) -> dict[str, Any]:
     """The schema of the format. `reference` is what `read_reference` has found."""
     definitions: dict[str, Any] = {}
-    properties = {}
+    properties: dict[str, Any] = {
+        EXTENDS: {"type": "string"},
+        INCLUDE: {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    }
     for section in SECTIONS.values():
         if section.supported:
             inside: dict[str, Any] = {"type": "object"}

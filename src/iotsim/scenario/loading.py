@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Overrides:
     """What the command line says instead of the file; None leaves the file's word.
 
-    `parameters` are those of ``--set NAME=VALUE``.
+    `parameters` are those of ``--set NAME=VALUE``. `environment` is where ``${env.NAME}`` is looked up.
     """
 
     link: str | None = None
@@ -32,6 +33,7 @@ class Overrides:
     tolerance: float | None = None
     duration_s: float | None = None
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 @dataclass

@@ -109,21 +109,28 @@ written(_texts, **one_or_several({"type": "string"}))
 class Holds:
     """Of a `Table` or `Tables` in a model: what is inside is checked by `model`, not by pydantic.
 
-    It is for `iotsim.scenario.jsonschema` alone. `besides` are other ways to write it, as JSON Schema.
+    It is for `iotsim.scenario.jsonschema` alone. `model` may be a function that gives it, where it stands
+    further below. `besides` are other ways to write it, as JSON Schema.
     """
 
     def __init__(
-        self, model: type[Model], *besides: Mapping[str, Any], several: bool = False
+        self,
+        model: type[Model] | Callable[[], type[Model]],
+        *besides: Mapping[str, Any],
+        several: bool = False,
     ) -> None:
-        self.model = model
+        self._model = model
         self.besides = besides
         self.several = several
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        self.model.model_rebuild()
-        inside = handler(self.model.__pydantic_core_schema__)
+        model: Any = self._model
+        if not isinstance(model, type):
+            model = model()
+        model.model_rebuild()
+        inside = handler(model.__pydantic_core_schema__)
         ways = [inside, *self.besides]
         if self.several:
             ways.append(

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from iotsim.scenario.expectations import ExpectTable, build_expectations
+from iotsim.scenario.faults import FaultTable, build_faults
 from iotsim.scenario.fleets import DeviceTable, build_fleets, plan_fleets
 from iotsim.scenario.gateway import GatewayTable, build_gateway
 from iotsim.scenario.head import ScenarioTable, build_head
 from iotsim.scenario.impairments import ImpairTable, build_impairments
 from iotsim.scenario.link import LinkTable, build_link
+from iotsim.scenario.northbound import ServiceTable, build_northbound, plan_northbound
 from iotsim.scenario.results import ResultsTable, build_results
 from iotsim.scenario.steps import StepTable, build_steps
 
@@ -40,7 +42,8 @@ class Section(NamedTuple):
     """A top-level table.
 
     `plan` is called first, whether or not the file has the section: addresses come of it. `build`
-    is called once placeholders that show addresses are filled in, if the file has it. A section
+    is called once placeholders that show addresses are filled in, if the file has it. What `composes`
+    has neither: it is dealt with before (`iotsim.scenario.parameters`). Any other section
     with neither is not supported yet. The sections are planned and built in the order of the rows.
     """
 
@@ -53,10 +56,11 @@ class Section(NamedTuple):
     """The schema of one table; None where its keys are the user's."""
     inner_scopes: dict[str, Scope] = {}
     """Of keys of ``[name.NAME]``, where it is not `scope`."""
+    composes: bool = False
 
     @property
     def supported(self) -> bool:
-        return self.plan is not None or self.build is not None
+        return self.plan is not None or self.build is not None or self.composes
 
 
 SECTIONS = {
@@ -64,6 +68,14 @@ SECTIONS = {
     for section in (
         Section("scenario", plan=build_head, table=ScenarioTable),
         Section("link", plan=build_link, table=LinkTable),
+        Section(
+            "northbound",
+            "tables by name",
+            plan=plan_northbound,
+            build=build_northbound,
+            table=ServiceTable,
+            inner_scopes={"rules": "addresses", "command": "run", "env": "run"},
+        ),
         Section("gateway", build=build_gateway, scope="run", table=GatewayTable),
         Section(
             "devices",
@@ -76,10 +88,10 @@ SECTIONS = {
         Section("results", build=build_results, table=ResultsTable),
         Section("expect", "list", build=build_expectations, scope="addresses", table=ExpectTable),
         Section("impair", "list", build=build_impairments, scope="addresses", table=ImpairTable),
-        Section("fault", "list"),
+        Section("fault", "list", build=build_faults, scope="addresses", table=FaultTable),
         Section("step", "list", build=build_steps, scope="addresses", table=StepTable),
-        Section("northbound", "tables by name"),
-        Section("matrix"),
+        Section("parameters", composes=True),
+        Section("matrix", composes=True),
     )
 }
 

@@ -16,7 +16,6 @@ from iotsim.units import parse_duration, parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from iotsim.scenario.csvdata import Points
     from iotsim.scenario.loading import Loading
@@ -68,7 +67,7 @@ def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
 
 
 def build_signals(
-    table: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading
+    table: Mapping[str, Any], keys: Keys, loading: Loading
 ) -> Mapping[str, SignalSpec]:
     problems = loading.problems
     signals: dict[str, SignalSpec] = {}
@@ -83,13 +82,11 @@ def build_signals(
             problems.add(keys, f"more than {MOST_SIGNALS} signals")
             break
         else:
-            signals[name] = _build(value, folder, here, loading) or UNKNOWN
+            signals[name] = _build(value, here, loading) or UNKNOWN
     return MappingProxyType(signals)
 
 
-def _build(
-    table: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading
-) -> SignalSpec | None:
+def _build(table: Mapping[str, Any], keys: Keys, loading: Loading) -> SignalSpec | None:
     problems = loading.problems
     kind = table.get("kind")
     if kind is None:
@@ -118,15 +115,15 @@ def _build(
         problems.add((*keys, "min"), "min must be less than max")
     points: tuple[tuple[float, float], ...] = ()
     if kind == "csv":
-        points = _points(parameters, folder, (*keys, "file"), loading)
+        points = _points(parameters, (*keys, "file"), loading)
     return SignalSpec(kind, MappingProxyType(parameters), points)
 
 
-def _points(parameters: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading) -> Points:
+def _points(parameters: Mapping[str, Any], keys: Keys, loading: Loading) -> Points:
     name = parameters["file"]
     if not isinstance(name, str):
         return ()  # told already
-    path = folder / name
+    path = loading.problems.folder_at(keys) / name
     try:
         return loading.files.points(path, parameters["time"], parameters["column"])
     except FileError as error:

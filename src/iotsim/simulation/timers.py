@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,15 @@ RESOLUTION_S = 1e-6
 is not due yet when its sleeper wakes would keep a clock that jumps from ever reaching it."""
 LEAST_SWEEP = 1024
 """Fewer cancelled timers than this are not worth looking for."""
+
+
+class Due(Protocol):
+    """Something to fire at its time, unless it is not ``pending`` any more."""
+
+    @property
+    def pending(self) -> bool: ...
+
+    def fire(self) -> None: ...
 
 
 class Timer:
@@ -64,7 +73,7 @@ class Timers:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[float, int, Due]] = []
         self._order = 0
         self._cancelled = 0
         """How many of those in the heap are: they leave it when they are due, or in a sweep."""
@@ -84,6 +93,14 @@ class Timers:
         if heap[0][2] is timer:
             self.on_earliest(due)
         return timer
+
+    def push(self, due: float, timer: Due) -> None:
+        """Fire `timer` once `due` has come; for what is there in numbers, where `call_at` takes more."""
+        self._order += 1
+        heap = self._heap
+        heapq.heappush(heap, (due, self._order, timer))
+        if heap[0][2] is timer:
+            self.on_earliest(due)
 
     def next_due(self) -> float:
         """When the next timer is due; infinity when there is none."""

@@ -148,7 +148,7 @@ class Worker:
         if start is None:
             return
         if start.values["drop_privileges"]:
-            drop_privileges(self._folder, self._scenario.folder)
+            drop_privileges(self._folder, *self._scenario.folders)
         recording = Recording(*start.values["recording"])
         zero: float = start.values["zero"]
         counter = time.perf_counter  # CLOCK_MONOTONIC, which all processes share
