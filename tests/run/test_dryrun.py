@@ -139,6 +139,25 @@ def test_expectations_are_compared_with_what_was_heard_and_said(
     assert [one.expectation.name for one in done.compared] == ["read"]
 
 
+def test_parts_of_a_sequence_are_compared_too(ask: Callable[..., DryRun]) -> None:
+    text = (
+        METERS
+        + """
+        [[expect]]
+        name = "in turn"
+        each = "meter"
+        sequence = [{ receives = { kind = "READ", point = 8 } }, { sends = { kind = "REPORT" } }]
+    """
+    )
+    done = ask(read(7), to="meter[2]", text=text)
+    found = [
+        (one.look.direction, [str(m) for m in one.mismatches])
+        for one in done.compared
+        if one.expectation.name == "in turn"
+    ]
+    assert found == [("receives", ["point: expected 8, not 7"]), ("sends", [])]
+
+
 def test_what_is_no_message_asks_no_rule(ask: Callable[..., DryRun]) -> None:
     done = ask(bytes.fromhex("534eff"))
     assert done.dissection.message is None

@@ -13,7 +13,7 @@ import pytest
 from tests.clients import CLIENTS
 
 from iotsim.cli.app import run_command_line
-from iotsim.scenario.jsonschema import json_schema, places, read_reference, references
+from iotsim.scenario.jsonschema import json_schema, places, read_reference, references, said_of
 from iotsim.scenario.schema import Model
 from iotsim.scenario.sections import SECTIONS
 
@@ -121,7 +121,11 @@ def test_every_section_has_a_schema(section: str) -> None:
 def test_every_key_is_in_the_reference_and_every_key_there_exists() -> None:
     known = {(place.section, place.key) for place in places(SCHEMA, REFERENCE)}
     told = {(section, key) for section, rows in REFERENCE.items() for key in rows}
-    missing = [f"docs/scenario.md has no row for `{key}` of {at}" for at, key in known - told]
+    missing = [
+        f"docs/scenario.md has no row for `{key}` of {at}"
+        for at, key in known
+        if said_of(REFERENCE, at, key) is None
+    ]
     unknown = [
         f"docs/scenario.md:{REFERENCE[at][key].line}: there is no `{key}` in {at}"
         for at, key in told - known

@@ -195,14 +195,14 @@ def _expectations(done: DryRun) -> Iterator[str]:
 
 def _is_near(one: Compared) -> bool:
     """Whether it matches, or differs in one field, or in a few of more."""
-    asked = len(one.expectation.matcher.conditions) if one.expectation.matcher else 0
+    asked = len(one.look.matcher.conditions)
     differing = len(one.mismatches)
     return differing <= 1 or differing <= min(MOST_MISMATCHES, asked - 1)
 
 
 def _compared(one: Compared) -> str:
     spec = one.expectation
-    text = f"{spec.direction} {spec.matcher.text if spec.matcher else ''}"
+    text = one.look.text
     place = f" ({spec.place})" if spec.place else ""
     if not one.mismatches:
         return f"matches '{spec.name}'{place}: {text}"

@@ -16,6 +16,7 @@ import trio.lowlevel
 from iotsim.device.explain import examine_rules, rules_about
 from iotsim.errors import DecodeError, Problem, ScenarioError
 from iotsim.events import OUT, Received, Sent
+from iotsim.expect.spec import Look
 from iotsim.link.memory import MemoryLink
 from iotsim.match.nearness import rank
 from iotsim.net.outcome import PENDING
@@ -28,14 +29,14 @@ from iotsim.wire.address import IPV4_END
 from iotsim.wire.datagrams import datagram_frame, read_datagram
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.device.explain import RuleReport
     from iotsim.device.fleet import SimDevice
     from iotsim.device.spec import FleetSpec, ServiceSpec
     from iotsim.events import Event, PacketRecord
     from iotsim.expect.spec import ExpectSpec
-    from iotsim.match import DeviceView, Matcher, Mismatch
+    from iotsim.match import DeviceView, Mismatch
     from iotsim.scenario.model import Scenario
 
 PORT = 49152
@@ -80,9 +81,11 @@ class Answer(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """An expectation beside a message that it is about: it matches if there are no ``mismatches``."""
+    """What an expectation looks for, beside the message that is nearest to it: it matches if there are no
+    ``mismatches``."""
 
     expectation: ExpectSpec
+    look: Look
     message: Mapping[str, Any] | None
     mismatches: Sequence[Mismatch]
 
@@ -288,33 +291,44 @@ def _answers(packets: Sequence[PacketRecord], done: DryRun, device: SimDevice) -
 def _compare(
     scenario: Scenario, spec: FleetSpec, device: SimDevice, done: DryRun
 ) -> list[Compared]:
-    """Each expectation of the device beside the message that is nearest to what it is about."""
+    """What each expectation of the device looks for beside the message that is nearest to it."""
     found = []
     for expectation in scenario.expectations:
-        selected = any(
+        if any(
             one.fleet == spec.name and device.index in one.indexes for one in expectation.devices
-        )
-        if expectation.matcher is None or not selected:
-            continue
-        near = _nearest(expectation, expectation.matcher, device, done)
-        if near is not None:
-            found.append(near)
+        ):
+            for look in _looks(expectation):
+                near = _nearest(expectation, look, device, done)
+                if near is not None:
+                    found.append(near)
     return found
 
 
+def _looks(expectation: ExpectSpec) -> Iterator[Look]:
+    """What an expectation looks for among the messages of devices."""
+    looks = [part.look for part in expectation.parts]
+    if expectation.latency is not None:
+        looks += [expectation.latency.start, expectation.latency.stop]
+    if expectation.delivered is not None:
+        looks.append(expectation.delivered.sent)
+    if not looks and expectation.matcher is not None:
+        looks = [Look(expectation.matcher, expectation.direction, expectation.layer)]
+    yield from (look for look in looks if not look.service)
+
+
 def _nearest(
-    expectation: ExpectSpec, matcher: Matcher, device: DeviceView, done: DryRun
+    expectation: ExpectSpec, look: Look, device: DeviceView, done: DryRun
 ) -> Compared | None:
-    """The nearest of the messages that `expectation` looks at; None if there are none."""
-    if matcher.undecodable:
+    """The nearest of the messages that `look` is about; None if there are none."""
+    if look.matcher.undecodable:
         is_one = done.dissection.message is None
-        return Compared(expectation, None, ()) if is_one else None
-    kind = Received if expectation.direction == "receives" else Sent
+        return Compared(expectation, look, None, ()) if is_one else None
+    kind = Received if look.direction == "receives" else Sent
     candidates = []
     for event in done.events:
         if not isinstance(event, kind) or event.device != done.device:
             continue
-        if event.layer in ("", expectation.layer):
-            mismatches = matcher.explain(event.message, device, event.t)
-            candidates.append(Compared(expectation, event.message, mismatches))
+        if event.layer in ("", look.layer):
+            mismatches = look.matcher.explain(event.message, device, event.t)
+            candidates.append(Compared(expectation, look, event.message, mismatches))
     return min(candidates, key=lambda one: rank(one.mismatches), default=None)

@@ -36,7 +36,10 @@ _NO_SCHEMA = ("title", "default", "gt", "ge", "lt", "le")
 """What pydantic adds that tells nobody anything: its titles, and bounds of what is no number as written."""
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _HEADING = re.compile(r"#{2,6}\s+(.*)")
-_IS_KEY = re.compile(r"`([A-Za-z_][\w.]*)")
+_KEYS = re.compile(r"`([A-Za-z_][\w.]*)`")
+_EXAMPLES = re.compile(r"`([A-Za-z_][\w.]*)")
+_CODE = re.compile(r"`([^`]+)`")
+_WORDS = re.compile(r"[A-Za-z_]\w*")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _CELL = re.compile(r"(?<!\\)\|")
 
@@ -57,44 +60,65 @@ def read_reference(text: str) -> Reference:
     """The tables of keys in the reference of the format.
 
     A table of keys stands below a heading that names its section (``### `[link]` ``, or one of `HEADINGS`),
-    and its first column is headed by one of `FIRST_COLUMNS`. A key of a table in a table is written with a
-    dot: `boot.delay`. All sections with such a table have an entry.
+    and its first column, headed by one of `FIRST_COLUMNS`, has the keys: one, or several of which the same is
+    said. A key of a table in a table has a row of its own, with a dotted name, such as `boot.delay`; or it is
+    named, as code, in the row of the outer one. All sections with such a table have an entry.
     """
     found: Reference = {}
-    section, keys = "", False
+    sections: tuple[str, ...] = ()
+    keys = False
     for number, line in enumerate(text.splitlines(), start=1):
         heading = _HEADING.match(line)
         if heading is not None:
-            section = _section_of(heading[1]) or (section if line.startswith("####") else "")
-            keys = False
+            inner = sections if line.startswith("####") else ()
+            sections, keys = _sections_of(heading[1]) or inner, False
         elif not line.startswith("|"):
             keys = False
-        elif section:
+        elif sections:
             cells = [cell.strip() for cell in _CELL.split(line.strip()[1:-1])]
             if cells[0] in FIRST_COLUMNS:
                 keys = True
             elif keys:
-                meaning = _plain(cells[1]) if len(cells) > 1 else ""
-                default = _plain(cells[2]) if len(cells) > 2 else ""
-                for name in _IS_KEY.findall(cells[0])[:1]:
-                    rows = found.setdefault(section, {})
-                    rows.setdefault(name, Row(meaning, default, number))
+                meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
+                row = Row(meaning, default, number)
+                for section in sections:
+                    for name in _keys_in(cells[0]):
+                        found.setdefault(section, {}).setdefault(name, row)
     return found
 
 
-HEADINGS = {"Expectations": "expect"}
-"""Headings that name no table."""
+HEADINGS = {"Expectations": ("expect",), "For whom, which, and when": ("impair", "fault")}
+"""Headings that name no table, and the sections whose keys are told of below."""
 FIRST_COLUMNS = ("key", "other key", "quantifier", "kind")
 
 
-def _section_of(heading: str) -> str:
+def _sections_of(heading: str) -> tuple[str, ...]:
     if heading in HEADINGS:
         return HEADINGS[heading]
     name = re.fullmatch(r"`\[{1,2}([\w.]+)\]{1,2}`", heading.strip())
     if name is None:
-        return ""
-    parts = [part for part in name[1].split(".") if part != "NAME"]
-    return ".".join(parts)
+        return ()
+    return (".".join(part for part in name[1].split(".") if part != "NAME"),)
+
+
+def _keys_in(cell: str) -> list[str]:
+    """The keys that a cell names: ``a``, ``a.b`` or, by an example of it, ``a = 3``."""
+    return _KEYS.findall(cell) or _EXAMPLES.findall(cell)[:1]
+
+
+def said_of(reference: Reference, section: str, key: str) -> Row | None:
+    """What the reference says of a key: its own row, or that of an outer one which names it."""
+    rows = reference.get(section, {})
+    if key in rows:
+        return rows[key]
+    outer, _, last = key.rpartition(".")
+    while outer:
+        row = rows.get(outer)
+        if row is not None:
+            named = any(last in _WORDS.findall(code) for code in _CODE.findall(row.meaning))
+            return row if named else None
+        outer = outer.rpartition(".")[0]
+    return None
 
 
 def _plain(cell: str) -> str:
@@ -135,7 +159,7 @@ def json_schema(reference: Reference) -> dict[str, Any]:
         "definitions": definitions,
     }
     for place in places(schema, reference):
-        row = reference.get(place.section, {}).get(place.key)
+        row = said_of(reference, place.section, place.key)
         if row is not None:
             default = f"\n\nDefault: {row.default}" if row.default else ""
             place.schema["description"] = row.meaning + default
