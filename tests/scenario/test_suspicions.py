@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,6 @@ from iotsim.scenario import load_scenario, load_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 METERS = """[scenario]
 duration = "10s"
@@ -116,6 +117,11 @@ def test_what_replaces_a_rule_of_a_template_is_meant(look: Callable[..., list[st
             "expect[0].count: warning: this cannot come to be: at most 4 such messages are sent",
         ),
         (
+            ANSWERS
+            + '[[expect]]\neach = "meter"\nsequence = [{ sends = { kind = "ACK" } }, { sends = {} }]\n',
+            "expect[0].sequence: warning: this cannot come to be: no rule of 'meter' sends such",
+        ),
+        (
             '[[impair]]\nloss = "10%"\nbetween = ["1s", "2s"]\n[devices.meter.boot]\ndelay = "3s"\n',
             "impair[0]: warning: it hits nobody: it is over before the first of its devices boots",
         ),
@@ -200,6 +206,24 @@ def test_loading_for_a_run_does_not_look_so_closely(tmp_path: Path) -> None:
         f'{METERS}{READS}within = "5s"\n[[expect]]\neach = "meter"\nreceives = {{}}\nnever = true\n'
     )
     load_text(text, tmp_path / "it.toml")
+
+
+def test_very_many_rules_and_expectations_take_little_time(look: Callable[..., list[str]]) -> None:
+    rules = "".join(
+        f'[[devices.meter.rules]]\nwhen = {{ kind = {{ any = ["READ", "ACK"] }}, seq = {number} }}\n'
+        'reply = { kind = "REPORT", value = 1 }\n'
+        for number in range(500)
+    )
+    expectations = "".join(
+        f'[[expect]]\neach = "meter"\nsends = {{ kind = "REPORT", seq = {number} }}\nwithin = "5s"\n'
+        for number in range(200)
+    )
+    begin = time.process_time()
+    text = METERS.replace("count = 3", "count = 60_000") + rules + expectations
+    load_text(text, Path("it.toml"))
+    loaded = time.process_time()
+    load_text(text, Path("it.toml"), warn=lambda _: None)
+    assert time.process_time() - loaded < 3 * (loaded - begin) + 5
 
 
 def test_warnings_are_bounded(look: Callable[..., list[str]]) -> None:

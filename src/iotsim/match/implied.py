@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BOUNDS = {"min", "max"}
 LARGEST_BOUND = 1e37
 """Beyond, a bound may be rounded to infinity."""
+MOST_TOGETHER = 32
+"""So many matches are tried together."""
 
 
 def implies(stronger: Sequence[Condition], weaker: Matcher) -> bool:
@@ -43,6 +45,7 @@ def implied_by_any(stronger: Sequence[Condition], weaker: Iterable[Matcher]) -> 
     for place, matcher in enumerate(matchers):
         if implies(stronger, matcher):
             return [place]
+    several = matchers[:MOST_TOGETHER]
     for number, condition in enumerate(stronger):
         if condition.values is None or len(condition.values) < 2:
             continue
@@ -50,7 +53,7 @@ def implied_by_any(stronger: Sequence[Condition], weaker: Iterable[Matcher]) -> 
         for value in condition.values:
             narrowed = [*stronger]
             narrowed[number] = condition._replace(values=(value,))
-            first = next((n for n, one in enumerate(matchers) if implies(narrowed, one)), None)
+            first = next((n for n, one in enumerate(several) if implies(narrowed, one)), None)
             if first is None:
                 break
             found.append(first)

@@ -22,7 +22,7 @@ from iotsim.match.matcher import EVALUATED
 from iotsim.scenario.horizon import horizon_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec, RuleSpec, ServiceSpec
     from iotsim.expect.spec import ExpectSpec
@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 COMPARED = ("enum", "bool", "int", "float", "string")
 """Kinds of fields that arrive as a rule has written them."""
+CHAINS = ("sequence", "latency")
+WANTING = ("within", *CHAINS)
+"""Kinds of expectations that do not hold if nothing comes."""
 MOST_SPOILT = 20
+MOST_LISTED = 1000
+MOST_COMPARISONS = 30_000
+"""So many rules are compared with expectations of what devices send."""
 MOST_PAIRS = 20_000
 """So many pairs of expectations are compared."""
 ENTRIES = {"impairments": "impair", "faults": "fault"}
@@ -51,7 +57,7 @@ def look_closely(scenario: Scenario, loading: Loading) -> None:
     senders = Senders(scenario, loading, horizon)
     expectations = [*_numbered(scenario, loading)]
     for keys, expectation in expectations:
-        if expectation.direction == "sends" and expectation.matcher is not None:
+        if expectation.direction == "sends" and expectation.kind != "delivered":
             senders.look_at(expectation, keys, loading)
     _look_at_contradictions(expectations, loading)
     _look_at_entries(scenario, horizon, loading)
@@ -143,29 +149,33 @@ class Senders:
         self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
         self.horizon = horizon
         self.told = _is_told_to_send(loading)
+        self._compared = 0
 
     def look_at(self, spec: ExpectSpec, keys: Keys, loading: Loading) -> None:
-        """Warn where none of the devices can send what `spec` is about, or not so early or often."""
-        assert spec.matcher is not None
-        if self.told or any(not self._is_known(self.fleets[one.fleet]) for one in spec.devices):
+        """Warn where none of the devices can send what `spec` is about, or not so early or so often."""
+        if spec.matcher is None or any(one.fleet not in self.fleets for one in spec.devices):
             return
-        if any(self._may_refuse(self.fleets[one.fleet], spec.matcher) for one in spec.devices):
+        fleets = [self.fleets[one.fleet] for one in spec.devices]
+        self._compared += sum(len(fleet.rules) for fleet in fleets)
+        if self._compared > MOST_COMPARISONS or self.told or not all(map(self._is_known, fleets)):
             return
-        found = [self._able(self.fleets[one.fleet], spec.matcher) for one in spec.devices]
+        if any(self._may_refuse(fleet, spec.matcher) for fleet in fleets):
+            return
+        found = [self._able(fleet, spec.matcher) for fleet in fleets]
         able = all if spec.quantifier in ("each", "device") else any
-        wanted = spec.kind == "within" or (spec.kind == "count" and bool(spec.count_min))
-        here = (*keys, "sends")
+        wanted = spec.kind in WANTING or (spec.kind == "count" and bool(spec.count_min))
         if not able(map(bool, found)):
-            names = (one.fleet for one, rules in zip(spec.devices, found, strict=True) if not rules)
-            whose = ", ".join(f"'{name}'" for name in names)
-            if wanted and spec.quantifier != "none":
-                message = f"this cannot come to be: no rule of {whose} sends such a message"
+            here = (*keys, spec.kind if spec.kind in CHAINS else "sends")
+            whose = ", ".join(
+                f"'{fleet.name}'" for fleet, rules in zip(fleets, found, strict=True) if not rules
+            )
+            what = "this cannot come to be"
+            if not wanted or spec.quantifier == "none":
+                what = "" if any(found) else "this holds whatever happens"
+            if what:
+                message = f"{what}: no rule of {whose} sends such a message"
                 loading.problems.warn(here, message)
-            elif not any(found):
-                message = f"this holds whatever happens: no rule of {whose} sends such a message"
-                loading.problems.warn(here, message)
-            return
-        if wanted and spec.quantifier in ("each", "device"):
+        elif wanted and not spec.after and spec.quantifier in ("each", "device"):
             self._look_at_times(spec, found, keys, loading)
 
     def _look_at_times(
@@ -335,8 +345,15 @@ def _share(spec: ExpectSpec, other: ExpectSpec) -> bool:
     )
 
 
-def _meet(one: Iterable[int], other: Any) -> bool:
-    return any(index in other for index in one)
+def _meet(one: Sequence[int], other: Sequence[int]) -> bool:
+    if isinstance(one, range) and isinstance(other, range) and one.step == other.step == 1:
+        return max(one.start, other.start) < min(one.stop, other.stop)
+    shorter, longer = sorted((one, other), key=len)
+    if len(shorter) > MOST_LISTED:
+        return False  # perhaps they do
+    if isinstance(longer, range):
+        return any(index in longer for index in shorter)
+    return len(longer) <= MOST_LISTED and not set(longer).isdisjoint(shorter)
 
 
 # --- what is for some devices, and for some time --------------------------------------------------
@@ -352,7 +369,7 @@ def _look_at_entries(scenario: Scenario, horizon: Horizon, loading: Loading) -> 
             if entry is None or entry.after:
                 continue
             boots = [
-                horizon.boots(fleets[fleet], min(indexes)).low_s
+                horizon.boots(fleets[fleet], indexes[0]).low_s
                 for fleet, indexes in entry.devices.items()
                 if fleet in fleets and len(indexes)
             ]
