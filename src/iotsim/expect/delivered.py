@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import IotsimError
 from iotsim.expect import text
-from iotsim.expect.heard import EXACT, FAR
 from iotsim.expect.join import LOOSE, AsSent
 from iotsim.expect.lapses import MOST_GROUNDS, Ground, Grounds
 from iotsim.expect.northbound import ServiceView, fleet_of
 from iotsim.expect.subscription import Subscription, Topic, topic_of
 from iotsim.expect.watcher import BROKEN, ELSEWHERE, HELD, MAX_NOTES, Note, Watcher
 from iotsim.match import compile_match
+from iotsim.match.nearness import EXACT, FAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -21,19 +21,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError
 from iotsim.expect import text
-from iotsim.expect.heard import EXACT, FAR, Amount, Samples, nearest
+from iotsim.expect.heard import Amount, Samples, nearest
 from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.slots import Slots, selection_text
 from iotsim.expect.subscription import Subscription, Topic
+from iotsim.match.nearness import EXACT, FAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.errors import IotsimError
-    from iotsim.expect.heard import Heard, Rank
+    from iotsim.expect.heard import Heard
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import DeviceView, Matcher
+    from iotsim.match.nearness import Rank
 
 PENDING, HELD, BROKEN, WAITING = 0, 1, 2, 3
 MAX_DEVICES = 20

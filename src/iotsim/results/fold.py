@@ -63,6 +63,7 @@ def result_of(
         result.errors = ended.errors
         result.gateway = ended.gateway
         result.counters = ended.counters
+        result.unmatched = ended.unmatched
         result.lag = ended.lag
         result.files = ended.files
     return result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from iotsim.scenario.schema import Duration, Model, Text, Texts, check
+from iotsim.scenario.schema import Duration, Model, Text, Texts, check, written
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
@@ -27,6 +27,11 @@ def _programs(value: Any) -> Any:
     return value
 
 
+PROGRAMS = written(
+    _programs, type="array", items={"type": "string", "pattern": f"^(?:{PROGRAM.pattern})$"}
+)
+
+
 def _name(value: str) -> str:
     if "\0" in value:
         raise ValueError("has a zero byte in it, which no program can be told of")
@@ -42,7 +47,7 @@ class ScenarioTable(Model):
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
     tags: Texts = []
-    requires: Annotated[list[str], Field(max_length=100), BeforeValidator(_programs)] = []
+    requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
     speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
 

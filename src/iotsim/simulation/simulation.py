@@ -336,6 +336,10 @@ class Simulation:
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
 
+    def services(self, fleet: str) -> Sequence[Service]:
+        """The services of the devices of this fleet, in the scenario's order."""
+        return self._services[fleet]
+
     def _reboot_soon(self, device: SimDevice, down_s: float) -> None:
         """Let a device begin anew once it has dealt with what it is about."""
         reboots = device.reboots
@@ -404,6 +408,12 @@ class Simulation:
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self.between.lost + self._left_over,
+            unmatched=[
+                unmatched
+                for services in self._services.values()
+                for service in services
+                for unmatched in service.unmatched.found.values()
+            ],
         )
 
     def _advance(self, due: float) -> None:
