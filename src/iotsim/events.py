@@ -207,6 +207,26 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     device: str
 
 
+class Northbound(Event, tag="northbound"):
+    """A service of the gateway's other side received something. ``fields`` is what, by the names that its
+    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
+    that was sent."""
+
+    id: int
+    service: str
+    fields: Mapping[str, Any]
+
+
+class FaultChanged(Event, tag="fault"):
+    """A fault of devices that lasts has begun, or is over. ``name`` is its own, ``fault`` of which kind it
+    is, ``devices`` whom it is for; ``begun`` tells which of both it is."""
+
+    name: str
+    fault: str
+    devices: str
+    begun: bool
+
+
 class StepDone(Event, tag="step"):
     """A step of the scenario was done."""
 

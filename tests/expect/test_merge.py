@@ -83,7 +83,9 @@ def judged(
         due = judge.next_deadline()
         if due is not None and due <= t and eighths % advances == 0:
             judge.advance(t)
-        device = SimpleNamespace(index=index, name=f"meter[{index}]", state={}, address="")
+        device = SimpleNamespace(
+            index=index, name=f"meter[{index}]", state={}, address="", asked=None
+        )
         for observe in judge.observers("meter", "receives"):
             observe(device, message, t)
     return msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export(END)))

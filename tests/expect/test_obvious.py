@@ -73,6 +73,7 @@ class Device(NamedTuple):
     index: int
     state: dict[str, Any]
     address: str = "10.77.1.1"
+    asked: None = None
 
     @property
     def name(self) -> str:

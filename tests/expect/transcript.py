@@ -20,6 +20,7 @@ class FakeDevice:
     fleet: str = "meter"
     state: dict[str, Any] = field(default_factory=dict)
     address: str = "10.77.1.1"
+    asked: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:

@@ -213,7 +213,7 @@ def test_undecodable() -> None:
     assert matcher.undecodable
     assert not matcher.matches({}, DEVICE, 0.0)
     assert matcher.text == "an undecodable datagram"
-    with pytest.raises(ScenarioError, match="only what a device receives"):
+    with pytest.raises(ScenarioError, match="only an expectation can ask"):
         compile_match({"undecodable": True}, undecodable_allowed=False)
 
 

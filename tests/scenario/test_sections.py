@@ -78,13 +78,6 @@ def test_a_section_without_a_builder_is_refused_by_name(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("key", ["sequence", "latency", "delivered"])
-def test_an_expectation_of_a_later_kind_is_refused_and_nothing_else_is_said_of_it(key: str) -> None:
-    assert told(f"[[expect]]\n{key} = 1") == [
-        f"2:1: expect[0].{key}: part of the format, not supported by this version yet"
-    ]
-
-
 def test_a_later_key_of_a_template_is_told_where_it_stands() -> None:
     text = "[devices.base]\npower = 1\n" + FLEET + 'extends = "base"\n'
     assert told(text) == [

@@ -54,8 +54,8 @@ class Schedule:
         "to",
     )
 
-    def __init__(self, rule: RuleSpec, *, key: int = 0) -> None:
-        """`key` names the stream of phases and gaps."""
+    def __init__(self, rule: RuleSpec, *, key: int = 0, by_clock: bool = False) -> None:
+        """`key` names the stream of phases and gaps; `by_clock` is as in `iotsim.device.template.Source`."""
         self.name = rule.name
         self.service = rule.service
         self.to: Endpoint | None = None if rule.to == "gateway" else parse_endpoint(rule.to)
@@ -72,7 +72,9 @@ class Schedule:
             self._gap = rule.every.high_s - rule.every.low_s
             if self._low <= 0:
                 raise ValueError("every must be above 0")
-        self.build: Callable[[SimDevice, float], list[dict[str, Any]]] = _compile_build(rule)
+        self.build: Callable[[SimDevice, float], list[dict[str, Any]]] = _compile_build(
+            rule, by_clock=by_clock
+        )
 
     def first(self, index: int, boot: float = 0.0) -> float | None:
         """When device `index`, which booted at `boot`, sends for the first time; None if never."""
@@ -98,8 +100,10 @@ class Schedule:
         return boot + self._after + self._low * unit(self._key, index, _PHASE)
 
 
-def _compile_build(rule: RuleSpec) -> Callable[[SimDevice, float], list[dict[str, Any]]]:
-    source = Source("def build(device, now):")
+def _compile_build(
+    rule: RuleSpec, *, by_clock: bool
+) -> Callable[[SimDevice, float], list[dict[str, Any]]]:
+    source = Source("def build(device, now):", by_clock=by_clock)
     source.line(1, "message = None")
     if rule.where is not None:
         condition = f"not {where_source(source, rule.where)}"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.impair.fault import Sleep
     from iotsim.match import Expression, Matcher
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.registry import Vector
@@ -226,7 +227,8 @@ class FleetSpec:
     Every block has ``count`` addresses: device i has the i-th of each. ``data`` is empty or has a row
     for each device, whose columns are merged into its ``state``. Device i boots ``ramp_s * i /
     count`` seconds after the gateway is ready, or after the start of the run with
-    ``boot_with_run``, and its own ``boot_delay`` later.
+    ``boot_with_run``, and its own ``boot_delay`` later. With ``power`` it sleeps, and from each boot on is
+    awake first.
     """
 
     name: str
@@ -242,3 +244,4 @@ class FleetSpec:
     ramp_s: float = 0.0
     boot_with_run: bool = False
     network: NetworkSpec = NetworkSpec()
+    power: Sleep | None = None

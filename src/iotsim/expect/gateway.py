@@ -10,6 +10,8 @@ from iotsim.expect.bounds import bounds_of
 from iotsim.expect.sanitizer import is_report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iotsim.expect.figures import GatewaySample
     from iotsim.expect.spec import ExpectSpec
     from iotsim.expect.watcher import Export
@@ -31,6 +33,10 @@ class GatewayWatcher:
         self.closed = False
         self.why = ""
         self.error = ""
+        self.waiting = bool(spec.after)
+        """What it comes after has not come."""
+        self.followed: Callable[[float], object] | None = None
+        """Called at once when it holds: others come after it."""
         self._deadline = math.inf
         self._missing = {"stdout_contains"} if self.asked.stdout_contains else set()
         if self.asked.stdout_regex is not None:
@@ -45,9 +51,14 @@ class GatewayWatcher:
         if self.window_s is not None and self._missing:
             self._deadline = t + self.window_s
 
+    def begin(self, t: float) -> None:
+        """What it comes after has come, at `t`."""
+        self.waiting = False
+        self.ready(t)
+
     def output(self, line: str, t: float) -> None:
         """The gateway printed `line`."""
-        if self.closed:
+        if self.closed or self.waiting:
             return
         line = line[:LINE_CHARACTERS]
         asked = self.asked
@@ -64,7 +75,7 @@ class GatewayWatcher:
 
     def exited(self, status: int | None, signal: str, t: float) -> None:
         """The gateway ended by itself: with `status`, or killed by a signal of this name."""
-        if self.closed:
+        if self.closed or self.waiting:
             return
         self._exited = f"it was ended by {signal}" if signal else f"it exited with status {status}"
         right = not signal and status == self.asked.exit
@@ -105,7 +116,9 @@ class GatewayWatcher:
         if self.closed:
             return
         asked = self.asked
-        if self._missing:
+        if self.waiting:
+            self._fail(None, text.never_began(self.spec.after))
+        elif self._missing:
             self._fail(None, self._unseen())
         elif (asked.running is False or asked.exit is not None) and not self._exited:
             self._fail(None, self._ended_by or "it was still running at the end")
@@ -171,6 +184,8 @@ class GatewayWatcher:
             return
         self.verdict = self.closed = True
         self.decided_at = t
+        if self.followed is not None:
+            self.followed(t)
 
     def _fail(self, t: float | None, why: str) -> None:
         if not self.closed:

@@ -47,11 +47,12 @@ FAR: Rank = (math.inf, 0, 0.0)
 class AsItWas:
     """A device with the state that it had, for expressions (a `DeviceView`)."""
 
-    __slots__ = ("_device", "state")
+    __slots__ = ("_device", "asked", "state")
 
     def __init__(self, device: DeviceView) -> None:
         self._device = device
         self.state = dict(device.state)
+        self.asked = device.asked
 
     @property
     def index(self) -> int:
@@ -189,11 +190,11 @@ class Heard:
                 reason = next(iter(reasons))
             reasons[reason] += 1
 
-    def amount(self, indexes: Iterable[int]) -> Amount:
-        """What these devices together heard."""
+    def amount(self, indexes: Iterable[int], before: bytes | None = None) -> Amount:
+        """What these devices together heard, since they had the `room` that is given."""
         messages, more, reasons = 0, False, Counter[str]()
         for index in indexes:
-            messages += MOST - self.room[index]
+            messages += (MOST if before is None else before[index]) - self.room[index]
             more = more or not self.room[index]
             reasons.update(self._spoilt.get(index, ()))
         commonest = reasons.most_common(1)

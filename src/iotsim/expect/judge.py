@@ -8,12 +8,15 @@ direction, a list of observers, and whoever has a message calls each of them.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.events import ExpectationDecided
 from iotsim.expect.gateway import GatewayWatcher
 from iotsim.expect.kinds import KINDS
+from iotsim.expect.northbound import Listening, fleet_of, services_of
 from iotsim.expect.report import Findings, merge, outcome_of
+from iotsim.expect.slots import FleetView
 from iotsim.expect.subscription import Audience, OnBothLayers, Topic
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
     from iotsim.events import Outcome
     from iotsim.expect.figures import GatewaySample
-    from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import Direction, ExpectSpec, Layer
     from iotsim.expect.subscription import Observer
     from iotsim.expect.watcher import Watcher
@@ -29,14 +31,27 @@ if TYPE_CHECKING:
 
 
 class Judge:
-    """Judges `specs` over `fleets`; `tolerance` scales every window of time."""
+    """Judges `specs` over `fleets`; `tolerance` scales every window of time.
+
+    `told_of_services`: of several judges, one alone is told of what northbound services are sent.
+    """
 
     def __init__(
-        self, specs: Sequence[ExpectSpec], fleets: Mapping[str, FleetView], tolerance: float = 1.0
+        self,
+        specs: Sequence[ExpectSpec],
+        fleets: Mapping[str, FleetView],
+        tolerance: float = 1.0,
+        *,
+        told_of_services: bool = True,
     ) -> None:
         self._all: list[Watcher | GatewayWatcher] = []
         self._gateway: list[GatewayWatcher] = []
-        self._fleets = fleets
+        services = set().union(*map(services_of, specs))
+        owned = None if told_of_services else range(0)
+        self._fleets = {
+            **fleets,
+            **{fleet_of(name): FleetView(fleet_of(name), 1, owned) for name in sorted(services)},
+        }
         self._audiences: dict[tuple[str, Topic], Audience] = {}
         self._news: list[object] = []
         """Not empty where a watcher may have come to a verdict, or have seen enough."""
@@ -45,15 +60,28 @@ class Judge:
         """The numbers of those that nobody was told of."""
         self._told: dict[int, Outcome] = {}
         self._finished = False
+        self.alarms: list[float] = []
+        """Not empty where there may be a deadline before what `next_deadline` said last."""
+        self._awaited: dict[str, list[Watcher | GatewayWatcher]] = {}
+        """Who comes after a step or an expectation of this name."""
+        ranks = _ranks(specs)
         for spec in specs:
+            watcher: Watcher | GatewayWatcher
             if spec.kind == "gateway":
-                self._gateway.append(GatewayWatcher(spec, tolerance))
-                self._all.append(self._gateway[-1])
+                watcher = GatewayWatcher(spec, tolerance)
+                self._gateway.append(watcher)
             else:
-                watcher = KINDS[spec.kind].make(spec, fleets, tolerance)
+                watcher = KINDS[spec.kind].make(spec, self._fleets, tolerance)
                 watcher.news = self._news
-                self._all.append(watcher)
+                watcher.alarms = self.alarms
+                watcher.rank = ranks.get(spec.name, 0)
                 self._seat(watcher)
+            self._all.append(watcher)
+            if spec.after:
+                self._awaited.setdefault(spec.after, []).append(watcher)
+        for watcher in self._all:
+            if watcher.spec.name in self._awaited:
+                watcher.followed = partial(self.happened, watcher.spec.name)
         self._undecided.update(enumerate(self._all))
         self._changed()
 
@@ -94,10 +122,36 @@ class Judge:
         for observe in self._audience(fleet, Topic(direction, "undecodable")).observers:
             observe(device, None, t)
 
+    def northbound(self, service: str) -> Collection[Observer]:
+        """Whom to call with what the northbound `service` is sent: observer(view, fields, t).
+
+        The view may be anything, None too. The collection is live, as that of `observers`; it has nobody
+        in it while nobody wants to know.
+        """
+        fleet = fleet_of(service)
+        if fleet not in self._fleets:
+            return ()
+        return Listening(service, self._audience(fleet, Topic("receives")).observers)
+
+    def answers(self, fleet: str) -> bool:
+        """Whether an expression about what devices of `fleet` send names the request that it answers."""
+        return any(
+            watcher.spec.asks and fleet in watcher.slots.tables
+            for watcher in self._all
+            if not isinstance(watcher, GatewayWatcher)
+        )
+
+    def happened(self, name: str, t: float) -> None:
+        """The step of this name is done, or the expectation holds: what comes after it begins."""
+        for watcher in self._awaited.pop(name, ()):
+            watcher.begin(t)
+            self._news.append(watcher)
+
     def gateway_ready(self, t: float) -> None:
         """Windows start to count. Without a gateway of ours: called with the start of the run."""
         for watcher in self._all:
-            watcher.ready(t)
+            if not watcher.spec.after:
+                watcher.ready(t)
 
     def gateway_output(self, line: str, t: float) -> None:
         for watcher in self._gateway:
@@ -137,6 +191,7 @@ class Judge:
     def next_deadline(self) -> float | None:
         """When to call `advance` next; None when only messages can change anything."""
         self._look()
+        self.alarms.clear()
         due = min((watcher.deadline() for watcher in self._all), default=math.inf)
         return None if due == math.inf else due
 
@@ -210,7 +265,10 @@ class Judge:
     def _seat(self, watcher: Watcher) -> None:
         """Let `watcher` have what it subscribes to."""
         for subscription in watcher.subscriptions:
-            for fleet, table in watcher.slots.tables.items():
+            tables = watcher.slots.tables
+            if subscription.service:
+                tables = {fleet_of(subscription.service): bytes(1)}
+            for fleet, table in tables.items():
                 audience = self._audience(fleet, subscription.topic)
                 audience.add(watcher, subscription, table)
                 if subscription.missed is not None:
@@ -229,3 +287,15 @@ class Judge:
             del self._undecided[number]
         for audience in self._audiences.values():
             audience.refresh()
+
+
+def _ranks(specs: Sequence[ExpectSpec]) -> dict[str, int]:
+    """For each expectation how many others come one after the other before it."""
+    after = {spec.name: spec.after for spec in specs}
+    ranks: dict[str, int] = {}
+    for name in after:
+        before, depth = after[name], 0
+        while before in after and depth < len(after):
+            before, depth = after[before], depth + 1
+        ranks[name] = depth
+    return ranks

@@ -11,8 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from iotsim.expect.count import Count
+from iotsim.expect.delivered import Delivered
 from iotsim.expect.invariant import Always, Never
+from iotsim.expect.latency import Latency
 from iotsim.expect.rate import Rate
+from iotsim.expect.sequence import Sequence
 from iotsim.expect.within import Within
 
 if TYPE_CHECKING:
@@ -31,10 +34,12 @@ def _count(spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) 
 
 
 class Row(NamedTuple):
-    """``silent``: it may hold because of what was not seen, so that any loss puts it in doubt."""
+    """``silent``: it may hold because of what was not seen, so that any loss puts it in doubt. ``pools``:
+    several judges that each see a part of the devices can judge ``all`` of them together."""
 
     make: MakeWatcher
     silent: bool
+    pools: bool = True
 
 
 KINDS: dict[Kind, Row] = {
@@ -42,4 +47,7 @@ KINDS: dict[Kind, Row] = {
     "never": Row(Never, silent=True),
     "always": Row(Always, silent=True),
     "count": Row(_count, silent=True),
+    "sequence": Row(Sequence, silent=True, pools=False),
+    "latency": Row(Latency, silent=True),
+    "delivered": Row(Delivered, silent=True, pools=False),
 }

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.events import Outcome
 from iotsim.expect import text
+from iotsim.expect.latency import judge_pairs
 from iotsim.expect.rate import judge_parts
+from iotsim.expect.slots import device_text
 from iotsim.expect.watcher import MAX_DEVICES, quantified
 
 if TYPE_CHECKING:
@@ -118,6 +120,8 @@ def _outcome(number: int, parts: Sequence[Part], *, silent: bool) -> Outcome:
     pooled = quantifier == "all"
     why = _pool_failure(parts) if pooled else ""
     passed = not why if pooled else quantified(quantifier, held, broken)
+    after = next((part["after"] for part in parts if part["after"]), "")
+    passed = passed and not after
     common = {
         "name": first["name"],
         "kind": first["kind"],
@@ -129,6 +133,8 @@ def _outcome(number: int, parts: Sequence[Part], *, silent: bool) -> Outcome:
         "error": next((part["error"] for part in parts if part["error"]), ""),
         "number": number,
     }
+    if after:
+        return Outcome(**common, actual=text.never_began(after))
     if passed:
         return Outcome(**common, actual=_passed_text(first, held, broken) + _margin_text(parts))
     if pooled:
@@ -138,17 +144,20 @@ def _outcome(number: int, parts: Sequence[Part], *, silent: bool) -> Outcome:
         return Outcome(**common, actual=_with_ending(why, parts), nearest=near)
     culprits = [culprit for part in parts for culprit in part["culprits"]]
     culprits = sorted(culprits, key=itemgetter(0, 2))[:MAX_DEVICES]
-    names = tuple(f"{name}[{index}]" for _, name, index, _, _ in culprits)
+    names = tuple(device_text(name, index) for _, name, index, _, _ in culprits)
     devices = sum(part["devices"] for part in parts)
     total = held if quantifier == "none" else broken
     nearest = ""
     near = [part["nearest"] for part in parts if part["nearest"]]
     if near and not silent:
         _, name, index, _, detail = min(near, key=lambda told: (told[3], told[0], told[2]))
-        nearest = f"{name}[{index}]: {detail}"
+        nearest = f"{device_text(name, index)}: {detail}"
     actual = _failed_text(first, total, devices, names)
     if quantifier != "none":  # there, what should not come has come, however the run ended
         actual = _with_ending(actual, parts)
+    if first["service"]:
+        said = culprits[0][-1] if culprits and not silent else ""
+        return Outcome(**common, actual=actual, nearest=said)
     return Outcome(
         **common,
         actual=actual,
@@ -241,6 +250,8 @@ def _pool_failure(parts: Sequence[Part]) -> str:
             return ""
         arrivals = sorted(tuple(arrival) for pool in pools for arrival in pool["arrivals"])
         return text.arrivals_text(count, arrivals) or "none came"
+    if "pairs" in pools[0]:
+        return next((pool["broken"] for pool in pools if pool["broken"]), "") or judge_pairs(pools)
     if "times" in pools[0]:
         return judge_parts(pools)
     if not any(part["broken"] for part in parts):

@@ -13,10 +13,13 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from iotsim.expect.spec import NORTHBOUND
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.expect.spec import DeviceSelection
+    from iotsim.match import DeviceView
 
 Table: TypeAlias = "range | array[int] | bytes"
 
@@ -28,7 +31,7 @@ class FleetView:
     ``owned``: the indexes that this judge sees, where a fleet is split over several judges; None
     means all. ``boot_time``: index -> the time at which the device boots, None where all are there
     from the start; ``booted_by`` tells when the last one has booted. Both are infinity while it is
-    not known.
+    not known. ``device``: index -> the device, for expressions about it; None where there is none.
     """
 
     name: str
@@ -36,6 +39,7 @@ class FleetView:
     owned: range | None = None
     boot_time: Callable[[int], float] | None = None
     booted_by: Callable[[], float] | None = None
+    device: Callable[[int], DeviceView] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,16 @@ class Slots:
                 return number, segment.view.name, segment.indexes[slot - segment.base]
         raise IndexError(slot)
 
+    def device(self, slot: int) -> DeviceView | None:
+        """The device at `slot`; None of a pool, or where it is not known."""
+        if self.pooled:
+            return None
+        for segment in self._segments:
+            if slot < segment.base + len(segment.indexes):
+                make = segment.view.device
+                return None if make is None else make(segment.indexes[slot - segment.base])
+        raise IndexError(slot)
+
     def boot_time(self, slot: int) -> float:
         """When the device at `slot` boots; 0.0 for the pool and for devices that are just there."""
         if not self._boots:
@@ -130,6 +144,11 @@ class Slots:
         return table
 
 
+def device_text(fleet: str, index: int) -> str:
+    """What one device is called: ``meter[3]``, or a northbound service by its name."""
+    return fleet if fleet.startswith(NORTHBOUND) else f"{fleet}[{index}]"
+
+
 def _without(indexes: range | tuple[int, ...], others: list[Sequence[int]]) -> Sequence[int]:
     """`indexes` without those that an earlier selection of the same expectation named."""
     if not others:
@@ -154,7 +173,7 @@ def selection_text(selections: Sequence[DeviceSelection], fleets: Mapping[str, F
         name, indexes = selection.fleet, selection.indexes
         count = fleets[name].count
         if len(indexes) == 1:
-            parts.append(f"{name}[{indexes[0]}]")
+            parts.append(device_text(name, indexes[0]))
         elif indexes == range(count):
             parts.append(f"{name} ({count} devices)")
         elif isinstance(indexes, range):

@@ -13,7 +13,7 @@ The field is the one that leaves the fewest to be called, by what the matchers s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.expect.slots import Table
-    from iotsim.expect.spec import Direction, Layer
+    from iotsim.expect.spec import Direction, Layer, Look
     from iotsim.expect.watcher import Watcher
     from iotsim.match import DeviceView, Matcher
 
@@ -49,7 +49,10 @@ class Subscription:
 
     With `unless`, only of those that do not match that as well, as what cannot be decoded never does.
     `missed` is told of messages of the right kind that did not match after all; with it, what devices
-    hear is kept for a failure to tell of.
+    hear is kept for a failure to tell of. `values`, where the matcher requires nothing by itself: of a
+    field the values of which it must have one, or `matched` has no use for the message. `gate` stands in
+    for the watcher's state, a byte for each slot and one for devices that have none: where it is not 0,
+    nothing is told. With `service`, it is about what that is sent, which has the slot 0.
     """
 
     topic: Topic
@@ -57,6 +60,14 @@ class Subscription:
     matched: Take
     unless: Matcher | None = None
     missed: Take | None = None
+    values: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    gate: bytearray | None = None
+    service: str = ""
+
+    @property
+    def required(self) -> Mapping[str, Sequence[Any]]:
+        """Fields, of each the values of which a message must have one to be of use."""
+        return self.values or {name: (one,) for name, one in self.matcher.equalities.items()}
 
 
 OBSERVER = """
@@ -112,7 +123,7 @@ class _Entry(NamedTuple):
             **matcher.namespace,
             "IotsimError": IotsimError,
             "table": self.table,
-            "state": watcher.state,
+            "state": watcher.state if subscription.gate is None else subscription.gate,
             "trouble": watcher.trouble,
             "matched": subscription.matched,
             "missed": subscription.missed,
@@ -148,6 +159,8 @@ class Audience:
     def add(self, watcher: Watcher, subscription: Subscription, table: Table) -> None:
         """`table` leads to the slots of `watcher`. `refresh` comes after the last one."""
         self._entries.append(_Entry(watcher, subscription, table))
+        # Who waits for another to be decided looks first: only what comes later is for it.
+        self._entries.sort(key=lambda entry: -entry.watcher.rank)
         self._stale = True
 
     def refresh(self) -> None:
@@ -171,16 +184,18 @@ class Audience:
     def _dispatcher(self, field: str, heard: Heard | None) -> Observer:
         """Calls those that ask for the value of `field`, and those that do not compare it."""
         always: list[Observer] = []
-        asking: dict[Any, list[Observer]] = {}
-        for entry in self._entries:
-            required = entry.subscription.matcher.equalities
-            if field in required:
-                asking.setdefault(required[field], []).append(entry.observer(field))
-            else:
-                always.append(entry.observer())
-        found = {value: _each([*observers, *always]) for value, observers in asking.items()}
+        requiring = [entry.subscription.required.get(field, ()) for entry in self._entries]
+        found: dict[Any, list[Observer]] = {value: [] for values in requiring for value in values}
+        for entry, values in zip(self._entries, requiring, strict=True):
+            known = field if field in entry.subscription.matcher.equalities else ""
+            observer = entry.observer(known if values else "")
+            for value in values:
+                found[value].append(observer)
+            if not values:
+                for observers in (*found.values(), always):
+                    observers.append(observer)
         namespace = {
-            "look_up": found.get,
+            "look_up": {value: _each(observers) for value, observers in found.items()}.get,
             "field": field,
             "others": _each(always),
             "everybody": _each([entry.observer() for entry in self._entries]),
@@ -227,13 +242,27 @@ def _each(observers: Sequence[Observer]) -> Observer:
 
 def _index_field(entries: Sequence[_Entry]) -> str:
     """The field to look up, so that the fewest of `entries` are called; "" where none is compared."""
-    values: dict[str, list[Any]] = {}
-    for entry in entries:
-        for field, value in entry.subscription.matcher.equalities.items():
-            values.setdefault(field, []).append(value)
+    required = [entry.subscription.required for entry in entries]
+    fields = dict.fromkeys(chain.from_iterable(required))
 
     def called(field: str) -> float:
-        comparing = values[field]
-        return len(entries) - len(comparing) + len(comparing) / len(set(comparing))
+        """How many of the entries a message concerns, if all values are as frequent."""
+        comparing = [one[field] for one in required if field in one]
+        asked = [value for values in comparing for value in values]
+        return len(entries) - len(comparing) + len(asked) / len(set(asked))
 
-    return min(values, key=called, default="")
+    return min(fields, key=called, default="")
+
+
+def topic_of(look: Look) -> Topic:
+    """What has to be subscribed to, to see the messages that are meant."""
+    if look.matcher.undecodable:
+        return Topic(look.direction, "undecodable")
+    return Topic(look.direction, layer=look.layer)
+
+
+def values_of(matchers: Sequence[Matcher]) -> dict[str, tuple[Any, ...]]:
+    """Of the fields that all of `matchers` require, the values one of which each of them asks for."""
+    required = [matcher.equalities for matcher in matchers]
+    shared = [name for name in required[0] if all(name in one for one in required)]
+    return {name: tuple(dict.fromkeys(one[name] for one in required)) for name in shared}

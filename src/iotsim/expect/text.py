@@ -36,6 +36,11 @@ def at(text: str, t: float) -> str:
     return f"{clip(text, NOTE_CHARACTERS)} ({moment(t)})"
 
 
+def never_began(after: str) -> str:
+    """Why nothing was judged that comes after a step or an expectation."""
+    return f"it never began: '{clip(after, VALUE_CHARACTERS)}' did not come"
+
+
 def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

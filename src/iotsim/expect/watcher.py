@@ -26,7 +26,7 @@ from iotsim.expect.slots import Slots, selection_text
 from iotsim.expect.subscription import Subscription, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.errors import IotsimError
     from iotsim.expect.heard import Heard, Rank
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import DeviceView, Matcher
 
-PENDING, HELD, BROKEN = 0, 1, 2
+PENDING, HELD, BROKEN, WAITING = 0, 1, 2, 3
 MAX_DEVICES = 20
 """An outcome names at most so many devices; it always tells how many there are."""
 MAX_NOTES = 1024
@@ -73,7 +73,11 @@ class Watcher:
         self.slots = Slots(spec.devices, fleets, pooled=spec.quantifier == "all")
         self.count = self.slots.count
         self.whom = selection_text(spec.devices, fleets)
-        self.state = bytearray(self.count + 1)
+        self.waiting = bool(spec.after)
+        """What it comes after has not come."""
+        self.rank = 0
+        """How many expectations, one after the other, have to be decided before it begins."""
+        self.state = bytearray([WAITING if spec.after else PENDING]) * (self.count + 1)
         self.state[-1] = HELD  # the sentinel
         self.held = 0
         self.broken = 0
@@ -86,10 +90,19 @@ class Watcher:
         """Where it enters itself when it has a verdict, or is closed; shared with its judge."""
         self.undecided_pool = self.slots.sharded and self.slots.pooled
         """A part of a pool decides nothing: what the other shards saw is not known here."""
+        self.gates: list[bytearray] = []
+        """Of subscriptions that are told whatever the state is, until it is closed."""
         if self.slots.sharded and not self.count:
             # None of its devices are ours, so that the others alone decide, as soon as they can.
             self.verdict, self.closed = quantified(spec.quantifier, 0, 0), True
+            self.waiting = False
         self.ready_at: float | None = None
+        self.followed: Callable[[float], object] | None = None
+        """Called at once when it holds: others come after it."""
+        self.alarms: list[float] = []
+        """Where it enters a `deadline` that is earlier than the one before; shared with its judge."""
+        self._before: dict[str, bytes] = {}
+        """Of each fleet that it watches how much that had heard when it began."""
         self.error = ""
         self.heard: dict[str, Heard] = {}
         """Of each fleet that it watches what that heard; only where something is `missed`."""
@@ -97,6 +110,7 @@ class Watcher:
         self._kind = [*islice(self.matcher.equalities.items(), 1)]
         self._notes: dict[int, Note] = {}
         self._ending = ""
+        self._due = math.inf
         self._wants = False
         """It fails for want of messages, so that what came instead is to be told."""
 
@@ -136,7 +150,19 @@ class Watcher:
         return {}
 
     def ready(self, t: float) -> None:
+        """Windows begin."""
         self.ready_at = t
+
+    def begin(self, t: float) -> None:
+        """What it comes after has come, at `t`: messages count from now on."""
+        self.waiting = False
+        # In place: the observers hold on to it.
+        self.state[: self.count] = bytes(self.count)
+        for gate in self.gates:
+            gate[:-1] = bytes(len(gate) - 1)
+        self._before = {fleet: bytes(heard.room) for fleet, heard in self.heard.items()}
+        self.ready(t)
+        self.alarms.append(self.deadline())
 
     def ending(self, now: float) -> str:
         """What kept the end from being a fair one: it came early, or the gateway never did."""
@@ -152,6 +178,18 @@ class Watcher:
         self._wants = missed
         take = self._missed if missed and event == "message" else None
         return Subscription(topic, self.matcher, self.matched, unless, take)
+
+    def gate(self, slots: int = 1) -> bytearray:
+        """A gate for a subscription that is told whatever the state of its slots is."""
+        gate = bytearray([WAITING if self.waiting else PENDING]) * slots + bytes([HELD])
+        self.gates.append(gate)
+        return gate
+
+    def alarm(self, due: float) -> None:
+        """There is something to do at `due`, which may be before anything else."""
+        if due < self._due:
+            self._due = due
+            self.alarms.append(due)
 
     def hold(self, slot: int, t: float) -> None:
         self.state[slot] = HELD
@@ -192,12 +230,18 @@ class Watcher:
         """Decide whatever is undecided. Idempotent."""
         if self.closed and self.verdict is not None:
             return
+        if self.waiting:
+            self.verdict, self.closed = False, True
+            self.news.append(self)
+            return
         self._ending = self.ending(now)
         self.settle_pending(now)
         self._explain()
         self.closed = True
         if self.verdict is None:
             self.verdict = quantified(self.spec.quantifier, self.held, self.broken)
+            if self.verdict and self.followed is not None and self.decided_at is not None:
+                self.followed(self.decided_at)
         self.news.append(self)
 
     # --- for reports --------------------------------------------------------------------------
@@ -216,7 +260,8 @@ class Watcher:
             "place": self.spec.place,
             "forbids": self.forbids,
             "decoding": self._decoding(),
-            "direction": self.spec.direction,
+            "service": self.spec.service,
+            "direction": "northbound" if self.spec.service else self.spec.direction,
             "whom": self.whom,
             "expected": self.expectation(),
             "selected": self.slots.selected,
@@ -227,6 +272,7 @@ class Watcher:
             "decided_at": self.decided_at,
             "error": self.error,
             "ending": self._ending,
+            "after": self.spec.after if self.waiting and self.count else "",
             "culprits": [] if pooled else [self._told(slot) for slot in culprits],
             "nearest": None if nearest is None or pooled else self._told(nearest),
             "text": self._notes.get(0, NOTHING_TO_SAY).text if pooled else "",
@@ -236,7 +282,7 @@ class Watcher:
 
     def _decoding(self) -> list[str]:
         """The fleets of which it needs to understand what they receive."""
-        if self.spec.direction == "sends" or self.matcher.undecodable:
+        if self.spec.direction == "sends" or self.spec.service or self.matcher.undecodable:
             return []
         return [*self.slots.tables]
 
@@ -267,6 +313,8 @@ class Watcher:
             self.decided_at = t
             self.closed = self.verdict or self.held + self.broken == self.count
         self.news.append(self)
+        if self.verdict and self.followed is not None:
+            self.followed(t)
 
     @property
     def _culpable(self) -> int:
@@ -306,9 +354,11 @@ class Watcher:
         amount, samples = Amount(), [*self._samples.of(slot)]
         for fleet, indexes in self._devices_of(slot):
             heard = self.heard[fleet]
-            amount += heard.amount(indexes)
+            amount += heard.amount(indexes, self._before.get(fleet))
             for index in islice(filter(indexes.__contains__, heard.samples.keys()), MAX_COMPARED):
                 samples += heard.samples.of(index)
+        if self._before and self.ready_at is not None:
+            samples = [sample for sample in samples if sample.t >= self.ready_at]
         near = nearest(samples, self.matcher.explain)
         if count and amount.messages <= count and not amount.undecodable:
             return Note(came, near.rank)  # there was nothing else

@@ -7,6 +7,8 @@ and calls of a few functions (`FUNCTIONS`). The names are::
     state.NAME           what the device remembers
     NAME                 a signal of the device, at the present time
     device.index, device.name, device.address
+    request.FIELD        what the message answers, or what the device has asked
+    north.FIELD          a message on the gateway's other side, held against one of a device
     t                    seconds since the start of the run
 
 An attribute of ``msg`` or ``state`` is translated to a look-up in a dictionary, one of ``device``
@@ -26,8 +28,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from iotsim.errors import ExpressionError
 from iotsim.match.fieldpath import dotted
-from iotsim.match.functions import FUNCTIONS, OPERATORS, make_list
-from iotsim.match.translate import NOTHING_KNOWN, RESERVED_NAMES, Names, Translator
+from iotsim.match.functions import FUNCTIONS, OPERATORS, doubles, make_list
+from iotsim.match.translate import MESSAGES, NOTHING_KNOWN, RESERVED_NAMES, Names, Translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +128,7 @@ def _folded(expression: Expression) -> Expression:
 NAMESPACE: dict[str, Any] = {
     "__builtins__": {},
     "_list": make_list,
+    "_doubles": doubles,
     **{"_" + name: function for name, (function, _, _) in FUNCTIONS.items()},
     **{"_" + name: function for name, function in OPERATORS.items()},
 }
@@ -170,7 +173,7 @@ def _explained(
             if found:
                 if root == "state":
                     return ExpressionError(f"the state has no '{found}'", text)
-                what = "message" if root == "msg" else "request"
+                what = MESSAGES[root]
                 return ExpressionError(f"the {what} has no field '{found}'", text, absent=found)
     reason = str(error.args[-1]) if error.args else type(error).__name__
     return ExpressionError(reason, text)
@@ -180,6 +183,7 @@ _ROOTS: dict[str, Callable[[Any, Any], Any]] = {
     "msg": lambda msg, device: msg,
     "state": lambda msg, device: device.state,
     "request": lambda msg, device: device.asked,
+    "north": lambda msg, device: device.north,
 }
 
 

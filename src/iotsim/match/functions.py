@@ -79,6 +79,21 @@ def make_list(items: tuple[Any, ...]) -> list[Any]:
     return list(items)
 
 
+def doubles(one: Any, other: Any) -> bool:
+    """Whether two values are the same, numbers as doubles: a number of JSON has no other type."""
+    return bool(one == other or as_double(one) == as_double(other))
+
+
+def as_double(value: Any) -> Any:
+    """A number as a double; what is none, or too large for one, as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return value
+    return value
+
+
 def to_text(value: Any) -> str:
     """Bytes become their hexadecimal digits, everything else as in Python."""
     text = value.hex() if isinstance(value, bytes) else str(value)

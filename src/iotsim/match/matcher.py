@@ -174,7 +174,7 @@ def compile_match(
 
 def _check_undecodable(spec: Mapping[str, Any], allowed: bool, report: Report) -> None:
     if not allowed:
-        report((UNDECODABLE,), "only what a device receives can be undecodable", "")
+        report((UNDECODABLE,), "only an expectation can ask for what is undecodable", "")
     if spec[UNDECODABLE] is not True:
         report((UNDECODABLE,), "must be true", "")
     for key in spec:

@@ -24,6 +24,9 @@ RESERVED_NAMES = frozenset(
 )
 """What a signal cannot be called."""
 
+MESSAGES = {"msg": "message", "request": "request", "north": "northbound message"}
+"""The names of messages, and what people call them."""
+
 BINARY = {
     node.__name__
     for node in (
@@ -41,12 +44,15 @@ class Names(NamedTuple):
     """What expressions can name of a device: its `signals`, and what there is in its `state`.
 
     None for the latter: that is not known. `request` is the schema of what the device asks, where a
-    message may be the answer; None where there is none.
+    message may be the answer; None where there is none. `north` is that of a message on the gateway's
+    other side, which is held against one of a device; its numbers are JSON's, so that all numbers are
+    compared as doubles.
     """
 
     signals: Collection[str] = ()
     state: Collection[str] | None = None
     request: Schema | None = None
+    north: Schema | None = None
 
     def lack_state(self, name: str) -> bool:
         return self.state is not None and name not in self.state
@@ -133,6 +139,11 @@ class Translator:
                 operands.append(self._root(operand.id))  # type: ignore[attr-defined]
             else:
                 operands.append(self.translate(operand, depth)[0])
+        if self.names.north is not None and len(operands) == 2:
+            if isinstance(node.ops[0], ast.Eq):
+                return helper("doubles", *operands), ANY
+            if isinstance(node.ops[0], ast.NotEq):
+                return ast.UnaryOp(ast.Not(), helper("doubles", *operands)), ANY
         return ast.Compare(operands[0], node.ops, operands[1:]), ANY
 
     def _conditional(self, node: ast.IfExp, depth: int) -> tuple[ast.expr, str]:
@@ -213,9 +224,14 @@ class Translator:
             return ast.Attribute(variable("device"), "state", ast.Load())
         if name == "request":
             if self.names.request is None:
-                hint = "it is what a message answers, in rules about messages"
+                hint = "it is what a message answers: in rules, and of what devices send"
                 raise self.error("there is no 'request' here", hint)
             return ast.Attribute(variable("device"), "asked", ast.Load())
+        if name == "north":
+            if self.names.north is None:
+                hint = "it is what came up, in the 'match' of 'delivered' and 'latency'"
+                raise self.error("there is no 'north' here", hint)
+            return ast.Attribute(variable("device"), "north", ast.Load())
         if not self.has_message:
             raise self.error("there is no message here, so no 'msg'")
         return variable("msg")
@@ -224,7 +240,8 @@ class Translator:
         """``msg.a.b[0].c`` or ``state.a`` as look-ups."""
         root = _root_of(node)
         if root is None:
-            raise self.error("only msg, request, state and device have attributes")
+            north = "" if self.names.north is None else " north,"
+            raise self.error(f"only msg, request,{north} state and device have attributes")
         chain: list[ast.Attribute | ast.Subscript] = []
         while isinstance(node, (ast.Attribute, ast.Subscript)):
             chain.append(node)
@@ -250,13 +267,17 @@ class Translator:
         if root == "state" and steps and self.names.lack_state(str(steps[0])):
             name = str(steps[0])[:100]
             raise self.error(f"the state has no '{name}'", self.names.state_hint(name))
-        schema = {"msg": self.schema, "request": self.names.request}.get(root)
+        schemas = {
+            "msg": self.schema,
+            "request": self.names.request,
+            "north": self.names.north,
+        }
+        schema = schemas.get(root)
         if steps and schema is not None:
             path = dotted(tuple(steps))
             if find_field(schema, path) is None:
-                what = "message" if root == "msg" else "request"
                 raise self.error(
-                    f"the {what} has no field '{path[:100]}'", field_hint(schema, path)
+                    f"the {MESSAGES[root]} has no field '{path[:100]}'", field_hint(schema, path)
                 )
         return result
 
@@ -264,7 +285,7 @@ class Translator:
 def _root_of(node: ast.expr) -> str | None:
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
-    roots = ("msg", "request", "state")
+    roots = (*MESSAGES, "state")
     return node.id if isinstance(node, ast.Name) and node.id in roots else None
 
 

@@ -6,7 +6,7 @@ comes back with the answer, however much later: what is sent in reply leaves fro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -44,7 +44,8 @@ class Datagram(msgspec.Struct, gc=False):
     is the multicast or broadcast address that was asked, 0 if the host alone was; ``from_host`` tells
     that the peer is one of our hosts, too; ``outside`` that what goes to a group is not for those. ``frame``
     is the number of the frame that brought it, ``id`` that of the message that was in it, 0 for none:
-    whoever counts these sets them. What a host sends unasked has the frame `NO_FRAME`.
+    whoever counts these sets them. What a host sends unasked has the frame `NO_FRAME`. ``request`` is for who
+    deals with it, to know what an answer answers.
     """
 
     index: int
@@ -59,6 +60,7 @@ class Datagram(msgspec.Struct, gc=False):
     frame: int = 0
     id: int = 0
     outside: bool = False
+    request: Any = None
 
 
 NO_FRAME = -1

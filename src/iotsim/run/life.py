@@ -18,7 +18,7 @@ from iotsim.events import GatewayLife
 from iotsim.expect.figures import GatewaySample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from iotsim.run.console import Console
     from iotsim.run.launch import Launch
@@ -285,10 +285,16 @@ def signal_name(number: int) -> str:
 async def _port_open(pid: int, ready: ReadySpec) -> str:
     """Wait until a socket in the network namespace of `pid` is bound to the port asked for."""
     kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
-    tables = [Path(f"/proc/{pid}/net/{table}") for table in (kind, f"{kind}6")]
+    assert port is not None
+    await await_port(pid, (kind,), port)
+    return f"{kind.upper()} port {port} is open"
+
+
+async def await_port(pid: int, kinds: Sequence[str], port: int) -> None:
+    """Wait until a socket of one of `kinds` ("udp", "tcp") in the network of `pid` is bound to `port`."""
+    tables = [Path(f"/proc/{pid}/net/{kind}{version}") for kind in kinds for version in ("", "6")]
     while not any(_is_bound(table, port) for table in tables):  # noqa: ASYNC110 - nobody tells
         await trio.sleep(POLL_S)
-    return f"{kind.upper()} port {port} is open"
 
 
 def _is_bound(table: Path, port: int | None) -> bool:

@@ -19,6 +19,7 @@ from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.guard import guard
 from iotsim.run.launch import prepare_launch
+from iotsim.run.northbound.files import prepare_northbound
 from iotsim.run.report import run_started
 from iotsim.run.shards.shards import WorkerProcess, dismiss_workers, fork_workers
 from iotsim.run.site import make_plan, queue_count, spawn_helper
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from iotsim.events import EventSink
     from iotsim.run.launch import Launch
+    from iotsim.run.northbound.files import NorthboundFiles
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.watchdog import Rescue
     from iotsim.testbed.bed import Helper
@@ -68,6 +70,7 @@ class Preparation:
     results: ResultsFolder
     workers: Sequence[WorkerProcess] = ()
     launch: Launch | None = None
+    northbound: NorthboundFiles | None = None
     plan: TestbedPlan | None = None
     helper: Helper | None = None
     rescue: Rescue | None = None
@@ -105,6 +108,8 @@ def prepared(
         try:
             require_programs(scenario.requires)
             launch = prepare_launch(scenario, results, gateway_given=options.gateway_given)
+            user = None if launch is None else launch.user
+            northbound = prepare_northbound(scenario, results, user)
             queues = queue_count(scenario)
             workers: list[WorkerProcess] = []
             if queues > 1:
@@ -124,7 +129,7 @@ def prepared(
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
                 stack.callback(helper.close)
-            yield Preparation(results, workers, launch, plan, helper, rescue)
+            yield Preparation(results, workers, launch, northbound, plan, helper, rescue)
         except BaseException as error:
             cause = with_lesser_way(sole_cause(error), scenario)
             fail(cause)

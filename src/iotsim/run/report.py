@@ -94,6 +94,11 @@ def run_ended(
     """What `run` came to. `notes` are those of its findings and of its files."""
     # Whoever starts the gateway is told at the start what the link is like.
     site_notes = run.site.notes if run.gateway is not None else ()
+    counters = run.doubts.counters()
+    northbound_notes: list[str] = []
+    if run.northbound is not None:
+        counters |= run.northbound.counters()
+        northbound_notes = run.northbound.notes()
     gateway_notes: list[str] = []
     if run.gateway is not None and decision.verdict != Verdict.PASSED:
         gateway_notes = run.gateway.notes(heard=run.crew.heard.is_set())
@@ -102,10 +107,10 @@ def run_ended(
         verdict=decision.verdict,
         reason=decision.reason,
         duration_s=ended_at,
-        notes=[*gateway_notes, *notes, *site_notes, *run.doubts.notes()],
+        notes=[*gateway_notes, *notes, *northbound_notes, *site_notes, *run.doubts.notes()],
         errors=run.doubts.errors(),
         gateway=None if run.gateway is None else run.gateway.result(),
-        counters=counted(run.doubts.counters()),
+        counters=counted(counters),
         lag=run.doubts.lag(),
         files=files,
     )

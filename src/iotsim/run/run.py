@@ -16,7 +16,7 @@ import signal
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -36,7 +36,7 @@ from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
-from iotsim.run.site import Site, open_site
+from iotsim.run.site import Site, isolation_of, open_site
 from iotsim.scenario.gateway_steps import starts_gateway
 from iotsim.simulation.commands import (
     ActOnGateway,
@@ -49,13 +49,16 @@ from iotsim.simulation.timeline import Timeline
 from iotsim.testbed.privileges import drop_privileges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from iotsim.events import Event
     from iotsim.link.base import Link
+    from iotsim.northbound.rules import Answer
+    from iotsim.northbound.spec import NorthboundSpec
     from iotsim.results.result import RunResult
     from iotsim.run.gateway import GatewayAction
     from iotsim.run.launch import Launch
+    from iotsim.run.northbound.northbound import Injected, Northbound
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.steps import StepSpec
     from iotsim.simulation.commands import Command
@@ -156,6 +159,7 @@ class Run:
     result: RunResult = field(init=False)
     site: Site = field(init=False)
     crew: Crew = field(init=False)
+    northbound: Northbound | Injected | None = field(default=None, init=False)
     doubts: Doubts = field(init=False)
     clock: Callable[[], float] = field(init=False)
     timeline: Timeline = field(init=False)
@@ -195,9 +199,12 @@ class Run:
         """Carry out `command`. ScenarioError or another IotsimError if that cannot be done."""
         if isinstance(command, ActOnGateway):
             await self.gateway_do(command.gateway)
-            self._emit(CommandDone(self.clock(), encode_command(command)))
+        elif isinstance(command, ActOnNorthbound):
+            await self.northbound_do(command.service, command.action)
         else:
             await self.crew.do(command)
+            return
+        self._emit(CommandDone(self.clock(), encode_command(command)))
 
     async def gateway_do(self, action: GatewayAction) -> None:
         """Start, stop, kill, restart, pause or resume the gateway, and wait until that is done.
@@ -208,6 +215,22 @@ class Run:
         if self.gateway is None:
             raise ScenarioError([Problem("there is no process to act on: no gateway was started")])
         await self.gateway.do(action)
+
+    async def northbound_do(self, name: str, action: str) -> None:
+        """``stop`` or ``start`` the northbound service `name`; returns when that is done.
+
+        What it refuses and cuts meanwhile, and what it keeps, is told in docs/scenario.md. IotsimError if
+        there is no such service, or it does not start again.
+        """
+        if self.northbound is None:
+            raise IotsimError(f"there is no northbound service {name!r}")
+        await self.northbound.do(name, action)
+
+    async def receive(self, name: str, fields: Mapping[str, Any]) -> Answer:
+        """On a memory link: let the northbound service `name` receive something; see `Injected.receive`."""
+        if self.northbound is None or not hasattr(self.northbound, "receive"):
+            raise IotsimError("only on a memory link does the program tell what services receive")
+        return await self.northbound.receive(name, fields)
 
     # --- living -------------------------------------------------------------------------------
 
@@ -250,6 +273,8 @@ class Run:
                 notes += self._record.close()
                 notes += self.crew.put_together(preparation.folder)
             names = [] if self._record is None else self._record.names
+            if names and preparation.northbound is not None:
+                names += preparation.northbound.names
             ended = run_ended(self, self._decide(findings), notes, ended_at, names)
             journal.emit(ended)
             journal.flush()
@@ -263,21 +288,67 @@ class Run:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
-            task_status.started()
-            async with trio.open_nursery() as gateway_nursery:
-                self._acting = gateway_nursery
-                self.timeline.start()
-                if not (self._stop.is_set() or self.crew.broken.is_set()):
-                    await self._begin(gateway_nursery)
-                await self._wait_for_the_end()
-                ended_at = self.clock()
-                findings = await self._judge(ended_at)
-                self.over.set()
-                gateway_nursery.cancel_scope.cancel()
+            async with self._services() as self.northbound:
+                task_status.started()
+                async with trio.open_nursery() as gateway_nursery:
+                    self._acting = gateway_nursery
+                    self.timeline.start()
+                    if not (self._stop.is_set() or self.crew.broken.is_set()):
+                        await self._begin(gateway_nursery)
+                    await self._wait_for_the_end()
+                    if self.northbound is not None:
+                        await self.northbound.drain()
+                    ended_at = self.clock()
+                    findings = await self._judge(ended_at)
+                    self.over.set()
+                    gateway_nursery.cancel_scope.cancel()
             findings = self._hear_out(findings)
             nursery.cancel_scope.cancel()
         await self.crew.finish()
         return findings, ended_at
+
+    @asynccontextmanager
+    async def _services(self) -> AsyncIterator[Northbound | Injected | None]:
+        """The gateway's other side, which is there before the gateway, and after it."""
+        scenario, files = self.scenario, self.preparation.northbound
+        if files is None:
+            yield None
+            return
+        # Here, since few scenarios need it, and loading it takes 0.1 s.
+        from iotsim.run.northbound.northbound import Injected, Northbound
+        from iotsim.run.northbound.service import Surroundings
+
+        services = tuple(scenario.northbound.values())
+        if self.virtual:
+            yield Injected(services, scenario.seed, self.clock, self._received)
+        else:
+            assert self.site.testbed is not None
+            surroundings = Surroundings(
+                self.site.testbed,
+                files,
+                scenario.seed,
+                self.clock,
+                lambda: self.wall_time + self.clock(),
+                self._received,
+                self._fail,
+                scenario.tolerance,
+                isolation_of(scenario) == "private",
+                lambda text: scenario.expand(text, self.preparation.folder),
+            )
+            northbound = Northbound(services, scenario.host_addresses, surroundings)
+            async with northbound.opened():
+                yield northbound
+
+    def _received(self, spec: NorthboundSpec, fields: dict[str, Any]) -> None:
+        """A northbound service received something."""
+        self.crew.northbound(spec.name, fields, self.clock())
+        self.crew.wake()
+
+    def _fail(self, reason: str) -> None:
+        """Something else than the gateway has failed, without which the run makes no sense."""
+        if reason not in self.crew.errors:
+            self.crew.errors.append(reason)
+        self.crew.broken.set()
 
     async def _begin(self, nursery: trio.Nursery) -> None:
         """Start the gateway, if there is one of ours, and let devices boot and windows begin.

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from iotsim.expect.kinds import KINDS
+from iotsim.expect.northbound import services_of
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, Layer
-from iotsim.match import Names, compile_match
-from iotsim.scenario.fleets import expression_names
+from iotsim.scenario.chains import Chains
 from iotsim.scenario.gateway_expectations import gateway_expectation
 from iotsim.scenario.horizon import horizon_of
+from iotsim.scenario.looks import Looks, Subject
+from iotsim.scenario.order import check_order
 from iotsim.scenario.schema import (
     Duration,
     Match,
@@ -24,23 +26,28 @@ from iotsim.scenario.schema import (
     misspelled,
 )
 from iotsim.scenario.selectors import SelectorError, listed, merged, select
+from iotsim.units import Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from iotsim.device.spec import FleetSpec
-    from iotsim.match import Matcher
-    from iotsim.protocol.definition import Protocol
-    from iotsim.protocol.fields import Field as SchemaField
-    from iotsim.protocol.fields import Schema
+    from iotsim.expect.spec import LatencyExpectation, Look
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.toml import Keys
 
+CHAINS = ("sequence", "latency", "delivered")
+"""The kinds that are about several messages, and say themselves about which."""
 QUANTIFIERS = ("each", "any", "all", "none", "device")
 MOST_EXPECTATIONS = 10_000
 MOST_LISTED = 1 << 23
 """Devices of all expectations that are listed one by one: drawn for a share, or merged from parts."""
+
+
+def is_list(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise ValueError("must be a list of tables, such as [{ receives = {} }, { sends = {} }]")
+    return value
 
 
 class CountTable(Model):
@@ -49,8 +56,6 @@ class CountTable(Model):
 
 
 class ExpectTable(Model):
-    later = ("sequence", "latency", "delivered")
-
     name: Text = ""
     each: Texts | None = None
     any: Texts | None = None
@@ -65,6 +70,11 @@ class ExpectTable(Model):
     always: Match | None = None
     count: Any = None
     per: Annotated[Duration, Field(gt=0)] | None = None
+    northbound: Text | None = None
+    sequence: Annotated[list[Any], BeforeValidator(is_list)] | None = None
+    latency: Table | None = None
+    delivered: Table | None = None
+    after: Annotated[Text, Field(min_length=1)] | None = None
     gateway: Table | None = None
     severity: Literal["error", "warning"] = "error"
 
@@ -87,35 +97,8 @@ def build_expectations(scenario: Scenario, loading: Loading) -> Scenario:
             problems.add(("expect", number, "name"), message)
         names.add(built.name)
         expectations.append(built)
+    check_order(expectations, loading, several=builder.queues != 1)
     return replace(scenario, expectations=tuple(expectations))
-
-
-class JointSchema:
-    """The fields of several protocols; one that they differ about is of any kind."""
-
-    def __init__(self, schemas: Sequence[Schema]) -> None:
-        self.schemas = schemas
-        self.fields = {path: field for schema in schemas for path, field in schema.fields.items()}
-
-    def find(self, path: str) -> SchemaField | None:
-        found = [field for schema in self.schemas if (field := schema.find(path)) is not None]
-        if not found:
-            return None
-        first = found[0]
-        alike = all(
-            (field.kind, field.wire, field.names) == (first.kind, first.wire, first.names)
-            for field in found
-        )
-        return first if alike else type(first)(path, "any", "different types")
-
-    def nearest(self, name: str) -> str | None:
-        return next((near for schema in self.schemas if (near := schema.nearest(name))), None)
-
-
-def _schema_of(protocol: Protocol, direction: str, layer: str) -> Schema:
-    if layer == "wire":
-        return protocol.schema if direction == "receives" else protocol.answer_schema
-    return protocol.delivered_schema if direction == "receives" else protocol.said_schema
 
 
 class ExpectBuilder:
@@ -127,14 +110,15 @@ class ExpectBuilder:
         self.gateway = scenario.gateway
         self.seed = scenario.seed
         self.listed = 0
+        self.queues = scenario.link.queues
+        self.looks = Looks(scenario, loading)
         self.horizon = horizon_of(scenario, loading)
         self.doubtful = loading.doubtful
-        self.mute = loading.mute
         self.problems = loading.problems
 
     def build(self, raw: Any, keys: Keys) -> ExpectSpec | None:
         table = check(ExpectTable, raw, keys, self.problems)
-        if table is None or any(key in raw for key in ExpectTable.later):
+        if table is None:
             return None
         name = table.name or f"expectation {int(keys[-1]) + 1}"
         place = self.problems.where(keys)
@@ -150,66 +134,139 @@ class ExpectBuilder:
     def _messages(
         self, table: ExpectTable, raw: Mapping[str, Any], name: str, place: str, keys: Keys
     ) -> ExpectSpec | None:
-        quantifier = self._one_of(raw, QUANTIFIERS, keys, "says of which devices")
-        direction = self._one_of(raw, ("receives", "sends"), keys, "says of which messages")
-        kind: Any = self._one_of(raw, tuple(KINDS), keys, "says what is expected of them")
-        if quantifier is None or direction is None or kind is None:
+        kind: Any = self._kind(raw, keys)
+        quantifier, subject = self._subject(table, raw, keys)
+        if kind in CHAINS:
+            for key in ("receives", "sends"):
+                if key in raw:
+                    message = f"'{kind}' says itself of which messages"
+                    self.problems.add((*keys, key), message, of_key=True)
+            direction: str | None = ""
+        elif subject.service:
+            direction = self._one_of(raw, ("receives",), keys, "says of which messages")
+        else:
+            direction = self._one_of(raw, ("receives", "sends"), keys, "says of which messages")
+        if kind is None or quantifier is None or direction is None:
             return None
-        devices = self._devices(getattr(table, quantifier) or [], (*keys, quantifier))
-        if quantifier == "device" and sum(len(one.indexes) for one in devices) > 1:
-            self.problems.add(
-                (*keys, "device"), "names more than one device", "write each, any, all or none"
-            )
-        least, most = self._count(table.count, (*keys, "count"))
         if table.per is not None and kind != "count":
             self.problems.add((*keys, "per"), "'per' is for 'count'", of_key=True)
-        spec = getattr(table, direction)
-        schema = self._schema(devices, direction, table.layer, (*keys, direction))
-        receives = direction == "receives"
-        matcher = self._match(spec or {}, devices, schema, (*keys, direction), undecodable=receives)
-        always = None
-        if table.always is not None:
-            always = self._match(table.always, devices, schema, (*keys, "always"))
-            if matcher.undecodable:
-                self.problems.add((*keys, "always"), "what cannot be decoded has no fields")
-            if not table.always:
-                message = "asks nothing: name a field that every message must have"
-                self.problems.add((*keys, "always"), message)
-        if not devices:
+        least, most = self._count(table.count, (*keys, "count"))
+        if not subject.devices:
             return None
-        if direction == "sends":
-            self._check_senders(devices, (*keys, direction))
         built = ExpectSpec(
             name=name,
             kind=kind,
             quantifier=quantifier,  # type: ignore[arg-type]
-            devices=devices,
-            direction=direction,  # type: ignore[arg-type]
-            matcher=matcher,
+            devices=subject.devices,
             layer=table.layer,
             within_s=table.within,
             count_min=least,
             count_max=most,
             per_s=table.per,
-            always=always,
+            after=table.after or "",
+            asks="request" in str(raw),
             severity=table.severity,
             place=place,
         )
+        if kind in CHAINS:
+            return self._chain(built, table, subject, keys)
+        look = self.looks.look(
+            subject,
+            direction,  # type: ignore[arg-type]
+            table.layer,
+            getattr(table, direction),
+            (*keys, direction),
+        )
+        always = None
+        if table.always is not None:
+            inner = (*keys, "always")
+            always = self.looks.match(table.always, subject, direction, table.layer, inner)
+            if look.matcher.undecodable:
+                self.problems.add(inner, "what cannot be decoded has no fields")
+            if not table.always:
+                message = "asks nothing: name a field that every message must have"
+                self.problems.add(inner, message)
+        built = replace(built, direction=look.direction, matcher=look.matcher, always=always)
         self._check_windows(built, keys)
+        self._check_queues(built, keys)
         return built
 
-    def _check_senders(self, devices: Sequence[DeviceSelection], keys: Keys) -> None:
-        """Of devices that never send, nothing can be expected: not even that they do not."""
-        for selection in devices:
-            fleet = self.fleets[selection.fleet]
-            sends = any(rule.reply or rule.send for rule in fleet.rules)
-            known = fleet.name not in self.mute and fleet.behavior is None and fleet.services
-            talks = any(service.protocol.session is not None for service in fleet.services)
-            if known and not sends and not talks:
-                message = (
-                    f"'{fleet.name}' never sends: it has neither a reply, 'send', nor behavior"
+    def _kind(self, raw: Mapping[str, Any], keys: Keys) -> str | None:
+        # With a sequence, it is when that must be over.
+        given = [key for key in raw if key != "within"] if "sequence" in raw else raw
+        return self._one_of(dict.fromkeys(given), tuple(KINDS), keys, "says what is expected")
+
+    def _subject(
+        self, table: ExpectTable, raw: Mapping[str, Any], keys: Keys
+    ) -> tuple[str | None, Subject]:
+        """The quantifier, and whose messages are meant."""
+        if table.northbound is None:
+            quantifier = self._one_of(raw, QUANTIFIERS, keys, "says of which devices")
+            if quantifier is None:
+                return None, Subject(())
+            devices = self._devices(getattr(table, quantifier) or [], (*keys, quantifier))
+            if quantifier == "device" and sum(len(one.indexes) for one in devices) > 1:
+                self.problems.add(
+                    (*keys, "device"), "names more than one device", "write each, any, all or none"
                 )
-                self.problems.add(keys, message)
+            return quantifier, Subject(devices)
+        service = self.looks.service(table.northbound, (*keys, "northbound"))
+        for key in (*QUANTIFIERS, "sends", "layer"):
+            if key in raw:
+                message = "an expectation of a northbound service says nothing about devices"
+                self.problems.add((*keys, key), message, of_key=True)
+        if "delivered" in raw:
+            message = "'delivered' names the service itself, and needs a quantifier over devices"
+            self.problems.add((*keys, "delivered"), message, of_key=True)
+            return None, Subject(())
+        return "device", Subject(self.looks.of_service(service) if service else (), service)
+
+    def _chain(
+        self, built: ExpectSpec, table: ExpectTable, subject: Subject, keys: Keys
+    ) -> ExpectSpec | None:
+        """A sequence, a latency, or what is delivered."""
+        chains, kind = Chains(self.looks, subject, table.layer), built.kind
+        inner = (*keys, kind)
+        if built.quantifier == "none" and kind != "sequence":
+            message = f"'none' would want '{kind}' to be broken by every device: write 'each'"
+            self.problems.add((*keys, "none"), message, of_key=True)
+        first: Look | None = None
+        if kind == "sequence":
+            built = replace(built, parts=chains.sequence(table.sequence or [], inner))
+            first = built.parts[0].look if built.parts else None
+        elif kind == "latency":
+            latency = chains.latency(table.latency, inner)
+            built = replace(built, latency=latency, asks=built.asks or _needs_exchange(latency))
+            first = None if latency is None else latency.start
+        else:
+            delivered = chains.delivered(table.delivered, inner)
+            built = replace(built, delivered=delivered)
+            first = None if delivered is None else delivered.sent
+        if first is None:
+            return None
+        built = replace(built, direction=first.direction, matcher=first.matcher, layer=first.layer)
+        self._check_windows(built, keys)
+        self._check_queues(built, keys)
+        return built
+
+    def _check_queues(self, spec: ExpectSpec, keys: Keys) -> None:
+        """With several queues, each process sees a part of the devices, and one of them the services."""
+        if self.queues == 1 or spec.service:
+            return
+        if spec.quantifier == "all" and not KINDS[spec.kind].pools:
+            message = (
+                f"with several queues, each process sees some of the devices only, and what they see "
+                f"cannot be put together to one '{spec.kind}'"
+            )
+            self.problems.add((*keys, "all"), message, "write queues = 1 in [link]", of_key=True)
+        if services_of(spec):
+            message = (
+                "with several queues, no process sees both devices and a northbound service, "
+                "so that these cannot be compared"
+            )
+            self.problems.add(
+                (*keys, spec.kind), message, "write queues = 1 in [link]", of_key=True
+            )
 
     def _check_windows(self, spec: ExpectSpec, keys: Keys) -> None:
         """A window that cannot be over before the run is decides nothing."""
@@ -217,11 +274,14 @@ class ExpectBuilder:
         begins = max(
             (
                 self.horizon.boots(self.fleets[selection.fleet], selection.indexes[-1]).high_s
-                for selection in (() if pooled else spec.devices)
+                for selection in (() if pooled or spec.service else spec.devices)
             ),
             default=0.0,
         )
-        begins = max(begins, self.horizon.ready_s)
+        begins = 0.0 if spec.after else max(begins, self.horizon.ready_s)
+        for inner, window_s in _windows(spec):
+            if late := self.horizon.window(window_s, begins):
+                self.problems.add((*keys, *inner), late, self.horizon.hint)
         late = ""
         if spec.within_s is not None:
             keys, late = (*keys, "within"), self.horizon.window(spec.within_s, begins)
@@ -270,48 +330,6 @@ class ExpectBuilder:
             return ()
         return merged(selections)
 
-    def _schema(
-        self, devices: Sequence[DeviceSelection], direction: str, layer: str, keys: Keys
-    ) -> Any:
-        """Of the messages that are looked at; None if their fields are not known."""
-        fleets = [self.fleets[selection.fleet] for selection in devices]
-        protocols = [service.protocol for fleet in fleets for service in fleet.services]
-        if any(fleet.name in self.mute for fleet in fleets):
-            return None
-        if not protocols:
-            if fleets:
-                self.problems.add(keys, "these devices have no protocol, so they have no messages")
-            return None
-        found = (_schema_of(one, direction, layer) for one in protocols)
-        schemas = {id(schema): schema for schema in found}
-        first, *others = schemas.values()
-        return JointSchema([first, *others]) if others else first
-
-    def _match(
-        self,
-        spec: Any,
-        devices: Sequence[DeviceSelection],
-        schema: Any,
-        keys: Keys,
-        *,
-        undecodable: bool = False,
-    ) -> Matcher:
-        names = self._names([self.fleets[selection.fleet] for selection in devices])
-
-        def report(inner: Keys, message: str, hint: str) -> None:
-            of_key = message.startswith("unknown")
-            self.problems.add(keys + inner, message, hint, of_key=of_key)
-
-        return compile_match(spec, schema, names, undecodable_allowed=undecodable, report=report)
-
-    def _names(self, fleets: Sequence[FleetSpec]) -> Names:
-        """What expressions can name: what all of the devices have."""
-        names = [expression_names(fleet) for fleet in fleets]
-        signals = set.intersection(*(set(one.signals) for one in names)) if names else set()
-        states = [set(one.state) for one in names if one.state is not None]
-        known = states and not any(fleet.name in self.doubtful for fleet in fleets)
-        return Names(signals, set.intersection(*states) if known else None)
-
     def _count(self, value: Any, keys: Keys) -> tuple[int | None, int | None]:
         if value is None:
             return None, None
@@ -330,3 +348,26 @@ class ExpectBuilder:
         elif table.min is not None and table.max is not None and table.min > table.max:
             self.problems.add((*keys, "min"), "min is greater than max")
         return table.min, table.max
+
+
+def _needs_exchange(latency: LatencyExpectation | None) -> bool:
+    """Whether it helps to know which message answers which."""
+    return (
+        latency is not None
+        and (latency.start.direction, latency.stop.direction) == ("receives", "sends")
+        and not latency.stop.service
+    )
+
+
+def _windows(spec: ExpectSpec) -> Iterator[tuple[Keys, float]]:
+    """The times that a sequence, a latency, or a delivery has in it, with their keys."""
+    least = 0.0
+    for number, part in enumerate(spec.parts):
+        if part.after is not None:
+            least += part.after.bounds()[0] if isinstance(part.after, Tolerance) else part.after[0]
+            yield ("sequence", number, "after"), least
+    if spec.latency is not None:
+        for name, bound in spec.latency.bounds.items():
+            yield ("latency", name), bound
+    if spec.delivered is not None and spec.delivered.within_s is not None:
+        yield ("delivered", "within"), spec.delivered.within_s

@@ -39,6 +39,7 @@ from iotsim.scenario.schema import (
     check,
 )
 from iotsim.scenario.signals import build_signals
+from iotsim.scenario.sleep import build_sleep
 from iotsim.scenario.templates import inherit
 from iotsim.scenario.trial import first_device
 
@@ -61,8 +62,6 @@ LEAST_LOOPBACK_PORT = 1024
 
 
 class DeviceTable(Model):
-    later = ("power",)
-
     count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
     address: Texts | None = None
     extends: Text | None = None
@@ -81,6 +80,7 @@ class DeviceTable(Model):
     groups: Texts = []
     silent: bool = False
     dhcp: bool = False
+    power: Table | None = None
 
 
 class BootTable(Model):
@@ -213,6 +213,8 @@ def _build(plan: FleetPlan, raw: Any, horizon: Horizon, loading: Loading) -> Fle
         state=_state(table.state, plan.spec, (*keys, "state"), problems),
         behavior=_behavior(table.behavior, plan, (*keys, "behavior"), problems),
     )
+    if table.power is not None:
+        spec = replace(spec, power=build_sleep(table.power, (*keys, "power"), problems))
     boot = None
     if table.boot is not None:
         boot = check(BootTable, table.boot, (*keys, "boot"), problems)

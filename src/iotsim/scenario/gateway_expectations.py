@@ -99,7 +99,7 @@ def gateway_expectation(
 ) -> ExpectSpec | None:
     """What `table` expects of `gateway`, still without its name, severity and place."""
     for key in raw:
-        if key not in ("name", "gateway", "within", "severity"):
+        if key not in ("name", "gateway", "within", "severity", "after"):
             message = "an expectation of the gateway says nothing about devices"
             problems.add((*keys, key), message, of_key=True)
     inner = (*keys, "gateway")
@@ -128,6 +128,7 @@ def gateway_expectation(
     return ExpectSpec(
         name="",
         kind="gateway",
+        after=table.after or "",
         within_s=table.within,
         gateway=GatewayExpectation(
             running=asked.running,

@@ -14,8 +14,9 @@ from iotsim.scenario.addresses import (
     gateway_side,
     router_address,
 )
+from iotsim.scenario.hosts import check_hosts
 from iotsim.scenario.model import LinkSpec
-from iotsim.scenario.schema import Model, Texts, check, from_text
+from iotsim.scenario.schema import Model, Table, Texts, check, from_text
 from iotsim.units import parse_ip
 from iotsim.wire.address import is_ipv4
 
@@ -54,6 +55,7 @@ class LinkTable(Model):
     queues: Any = 1
     bridge: Annotated[str, BeforeValidator(from_text(_interface_name, "'br0'"))] = ""
     vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+    hosts: Table = {}
 
 
 def build_link(scenario: Scenario, loading: Loading) -> Scenario:
@@ -71,8 +73,9 @@ def _link(table: LinkTable, problems: Problems) -> LinkSpec:
     queues = _queues(table, problems)
     sides = _sides(table, problems)
     routers = _routers(table, sides, problems)
+    hosts = check_hosts(table.hosts, ("link", "hosts"), problems)
     if table.kind == "loopback":
-        return LinkSpec("loopback", address4=LOOPBACK_GATEWAY, mtu=65535)
+        return LinkSpec("loopback", address4=LOOPBACK_GATEWAY, mtu=65535, hosts=hosts)
     return LinkSpec(
         kind=table.kind,
         name=table.name,
@@ -85,6 +88,7 @@ def _link(table: LinkTable, problems: Problems) -> LinkSpec:
         queues=queues,
         bridge=table.bridge,
         vlan=table.vlan or 0,
+        hosts=hosts,
     )
 
 

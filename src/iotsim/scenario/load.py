@@ -148,7 +148,7 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
         if section.plan is not None:
             loading.tables.setdefault(section.name, {})
             scenario = section.plan(scenario, loading)
-    values = placeholder_values(scenario.link, scenario.fleets)
+    values = placeholder_values(scenario.link, scenario.fleets, scenario.northbound.values())
     unknown = loading.doubtful | {f"{name}.port" for name in loading.mute}
     loading.tables = fill_addresses(loading.tables, values, unknown, scope_at, problems)
     for section in SECTIONS.values():

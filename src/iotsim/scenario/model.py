@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match.pattern import Pattern
+    from iotsim.northbound.spec import NorthboundSpec
+    from iotsim.scenario.faults import FaultEntry
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.steps import StepSpec
 
+CA_FILE = "northbound-ca.pem"
+"""In the results folder: the certificate of the authority that is made for a run with TLS."""
 LinkKind: TypeAlias = Literal["tun", "tap", "loopback", "memory"]
 Until: TypeAlias = Literal["settled", "quiet", "gateway_exit", "duration"]
 
@@ -45,6 +49,7 @@ class LinkSpec:
     queues: int = 1
     bridge: str = ""
     vlan: int = 0
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def broadcasts(self) -> tuple[int, ...]:
@@ -90,7 +95,8 @@ class GatewaySpec:
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
     one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
-    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
+    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the
+    files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
@@ -136,6 +142,7 @@ class Scenario:
     link: LinkSpec
     fleets: tuple[FleetSpec, ...] = ()
     expectations: tuple[ExpectSpec, ...] = ()
+    northbound: Mapping[str, NorthboundSpec] = field(default_factory=lambda: MappingProxyType({}))
     gateway: GatewaySpec | None = None
     results: ResultsSpec = ResultsSpec()
     description: str = ""
@@ -150,6 +157,7 @@ class Scenario:
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
     impairments: tuple[ImpairEntry, ...] = ()
+    faults: tuple[FaultEntry, ...] = ()
     steps: tuple[StepSpec, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     files: tuple[Path, ...] = ()
@@ -181,6 +189,14 @@ class Scenario:
         own_gateway = self.gateway is not None and self.gateway.command
         return "settled" if own_gateway or self.link.kind == "memory" else "quiet"
 
+    @property
+    def host_addresses(self) -> dict[str, tuple[str, ...]]:
+        """The names of the link's `hosts`, each with its addresses as texts."""
+        services = {f"northbound.{spec.name}": spec.reached_at for spec in self.northbound.values()}
+        return {
+            name: services.get(targets[0], targets) for name, targets in self.link.hosts.items()
+        }
+
     def over(self, kind: str) -> Scenario:
         """The same scenario over a link of `kind` that is there already, with nobody started as the
         gateway."""
@@ -204,5 +220,7 @@ class Scenario:
 
     def expand(self, text: str, results: Path) -> str:
         """`text` (of the gateway's table) with its placeholders filled in."""
-        values = placeholder_values(self.link, self.fleets)
+        values = placeholder_values(
+            self.link, self.fleets, self.northbound.values(), results / CA_FILE
+        )
         return expand(text, {**values, "results": lambda: str(results)})

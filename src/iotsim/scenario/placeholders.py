@@ -8,6 +8,8 @@ placeholder                   stands for                                       f
 ``${devices.NAME.first}``     also last, range, addresses, count, port         when addresses
                               of a fleet                                       are known
 ``${link.address}``           the gateway's address                            likewise
+``${northbound.NAME.url}``    also address, port, and with TLS ca: the         likewise
+                              file of its authority, only in commands and env
 ``${results}``                the results folder; only in ``[gateway]``        as the run starts
 ============================  ===============================================  ==============
 
@@ -26,8 +28,10 @@ from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from iotsim.device.spec import FleetSpec
+    from iotsim.northbound.spec import NorthboundSpec
     from iotsim.scenario.model import LinkSpec
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -40,6 +44,7 @@ PLACEHOLDER = re.compile(r"(\$?)\$\{([^{}]*)\}")
 MOST_ADDRESSES = 8000
 """More than these, comma-separated, fit into no argument of a process (execve(2))."""
 MOST_FILLED_IN = 16 << 20
+SERVICE_ATTRIBUTES = ("url", "address", "port", "ca")
 FLEET_ATTRIBUTES = ("range", "first", "last", "addresses", "count", "port")
 
 
@@ -57,8 +62,13 @@ def expand(text: str, values: Mapping[str, Callable[[], str]]) -> str:
     return PLACEHOLDER.sub(fill, text)
 
 
-def placeholder_values(link: LinkSpec, fleets: Iterable[FleetSpec]) -> dict[str, Callable[[], str]]:
-    """Name -> what gives the text that stands for it."""
+def placeholder_values(
+    link: LinkSpec,
+    fleets: Iterable[FleetSpec],
+    services: Iterable[NorthboundSpec] = (),
+    ca: Path | None = None,
+) -> dict[str, Callable[[], str]]:
+    """Name -> what gives the text that stands for it. `ca` is where the file of the authority will be."""
     values: dict[str, Callable[[], str]] = {}
     own = link.address4 or link.address6
     if own is not None:
@@ -66,6 +76,20 @@ def placeholder_values(link: LinkSpec, fleets: Iterable[FleetSpec]) -> dict[str,
     for fleet in fleets:
         for name, text in _fleet_values(fleet).items():
             values[f"devices.{fleet.name}.{name}"] = text
+    for service in services:
+        for name, text in _service_values(service, ca).items():
+            values[f"northbound.{service.name}.{name}"] = text
+    return values
+
+
+def _service_values(service: NorthboundSpec, ca: Path | None) -> dict[str, Callable[[], str]]:
+    values: dict[str, Callable[[], str]] = {"address": lambda: service.address}
+    if service.port:
+        values["port"] = lambda: str(service.port)
+        if service.url:
+            values["url"] = lambda: service.url
+    if service.tls:
+        values["ca"] = lambda: str(ca)
     return values
 
 
@@ -147,6 +171,8 @@ def _check(keys: Keys, name: str, scope: Scope, problems: Problems) -> None:
     if name == "results":
         if scope != "run":
             problems.add(keys, "'${results}' can only stand in [gateway]")
+    elif name.startswith("northbound.") and name.endswith(".ca") and scope != "run":
+        problems.add(keys, f"'${{{name[:100]}}}' can only stand in a command or 'env'")
     elif scope == "parameters":
         problems.add(keys, f"'${{{name[:100]}}}' cannot stand here: addresses are not known yet")
 
@@ -194,6 +220,9 @@ def _unknown(name: str, values: Mapping[str, Any]) -> tuple[str, str]:
     base, _, attribute = name.rpartition(".")
     if attribute == "addresses" and f"{base}.range" in values:
         return f"'${{{name}}}' is for at most {MOST_ADDRESSES} devices", f"take ${{{base}.range}}"
+    if attribute in SERVICE_ATTRIBUTES and f"{base}.address" in values:
+        why = {"ca": " without 'tls'", "port": " without 'listen'"}.get(attribute, "")
+        return f"'${{{name}}}': the service has none{why}", ""
     if attribute in FLEET_ATTRIBUTES and f"{base}.count" in values:
         return f"'${{{name}}}': the fleet has none", ""
     return f"unknown placeholder '${{{name[:100]}}}'", nearest(name, values)

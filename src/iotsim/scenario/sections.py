@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from iotsim.scenario.expectations import build_expectations
+from iotsim.scenario.faults import build_faults
 from iotsim.scenario.fleets import build_fleets, plan_fleets
 from iotsim.scenario.gateway import build_gateway
 from iotsim.scenario.head import build_head
 from iotsim.scenario.impairments import build_impairments
 from iotsim.scenario.link import build_link
+from iotsim.scenario.northbound import build_northbound, plan_northbound
 from iotsim.scenario.results import build_results
 from iotsim.scenario.steps import build_steps
 
@@ -63,6 +65,13 @@ SECTIONS = {
     for section in (
         Section("scenario", plan=build_head),
         Section("link", plan=build_link),
+        Section(
+            "northbound",
+            "tables by name",
+            plan=plan_northbound,
+            build=build_northbound,
+            inner_scopes={"rules": "addresses", "command": "run", "env": "run"},
+        ),
         Section("gateway", build=build_gateway, scope="run"),
         Section(
             "devices",
@@ -74,9 +83,8 @@ SECTIONS = {
         Section("results", build=build_results),
         Section("expect", "list", build=build_expectations, scope="addresses"),
         Section("impair", "list", build=build_impairments, scope="addresses"),
-        Section("fault", "list"),
+        Section("fault", "list", build=build_faults, scope="addresses"),
         Section("step", "list", build=build_steps, scope="addresses"),
-        Section("northbound", "tables by name"),
         Section("parameters", composes=True),
         Section("matrix", composes=True),
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.events import Received
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Sending
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.faults import Faults
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.moments import Moments
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Reception
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
@@ -51,12 +54,14 @@ OVERHEAD_IPV4, OVERHEAD_IPV6 = 28, 48
 
 
 class Stage(NamedTuple):
-    """One entry on a way; ``fates`` counts what it has done, in words."""
+    """One entry on a way. ``fates`` counts what it has done, in words; ``fits`` tells whether it can be for
+    what passes at all."""
 
     scope: Scope
     effect: Effect
     name: str
     fates: Counter[str]
+    fits: Callable[[Passage], bool] | None = None
 
 
 class Held:
@@ -134,9 +139,12 @@ class Way:
         """Let it pass the stages that are left; the outcome of the frame behind its datagram for now."""
         stages = self._stages
         while transit.at < len(stages):
-            scope, effect, name, fates = stages[transit.at]
+            scope, effect, name, fates, fits = stages[transit.at]
             transit.at += 1
-            if not scope.hits(transit.device, transit.message, transit.t):
+            if fits is not None and not fits(transit):
+                continue
+            message = transit.said if scope.spoken else transit.message
+            if not scope.hits(transit.device, message, transit.t):
                 continue
             fate = effect(transit)
             if fate is None:
@@ -264,11 +272,19 @@ class Outbound(Way):
         self._tell = tell
 
     def send(
-        self, device: SimDevice, datagram: Datagram, payload: bytes, message: Any, said: Any
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Any,
+        said: Any,
+        above: Mapping[str, Any] | None = None,
     ) -> str:
-        """`device` sends `payload`, which shows `message`; the outcome of what it answers."""
-        now = self._pump.clock()
-        return self.go(self.begin(device, datagram, payload, message, now, said))
+        """`device` sends `payload`, which shows `message`; the outcome of what it answers. `above` is what
+        the device says with it, if that is of another schema."""
+        transit = self.begin(device, datagram, payload, message, self._pump.clock(), said)
+        transit.said = above
+        return self.go(transit)
 
     def arrive(self, transit: Transit) -> str:
         datagram, payload = transit.datagram, transit.payload
@@ -323,9 +339,16 @@ class Disturbances:
     """All entries of `scenario`, as stages of the ways that they are for, in one run."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, pump: Pump, journal: Journal, moments: Moments
+        self,
+        scenario: Scenario,
+        seed: int,
+        pump: Pump,
+        journal: Journal,
+        moments: Moments,
+        faults: Faults | None = None,
     ) -> None:
         self.held = Held()
+        self._faults = faults
         self._seed = seed
         self._pump = pump
         self._journal = journal
@@ -337,13 +360,39 @@ class Disturbances:
         self._fates: dict[str, Counter[str]] = {}
 
     def inbound(
-        self, fleet: Fleet, service: int, deliver: Callable[[Transit], str]
+        self,
+        fleet: Fleet,
+        service: int,
+        deliver: Callable[[Transit], str],
+        *,
+        faulty: bool = False,
     ) -> Inbound | None:
-        """The way to the devices of a fleet's service; None if nothing is on it."""
+        """The way to the devices of a fleet's service; None if nothing is on it, unless what comes is to meet
+        faults at its end."""
         stages = self._stages(fleet, service, "to_device")
-        if not stages:
+        if not stages and not faulty:
             return None
+        if self._faults is not None and self._faults.may_be_away(fleet):
+            deliver = partial(self._deliver_if_there, fleet, deliver)
         return Inbound(stages, self._pump, self.held, self._journal, deliver)
+
+    def _deliver_if_there(
+        self, fleet: Fleet, deliver: Callable[[Transit], str], transit: Transit
+    ) -> str:
+        """What was held on its way may find the device gone."""
+        faults, index = self._faults, transit.device.index
+        if transit.late and faults is not None and faults.is_away(fleet, index, transit.t):
+            return IMPAIRED
+        return deliver(transit)
+
+    def receptions(self, fleet: Fleet, service: int) -> tuple[Reception | None, Reception | None]:
+        """What messages meet at the devices of a fleet's service: before a session has them, and after."""
+        if self._faults is None:
+            return None, None
+        return (
+            self._faults.reception(self, fleet, service, on_wire=True),
+            self._faults.reception(self, fleet, service, on_wire=False),
+        )
 
     def outbound(
         self,
@@ -368,6 +417,10 @@ class Disturbances:
             for fate, count in sorted(fates.items())
         }
         return counts | ({f"impaired.{TOO_MANY}": self.held.refused} if self.held.refused else {})
+
+    def fates(self, name: str) -> Counter[str]:
+        """What counts how often the entry of this name has done what."""
+        return self._fates.setdefault(name, Counter())
 
     def scope(
         self, entry: EntrySpec, fleet: Fleet, service: int, direction: Direction
@@ -400,9 +453,11 @@ class Disturbances:
             scope = self.scope(one.entry, fleet, service, direction)
             if scope is not None:
                 name = one.entry.name
-                fates = self._fates.setdefault(name, Counter())
+                fates = self.fates(name)
                 effect = self._impairment(one, fleet, direction)
                 stages.append(Stage(scope, effect, name, fates))
+        if self._faults is not None:
+            stages += self._faults.stages(self, fleet, service, direction)
         stages.sort(key=lambda stage: stage.scope.entry.order)
         return stages
 

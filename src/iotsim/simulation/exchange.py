@@ -19,14 +19,16 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
+from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
 from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
-from iotsim.simulation.requests import Requests
+from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Met, Reception
 
 FAILED = dropped("device-failed")
 REBOOTED = dropped("device-rebooted")
@@ -74,11 +77,16 @@ class Layer:
         return onward(datagram, payload)
 
 
+def _cannot_reboot(_device: SimDevice, _down_s: float) -> None:
+    raise IotsimError("a service by itself cannot let its devices reboot")
+
+
 class Service:
     """One protocol at one port of `fleet`; `index` is its place in the fleet's services.
 
     `layers` are those of the layered way, the nearest to the link first. ``receive`` is what the stack
-    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`).
+    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`). `reboot` lets a
+    device begin anew, as soon as it has dealt with what it is about.
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class Service:
         judge: Judge,
         journal: Journal,
         on_failure: Callable[[SimDevice, str], None],
+        reboot: Callable[[SimDevice, float], object] = _cannot_reboot,
         layers: Sequence[Layer] = (),
         disturbances: Disturbances | None = None,
     ) -> None:
@@ -111,6 +120,11 @@ class Service:
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
         self.receive: PortHandler = self._receive
+        self._noting: Datagram | None = None
+        """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
+        if judge.answers(fleet.spec.name):
+            self._decode = self._decode_request
+            self.receive = self._receive_request
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
         for layer in layers:
             self._leave = partial(layer.send, onward=self._leave)
@@ -118,8 +132,12 @@ class Service:
             self.receive = partial(layer.receive, onward=self.receive)
         self._inbound: Inbound | None = None
         self._outbound: Outbound | None = None
+        self._met_on_wire: Reception | None = None
+        self._reception: Reception | None = None
         if disturbances is not None:
-            self._inbound = disturbances.inbound(fleet, index, self._arrived)
+            self._met_on_wire, self._reception = disturbances.receptions(fleet, index)
+            faulty = self._met_on_wire is not None or self._reception is not None
+            self._inbound = disturbances.inbound(fleet, index, self._arrived, faulty=faulty)
             self._outbound = disturbances.outbound(
                 fleet, index, self._leave, hosts.send_corrupt, self.tell_departed
             )
@@ -136,6 +154,19 @@ class Service:
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
+        self._reboot = reboot
+
+    def _receive_request(self, datagram: Datagram, payload: bytes, /) -> str:
+        """As `_receive`; the datagram keeps its message, for expectations about the answer."""
+        self._noting = datagram
+        return self._receive(datagram, payload)
+
+    def _decode_request(self, payload: bytes, device: Any = None, /) -> dict[str, Any]:
+        datagram, self._noting = self._noting, None
+        message = self.protocol.codec.decode(payload, device)
+        if datagram is not None:
+            datagram.request = message
+        return message
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
         device = self._device(datagram.index)
@@ -189,15 +220,72 @@ class Service:
             except DecodeError as error:
                 return self._refuse(device, datagram, transit.payload, error)
         try:
-            reaction = self._respond(device, message, transit.t)
-            if isinstance(reaction, dict):
-                return self.send(device, datagram, reaction)
-            if isinstance(reaction, str):
-                return reaction
-            return self._reply_in_turn(device, datagram, reaction)
+            if self._reception is not None:
+                errors = self.protocol.errors
+                met = self._reception.meet(device, message, transit.t, errors)
+                if met is not None:
+                    transit.impaired = names(transit.impaired, met.impaired)
+                    transit.fate = names(transit.fate, met.fate)
+                    transit.delay_s += met.delay_s
+                    return self._meet(met, device, datagram, message)
+            return self._react(device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
+
+    def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
+        """Let rules and behavior deal with `message`."""
+        reaction = self._respond(device, message, datagram.time)
+        if isinstance(reaction, dict):
+            return self.send(device, datagram, reaction)
+        if isinstance(reaction, str):
+            return reaction
+        return self._reply_in_turn(device, datagram, reaction)
+
+    def _meet(
+        self, met: Met, device: SimDevice, datagram: Datagram, message: dict[str, Any]
+    ) -> str:
+        """Do to `message` what faults do to it at the device."""
+        if met.reboot is not None:
+            self._reboot(device, met.reboot.down_s)
+            return REBOOTED
+        if met.delay_s > 0:
+            outcome = self._pump.defer(datagram)
+            due = datagram.time + met.delay_s
+            late = met._replace(delay_s=0.0)
+            arguments = late, device, device.reboots, datagram, message, due
+            self._pump.timers.call_at(due, self._meet_late, *arguments)
+            return outcome
+        if met.reply is not None:
+            return self.send(device, datagram, self._echoing(message, met.reply))
+        return self._react(device, datagram, message)
+
+    def _meet_late(
+        self,
+        met: Met,
+        device: SimDevice,
+        reboots: int,
+        datagram: Datagram,
+        message: dict[str, Any],
+        due: float,
+    ) -> None:
+        outcome = FAILED
+        datagram.time = due
+        if device.reboots != reboots:
+            outcome = REBOOTED
+        elif not device.failed:
+            try:
+                outcome = self._meet(met, device, datagram, message)
+            except FAULTS as error:
+                self.fail(device, error)
+        if outcome is not PENDING:
+            self._pump.settle(datagram, outcome)
+
+    def _echoing(self, message: Mapping[str, Any], reply: Mapping[str, Any]) -> dict[str, Any]:
+        """`reply` with what the protocol repeats of the message that it is to."""
+        said = dict(reply)
+        echo_fields(self.protocol.echo, message, said)
+        return said
 
     def _name_of(self, device: SimDevice) -> str:
         name = device.name
@@ -272,6 +360,11 @@ class Service:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        if datagram.request is not None:
+            with answering(device, datagram.request):
+                for observe in self._told:
+                    observe(device, message, now)
+            return
         for observe in self._told:
             observe(device, message, now)
 

@@ -87,12 +87,12 @@ class Requests:
 
 @contextmanager
 def answering(device: SimDevice, request: Mapping[str, Any]) -> Iterator[None]:
-    """What rules look at inside is the answer to `request`."""
-    device.fleet.asked = request
+    """What rules and expectations look at inside is the answer to `request`."""
+    before, device.fleet.asked = device.fleet.asked, request
     try:
         yield
     finally:
-        device.fleet.asked = None
+        device.fleet.asked = before
 
 
 class RuleTicket(Ticket):

@@ -10,7 +10,7 @@ not before: an answer that its session withholds, or that waits, is nobody's yet
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,10 +18,12 @@ from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
+from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
+from iotsim.session.clock import by_clock
 from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.exchange import (
     EVENT_DATA_BYTES,
@@ -37,13 +39,15 @@ from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.expect.subscription import Observer
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Message, Timer
     from iotsim.simulation.disturbance import Transit
+    from iotsim.simulation.reception import Met
     from iotsim.simulation.runtime import SimulationRuntime
 
 SESSION = consumed("session")
@@ -81,6 +85,16 @@ class Hand:
         return self.tried or (SESSION if self.delivered is ANSWERED else self.delivered)
 
 
+class Asked:
+    """What a datagram asks: its own message, and what the session has made of it, once it has."""
+
+    __slots__ = ("delivered", "wire")
+
+    def __init__(self, wire: Message) -> None:
+        self.wire = wire
+        self.delivered: Message | None = None
+
+
 class SessionService(Service):
     """One protocol with sessions at one port of `fleet`, and the `iotsim.session.session.Host` of them all.
 
@@ -99,6 +113,8 @@ class SessionService(Service):
         super().__init__(fleet, index, **rest)
         spec = fleet.spec.services[index]
         self._class: type[Session] = spec.protocol.session or Session
+        if fleet.by_clock:
+            self._class = by_clock(self._class)
         self._model = spec.model
         self._echo = self.protocol.echo
         self._said_codec = self.protocol.said_codec
@@ -250,6 +266,9 @@ class SessionService(Service):
         if outer is not None and not transit.late:
             hand.message, hand.event = outer.message, outer.event
         try:
+            refusal = self._refuse_on_wire(device, message, transit)
+            if refusal is not None:
+                return self.send(device, datagram, refusal)
             self._session(device)._take(message, peer)
         except FAULTS as error:
             self._broken(device, error, transit.payload)
@@ -257,6 +276,25 @@ class SessionService(Service):
         finally:
             self._hand = outer
         return hand.outcome
+
+    def _decode_request(self, payload: bytes, device: Any = None, /) -> dict[str, Any]:
+        datagram, message = self._noting, super()._decode_request(payload, device)
+        if datagram is not None:
+            datagram.request = Asked(message)
+        return message
+
+    def _refuse_on_wire(
+        self, device: SimDevice, message: Message, transit: Transit
+    ) -> Mapping[str, Any] | None:
+        """The error that a fault has the device answer to `message`, before its session gets that."""
+        if self._met_on_wire is None:
+            return None
+        met = self._met_on_wire.meet(device, message, transit.t, self.protocol.errors)
+        if met is None:
+            return None
+        transit.impaired = names(transit.impaired, met.impaired)
+        transit.fate = names(transit.fate, met.fate)
+        return met.reply
 
     def _refusal(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
@@ -279,7 +317,12 @@ class SessionService(Service):
         exchange: Any,
         request: Message | None = None,
     ) -> str:
-        outcome = self._deliver(session, message, peer, exchange, request)
+        if self._hand is not None and self._hand.datagram.request is not None:
+            self._hand.datagram.request.delivered = message
+        if self._reception is None:
+            outcome = self._deliver(session, message, peer, exchange, request)
+        else:
+            outcome = self._deliver_to_faulty(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
@@ -293,6 +336,86 @@ class SessionService(Service):
         request: Message | None,
     ) -> str:
         self.observe(session, message, peer)
+        return self._hand_over(session, message, peer, exchange, request)
+
+    def _deliver_to_faulty(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
+        """As `_deliver`, past the faults that the device has."""
+        self.observe(session, message, peer)
+        device: Any = session.device
+        assert self._reception is not None
+        try:
+            met = self._reception.meet(device, message, self.now, self.protocol.errors)
+        except FAULTS as error:
+            self.fail(device, error)
+            return FAILED
+        if met is None:
+            return self._hand_over(session, message, peer, exchange, request)
+        hand = self._hand
+        if hand is not None and hand.event is not None:
+            event = hand.event
+            event.impaired = names(event.impaired, met.impaired)
+            event.fate, event.delay_s = names(event.fate, met.fate), event.delay_s + met.delay_s
+        return self._meet_above(met, session, message, peer, exchange, request)
+
+    def _meet_above(
+        self,
+        met: Met,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
+        """Do to `message` what faults do to it above the session."""
+        device: Any = session.device
+        hand = self._hand
+        if met.reboot is not None:
+            self._reboot(device, met.reboot.down_s)
+            return REBOOTED
+        if met.delay_s > 0:
+            datagram = hand.datagram if hand is not None and hand.peer is peer else None
+            if datagram is not None:
+                self._pump.defer(datagram)
+            late = met._replace(delay_s=0.0)
+            arguments = late, session, message, peer, exchange, request, datagram
+            self._pump.timers.call_at(self.now + met.delay_s, self._meet_above_late, *arguments)
+            return PENDING
+        if met.reply is not None:
+            answer = self._echoing(message, met.reply)
+            return self._reply_by_rule(session, answer, exchange)
+        return self._hand_over(session, message, peer, exchange, request)
+
+    def _meet_above_late(
+        self,
+        met: Met,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+        datagram: Datagram | None,
+    ) -> None:
+        def meet() -> str:
+            return self._meet_above(met, session, message, peer, exchange, request)
+
+        self._do_later(session, peer, datagram, meet)
+
+    def _hand_over(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
+        """Let rules, behavior and model deal with `message`."""
         device: Any = session.device
         try:
             if request is None:
@@ -391,6 +514,19 @@ class SessionService(Service):
         peer: Peer,
         datagram: Datagram | None,
     ) -> None:
+        def reply() -> str:
+            return self._reply_by_rule(session, message, exchange)
+
+        self._do_later(session, peer, datagram, reply)
+
+    def _do_later(
+        self,
+        session: Session,
+        peer: Peer,
+        datagram: Datagram | None,
+        do: Callable[[], str],
+    ) -> None:
+        """Do what answers `datagram`, which waits for it, if the session still lives."""
         device: Any = session.device
         outcome = FAILED
         if session._closed:
@@ -399,7 +535,7 @@ class SessionService(Service):
             self.now = self._clock()
             self._hand = hand = None if datagram is None else Hand(datagram, peer)
             try:
-                outcome = self._reply_by_rule(session, message, exchange)
+                outcome = do()
                 if hand is not None:
                     hand.delivered = outcome
                     outcome = hand.outcome
@@ -509,7 +645,11 @@ class SessionService(Service):
                 hand = None
         if self._outbound is not None:
             told = said is not None and said is wire, said
-            outcome = self._outbound.send(device, datagram, payload, wire, told)
+            above = None
+            if self._apart and said is not None:
+                with suppress(EncodeError):
+                    above = self._said_codec.tell(said, device)[1]
+            outcome = self._outbound.send(device, datagram, payload, wire, told, above)
         else:
             sending = self._leave(datagram, payload)
             if sending is None:
@@ -580,12 +720,20 @@ class SessionService(Service):
             with suppress(EncodeError):
                 said = self._said_codec.tell(said, device)[1]
             self._emit_sent(device, datagram, said, APPLICATION)
-        now = self._pump.sent_at
-        for observe in self._told_wire:
-            observe(device, wire, now)
+        request = datagram.request
+        with nullcontext() if request is None else answering(device, request.wire):
+            self._observe_sent(self._told_wire, device, wire)
         if said is not None:
-            for observe in self._told:
-                observe(device, said, now)
+            delivered = None if request is None else request.delivered
+            with nullcontext() if delivered is None else answering(device, delivered):
+                self._observe_sent(self._told, device, said)
+
+    def _observe_sent(
+        self, observers: Iterable[Observer], device: SimDevice, message: Mapping[str, Any]
+    ) -> None:
+        now = self._pump.sent_at
+        for observe in observers:
+            observe(device, message, now)
 
     def _emit_sent(
         self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], layer: str

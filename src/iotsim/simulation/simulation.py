@@ -31,9 +31,11 @@ from iotsim.simulation.commands import (
     WriteNote,
     encode_command,
 )
+from iotsim.simulation.conditions import Conditions
 from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.disturbance import Disturbances
 from iotsim.simulation.exchange import FAULTS, Service
+from iotsim.simulation.faults import Faults
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
 from iotsim.simulation.moments import Moments
@@ -50,12 +52,12 @@ if TYPE_CHECKING:
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
-    from iotsim.net.address_table import PortHandler
+    from iotsim.net.address_table import Absence, PortHandler
     from iotsim.net.datagram import Datagram
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.absences import Absences
     from iotsim.simulation.commands import Command
     from iotsim.simulation.exchange import Layer
-    from iotsim.simulation.hosts import FleetHosts
 
 
 DRAIN_S = 0.5
@@ -110,7 +112,19 @@ class Simulation:
             scenario, link.mtu, self.pump, self.between, seed=seed, journal=self.journal
         )
         self.between.receive = self.hosts.receive_from_host
-        self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
+        self.moments = Moments()
+        self._conditions = Conditions(
+            scenario.faults,
+            pump=self.pump,
+            journal=self.journal,
+            moments=self.moments,
+            shard=shard,
+            reboot=self.reboot,
+        )
+        self._faults = Faults(scenario.faults, seed, self._conditions, self._cannot_say)
+        self.fleets = {
+            spec.name: Fleet(spec, seed, self._faults.kind(spec.name)) for spec in scenario.fleets
+        }
         for fleet in self.fleets.values():
             if not fleet.spec.boot_with_run:
                 fleet.origin = math.inf
@@ -118,6 +132,7 @@ class Simulation:
             scenario.expectations,
             {name: _view(fleet, shard) for name, fleet in self.fleets.items()},
             scenario.tolerance,
+            told_of_services=shard is WHOLE,
         )
         self.settled = trio.Event()
         self.heard = trio.Event()
@@ -127,14 +142,16 @@ class Simulation:
         self.skipped_sendings = 0
         self._first_failure = ""
         self._left_over = 0
-        self.moments = Moments()
-        self.disturbances = Disturbances(scenario, seed, self.pump, self.journal, self.moments)
+        faults = self._faults if self._faults.any(scenario.fleets) else None
+        self.disturbances = Disturbances(
+            scenario, seed, self.pump, self.journal, self.moments, faults
+        )
         self._services: dict[str, list[Service]] = {}
         self._speakers: dict[str, list[SessionService]] = {}
         """The services whose devices do something by themselves."""
         self._ports: dict[str, dict[int, PortHandler]] = {}
-        self._not_booted: dict[str, FleetHosts] = {}
-        """The hosts of fleets of which devices have yet to boot."""
+        self._not_booted: dict[str, tuple[Absences, Absence]] = {}
+        """The fleets of which devices have yet to boot, and what says which."""
         self.runtime = SimulationRuntime(
             self._services,
             self.journal,
@@ -184,20 +201,25 @@ class Simulation:
             if isinstance(service, SessionService):
                 service.ports = OpenPorts(self._ports[name], service.receive)
         hosts = self.hosts.add(fleet, self._ports[name])
+        absences = self._conditions.add(fleet, self.hosts, hosts)
         if fleet.boots_later:
             # Before its boot a device is not there: not even for ARP or a ping.
-            self.hosts.set_absence(hosts, lambda index, now: now < fleet.boots_at(index))
-            self._not_booted[name] = hosts
+            def not_booted(index: int, now: float) -> bool:
+                return now < fleet.boots_at(index)
+
+            absences.add(not_booted)
+            self._not_booted[name] = absences, not_booted
 
     def _service(self, fleet: Fleet, index: int, layers: Sequence[Layer]) -> Service:
         parts: dict[str, Any] = {
-            "hosts": self.hosts,
+            "hosts": self._faults.leaving(fleet, self.hosts),
             "pump": self.pump,
             "judge": self.judge,
             "journal": self.journal,
             "on_failure": self._on_failure,
             "layers": layers,
             "disturbances": self.disturbances,
+            "reboot": self._reboot_soon,
         }
         if fleet.spec.services[index].protocol.session is None:
             return Service(fleet, index, **parts)
@@ -224,6 +246,7 @@ class Simulation:
     def start(self) -> None:
         """Hosts and devices begin to live, but for those that boot later."""
         self.hosts.start(self.clock())
+        self._conditions.start()
         for fleet in self.fleets.values():
             if fleet.spec.boot_with_run:
                 self._boot(fleet)
@@ -264,7 +287,7 @@ class Simulation:
             fleet, indexes = self._selected(command.devices)
             table = encode_command(command)
             del table["do"], table["devices"]
-            action = build_action(fleet.spec, table)
+            action = build_action(fleet.spec, table, by_clock=fleet.by_clock)
             for index in indexes:
                 try:
                     self._act(fleet.device(index), action, now)
@@ -276,6 +299,7 @@ class Simulation:
     def happened(self, name: str, t: float) -> None:
         """A step or an expectation of this name has happened: what comes after it begins."""
         self.moments.happened(name, t)
+        self.judge.happened(name, t)
         self.pump.wake()
 
     def _set_signals(
@@ -288,15 +312,31 @@ class Simulation:
         for name, value in values.items():
             fleet.set_signal(name, chosen, value)
 
-    def reboot(self, fleet: Fleet, index: int) -> None:
-        """Let a device begin anew, at once."""
+    def reboot(self, fleet: Fleet, index: int, down_s: float = 0.0) -> None:
+        """Let a device begin anew, at once: it boots after `down_s` seconds, for which it is away."""
         now = self.clock()
         device = fleet.device(index)
-        device.reboot(now)
+        device.reboot(now + down_s)
+        if down_s:
+            self._conditions.down(fleet, index, now + down_s)
         for service in self._services[fleet.spec.name]:
             service.restart(device)
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
+
+    def _reboot_soon(self, device: SimDevice, down_s: float) -> None:
+        """Let a device begin anew once it has dealt with what it is about."""
+        reboots = device.reboots
+
+        def reboot() -> None:
+            if device.reboots == reboots and not device.failed:
+                self.reboot(device.fleet, device.index, down_s)
+
+        self.pump.timers.call_at(self.clock(), reboot)
+
+    def _cannot_say(self, fleet: str, service: int, device: SimDevice, error: Exception) -> None:
+        """A device is to send what cannot be had."""
+        self._services[fleet][service].fail(device, error)
 
     def schedule_deadline(self) -> None:
         """Have the judge called when time alone will decide something."""
@@ -363,6 +403,8 @@ class Simulation:
     def _on_turn(self, now: float) -> None:
         if self.judge.settled and not self.settled.is_set():
             self.settled.set()
+        if self.judge.alarms:
+            self.schedule_deadline()
         if self.shard is WHOLE:  # else it is for all shards together to say
             for decision in self.judge.take_decisions(now):
                 self.journal.emit(decision)
@@ -395,9 +437,9 @@ class Simulation:
     def _boot(self, fleet: Fleet) -> None:
         """The devices of `fleet` boot, each at its time, which is known now."""
         self._begin(fleet, self.shard.owned(len(fleet)))
-        hosts = self._not_booted.pop(fleet.spec.name, None)
-        if hosts is not None:
-            self.pump.timers.call_at(fleet.booted_by(), self.hosts.set_absence, hosts, None)
+        if (waiting := self._not_booted.pop(fleet.spec.name, None)) is not None:
+            absences, not_booted = waiting
+            self.pump.timers.call_at(fleet.booted_by(), absences.remove, not_booted)
 
     def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
         """The devices of these numbers boot: set their timers, and start their tasks."""
@@ -462,5 +504,5 @@ def _view(fleet: Fleet, shard: Shard) -> FleetView:
     name, count = fleet.spec.name, fleet.spec.count
     owned = None if shard is WHOLE else shard.owned(count)
     if not fleet.boots_later:
-        return FleetView(name, count, owned)
-    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by)
+        return FleetView(name, count, owned, device=fleet.device)
+    return FleetView(name, count, owned, fleet.boots_at, fleet.booted_by, fleet.device)

@@ -148,6 +148,18 @@ class GatewayProcess:
         await self._request({"op": op, "id": self.number})
         await done.wait()
 
+    async def end(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
+        """Ask its process group to end, and after `grace_s` kill the group.
+
+        Unlike `stop`, this leaves alone what others have left behind: it is for one process of several.
+        """
+        for number, patience_s in ((int(signum), grace_s), (int(signal.SIGKILL), grace_s)):
+            if self.exit_status is None:
+                await self._request({"op": "stop", "id": self.number, "signal": number})
+                with trio.move_on_after(patience_s):
+                    await self._exited.wait()
+        return await self.wait()
+
     # -- called by the testbed
 
     def _note_done(self, op: str) -> None:
@@ -210,14 +222,21 @@ class Streams:
 
     Its output goes to a terminal, or both streams of it to a pipe. Its input is `stdin`: what that
     descriptor gives; nothing (None); or open for ever without a byte (`OPEN`), which is the terminal
-    again where there is one. `stdin` is closed with ours.
+    again where there is one. `stdin` is closed with ours. `errors` is what takes its standard error,
+    a descriptor that is closed with ours, too; None is what takes its output.
     """
 
-    def __init__(self, *, terminal: bool = True, stdin: int | Open | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        terminal: bool = True,
+        stdin: int | Open | None = None,
+        errors: int | None = None,
+    ) -> None:
         self.output, out = open_terminal() if terminal else os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.output, False)
         self.theirs = [out]
-        """The process's ends, as `start` takes them: output, and input if there is any."""
+        """The process's ends, as `start` takes them: output, and input and errors if there are any."""
         self._ours = [self.output]
         if isinstance(stdin, int):
             self.theirs.append(stdin)
@@ -227,6 +246,9 @@ class Streams:
             theirs, ours = os.pipe2(os.O_CLOEXEC)
             self.theirs.append(theirs)
             self._ours.append(ours)
+        self.has_errors = errors is not None
+        if errors is not None:
+            self.theirs.append(errors)
 
     def close_theirs(self) -> None:
         """The process has its own copies now."""

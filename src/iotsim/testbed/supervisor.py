@@ -2,8 +2,9 @@
 
 Requests, from the simulator:
 
-``start``  id, and two or three descriptors: a memory file with command, env and cwd; what takes the
-           output; what gives the input, if anything does
+``start``  id, and two to four descriptors: a memory file with command, env and cwd; what takes the
+           output; what gives the input, if anything does; what takes the errors, if ``errors`` says
+           that it is not what takes the output
 ``signal`` id, signal: to the process
 ``stop``   id, signal: to its process group; when it exits now, it has exited, whatever it leaves
 ``kill``   id: SIGKILL to the process, to all that it left behind, and to their children
@@ -11,9 +12,11 @@ Requests, from the simulator:
 ``resume`` id: SIGCONT to the same
 ``watch``  id, fds, memory: measure from now on what these use, all few moments
 ``measure`` id: measure now
+``socket`` id, kind, address, port: opens a socket in here, and hands it out
 
 Reports, to the simulator: ``started`` (sent by the child itself, for its pid), ``running`` or
-``start-failed``, ``left``, ``exited``, ``killed``, ``paused``, ``resumed``, ``usage``; each with the id.
+``start-failed``, ``left``, ``exited``, ``killed``, ``paused``, ``resumed``, ``usage``; ``socket`` (with its
+descriptor) or ``no-socket``; each with the id.
 
 A process that exits with status 0 and leaves others running, as a launcher of daemons does, hands on
 to the oldest of them that is now a child of ours (``left``, with its name): from then on that one is
@@ -48,6 +51,7 @@ from iotsim.testbed.proctable import (
     read_process,
     read_processes,
 )
+from iotsim.testbed.sockets import make_socket
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -135,7 +139,9 @@ class Supervisor:
         number = int(values["id"])
         match values["op"]:
             case "start":
-                self.start(number, *message.fds)
+                fds = list(message.fds)
+                errors_fd = fds.pop() if values.get("errors") else None
+                self.start(number, *fds, errors_fd=errors_fd)
             case "signal":
                 self.send_signal(number, int(values["signal"]), group=False)
             case "stop":
@@ -158,14 +164,38 @@ class Supervisor:
                 self._measure(number)
             case "measure":
                 self._measure(number, asked=True)
+            case "socket":
+                self.open_socket(number, values["kind"], values["address"], int(values["port"]))
+
+    def open_socket(self, number: int, kind: str, address: str, port: int) -> None:
+        """Hand out a socket of this network."""
+        try:
+            sock = make_socket(kind, address, port)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            report = {"event": "no-socket", "id": number, "errno": error.errno or 0}
+            channel.send(self.sock, {**report, "reason": reason})
+            return
+        with sock:
+            channel.send(self.sock, {"event": "socket", "id": number}, [sock.fileno()])
 
     # -- processes
 
-    def start(self, number: int, plan_fd: int, output_fd: int, input_fd: int | None = None) -> None:
+    def start(
+        self,
+        number: int,
+        plan_fd: int,
+        output_fd: int,
+        input_fd: int | None = None,
+        *,
+        errors_fd: int | None = None,
+    ) -> None:
         plan = channel.from_memory(plan_fd)
         if self.user is not None:
             # So that it can open /dev/stdout again, as many a logger does.
-            os.fchown(output_fd, self.user.uid, -1)
+            for fd in (output_fd, errors_fd):
+                if fd is not None:
+                    os.fchown(fd, self.user.uid, -1)
 
         def enter() -> None:
             # In the child, before exec. Its own message tells the simulator its pid.
@@ -183,7 +213,7 @@ class Supervisor:
                 plan["command"],
                 stdin=subprocess.DEVNULL if input_fd is None else input_fd,
                 stdout=output_fd,
-                stderr=output_fd,
+                stderr=output_fd if errors_fd is None else errors_fd,
                 env=plan["env"],
                 cwd=plan["cwd"],
                 start_new_session=True,
@@ -205,9 +235,9 @@ class Supervisor:
             process.returncode = 0  # we reap it ourselves
             channel.send(self.sock, {"event": "running", "id": number})
         finally:
-            os.close(output_fd)
-            if input_fd is not None:
-                os.close(input_fd)
+            for fd in (output_fd, input_fd, errors_fd):
+                if fd is not None:
+                    os.close(fd)
         self.reap()
 
     def reap(self) -> None:

@@ -37,6 +37,7 @@ from iotsim.expect.judge import Judge
 from iotsim.expect.report import Findings, merge
 from iotsim.expect.slots import FleetView
 from iotsim.results.merge import merge_captures, merge_events
+from iotsim.run.crew import report_northbound
 from iotsim.run.shards.worker import HELD_SIGNALS, work
 from iotsim.simulation.commands import encode_command
 from iotsim.simulation.counters import Counters, Progress, add_counters
@@ -46,7 +47,7 @@ from iotsim.simulation.timers import Timers
 from iotsim.testbed import channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from iotsim.expect.spec import ExpectSpec
@@ -228,6 +229,9 @@ class Shards:
         for worker in self._workers:
             worker.request(op="boot", t=now)
 
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        report_northbound(self.journal, self.judge, service, fields, now)
+
     async def do(self, command: Command) -> None:
         async with self._doing:
             refusals = await self._ask("done", op="do", command=encode_command(command))
@@ -238,6 +242,7 @@ class Shards:
         return False
 
     def happened(self, name: str, t: float) -> None:
+        self.judge.happened(name, t)
         for worker in self._workers:
             worker.request(op="happened", name=name, t=t)
 
@@ -384,7 +389,7 @@ class Shards:
             return own if not self._specs else [None] * len(own)
         return [
             own[number]
-            if spec.kind == "gateway"
+            if spec.kind == "gateway" or spec.service
             else combine(spec, [part[number] for part in parts])
             for number, spec in enumerate(self._specs)
         ]
