@@ -36,6 +36,7 @@ PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
     "editcap": "wireshark-common",
+    "faketime": "faketime",
     "knxtool": "knxd knxd-tools",
     "node": "nodejs",
     "npm": "npm",

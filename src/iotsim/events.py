@@ -53,6 +53,8 @@ class RunStarted(Event, tag="run-started"):
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
     parameters: dict[str, str] = {}
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
+    speed: float = 1.0
+    """How many seconds of the run a real second has."""
 
 
 class LinkUp(Event, tag="link-up"):
@@ -161,6 +163,30 @@ class Undecodable(Event, tag="undecodable"):
     offset: int | None
     data: str
     sent: bool = False
+
+
+class Unmatched(msgspec.Struct, kw_only=True):
+    """Messages of one kind to one fleet to which no rule applied, and that nobody else answered.
+
+    ``kind`` is what they have in common, such as "kind=READ": the fields that the fleet's rules ask for
+    first. ``count``: how many there were. ``t`` and ``device``: when the first came, and to whom.
+    ``nearest``: the rule that came nearest to that one, and why it did not apply; "" where the fleet has no
+    rules about messages.
+    """
+
+    fleet: str
+    protocol: str
+    kind: str
+    count: int
+    t: float
+    device: str
+    nearest: str = ""
+
+
+class NoRule(Event, tag="no-rule"):
+    """No rule applied to a message, the first of its kind; how many there were is told at the end."""
+
+    unmatched: Unmatched
 
 
 class NotSent(Event, tag="not-sent"):
@@ -351,6 +377,8 @@ class RunEnded(Event, tag="run-ended"):
     """The simulator's own delays in seconds, by name."""
     files: list[str]
     """What the run left, besides ``result.json``."""
+    unmatched: list[Unmatched] = []
+    """Messages to which no rule applied, the commonest first."""
 
 
 EventSink: TypeAlias = Callable[[Sequence[Event]], None]

@@ -20,7 +20,18 @@ from iotsim.scenario.gateway import MOST_ENV, Command
 from iotsim.scenario.hosts import check_names
 from iotsim.scenario.impairments import Rate
 from iotsim.scenario.messages import formula, value_or_formula
-from iotsim.scenario.schema import Match, Model, Range, Table, Tables, Text, check, from_text
+from iotsim.scenario.schema import (
+    Holds,
+    Match,
+    Model,
+    Range,
+    Table,
+    Tables,
+    Text,
+    check,
+    from_text,
+    written,
+)
 from iotsim.units import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -75,10 +86,10 @@ def _listen(value: Any) -> Any:
 
 class ServiceTable(Model):
     kind: Literal["http", "mqtt", "udp", "syslog", "command"]
-    listen: Annotated[Any, BeforeValidator(_listen)] = None
+    listen: Annotated[Any, BeforeValidator(written(_listen, type=["integer", "string"]))] = None
     tls: bool = False
     largest: Annotated[int, BeforeValidator(from_text(_size, "'1MB'"))] = LARGEST_BODY
-    rules: Tables = []
+    rules: Annotated[Tables, Holds(lambda: AnswerTable, several=True)] = []
     command: Command | None = None
     env: dict[str, str] = {}
 
@@ -87,7 +98,7 @@ class AnswerTable(Model):
     name: Text = ""
     when: Match | None = None
     where: Text | None = None
-    reply: Table | None = None
+    reply: Annotated[Table, Holds(lambda: HttpReplyTable, {"type": "object"})] | None = None
     delay: Range | None = None
     drop: bool = False
     skip: Annotated[int, Field(ge=0, le=1 << 31)] = 0
@@ -100,7 +111,7 @@ class HttpReplyTable(Model):
     headers: Table = {}
     json_: Any = Field(None, alias="json")
     body: Any = None
-    cut: Annotated[int, BeforeValidator(_cut)] | None = None
+    cut: Annotated[int, BeforeValidator(written(_cut, type=["boolean", "integer"]))] | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.northbound.http import HttpConnection, Refusal, Request
 from iotsim.northbound.rules import UNANSWERED, Answer, RuleError, Rules
 from iotsim.run.northbound.service import Service, let_others_run, recover_from
@@ -106,13 +107,13 @@ class HttpService(Service):
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
                 connection.close()
             else:
-                with suppress(*BROKEN), trio.move_on_after(LINGER_S):
+                with suppress(*BROKEN), trio.move_on_after(real_s(LINGER_S)):
                     await stream.aclose()
 
     async def _shake_hands(self, stream: trio.SSLStream[trio.SocketStream], peer: str) -> bool:
         reason = f"no TLS handshake within {HANDSHAKE_S:g} s"
         try:
-            with trio.move_on_after(HANDSHAKE_S):
+            with trio.move_on_after(real_s(HANDSHAKE_S)):
                 await stream.do_handshake()
                 return True
         except BROKEN as error:
@@ -197,7 +198,7 @@ class HttpService(Service):
 
     async def _linger(self, stream: trio.abc.Stream) -> None:
         """Take what a client still sends that was refused: else its kernel forgets our answer."""
-        with trio.move_on_after(LINGER_S):
+        with trio.move_on_after(real_s(LINGER_S)):
             if isinstance(stream, trio.SocketStream):
                 await stream.send_eof()
             taken = 0

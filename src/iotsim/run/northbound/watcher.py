@@ -19,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from iotsim.clock import real_s
 from iotsim.northbound.content import content_fields
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Watcher:
         taken = -1
         while self._reached < wanted and self._client is client and self._taken != taken:
             taken = self._taken
-            with trio.move_on_after(PATIENCE_S):
+            with trio.move_on_after(real_s(PATIENCE_S)):
                 while self._reached < wanted and self._client is client:
                     self._moved = trio.Event()
                     await self._moved.wait()
