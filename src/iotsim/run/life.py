@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.events import GatewayLife
 from iotsim.expect.figures import GatewaySample
 
@@ -154,7 +155,7 @@ class Life:
                     async with trio.open_nursery() as awaiting:
                         awaiting.start_soon(self._await_ready, testbed.init_pid)
                         status = await process.wait()
-                        with trio.move_on_after(LAST_OUTPUT_S):
+                        with trio.move_on_after(real_s(LAST_OUTPUT_S)):
                             await printed.wait()
                         awaiting.cancel_scope.cancel()
                     self._ended(status, "")
@@ -202,7 +203,7 @@ class Life:
         else:
             status = await process.stop(asked, STOP_GRACE_S)
         took_s = trio.current_time() - began
-        with trio.move_on_after(LAST_OUTPUT_S):
+        with trio.move_on_after(real_s(LAST_OUTPUT_S)):
             await printed.wait()
         if self.exited.is_set():
             return
@@ -293,7 +294,7 @@ async def await_port(pid: int, kinds: Sequence[str], port: int) -> None:
     """Wait until a socket of one of `kinds` ("udp", "tcp") in the network of `pid` is bound to `port`."""
     tables = [Path(f"/proc/{pid}/net/{kind}{version}") for kind in kinds for version in ("", "6")]
     while not any(_is_bound(table, port) for table in tables):  # noqa: ASYNC110 - nobody tells
-        await trio.sleep(POLL_S)
+        await trio.sleep(real_s(POLL_S))
 
 
 def _is_bound(table: Path, port: int | None) -> bool:
