@@ -368,7 +368,6 @@ def test_a_problem_does_not_make_others() -> None:
         ('[gateway]\ncommand = ["a"]\nstop_signal = "SIGFOO"', "no signal that stops a process"),
         ('[gateway]\ncommand = ["a"]\nenv = { "a=b" = "c" }', "no name and value"),
         ('[gateway]\ncommand = ["a"]\nenv = { a = 1 }', "gateway.env.a: must be a text"),
-        ('[gateway]\ncommand = ["a"]\nrestart = true', "gateway.restart: part of the format"),
         ('[gateway]\nuser = "alice"', "'user' is for a gateway with a 'command'"),
         ('[gateway]\ncommand = ["a"]\nuser = "a b"', "gateway.user: must be the name or the"),
         ('[gateway]\ncommand = ["a"]\nuser = true', "gateway.user: must be the name or the"),
