@@ -295,7 +295,6 @@ def test_a_problem_does_not_make_others() -> None:
         ("[scenario]\nseed = -1", "2:8: scenario.seed: must be greater than or equal to 0"),
         ("[scenario]\ntolerance = nan", "scenario.tolerance: must be"),
         ("[scenario]\ntolerance = 0", "scenario.tolerance: must be greater than 0"),
-        ("[scenario]\nspeed = 2", "not supported by this version yet"),
         (
             '[scenario]\nrequires = "ping"',
             '2:12: scenario.requires: must be a list of names of programs, such as ["ping"]',
