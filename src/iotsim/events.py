@@ -53,6 +53,8 @@ class RunStarted(Event, tag="run-started"):
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
     parameters: dict[str, str] = {}
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
+    speed: float = 1.0
+    """How many seconds of the run a real second has."""
 
 
 class LinkUp(Event, tag="link-up"):
@@ -233,8 +235,7 @@ class DeviceRebooted(Event, tag="device-rebooted"):
 
 class Northbound(Event, tag="northbound"):
     """A service of the gateway's other side received something. ``fields`` is what, by the names that its
-    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
-    that was sent."""
+    kind has. A request has the ``status`` of its answer, 0 without one, and ``t`` is when it got it."""
 
     id: int
     service: str

@@ -50,6 +50,7 @@ def result_of(
         parameters=started.parameters,
         link=started.link,
         tolerance=started.tolerance,
+        speed=started.speed,
         fleets=started.fleets,
         versions=started.versions,
     )

@@ -41,6 +41,7 @@ class RunResult(msgspec.Struct, kw_only=True):
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
     link: str = ""
     tolerance: float = 1.0
+    speed: float = 1.0
     expectations: list[Outcome] = []
     notes: list[str] = []
     errors: list[str] = []

@@ -79,6 +79,7 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
         wall_time=wall_time,
         link=scenario.link.kind,
         tolerance=scenario.tolerance,
+        speed=scenario.pace,
         repeat=repeat,
         versions=versions(),
         fleets=fleets,

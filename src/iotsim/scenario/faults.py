@@ -83,7 +83,7 @@ def _drift(value: Any) -> float:
         number = float(match[2])
     except ValueError:
         raise ValueError(f"'{match[2]}' is no number") from None
-    drift = number * 1e-6 if match[3] == "ppm" else parse_share(f"{match[2]}%")
+    drift = number / 1e6 if match[3] == "ppm" else parse_share(f"{match[2]}%")
     if drift >= 1:
         raise ValueError("a clock cannot gain a second in a second")
     return -drift if match[1] == "-" else drift
@@ -302,7 +302,7 @@ class FaultBuilder:
         table = check(SkewTable, value, keys, self.problems)
         if table is None:
             return None
-        if not table.offset and not table.drift:
+        if not (value.keys() & {"offset", "drift"}):
             self.problems.add(keys, "it does nothing: give it 'offset' or 'drift'")
         return f.ClockSkew(table.offset, table.drift)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from iotsim.scenario.schema import NOT_YET, Duration, Model, Text, Texts, check, written
+from iotsim.scenario.schema import Duration, Model, Text, Texts, check, written
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
@@ -48,7 +48,7 @@ class ScenarioTable(Model):
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
     tags: Texts = []
     requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
-    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
 
 
@@ -59,8 +59,6 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
     if table is None:
         return scenario
     loading.duration_known = len(problems) == before
-    if table.speed != 1:
-        problems.add((*keys, "speed"), NOT_YET)
     duration_s = loading.overrides.duration_s
     until = "quiet" if table.until is None and "quiet" in raw else table.until
     if "quiet" in raw and until != "quiet":

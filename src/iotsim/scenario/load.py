@@ -181,6 +181,7 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
             scenario = section.build(scenario, loading)
     hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
     name = f"{scenario.name} [{combination_text(hidden)}]" if hidden else scenario.name
+    _check_speed(scenario, problems)
     return replace(scenario, name=name)
 
 
@@ -215,6 +216,13 @@ def _shown(tables: Mapping[str, Any]) -> list[str]:
     """The parameters that the scenario's name shows."""
     name = tables.get("scenario", {}).get("name")
     return names_in(name) if isinstance(name, str) else []
+
+
+def _check_speed(scenario: Scenario, problems: Problems) -> None:
+    """Somebody else's gateway keeps to the real time, whatever the scenario says."""
+    if scenario.pace != 1 and (scenario.gateway is None or not scenario.gateway.command):
+        message = "makes the gateway's clock run faster, too, so the run has to start the gateway"
+        problems.add(("scenario", "speed"), message, "give its 'command' in [gateway]", of_key=True)
 
 
 def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:
