@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.scenario.test_jsonschema import REPOSITORY, SCENARIOS, name_of
 
+from iotsim.cli.files import find_scenarios
 from iotsim.errors import Problem, ScenarioError
-from iotsim.scenario import load_scenario, load_text
+from iotsim.scenario import each_scenario, load_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 METERS = """[scenario]
 duration = "10s"
 [devices.meter]
@@ -41,12 +42,11 @@ def look(tmp_path: Path) -> Callable[..., list[str]]:
     return look
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=name_of)
-def test_nothing_is_suspicious_about_a_bundled_scenario(path: Path) -> None:
+def test_nothing_is_suspicious_about_bundled_scenarios() -> None:
     found: list[Problem] = []
-    load_scenario(path, warn=found.append)
+    for path in find_scenarios([str(REPOSITORY / "scenarios")]).files:
+        assert [*each_scenario(path, warn=found.append)]
     assert found == []
-    assert REPOSITORY in path.parents
 
 
 def test_a_shadowed_rule_is_told_with_its_place(look: Callable[..., list[str]]) -> None:

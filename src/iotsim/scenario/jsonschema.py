@@ -59,37 +59,30 @@ Reference = dict[str, dict[str, Row]]
 def read_reference(text: str) -> Reference:
     """The tables of keys in the reference of the format.
 
-    A table of keys stands below a heading that names its section (``### `[link]` ``, or one of `HEADINGS`),
-    and its first column, headed by one of `FIRST_COLUMNS`, has the keys: one, or several of which the same is
-    said. A key of a table in a table has a row of its own, with a dotted name, such as `boot.delay`; or it is
+    They stand below a heading that names their section (``### `[link]` ``, or one of `HEADINGS`). The
+    first column has the keys, as code: one, or several of which the same is said. A key of a table in a
+    table has a row of its own, with a dotted name, such as `boot.delay`, or a section of its own; or it is
     named, as code, in the row of the outer one. All sections with such a table have an entry.
     """
     found: Reference = {}
     sections: tuple[str, ...] = ()
-    keys = False
     for number, line in enumerate(text.splitlines(), start=1):
         heading = _HEADING.match(line)
         if heading is not None:
             inner = sections if line.startswith("####") else ()
-            sections, keys = _sections_of(heading[1]) or inner, False
-        elif not line.startswith("|"):
-            keys = False
-        elif sections:
+            sections = _sections_of(heading[1]) or inner
+        elif line.startswith("|"):
             cells = [cell.strip() for cell in _CELL.split(line.strip()[1:-1])]
-            if cells[0] in FIRST_COLUMNS:
-                keys = True
-            elif keys:
-                meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
-                row = Row(meaning, default, number)
-                for section in sections:
-                    for name in _keys_in(cells[0]):
-                        found.setdefault(section, {}).setdefault(name, row)
+            meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
+            for section in sections:
+                for name in _keys_in(cells[0]):
+                    rows = found.setdefault(section, {})
+                    rows.setdefault(name, Row(meaning, default, number))
     return found
 
 
 HEADINGS = {"Expectations": ("expect",), "For whom, which, and when": ("impair", "fault")}
 """Headings that name no table, and the sections whose keys are told of below."""
-FIRST_COLUMNS = ("key", "other key", "quantifier", "kind")
 
 
 def _sections_of(heading: str) -> tuple[str, ...]:
@@ -103,14 +96,18 @@ def _sections_of(heading: str) -> tuple[str, ...]:
 
 def _keys_in(cell: str) -> list[str]:
     """The keys that a cell names: ``a``, ``a.b`` or, by an example of it, ``a = 3``."""
-    return _KEYS.findall(cell) or _EXAMPLES.findall(cell)[:1]
+    return _KEYS.findall(cell) or _EXAMPLES.findall(cell)[:1] if cell.startswith("`") else []
 
 
 def said_of(reference: Reference, section: str, key: str) -> Row | None:
-    """What the reference says of a key: its own row, or that of an outer one which names it."""
+    """What the reference says of a key: its own row, or that of an outer one which names it, or which keys
+    it has."""
     rows = reference.get(section, {})
     if key in rows:
         return rows[key]
+    inside = [name.removeprefix(f"{key}.") for name in rows if name.startswith(f"{key}.")]
+    if inside:
+        return Row(f"a table with {', '.join(f'`{name}`' for name in inside)}", "", 0)
     outer, _, last = key.rpartition(".")
     while outer:
         row = rows.get(outer)
