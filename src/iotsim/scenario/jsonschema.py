@@ -66,12 +66,14 @@ def read_reference(text: str) -> Reference:
     """
     found: Reference = {}
     sections: tuple[str, ...] = ()
+    in_table = False
     for number, line in enumerate(text.splitlines(), start=1):
+        is_head, in_table = not in_table, line.startswith("|")
         heading = _HEADING.match(line)
         if heading is not None:
             inner = sections if line.startswith("####") else ()
             sections = _sections_of(heading[1]) or inner
-        elif line.startswith("|"):
+        elif in_table and not is_head:
             cells = [cell.strip() for cell in _CELL.split(line.strip()[1:-1])]
             meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
             for section in sections:
@@ -100,8 +102,8 @@ def _keys_in(cell: str) -> list[str]:
 
 
 def said_of(reference: Reference, section: str, key: str) -> Row | None:
-    """What the reference says of a key: its own row, or that of an outer one which names it, or which keys
-    it has."""
+    """What the reference says of a key: its own row, or which keys it has, or the row of an outer one which
+    names it, or that of the same key of the section itself, if something is said of the outer one."""
     rows = reference.get(section, {})
     if key in rows:
         return rows[key]
@@ -113,7 +115,7 @@ def said_of(reference: Reference, section: str, key: str) -> Row | None:
         row = rows.get(outer)
         if row is not None:
             named = any(last in _WORDS.findall(code) for code in _CODE.findall(row.meaning))
-            return row if named else None
+            return row if named else rows.get(last)
         outer = outer.rpartition(".")[0]
     return None
 
@@ -159,7 +161,7 @@ def json_schema(reference: Reference) -> dict[str, Any]:
         row = said_of(reference, place.section, place.key)
         if row is not None:
             default = f"\n\nDefault: {row.default}" if row.default else ""
-            place.schema["description"] = row.meaning + default
+            place.schema.setdefault("description", row.meaning + default)
     return schema
 
 
@@ -248,26 +250,31 @@ class Place(NamedTuple):
 
 
 def places(schema: Mapping[str, Any], reference: Reference) -> Iterator[Place]:
-    """All keys of all tables, each once. Those of a table in a table have dotted names, but where the
-    reference has a section for it."""
+    """All keys of all tables. Those of a table in a table have dotted names, but where the reference has a
+    section for it. What is a section of its own is not looked into where it stands in another."""
     definitions = schema["definitions"]
-    seen: set[str] = set()
+    owners = {
+        title: section
+        for section, holder in schema["properties"].items()
+        for title in _titles(holder)
+    }
 
-    def inside(holder: Any, section: str, prefix: str) -> Iterator[Place]:
-        for reference_to in references(holder):
-            title = reference_to.removeprefix(DEFINITIONS)
-            if title in seen:
+    def inside(holder: Any, section: str, prefix: str, within: tuple[str, ...]) -> Iterator[Place]:
+        for title in _titles(holder):
+            if title in within or (within and title in owners):
                 continue
-            seen.add(title)
             for key, value in definitions[title]["properties"].items():
                 yield Place(section, prefix + key, value)
-                if f"{section}.{key}" in reference:
-                    yield from inside(value, f"{section}.{key}", "")
-                else:
-                    yield from inside(value, section, f"{prefix}{key}.")
+                apart = f"{section}.{key}" in reference
+                place = (f"{section}.{key}", "") if apart else (section, f"{prefix}{key}.")
+                yield from inside(value, *place, (*within, title))
 
     for section, holder in schema["properties"].items():
-        yield from inside(holder, section, "")
+        yield from inside(holder, section, "", ())
+
+
+def _titles(holder: Any) -> Iterator[str]:
+    return (name.removeprefix(DEFINITIONS) for name in dict.fromkeys(references(holder)))
 
 
 def references(schema: Any) -> Iterator[str]:
