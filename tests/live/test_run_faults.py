@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -244,3 +245,137 @@ def test_over_tap_a_device_that_is_away_has_no_mac_address_either(done: Done) ->
     first, moved = (int(known[one][1].replace(":", ""), 16) for one in ("10.77.1.2", "10.77.9.9"))
     assert moved - first == 9
     assert seen["answers"][11] == [["error", 111]]
+
+
+COAP = """
+[scenario]
+duration = "60s"
+[gateway]
+command = ["bash", "gateway.sh"]
+[devices.d]
+count = 4
+address = "10.77.1.1"
+protocol = "coap"
+[devices.d.model.resources]
+"/large" = { value = "{large}" }
+[[fault]]
+devices = "d[1]"
+when = { block2 = { exists = true } }
+skip = 2
+malform = { "block2.number" = 9 }
+[[fault]]
+devices = "d[2]"
+skip = 1
+first = 1
+raw = "hex:ff ff ff ff"
+[[fault]]
+devices = "d[3]"
+when = { code = "GET" }
+error = "SERVICE_UNAVAILABLE"
+[[expect]]
+gateway = { stdout = "done" }
+within = "50s"
+"""
+LIBCOAP = """
+for n in 1 2 3 4; do
+    echo "$n: $(coap-client-notls -B 4 -b 64 coap://10.77.1.$n/large 2>&1 | tr -d '\\n')"
+done
+echo done
+"""
+LARGE = "".join(f"{number:04}" for number in range(100))
+
+
+def libcoap(iotsim: CommandLine) -> Done:
+    iotsim.write("gateway.sh", LIBCOAP)
+    return iotsim.run(iotsim.write("coap.toml", COAP.replace("{large}", LARGE)))
+
+
+@pytest.mark.needs("tun", "coap-client-notls")
+@background(job=libcoap)
+def test_libcoap_refuses_what_is_malformed_and_bears_what_is_garbled(done: Done) -> None:
+    assert done.status == 0, done.text + done.log
+    said = dict(line.split(": ", 1) for line in done.log.splitlines() if ": " in line)
+    assert said["1"] == LARGE
+    assert LARGE not in said["2"]  # the body was never complete
+    # What is no message is told of, and asked for again.
+    body, warned = re.subn(r"\w{3} \d+ [\d:.]+ WARN discard malformed PDU", "", said["3"])
+    assert (body, warned) == (LARGE, 1)
+    assert "5.03" in said["4"]
+    [garbled] = done.events_of("undecodable")
+    assert (garbled["device"], garbled["data"], garbled["sent"]) == ("d[2]", "ffffffff", True)
+    wrong = [one for one in done.events_of("sent") if one.get("fate") == "malformed"]
+    assert wrong
+    assert {one["message"]["block2"]["number"] for one in wrong} == {9}
+
+
+LWM2M = """
+[scenario]
+duration = "60s"
+until = "gateway_exit"
+[gateway]
+port = 5683
+command = ["python3", "-u", "server.py"]
+[devices.node]
+count = 2
+address = "10.77.1.1"
+protocol = "lwm2m"
+[devices.node.model]
+lifetime = "1h"
+[devices.node.model.objects.3303.0]
+5700 = 20
+[[fault]]
+name = "brown-out"
+devices = "node[1]"
+at = "3s"
+reboot = { down = "2s" }
+[[expect]]
+name = "it registers anew"
+device = "node[1]"
+sends = { operation = "REGISTER" }
+count = 2
+[[expect]]
+name = "the other does not"
+device = "node[0]"
+sends = { operation = "REGISTER" }
+count = 1
+[[expect]]
+gateway = { stdout = "done" }
+within = "50s"
+"""
+SERVER = """
+import socket, time
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("10.77.0.1", 5683))
+registered = []
+while len(registered) < 3:
+    data, device = server.recvfrom(2048)
+    token = data[4:4 + (data[0] & 15)]
+    if data[0] >> 4 & 3 != 0 or data[1] != 2:
+        continue
+    registered.append(device[0])
+    print("register", device[0])
+    location = bytes([0x82]) + b"rd" + bytes([1]) + b"1"
+    server.sendto(bytes([0x60 | len(token), 0x41]) + data[2:4] + token + location, device)
+time.sleep(1)
+print("done")
+"""
+
+
+def lwm2m(iotsim: CommandLine) -> Done:
+    iotsim.write("server.py", SERVER)
+    return iotsim.run(iotsim.write("lwm2m.toml", LWM2M))
+
+
+@background(job=lwm2m)
+def test_an_lwm2m_device_that_was_rebooted_registers_again(done: Done) -> None:
+    assert done.status == 0, done.text + done.log
+    lines = [line.split()[1:] for line in done.log.splitlines() if line.startswith("register")]
+    assert lines[2:] == [["10.77.1.2"]]
+    [reboot] = done.events_of("device-rebooted")
+    assert reboot["t"] == pytest.approx(3, abs=0.3)
+    again = [
+        event["t"]
+        for event in done.events_of("sent")
+        if event["device"] == "node[1]" and event["message"].get("operation") == "REGISTER"
+    ][1]
+    assert again - reboot["t"] == pytest.approx(2, abs=0.3)
