@@ -173,6 +173,9 @@ class RuleSpec:
     asks: bool = False
     service: int = 0
     """The index into ``FleetSpec.services``."""
+    place: str = ""
+    """``file:line`` of its table, and as `path` the keys that lead there."""
+    path: str = ""
 
 
 @dataclass(frozen=True, eq=False)

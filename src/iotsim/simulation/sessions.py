@@ -429,6 +429,7 @@ class SessionService(Service):
         if reaction is NO_RULE:
             answer = session.respond(message, peer)
             if answer is None:
+                self.unmatched.add(device, message, self.now)
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
                 said = self._echoed(message, one) if self._echo else one
