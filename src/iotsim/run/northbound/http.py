@@ -47,6 +47,7 @@ class HttpService(Service):
         super().__init__(spec, surroundings)
         self._rules = Rules(spec, surroundings.seed, Answer())
         self._context = surroundings.files.contexts.get(spec.name)
+        self._unreported: dict[int, dict[str, Any]] = {}
         self._held = 0
         self._open = 0
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -64,7 +65,10 @@ class HttpService(Service):
                 listener.close()
 
     async def drain(self) -> None:
+        """A request that still waits for its answer has come: it is reported as one without."""
         await let_others_run()
+        for fields in list(self._unreported.values()):
+            self._report(fields)
 
     # --- connections --------------------------------------------------------------------------
 
@@ -157,6 +161,7 @@ class HttpService(Service):
     ) -> None:
         fields: dict[str, Any] = {**got.fields, "peer": peer}
         self.count("requests" if isinstance(got, Request) else "requests_refused")
+        self._unreported[id(fields)] = fields
         answer = self._decide(got, fields)
         taken = False
         try:
@@ -180,7 +185,7 @@ class HttpService(Service):
                     raise trio.BrokenResourceError("cut by a rule")
         finally:
             if answer.body is not None:
-                if taken:
+                if taken and id(fields) in self._unreported:
                     fields["status"] = answer.status
                 self._report(fields)
 
@@ -194,7 +199,8 @@ class HttpService(Service):
             return Answer(500)
 
     def _report(self, fields: dict[str, Any]) -> None:
-        self.run.report(self.spec, fields)
+        if self._unreported.pop(id(fields), None) is not None:
+            self.run.report(self.spec, fields)
 
     async def _linger(self, stream: trio.abc.Stream) -> None:
         """Take what a client still sends that was refused: else its kernel forgets our answer."""
