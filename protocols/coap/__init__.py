@@ -35,7 +35,16 @@ from .server import Coap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ERRORS", "MESSAGE", "PROTOCOL", "VECTORS", "Coap", "CoapFollower", "Model", "error_reply"]
+__all__ = [
+    "ERRORS",
+    "MESSAGE",
+    "PROTOCOL",
+    "VECTORS",
+    "Coap",
+    "CoapFollower",
+    "Model",
+    "error_reply",
+]
 
 
 def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:

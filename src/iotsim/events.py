@@ -53,6 +53,8 @@ class RunStarted(Event, tag="run-started"):
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
     parameters: dict[str, str] = {}
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
+    speed: float = 1.0
+    """How many seconds of the run a real second has."""
 
 
 class LinkUp(Event, tag="link-up"):
@@ -163,6 +165,30 @@ class Undecodable(Event, tag="undecodable"):
     sent: bool = False
 
 
+class Unmatched(msgspec.Struct, kw_only=True):
+    """Messages of one kind to one fleet to which no rule applied, and that nobody else answered.
+
+    ``kind`` is what they have in common, such as "kind=READ": the fields that the fleet's rules ask for
+    first. ``count``: how many there were. ``t`` and ``device``: when the first came, and to whom.
+    ``nearest``: the rule that came nearest to that one, and why it did not apply; "" where the fleet has no
+    rules about messages.
+    """
+
+    fleet: str
+    protocol: str
+    kind: str
+    count: int
+    t: float
+    device: str
+    nearest: str = ""
+
+
+class NoRule(Event, tag="no-rule"):
+    """No rule applied to a message, the first of its kind; how many there were is told at the end."""
+
+    unmatched: Unmatched
+
+
 class NotSent(Event, tag="not-sent"):
     """A device meant to send and could not, or it has and that was lost; ``reason`` says why. ``impaired``
     are the names of what befell ``message``, if something did."""
@@ -209,8 +235,7 @@ class DeviceRebooted(Event, tag="device-rebooted"):
 
 class Northbound(Event, tag="northbound"):
     """A service of the gateway's other side received something. ``fields`` is what, by the names that its
-    kind has; of a request that was answered, with the ``status`` of the answer, and then ``t`` is when
-    that was sent."""
+    kind has. A request has the ``status`` of its answer, 0 without one, and ``t`` is when it got it."""
 
     id: int
     service: str
@@ -352,6 +377,8 @@ class RunEnded(Event, tag="run-ended"):
     """The simulator's own delays in seconds, by name."""
     files: list[str]
     """What the run left, besides ``result.json``."""
+    unmatched: list[Unmatched] = []
+    """Messages to which no rule applied, the commonest first."""
 
 
 EventSink: TypeAlias = Callable[[Sequence[Event]], None]

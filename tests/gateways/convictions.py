@@ -108,6 +108,7 @@ def run(scenario: Path, bug: str, out: Path, *, seed: int = 7) -> Done:
 
 VARYING = [
     (r"\b\d+(\.\d+)?(?= ?(ms|s|%|MB|kB|B|us)\b)", "…"),  # times, shares, sizes
+    (r"\b\d+(?= (file descriptors|threads)\b)", "…"),
     (r"\bcrc=\d+", "crc=…"),
     (r"\b\d+\.\d{3,}\b", "…"),  # what depends on the time
     (r"(?<=:)\d{5}\b", "…"),  # ports of the kernel's choice

@@ -19,7 +19,7 @@ from iotsim.testbed.process import ExitStatus, Sample
 from iotsim.testbed.proctable import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from pathlib import Path
 
     from iotsim.testbed.process import Streams
@@ -48,16 +48,21 @@ class FakeProcess:
             self._on_left(self._script.leaves)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._sample, start)
-            with self._sender:
-                for at, line in self._script.lines:
-                    await trio.sleep_until(start + at)
-                    await self._sender.send(line.encode() + b"\n")
-                await trio.sleep_until(start + self._script.exits_at)
+            for at, line in self._script.lines:
+                await trio.sleep_until(start + at)
+                await self._sender.send(line.encode() + b"\n")
+            await trio.sleep_until(start + self._script.exits_at)
+            self._sender.close()
             nursery.cancel_scope.cancel()
         self.exit_status = self._script.status
         return self._script.status
 
     async def stop(self, signum: signal.Signals, grace_s: float) -> ExitStatus:
+        if self._script.last_words and self.exit_status is None:
+            await self._sender.send(self._script.last_words.encode() + b"\n")
+        if self._script.stubborn:
+            await trio.sleep(grace_s)
+            return self._end("stop", signal.SIGKILL)
         return self._end("stop", signum)
 
     async def kill(self) -> ExitStatus:
@@ -77,7 +82,7 @@ class FakeProcess:
     async def resume(self) -> None:
         self.done.append("resume")
 
-    async def watch(self, take: Callable[[Sample], None], *, fds: bool, memory: bool) -> None:
+    async def watch(self, take: Callable[[Sample], None], what: Collection[str]) -> None:
         self._take = take
         await self.measure()
 
@@ -108,6 +113,10 @@ class Script:
     usage: Callable[[float], Usage | None] = lambda _t: Usage(1, 1)
     processes: list[FakeProcess] = field(default_factory=list)
     """Those that were started."""
+    last_words: str = ""
+    """What it prints when it is asked to end."""
+    stubborn: bool = False
+    """It does not end when it is asked to."""
     stopped: trio.Event = field(default_factory=trio.Event)
     command: Sequence[str] = ()
     env: dict[str, str] = field(default_factory=dict)

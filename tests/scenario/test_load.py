@@ -413,7 +413,12 @@ def test_problems_of_tables(text: str, problem: str) -> None:
         ('groups = "10.77.0.9"', "devices.d.groups: 10.77.0.9 is no multicast address"),
         ('groups = "224.0.0.1"', "every device is in 224.0.0.1 by itself"),
         ("path_mtu = 3000", "devices.d.path_mtu: more than the link's mtu, 1500"),
-        ("power = 1", "devices.d.power: part of the format, not supported"),
+        ("power = 1", "devices.d.power: must be a table"),
+        ('power = { every = "1s" }', "devices.d.power: the key 'awake' is missing"),
+        (
+            'power = { every = "1s", awake = "1s" }',
+            "it would never sleep: must be less than 'every'",
+        ),
         ('extends = "base"', "there is no template 'base'"),
         ('extends = "d"', "extends itself"),
         ('protocol = "sensorent"', "there is no protocol 'sensorent' (did you mean 'sensornet'?"),

@@ -84,9 +84,15 @@ def requires(path: Path) -> list[str]:
     return found
 
 
+def needs(path: Path) -> list[str]:
+    """What it requires, and what its services do."""
+    services = table_of(path).get("northbound", {}).values()
+    return [*requires(path), *(["mosquitto"] if any(s["kind"] == "mqtt" for s in services) else [])]
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name_of(path), marks=pytest.mark.needs(*requires(path))) for path in FILES],
+    [pytest.param(name_of(path), marks=pytest.mark.needs(*needs(path))) for path in FILES],
 )
 def test_it_passes(name: str, runs: dict[str, Future[Done]]) -> None:
     done = runs[name].result()
@@ -98,7 +104,7 @@ def test_it_passes(name: str, runs: dict[str, Future[Done]]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name_of(path), marks=pytest.mark.needs(*requires(path))) for path in FILES),
+        *(pytest.param(name_of(path), marks=pytest.mark.needs(*needs(path))) for path in FILES),
         FORGETS_ONE,
     ],
 )

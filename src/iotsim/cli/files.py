@@ -33,6 +33,14 @@ def bundled_scenarios() -> Path:
     return installed if installed.is_dir() else package.parent.parent / "scenarios"
 
 
+def format_reference() -> str:
+    """The reference of the scenario format, docs/scenario.md, which comes with iotsim."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "bundled" / "scenario.md"
+    page = installed if installed.is_file() else package.parent.parent / "docs" / "scenario.md"
+    return page.read_text(encoding="utf-8")
+
+
 def find_scenarios(words: Collection[str]) -> Found:
     """The files that `words` name: files, folders (all scenarios below), bundled names.
 

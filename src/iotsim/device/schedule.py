@@ -36,7 +36,8 @@ _PHASE = -1
 class Schedule:
     """The unsolicited sendings of one rule, for all devices of a fleet.
 
-    ``to`` is None for the gateway. ``service`` is the index of the service that sends.
+    ``to`` is None for the gateway. ``service`` is the index of the service that sends. ``says_raw`` tells
+    that it sends raw bytes.
     ``build(device, now)`` gives the messages to send now, none where the rule's ``where`` does not
     hold; it also does the rule's ``set``.
     """
@@ -50,6 +51,7 @@ class Schedule:
         "_times",
         "build",
         "name",
+        "says_raw",
         "service",
         "to",
     )
@@ -58,6 +60,7 @@ class Schedule:
         """`key` names the stream of phases and gaps; `by_clock` is as in `iotsim.device.template.Source`."""
         self.name = rule.name
         self.service = rule.service
+        self.says_raw = any(template.raw for template in rule.send)
         self.to: Endpoint | None = None if rule.to == "gateway" else parse_endpoint(rule.to)
         self._key = key
         self._after = rule.after or 0.0

@@ -136,9 +136,11 @@ class SignalSpec:
 @dataclass(frozen=True, eq=False)
 class MessageTemplate:
     """A message with expressions in it. Dotted keys are folded into nested dicts already; an
-    `Expression` may stand for any value, also inside nested dicts and lists."""
+    `Expression` may stand for any value, also inside nested dicts and lists. With ``raw`` it is no message:
+    the only field, of that name, has the bytes of a datagram."""
 
     fields: Mapping[str, Any]
+    raw: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,9 @@ class RuleSpec:
     asks: bool = False
     service: int = 0
     """The index into ``FleetSpec.services``."""
+    place: str = ""
+    """``file:line`` of its table, and as `path` the keys that lead there."""
+    path: str = ""
 
 
 @dataclass(frozen=True, eq=False)

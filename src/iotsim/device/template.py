@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.reaction import Raw
 from iotsim.errors import Problem, ScenarioError
 from iotsim.match import Expression
 
@@ -82,8 +83,13 @@ def write_message(
 ) -> None:
     """Write the lines that build the message and name it `target`.
 
-    The fields `echo` are taken from ``message``, where it has them and the template does not.
+    The fields `echo` are taken from ``message``, where it has them and the template does not; what is raw
+    takes none.
     """
+    if template.raw:
+        data = value_source(source, template.fields["raw"])
+        source.line(indent, f"{target} = {source.refer('Raw', Raw)}({data})")
+        return
     source.line(indent, f"{target} = {value_source(source, template.fields)}")
     for path in echo:
         if "." in path:

@@ -28,7 +28,9 @@ class GatewaySample(NamedTuple):
     ``life`` counts its starts; ``stretch``, within a life, how often it has gone on after a pause.
     ``ready``: it is, and has not been told to end. Of memory there is ``resident``, the sum of the resident
     sets in bytes; ``proportional``, the same with what several processes share counted once; and ``peak``,
-    the most that any one of them has had. None is what was not asked for, or cannot be read.
+    the most that any one of them has had. ``waited_s`` is for how long its threads had to wait for a
+    processor, which tells how much more they would have used. None is what was not asked for, or cannot
+    be read.
     """
 
     life: int
@@ -43,6 +45,7 @@ class GatewaySample(NamedTuple):
     resident: int | None = None
     proportional: int | None = None
     peak: int | None = None
+    waited_s: float | None = None
 
 
 Reading = tuple[int, ...]
@@ -171,11 +174,22 @@ class CpuShare:
 
     def share(self) -> float | None:
         """None if it was too short to tell."""
-        pairs = self._stretches.values()
-        wall_s = sum(last.at - first.at for first, last in pairs)
-        if wall_s < LEAST_CPU_S:
-            return None
-        return sum(last.cpu_s - first.cpu_s for first, last in pairs) / wall_s
+        used_s = sum(last.cpu_s - first.cpu_s for first, last in self._stretches.values())
+        wall_s = self._wall_s()
+        return None if wall_s < LEAST_CPU_S else used_s / wall_s
+
+    def waited(self) -> float | None:
+        """The share of the time for which threads had to wait for a processor, all of them together."""
+        waited_s = 0.0
+        for first, last in self._stretches.values():
+            if first.waited_s is None or last.waited_s is None:
+                return None
+            waited_s += last.waited_s - first.waited_s
+        wall_s = self._wall_s()
+        return None if wall_s < LEAST_CPU_S else waited_s / wall_s
+
+    def _wall_s(self) -> float:
+        return sum(last.at - first.at for first, last in self._stretches.values())
 
 
 class FigureLog:

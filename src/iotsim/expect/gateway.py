@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
 from iotsim.expect.bounds import bounds_of
+from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.sanitizer import is_report
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ class GatewayWatcher:
         if self.asked.stdout_regex is not None:
             self._missing.add("stdout_regex")
         self._exited: str = ""
+        self._ready_at = 0.0
+        self._broken_on = Grounds()
         self._ended_by = ""
         """How a step has ended it, if one has."""
         self._bounds = bounds_of(self.asked, tolerance)
         self._unmeasured = ""
 
     def ready(self, t: float) -> None:
+        self._ready_at = t
         if self.window_s is not None and self._missing:
             self._deadline = t + self.window_s
 
@@ -110,18 +114,20 @@ class GatewayWatcher:
 
     def advance(self, now: float) -> None:
         if not self.closed and now >= self._deadline:
-            self._fail(self._deadline, self._unseen())
+            ground = Ground(self._ready_at, self._deadline, self.window_s)
+            self._fail(self._deadline, self._unseen(), ground)
 
     def finish(self, now: float) -> None:
         if self.closed:
             return
         asked = self.asked
         if self.waiting:
-            self._fail(None, text.never_began(self.spec.after))
+            self._fail(None, text.never_began(self.spec.after), Ground(0.0, now))
         elif self._missing:
-            self._fail(None, self._unseen())
+            self._fail(None, self._unseen(), Ground(0.0, now))
         elif (asked.running is False or asked.exit is not None) and not self._exited:
-            self._fail(None, self._ended_by or "it was still running at the end")
+            why = self._ended_by or "it was still running at the end"
+            self._fail(None, why, Ground(0.0, now))
         else:
             self._finish_bounds()
             self.closed = True
@@ -156,6 +162,7 @@ class GatewayWatcher:
             "failed": self.verdict is False,
             "decided_at": self.decided_at,
             "text": self.why,
+            "broken_on": self._broken_on.export(),
             "unmeasured": self._unmeasured if self.closed and not self.why else "",
             "figures": ", ".join(filter(None, (bound.figure() for bound in self._bounds))),
         }
@@ -187,8 +194,10 @@ class GatewayWatcher:
         if self.followed is not None:
             self.followed(t)
 
-    def _fail(self, t: float | None, why: str) -> None:
+    def _fail(self, t: float | None, why: str, on: Ground | None = None) -> None:
+        """`on` is what decided that; None: it is proved."""
         if not self.closed:
+            self._broken_on.add(on)
             self.verdict = False
             self.closed = True
             self.decided_at = t

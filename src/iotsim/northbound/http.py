@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST_HEAD = 65536
 """Bytes of a request line and its headers."""
+LONGEST_REASON = 300
 MOST_QUERY_FIELDS = 1000
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -72,7 +73,10 @@ class HttpConnection:
             try:
                 event = connection.next_event()
             except h11.RemoteProtocolError as error:
-                return self.refuse(error.error_status_hint, str(error))
+                reason = str(error)
+                if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+                    reason = f"a request line and headers of more than {LARGEST_HEAD} bytes"
+                return self.refuse(error.error_status_hint, reason)
             if event is h11.NEED_DATA:
                 if connection.they_are_waiting_for_100_continue and self._request is not None:
                     self.to_send += (
@@ -167,6 +171,7 @@ class HttpConnection:
     def refuse(self, status: int, reason: str) -> Refusal:
         """The refusal of what has come last, after which nothing more is taken."""
         fields = _head_fields(self._request) if self._request is not None else {}
+        reason = reason[:LONGEST_REASON]  # h11 shows what it has got
         fields["error"] = reason
         self._body.clear()
         return Refusal(status, reason, fields)

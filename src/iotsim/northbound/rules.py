@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from iotsim.northbound.spec import AnswerRule, NorthboundSpec, ReplySpec
 
 STATUSES = range(200, 600)
+UNANSWERED = 0
+"""The status of a request that got no answer, or not the whole of it."""
 
 
 class Answer(NamedTuple):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["http", "mqtt", "udp", "syslog", "command"]
 
-LARGEST_BODY = 1 << 20
+LARGEST_BODY = 1_000_000
 """Bytes of a request, message or datagram that a service takes, unless the scenario says otherwise."""
 
 

@@ -50,6 +50,7 @@ def result_of(
         parameters=started.parameters,
         link=started.link,
         tolerance=started.tolerance,
+        speed=started.speed,
         fleets=started.fleets,
         versions=started.versions,
     )
@@ -62,6 +63,7 @@ def result_of(
         result.errors = ended.errors
         result.gateway = ended.gateway
         result.counters = ended.counters
+        result.unmatched = ended.unmatched
         result.lag = ended.lag
         result.files = ended.files
     return result

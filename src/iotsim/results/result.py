@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from iotsim.events import GatewayResult, Outcome  # noqa: TC001  # msgspec reads them
+from iotsim.events import GatewayResult, Outcome, Unmatched  # noqa: TC001  # msgspec reads them
 from iotsim.results.jsonl import printable
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class RunResult(msgspec.Struct, kw_only=True):
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
     link: str = ""
     tolerance: float = 1.0
+    speed: float = 1.0
     expectations: list[Outcome] = []
     notes: list[str] = []
     errors: list[str] = []
@@ -48,6 +49,8 @@ class RunResult(msgspec.Struct, kw_only=True):
     fleets: dict[str, dict[str, Any]] = {}
     counters: dict[str, int] = {}
     """Packets by outcome, and everything that was dropped, by name."""
+    unmatched: list[Unmatched] = []
+    """Messages to which no rule applied, by fleet and kind, the commonest first."""
     lag: dict[str, float] = {}
     """The simulator's own delays, by name."""
     versions: dict[str, str] = {}

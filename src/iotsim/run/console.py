@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.events import GatewayOutput, Note
 from iotsim.run.output import OutputText
 
@@ -52,7 +53,7 @@ class Console:
         with scope:
             while True:
                 waiting = text.unfinished not in ("", self._prompt)
-                with trio.move_on_after(patience_s if waiting else math.inf):
+                with trio.move_on_after(real_s(patience_s) if waiting else math.inf):
                     try:
                         chunk = await output.receive()
                     except trio.EndOfChannel:

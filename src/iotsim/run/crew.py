@@ -69,8 +69,8 @@ class Crew(Protocol):
     def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
         """A northbound service received something: see `iotsim.events.Northbound`."""
 
-    async def conclude(self, now: float) -> Findings:
-        """Handle what the link still holds, then judge everything as of `now`."""
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
+        """Handle what the link still holds, `look` what was lost of it, then judge everything as of `now`."""
         ...
 
     async def finish(self) -> None:
@@ -127,9 +127,10 @@ class Alone:
     def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
         report_northbound(self.journal, self.judge, service, fields, now)
 
-    async def conclude(self, now: float) -> Findings:
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         simulation = self.simulation
         simulation.drain()
+        look()
         return simulation.judge.finish(now, gateway_heard=simulation.heard.is_set())
 
     async def finish(self) -> None:

@@ -75,10 +75,12 @@ class Gateway:
         self.console = Console(emit, clock, log, self._line)
         asked = [spec.gateway for spec in scenario.expectations if spec.gateway is not None]
         self._figures = FigureLog() if any(one.figures for one in asked) else None
-        self._measure = (
-            any(one.fds is not None for one in asked),
-            any(one.memory is not None for one in asked),
-        )
+        costly = {"fds": "fds", "memory": "memory", "cpu_max": "waits"}
+        self._measure = {
+            what
+            for name, what in costly.items()
+            if any(getattr(one, name) is not None for one in asked)
+        }
         self._emit = emit
         self._clock = clock
         self._judge = judge
@@ -292,8 +294,8 @@ class Gateway:
                 await life.pause()
                 self._emit(GatewayPaused(self._clock()))
             elif action == "resume":
+                self._emit(GatewayResumed(self._clock()))  # what it does then comes later
                 await life.resume()
-                self._emit(GatewayResumed(self._clock()))
             else:
                 await self._put_down(life, action)
                 if action == "restart":

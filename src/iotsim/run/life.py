@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.events import GatewayLife
 from iotsim.expect.figures import GatewaySample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from iotsim.run.console import Console
     from iotsim.run.launch import Launch
@@ -111,12 +112,12 @@ class Life:
         testbed: Testbed,
         console: Console,
         *,
-        measure: tuple[bool, bool] | None = None,
+        measure: Collection[str] | None = None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Start the process and follow it, until `end` or cancellation; then end all of it.
 
-        `measure` is whether to count its descriptors and its memory; None measures nothing.
+        `measure` is what of it is measured, as `GatewayProcess.watch` has it; None measures nothing.
         """
         launch = self._launch
         process = await testbed.start_gateway(
@@ -140,7 +141,7 @@ class Life:
         process: GatewayProcess,
         testbed: Testbed,
         console: Console,
-        measure: tuple[bool, bool] | None,
+        measure: Collection[str] | None,
     ) -> None:
         printed = trio.Event()
         async with trio.open_nursery() as nursery:
@@ -150,12 +151,11 @@ class Life:
             try:
                 with self._living:
                     if measure is not None:
-                        fds, memory = measure
-                        await process.watch(self._measured, fds=fds, memory=memory)
+                        await process.watch(self._measured, measure)
                     async with trio.open_nursery() as awaiting:
                         awaiting.start_soon(self._await_ready, testbed.init_pid)
                         status = await process.wait()
-                        with trio.move_on_after(LAST_OUTPUT_S):
+                        with trio.move_on_after(real_s(LAST_OUTPUT_S)):
                             await printed.wait()
                         awaiting.cancel_scope.cancel()
                     self._ended(status, "")
@@ -203,7 +203,7 @@ class Life:
         else:
             status = await process.stop(asked, STOP_GRACE_S)
         took_s = trio.current_time() - began
-        with trio.move_on_after(LAST_OUTPUT_S):
+        with trio.move_on_after(real_s(LAST_OUTPUT_S)):
             await printed.wait()
         if self.exited.is_set():
             return
@@ -294,7 +294,7 @@ async def await_port(pid: int, kinds: Sequence[str], port: int) -> None:
     """Wait until a socket of one of `kinds` ("udp", "tcp") in the network of `pid` is bound to `port`."""
     tables = [Path(f"/proc/{pid}/net/{kind}{version}") for kind in kinds for version in ("", "6")]
     while not any(_is_bound(table, port) for table in tables):  # noqa: ASYNC110 - nobody tells
-        await trio.sleep(POLL_S)
+        await trio.sleep(real_s(POLL_S))
 
 
 def _is_bound(table: Path, port: int | None) -> bool:

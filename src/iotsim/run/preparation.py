@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from iotsim.simulation.journal import EVERYTHING, Recording
 from iotsim.simulation.simulation import users_files
 from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.programs import require_programs
+from iotsim.testbed.timescale import TimeScale, check_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,6 +75,7 @@ class Preparation:
     plan: TestbedPlan | None = None
     helper: Helper | None = None
     rescue: Rescue | None = None
+    time_scale: TimeScale | None = None
 
     @property
     def folder(self) -> Path:
@@ -110,6 +112,12 @@ def prepared(
             launch = prepare_launch(scenario, results, gateway_given=options.gateway_given)
             user = None if launch is None else launch.user
             northbound = prepare_northbound(scenario, results, user)
+            time_scale = None
+            if launch is not None and scenario.pace != 1:
+                check_reach(launch.command, launch.env, launch.cwd, scenario.pace)
+                time_scale = TimeScale(scenario.pace, launch.user)
+                stack.callback(time_scale.close)
+                launch = replace(launch, env=time_scale.environment(launch.env))
             queues = queue_count(scenario)
             workers: list[WorkerProcess] = []
             if queues > 1:
@@ -129,7 +137,9 @@ def prepared(
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
                 stack.callback(helper.close)
-            yield Preparation(results, workers, launch, northbound, plan, helper, rescue)
+            yield Preparation(
+                results, workers, launch, northbound, plan, helper, rescue, time_scale
+            )
         except BaseException as error:
             cause = with_lesser_way(sole_cause(error), scenario)
             fail(cause)

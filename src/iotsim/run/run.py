@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iotsim.clock import ScaledClock, current_speed, real_s
 from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.events import CommandDone, Note, StepDone
 from iotsim.expect.report import Findings
@@ -47,6 +48,7 @@ from iotsim.simulation.commands import (
 from iotsim.simulation.simulation import Simulation
 from iotsim.simulation.timeline import Timeline
 from iotsim.testbed.privileges import drop_privileges
+from iotsim.testbed.timescale import Reach
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -85,7 +87,9 @@ def run_scenario(
     """
     # The testbed's helper makes the namespaces while the event loop and the fleets are being made here.
     with prepared(scenario, options) as preparation, settled_memory():
-        clock = None
+        clock: trio.abc.Clock | None = None
+        if scenario.pace != 1:
+            clock = ScaledClock(scenario.pace)
         if scenario.link.kind == "memory":
             # Here, since it imports pytest where that is installed, which takes 0.2 s.
             from trio.testing import MockClock
@@ -164,6 +168,7 @@ class Run:
     clock: Callable[[], float] = field(init=False)
     timeline: Timeline = field(init=False)
     _stop: trio.Event = field(default_factory=trio.Event, init=False)
+    _reach: Reach | None = field(default=None, init=False)
     _stepped: trio.Event = field(default_factory=trio.Event, init=False)
     """Set, and replaced, whenever a step was done."""
     _acting: trio.Nursery = field(init=False)
@@ -384,6 +389,8 @@ class Run:
             wake=self.crew.wake,
         )
         await nursery.start(gateway.run, testbed)
+        if self.preparation.time_scale is not None:
+            self._reach = Reach(testbed.init_pid, lambda text: self._emit(Note(self.clock(), text)))
         nursery.start_soon(self._await_ready, gateway)
 
     def _emit(self, event: Event) -> None:
@@ -495,7 +502,7 @@ class Run:
             await gateway.gone()
             while self._awaits_step():
                 await self._stepped.wait()
-            await trio.sleep(LAST_WORDS_S)
+            await trio.sleep(real_s(LAST_WORDS_S))
             if gateway.state == "exited" and not self._awaits_step():
                 return
 
@@ -512,13 +519,16 @@ class Run:
             progress = self.crew.progress()
             if progress.pending or progress.received != received:
                 received, since = progress.received, self.clock()
-            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, LEAST_LOOK_S)))
+            least_s = real_s(LEAST_LOOK_S)
+            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, least_s)))
 
     async def _watch(self) -> None:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
         while True:
-            await trio.sleep(WATCH_INTERVAL_S)
+            await trio.sleep(real_s(WATCH_INTERVAL_S))
             self.doubts.look(self.clock())
+            if self._reach is not None:
+                self._reach.look()
             if self.crew.journal.events:
                 self.crew.wake()
 
@@ -527,10 +537,10 @@ class Run:
     async def _judge(self, now: float) -> Findings:
         """Judge everything as of `now`, and tell what is new of it."""
         if self.gateway is not None:
-            with trio.move_on_after(LAST_SAMPLE_S):
+            with trio.move_on_after(real_s(LAST_SAMPLE_S)):
                 await self.gateway.measure()
         verdicts = self.crew.progress().verdicts
-        findings = await self.crew.conclude(now)
+        findings = await self.crew.conclude(now, lambda: self.doubts.look(self.clock()))
         if self.stopped_by is not None and not self.options.serve:
             findings = only_decided(findings, verdicts)
         for decision in self.crew.judge.tell(findings.outcomes, now):
@@ -554,7 +564,6 @@ class Run:
             findings.outcomes,
             errors=self.doubts.errors(),
             crash=self.gateway.crash if self.gateway is not None else "",
-            doubts=self.doubts.reasons(findings.outcomes),
             served=self.options.serve,
         )
 
@@ -563,10 +572,20 @@ class Run:
             start = trio.current_time()
             self.clock = lambda: trio.current_time() - start
             return
+        pace = self.scenario.pace
+        if current_speed() != pace:
+            raise IotsimError(
+                f"at speed {pace:g} the clock of the event loop has to be "
+                f"iotsim.clock.ScaledClock({pace:g}), as in run_scenario"
+            )
         self.wall_time = time.time()
         counter = time.perf_counter
         self._zero = zero = counter()
-        self.clock = lambda: counter() - zero
+        if self.preparation.time_scale is not None:
+            self.preparation.time_scale.begin()
+        self.clock = (
+            (lambda: counter() - zero) if pace == 1 else (lambda: (counter() - zero) * pace)
+        )
 
     def _make_crew(self) -> Crew:
         scenario, site = self.scenario, self.site

@@ -10,13 +10,14 @@ from pydantic import BeforeValidator, Field
 from iotsim.expect.kinds import KINDS
 from iotsim.expect.northbound import services_of
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, Layer
-from iotsim.scenario.chains import Chains
-from iotsim.scenario.gateway_expectations import gateway_expectation
+from iotsim.scenario.chains import Chains, DeliveredTable, LatencyTable, PartTable
+from iotsim.scenario.gateway_expectations import GatewayExpectTable, gateway_expectation
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.looks import Looks, Subject
 from iotsim.scenario.order import check_order
 from iotsim.scenario.schema import (
     Duration,
+    Holds,
     Match,
     Model,
     Table,
@@ -68,14 +69,16 @@ class ExpectTable(Model):
     within: Annotated[Duration, Field(gt=0)] | None = None
     never: Literal[True] | None = None
     always: Match | None = None
-    count: Any = None
+    count: Annotated[Any, Holds(CountTable, {"type": "integer", "minimum": 0})] = None
     per: Annotated[Duration, Field(gt=0)] | None = None
     northbound: Text | None = None
-    sequence: Annotated[list[Any], BeforeValidator(is_list)] | None = None
-    latency: Table | None = None
-    delivered: Table | None = None
+    sequence: (
+        Annotated[list[Any], BeforeValidator(is_list), Holds(PartTable, several=True)] | None
+    ) = None
+    latency: Annotated[Table, Holds(LatencyTable)] | None = None
+    delivered: Annotated[Table, Holds(DeliveredTable)] | None = None
     after: Annotated[Text, Field(min_length=1)] | None = None
-    gateway: Table | None = None
+    gateway: Annotated[Table, Holds(GatewayExpectTable)] | None = None
     severity: Literal["error", "warning"] = "error"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from iotsim.device.spec import AddressBlock
 from iotsim.errors import EncodeError
@@ -22,6 +22,7 @@ from iotsim.scenario.messages import formula
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import (
     Duration,
+    Holds,
     Model,
     Port,
     Range,
@@ -30,9 +31,10 @@ from iotsim.scenario.schema import (
     Texts,
     check,
     misspelled,
+    written,
 )
 from iotsim.scenario.scopes import ScopeTable, tell_twice
-from iotsim.scenario.sleep import build_sleep
+from iotsim.scenario.sleep import SleepTable, build_sleep
 from iotsim.units import parse_bytes, parse_duration, parse_ip, parse_share
 from iotsim.wire.address import format_address, is_ipv4, parse_address
 
@@ -81,7 +83,7 @@ def _drift(value: Any) -> float:
         number = float(match[2])
     except ValueError:
         raise ValueError(f"'{match[2]}' is no number") from None
-    drift = number * 1e-6 if match[3] == "ppm" else parse_share(f"{match[2]}%")
+    drift = number / 1e6 if match[3] == "ppm" else parse_share(f"{match[2]}%")
     if drift >= 1:
         raise ValueError("a clock cannot gain a second in a second")
     return -drift if match[1] == "-" else drift
@@ -96,16 +98,22 @@ def _bytes(value: Any) -> bytes:
     return data
 
 
-Bytes = Annotated[bytes, BeforeValidator(_bytes)]
+Bytes = Annotated[
+    bytes, BeforeValidator(written(_bytes, type="string", pattern=r"^hex:[0-9A-Fa-f\s]*$"))
+]
+TRUE = {"const": True}
+TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+written(signed_duration, type="string", examples=["-5s"])
+written(_drift, type="string", examples=["200ppm"])
 
 
 class FaultTable(ScopeTable):
     offline: Literal[True] | None = None
     mute: Literal[True] | None = None
-    reboot: Any = None
-    freeze: Any = None
+    reboot: Annotated[Any, Holds(lambda: RebootTable, TRUE)] = None
+    freeze: Annotated[Any, WithJsonSchema({"anyOf": [TRUE, {"type": "string"}, TEXTS]})] = None
     stale: Annotated[Duration, Field(gt=0)] | None = None
-    clock_skew: Table | None = None
+    clock_skew: Annotated[Table, Holds(lambda: SkewTable)] | None = None
     slow: Range | None = None
     repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] | None = None
     truncate: Annotated[int, Field(ge=1, le=MOST_BYTES)] | None = None
@@ -113,8 +121,8 @@ class FaultTable(ScopeTable):
     malform: Table | None = None
     raw: Bytes | None = None
     error: Text | None = None
-    rebind: Table | None = None
-    sleep: Table | None = None
+    rebind: Annotated[Table, Holds(lambda: RebindTable)] | None = None
+    sleep: Annotated[Table, Holds(SleepTable)] | None = None
 
 
 class RebootTable(Model):
@@ -294,7 +302,7 @@ class FaultBuilder:
         table = check(SkewTable, value, keys, self.problems)
         if table is None:
             return None
-        if not table.offset and not table.drift:
+        if not (value.keys() & {"offset", "drift"}):
             self.problems.add(keys, "it does nothing: give it 'offset' or 'drift'")
         return f.ClockSkew(table.offset, table.drift)
 

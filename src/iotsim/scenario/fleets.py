@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
@@ -25,9 +25,10 @@ from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
 from iotsim.scenario.models import build_models
 from iotsim.scenario.network import build_network, check_network, in_groups
-from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
+from iotsim.scenario.rules import STATE_NAME, RuleBuilder, RuleTable, check_destination
 from iotsim.scenario.schema import (
     Duration,
+    Holds,
     Messages,
     Model,
     Port,
@@ -38,8 +39,8 @@ from iotsim.scenario.schema import (
     Texts,
     check,
 )
-from iotsim.scenario.signals import build_signals
-from iotsim.scenario.sleep import build_sleep
+from iotsim.scenario.signals import build_signals, signals_schema
+from iotsim.scenario.sleep import SleepTable, build_sleep
 from iotsim.scenario.templates import inherit
 from iotsim.scenario.trial import first_device
 
@@ -61,28 +62,6 @@ MOST_FLEETS = 1000
 LEAST_LOOPBACK_PORT = 1024
 
 
-class DeviceTable(Model):
-    count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
-    address: Texts | None = None
-    extends: Text | None = None
-    protocol: Any = None
-    port: Port | None = None
-    signals: Table = {}
-    state: Table = {}
-    model: Table = {}
-    rules: Tables = []
-    behavior: Text | None = None
-    data: Text | None = None
-    boot: Table | None = None
-    mac: Text | None = None
-    hops: Texts = []
-    path_mtu: Annotated[int, Field(ge=68, le=65535)] | None = None
-    groups: Texts = []
-    silent: bool = False
-    dhcp: bool = False
-    power: Table | None = None
-
-
 class BootTable(Model):
     delay: Range | None = None
     ramp: Duration = 0.0
@@ -94,6 +73,28 @@ class BootTable(Model):
 class ProtocolTable(Model):
     name: Text
     port: Port | None = None
+
+
+class DeviceTable(Model):
+    count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    address: Texts | None = None
+    extends: Text | None = None
+    protocol: Annotated[Any, Holds(ProtocolTable, {"type": "string"}, several=True)] = None
+    port: Port | None = None
+    signals: Annotated[Table, WithJsonSchema(signals_schema())] = {}
+    state: Table = {}
+    model: Table = {}
+    rules: Annotated[Tables, Holds(RuleTable, several=True)] = []
+    behavior: Text | None = None
+    data: Text | None = None
+    boot: Annotated[Table, Holds(BootTable)] | None = None
+    mac: Text | None = None
+    hops: Texts = []
+    path_mtu: Annotated[int, Field(ge=68, le=65535)] | None = None
+    groups: Texts = []
+    silent: bool = False
+    dhcp: bool = False
+    power: Annotated[Table, Holds(SleepTable)] | None = None
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,7 @@ def _build(plan: FleetPlan, raw: Any, horizon: Horizon, loading: Loading) -> Fle
         built = builder.build(rule, (*keys, "rules", number))
         if built is not None:
             rules.append(built)
+            loading.rule_keys[built] = (*keys, "rules", number)
     return replace(spec, rules=tuple(rules))
 
 

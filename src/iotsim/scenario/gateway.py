@@ -19,6 +19,7 @@ from iotsim.scenario.model import GatewaySpec, ReadySpec, RestartPolicy, Restart
 from iotsim.scenario.schema import (
     MOST_ITEMS,
     Duration,
+    Holds,
     Model,
     Port,
     Regex,
@@ -27,6 +28,7 @@ from iotsim.scenario.schema import (
     check,
     from_text,
     is_table,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -74,9 +76,10 @@ NEED_COMMAND = (
 )
 """Keys about a process that we start."""
 Command = Annotated[
-    list[str], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_command)
+    list[str],
+    Field(min_length=1, max_length=MOST_ITEMS),
+    BeforeValidator(written(_command, type="array", items={"type": "string"}, minItems=1)),
 ]
-Ready = Annotated[dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }'))]
 
 
 class ReadyTable(Model):
@@ -84,6 +87,11 @@ class ReadyTable(Model):
     udp: Port | None = None
     tcp: Port | None = None
     delay: Duration | None = None
+
+
+Ready = Annotated[
+    dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }')), Holds(ReadyTable)
+]
 
 
 class RestartTable(Model):
@@ -101,11 +109,11 @@ class GatewayTable(Model):
     ready: Ready | None = None
     stop_signal: Annotated[str, BeforeValidator(from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
     expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
-    user: Annotated[str, BeforeValidator(_user)] = ""
+    user: Annotated[str, BeforeValidator(written(_user, type=["string", "integer"]))] = ""
     capabilities: Texts | None = None
     terminal: bool = True
     stdin: Text | None = None
-    restart: Any = None
+    restart: Annotated[Any, Holds(RestartTable, {"enum": [*get_args(RestartPolicy)]})] = None
 
 
 def build_gateway(scenario: Scenario, loading: Loading) -> Scenario:

@@ -12,6 +12,7 @@ from iotsim.expect.spec import Bound, ExpectSpec, GatewayExpectation
 from iotsim.scenario.schema import (
     LONGEST_TEXT,
     Duration,
+    Holds,
     Model,
     Regex,
     check,
@@ -58,13 +59,13 @@ BoundTable = Annotated[dict[str, Any], BeforeValidator(is_table("{ max = 40 }"))
 class GatewayExpectTable(Model):
     running: bool | None = None
     exit: Annotated[int, Field(ge=0, le=255)] | None = None
-    stdout: Any = None
+    stdout: Annotated[Any, Holds(lambda: StdoutTable, {"type": "string"})] = None
     sanitizer: bool | None = None
-    fds: BoundTable | None = None
-    memory: BoundTable | None = None
-    cpu: BoundTable | None = None
-    threads: BoundTable | None = None
-    children: BoundTable | None = None
+    fds: Annotated[BoundTable, Holds(lambda: AmountTable)] | None = None
+    memory: Annotated[BoundTable, Holds(lambda: SizeTable)] | None = None
+    cpu: Annotated[BoundTable, Holds(lambda: CpuTable)] | None = None
+    threads: Annotated[BoundTable, Holds(lambda: AmountTable)] | None = None
+    children: Annotated[BoundTable, Holds(lambda: AmountTable)] | None = None
 
 
 class AmountTable(Model):

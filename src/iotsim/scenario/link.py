@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from iotsim.scenario.addresses import (
     LOOPBACK_GATEWAY,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ADDRESSES = ("10.77.0.1/16", "fd77::1/64")
 MOST_QUEUES = 64
+QUEUES = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_QUEUES}, {"const": "auto"}]}
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 
 
@@ -52,7 +53,7 @@ class LinkTable(Model):
     router: Texts | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)] = 1500
     isolate: Annotated[str, BeforeValidator(from_text(_isolation, "'private'"))] = "auto"
-    queues: Any = 1
+    queues: Annotated[Any, WithJsonSchema(QUEUES)] = 1
     bridge: Annotated[str, BeforeValidator(from_text(_interface_name, "'br0'"))] = ""
     vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
     hosts: Table = {}

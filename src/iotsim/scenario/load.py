@@ -37,9 +37,10 @@ from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
 from iotsim.scenario.sections import SECTIONS, scope_at
 from iotsim.scenario.sources import COMPOSING, read_sources
+from iotsim.scenario.suspicions import look_closely
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from iotsim.errors import Problem
@@ -47,15 +48,20 @@ if TYPE_CHECKING:
 
 
 def load_scenario(
-    path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+    path: Path,
+    *,
+    overrides: Overrides | None = None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
     """The scenario in the file at `path`, which is to be a single one: `overrides` set whatever has
     several values in its matrix.
 
     `default_seed` is taken where neither the file nor `overrides` name one. ScenarioError tells all
-    that is wrong, with places.
+    that is wrong, with places. With `warn` the scenario is looked at more closely
+    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious.
     """
-    return load_merged(Merged(read_sources(path)), path, overrides, default_seed)
+    return load_merged(Merged(read_sources(path)), path, overrides, default_seed, warn)
 
 
 def load_scenarios(
@@ -67,7 +73,11 @@ def load_scenarios(
 
 
 def each_scenario(
-    path: Path, overrides: Overrides | None = None, *, default_seed: int = 0
+    path: Path,
+    overrides: Overrides | None = None,
+    *,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Iterator[Scenario]:
     """As `load_scenarios`, one after the other. What is wrong is told at the end, of all together."""
     given = overrides or Overrides()
@@ -75,8 +85,9 @@ def each_scenario(
     found: dict[Problem, list[str]] = {}
     settings = merged_combinations(merged, path, given.parameters)
     for setting in settings:
+        one = replace(given, parameters=setting)
         try:
-            scenario = load_merged(merged, path, replace(given, parameters=setting), default_seed)
+            scenario = load_merged(merged, path, one, default_seed, warn)
         except ScenarioError as error:
             for problem in error.problems:
                 found.setdefault(problem, []).append(combination_text(setting))
@@ -95,10 +106,15 @@ def _of_some(problem: Problem, where: list[str]) -> Problem:
 
 
 def load_text(
-    text: str, path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+    text: str,
+    path: Path,
+    *,
+    overrides: Overrides | None = None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
     """As `load_scenario`, of a `text` that stands (or would stand) at `path`."""
-    return load_merged(Merged(read_sources(path, text)), path, overrides, default_seed)
+    return load_merged(Merged(read_sources(path, text)), path, overrides, default_seed, warn)
 
 
 def list_combinations(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
@@ -119,7 +135,11 @@ def merged_combinations(
 
 
 def load_merged(
-    merged: Merged, path: Path, overrides: Overrides | None, default_seed: int = 0
+    merged: Merged,
+    path: Path,
+    overrides: Overrides | None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
     """The scenario that the `merged` files make, of which the one at `path` is the nearest."""
     problems = Problems(str(path), merged)
@@ -130,6 +150,11 @@ def load_merged(
         problems.raise_any()
         raise
     problems.raise_any()
+    if warn is not None:
+        look_closely(scenario, loading)
+        for problem in problems.warnings:
+            warn(problem)
+        problems.raise_any()
     return replace(scenario, files=tuple(source.path for source in merged.sources))
 
 
@@ -156,6 +181,7 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
             scenario = section.build(scenario, loading)
     hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
     name = f"{scenario.name} [{combination_text(hidden)}]" if hidden else scenario.name
+    _check_speed(scenario, problems)
     return replace(scenario, name=name)
 
 
@@ -190,6 +216,13 @@ def _shown(tables: Mapping[str, Any]) -> list[str]:
     """The parameters that the scenario's name shows."""
     name = tables.get("scenario", {}).get("name")
     return names_in(name) if isinstance(name, str) else []
+
+
+def _check_speed(scenario: Scenario, problems: Problems) -> None:
+    """Somebody else's gateway keeps to the real time, whatever the scenario says."""
+    if scenario.pace != 1 and (scenario.gateway is None or not scenario.gateway.command):
+        message = "makes the gateway's clock run faster, too, so the run has to start the gateway"
+        problems.add(("scenario", "speed"), message, "give its 'command' in [gateway]", of_key=True)
 
 
 def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:

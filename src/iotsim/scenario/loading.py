@@ -13,9 +13,11 @@ from iotsim.scenario.scopes import ScopeBuilder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from iotsim.device.spec import RuleSpec
     from iotsim.scenario.fleets import FleetPlan
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Loading:
     link_sound: bool = True
     """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""
     plans: list[FleetPlan] = field(default_factory=list)
+    rule_keys: dict[RuleSpec, Keys] = field(default_factory=dict)
+    """Where each rule stands, but for announcements."""
     _scopes: ScopeBuilder | None = None
 
     def scopes(self, scenario: Scenario) -> ScopeBuilder:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iotsim.expect.northbound import NorthboundSchema, fleet_of
+from iotsim.expect.northbound import fleet_of
 from iotsim.expect.spec import DeviceSelection, Look
 from iotsim.match import Names, compile_match
 from iotsim.match.fieldpath import nearest
+from iotsim.northbound.fields import SCHEMAS
 from iotsim.scenario.fleets import expression_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import Direction, Layer
@@ -60,7 +61,7 @@ class Looks:
 
     def __init__(self, scenario: Scenario, loading: Loading) -> None:
         self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
-        self.services: Mapping[str, Any] = getattr(scenario, "northbound", {})
+        self.services = scenario.northbound
         self.problems = loading.problems
         self.doubtful = loading.doubtful
         self.mute = loading.mute
@@ -126,8 +127,9 @@ class Looks:
         return JointSchema([first, *others]) if others else first
 
     def northbound_schema(self, service: str) -> Any:
-        """Of what a service is sent; None if that is known only to whoever wrote the service."""
-        return NorthboundSchema.of(str(getattr(self.services.get(service), "kind", "")))
+        """Of what a service is sent; None if there is no such service."""
+        spec = self.services.get(service)
+        return None if spec is None else SCHEMAS[spec.kind]
 
     def names(
         self, subject: Subject, direction: str = "receives", layer: str = "application"

@@ -163,6 +163,11 @@ class Scenario:
     files: tuple[Path, ...] = ()
 
     @property
+    def pace(self) -> float:
+        """How many seconds of the run a real second has; on a memory link time may be virtual anyhow."""
+        return 1.0 if self.link.kind == "memory" else self.speed
+
+    @property
     def folder(self) -> Path:
         """The folder of the scenario's file."""
         return self.path.parent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,9 +20,19 @@ from iotsim.scenario.gateway import MOST_ENV, Command
 from iotsim.scenario.hosts import check_names
 from iotsim.scenario.impairments import Rate
 from iotsim.scenario.messages import formula, value_or_formula
-from iotsim.scenario.schema import Match, Model, Range, Table, Tables, Text, check, from_text
-from iotsim.units import format_size, parse_endpoint, parse_size
-from iotsim.wire.address import format_address
+from iotsim.scenario.schema import (
+    Holds,
+    Match,
+    Model,
+    Range,
+    Table,
+    Tables,
+    Text,
+    check,
+    from_text,
+    written,
+)
+from iotsim.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,12 +44,13 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+ENDPOINT = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<v4>[0-9.]+)):(?P<port>[0-9]{1,5})")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 NAMESERVER = "127.0.0.1"
 """Where the name server of a private network is; see `iotsim.testbed.names`."""
 MOST_SERVICES = 100
 MOST_RULES = 1000
-MOST_BODY = 256 << 20
+MOST_BODY = 256_000_000
 PORTS = {"http": 8080, "mqtt": 1883, "syslog": 514}
 TLS_PORTS = {"http": 8443, "mqtt": 8883}
 ANSWERING = ("http", "udp")
@@ -62,17 +75,21 @@ def _listen(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
         return "", value
     if isinstance(value, str):
-        address, port = parse_endpoint(value)
-        return format_address(address), port
-    raise ValueError("must be a port, or an address with one, such as '127.0.0.2:443'")
+        found = ENDPOINT.fullmatch(value.strip())
+        if found is not None and 1 <= int(found["port"]) <= 65535:
+            with suppress(ValueError):
+                address = ipaddress.ip_address(found["v6"] or found["v4"])
+                if not address.is_multicast:
+                    return str(address), int(found["port"])
+    raise ValueError("must be a port, or an address with one: '127.0.0.2:443' or '[::1]:443'")
 
 
 class ServiceTable(Model):
     kind: Literal["http", "mqtt", "udp", "syslog", "command"]
-    listen: Annotated[Any, BeforeValidator(_listen)] = None
+    listen: Annotated[Any, BeforeValidator(written(_listen, type=["integer", "string"]))] = None
     tls: bool = False
     largest: Annotated[int, BeforeValidator(from_text(_size, "'1MB'"))] = LARGEST_BODY
-    rules: Tables = []
+    rules: Annotated[Tables, Holds(lambda: AnswerTable, several=True)] = []
     command: Command | None = None
     env: dict[str, str] = {}
 
@@ -81,7 +98,7 @@ class AnswerTable(Model):
     name: Text = ""
     when: Match | None = None
     where: Text | None = None
-    reply: Table | None = None
+    reply: Annotated[Table, Holds(lambda: HttpReplyTable, {"type": "object"})] | None = None
     delay: Range | None = None
     drop: bool = False
     skip: Annotated[int, Field(ge=0, le=1 << 31)] = 0
@@ -94,7 +111,7 @@ class HttpReplyTable(Model):
     headers: Table = {}
     json_: Any = Field(None, alias="json")
     body: Any = None
-    cut: Annotated[int, BeforeValidator(_cut)] | None = None
+    cut: Annotated[int, BeforeValidator(written(_cut, type=["boolean", "integer"]))] | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
 
 
@@ -301,6 +318,10 @@ class _RuleBuilder:
         )
 
     def _when(self, spec: Mapping[str, Any], keys: Keys) -> Any:
+        if "status" in spec and self.kind == "http":
+            message = "a rule decides the status: a request has none before"
+            self.problems.add((*keys, "status"), message, of_key=True)
+
         def report(inner: Keys, message: str, hint: str) -> None:
             of_key = message.startswith("unknown")
             self.problems.add(keys + inner, message, hint, of_key=of_key)

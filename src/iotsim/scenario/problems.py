@@ -55,6 +55,7 @@ class Problems:
         self.merged = merged
         self.inherited: dict[Keys, Keys] = {}
         self._found: dict[Problem, None] = {}
+        self._warnings: dict[Problem, None] = {}
         self._complete = True
         self._added = 0
         self._unknown: set[Keys] = set()
@@ -79,6 +80,21 @@ class Problems:
             return
         file, standing, place = self._locate(keys, of_key=of_key)
         self._keep(message, file, *place, path_text(standing), hint)
+
+    def warn(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
+        """Something at `keys` is suspicious, though it runs."""
+        file, standing, place = self._locate(self.origin(keys), of_key=of_key)
+        message, hint = _clipped(message, LONGEST_MESSAGE), _clipped(hint, LONGEST_HINT)
+        found = Problem(f"warning: {message}", file, *place, path_text(standing), hint)
+        if len(self._warnings) < MOST_PROBLEMS:
+            self._warnings[found] = None
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What is suspicious, in the order of the file."""
+        return sorted(
+            self._warnings, key=lambda one: (one.file != self.file, one.file, one.line, one.column)
+        )
 
     def add_file(self, keys: Keys, name: str, path: Path, error: FileError) -> None:
         """Something is wrong with the file at `path`, which is called `name` at `keys`."""

@@ -18,7 +18,7 @@ from iotsim.match import compile_expression, compile_match
 from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.problems import nearest
-from iotsim.scenario.schema import Duration, Match, Model, Text, Texts
+from iotsim.scenario.schema import Duration, Match, Model, Text, Texts, written
 from iotsim.scenario.selectors import SelectorError, listed, merged, select
 from iotsim.units import parse_duration
 
@@ -65,7 +65,12 @@ class ScopeTable(Model):
     first: Annotated[int, Field(ge=1, le=1 << 53)] | None = None
     at: Duration | None = None
     for_: Annotated[Duration | None, Field(alias="for", gt=0)] = None
-    between: Annotated[Any, BeforeValidator(_between)] = None
+    between: Annotated[
+        Any,
+        BeforeValidator(
+            written(_between, type="array", items={"type": "string"}, minItems=2, maxItems=2)
+        ),
+    ] = None
     after: Text | None = None
 
 

@@ -11,6 +11,7 @@ from iotsim.device.spec import SIGNAL_PARAMETERS, Parameter, SignalSpec
 from iotsim.match import RESERVED_NAMES
 from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.problems import nearest
+from iotsim.scenario.schema import DURATION_PATTERN
 from iotsim.units import parse_duration, parse_share
 
 if TYPE_CHECKING:
@@ -24,6 +25,45 @@ MOST_SIGNALS = 1000
 UNKNOWN = SignalSpec("constant", MappingProxyType({}))
 """In place of a signal that is wrong, so that nothing is said of who names it."""
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+
+
+_NUMBER = {"type": "number"}
+_TIME = {"type": "string", "pattern": DURATION_PATTERN}
+WRITTEN_AS: dict[str, dict[str, Any]] = {
+    "number": _NUMBER,
+    "positive": {**_NUMBER, "exclusiveMinimum": 0},
+    "deviation": {**_NUMBER, "minimum": 0},
+    "share": {"anyOf": [{"type": "string"}, {**_NUMBER, "minimum": 0, "maximum": 1}]},
+    "duration": _TIME,
+    "phase": {"anyOf": [_TIME, {"const": "random"}]},
+    "numbers": {"type": "array", "items": _NUMBER, "minItems": 1},
+    "boolean": {"type": "boolean"},
+    "text": {"type": "string"},
+    "file": {"type": "string"},
+}
+"""How parameters of each type are written, as JSON Schema."""
+
+
+def signals_schema() -> dict[str, Any]:
+    """A table of signals, as JSON Schema."""
+    kinds = [
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"const": kind},
+                **{name: _parameter_schema(one) for name, one in parameters.items()},
+            },
+            "required": ["kind", *(name for name, one in parameters.items() if one.required)],
+            "additionalProperties": False,
+        }
+        for kind, parameters in SIGNAL_PARAMETERS.items()
+    ]
+    return {"type": "object", "additionalProperties": {"anyOf": kinds}}
+
+
+def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
+    schema = dict(WRITTEN_AS[parameter.type])
+    return {**schema, "description": parameter.doc} if parameter.doc else schema
 
 
 def build_signals(

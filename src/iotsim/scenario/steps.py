@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from iotsim.device.schedule import Schedule
-from iotsim.scenario.faults import FaultBuilder
+from iotsim.scenario.faults import FaultBuilder, FaultTable
 from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.gateway_steps import check_gateway_steps
 from iotsim.scenario.horizon import NO_HORIZON
-from iotsim.scenario.impairments import build_impairment
+from iotsim.scenario.impairments import ImpairTable, build_impairment
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.rules import RuleBuilder
 from iotsim.scenario.schema import (
     Duration,
+    Holds,
     Messages,
     Model,
     Table,
@@ -56,7 +57,7 @@ class StepTable(Model):
     at: Duration | None = None
     after: Text | None = None
     delay: Duration | None = None
-    repeat: Table | None = None
+    repeat: Annotated[Table, Holds(RepeatTable)] | None = None
     devices: Texts | None = None
     gateway: Literal["start", "stop", "kill", "restart", "pause", "resume"] | None = None
     set: Table | None = None
@@ -65,8 +66,8 @@ class StepTable(Model):
     protocol: Text | None = None
     signal: Table | None = None
     reboot: Literal[True] | None = None
-    impair: Table | None = None
-    fault: Table | None = None
+    impair: Annotated[Table, Holds(ImpairTable)] | None = None
+    fault: Annotated[Table, Holds(FaultTable)] | None = None
     northbound: Table | None = None
     note: Text | None = None
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.reaction import NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
@@ -29,6 +30,7 @@ from iotsim.protocol.device import DeviceError
 from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests, answering
+from iotsim.simulation.unmatched import UnmatchedMessages
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.device.reaction import Reply
+    from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
     from iotsim.net.address_table import PortHandler
@@ -119,6 +121,7 @@ class Service:
             self._requests = Requests(echo, self._respond, pump.timers, self._unanswered)
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
+        self.unmatched = UnmatchedMessages(fleet, index, journal.emit)
         self.receive: PortHandler = self._receive
         self._noting: Datagram | None = None
         """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
@@ -200,6 +203,8 @@ class Service:
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
             if isinstance(reaction, str):
+                if reaction is NO_RULE:
+                    self.unmatched.add(device, message, now)
                 return reaction
             return self._reply_in_turn(device, datagram, reaction)
         except FAULTS as error:
@@ -239,6 +244,8 @@ class Service:
         if isinstance(reaction, dict):
             return self.send(device, datagram, reaction)
         if isinstance(reaction, str):
+            if reaction is NO_RULE:
+                self.unmatched.add(device, message, datagram.time)
             return reaction
         return self._reply_in_turn(device, datagram, reaction)
 
@@ -306,6 +313,18 @@ class Service:
             self._listeners.remove(listener)
             if not self._listeners:
                 self._respond = self._listeners.otherwise
+
+    def watch(self, look: Callable[[SimDevice, dict[str, Any], float], object]) -> None:
+        """Have `look` see each message just before rules, behavior and model do."""
+        otherwise = self._listeners.otherwise
+
+        def respond(device: SimDevice, message: dict[str, Any], now: float) -> Reaction:
+            look(device, message, now)
+            return otherwise(device, message, now)
+
+        self._listeners.otherwise = respond
+        if not self._listeners:
+            self._respond = respond
 
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int

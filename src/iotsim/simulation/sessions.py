@@ -389,7 +389,7 @@ class SessionService(Service):
             return PENDING
         if met.reply is not None:
             answer = self._echoing(message, met.reply)
-            return self._reply_by_rule(session, answer, exchange)
+            return self._reply_by_rule(session, answer, exchange, peer)
         return self._hand_over(session, message, peer, exchange, request)
 
     def _meet_above_late(
@@ -429,6 +429,7 @@ class SessionService(Service):
         if reaction is NO_RULE:
             answer = session.respond(message, peer)
             if answer is None:
+                self.unmatched.add(device, message, self.now)
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
                 said = self._echoed(message, one) if self._echo else one
@@ -437,11 +438,11 @@ class SessionService(Service):
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
-            return self._reply_by_rule(session, reaction, exchange)
+            return self._reply_by_rule(session, reaction, exchange, peer)
         outcome = PENDING
         for delay_s, answer in reaction:
             if delay_s <= 0:
-                outcome = self._reply_by_rule(session, answer, exchange)
+                outcome = self._reply_by_rule(session, answer, exchange, peer)
                 continue
             datagram = self._hand.datagram if self._hand and self._hand.peer is peer else None
             due = self.now + delay_s
@@ -496,7 +497,7 @@ class SessionService(Service):
         """`message` with all fields of its own schema. EncodeError if it is none."""
         return dict(self._said_codec.tell(message, device)[1])
 
-    def _reply_by_rule(self, session: Session, message: Message, exchange: Any) -> str:
+    def _reply_by_rule(self, session: Session, message: Message, exchange: Any, _peer: Peer) -> str:
         """A rule or a behavior answers; what it says may be no message."""
         device: Any = session.device
         try:
@@ -515,7 +516,7 @@ class SessionService(Service):
         datagram: Datagram | None,
     ) -> None:
         def reply() -> str:
-            return self._reply_by_rule(session, message, exchange)
+            return self._reply_by_rule(session, message, exchange, peer)
 
         self._do_later(session, peer, datagram, reply)
 

@@ -38,9 +38,11 @@ from iotsim.simulation.exchange import FAULTS, Service
 from iotsim.simulation.faults import Faults
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
+from iotsim.simulation.lag import BEAT_S
 from iotsim.simulation.moments import Moments
 from iotsim.simulation.ports import OpenPorts
-from iotsim.simulation.pump import Pump
+from iotsim.simulation.pump import SOON_S, Pump
+from iotsim.simulation.raw import let_say_raw
 from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
@@ -79,7 +81,8 @@ class Series(NamedTuple):
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
-    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`.
+    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`; a real second
+    has as many of them as the scenario's ``pace`` says.
     ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
     sent a datagram to one, at ``heard_at``; ``failed_devices`` are those that a rule or behavior of theirs
     has stopped, or whose session has failed. Of a fleet that several processes share, this one owns the
@@ -102,11 +105,12 @@ class Simulation:
         wall_time: float = 0.0,
     ) -> None:
         self.shard = shard
+        self._drain_s = DRAIN_S * scenario.pace
         self.scenario = scenario
         self.link = link
         self.clock = clock
         self.journal = Journal(recording, first=shard.number + 1, step=shard.shards)
-        self.pump = Pump(link, Timers(), self.journal, clock)
+        self.pump = Pump(link, Timers(scenario.pace), self.journal, clock, scenario.pace)
         self.between = BetweenDevices(self.pump)
         self.hosts = make_hosts(
             scenario, link.mtu, self.pump, self.between, seed=seed, journal=self.journal
@@ -134,6 +138,9 @@ class Simulation:
             scenario.tolerance,
             told_of_services=shard is WHOLE,
         )
+        self.pump.on_late = self.pump.timers.on_late = self.judge.lapses.late
+        if link.kind != "memory":
+            self.judge.lapses.unseen_s = BEAT_S * scenario.pace
         self.settled = trio.Event()
         self.heard = trio.Event()
         self.heard_at: float | None = None
@@ -191,6 +198,9 @@ class Simulation:
             self._service(fleet, index, layers) for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
+        for rule in fleet.spec.rules:
+            if any(template.raw for template in (*rule.reply, *rule.send)):
+                let_say_raw(services[rule.service])
         self._speakers[name] = [
             one for one in services if isinstance(one, SessionService) and one.has_run
         ]
@@ -288,6 +298,8 @@ class Simulation:
             table = encode_command(command)
             del table["do"], table["devices"]
             action = build_action(fleet.spec, table, by_clock=fleet.by_clock)
+            if action.says_raw:
+                let_say_raw(self._services[fleet.spec.name][action.service])
             for index in indexes:
                 try:
                     self._act(fleet.device(index), action, now)
@@ -324,6 +336,10 @@ class Simulation:
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
 
+    def services(self, fleet: str) -> Sequence[Service]:
+        """The services of the devices of this fleet, in the scenario's order."""
+        return self._services[fleet]
+
     def _reboot_soon(self, device: SimDevice, down_s: float) -> None:
         """Let a device begin anew once it has dealt with what it is about."""
         reboots = device.reboots
@@ -351,7 +367,7 @@ class Simulation:
         Where that would take too long, since packets come faster than they can be answered, the rest
         is dropped, and counted as lost.
         """
-        until = self.clock() + DRAIN_S
+        until = self.clock() + self._drain_s
         with self._watchdog:
             while self.pump.turn():
                 if self.clock() > until:
@@ -392,10 +408,21 @@ class Simulation:
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self.between.lost + self._left_over,
+            unmatched=[
+                unmatched
+                for services in self._services.values()
+                for service in services
+                for unmatched in service.unmatched.found.values()
+            ],
         )
 
     def _advance(self, due: float) -> None:
         self._deadline = math.inf
+        if self.pump.behind and (now := self.clock()) < due + self._drain_s:
+            # What came before `due` may still lie in the queue.
+            self._deadline = now
+            self.pump.timers.call_at(now + SOON_S * self.scenario.pace, self._advance, due)
+            return
         # The clock may have passed `due` by little: what was due then is decided as of now.
         self.judge.advance(max(due, self.clock()))
         self.schedule_deadline()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.errors import IotsimError, MachineError
 from iotsim.link.tun import TunLink
 from iotsim.testbed import channel
@@ -326,6 +327,6 @@ async def _wait_errors(helper: Helper) -> None:
 
 async def _close_helper(helper: Helper) -> None:
     helper.sock.close()
-    with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+    with trio.move_on_after(real_s(CLOSE_TIMEOUT_S), shield=True):
         await _wait_errors(helper)
     helper.close()

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from iotsim.testbed.proctable import usage_of
+from iotsim.testbed.proctable import read_waits, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +21,18 @@ SPARING = 20
 
 
 class Gauge:
-    """What it measures of a tree, besides processes, threads and time: descriptors, memory.
+    """What it measures of a tree, besides processes, threads and time: descriptors, memory, waits.
 
     ``due`` is when to measure next and ``at`` when it was last done, by time.monotonic. ``reaped_cpu_s``
     is the time of those that have ended, which whoever reaps them adds.
     """
 
-    def __init__(self, *, fds: bool, memory: bool) -> None:
+    def __init__(self, *, fds: bool = False, memory: bool = False, waits: bool = False) -> None:
         self.fds = fds
         self.memory = memory
+        self.waits = waits
+        self._waited: dict[int, float] = {}
+        self._waited_s: float | None = 0.0 if waits else None
         self.due = 0.0
         self.at = 0.0
         self.reaped_cpu_s = 0.0
@@ -37,13 +40,27 @@ class Gauge:
     def measure(self, tree: Callable[[], Sequence[Process]], user: User | None) -> Usage:
         """What the processes that `tree` gives use now; they belong to `user`."""
         began = time.monotonic()
-        usage = usage_of(tree(), fds=self.fds, memory=self.memory)
+        found = tree()
+        usage = usage_of(found, fds=self.fds, memory=self.memory)
         if None in (usage.fds if self.fds else 0, usage.proportional if self.memory else 0):
             with acting_as(user):
                 usage = usage_of(tree(), fds=self.fds, memory=self.memory)
+        self._add_waits(found)
         self.at = time.monotonic()
         self.due = self.at + max(INTERVAL_S, SPARING * (self.at - began))
-        return usage._replace(cpu_s=usage.cpu_s + self.reaped_cpu_s)
+        return usage._replace(cpu_s=usage.cpu_s + self.reaped_cpu_s, waited_s=self._waited_s)
+
+    def _add_waits(self, found: Sequence[Process]) -> None:
+        """A thread takes its account with it when it ends: what it has waited is added up here."""
+        if self._waited_s is None:
+            return
+        waited = read_waits(found)
+        if waited is None:
+            self._waited_s = None
+            return
+        known = self._waited
+        self._waited_s += sum(max(0.0, now - known.get(one, 0.0)) for one, now in waited.items())
+        self._waited = waited
 
 
 @contextlib.contextmanager

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.testbed.proctable import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
 READ_BYTES = 65536
 OUTPUT_CHUNKS = 64
@@ -109,13 +110,13 @@ class GatewayProcess:
         """SIGCONT to the same."""
         await self._ask("resume")
 
-    async def watch(self, take: Callable[[Sample], None], *, fds: bool, memory: bool) -> None:
+    async def watch(self, take: Callable[[Sample], None], what: Collection[str] = ()) -> None:
         """Have it measured all few moments: `take` gets each sample, the first one at once.
 
-        Of descriptors and memory there is only what is asked. The last one comes as the process ends.
+        Of "fds", "memory" and "waits" there is only `what` is asked. The last one comes as the process ends.
         """
         self._take = take
-        await self._request({"op": "watch", "id": self.number, "fds": fds, "memory": memory})
+        await self._request({"op": "watch", "id": self.number, "what": list(what)})
 
     async def measure(self) -> None:
         """Have it measured now, if it is watched; the sample has been taken when this returns."""
@@ -127,7 +128,7 @@ class GatewayProcess:
         await self._request({"op": "signal", "id": self.number, "signal": int(signum)})
 
     async def stop(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
-        """Ask its process group to end, and after `grace_s` kill whatever is left of it.
+        """Ask its process group to end, and after `grace_s` real seconds kill whatever is left of it.
 
         What the process started and left behind is killed too, even if it detached itself. Who is paused
         goes on, so as to hear of it.
@@ -136,7 +137,7 @@ class GatewayProcess:
             await self._request({"op": "stop", "id": self.number, "signal": int(signum)})
             if self._paused:
                 await self.resume()
-            with trio.move_on_after(grace_s):
+            with trio.move_on_after(real_s(grace_s)):
                 await self._exited.wait()
         return await self.kill()
 
@@ -156,7 +157,7 @@ class GatewayProcess:
         for number, patience_s in ((int(signum), grace_s), (int(signal.SIGKILL), grace_s)):
             if self.exit_status is None:
                 await self._request({"op": "stop", "id": self.number, "signal": number})
-                with trio.move_on_after(patience_s):
+                with trio.move_on_after(real_s(patience_s)):
                     await self._exited.wait()
         return await self.wait()
 

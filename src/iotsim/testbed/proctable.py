@@ -59,6 +59,7 @@ class Usage(NamedTuple):
     resident: int | None = None
     proportional: int | None = None
     peak: int | None = None
+    waited_s: float | None = None
 
 
 def read_process(pid: int) -> Process | None:
@@ -148,6 +149,28 @@ def usage_of(tree: Sequence[Process], *, fds: bool, memory: bool) -> Usage:
         fds=_sum(map(_count_fds, (process.pid for process in alive))) if fds else None,
         **_memory(alive) if memory else {},
     )
+
+
+def read_waits(tree: Sequence[Process]) -> dict[int, float] | None:
+    """For how long each thread of `tree` has waited for a processor; None where the kernel does not tell."""
+    waits: dict[int, float] = {}
+    for process in tree:
+        tasks = f"/proc/{process.pid}/task"
+        try:
+            threads = os.listdir(tasks)  # noqa: PTH208
+        except OSError:
+            continue
+        for thread in threads:
+            try:
+                fields = Path(tasks, thread, "schedstat").read_bytes().split()
+            except FileNotFoundError:
+                if Path(tasks, thread).exists():
+                    return None
+            except OSError:
+                continue
+            else:
+                waits[int(thread)] = int(fields[1]) / 1e9
+    return waits
 
 
 def _is_becoming(process: Process, tree: set[int]) -> bool:

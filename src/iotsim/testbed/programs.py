@@ -17,6 +17,7 @@ DEBIAN_PACKAGES = {
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
     "ndisc6": "ndisc6",
     "nmap": "nmap",
     "ntpdig": "ntpsec-ntpdig",

@@ -10,7 +10,7 @@ Requests, from the simulator:
 ``kill``   id: SIGKILL to the process, to all that it left behind, and to their children
 ``pause``  id: SIGSTOP to the same, one and all
 ``resume`` id: SIGCONT to the same
-``watch``  id, fds, memory: measure from now on what these use, all few moments
+``watch``  id, what: measure from now on what these use, all few moments; `what` are options of `Gauge`
 ``measure`` id: measure now
 ``socket`` id, kind, address, port: opens a socket in here, and hands it out
 
@@ -160,7 +160,7 @@ class Supervisor:
                 self._signal_tree(number, signal.SIGCONT)
                 channel.send(self.sock, {"event": "resumed", "id": number})
             case "watch":
-                self.gauges[number] = Gauge(fds=values["fds"], memory=values["memory"])
+                self.gauges[number] = Gauge(**dict.fromkeys(values["what"], True))
                 self._measure(number)
             case "measure":
                 self._measure(number, asked=True)

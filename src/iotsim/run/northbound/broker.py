@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.northbound.mosquitto import mosquitto_conf
 from iotsim.run.northbound.process import ProcessService
 from iotsim.run.northbound.service import ServiceError
@@ -79,7 +80,7 @@ class BrokerService(ProcessService):
                 await trio.socket.from_stdlib_socket(sock).connect(("127.0.0.1", self._watch_port))
             except OSError:
                 sock.close()
-                await trio.sleep(POLL_S)
+                await trio.sleep(real_s(POLL_S))
             else:
                 return sock
 

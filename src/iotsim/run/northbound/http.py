@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.northbound.http import HttpConnection, Refusal, Request
-from iotsim.northbound.rules import Answer, RuleError, Rules
+from iotsim.northbound.rules import UNANSWERED, Answer, RuleError, Rules
 from iotsim.run.northbound.service import Service, let_others_run, recover_from
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLEr
 class HttpService(Service):
     """Answers by its rules, and reports each request once it is answered, or will not be.
 
-    A request has a ``status`` only if its answer was taken: the whole of it has left, and the connection is
-    still up then.
+    A request has the ``status`` of its answer only if that was taken: the whole of it has left, and the
+    connection is still up then. Else it is `UNANSWERED`.
     """
 
     def __init__(self, spec: NorthboundSpec, surroundings: Surroundings) -> None:
@@ -106,20 +107,20 @@ class HttpService(Service):
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
                 connection.close()
             else:
-                with suppress(*BROKEN), trio.move_on_after(LINGER_S):
+                with suppress(*BROKEN), trio.move_on_after(real_s(LINGER_S)):
                     await stream.aclose()
 
     async def _shake_hands(self, stream: trio.SSLStream[trio.SocketStream], peer: str) -> bool:
         reason = f"no TLS handshake within {HANDSHAKE_S:g} s"
         try:
-            with trio.move_on_after(HANDSHAKE_S):
+            with trio.move_on_after(real_s(HANDSHAKE_S)):
                 await stream.do_handshake()
                 return True
         except BROKEN as error:
             cause = error.__cause__ or error
             reason = f"the TLS handshake failed: {getattr(cause, 'reason', None) or cause}"
         self.count("handshakes_failed")
-        self.run.report(self.spec, {"error": reason, "peer": peer})
+        self._report({"error": reason, "peer": peer, "status": UNANSWERED})
         return False
 
     async def _talk(self, stream: trio.abc.Stream, tcp: trio.SocketStream, peer: str) -> None:
@@ -162,7 +163,7 @@ class HttpService(Service):
         try:
             if answer.body is None:
                 self.count("unanswered")
-                self._report(fields)
+                self._report({**fields, "status": UNANSWERED})
                 while await stream.receive_some(READ_BYTES):
                     pass
                 http.ended = True
@@ -180,8 +181,7 @@ class HttpService(Service):
                     raise trio.BrokenResourceError("cut by a rule")
         finally:
             if answer.body is not None:
-                if taken:
-                    fields["status"] = answer.status
+                fields["status"] = answer.status if taken else UNANSWERED
                 self._report(fields)
 
     def _decide(self, got: Request | Refusal, fields: dict[str, Any]) -> Answer:
@@ -198,7 +198,7 @@ class HttpService(Service):
 
     async def _linger(self, stream: trio.abc.Stream) -> None:
         """Take what a client still sends that was refused: else its kernel forgets our answer."""
-        with trio.move_on_after(LINGER_S):
+        with trio.move_on_after(real_s(LINGER_S)):
             if isinstance(stream, trio.SocketStream):
                 await stream.send_eof()
             taken = 0

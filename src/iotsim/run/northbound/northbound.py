@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from iotsim.errors import IotsimError
-from iotsim.northbound.rules import Answer, RuleError, Rules
+from iotsim.northbound.rules import UNANSWERED, Answer, RuleError, Rules
 from iotsim.run.northbound.broker import BrokerService
 from iotsim.run.northbound.command import CommandService
 from iotsim.run.northbound.datagrams import SyslogService, UdpService
@@ -97,17 +97,18 @@ class Northbound:
         for name, what in NOTED.items():
             for counter, number in self._run.counters.items():
                 if counter.endswith(f".{name}"):
-                    notes.append(f"{counter.removesuffix(f'.{name}')}: {number} {what}.")
+                    service = counter.removesuffix(f".{name}")
+                    notes.append(f"{service}: {what}: {number}.")
         return notes
 
 
 NOTED = {
-    "connections_refused": "connections beyond the most that it holds were closed at once",
-    "handshakes_failed": "TLS handshakes failed: events.jsonl has the reasons",
-    "requests_refused": "requests were no HTTP, or too large: events.jsonl has the reasons",
-    "lines_refused": "lines of its output are no JSON objects: events.jsonl has them",
-    "lost": "datagrams were dropped before they could be taken",
-    "answers_dropped": "answers could not be sent",
+    "connections_refused": "connections closed at once, beyond the most that it holds",
+    "handshakes_failed": "TLS handshakes that failed (events.jsonl has the reasons)",
+    "requests_refused": "requests that were no HTTP, or too large (events.jsonl has the reasons)",
+    "lines_refused": "lines of its output that are no JSON objects (events.jsonl has them)",
+    "lost": "datagrams that were dropped before they could be taken",
+    "answers_dropped": "answers that could not be sent",
 }
 
 
@@ -145,10 +146,11 @@ class Injected:
         if answer.delay_s:
             await trio.sleep(answer.delay_s)
         if name in self._stopped:
-            self._report(spec, seen)
+            self._report(spec, {**seen, "status": UNANSWERED} if spec.kind == "http" else seen)
             raise ConnectionResetError(f"northbound.{name} was stopped")
-        if spec.kind == "http" and answer.body is not None and answer.cut is None:
-            seen["status"] = answer.status
+        if spec.kind == "http":
+            taken = answer.body is not None and answer.cut is None
+            seen["status"] = answer.status if taken else UNANSWERED
         self._report(spec, seen)
         return answer
 

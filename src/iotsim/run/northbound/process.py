@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.run.northbound.service import Service, ServiceError
 from iotsim.run.output import OutputText
 from iotsim.testbed.bed import GatewayStartError, Streams
@@ -89,7 +90,7 @@ class ProcessService(Service):
             finally:
                 with trio.CancelScope(shield=True):
                     await process.end(signal.SIGTERM, GRACE_S)
-                    with trio.move_on_after(LAST_OUTPUT_S):
+                    with trio.move_on_after(real_s(LAST_OUTPUT_S)):
                         await self._read_all.wait()
                 self.process = None
                 for scope in reading:
@@ -97,7 +98,7 @@ class ProcessService(Service):
 
     async def _watch(self, process: GatewayProcess, started: trio.Event) -> None:
         status = await process.wait()
-        with trio.move_on_after(LAST_OUTPUT_S):
+        with trio.move_on_after(real_s(LAST_OUTPUT_S)):
             await self._read_all.wait()
         said = "; ".join(self._last)
         reason = f"{self.title} ended by itself: {status}{said and ': '}{said}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.northbound.names import NameServer
 from iotsim.run.northbound.service import ServiceError, recover_from
 from iotsim.testbed.names import NAMESERVER
@@ -72,7 +73,7 @@ class Resolver:
         held = b""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError), connection:
             while True:
-                with trio.move_on_after(IDLE_S) as patience:
+                with trio.move_on_after(real_s(IDLE_S)) as patience:
                     data = await stream.receive_some(LARGEST_QUERY)
                 if patience.cancelled_caught or not data:
                     return

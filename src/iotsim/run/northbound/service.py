@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.errors import IotsimError, MachineError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Service(ABC):
         """
         if self._scope is None:
             self._ended = trio.Event()
-            with trio.move_on_after(START_TIMEOUT_S * self.run.tolerance) as patience:
+            with trio.move_on_after(real_s(START_TIMEOUT_S * self.run.tolerance)) as patience:
                 await nursery.start(self._live)
             if patience.cancelled_caught:
                 raise ServiceError(f"{self.title} was not ready in time")
@@ -146,4 +147,4 @@ async def let_others_run() -> None:
 async def recover_from(error: OSError) -> None:
     """Wait a little after a socket could not be taken or read, for want of descriptors or memory."""
     if error.errno not in (errno.ECONNABORTED, errno.EINTR, errno.ECONNREFUSED):
-        await trio.sleep(0.05)
+        await trio.sleep(real_s(0.05))

@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from iotsim.clock import real_s
 from iotsim.northbound.content import content_fields
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Watcher:
         wanted = self._barrier
         client.publish(BARRIER, str(wanted), qos=QOS)
         self._to_write.set()
-        with trio.move_on_after(BARRIER_S):
+        with trio.move_on_after(real_s(BARRIER_S)):
             while self._reached < wanted and self._client is client:
                 self._moved = trio.Event()
                 await self._moved.wait()
