@@ -11,7 +11,7 @@ COMMAND is confirmed by ACK. A request that cannot be served is answered by ERRO
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from construct import (
     BitsInteger,
@@ -35,7 +35,10 @@ from construct import (
     this,
 )
 
-from iotsim import Checksum, DecodeError, FlatStruct, Length, Protocol, crc16_ccitt
+from iotsim import Checksum, DecodeError, Errors, FlatStruct, Length, Protocol, crc16_ccitt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KIND = Enum(Int8ub, READ=1, REPORT=2, READINGS=3, COMMAND=4, ACK=5, ERROR=6)
 UNIT = Enum(
@@ -60,6 +63,15 @@ READING = Struct(
     ),
 )
 
+ERRORS = {
+    "MALFORMED": 1,
+    "BAD_LENGTH": 2,
+    "BAD_CRC": 3,
+    "UNKNOWN_KIND": 4,
+    "UNKNOWN_POINT": 5,
+    "UNKNOWN_COMMAND": 6,
+    "BUSY": 7,
+}
 BODIES: dict[str, Construct[Any, Any]] = {
     "READ": Struct("point" / Default(Int8ub, 0) * "255 asks for all points"),
     "REPORT": Struct(
@@ -74,19 +86,7 @@ BODIES: dict[str, Construct[Any, Any]] = {
         "argument" / Default(Int32ub, 0) * "seconds of an interval, level of an output",
     ),
     "ACK": Struct("result" / Default(Enum(Int8ub, OK=0, PENDING=1, REFUSED=2), "OK")),
-    "ERROR": Struct(
-        "error"
-        / Enum(
-            Int8ub,
-            MALFORMED=1,
-            BAD_LENGTH=2,
-            BAD_CRC=3,
-            UNKNOWN_KIND=4,
-            UNKNOWN_POINT=5,
-            UNKNOWN_COMMAND=6,
-            BUSY=7,
-        )
-    ),
+    "ERROR": Struct("error" / Enum(Int8ub, **ERRORS)),
 }
 
 MESSAGE = FlatStruct(
@@ -123,6 +123,12 @@ def error_reply(error: DecodeError, data: bytes) -> dict[str, Any] | None:
     return {"kind": "ERROR", "error": reason, "device": device, "seq": seq}
 
 
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The ERROR for a request; what a gateway confirms is none."""
+    asked = request["kind"] in ("READ", "COMMAND")
+    return {"kind": "ERROR", "error": name} if asked else None
+
+
 PROTOCOL = Protocol(
     name="sensornet",
     message=MESSAGE,
@@ -130,6 +136,7 @@ PROTOCOL = Protocol(
     echo=["device", "seq"],
     summary="{kind} {code}{error}{value} device={device} seq={seq}",
     error_reply=error_reply,
+    errors=Errors(ERRORS, refuse),
     description="A compact protocol for sensors: readings, commands, acknowledgements, errors",
 )
 

@@ -9,9 +9,14 @@ Source: the Zephyr project's documentation, "SMP Protocol Specification".
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from construct import BitsInteger, BitStruct, Default, Enum, Int8ub, Int16ub, Padding
 
-from iotsim import Cbor, FlatStruct, Length, Protocol
+from iotsim import Cbor, Errors, FlatStruct, Length, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MESSAGE = FlatStruct(
     BitStruct(
@@ -43,11 +48,33 @@ MESSAGE = FlatStruct(
     "payload" / Cbor(),
 )
 
+ERRORS = {
+    "EUNKNOWN": 1,
+    "ENOMEM": 2,
+    "EINVAL": 3,
+    "ETIMEOUT": 4,
+    "ENOENT": 5,
+    "EBADSTATE": 6,
+    "EMSGSIZE": 7,
+    "ENOTSUP": 8,
+    "ECORRUPT": 9,
+    "EBUSY": 10,
+    "EACCESSDENIED": 11,
+}
+"""As MCUmgr's mgmt_err_t calls them, without what they begin with."""
+
+
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    op = {"READ": "READ_RSP", "WRITE": "WRITE_RSP"}.get(request["op"])
+    return None if op is None else {"op": op, "payload": {"rc": ERRORS[name]}}
+
+
 PROTOCOL = Protocol(
     name="smp",
     message=MESSAGE,
     port=1337,
     echo=["version", "group", "sequence", "command"],
+    errors=Errors(ERRORS, refuse),
     summary="{op} {group} {command} #{sequence} {payload}",
     description="Simple Management Protocol (MCUmgr): echo, reset, images, files of microcontrollers",
 )

@@ -13,14 +13,33 @@ port 38900. A message may have an ``id``, which the answer repeats, too.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from iotsim import DecodeError, Json, Protocol
+from iotsim import DecodeError, Errors, Json, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def error_reply(error: DecodeError, data: bytes) -> dict[str, Any]:
     """As JSON-RPC 2.0, section 5.1, has it for what is no JSON."""
     return {"env": "pro", "error": {"code": -32700, "message": "Parse error"}}
+
+
+ERRORS = {
+    "PARSE_ERROR": (-32700, "Parse error"),
+    "INVALID_REQUEST": (-32600, "Invalid Request"),
+    "METHOD_NOT_FOUND": (-32601, "Method not found"),
+    "INVALID_PARAMS": (-32602, "Invalid params"),
+    "INTERNAL_ERROR": (-32603, "Internal error"),
+}
+"""Those of JSON-RPC 2.0, section 5.1."""
+
+
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    code, text = ERRORS[name]
+    asked = "method" in request and "result" not in request and "error" not in request
+    return {"env": "pro", "error": {"code": code, "message": text}} if asked else None
 
 
 PROTOCOL = Protocol(
@@ -30,6 +49,7 @@ PROTOCOL = Protocol(
     echo=["method", "id"],
     summary="{method} {params}{result}{error}",
     error_reply=error_reply,
+    errors=Errors(ERRORS, refuse),
     description="WiZ lights (Philips and others)",
 )
 

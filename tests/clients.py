@@ -76,6 +76,7 @@ CLIENTS = {
         Client("python-miio", "0.5.12", "pypi"),
         Client("pywizlight", "0.6.6", "pypi"),
         Client("smpclient", "7.3.0", "pypi"),
+        Client("taplo", "0.9.3", "pypi"),
         Client("tplink-smarthome-api", "5.0.0", "npm"),
         Client("xknx", "4.0.0", "pypi"),
     )

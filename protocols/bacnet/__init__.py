@@ -26,14 +26,16 @@ answers to them.
 `segments`      segmentation (clauses 5.3, 5.4)
 `cov`           subscriptions (clause 13.1)
 `server`        `Bacnet`, the session
+`errors`        what a device may refuse a request with
 `vectors`       the examples of annex F
 `follower`      which message answers which
 """
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from iotsim import Errors, Protocol
 
+from .errors import NAMES, refuse
 from .follower import BacnetFollower
 from .model import Model
 from .schema import MESSAGE, REPEATED
@@ -50,6 +52,7 @@ PROTOCOL = Protocol(
     summary="{apdu} {service} {object} {property} {value}",
     description="BACnet/IP: a device with objects",
     session=Bacnet,
+    errors=Errors(NAMES, refuse),
     model=Model,
     follower=BacnetFollower,
 )

@@ -23,14 +23,33 @@ CoAP over TCP, the freshness of Echo (RFC 9175), Q-Block (RFC 9177), PROBING_RAT
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from typing import TYPE_CHECKING, Any
+
+from iotsim import Errors, Protocol
 
 from .follower import CoapFollower
-from .message import MESSAGE, error_reply
+from .message import ERRORS, MESSAGE, METHODS, error_reply
 from .model import Model
 from .server import Coap
 
-__all__ = ["MESSAGE", "PROTOCOL", "VECTORS", "Coap", "CoapFollower", "Model", "error_reply"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ERRORS",
+    "MESSAGE",
+    "PROTOCOL",
+    "VECTORS",
+    "Coap",
+    "CoapFollower",
+    "Model",
+    "error_reply",
+]
+
+
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {"code": name} if request["code"] in METHODS else None
+
 
 PROTOCOL = Protocol(
     name="coap",
@@ -38,6 +57,7 @@ PROTOCOL = Protocol(
     port=5683,
     summary="{type} {code} {path} {payload} id={message_id} token={token}",
     error_reply=error_reply,
+    errors=Errors(ERRORS, refuse),
     description="CoAP, with observe, blocks and discovery",
     session=Coap,
     model=Model,

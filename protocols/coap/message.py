@@ -74,6 +74,8 @@ RESPONSES = {
     "PROXYING_NOT_SUPPORTED": 0xA5,
     "HOP_LIMIT_REACHED": 0xA8,
 }
+ERRORS = tuple(name for name, number in RESPONSES.items() if number >= 0x80)
+"""The response codes of a request that was refused (section 5.9.2 and 5.9.3)."""
 CODES = {"EMPTY": 0, **METHODS, **RESPONSES}
 CODE = Enum(Int8ub, **CODES)
 

@@ -18,6 +18,7 @@ repetitions, flow control.
 `channel`     connections (3/8/2, section 5)
 `routing`     telegrams to the multicast group (3/8/5)
 `properties`  interface objects (3/7/3)
+`errors`      what a device may refuse
 `follower`    which message answers which
 
 Not there: TCP, KNX IP Secure, bus monitor and raw tunnels, tunnelling features, remote configuration, the
@@ -26,8 +27,9 @@ object server, and management over the bus (a device's own individual address is
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from iotsim import Errors, Protocol
 
+from .errors import NAMES, refuse
 from .follower import KnxFollower
 from .message import APPLICATION, MESSAGE
 from .model import Model
@@ -43,6 +45,7 @@ PROTOCOL = Protocol(
     summary="{service} {group}{channel} {value}{sequence} {status}{cemi.code}",
     description="KNXnet/IP: tunnels, routing, and group objects",
     session=Knxnet,
+    errors=Errors(NAMES, refuse, on_wire=True),
     model=Model,
     groups=[GROUP],
     follower=KnxFollower,

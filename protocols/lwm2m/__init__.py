@@ -22,12 +22,22 @@ of firmware updates, and version 1.2.
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from typing import TYPE_CHECKING, Any
+
+from iotsim import Errors, Protocol
 from iotsim.protocols import coap
 
 from .client import Lwm2m
-from .message import APPLICATION
+from .message import APPLICATION, ASKED
 from .model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {"code": name} if request["operation"] in ASKED else None
+
 
 PROTOCOL = Protocol(
     name="lwm2m",
@@ -36,6 +46,7 @@ PROTOCOL = Protocol(
     port=5683,
     summary="{operation}{type} {code} {path} {value}{payload}",
     error_reply=coap.error_reply,
+    errors=Errors(coap.ERRORS, refuse),
     description="LwM2M 1.1 over CoAP: a client that registers",
     session=Lwm2m,
     model=Model,

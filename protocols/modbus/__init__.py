@@ -25,12 +25,24 @@ Not there: files and FIFO queues (6.14, 6.15, 6.18), CANopen (6.20), and what is
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from typing import TYPE_CHECKING, Any
+
+from iotsim import Errors, Protocol
 
 from .follower import ModbusFollower
-from .message import ANSWER, REQUEST
+from .message import ANSWER, EXCEPTIONS, FUNCTIONS, REQUEST
 from .model import Model
 from .server import Modbus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An exception (section 7)."""
+    function = request["function"]
+    return {"function": f"{function}_ERROR", "exception": name} if function in FUNCTIONS else None
+
 
 PROTOCOL = Protocol(
     name="modbus",
@@ -38,6 +50,7 @@ PROTOCOL = Protocol(
     answer=ANSWER,
     port=502,
     echo=["transaction", "unit", "function"],
+    errors=Errors(EXCEPTIONS, refuse),
     summary="{function} unit={unit} {address} {bits}{registers}{value}{exception}",
     description="Modbus over UDP: coils and registers out of a model",
     session=Modbus,

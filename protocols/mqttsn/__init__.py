@@ -15,6 +15,7 @@ and begins anew when the gateway is lost.
 `gateway`    a device as gateway
 `session`    which of both a device is
 `model`      what a scenario says of a device
+`errors`     what a device may refuse
 `follower`   which message answers which
 
 Also understood are messages behind a forwarder (section 5.4.27): a gateway answers them by the same way, a
@@ -23,8 +24,9 @@ client has none. Not there: a connection of the gateway to an MQTT broker, and a
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from iotsim import Errors, Protocol
 
+from .errors import NAMES, refuse
 from .follower import MqttSnFollower
 from .model import Model
 from .schema import APPLICATION, MESSAGE
@@ -38,6 +40,7 @@ PROTOCOL = Protocol(
     summary="{kind} {topic} {topic_id} {data}{return_code} {client_id}",
     description="MQTT-SN 1.2, as client and as gateway",
     session=MqttSn,
+    errors=Errors(NAMES, refuse, on_wire=True),
     model=Model,
     groups=["225.1.1.1", "ff1e:feed:caca:dead::feed"],
     follower=MqttSnFollower,

@@ -27,12 +27,29 @@ are obsolete since RFC 1902.
 
 from __future__ import annotations
 
-from iotsim import Protocol
+from typing import TYPE_CHECKING, Any
 
-from .agent import Agent
+from iotsim import Errors, Protocol
+
+from .agent import ERRORS_V1, Agent, failure
 from .follower import SnmpFollower
-from .message import MESSAGE
+from .message import ERRORS, MESSAGE
 from .model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The bindings come back, and the first is to blame. What v1 does not have is what it has in its place,
+    mostly GEN_ERR."""
+    if request["pdu"] not in ("GET", "GETNEXT", "GETBULK", "SET"):
+        return None
+    if request["version"] == 1 and ERRORS[name] > ERRORS["GEN_ERR"]:
+        name = ERRORS_V1.get(name, "GEN_ERR")
+    whole = name in ("TOO_BIG", "AUTHORIZATION_ERROR") or not request["bindings"]
+    return failure(dict(request), name, 0 if whole else 1)
+
 
 PROTOCOL = Protocol(
     name="snmp",
@@ -42,6 +59,7 @@ PROTOCOL = Protocol(
     summary="v{version} {pdu} {request_id} {error} {bindings}",
     description="SNMP v1 and v2c: a device as an agent, with traps and informs",
     session=Agent,
+    errors=Errors([name for name in ERRORS if name != "NO_ERROR"], refuse),
     model=Model,
     follower=SnmpFollower,
 )

@@ -29,6 +29,7 @@ from pydantic import Field, model_validator
 
 from iotsim import (
     Duration,
+    Errors,
     File,
     FlatStruct,
     IotsimError,
@@ -43,7 +44,7 @@ from iotsim import (
 from .follower import BLOCK, TftpFollower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Text = NullTerminated(GreedyString("latin-1"))
 OPTIONS = GreedyRange(Struct("name" / Text, "value" / Text))
@@ -294,6 +295,13 @@ def from_netascii(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r\0", b"\r")
 
 
+def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What comes to a transfer's own port ends that, too (RFC 1350, section 7)."""
+    asked = request["opcode"] in ("RRQ", "WRQ", "DATA", "ACK")
+    text = name.replace("_", " ").lower()
+    return {"opcode": "ERROR", "code": name, "message": text} if asked else None
+
+
 PROTOCOL = Protocol(
     name="tftp",
     message=MESSAGE,
@@ -301,6 +309,7 @@ PROTOCOL = Protocol(
     summary="{opcode} {filename}{block}{code} {message}",
     description="TFTP: a device that has files, and takes such",
     session=Tftp,
+    errors=Errors(ERRORS, refuse, on_wire=True),
     model=Model,
     follower=TftpFollower,
 )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from iotsim.protocol.crypt import Encrypted
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.device import this_device
+    from iotsim.protocol.refusals import Errors
     from iotsim.session import (
         Duration,
         Endpoint,
@@ -59,6 +60,7 @@ __all__ = [
     "EncodeError",
     "Encrypted",
     "Endpoint",
+    "Errors",
     "ExpressionError",
     "File",
     "FlatStruct",
@@ -96,6 +98,7 @@ __all__ = [
 # inside a namespace, must not pay for construct or trio before they need them.
 _HOMES = {
     "iotsim.protocol.definition": ("Protocol",),
+    "iotsim.protocol.refusals": ("Errors",),
     "iotsim.protocol.device": ("this_device",),
     "iotsim.protocol.constructs": (
         "Cbor",

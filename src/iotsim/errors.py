@@ -107,7 +107,12 @@ class ExpressionError(IotsimError):
 
 
 class MachineError(IotsimError):
-    """This machine cannot do what a run needs; ``fix`` is the line that would change that."""
+    """This machine cannot do what a run needs; ``fix`` is the line that would change that.
+
+    ``of_link`` tells that another kind of link might do without.
+    """
+
+    of_link = True
 
     def __init__(self, reason: str, fix: str = "") -> None:
         self.reason = reason

@@ -51,6 +51,10 @@ class RunStarted(Event, tag="run-started"):
     versions: dict[str, str]
     fleets: dict[str, dict[str, Any]]
     """Fleet name -> {"count": …, "addresses": ["first-last", …], "protocols": […]}."""
+    parameters: dict[str, str] = {}
+    """Those of the matrix and of ``--set``, as ``--set`` takes them."""
+    speed: float = 1.0
+    """How many seconds of the run a real second has."""
 
 
 class LinkUp(Event, tag="link-up"):
@@ -61,22 +65,38 @@ class LinkUp(Event, tag="link-up"):
 
 
 class GatewayStarted(Event, tag="gateway-started"):
+    """``life``: a gateway that is started again has several, counted from 1."""
+
     pid: int
     command: list[str]
+    life: int = 1
 
 
 class GatewayReady(Event, tag="gateway-ready"):
     how: str
+    life: int = 1
 
 
 class GatewayOutput(Event, tag="gateway-output"):
     line: str
 
 
+class GatewayPaused(Event, tag="gateway-paused"):
+    """All of its processes stand, until it is resumed."""
+
+
+class GatewayResumed(Event, tag="gateway-resumed"):
+    """They go on."""
+
+
 class GatewayExited(Event, tag="gateway-exited"):
+    """``by``: "stop" or "kill", if that was asked for; "end", with the run; "" by itself."""
+
     status: int | None
     signal: str
     crashed: bool
+    by: str = ""
+    life: int = 1
 
 
 class Received(Event, tag="received"):
@@ -145,6 +165,30 @@ class Undecodable(Event, tag="undecodable"):
     sent: bool = False
 
 
+class Unmatched(msgspec.Struct, kw_only=True):
+    """Messages of one kind to one fleet to which no rule applied, and that nobody else answered.
+
+    ``kind`` is what they have in common, such as "kind=READ": the fields that the fleet's rules ask for
+    first. ``count``: how many there were. ``t`` and ``device``: when the first came, and to whom.
+    ``nearest``: the rule that came nearest to that one, and why it did not apply; "" where the fleet has no
+    rules about messages.
+    """
+
+    fleet: str
+    protocol: str
+    kind: str
+    count: int
+    t: float
+    device: str
+    nearest: str = ""
+
+
+class NoRule(Event, tag="no-rule"):
+    """No rule applied to a message, the first of its kind; how many there were is told at the end."""
+
+    unmatched: Unmatched
+
+
 class NotSent(Event, tag="not-sent"):
     """A device meant to send and could not, or it has and that was lost; ``reason`` says why. ``impaired``
     are the names of what befell ``message``, if something did."""
@@ -189,6 +233,25 @@ class DeviceRebooted(Event, tag="device-rebooted"):
     device: str
 
 
+class Northbound(Event, tag="northbound"):
+    """A service of the gateway's other side received something. ``fields`` is what, by the names that its
+    kind has. A request has the ``status`` of its answer, 0 without one, and ``t`` is when it got it."""
+
+    id: int
+    service: str
+    fields: Mapping[str, Any]
+
+
+class FaultChanged(Event, tag="fault"):
+    """A fault of devices that lasts has begun, or is over. ``name`` is its own, ``fault`` of which kind it
+    is, ``devices`` whom it is for; ``begun`` tells which of both it is."""
+
+    name: str
+    fault: str
+    devices: str
+    begun: bool
+
+
 class StepDone(Event, tag="step"):
     """A step of the scenario was done."""
 
@@ -205,7 +268,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an expectation. All texts are one line, for people.
 
     ``number``: its place among the scenario's expectations, from 0. ``expected``: what the scenario
-    asked for. ``actual``: what was seen. ``nearest``: what came nearest to what was expected and the
+    asked for. ``actual``: what was seen. ``inconclusive``: why that is neither held against the
+    gateway nor taken for a success, since the simulator itself may be to blame; ``passed`` is then
+    false. ``nearest``: what came nearest to what was expected and the
     field that differed, or the message that should not have come. ``devices``: the first devices that
     made it fail, of ``total``; ``details``: what each of these heard, in the same order. ``place``:
     ``file:line`` of its table. ``t``: when it was decided, seconds of the run; None where that was at
@@ -219,6 +284,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     expected: str
     actual: str
+    inconclusive: str = ""
     nearest: str = ""
     devices: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
@@ -249,8 +315,41 @@ class Note(Event, tag="note"):
     text: str
 
 
+class GatewayLife(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The gateway from one start to its end.
+
+    Times are seconds of the run, None where it did not come to that. ``by`` is that of `GatewayExited`.
+    """
+
+    pid: int
+    started: float
+    ready: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    signal: str = ""
+    by: str = ""
+    crashed: bool = False
+
+
+class GatewayFigures(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the gateway used, with all that it started: at most, in ``memory`` (bytes), ``fds``, ``threads``
+    and ``children``; and ``cpu``, of one core, from ready to the end, as a share. None is what nobody
+    asked for, or could not be measured. ``samples`` are how many looks that rests on."""
+
+    samples: int = 0
+    memory: int | None = None
+    fds: int | None = None
+    threads: int | None = None
+    children: int | None = None
+    cpu: float | None = None
+
+
 class GatewayResult(msgspec.Struct, kw_only=True):
-    """The gateway's process, when all is over. ``status`` and ``signal`` are what it ended with."""
+    """The gateway, when all is over.
+
+    ``pid``, ``status`` and ``signal`` are of its last life, or of the one in which it ``crashed``; ``lives``
+    are all of them. ``figures`` are there if an expectation asked for one of them.
+    """
 
     command: list[str]
     pid: int = 0
@@ -258,6 +357,8 @@ class GatewayResult(msgspec.Struct, kw_only=True):
     signal: str = ""
     crashed: bool = False
     last_lines: list[str] = []
+    lives: list[GatewayLife] = []
+    figures: GatewayFigures | None = None
 
 
 class RunEnded(Event, tag="run-ended"):
@@ -276,6 +377,8 @@ class RunEnded(Event, tag="run-ended"):
     """The simulator's own delays in seconds, by name."""
     files: list[str]
     """What the run left, besides ``result.json``."""
+    unmatched: list[Unmatched] = []
+    """Messages to which no rule applied, the commonest first."""
 
 
 EventSink: TypeAlias = Callable[[Sequence[Event]], None]

@@ -105,6 +105,22 @@ def test_behaviors_are_code_and_are_loaded_only_when_asked(
     assert "Meter" in line
 
 
+def test_what_is_suspicious_is_a_warning_and_strictly_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = "[[devices.meter.rules]]\ndrop = true\n"
+    text = RIGHT.replace("${first}", "10.77.1.1").replace('behavior = "meter.py:Meter"\n', "")
+    (tmp_path / "right.toml").write_text(text + rule + rule)
+    assert run_command_line(["check", "right.toml"]) == 0
+    warning, ok = capsys.readouterr().out.splitlines()
+    assert warning.startswith("right.toml:7:1: devices.meter.rules[1]: warning: this rule never ")
+    assert ok == "right.toml: ok, 3 devices, 0 expectations, 1 warning"
+    assert run_command_line(["check", "--strict", "right.toml"]) == 2
+    again, wrong = capsys.readouterr().out.splitlines()
+    assert again == warning
+    assert wrong == "right.toml: wrong, 3 devices, 0 expectations, 1 warning"
+
+
 def test_a_folder_that_vanishes_meanwhile_is_no_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

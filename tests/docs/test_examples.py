@@ -16,7 +16,8 @@ A page has a working folder of its own, and its blocks run in order. A fenced bl
     may be shown without being run if the line before says why: ``<!-- shown: why -->``.
 
 Anything else fails, with page and line. A page that says ``<!-- in a clone -->`` starts with copies
-of the repository's ``scenarios``, ``examples`` and ``protocols`` in its folder; one that says
+of the repository's ``scenarios``, ``examples``, ``protocols`` and ``tests/gateways`` in its folder; one
+that says
 ``<!-- needs: tun, ping -->`` is skipped where the machine lacks these, as by the marker `needs`.
 """
 
@@ -198,7 +199,7 @@ class Page:
     def run(self) -> None:
         blocks = parse_blocks(self.name, self.text)
         if re.search(r"<!--\s*in a clone\s*-->", self.text):
-            for name in ("scenarios", "examples", "protocols"):
+            for name in ("scenarios", "examples", "protocols", "tests/gateways"):
                 shutil.copytree(REPOSITORY / name, self.folder / name)
         for block in blocks:
             self.run_block(block, blocks)

@@ -1,10 +1,12 @@
 """The loader of scenarios: any text is loaded, or refused with a ScenarioError that has bounds.
 
-Nothing of a file that the text names is opened but protocols, which are the bundled ones.
+A zero byte, which no TOML has, stands between a base and what extends it. Whatever files a text names are
+looked for, and those of protocols, which are the bundled ones, are imported.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,25 +21,32 @@ with instrumented():
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iotsim.errors import Problem
+
 PLACE = Path("/nowhere/test.toml")
 LONGEST_LINE = 12 * (LONGEST_PATH + LONGEST_MESSAGE + LONGEST_HINT)  # each character an escape
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 
 def target(data: bytes) -> None:
+    found: list[Problem] = []
     try:
-        load_text(data.decode("utf-8", "replace"), PLACE)
+        load_text(data.decode("utf-8", "replace"), PLACE, warn=found.append)
     except ScenarioError as error:
         problems = error.problems
     else:
-        return
-    assert 1 <= len(problems) <= MOST_PROBLEMS + 1
-    assert max(len(str(problem)) for problem in problems) < LONGEST_LINE
+        problems = found[:1]
+    assert len(problems) <= MOST_PROBLEMS + 1
+    assert len(found) <= MOST_PROBLEMS
+    found.extend(problems)
+    assert all(len(str(problem)) < LONGEST_LINE for problem in found)
 
 
 def seeds() -> Iterator[bytes]:
-    for path in sorted(SCENARIOS.rglob("*.toml")):
-        yield path.read_bytes()
+    texts = [path.read_bytes() for path in sorted(SCENARIOS.rglob("*.toml"))]
+    yield from texts
+    for base, text in pairwise(texts):
+        yield base + b"\0" + text
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def install_wheel(iotsim: CommandLine) -> tuple[Path, dict[str, Done]]:
         "run": iotsim.run("quickstart", "--seed", "7"),
         "protocols": iotsim("protocols", "list"),
         "check": iotsim("check", "quickstart"),
+        "schema": iotsim("schema"),
         "init": iotsim("init", "starter"),
         "wireshark": iotsim("protocols", "wireshark", "coap", "-o", "coap.lua"),
     }
@@ -83,5 +84,6 @@ def test_what_is_bundled_is_found_by_name(done: tuple[Path, dict[str, Done]]) ->
     assert said["protocols"].status == said["check"].status == said["init"].status == 0
     assert "sensornet  bundled" in said["protocols"].text
     assert "quickstart.toml: ok, 14 devices" in said["check"].text
+    assert '"the longest that a run takes' in said["schema"].text
     assert "wrote starter/scenario.toml" in said["init"].text
     assert said["wireshark"].status == 0, said["wireshark"].text

@@ -94,9 +94,10 @@ def test_the_other_verdicts(tmp_path: Path) -> None:
 
 
 def test_what_is_inconclusive_is_no_failure_of_the_gateway(tmp_path: Path) -> None:
-    result = result_of(verdict="inconclusive", reason="lag", expectations=[expected(passed=False)])
+    doubted = expected(passed=False, inconclusive="0.3 s late")
+    result = result_of(verdict="inconclusive", reason="lag", expectations=[doubted])
     found = read_back(tmp_path / "x", result)
-    assert found == {"run": ("error", "lag"), "reads come": ("error", "none")}
+    assert found == {"run": ("error", "lag"), "reads come": ("error", "0.3 s late")}
 
 
 def test_a_warning_passes(tmp_path: Path) -> None:

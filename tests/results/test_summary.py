@@ -62,6 +62,25 @@ def test_each_kind_of_event_of_a_device() -> None:
     ]
 
 
+def test_what_befell_a_message_is_told_with_it() -> None:
+    report, radio = {"kind": "REPORT"}, "lossy radio"
+    lost = {"impaired": radio, "fate": "lost"}
+    held = {"impaired": "lossy radio, slow", "delay_s": 0.7}
+    lines = lines_of(
+        Received(1.0, 1, "meter[3]", PEER, "p", {"kind": "READ"}, **lost),
+        Sent(1.5, 2, "meter[3]", PEER, "p", report, **held),
+        NotSent(2.0, "meter[3]", "lost", 1, radio, report),
+        Undecodable(2.5, 3, "meter[3]", PEER, "p", "bad crc", "crc", 12, "534e", sent=True),
+    )
+    found = device_context(lines, {"meter[3]": None})
+    assert [str(line) for line in found["meter[3]"]] == [
+        "t=1.000 s  received    kind=READ  from 10.77.0.1:40000  [lossy radio: lost]",
+        "t=1.500 s  sent        kind=REPORT  to 10.77.0.1:40000  [lossy radio, slow: 700 ms later]",
+        "t=2.000 s  not-sent    kind=REPORT: lost  [lossy radio]",
+        "t=2.500 s  undecodable bad crc: hex:534e  to 10.77.0.1:40000",
+    ]
+
+
 def test_a_file_that_was_cut_off() -> None:
     data = EventEncoder({"p": ()}).encode([received(1.0, seq=1), received(2.0, seq=2)])
     for end in range(len(data)):

@@ -8,7 +8,9 @@ from iotsim.events import Outcome
 from iotsim.results.verdict import Verdict, combine, decide, exit_code
 
 
-def outcome(*, passed: bool, severity: str = "error", error: str = "") -> Outcome:
+def outcome(
+    *, passed: bool, severity: str = "error", error: str = "", inconclusive: str = ""
+) -> Outcome:
     return Outcome(
         name="reads",
         kind="within",
@@ -17,6 +19,7 @@ def outcome(*, passed: bool, severity: str = "error", error: str = "") -> Outcom
         expected="a read",
         actual="none came",
         error=error,
+        inconclusive=inconclusive,
     )
 
 
@@ -54,8 +57,13 @@ def test_a_verdict_for_one_run() -> None:
 def test_whose_fault_it_is() -> None:
     good, bad = outcome(passed=True), outcome(passed=False)
     assert decide([good], crash="SIGSEGV").verdict == Verdict.FAILED
-    assert decide([bad], doubts=["lag of 3 s"]) == (Verdict.INCONCLUSIVE, "lag of 3 s")
-    assert decide([bad], doubts=["lag"], crash="SIGSEGV").verdict == Verdict.FAILED
+    doubted = outcome(passed=False, inconclusive="3 s late")
+    assert decide([doubted, good]) == (Verdict.INCONCLUSIVE, "reads: 3 s late")
+    assert decide([doubted], crash="SIGSEGV").verdict == Verdict.FAILED
+    # What is certain counts, wherever else there is a doubt.
+    assert decide([doubted, bad]) == (Verdict.FAILED, "reads: none came")
+    soft = outcome(passed=False, severity="warning", inconclusive="3 s late")
+    assert decide([good, soft]) == (Verdict.PASSED, "with 1 warning")
     assert decide([bad], errors=["a behavior raised"], crash="x").verdict == Verdict.ERROR
     assert decide([outcome(passed=True, error="no field x")]).reason == "reads: no field x"
 

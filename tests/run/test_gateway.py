@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from iotsim.events import Event, GatewayOutput, GatewayReady, Note
+from iotsim.events import Event, GatewayOutput, Note
 from iotsim.match.pattern import Pattern
-from iotsim.run.gateway import MOST_LINES, POLL_S, PROMPT_S, Gateway, _is_bound
+from iotsim.run.console import MOST_LINES, PROMPT_S, Console
 from iotsim.run.launch import Launch
+from iotsim.run.life import POLL_S, Life, _is_bound
 from iotsim.scenario.model import GatewaySpec, ReadySpec
 
 if TYPE_CHECKING:
@@ -23,31 +24,39 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """A gateway without a process, and what is told of it."""
+    """A life of a gateway without a process, its console, and what is told of them."""
 
     def __init__(self, ready: ReadySpec | None = None) -> None:
         self.events: list[Event] = []
         self.heard: list[str] = []
         self.log = bytearray()
         self.now = 0.0
-        self.gateway = Gateway(
-            GatewaySpec(("gw",), ready=ready),
-            Launch(("gw",), {}, Path("/")),
-            emit=self.events.append,
-            clock=lambda: self.now,
-            log=self.log.extend,
-            on_line=lambda line, _t: self.heard.append(line),
+        self.readiness: list[str] = []
+        spec = GatewaySpec(("gw",), ready=ready)
+        launch = Launch(("gw",), {}, Path("/"))
+        self.life = Life(1, spec, launch, lambda: self.now, self)  # type: ignore[arg-type]
+        self.console = Console(
+            self.events.append, lambda: self.now, self.log.extend, self.take_line
         )
+
+    def take_line(self, line: str, _t: float) -> None:
+        self.heard.append(line)
+        self.life.hear(line)
+
+    def life_ready(self, _life: Life, how: str) -> None:
+        self.readiness.append(how)
 
     async def print(self, pieces: Sequence[tuple[float, bytes]]) -> None:
         """Let it print each of `pieces` after a pause, and close its output."""
         sender, receiver = trio.open_memory_channel[bytes](9)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.gateway._read, receiver, trio.CancelScope())
+            scope, ended = trio.CancelScope(), trio.Event()
+            nursery.start_soon(self.console.read, receiver, scope, ended)
             for pause, chunk in pieces:
                 await trio.sleep(pause)
                 await sender.send(chunk)
             sender.close()
+            await ended.wait()
 
     @property
     def lines(self) -> list[str]:
@@ -57,9 +66,9 @@ class Bench:
 def test_a_flood_of_lines_does_not_become_a_flood_of_events() -> None:
     bench = Bench()
     for _ in range(3 * MOST_LINES):
-        bench.gateway._line("y")
+        bench.console.take("y")
     bench.now = 1.5
-    bench.gateway._line("at last")
+    bench.console.take("at last")
     assert len(bench.lines) == MOST_LINES + 1
     assert bench.lines[-1] == "at last"
     (note,) = [event for event in bench.events if isinstance(event, Note)]
@@ -70,24 +79,23 @@ def test_a_flood_of_lines_does_not_become_a_flood_of_events() -> None:
 async def test_colors_are_no_part_of_a_line_but_of_the_log(autojump_clock: MockClock) -> None:
     bench = Bench(ReadySpec(log=Pattern("^INFO listening$")))
     await bench.print([(0, b"\x1b[32mINFO\x1b"), (1, b"[0m listening\x1b[K\r\nnext\n")])
-    assert bench.heard[-2:] == bench.gateway.last_lines[-2:] == ["INFO listening", "next"]
+    assert bench.heard[-2:] == bench.console.last_lines[-2:] == ["INFO listening", "next"]
     assert bench.log == b"\x1b[32mINFO\x1b[0m listening\x1b[K\r\nnext\n"
-    (ready,) = [event for event in bench.events if isinstance(event, GatewayReady)]
-    assert ready.how == "printed a line that matches '^INFO listening$'"
+    assert bench.readiness == ["printed a line that matches '^INFO listening$'"]
 
 
 async def test_text_that_waits_for_the_end_of_its_line_is_heard(autojump_clock: MockClock) -> None:
     bench = Bench(ReadySpec(log=Pattern("^login: $")))
     await bench.print([(0, b"hello\nlog"), (PROMPT_S / 2, b"in: ")])
     assert bench.heard == ["hello", "login: "]  # not "log": that was soon gone on with
-    assert bench.gateway.ready.is_set()
+    assert bench.life.ready.is_set()
 
 
 async def test_a_line_that_goes_on_is_heard_as_a_whole_too(autojump_clock: MockClock) -> None:
     bench = Bench()
     await bench.print([(0, b"Loading..."), (2 * PROMPT_S, b" done\n"), (0, b"next\n")])
     assert bench.heard == bench.lines == ["Loading...", "Loading... done", "next"]
-    assert bench.gateway.last_lines == ["Loading... done", "next"]
+    assert bench.console.last_lines == ["Loading... done", "next"]
 
 
 async def test_a_prompt_whose_newline_comes_late_is_told_once(autojump_clock: MockClock) -> None:
@@ -114,16 +122,12 @@ async def test_what_was_printed_last_needs_no_newline(autojump_clock: MockClock)
 # --- when it is ready -------------------------------------------------------------------------
 
 
-def readiness(bench: Bench) -> list[str]:
-    return [event.how for event in bench.events if isinstance(event, GatewayReady)]
-
-
 async def test_it_may_be_ready_by_time_alone(autojump_clock: MockClock) -> None:
     bench = Bench(ReadySpec(delay_s=2.5))
     began = trio.current_time()
-    await bench.gateway._await_ready(os.getpid())
+    await bench.life._await_ready(os.getpid())
     assert trio.current_time() - began == pytest.approx(2.5)
-    assert readiness(bench) == ["2.5 s have passed"]
+    assert bench.readiness == ["2.5 s have passed"]
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
@@ -137,19 +141,19 @@ async def test_it_is_ready_once_its_port_is_open(kind: str) -> None:
         spec: Any = {f"{kind}_port": port}
         bench = Bench(ReadySpec(**spec))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(bench.gateway._await_ready, os.getpid())
+            nursery.start_soon(bench.life._await_ready, os.getpid())
             await trio.sleep(3 * POLL_S)  # the other port is open all the time
-            assert not bench.gateway.ready.is_set()
+            assert not bench.life.ready.is_set()
             with socket.socket(socket.AF_INET, how) as own:
                 own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 own.bind(("127.0.0.1", port))
                 if kind == "tcp":
                     await trio.sleep(3 * POLL_S)
-                    assert not bench.gateway.ready.is_set()  # nobody could connect yet
+                    assert not bench.life.ready.is_set()  # nobody could connect yet
                     own.listen()
                 with trio.fail_after(5):
-                    await bench.gateway.ready.wait()
-    assert readiness(bench) == [f"{kind.upper()} port {port} is open"]
+                    await bench.life.ready.wait()
+    assert bench.readiness == [f"{kind.upper()} port {port} is open"]
 
 
 @pytest.mark.parametrize(
@@ -170,5 +174,5 @@ def test_a_port_may_be_open_for_ipv6_alone(
 async def test_a_network_that_has_gone_has_no_open_port(autojump_clock: MockClock) -> None:
     bench = Bench(ReadySpec(udp_port=5600))
     with trio.move_on_after(60):
-        await bench.gateway._await_ready(2**22 + 1)  # no process has this id (proc(5), pid_max)
-    assert readiness(bench) == []
+        await bench.life._await_ready(2**22 + 1)  # no process has this id (proc(5), pid_max)
+    assert bench.readiness == []

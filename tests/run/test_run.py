@@ -320,6 +320,7 @@ async def test_a_simulator_that_was_late_blames_nobody(
 
     async def be_late(gateway: Gateway) -> None:
         gateway.simulation.pump.timers.lateness = lag
+        gateway.simulation.judge.lapses.late(2.0, 2.0 + lag)
 
     result, _ = await live(scenario_of(tmp_path), link, polls=polls, after=be_late)
     assert (result.verdict, result.lag["timers"]) == (verdict, pytest.approx(lag))

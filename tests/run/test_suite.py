@@ -13,7 +13,7 @@ from iotsim.errors import IotsimError, ScenarioError
 from iotsim.results.result import RunResult, decode_result, encode_result
 from iotsim.run import suite
 from iotsim.run.folder import open_results
-from iotsim.run.suite import SUITE, join_suite, judge, name_folders, parse_jobs, run_suite
+from iotsim.run.suite import SUITE, Job, join_suite, judge, name_folders, parse_jobs, run_suite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_the_end_lists_what_has_not_passed_with_the_line_that_repeats_it(
     files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = run_suite(dict.fromkeys(files, ("--seed", "7")), parallel=2, out=tmp_path / "out")
+    status = run_suite(
+        [Job(file, ("--seed", "7")) for file in files], parallel=2, out=tmp_path / "out"
+    )
     assert status == 2
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("==")] == [
@@ -155,7 +157,7 @@ def test_one_document_has_what_became_of_all(files: list[Path], tmp_path: Path) 
     out = tmp_path / "out"
     out.mkdir()
     (out / "junit.xml").write_text("of an earlier suite")
-    run_suite(dict.fromkeys(files, ()), parallel=2, out=out)
+    run_suite([Job(file) for file in files], parallel=2, out=out)
     root = ET.parse(out / "junit.xml").getroot()
     states = {
         element.find("properties/property[@name='verdict']").get("value")  # type: ignore[union-attr]
@@ -172,13 +174,13 @@ def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(
     out = tmp_path / "out"
     run = suite.Suite.run
 
-    def run_and_stop(self: suite.Suite, file: Path) -> suite.Ended | None:
-        ended = run(self, file)
+    def run_and_stop(self: suite.Suite, number: int) -> suite.Ended | None:
+        ended = run(self, number)
         self.stop(signal.SIGTERM)
         return ended
 
     monkeypatch.setattr(suite.Suite, "run", run_and_stop)
-    assert run_suite(dict.fromkeys(files, ()), parallel=1, out=out) == 143
+    assert run_suite([Job(file) for file in files], parallel=1, out=out) == 143
     cases = ET.parse(out / "junit.xml").getroot().findall("testsuite/testcase")
     messages = [error.get("message", "") for case in cases for error in case.findall("error")]
     assert len(cases) == 5
@@ -188,7 +190,7 @@ def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(
 def test_two_suites_do_not_share_a_folder(files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     with open_results("other", out), pytest.raises(IotsimError, match="in use"):
-        run_suite(dict.fromkeys(files, ()), parallel=1, out=out)
+        run_suite([Job(file) for file in files], parallel=1, out=out)
 
 
 def test_what_is_handed_over_cannot_be_reached_by_what_a_run_starts(

@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iotsim.cli.files import find_scenarios
 from iotsim.results.fold import fold
 from iotsim.results.jsonl import decode_events
 from iotsim.results.result import decode_result
+from iotsim.scenario.merge import Merged
+from iotsim.scenario.sources import read_sources
 from iotsim.testbed.programs import DEBIAN_PACKAGES
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IOTSIM = Path(sys.executable).parent / "iotsim"
-FILES = sorted((REPOSITORY / "scenarios").rglob("*.toml"))
+FILES = sorted(find_scenarios([str(REPOSITORY / "scenarios")]).files)
 FORGETS_ONE = "a gateway that forgets a meter"
 GATEWAY = ["python3", "examples/polling_gateway.py", "--devices", "10.77.1.1-10.77.1.13"]
 
@@ -36,10 +38,11 @@ pytestmark = pytest.mark.needs("tun")
 
 @dataclass(frozen=True)
 class Done:
+    """A run that has ended, or several, of the combinations of a matrix: each has a folder in `outs`."""
+
     status: int
     text: str
-    result: dict[str, Any]
-    out: Path
+    outs: list[Path]
 
 
 def name_of(path: Path) -> str:
@@ -52,9 +55,9 @@ def run(path: Path, out: Path, *command: str) -> Done:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=60, cwd=REPOSITORY, check=False,
     )  # fmt: skip
-    files = [out / "gateway.log", out / "result.json"]
-    log, result = (file.read_text() if file.exists() else "" for file in files)
-    return Done(done.returncode, done.stdout + log, json.loads(result or "{}"), out)
+    logs = "".join(file.read_text() for file in sorted(out.rglob("gateway.log")))
+    outs = sorted(file.parent for file in out.rglob("result.json"))
+    return Done(done.returncode, done.stdout + logs, outs)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[
 
 
 def table_of(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text())
+    return Merged(read_sources(path)).value
 
 
 def requires(path: Path) -> list[str]:
@@ -81,28 +84,35 @@ def requires(path: Path) -> list[str]:
     return found
 
 
+def needs(path: Path) -> list[str]:
+    """What it requires, and what its services do."""
+    services = table_of(path).get("northbound", {}).values()
+    return [*requires(path), *(["mosquitto"] if any(s["kind"] == "mqtt" for s in services) else [])]
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name_of(path), marks=pytest.mark.needs(*requires(path))) for path in FILES],
+    [pytest.param(name_of(path), marks=pytest.mark.needs(*needs(path))) for path in FILES],
 )
 def test_it_passes(name: str, runs: dict[str, Future[Done]]) -> None:
     done = runs[name].result()
     assert done.status == 0, done.text
-    assert done.result["verdict"] == "passed"
+    results = [json.loads((out / "result.json").read_text()) for out in done.outs]
+    assert {result["verdict"] for result in results} == {"passed"}
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name_of(path), marks=pytest.mark.needs(*requires(path))) for path in FILES),
+        *(pytest.param(name_of(path), marks=pytest.mark.needs(*needs(path))) for path in FILES),
         FORGETS_ONE,
     ],
 )
 def test_its_result_is_a_fold_over_its_events(name: str, runs: dict[str, Future[Done]]) -> None:
-    out = runs[name].result().out
-    with (out / "events.jsonl").open("rb") as lines:
-        folded = fold(decode_events(lines))
-    assert folded == decode_result((out / "result.json").read_bytes())
+    for out in runs[name].result().outs:
+        with (out / "events.jsonl").open("rb") as lines:
+            folded = fold(decode_events(lines))
+        assert folded == decode_result((out / "result.json").read_bytes())
 
 
 def test_the_quickstart_names_the_meter_that_a_gateway_forgets(

@@ -32,7 +32,7 @@ def show():
 
 results, scenario = map(Path, sys.argv[1:])
 # Where the tests' interpreter lies is not what is tried here.
-privileges._sources = lambda folder: [(str(folder), os.R_OK | os.X_OK)]
+privileges._sources = lambda folders: [(str(one), os.R_OK | os.X_OK) for one in folders]
 privileges.drop_privileges(results, scenario)
 show()
 thread = threading.Thread(target=show)

@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 import termios
+import time
 import tty
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests import processes
 
 from iotsim.testbed import channel
-from iotsim.testbed.supervisor import descendants
+from iotsim.testbed.proctable import descendants, read_process, read_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,6 +219,105 @@ def test_descendants_are_found_through_their_parents() -> None:
     words = ["sh", "-c", "sleep 60 & echo $!; wait"]
     with processes.started(words, stdout=subprocess.PIPE) as process:
         grandchild = int(process.stdout.readline())
-        found = descendants(os.getpid(), spare=set())
-        assert {process.pid, grandchild} <= set(found)
-        assert grandchild not in descendants(os.getpid(), spare={process.pid})
+        table = read_processes()
+        found = [one.pid for one in descendants(table, os.getpid())]
+        assert found.index(process.pid) < found.index(grandchild)
+        spared = descendants(table, os.getpid(), spare={process.pid})
+        assert grandchild not in [one.pid for one in spared]
+
+
+# --- pausing and measuring --------------------------------------------------------------------
+
+COUNT = """
+import os, time
+os.fork()
+while True:
+    os.write(1, b"%d x\\n" % os.getpid())
+    time.sleep(0.01)
+"""
+
+
+def drain(terminal: int) -> set[str]:
+    """Who has written since the last time."""
+    os.set_blocking(terminal, False)
+    data = b""
+    with suppress(BlockingIOError):
+        while chunk := os.read(terminal, 65536):
+            data += chunk
+    os.set_blocking(terminal, True)
+    return {line.split()[0] for line in data.decode().splitlines() if line.endswith(" x")}
+
+
+def test_all_of_a_tree_stands_while_it_is_paused_and_goes_on_then(bench: Bench) -> None:
+    terminal = bench.start(1, [sys.executable, "-ISc", COUNT])
+    bench.expect("started")
+    bench.expect("running")
+    seen: set[str] = set()
+    while len(seen) < 2:
+        seen |= drain(terminal)
+    channel.send(bench.sock, {"op": "pause", "id": 1})
+    bench.expect("paused")
+    states = [read_process(int(pid)) for pid in seen]
+    assert [one.state for one in states if one is not None] == ["T", "T"]
+    drain(terminal)
+    time.sleep(0.1)
+    assert drain(terminal) == set()
+    channel.send(bench.sock, {"op": "resume", "id": 1})
+    bench.expect("resumed")
+    again: set[str] = set()
+    while len(again) < 2:
+        again |= drain(terminal)
+    assert again == seen
+    channel.send(bench.sock, {"op": "kill", "id": 1})
+    assert bench.expect("exited")["signal"] == 9
+    bench.expect("killed")
+    os.close(terminal)
+
+
+def test_what_is_watched_is_measured_at_once_again_and_again_and_at_its_end(bench: Bench) -> None:
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-ISc', {burn!r}])"
+    terminal = bench.start(1, [sys.executable, "-ISc", code])
+    bench.expect("started")
+    bench.expect("running")
+    channel.send(bench.sock, {"op": "watch", "id": 1, "what": ["fds", "memory", "waits"]})
+    usages: list[Any] = []
+    while (message := channel.receive(bench.sock)) and message.values["event"] == "usage":
+        usages.append(message.values)
+    assert message is not None
+    assert message.values["event"] == "exited"
+    assert len(usages) >= 3
+    assert usages[0]["processes"] == 1
+    assert usages[0]["fds"] >= 3
+    assert max(usage["children"] for usage in usages) == 1
+    assert usages[-1]["processes"] == 0
+    assert usages[-1]["cpu_s"] == pytest.approx(0.53, abs=0.15)  # also of what has ended
+    times = [usage["at"] for usage in usages]
+    assert times == sorted(times)
+    os.close(terminal)
+
+
+def test_what_others_have_left_is_neither_measured_nor_paused_nor_killed(bench: Bench) -> None:
+    """Two trees below one init, each with an orphan that init has adopted."""
+    orphan = "sleep 60 & echo $! x; exec sleep 60"
+    script = f"(sh -c '{orphan}' &); exec sleep 60"
+    terminals = [bench.start(number, ["sh", "-c", script]) for number in (1, 2)]
+    for _ in terminals:
+        bench.expect("started")
+        bench.expect("running")
+    orphans = [int(os.read(terminal, 100).split()[0]) for terminal in terminals]
+    channel.send(bench.sock, {"op": "watch", "id": 2, "what": []})
+    assert bench.expect("usage")["processes"] == 3
+    channel.send(bench.sock, {"op": "pause", "id": 2})
+    while (message := channel.receive(bench.sock)) and message.values["event"] == "usage":
+        pass
+    assert message is not None
+    assert message.values["event"] == "paused"
+    states = [read_process(pid) for pid in orphans]
+    assert [one.state for one in states if one is not None] == ["S", "T"]
+    channel.send(bench.sock, {"op": "kill", "id": 2})
+    while (message := channel.receive(bench.sock)) and message.values["event"] != "killed":
+        pass
+    assert [is_alive(pid) for pid in orphans] == [True, False]
+    for terminal in terminals:
+        os.close(terminal)

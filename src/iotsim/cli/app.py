@@ -50,6 +50,12 @@ USAGE = {
 for _name, _path, _help in (
     ("run", "iotsim.cli.run:run", RUN_HELP),
     ("check", "iotsim.cli.check:check", "Say what is wrong with scenarios, without running them."),
+    (
+        "explain",
+        "iotsim.cli.explain:explain",
+        "Say what a device would do about a datagram, and why.",
+    ),
+    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (
         "doctor",

@@ -11,6 +11,7 @@ import cyclopts
 def check(
     *scenarios: str,
     behaviors: Annotated[bool, cyclopts.Parameter(negative=())] = False,
+    strict: Annotated[bool, cyclopts.Parameter(negative=())] = False,
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set", negative=())] = None,
 ) -> int:
     """Check scenarios, and print everything that is wrong with them.
@@ -21,14 +22,18 @@ def check(
         Files, folders of files, or names of bundled scenarios.
     behaviors
         Load the files of behaviors too. They are code, and loading them runs it.
+    strict
+        Take what is merely suspicious, and told as a warning, for an error.
     set_
         'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it.
     """
     from iotsim.cli.files import find_scenarios
     from iotsim.cli.parameters import known_parameters, parse_set
-    from iotsim.errors import ScenarioError
+    from iotsim.errors import Problem, ScenarioError
     from iotsim.expect.text import plural
-    from iotsim.scenario import Overrides, check_behaviors, load_scenario
+    from iotsim.safetext import safe_line
+    from iotsim.scenario import Overrides, check_behaviors, each_scenario
+    from iotsim.scenario.parameters import combination_text
 
     files, notes = find_scenarios(scenarios)
     for note in notes:
@@ -38,16 +43,29 @@ def check(
         return 5
     problems = 0
     for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
+        lines = []
+        warnings: dict[Problem, None] = {}
         try:
-            scenario = load_scenario(file, overrides=Overrides(parameters=parameters))
-            if behaviors:
-                check_behaviors(scenario)
+            given = Overrides(parameters=parameters)
+            for scenario in each_scenario(file, given, warn=warnings.setdefault):
+                if behaviors:
+                    check_behaviors(scenario)
+                devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
+                expectations = plural(len(scenario.expectations), "expectation")
+                free = {n: v for n, v in scenario.parameters.items() if n not in parameters}
+                which = f" [{combination_text(free)}]" if free else ""
+                lines.append((f"{file}{which}", f"{devices}, {expectations}"))
         except ScenarioError as error:
             problems += len(error.problems)
-            for problem in error.problems:
-                print(problem)
+            found, lines = [*error.problems, *warnings], []
+            found.sort(key=lambda one: (one.file, one.line, one.column))
         else:
-            devices = plural(sum(fleet.count for fleet in scenario.fleets), "device")
-            expectations = plural(len(scenario.expectations), "expectation")
-            print(f"{file}: ok, {devices}, {expectations}")
+            found = list(warnings)
+        problems += len(warnings) if strict else 0
+        for problem in found:
+            print(safe_line(str(problem)))
+        told = f", {plural(len(warnings), 'warning')}" if warnings else ""
+        word = "wrong" if strict and warnings else "ok"
+        for name, counts in lines:
+            print(safe_line(f"{name}: {word}, {counts}{told}"))
     return 2 if problems else 0

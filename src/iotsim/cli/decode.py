@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
 import cyclopts
 
 from iotsim.cli.app import EXIT_ERROR
+from iotsim.cli.hexadecimal import MOST_HEX, parse_hex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.device import StandIn
 
-LARGEST_DATAGRAM = 65_535 - 8
-"""In bytes: what the length field of a UDP header leaves for the payload."""
-MOST_HEX = 1 << 20
-"""Characters that are read, spaces included."""
-DIGITS = re.compile(r"[0-9a-fA-F]+")
-NO_HEX = re.compile(r"[^0-9a-fA-F\s:]")
 OF_A_PATH = re.compile(r"[./]")
 """Hex has none of these; the path of a capture has."""
 HEAD = 4
@@ -193,7 +188,7 @@ def _decode_hex(protocol: Protocol, text: str, answer: bool, device: StandIn) ->
     from iotsim.protocol.examine import dissect, summary_line
 
     try:
-        payload = _parse_hex(text)
+        payload = parse_hex(text)
     except ValueError as error:
         raise UsageError(f"that is no hex of a datagram: {error}") from None
     dissection = dissect(protocol, payload, answer=answer, device=device)
@@ -204,22 +199,6 @@ def _decode_hex(protocol: Protocol, text: str, answer: bool, device: StandIn) ->
     if summary := summary_line(protocol, dissection.message):
         print(f"\n{summary}")
     return 0
-
-
-def _parse_hex(text: str) -> bytes:
-    """The bytes of `text`; ValueError says what is wrong with it."""
-    if len(text) >= MOST_HEX:
-        raise ValueError(f"it has more than {MOST_HEX} characters")
-    text = text.strip().removeprefix("0x")
-    wrong = NO_HEX.search(text)
-    if wrong is not None:
-        raise ValueError(f"it has {wrong[0]!r}")
-    digits = "".join(DIGITS.findall(text))
-    if len(digits) % 2:
-        raise ValueError(f"it has an odd number of digits, {len(digits)}")
-    if len(digits) > 2 * LARGEST_DATAGRAM:
-        raise ValueError(f"{len(digits) // 2} bytes are more than UDP carries, {LARGEST_DATAGRAM}")
-    return bytes.fromhex(digits)
 
 
 def _device(state: Sequence[str]) -> StandIn:

@@ -11,7 +11,9 @@ from iotsim.run.folder import WORK_FOLDER
 from iotsim.scenario.outline import read_outline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from iotsim.scenario.outline import Outline
 
 FOREIGN_FOLDERS = ("node_modules", "__pycache__")
 MOST_NAMED = 5
@@ -31,13 +33,23 @@ def bundled_scenarios() -> Path:
     return installed if installed.is_dir() else package.parent.parent / "scenarios"
 
 
-def find_scenarios(words: Iterable[str]) -> Found:
+def format_reference() -> str:
+    """The reference of the scenario format, docs/scenario.md, which comes with iotsim."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "bundled" / "scenario.md"
+    page = installed if installed.is_file() else package.parent.parent / "docs" / "scenario.md"
+    return page.read_text(encoding="utf-8")
+
+
+def find_scenarios(words: Collection[str]) -> Found:
     """The files that `words` name: files, folders (all scenarios below), bundled names.
 
-    ScenarioError names every word that is none of these.
+    Of a folder, what only others are made of is left out: a part that lacks the value of a parameter, or
+    has nothing to check. ScenarioError names every word that is none of these.
     """
     found: list[Path] = []
     foreign: list[Path] = []
+    outlines: dict[Path, Outline | None] = {}
     notes: list[str] = []
     unknown: list[Problem] = []
     bundled = bundled_scenarios()
@@ -45,7 +57,9 @@ def find_scenarios(words: Iterable[str]) -> Found:
         path = Path(word)
         if path.is_dir():
             for file in sorted(_toml_files(path, notes)):
-                (found if _may_be_scenario(file) else foreign).append(file)
+                outlines[file] = outline = read_outline(file)
+                # What cannot be read is for its run to tell.
+                (found if outline is None or outline.is_scenario else foreign).append(file)
         elif path.exists():
             found.append(path)
         elif "\0" not in word and (bundled / f"{word}.toml").is_file():
@@ -56,10 +70,34 @@ def find_scenarios(words: Iterable[str]) -> Found:
     if unknown:
         raise ScenarioError(unknown)
     if foreign:
-        shown = ", ".join(map(str, foreign[:MOST_NAMED]))
-        more = f" and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
-        notes.append(f"no scenario, so left out: {shown}{more}")
-    return Found(list(dict.fromkeys(found)), notes)
+        notes.append(f"no scenario, so left out: {_some(foreign)}")
+    named = {Path(word) for word in words}
+    parts = _mere_parts(found, outlines) - named
+    if parts:
+        listed = _some([file for file in outlines if file in parts])
+        notes.append(f"only a part of others, so not run by itself: {listed}")
+    return Found([file for file in dict.fromkeys(found) if file not in parts], notes)
+
+
+def _some(files: Sequence[Path]) -> str:
+    shown = ", ".join(map(str, files[:MOST_NAMED]))
+    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+    return shown + more
+
+
+def _mere_parts(found: Sequence[Path], outlines: Mapping[Path, Outline | None]) -> set[Path]:
+    """Those of the files that have `outlines` that others in `found` are made of, and no more."""
+    parts = {
+        part
+        for file in found
+        if (outline := outlines[file] if file in outlines else read_outline(file)) is not None
+        for part in outline.parts
+    }
+    return {
+        file
+        for file, outline in outlines.items()
+        if outline is not None and not outline.is_whole and os.path.realpath(file) in parts
+    }
 
 
 def _toml_files(folder: Path, notes: list[str]) -> Iterator[Path]:
@@ -78,12 +116,6 @@ def _toml_files(folder: Path, notes: list[str]) -> Iterator[Path]:
         for name in names:
             if name.endswith(".toml") and not name.startswith("."):
                 yield Path(top, name)
-
-
-def _may_be_scenario(path: Path) -> bool:
-    """Whether the TOML file has a table of ours, or cannot be read, which is for its run to tell."""
-    outline = read_outline(path)
-    return outline is None or outline.is_scenario
 
 
 def scenario_names(folder: Path) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import Problem, ScenarioError
+from iotsim.scenario.csvdata import parse_cell
+from iotsim.scenario.load import list_combinations
 from iotsim.scenario.outline import read_outline
 from iotsim.units import parse_duration
 
@@ -24,12 +26,36 @@ def parse_set(pairs: Iterable[str]) -> dict[str, str]:
     return parameters
 
 
-def option_duration(text: str) -> float:
+def option_duration(text: str, option: str = "--duration") -> float:
     """What ``--duration 30s`` says, in seconds; ScenarioError for what is no duration."""
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise ScenarioError([Problem(str(error), "--duration")]) from None
+        raise ScenarioError([Problem(str(error), option)]) from None
+
+
+def parse_values(pairs: Iterable[str], option: str) -> dict[str, Any]:
+    """What ``--state NAME=VALUE`` says, the value as in a data file; ScenarioError for what is no such
+    pair."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ScenarioError([Problem(f"{pair!r} is no NAME=VALUE", option)])
+        try:
+            values[name] = parse_cell(value)
+        except ValueError as error:
+            raise ScenarioError([Problem(f"{name}: {error}", option)]) from None
+    return values
+
+
+def combinations_of(file: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
+    """What to set for each run of the scenario in `file`, where `given` is set; `given` alone if that
+    cannot be told, which is for its loading to say."""
+    try:
+        return list_combinations(file, given)
+    except ScenarioError:
+        return [dict(given)]
 
 
 def known_parameters(

@@ -75,6 +75,8 @@ def show(
         print_text(protocol.description)
     if protocol.echo:
         print_text(f"a reply takes from its request: {', '.join(protocol.echo)}")
+    if protocol.errors is not None:
+        print_text(f"errors: {', '.join(protocol.errors.names)}")
     _show_fields(protocol.schema)
     if protocol.answer is not None:
         print("\nwhat a device sends:")

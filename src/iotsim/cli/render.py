@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from iotsim.cli.console import make_console
+from iotsim.clock import real_s
 from iotsim.results.context import device_context
 from iotsim.results.summary import moments_wanted, summarize
 from iotsim.wire.address import format_block
@@ -63,11 +64,11 @@ async def show_progress(run: Run) -> None:
         return  # there is no time to watch it
     if not console.is_terminal:
         while True:
-            await trio.sleep(PLAIN_INTERVAL_S)
+            await trio.sleep(real_s(PLAIN_INTERVAL_S))
             console.print(progress_line(run))
     with Live(progress_line(run), console=console, auto_refresh=False, transient=True) as live:
         while True:
-            await trio.sleep(REFRESH_S)
+            await trio.sleep(real_s(REFRESH_S))
             live.update(progress_line(run), refresh=True)
 
 
@@ -87,14 +88,7 @@ def progress_line(run: Run) -> str:
     total = len(progress.verdicts)
     parts.append(f"{total - undecided} of {total} expectations decided")
     if run.gateway is not None:
-        state = (
-            "exited"
-            if run.gateway.status
-            else "ready"
-            if run.gateway.ready.is_set()
-            else "starting"
-        )
-        parts.append(f"gateway {state}")
+        parts.append(f"gateway {run.gateway.state}")
     return "  " + " · ".join(parts)
 
 

@@ -63,12 +63,19 @@ def run(
         Print the verdict and the seed alone.
     """
     from iotsim.cli.files import find_scenarios
-    from iotsim.cli.parameters import known_parameters, option_duration, parse_set
+    from iotsim.cli.parameters import (
+        combinations_of,
+        known_parameters,
+        option_duration,
+        parse_set,
+    )
+    from iotsim.results.result import set_words
     from iotsim.results.verdict import EXIT_SIGNALLED, Verdict, exit_code
     from iotsim.run.job import leave_verdict, run_file
     from iotsim.run.run import RunOptions
-    from iotsim.run.suite import join_suite, parse_jobs, run_suite
+    from iotsim.run.suite import Job, join_suite, parse_jobs, run_suite
     from iotsim.scenario import Overrides
+    from iotsim.scenario.parameters import combination_text
     from iotsim.simulation.journal import Recording
 
     hand_over = join_suite()
@@ -78,8 +85,10 @@ def run(
         duration_s = None if duration is None else option_duration(duration)
         files, notes = find_scenarios(scenarios)
         parameters = known_parameters(files, parse_set(set_ or []))
-        if serve and len(files) > 1:
-            raise ScenarioError([Problem("this is for one scenario", "--serve")])
+        settings = {file: combinations_of(file, parameters[file]) for file in files}
+        if serve and sum(map(len, settings.values())) > 1:
+            hint = "" if len(files) > 1 else "its matrix makes several: choose one with --set"
+            raise ScenarioError([Problem("this is for one scenario", "--serve", hint=hint)])
     except ScenarioError as error:
         leave_verdict(out, named, Verdict.ERROR, str(error))
         raise
@@ -91,24 +100,24 @@ def run(
         leave_verdict(out, named, Verdict.EMPTY, why)
         return exit_code(Verdict.EMPTY)
     gateway = external_command()
-    words = {
-        file: _repeating_words(
-            ("--link", link),
-            ("--duration", duration),
-            ("--tolerance", tolerance),
-            *(("--set", f"{name}={value}") for name, value in parameters[file].items()),
-            ("--no-messages", not messages),
-            ("--no-capture", not capture),
-            *(("--capture-filter", selector) for selector in capture_filter or ()),
-        )
-        for file in files
-    }
-    if len(files) > 1:
+    words = _repeating_words(
+        ("--link", link),
+        ("--duration", duration),
+        ("--tolerance", tolerance),
+        ("--no-messages", not messages),
+        ("--no-capture", not capture),
+        *(("--capture-filter", selector) for selector in capture_filter or ()),
+    )
+    if sum(map(len, settings.values())) > 1:
         more = _repeating_words(("--seed", seed), ("--quiet", quiet))
         behind = ("--", *gateway) if gateway else ()
-        return run_suite(
-            {file: (*words[file], *more, *behind) for file in files}, parallel=parallel, out=out
-        )
+        work = []
+        for file, several in settings.items():
+            for setting in several:
+                free = {n: v for n, v in setting.items() if n not in parameters[file]}
+                options = (*words, *set_words(setting), *more, *behind)
+                work.append(Job(file, options, combination_text(free)))
+        return run_suite(work, parallel=parallel, out=out)
     from iotsim.cli.render import show_progress, show_report
 
     (file,) = files
@@ -120,7 +129,7 @@ def run(
             drop_privileges=True,
             own_process=True,
             recording=Recording(messages, capture, tuple(capture_filter or ())),
-            words=words[file],
+            words=words,
             gateway_given=bool(gateway),
         ),
         Overrides(

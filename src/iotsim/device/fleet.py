@@ -20,13 +20,14 @@ from iotsim.rng import key, unit
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from iotsim.device.behavior import Device
     from iotsim.device.reaction import Responder
     from iotsim.device.schedule import Endpoint
     from iotsim.device.signals import Signal
     from iotsim.device.spec import FleetSpec
+    from iotsim.device.trouble import Trouble
 
 
 class SimDevice:
@@ -47,6 +48,8 @@ class SimDevice:
         "peer",
         "received",
     )
+    has_clock = False
+    """Whether it has one of its own, which may be off."""
 
     def __init__(self, fleet: Fleet, index: int) -> None:
         self.fleet = fleet
@@ -145,15 +148,19 @@ class Fleet:
     ``signals`` the functions behind the names. ``origin`` is the time from which boots count, infinity while
     it is not known. ``boots_later`` tells whether any device boots after that, and is not there before.
     Errors in the specification raise ScenarioError.
+
+    `kind` is the class of its devices; where those have clocks of their own, rules go ``by_clock``.
     """
 
-    def __init__(self, spec: FleetSpec, seed: int) -> None:
+    def __init__(self, spec: FleetSpec, seed: int, kind: type[SimDevice] = SimDevice) -> None:
         if 0 < len(spec.data) < spec.count:
             raise ScenarioError(
                 [Problem(f"data has {len(spec.data)} rows for {spec.count} devices of {spec.name}")]
             )
         self.spec = spec
         self.seed = seed
+        self.by_clock = kind.has_clock
+        self._kind = kind
         self.prefix = spec.name + "["
         """What the names of all devices begin with: each event has a name in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
@@ -164,6 +171,8 @@ class Fleet:
         self.origin = 0.0
         self.leases: dict[int, int] = {}
         """The IPv4 addresses that DHCP servers gave, by device."""
+        self.troubles: Sequence[tuple[int, Collection[int], Trouble]] = []
+        """What is wrong with which devices, in an order that stands first (`iotsim.device.trouble`)."""
         self._boot_key = key(seed, spec.name, "boot")
         self.signals: dict[str, Signal] = {}
         self._given: dict[str, dict[int, float]] = {}
@@ -190,11 +199,17 @@ class Fleet:
             about_silence = [rule for rule in rules if rule.unanswered]
             self.responders.append(
                 compile_responder(
-                    about_messages, service.protocol.echo, key=stream, otherwise=otherwise[number]
+                    about_messages,
+                    service.protocol.echo,
+                    key=stream,
+                    otherwise=otherwise[number],
+                    by_clock=self.by_clock,
                 )
             )
             cares = about_silence or any(rule.asks for rule in rules)
-            silence = compile_responder(about_silence, key=stream) if cares else None
+            silence = None
+            if cares:
+                silence = compile_responder(about_silence, key=stream, by_clock=self.by_clock)
             self.unanswered.append(silence)
 
     def _compile_schedules(self) -> tuple[Schedule, ...]:
@@ -204,7 +219,7 @@ class Fleet:
                 continue
             stream = key(self.seed, self.spec.name, "schedule", number)
             try:
-                schedules.append(Schedule(rule, key=stream))
+                schedules.append(Schedule(rule, key=stream, by_clock=self.by_clock))
             except ValueError as error:
                 path = f"devices.{self.spec.name}.rules[{number}]"
                 raise ScenarioError([Problem(str(error), path=path)]) from None
@@ -219,7 +234,7 @@ class Fleet:
             raise IndexError(f"{self.spec.name} has no device {index}")
         device = self.devices[index]
         if device is None:
-            device = self.devices[index] = SimDevice(self, index)
+            device = self.devices[index] = self._kind(self, index)
             self.created += 1
         return device
 

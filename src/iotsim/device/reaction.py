@@ -26,6 +26,20 @@ DROPPED: Final = "consumed.drop-rule"
 """A rule with ``drop = true`` swallowed the message."""
 
 
+class Raw(dict[str, Any]):
+    """In the place of a message: these bytes, as they are. TypeError if they are none."""
+
+    def __init__(self, data: Any) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError(f"'raw' must be bytes, not {data!r:.60}")
+        super().__init__(raw=data)
+
+    @property
+    def data(self) -> bytes:
+        data: bytes = self["raw"]
+        return data
+
+
 class Reply(NamedTuple):
     """A message to send back, `delay_s` after the request."""
 

@@ -47,13 +47,14 @@ def compile_responder(
     *,
     key: int = 0,
     otherwise: Responder = no_rule,
+    by_clock: bool = False,
 ) -> Responder:
     """The responder for `rules`, which all belong to one service and have no ``send``.
 
     `echo` are the fields that replies take from the request. `key` is the stream of the delays.
-    Messages to which no rule applies go to `otherwise`.
+    Messages to which no rule applies go to `otherwise`. `by_clock` is as in `Source`.
     """
-    source = Source("def respond(device, message, now):")
+    source = Source("def respond(device, message, now):", by_clock=by_clock)
     source.line(1, "device.received += 1")
     for rule in rules:
         _write_rule(source, rule, echo, key)
@@ -75,7 +76,7 @@ def _write_rule(
         used = uses_source(source, rule)
         conditions.append(f"{used} < {rule.times!r}")
     if rule.when is not None:
-        conditions.append(f"{source.refer('matches', rule.when.matches)}(message, device, now)")
+        conditions.append(f"{source.refer('matches', rule.when.matches)}{source.evaluated}")
     if rule.where is not None:
         conditions.append(where_source(source, rule.where))
     source.line(1, f"if {' and '.join(conditions) or 'True'}:")
@@ -102,7 +103,7 @@ def where_source(source: Source, where: Expression) -> str:
                 return False
             raise
 
-    return f"{source.refer('holds', holds)}(message, device, now)"
+    return f"{source.refer('holds', holds)}{source.evaluated}"
 
 
 def uses_source(source: Source, rule: RuleSpec) -> str:

@@ -36,7 +36,8 @@ _PHASE = -1
 class Schedule:
     """The unsolicited sendings of one rule, for all devices of a fleet.
 
-    ``to`` is None for the gateway. ``service`` is the index of the service that sends.
+    ``to`` is None for the gateway. ``service`` is the index of the service that sends. ``says_raw`` tells
+    that it sends raw bytes.
     ``build(device, now)`` gives the messages to send now, none where the rule's ``where`` does not
     hold; it also does the rule's ``set``.
     """
@@ -50,14 +51,16 @@ class Schedule:
         "_times",
         "build",
         "name",
+        "says_raw",
         "service",
         "to",
     )
 
-    def __init__(self, rule: RuleSpec, *, key: int = 0) -> None:
-        """`key` names the stream of phases and gaps."""
+    def __init__(self, rule: RuleSpec, *, key: int = 0, by_clock: bool = False) -> None:
+        """`key` names the stream of phases and gaps; `by_clock` is as in `iotsim.device.template.Source`."""
         self.name = rule.name
         self.service = rule.service
+        self.says_raw = any(template.raw for template in rule.send)
         self.to: Endpoint | None = None if rule.to == "gateway" else parse_endpoint(rule.to)
         self._key = key
         self._after = rule.after or 0.0
@@ -72,7 +75,9 @@ class Schedule:
             self._gap = rule.every.high_s - rule.every.low_s
             if self._low <= 0:
                 raise ValueError("every must be above 0")
-        self.build: Callable[[SimDevice, float], list[dict[str, Any]]] = _compile_build(rule)
+        self.build: Callable[[SimDevice, float], list[dict[str, Any]]] = _compile_build(
+            rule, by_clock=by_clock
+        )
 
     def first(self, index: int, boot: float = 0.0) -> float | None:
         """When device `index`, which booted at `boot`, sends for the first time; None if never."""
@@ -98,8 +103,10 @@ class Schedule:
         return boot + self._after + self._low * unit(self._key, index, _PHASE)
 
 
-def _compile_build(rule: RuleSpec) -> Callable[[SimDevice, float], list[dict[str, Any]]]:
-    source = Source("def build(device, now):")
+def _compile_build(
+    rule: RuleSpec, *, by_clock: bool
+) -> Callable[[SimDevice, float], list[dict[str, Any]]]:
+    source = Source("def build(device, now):", by_clock=by_clock)
     source.line(1, "message = None")
     if rule.where is not None:
         condition = f"not {where_source(source, rule.where)}"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iotsim.impair.fault import Sleep
     from iotsim.match import Expression, Matcher
     from iotsim.protocol.definition import Protocol
     from iotsim.protocol.registry import Vector
@@ -135,9 +136,11 @@ class SignalSpec:
 @dataclass(frozen=True, eq=False)
 class MessageTemplate:
     """A message with expressions in it. Dotted keys are folded into nested dicts already; an
-    `Expression` may stand for any value, also inside nested dicts and lists."""
+    `Expression` may stand for any value, also inside nested dicts and lists. With ``raw`` it is no message:
+    the only field, of that name, has the bytes of a datagram."""
 
     fields: Mapping[str, Any]
+    raw: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +173,9 @@ class RuleSpec:
     asks: bool = False
     service: int = 0
     """The index into ``FleetSpec.services``."""
+    place: str = ""
+    """``file:line`` of its table, and as `path` the keys that lead there."""
+    path: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +232,8 @@ class FleetSpec:
     Every block has ``count`` addresses: device i has the i-th of each. ``data`` is empty or has a row
     for each device, whose columns are merged into its ``state``. Device i boots ``ramp_s * i /
     count`` seconds after the gateway is ready, or after the start of the run with
-    ``boot_with_run``, and its own ``boot_delay`` later.
+    ``boot_with_run``, and its own ``boot_delay`` later. With ``power`` it sleeps, and from each boot on is
+    awake first.
     """
 
     name: str
@@ -242,3 +249,4 @@ class FleetSpec:
     ramp_s: float = 0.0
     boot_with_run: bool = False
     network: NetworkSpec = NetworkSpec()
+    power: Sleep | None = None

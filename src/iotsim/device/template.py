@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.reaction import Raw
 from iotsim.errors import Problem, ScenarioError
 from iotsim.match import Expression
 
@@ -26,11 +27,20 @@ _LITERALS = (str, int, bytes, bool, type(None))
 
 
 class Source:
-    """A function in the making: its lines, and the objects that they refer to."""
+    """A function in the making: its lines, and the objects that they refer to. ``evaluated`` is what
+    expressions and matches in it are called with.
 
-    def __init__(self, header: str) -> None:
+    With `by_clock`, the functions are for devices whose clock may be off (`iotsim.device.trouble`), and
+    have ``device`` and ``now``: expressions are given the clock's time.
+    """
+
+    def __init__(self, header: str, *, by_clock: bool = False) -> None:
         self.lines = [header]
         self.namespace: dict[str, Any] = {"__builtins__": {}}
+        self.evaluated = "(message, device, now)"
+        if by_clock:
+            self.evaluated = "(message, view, shown)"
+            self.line(1, "view, shown = device.by_clock(now)")
 
     def line(self, indent: int, text: str) -> None:
         self.lines.append("    " * indent + text)
@@ -53,7 +63,7 @@ class Source:
 def value_source(source: Source, value: object, depth: int = 0) -> str:
     """A Python expression for `value`, in a function that has ``message``, ``device``, ``now``."""
     if isinstance(value, Expression):
-        return f"{source.refer('expression', value.evaluate)}(message, device, now)"
+        return f"{source.refer('expression', value.evaluate)}{source.evaluated}"
     if depth > _DEEPEST:
         raise ScenarioError([Problem("a message is nested too deeply")])
     if isinstance(value, Mapping):
@@ -73,8 +83,13 @@ def write_message(
 ) -> None:
     """Write the lines that build the message and name it `target`.
 
-    The fields `echo` are taken from ``message``, where it has them and the template does not.
+    The fields `echo` are taken from ``message``, where it has them and the template does not; what is raw
+    takes none.
     """
+    if template.raw:
+        data = value_source(source, template.fields["raw"])
+        source.line(indent, f"{target} = {source.refer('Raw', Raw)}({data})")
+        return
     source.line(indent, f"{target} = {value_source(source, template.fields)}")
     for path in echo:
         if "." in path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
 from iotsim.expect.heard import SAMPLES_EACH, Samples
+from iotsim.expect.lapses import Ground
 from iotsim.expect.watcher import BROKEN, HELD, Watcher
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class Count(Watcher):
         else:
             times = [t for t, _ in self._arrivals(slot)][: count - 1]
             last = text.message_text(message)
-            self.fail(slot, t, text.last_text(f"{count} came", times, last, count - 1))
+            # One is proof where none may come; of several, our late answers may have made more.
+            ground = Ground(times[0] if times else self.began, t) if self.maximum else None
+            self.fail(slot, t, text.last_text(f"{count} came", times, last, count - 1), ground)
 
     def settle_pending(self, now: float) -> None:
         for slot in range(self.count):
@@ -74,6 +77,7 @@ class Count(Watcher):
                 else:
                     self.state[slot] = BROKEN
                     self.broken += 1
+                    self._broken_on.add(Ground(self.began, now))
 
     def expectation(self) -> str:
         bounds = bounds_text(self.spec.count_min, self.maximum)

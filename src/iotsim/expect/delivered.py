@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import IotsimError
 from iotsim.expect import text
-from iotsim.expect.heard import EXACT, FAR
 from iotsim.expect.join import LOOSE, AsSent
+from iotsim.expect.lapses import MOST_GROUNDS, Ground, Grounds
 from iotsim.expect.northbound import ServiceView, fleet_of
 from iotsim.expect.subscription import Subscription, Topic, topic_of
-from iotsim.expect.watcher import BROKEN, HELD, MAX_NOTES, Note, Watcher
+from iotsim.expect.watcher import BROKEN, ELSEWHERE, HELD, MAX_NOTES, Note, Watcher
 from iotsim.match import compile_match
+from iotsim.match.nearness import EXACT, FAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,6 +78,7 @@ class Reading:
 class Trouble:
     kind: str
     text: str
+    ground: Ground
 
 
 class Places:
@@ -125,6 +127,9 @@ class Delivered(Watcher):
         self._strays: deque[tuple[float, Mapping[str, Any]]] = deque(maxlen=MOST_STRAYS)
         self._compared = 0
         self._troubles: dict[int, list[Trouble]] = {}
+        self._troubled = 0
+        self._first_troubles: list[Trouble] = []
+        """The grounds of each may change: what was lost may only have been late."""
         self._counts: dict[int, Counter[str]] = {}
         sent = self.asked.sent
         kept = self.subscribe(missed=True).missed
@@ -203,7 +208,7 @@ class Delivered(Watcher):
         reading.count += 1
         if reading.count <= self.asked.minimum:
             late = text.seconds(round(t - reading.t - self.window_s, 3))
-            self._was_late(reading, f"{reading} came {late} too late")
+            self._was_late(reading, f"{reading} came {late} too late", t)
         self._count_most(reading, t)
 
     def _count_most(self, reading: Reading, t: float) -> None:
@@ -268,7 +273,11 @@ class Delivered(Watcher):
     def _wrong(self, reading: Reading, kind: str, t: float, said: str) -> Trouble:
         """There is trouble with `reading`, which breaks the expectation for its device."""
         slot = reading.slot
-        trouble = Trouble(kind, said)
+        missed_by = self.window_s if kind in ("lost", "changed") else math.inf
+        trouble = Trouble(kind, said, Ground(reading.t, t, missed_by))
+        self._troubled += 1
+        if len(self._first_troubles) < MOST_GROUNDS:
+            self._first_troubles.append(trouble)
         counts = self._counts.setdefault(slot, Counter())
         counts[kind] += 1
         if counts[kind] <= MOST_TOLD and (
@@ -276,10 +285,10 @@ class Delivered(Watcher):
         ):
             self._troubles.setdefault(slot, []).append(trouble)
         if not self.state[slot]:
-            self.fail(slot, t, "")
+            self.fail(slot, t, "", ELSEWHERE)
         return trouble
 
-    def _was_late(self, reading: Reading, said: str) -> None:
+    def _was_late(self, reading: Reading, said: str, t: float) -> None:
         """What was told to be missing came after all."""
         trouble = reading.missed
         if trouble is not None:
@@ -287,6 +296,7 @@ class Delivered(Watcher):
             counts[trouble.kind] -= 1
             counts["late"] += 1
             trouble.kind, trouble.text = "late", said
+            trouble.ground = Ground(reading.t, t, t - reading.t - self.window_s)
 
     def _count_in(self, t: float) -> None:
         super()._count_in(t)
@@ -301,11 +311,21 @@ class Delivered(Watcher):
             if self.asked.minimum and not self._shown[slot]:
                 self.state[slot] = BROKEN
                 self.broken += 1
+                self._broken_on.add(Ground(self.began, now))
                 if any(reading.slot == slot for reading in self._open):
                     self.note(slot, "the run ended before the time of its readings was over", FAR)
             else:
                 self.state[slot] = HELD
                 self.held += 1
+
+    def broken_on(self) -> Grounds:
+        grounds = Grounds()
+        for trouble in self._first_troubles:
+            grounds.add(trouble.ground)
+        if self._troubled > len(self._first_troubles):
+            grounds.add(Ground(self.began, self._watched_until))
+        grounds.add_all(self._broken_on)
+        return grounds
 
     # --- what is told -------------------------------------------------------------------------
 

@@ -6,10 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
+from iotsim.expect.bounds import bounds_of
+from iotsim.expect.lapses import Ground, Grounds
+from iotsim.expect.sanitizer import is_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iotsim.expect.figures import GatewaySample
     from iotsim.expect.spec import ExpectSpec
     from iotsim.expect.watcher import Export
 
@@ -39,8 +43,15 @@ class GatewayWatcher:
         if self.asked.stdout_regex is not None:
             self._missing.add("stdout_regex")
         self._exited: str = ""
+        self._ready_at = 0.0
+        self._broken_on = Grounds()
+        self._ended_by = ""
+        """How a step has ended it, if one has."""
+        self._bounds = bounds_of(self.asked, tolerance)
+        self._unmeasured = ""
 
     def ready(self, t: float) -> None:
+        self._ready_at = t
         if self.window_s is not None and self._missing:
             self._deadline = t + self.window_s
 
@@ -55,6 +66,7 @@ class GatewayWatcher:
             return
         line = line[:LINE_CHARACTERS]
         asked = self.asked
+        self._read_report(line, t)
         if asked.stdout_not is not None and asked.stdout_not.search(line):
             self._fail(t, f"it printed {text.value_text(line)}")
         if asked.stdout_contains and asked.stdout_contains in line:
@@ -75,25 +87,51 @@ class GatewayWatcher:
             self._fail(t, self._exited)
         self._check(t)
 
+    def ended_by(self, how: str, t: float) -> None:
+        """A step has ended it, by `how`: "stop" or "kill"."""
+        self._ended_by = text.at(f"a step ended it: {how}", t)
+
+    def measured(self, sample: GatewaySample | None, t: float) -> None:
+        """What it uses; None: that cannot be measured on this machine."""
+        if self.closed or not self._bounds:
+            return
+        if sample is None:
+            self._unmeasured = "/proc does not show the gateway's processes here"
+            return
+        for bound in self._bounds:
+            if why := bound.take(sample):
+                self._fail(t, why)
+
+    def last_words(self, line: str, t: float) -> None:
+        """It printed `line` while it was being stopped, when all is judged: it may report only then."""
+        if self.asked.no_report and self.verdict:
+            self.closed = False
+            self._read_report(line[:LINE_CHARACTERS], t)
+            self.closed = True
+
     def deadline(self) -> float:
         return math.inf if self.closed else self._deadline
 
     def advance(self, now: float) -> None:
         if not self.closed and now >= self._deadline:
-            self._fail(self._deadline, self._unseen())
+            ground = Ground(self._ready_at, self._deadline, self.window_s)
+            self._fail(self._deadline, self._unseen(), ground)
 
     def finish(self, now: float) -> None:
         if self.closed:
             return
         asked = self.asked
         if self.waiting:
-            self._fail(None, text.never_began(self.spec.after))
+            self._fail(None, text.never_began(self.spec.after), Ground(0.0, now))
         elif self._missing:
-            self._fail(None, self._unseen())
+            self._fail(None, self._unseen(), Ground(0.0, now))
         elif (asked.running is False or asked.exit is not None) and not self._exited:
-            self._fail(None, "it was still running at the end")
+            why = self._ended_by or "it was still running at the end"
+            self._fail(None, why, Ground(0.0, now))
         else:
-            self.verdict = self.closed = True
+            self._finish_bounds()
+            self.closed = True
+            self.verdict = self.verdict is not False and not self._unmeasured
 
     def expectation(self) -> str:
         asked = self.asked
@@ -108,6 +146,9 @@ class GatewayWatcher:
             parts.append(f"prints a line that matches {asked.stdout_regex.pattern!r}")
         if asked.stdout_not is not None:
             parts.append(f"prints no line that matches {asked.stdout_not.pattern!r}")
+        if asked.no_report:
+            parts.append("prints no report of a sanitizer")
+        parts += [bound.expectation() for bound in self._bounds]
         limit = "" if self.window_s is None else f", within {text.seconds(self.window_s)}"
         return f"the gateway {' and '.join(parts)}{limit}"
 
@@ -121,12 +162,30 @@ class GatewayWatcher:
             "failed": self.verdict is False,
             "decided_at": self.decided_at,
             "text": self.why,
+            "broken_on": self._broken_on.export(),
+            "unmeasured": self._unmeasured if self.closed and not self.why else "",
+            "figures": ", ".join(filter(None, (bound.figure() for bound in self._bounds))),
         }
 
+    def _read_report(self, line: str, t: float) -> None:
+        if self.asked.no_report and is_report(line):
+            self._fail(t, f"it printed {text.value_text(line)}")
+
+    def _finish_bounds(self) -> None:
+        """What the whole time shows; what cannot be told of a bound leaves it open."""
+        for bound in self._bounds:
+            broken, unknown = bound.finish()
+            if broken:
+                self._fail(None, broken)
+            elif unknown:
+                self._unmeasured = self._unmeasured or unknown
+
     def _check(self, t: float) -> None:
-        """Whether everything is settled before the end: ``running`` and ``not`` never are."""
+        """Whether everything is settled before the end: what must not come, and what it uses, never is."""
         asked = self.asked
         if self.closed or self._missing or asked.running or asked.stdout_not is not None:
+            return
+        if asked.no_report or self._bounds:
             return
         if (asked.exit is not None or asked.running is False) and not self._exited:
             return
@@ -135,8 +194,10 @@ class GatewayWatcher:
         if self.followed is not None:
             self.followed(t)
 
-    def _fail(self, t: float | None, why: str) -> None:
+    def _fail(self, t: float | None, why: str, on: Ground | None = None) -> None:
+        """`on` is what decided that; None: it is proved."""
         if not self.closed:
+            self._broken_on.add(on)
             self.verdict = False
             self.closed = True
             self.decided_at = t

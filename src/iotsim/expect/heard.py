@@ -4,23 +4,21 @@ For each device of a fleet a byte counts, up to `MOST`, what it heard, whoever w
 first messages copies are kept, as long as somebody waits for that device. Besides, each expectation
 keeps of its own what it was asked about and did not match (`Samples`). Copies are compared with what
 was expected only when there is a failure to explain: so a message that the index of subscriptions
-passes by costs next to nothing, and is still there to be shown. All stores are bounded.
-
-The nearest message is the one that differs in the fewest fields; among equals the one that has the
-field at all, then the one whose number is the closest.
+passes by costs next to nothing, and is still there to be shown. All stores are bounded. Which message is
+the nearest, `iotsim.match.nearness` says.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from functools import cached_property
 from itertools import filterfalse
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.expect import text
+from iotsim.match.nearness import FAR, Rank, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from iotsim.expect.slots import Table
     from iotsim.match import DeviceView, Mismatch
 
-NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?")
 MOST = 255
 """What is beyond is not counted: "more than 254 messages"."""
 SAMPLES_EACH = 8
@@ -37,11 +34,6 @@ MOST_SAMPLES = 8192
 MOST_REASONS = 16
 """So many different reasons are kept why datagrams could not be decoded."""
 REASON_CHARACTERS = 200
-
-Rank: TypeAlias = "tuple[float, ...]"
-"""How near something came, for comparison: less is nearer."""
-EXACT: Rank = (0, 0, 0.0)
-FAR: Rank = (math.inf, 0, 0.0)
 
 
 class AsItWas:
@@ -231,21 +223,6 @@ def nearest(samples: Iterable[Sample], explain: Callable[..., Sequence[Mismatch]
             if not mismatches:
                 continue
             why = text.at(text.mismatch_text(mismatches), sample.t)
-            found = Near(_rank(mismatches), sample.t, why)
+            found = Near(rank(mismatches), sample.t, why)
         best = min(best, found)
     return best
-
-
-def _rank(mismatches: Sequence[Mismatch]) -> Rank:
-    absent = sum(mismatch.actual == "absent" for mismatch in mismatches)
-    return len(mismatches), absent, sum(map(_gap, mismatches))
-
-
-def _gap(mismatch: Mismatch) -> float:
-    """How far a number is from the nearest that was expected; infinity where there are no numbers."""
-    try:
-        actual = float(mismatch.actual)
-    except ValueError:
-        return math.inf
-    gaps = [abs(actual - float(number)) for number in NUMBER.findall(mismatch.expected)]
-    return min((gap for gap in gaps if gap == gap), default=math.inf)

@@ -23,7 +23,7 @@ class _Invariant(Watcher):
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
         who = f"{device.name}: " if self.slots.pooled else ""
-        self.fail(slot, t, who + self.violation(message, device, t))
+        self.fail(slot, t, who + self.violation(message, device, t), None)
 
     def violation(self, message: Mapping[str, Any] | None, device: DeviceView, t: float) -> str:
         return text.message_text(message)

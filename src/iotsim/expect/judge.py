@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.events import ExpectationDecided
 from iotsim.expect.gateway import GatewayWatcher
 from iotsim.expect.kinds import KINDS
+from iotsim.expect.lapses import Lapses
 from iotsim.expect.northbound import Listening, fleet_of, services_of
 from iotsim.expect.report import Findings, merge, outcome_of
 from iotsim.expect.slots import FleetView
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from iotsim.events import Outcome
+    from iotsim.expect.figures import GatewaySample
     from iotsim.expect.spec import Direction, ExpectSpec, Layer
     from iotsim.expect.subscription import Observer
     from iotsim.expect.watcher import Watcher
@@ -59,6 +61,8 @@ class Judge:
         """The numbers of those that nobody was told of."""
         self._told: dict[int, Outcome] = {}
         self._finished = False
+        self.lapses = Lapses()
+        """When the simulator was late, and what was lost: whoever knows of it enters it here."""
         self.alarms: list[float] = []
         """Not empty where there may be a deadline before what `next_deadline` said last."""
         self._awaited: dict[str, list[Watcher | GatewayWatcher]] = {}
@@ -70,7 +74,9 @@ class Judge:
                 watcher = GatewayWatcher(spec, tolerance)
                 self._gateway.append(watcher)
             else:
-                watcher = KINDS[spec.kind].make(spec, self._fleets, tolerance)
+                kind = KINDS[spec.kind]
+                watcher = kind.make(spec, self._fleets, tolerance)
+                watcher.silent = kind.holds_unseen(spec)
                 watcher.news = self._news
                 watcher.alarms = self.alarms
                 watcher.rank = ranks.get(spec.name, 0)
@@ -154,8 +160,32 @@ class Judge:
 
     def gateway_output(self, line: str, t: float) -> None:
         for watcher in self._gateway:
+            if self._finished:
+                watcher.last_words(line, t)
+                continue
             watcher.output(line, t)
             self._news.append(watcher)
+
+    def gateway_ended_by(self, how: str, t: float) -> None:
+        """A step has ended the gateway, by `how`: "stop" or "kill"."""
+        for watcher in self._gateway:
+            watcher.ended_by(how, t)
+
+    def gateway_measured(self, sample: GatewaySample | None, t: float) -> bool:
+        """What the gateway uses; None: it cannot be measured. Whether that has decided anything."""
+        for watcher in self._gateway:
+            watcher.measured(sample, t)
+            if watcher.verdict is False:
+                self._news.append(watcher)
+        return bool(self._news)
+
+    def gateway_outcomes(self) -> list[Outcome]:
+        """What has become of the expectations of its process: it may have reported at its very end."""
+        return [
+            outcome_of(number, [watcher.export()], self.lapses)
+            for number, watcher in enumerate(self._all)
+            if isinstance(watcher, GatewayWatcher)
+        ]
 
     def gateway_exited(self, status: int | None, signal: str, t: float) -> None:
         """The gateway ended without having been asked to. `signal` is "" or a name like SIGSEGV."""
@@ -192,7 +222,10 @@ class Judge:
         self._look()
         if self._finished or not self._decided:
             return []
-        decided = [outcome_of(number, [self._all[number].export()]) for number in self._decided]
+        decided = [
+            outcome_of(number, [self._all[number].export()], self.lapses)
+            for number in self._decided
+        ]
         self._decided.clear()
         return self.tell(decided, now)
 
@@ -221,6 +254,7 @@ class Judge:
         """The same as of now, of what is decided; what is open stays so."""
         return {
             "gateway_heard": gateway_heard,
+            "lapses": self.lapses.export(),
             "items": [watcher.export() for watcher in self._all],
             "undecodable": {
                 fleet: (audience.heard.undecodable, dict(audience.heard.reasons))

@@ -41,6 +41,10 @@ class Row(NamedTuple):
     silent: bool
     pools: bool = True
 
+    def holds_unseen(self, spec: ExpectSpec) -> bool:
+        """Whether `spec` is one that may; a mere minimum is seen."""
+        return self.silent and not (spec.kind == "count" and spec.count_max is None)
+
 
 KINDS: dict[Kind, Row] = {
     "within": Row(Within, silent=False),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.expect import text
 from iotsim.expect.join import AsSent
+from iotsim.expect.lapses import Ground
 from iotsim.expect.subscription import Subscription, Topic, topic_of, values_of
 from iotsim.expect.watcher import BROKEN, HELD, Watcher
 from iotsim.match import compile_match
@@ -192,7 +193,7 @@ class Latency(Watcher):
         if took > self.most_s + EPSILON_S and not self.undecided_pool:
             late = text.seconds(round(took - self.most_s, 6))
             said = f"one took {text.seconds(round(took, 6))}: {late} too late"
-            self.fail(slot, t, said)
+            self.fail(slot, t, said, Ground(one.t, t, took - self.most_s))
 
     # --- time ---------------------------------------------------------------------------------
 
@@ -210,7 +211,8 @@ class Latency(Watcher):
             if any(one is other for other in self._open.get(name, {}).get(one.key, ())):
                 bound = text.seconds(self.most_s)
                 due = one.t + self.most_s
-                self.fail(one.slot, due, f"{self._lonely(one)} within {bound}")
+                ground = Ground(one.t, due, self.most_s)
+                self.fail(one.slot, due, f"{self._lonely(one)} within {bound}", ground)
 
     def settle_pending(self, now: float) -> None:
         lonely: dict[int, Open] = {}
@@ -225,6 +227,7 @@ class Latency(Watcher):
             if why:
                 self.state[slot] = BROKEN
                 self.broken += 1
+                self._broken_on.add(Ground(self.began, now, excess_of(self._figures(slot))))
                 if self._pairs[slot] or self._missing[slot]:
                     if slot in lonely:
                         why = f"{why}; {text.at(self._lonely(lonely[slot]), lonely[slot].t)}"
@@ -307,6 +310,21 @@ def judge_pairs(figures: Sequence[Mapping[str, Any]]) -> str:
     if not wrong:
         return ""
     return f"{', '.join(wrong)} (of {text.plural(pairs, 'pair')}, max {text.seconds(round(longest, 6))})"
+
+
+def excess_of(figures: Mapping[str, Any]) -> float:
+    """By how much the bounds that the pairs of one device exceed are exceeded at least, in seconds."""
+    pairs: int = figures["pairs"]
+    bounds: Mapping[str, float] = figures["bounds"]
+    if not pairs or figures["missing"]:
+        return min(bounds.values())
+    told = {"max": figures["longest"], "mean": figures["sum"] / pairs}
+    times = Counter(dict(figures["times"]))
+    for name in PERCENTILES:
+        told[name] = _percentile(times, name, figures["longest"])
+    return min(
+        (told[name] - bound for name, bound in bounds.items() if told[name] > bound), default=0.0
+    )
 
 
 def rank(name: str, pairs: int) -> int:

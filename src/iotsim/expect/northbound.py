@@ -6,16 +6,13 @@ expectation looks at it as at any other. What differs is who tells of it: `Judge
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from iotsim.expect.spec import NORTHBOUND
-from iotsim.protocol.field import Field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from iotsim.expect.spec import ExpectSpec
     from iotsim.expect.subscription import Observer
@@ -65,35 +62,6 @@ class Listening(Collection["Observer"]):
 
     def __contains__(self, observer: object) -> bool:
         return bool(self._observers) and observer == self._tell
-
-
-FIELDS = {
-    "http": ("method", "path", "query", "headers", "json", "body", "status"),
-    "mqtt": ("topic", "payload", "qos", "retain", "json"),
-    "udp": ("payload", "json"),
-    "syslog": ("facility", "severity", "message"),
-}
-"""What messages have, by kind of service. Those of a service of the user's own have whatever it says."""
-
-
-class NorthboundSchema:
-    """The fields of a kind of service, each of the type that its value tells (a `protocol.Schema`)."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.fields = {name: Field(name, "any", optional=True) for name in names}
-        self.free = False
-
-    @staticmethod
-    def of(kind: str) -> NorthboundSchema | None:
-        """That of the services of this kind; None where it is not known."""
-        return NorthboundSchema(FIELDS[kind]) if kind in FIELDS else None
-
-    def find(self, path: str) -> Field | None:
-        first = re.split(r"[.\[]", path, maxsplit=1)[0]
-        return Field(path, "any", optional=True) if first in self.fields else None
-
-    def nearest(self, name: str) -> str | None:
-        return next(iter(difflib.get_close_matches(name, self.fields, n=1, cutoff=0.5)), None)
 
 
 def fleet_of(service: str) -> str:

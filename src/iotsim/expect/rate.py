@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
 from iotsim.expect.count import bounds_text
+from iotsim.expect.lapses import Ground
 from iotsim.expect.watcher import HELD, Watcher
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class Rate(Watcher):
         said = f"{len(times) + 1} came"
         if times:
             said = f"{len(times) + 1} within {text.seconds(round(t - times[0], 6))}"
-        self.fail(slot, t, text.last_text(said, times, text.message_text(message)))
+        ground = Ground(times[0], t, self.per_s - (t - times[0])) if times else None
+        self.fail(slot, t, text.last_text(said, times, text.message_text(message)), ground)
 
     def deadline(self) -> float:
         return math.inf if self.closed else self._window_end
@@ -153,7 +155,8 @@ class Rate(Watcher):
                     and self.slots.boot_time(slot) <= self._window_start
                 ):
                     window = f"from t={self._window_start:.3f} s to t={end:.3f} s"
-                    self.fail(slot, end, f"{self._counts[slot]} came {window}")
+                    ground = Ground(self._window_start, end, self.per_s, edge=True)
+                    self.fail(slot, end, f"{self._counts[slot]} came {window}", ground)
         self._closed_windows += 1
         self._counts = array("I", bytes(4 * self.count))
         self._reached = 0

@@ -11,8 +11,11 @@ from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from iotsim.events import Outcome
 from iotsim.expect import text
+from iotsim.expect.lapses import Ground, Grounds, doubt_of, merge_lapses
 from iotsim.expect.latency import judge_pairs
 from iotsim.expect.rate import judge_parts
 from iotsim.expect.slots import device_text
@@ -20,6 +23,8 @@ from iotsim.expect.watcher import MAX_DEVICES, quantified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from iotsim.expect.lapses import Lapses
 
     Part = Mapping[str, Any]
 
@@ -40,20 +45,52 @@ def merge(exports: Sequence[Mapping[str, Any]]) -> Findings:
     """
     items = list(zip(*(export["items"] for export in exports), strict=True))
     silent = _gateway_was_silent(exports, items)
-    outcomes = [outcome_of(number, parts, silent=silent) for number, parts in enumerate(items)]
+    lapses = merge_lapses(export["lapses"] for export in exports)
+    outcomes = [
+        outcome_of(number, parts, lapses, silent=silent) for number, parts in enumerate(items)
+    ]
     if silent:
         return Findings(outcomes, [NOTHING_HEARD])
     return Findings(outcomes, _diagnosis(exports, items, outcomes))
 
 
-def outcome_of(number: int, parts: Sequence[Part], *, silent: bool = False) -> Outcome:
+def outcome_of(
+    number: int, parts: Sequence[Part], lapses: Lapses, *, silent: bool = False
+) -> Outcome:
     """The outcome of expectation `number`, of what each judge exported of it.
 
-    `silent`: nothing was heard from the gateway, so that there is nothing near to show.
+    It is inconclusive where what was seen, or was not, may be due to `lapses` of our own. `silent`:
+    nothing was heard from the gateway, so that there is nothing near to show.
     """
     if parts[0]["kind"] == "gateway":
-        return _gateway_outcome(number, parts)
-    return _outcome(number, parts, silent=silent and parts[0]["direction"] == "receives")
+        outcome = _gateway_outcome(number, parts)
+    else:
+        silent = silent and parts[0]["direction"] == "receives"
+        outcome = _outcome(number, parts, silent=silent)
+    doubt = _doubt(outcome, parts, lapses)
+    return msgspec.structs.replace(outcome, passed=False, inconclusive=doubt) if doubt else outcome
+
+
+def _doubt(outcome: Outcome, parts: Sequence[Part], lapses: Lapses) -> str:
+    """Why `outcome` is not certain; "" if it is."""
+    first = parts[0]
+    if first["kind"] == "gateway":
+        told = [first["broken_on"]]
+        return doubt_of(lapses, "each", passed=outcome.passed, broken_on=told, held_on=())
+    broken = [part["broken_on"] for part in parts]
+    if first["quantifier"] == "all" and len(parts) > 1 and not any(g["proved"] for g in broken):
+        # What none of the parts could decide took place whenever any of them looked.
+        pool = Grounds()
+        for part in parts:
+            pool.add(Ground(*part["span"]))
+        broken = [pool.export()]
+    return doubt_of(
+        lapses,
+        first["quantifier"],
+        passed=outcome.passed,
+        broken_on=broken,
+        held_on=[part["held_on"] for part in parts],
+    )
 
 
 def _gateway_was_silent(
@@ -96,13 +133,16 @@ def _diagnosis(
 def _gateway_outcome(number: int, parts: Sequence[Part]) -> Outcome:
     """Of several judges, only the first one is told of the gateway's process."""
     told = parts[0]
+    unmeasured, figures = told["unmeasured"], told["figures"]
+    held = f"so it was: {figures}" if figures else "so it was"
     return Outcome(
         name=told["name"],
         kind="gateway",
-        passed=not told["failed"],
+        passed=not told["failed"] and not unmeasured,
         severity=told["severity"],
         expected=told["expected"],
-        actual=told["text"] if told["failed"] else "so it was",
+        actual=told["text"] or unmeasured or held,
+        inconclusive=unmeasured,
         place=told["place"],
         t=told["decided_at"],
         number=number,

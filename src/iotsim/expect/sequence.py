@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.expect import text
+from iotsim.expect.lapses import Ground
 from iotsim.expect.northbound import ServiceView, fleet_of
 from iotsim.expect.subscription import Subscription, Topic, topic_of, values_of
 from iotsim.expect.watcher import BROKEN, PENDING, Watcher
@@ -43,6 +44,10 @@ class Gap(NamedTuple):
 
     def __str__(self) -> str:
         return f"{text.seconds(round(self.low_s, 6))} to {text.seconds(round(self.high_s, 6))}"
+
+    def missed_by(self, gap_s: float) -> float:
+        """By how much a gap is not in these bounds, in seconds."""
+        return max(self.low_s - gap_s, gap_s - self.high_s, 0.0)
 
     def off(self, gap_s: float) -> str:
         """By how much a gap is not in these bounds, or ""."""
@@ -169,8 +174,14 @@ class Sequence(Watcher):
         times.append(t)
         late = self._lateness(slot, t)
         off = self.gaps[number].off(t - before) if number else ""
-        if off or late:
-            self._break(slot, t, off or f"{late} too late")
+        if off:
+            ground = Ground(before, t, self.gaps[number].missed_by(t - before))
+            self._break(slot, t, off, ground)
+            return
+        if late:
+            begin = max(self.ready_at or 0.0, self.slots.boot_time(slot))
+            ground = Ground(begin, t, t - begin - self.window_s)
+            self._break(slot, t, f"{late} too late", ground)
             return
         if self._mixed:
             self._devices[slot] = device
@@ -211,16 +222,22 @@ class Sequence(Watcher):
         while self._due_parts and self._due_parts[0][0] + EPSILON_S < now and not self.closed:
             due, slot, number = heappop(self._due_parts)
             if not self.state[slot] and len(self._times.get(slot, ())) == number:
-                self._break(slot, due, "")
+                before = self._times[slot][-1]
+                self._break(slot, due, "", Ground(before, due, self.gaps[number].high_s))
         if now > self._until + EPSILON_S and not self.closed:
             if self.decided_at is None:
                 self.decided_at = self._until
             self.finish(now)
 
     def settle_pending(self, now: float) -> None:
+        missed = self.count - self.held - self.broken
         for slot, times in self._times.items():
             if not self.state[slot]:
+                missed -= 1
                 self.note(slot, self._said(times, ""))
+                self._broken_on.add(Ground(times[-1], now, self.window_s))
+        if missed:
+            self._broken_on.add(Ground(self.ready_at or 0.0, now, self.window_s))
         self.state[: self.count] = self.state[: self.count].replace(
             bytes([PENDING]), bytes([BROKEN])
         )
@@ -233,10 +250,10 @@ class Sequence(Watcher):
 
     # --- what is told -------------------------------------------------------------------------
 
-    def _break(self, slot: int, t: float, off: str) -> None:
+    def _break(self, slot: int, t: float, off: str, on: Ground) -> None:
         times = self._times.pop(slot)
         self._devices.pop(slot, None)
-        self.fail(slot, t, self._said(times, off))
+        self.fail(slot, t, self._said(times, off), on)
 
     def _said(self, times: Collection[float], off: str) -> str:
         """What came of a sequence, `off` being wrong with the last part; without, the next did not come."""

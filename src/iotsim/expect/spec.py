@@ -111,12 +111,26 @@ class DeliveredExpectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """How much there may be of something at any time, and by how much it may grow; None: as it likes.
+
+    `warmup_s` is the time after ready in which growth is none; it is scaled by the tolerance.
+    """
+
+    max: int | None = None
+    growth: int | None = None
+    warmup_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayExpectation:
-    """What is expected of the gateway's process; None and an empty text mean: not asked.
+    """What is expected of the gateway's process; None, False and an empty text mean: not asked.
 
     ``running``: True, it has not exited by itself at the end; False, it has. ``exit``: it exits by
     itself with this status. ``stdout_contains`` (literal text) and ``stdout_regex`` must be found
-    in some line of its output, ``stdout_not`` in none.
+    in some line of its output, ``stdout_not`` in none. ``no_report``: no line is a report of a sanitizer.
+    The others are bounds of what it uses with all that it has started: file descriptors, bytes of memory,
+    threads, processes below the first, and of one core the share from ready to the end.
     """
 
     running: bool | None = None
@@ -124,6 +138,18 @@ class GatewayExpectation:
     stdout_contains: str = ""
     stdout_regex: Pattern | None = None
     stdout_not: Pattern | None = None
+    no_report: bool = False
+    fds: Bound | None = None
+    memory: Bound | None = None
+    threads: Bound | None = None
+    children: Bound | None = None
+    cpu_max: float | None = None
+
+    @property
+    def figures(self) -> bool:
+        """Whether it has to be measured."""
+        bounds = (self.fds, self.memory, self.threads, self.children, self.cpu_max)
+        return any(bound is not None for bound in bounds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,18 +21,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError
 from iotsim.expect import text
-from iotsim.expect.heard import EXACT, FAR, Amount, Samples, nearest
+from iotsim.expect.heard import Amount, Samples, nearest
+from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.slots import Slots, selection_text
 from iotsim.expect.subscription import Subscription, Topic
+from iotsim.match.nearness import EXACT, FAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.errors import IotsimError
-    from iotsim.expect.heard import Heard, Rank
+    from iotsim.expect.heard import Heard
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import DeviceView, Matcher
+    from iotsim.match.nearness import Rank
 
 PENDING, HELD, BROKEN, WAITING = 0, 1, 2, 3
 MAX_DEVICES = 20
@@ -43,6 +46,9 @@ MAX_COMPARED = 64
 """Among so many of the failed devices that heard something the nearest is sought."""
 
 Export: TypeAlias = dict[str, Any]
+NO_GROUNDS = Grounds().export()
+WINDOW = Ground(0.0, math.inf)
+ELSEWHERE = Ground(math.inf, math.inf)
 
 
 class Note(NamedTuple):
@@ -64,6 +70,8 @@ class Watcher:
     subscriptions: Sequence[Subscription]
     forbids = False
     """What it looks for should not come: to hold is not to have heard it."""
+    silent = False
+    """It may hold because of what was not seen, so that losses put that in doubt."""
 
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         assert spec.matcher is not None
@@ -97,6 +105,7 @@ class Watcher:
             self.verdict, self.closed = quantified(spec.quantifier, 0, 0), True
             self.waiting = False
         self.ready_at: float | None = None
+        self.ended_at = 0.0
         self.followed: Callable[[float], object] | None = None
         """Called at once when it holds: others come after it."""
         self.alarms: list[float] = []
@@ -104,6 +113,7 @@ class Watcher:
         self._before: dict[str, bytes] = {}
         """Of each fleet that it watches how much that had heard when it began."""
         self.error = ""
+        self._broken_on = Grounds()
         self.heard: dict[str, Heard] = {}
         """Of each fleet that it watches what that heard; only where something is `missed`."""
         self._samples = Samples()
@@ -144,6 +154,10 @@ class Watcher:
     def margin(self) -> tuple[float, float, str] | None:
         """Of what held, where the kind knows: the time left when the last device did, when, and who."""
         return None
+
+    def broken_on(self) -> Grounds:
+        """What took place when slots broke, and when."""
+        return self._broken_on
 
     def pool(self) -> Export:
         """With ``all``: what a merge needs of this shard, plain data."""
@@ -197,7 +211,11 @@ class Watcher:
         self._samples.forget(slot)
         self._count_in(t)
 
-    def fail(self, slot: int, t: float, why: str) -> None:
+    def fail(self, slot: int, t: float, why: str, on: Ground | None = WINDOW) -> None:
+        """`on` is what decided that; None: it is proved, however late the simulator was. Left out:
+        whatever came since the windows began; `ELSEWHERE`: `broken_on` will tell."""
+        if on is not ELSEWHERE:
+            self._broken_on.add(Ground(self.ready_at or 0.0, t) if on is WINDOW else on)
         self.state[slot] = BROKEN
         self.broken += 1
         self.note(slot, text.at(why, t))
@@ -230,6 +248,7 @@ class Watcher:
         """Decide whatever is undecided. Idempotent."""
         if self.closed and self.verdict is not None:
             return
+        self.ended_at = now
         if self.waiting:
             self.verdict, self.closed = False, True
             self.news.append(self)
@@ -278,7 +297,24 @@ class Watcher:
             "text": self._notes.get(0, NOTHING_TO_SAY).text if pooled else "",
             "margin": margin,
             "pool": self.pool() if pooled else {},
+            "broken_on": self.broken_on().export() if self.broken else NO_GROUNDS,
+            "held_on": self._held_on().export() if self.held else NO_GROUNDS,
+            "span": Ground(self.began, self._watched_until),
         }
+
+    @property
+    def began(self) -> float:
+        """Since when messages count."""
+        return (self.ready_at or 0.0) if self.spec.after else 0.0
+
+    @property
+    def _watched_until(self) -> float:
+        return self.ended_at if self.decided_at is None else self.decided_at
+
+    def _held_on(self) -> Grounds:
+        grounds = Grounds()
+        grounds.add(Ground(self.began, self._watched_until, None) if self.silent else None)
+        return grounds
 
     def _decoding(self) -> list[str]:
         """The fleets of which it needs to understand what they receive."""

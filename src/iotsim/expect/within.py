@@ -11,7 +11,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
-from iotsim.expect.watcher import BROKEN, PENDING, Watcher
+from iotsim.expect.lapses import MOST_GROUNDS, Ground, Grounds
+from iotsim.expect.watcher import BROKEN, MAX_NOTES, PENDING, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ class Within(Watcher):
         self._last_deadline = math.inf
         self._slowest: tuple[float, int, float, DeviceView] | None = None
         """Of those that did: how late in its window it was, slot, time, device."""
+        self._too_late: dict[int, float] = {}
+        """When the right one came to a slot whose time was over, the first time."""
         self.subscriptions = [self.subscribe(missed=True)]
 
     def ready(self, t: float) -> None:
@@ -42,6 +45,8 @@ class Within(Watcher):
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
         if t > self._common_deadline and t > (deadline := self._deadline_of(slot)):
+            if len(self._too_late) < MAX_NOTES:
+                self._too_late.setdefault(slot, t)
             late = text.seconds(round(t - deadline, 3))
             self.note(slot, text.at(f"the right one came {late} too late", t))
             return
@@ -86,6 +91,29 @@ class Within(Watcher):
             window = text.seconds(self.window_s)
             return f"the run ended at {text.moment(now)}, before the {window} were over"
         return ""
+
+    def broken_on(self) -> Grounds:
+        grounds = Grounds()
+        slot = self.state.find(BROKEN, 0, self.count)
+        for _ in range(MOST_GROUNDS):
+            if slot < 0:
+                break
+            grounds.add(self._ground(slot))
+            slot = self.state.find(BROKEN, slot + 1, self.count)
+        # Those beyond are no worse off than these two.
+        for slot in (*self._too_late, self.count - 1):
+            if self.state[slot] == BROKEN:
+                grounds.add(self._ground(slot))
+        return grounds
+
+    def _ground(self, slot: int) -> Ground:
+        if self.ready_at is None:
+            return Ground(0.0, self.ended_at)
+        begin = max(self.ready_at, self.slots.boot_time(slot))
+        end = begin + self.window_s
+        if (came := self._too_late.get(slot)) is not None:
+            return Ground(begin, came, came - end)
+        return Ground(begin, min(end, self._watched_until), self.window_s)
 
     def pool(self) -> Export:
         return {"held": self.held > 0}

@@ -34,6 +34,10 @@ class Passage(msgspec.Struct, gc=False):
     delay_s: float = 0.0
     changed: bool = False
     """The payload is not what the message was encoded to any more."""
+    said: Mapping[str, Any] | None = None
+    """What the device says with it above its session, in a message of another schema than ``message``."""
+    malformed: dict[str, Any] = {}
+    """The values that faults have given fields in place of their own."""
 
 
 class Copy(NamedTuple):

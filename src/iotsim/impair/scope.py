@@ -56,7 +56,9 @@ class EntrySpec:
     ``name`` is for people; ``identity`` names its random streams and does not change when other entries
     are added. ``devices`` has, by fleet, the indexes that it is for. ``tests`` has, by (fleet, number of the
     service, direction), what a message must satisfy there, None if any will do: where there is no test,
-    the entry is for nothing that passes there. ``order`` is its place among all entries of the file.
+    the entry is for nothing that passes there. ``spoken`` are those of these keys whose tests look at what is
+    said above a session, and not at what is on the wire. ``order`` is its place among all entries of the
+    file.
     """
 
     name: str
@@ -67,6 +69,7 @@ class EntrySpec:
     tests: Mapping[tuple[str, int, Direction], Test | None] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    spoken: frozenset[tuple[str, int, Direction]] = frozenset()
     after: str = ""
     begin_s: float = 0.0
     end_s: float = math.inf
@@ -87,7 +90,8 @@ class EntrySpec:
 class Scope:
     """What an entry is for, of one service of a fleet in one direction.
 
-    `period` and `counts` are those of the entry in this run: it may have several scopes.
+    `period` and `counts` are those of the entry in this run: it may have several scopes. ``spoken`` tells
+    that the messages to be asked about are those above the session.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Scope:
         self._all = len(indexes) == devices
         self._indexes = indexes if isinstance(indexes, range) else frozenset(indexes)
         self._test = entry.tests[fleet, service, direction]
+        self.spoken = (fleet, service, direction) in entry.spoken
         self._skip, self._every, self._first = entry.skip, entry.every, entry.first
         self._counts = counts
 

@@ -42,6 +42,7 @@ PRESENT = {"min", "max", "regex", "some", "every"}
 """Operators that hold of no field that is absent."""
 MOST_CHOICES = 10_000
 MOST_CONDITIONS = 500
+MOST_VALUES = 64
 DEEPEST = 8
 NO_TEXT = ("int", "float", "bool", "struct", "flags", "array", "none")
 NO_LIST = ("int", "float", "bool", "struct", "flags", "enum", "bytes", "string", "none", "payload")
@@ -53,7 +54,8 @@ class Condition(NamedTuple):
 
     ``equals`` holds the value that a field at the top level must equal, where the condition is no
     more than that; such a value can be looked up in a dictionary. `numeric`: it holds of numbers only,
-    and only the value itself tells whether it is one.
+    and only the value itself tells whether it is one. ``given`` is how it was written; ``values`` are all
+    that the field may be, None for absent, where these are a few that are known.
     """
 
     field: str
@@ -61,6 +63,8 @@ class Condition(NamedTuple):
     expected: str
     equals: tuple[Any] | None = None
     numeric: bool = False
+    given: Any = None
+    values: tuple[Any, ...] | None = None
 
     def reason(self, value: Any) -> str:
         """Why a `value` that is there cannot satisfy the condition, as an addition to it, or ""."""
@@ -171,7 +175,8 @@ class Writer:
                 code, expected = self._test(access, value, field, depth)
                 numeric = _is_numeric(value, field)
                 equals = _sole_value(path, value, field)
-                yield Condition(path, code, expected, equals, numeric)
+                values = _all_values(value, field)
+                yield Condition(path, code, expected, equals, numeric, value, values)
             except Invalid as error:
                 report((*here, *error.keys), error.message, error.hint)
 
@@ -515,6 +520,22 @@ def _sole_value(path: str, value: Any, field: Field | None) -> tuple[Any] | None
     if _kind(field) == "any" and isinstance(plain, (str, bytes)):
         return None  # other values than this may be written so
     return (plain,) if isinstance(plain, (int, float, str, bytes)) and plain == plain else None
+
+
+def _all_values(value: Any, field: Field | None) -> tuple[Any, ...] | None:
+    """The few values of `field` that satisfy the condition `value`; None where that is not known."""
+    if value == {"exists": False}:
+        return (None,)
+    choices = value["any"] if isinstance(value, dict) and value.keys() == {"any"} else [value]
+    if _kind(field) in ("any", "array") or len(choices) > MOST_VALUES or holds_expression(choices):
+        return None  # other values may be written so
+    plain = [
+        _literal(choice, field)
+        for choice in choices
+        if isinstance(choice, (bool, int, float, str, bytes))
+    ]
+    known = len(plain) == len(choices) and all(one == one for one in plain)
+    return tuple(plain) if known else None
 
 
 def is_expression(value: Any) -> bool:

@@ -17,7 +17,7 @@ from iotsim.match.literal import render
 from iotsim.match.translate import NOTHING_KNOWN, Names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.match.condition import Condition, Report
     from iotsim.match.expression import DeviceView
@@ -117,14 +117,19 @@ class Matcher:
         """A function that is true where `matches` is not."""
         return self._compile(f"not ({self.source})", absent=True)
 
+    @property
+    def checks(self) -> Sequence[Callable[..., Any]]:
+        """A function like `matches` for each of the conditions by itself."""
+        if self._checks is None:
+            self._checks = [self._compile(condition.code) for condition in self.conditions]
+        return self._checks
+
     def explain(self, msg: Mapping[str, Any], device: DeviceView, t: float) -> list[Mismatch]:
         """Each condition that `msg` does not satisfy; none if it matches."""
         if self.undecodable:
             return [Mismatch("message", self.text, "a message that decodes")]
-        if self._checks is None:
-            self._checks = [self._compile(condition.code) for condition in self.conditions]
         mismatches = []
-        for condition, check in zip(self.conditions, self._checks, strict=True):
+        for condition, check in zip(self.conditions, self.checks, strict=True):
             try:
                 if check(msg, device, t):
                     continue

@@ -29,9 +29,9 @@ from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from iotsim.net.address_table import Absence, HostPool
+    from iotsim.net.address_table import Absence, HostPool, PortHandler
     from iotsim.net.datagram import Datagram, Sending
     from iotsim.net.packet import Packet
     from iotsim.wire.icmpv4 import IcmpMessage
@@ -95,6 +95,7 @@ class EthernetStack:
         # The first MAC and the count of each pool, and the first MAC by block of addresses.
         self._pool_macs: dict[int, tuple[int, int]] = {}
         self._first_macs: dict[int, int] = {}
+        self._moved_macs: dict[int, int] = {}
         self._mac_blocks: list[tuple[int, int]] = []
         self._next_number = 0
         counters = self.ip.counters
@@ -145,6 +146,25 @@ class EthernetStack:
         """As `Stack.set_absence`. Absent hosts announce nothing; DHCP clients among them ask when they
         are back."""
         self.ip.set_absence(pool, absence)
+
+    def move(
+        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+    ) -> None:
+        """As `Stack.move`. The host keeps its MAC address, and tells everybody that it has a new address."""
+        self.ip.move(pool, index, old, new, ports)
+        self._moved_macs[new] = self._pool_macs[id(pool)][0] + index
+        if new != old:
+            self._declare(new)
+
+    def move_back(self, old: int, new: int) -> None:
+        """As `Stack.move_back`."""
+        self.ip.move_back(old, new)
+        del self._moved_macs[new]
+        if new != old:
+            self._declare(old)
+
+    def _declare(self, address: int) -> None:
+        (self._arp if address < IPV4_END else self._discovery).declare(address)
 
     def announce(self, now: float) -> None:
         """Probe for conflicts, announce the addresses of all devices, and report memberships."""
@@ -203,6 +223,8 @@ class EthernetStack:
         block = self.ip.table.find(address)
         if block is None or block.is_absent(address, self.now):
             return 0
+        if address in self._moved_macs:
+            return self._moved_macs[address]
         return self._first_macs[block.first] + address - block.first
 
     def is_ours(self, mac: int) -> bool:

@@ -36,9 +36,9 @@ from iotsim.wire.address import IPV4_END, format_address
 from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from iotsim.net.address_table import Absence, HostPool
+    from iotsim.net.address_table import Absence, HostPool, PortHandler
     from iotsim.net.datagram import Sending
     from iotsim.net.packet import Packet
     from iotsim.wire.icmpv4 import IcmpMessage
@@ -146,6 +146,19 @@ class IpLayer:
         group. As long as a pool has an absence, its packets go by the book.
         """
         self.table.set_absence(pool, absence)
+        self._blocks_changed()
+
+    def move(
+        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+    ) -> None:
+        """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`; they may
+        be the same. What it has left is nobody's. ValueError as in `AddressTable.move`."""
+        self.table.move(pool, index, old, new, ports)
+        self._blocks_changed()
+
+    def move_back(self, old: int, new: int) -> None:
+        """Take back a `move`; KeyError if there was none."""
+        self.table.move_back(old, new)
         self._blocks_changed()
 
     def join(self, address: int, pool: HostPool) -> None:

@@ -51,6 +51,11 @@ class NeighborDiscovery:
         mac = mac or ethernet.group_mac(destination)
         self._stack.send_ethernet(mac, own, ethernet.IPV6, packet)
 
+    def declare(self, address: int) -> None:
+        """Tell everybody that `address` is ours, if its host is there."""
+        if self._stack.mac_of(address):
+            self._advertise(address, ipv6.ALL_NODES, ndp.OVERRIDE)
+
     def announce(self, block: Block, now: float, spacing_s: float) -> None:
         """Probe for the addresses of `block`, and then announce them."""
 
@@ -66,8 +71,7 @@ class NeighborDiscovery:
             self._stack.send_ethernet(mac, own, ethernet.IPV6, packet)
 
         def declare(index: int, _: float) -> None:
-            if self._stack.mac_of(block.first + index):
-                self._advertise(block.first + index, ipv6.ALL_NODES, ndp.OVERRIDE)
+            self.declare(block.first + index)
 
         count = block.end - block.first
         self._stack.sweeps.add(("ndp", block.first, 0), count, now, spacing_s, probe)

@@ -22,7 +22,7 @@ from iotsim.net.ip import IpLayer
 from iotsim.wire import ipv4, ipv6, udp, virtio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
@@ -110,7 +110,7 @@ class Stack(IpLayer):
         # The block that was asked last.
         self._first = 0
         self._count = 0
-        self._ports: dict[int, PortHandler] = {}
+        self._ports: Mapping[int, PortHandler] = {}
 
     def receive(self, frame: bytes, now: float) -> str:
         """Handle a frame from the link; returns its outcome and never raises for what is in it.
@@ -310,7 +310,14 @@ class Stack(IpLayer):
         """The index of `destination` in its block, which becomes the current one; -1 if it has none,
         or if the way there is not plain."""
         block = self.table.find(destination)
-        if block is None or block.hops or block.path_mtu or block.start or block.absence:
+        if (
+            block is None
+            or block.hops
+            or block.path_mtu
+            or block.start
+            or block.absence
+            or block.moved
+        ):
             return -1
         self._first = block.first
         self._count = block.end - block.first

@@ -13,6 +13,7 @@ from construct import Construct
 
 from iotsim.errors import DecodeError, ProtocolError
 from iotsim.protocol.fields import Schema
+from iotsim.protocol.refusals import Errors
 
 if TYPE_CHECKING:
     from iotsim.protocol.codec import Codec
@@ -43,6 +44,7 @@ class Protocol:
                      other fields than those on the wire; rules, behaviors and expectations see these
     ``model``        a class derived from `iotsim.Table`: what a device offers, as scenarios say it
     ``groups``       the multicast groups that its devices are in, as texts
+    ``errors``       the error replies that it has, as an `iotsim.Errors`; None if it has none
     ``follower``     a class derived from `iotsim.Follower`: what messages are to each other, for who reads
                      a capture; None if that shows by ``echo``
 
@@ -63,6 +65,7 @@ class Protocol:
     model: type[Table] | None = None
     groups: Sequence[str] = ()
     follower: type[Follower] | None = None
+    errors: Errors | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.match(self.name):
@@ -79,6 +82,7 @@ class Protocol:
             raise ProtocolError(f"{self.name}: port is not 1 to 65535: {self.port!r}")
         if isinstance(self.echo, str):
             raise ProtocolError(f"{self.name}: echo is a list of fields, not one string")
+        self._check_errors()
         self._check_session()
         for schema, what in (
             (self.schema, "message"),
@@ -97,6 +101,15 @@ class Protocol:
         for path in paths:
             if all(schema.find(path) is None for schema in (self.answer_schema, self.said_schema)):
                 self._known(path, "summary", self.schema)
+
+    def _check_errors(self) -> None:
+        errors = self.errors
+        if errors is None:
+            return
+        if not isinstance(errors, Errors) or not callable(errors.reply):
+            raise ProtocolError(f"{self.name}: errors is no iotsim.Errors: {errors!r}")
+        if not errors.names or not all(name and isinstance(name, str) for name in errors.names):
+            raise ProtocolError(f"{self.name}: the names of errors are texts")
 
     def _check_session(self) -> None:
         if self.session is None and self.application is not None:

@@ -22,12 +22,15 @@ TEXT_CHARACTERS = 300
 
 
 class ContextLine(NamedTuple):
-    """An event of one device. ``what`` is the kind of event, ``peer`` may be ""."""
+    """An event of one device. ``what`` is the kind of event; ``peer`` may be "", and so may ``befell``: which
+    impairments and faults the message met, and what they did. ``towards`` is how `peer` stands to it."""
 
     t: float
     what: str
     peer: str
     text: str
+    befell: str = ""
+    towards: str = ""
 
     @property
     def head(self) -> str:
@@ -36,8 +39,10 @@ class ContextLine(NamedTuple):
 
     @property
     def body(self) -> str:
-        towards = {"received": "from", "undecodable": "from", "sent": "to"}.get(self.what, "")
-        return f"{self.text}  {towards} {self.peer}" if self.peer and towards else self.text
+        text = (
+            f"{self.text}  {self.towards} {self.peer}" if self.peer and self.towards else self.text
+        )
+        return f"{text}  [{self.befell}]" if self.befell else text
 
     def __str__(self) -> str:
         return self.head + self.body
@@ -104,9 +109,30 @@ def _line(event: dict[str, Any]) -> ContextLine | None:
         text = f"{event.get('reason')}: hex:{event.get('data')}"
     elif what == "not-sent":
         text = str(event.get("reason"))
+        if isinstance(message, dict):
+            text = f"{message_text(message)}: {text}"
     elif what == "device-failed":
         text = str(event.get("error"))
     else:
         return None
-    peer = event.get("peer", "")
-    return ContextLine(float(t), what, safe_line(str(peer)), clip(safe_line(text), TEXT_CHARACTERS))
+    sends = what == "sent" or event.get("sent") is True
+    towards = "to" if sends else "from" if what in ("received", "undecodable") else ""
+    return ContextLine(
+        float(t),
+        what,
+        safe_line(str(event.get("peer", ""))),
+        clip(safe_line(text), TEXT_CHARACTERS),
+        clip(safe_line(_befell(event)), TEXT_CHARACTERS),
+        towards,
+    )
+
+
+def _befell(event: dict[str, Any]) -> str:
+    """What impairments and faults did to the message of an event."""
+    names, fate, delay_s = (event.get(key) for key in ("impaired", "fate", "delay_s"))
+    if not names:
+        return ""
+    parts = [str(fate)] if fate else []
+    if isinstance(delay_s, int | float) and delay_s > 0:
+        parts.append(f"{1000 * delay_s:.0f} ms later")
+    return f"{names}: {', '.join(parts)}" if parts else str(names)

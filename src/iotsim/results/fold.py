@@ -47,8 +47,10 @@ def result_of(
         seed=started.seed,
         started=utc_text(started.wall_time),
         repeat=started.repeat,
+        parameters=started.parameters,
         link=started.link,
         tolerance=started.tolerance,
+        speed=started.speed,
         fleets=started.fleets,
         versions=started.versions,
     )
@@ -61,6 +63,7 @@ def result_of(
         result.errors = ended.errors
         result.gateway = ended.gateway
         result.counters = ended.counters
+        result.unmatched = ended.unmatched
         result.lag = ended.lag
         result.files = ended.files
     return result

@@ -108,6 +108,7 @@ def suite_of(result: RunResult) -> Suite:
     cases = [_run_case(result)]
     cases += [_expectation_case(result, expectation) for expectation in result.expectations]
     properties = {"seed": str(result.seed), "verdict": result.verdict, "repeat": result.repeat}
+    properties |= {f"parameter.{name}": text for name, text in result.parameters.items()}
     lines = result.gateway.last_lines if result.gateway else []
     return Suite(
         name=result.scenario,
@@ -144,7 +145,8 @@ def _run_case(result: RunResult) -> Case:
 
 
 def _failures(result: RunResult) -> bool:
-    return any(not e.passed and e.severity == "error" for e in result.expectations)
+    failed = (e for e in result.expectations if not e.passed and not e.inconclusive)
+    return any(e.severity == "error" for e in failed)
 
 
 def _expectation_case(result: RunResult, expectation: Outcome) -> Case:
@@ -153,6 +155,8 @@ def _expectation_case(result: RunResult, expectation: Outcome) -> Case:
     lines = [f"expected: {expectation.expected}", f"actual: {expectation.actual}"]
     if expectation.error:
         lines.append(f"error: {expectation.error}")
+    if expectation.inconclusive:
+        lines.append(f"inconclusive: {expectation.inconclusive}")
     if expectation.nearest:
         lines.append(f"nearest: {expectation.nearest}")
     for device, detail in zip(expectation.devices, expectation.details, strict=False):
@@ -163,7 +167,7 @@ def _expectation_case(result: RunResult, expectation: Outcome) -> Case:
         kind: str = Verdict.ERROR
     elif expectation.severity == "warning":
         return Case(name=expectation.name, output=f"warning\n{text}", file=expectation.place)
-    elif result.verdict == Verdict.INCONCLUSIVE:
+    elif expectation.inconclusive:
         state, kind = "error", Verdict.INCONCLUSIVE
     else:
         state, kind = "failure", expectation.kind
@@ -171,7 +175,7 @@ def _expectation_case(result: RunResult, expectation: Outcome) -> Case:
         name=expectation.name,
         state=state,
         kind=kind,
-        message=expectation.error or expectation.actual,
+        message=expectation.error or expectation.inconclusive or expectation.actual,
         text=text,
         file=expectation.place,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from iotsim.events import GatewayResult, Outcome  # noqa: TC001  # msgspec reads them
+from iotsim.events import GatewayResult, Outcome, Unmatched  # noqa: TC001  # msgspec reads them
 from iotsim.results.jsonl import printable
 
 if TYPE_CHECKING:
@@ -37,8 +37,11 @@ class RunResult(msgspec.Struct, kw_only=True):
     duration_s: float = 0.0
     repeat: str = ""
     """The command that runs the same again."""
+    parameters: dict[str, str] = {}
+    """Those of the matrix and of ``--set``, as ``--set`` takes them."""
     link: str = ""
     tolerance: float = 1.0
+    speed: float = 1.0
     expectations: list[Outcome] = []
     notes: list[str] = []
     errors: list[str] = []
@@ -46,6 +49,8 @@ class RunResult(msgspec.Struct, kw_only=True):
     fleets: dict[str, dict[str, Any]] = {}
     counters: dict[str, int] = {}
     """Packets by outcome, and everything that was dropped, by name."""
+    unmatched: list[Unmatched] = []
+    """Messages to which no rule applied, by fleet and kind, the commonest first."""
     lag: dict[str, float] = {}
     """The simulator's own delays, by name."""
     versions: dict[str, str] = {}
@@ -59,13 +64,23 @@ def utc_text(unix_time: float) -> str:
 
 
 def repeat_command(
-    path: str, seed: int, *, options: Sequence[str] = (), gateway: Sequence[str] = ()
+    path: str,
+    seed: int,
+    *,
+    options: Sequence[str] = (),
+    parameters: Mapping[str, str] | None = None,
+    gateway: Sequence[str] = (),
 ) -> str:
     """The line that runs a scenario again. `gateway`: the command given in the place of its own."""
-    words = ["iotsim", "run", path, *options, "--seed", str(seed)]
+    words = ["iotsim", "run", path, *options, *set_words(parameters or {}), "--seed", str(seed)]
     if gateway:
         words += ["--", *gateway]
     return shlex.join(words)
+
+
+def set_words(parameters: Mapping[str, str]) -> list[str]:
+    """The words of a command line that set `parameters`."""
+    return [word for name, text in parameters.items() for word in ("--set", f"{name}={text}")]
 
 
 def encode_result(result: RunResult) -> bytes:

@@ -32,7 +32,7 @@ class Row:
 
     name: str
     state: str
-    """"passed", "failed", "warning" or "error"."""
+    """"passed", "failed", "inconclusive", "warning" or "error"."""
     told: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     context: tuple[tuple[str, tuple[ContextLine, ...]], ...] = ()
@@ -103,6 +103,8 @@ def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row
     facts = [("expected", expectation.expected), ("actual", expectation.actual)]
     if expectation.error:
         facts.append(("error", expectation.error))
+    if expectation.inconclusive:
+        facts.append(("in doubt", expectation.inconclusive))
     groups = _groups(expectation)
     if expectation.nearest and not (groups and groups[0].label == "nearest"):
         facts.append(("nearest", expectation.nearest))
@@ -114,6 +116,8 @@ def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row
         state = "error"
     elif expectation.severity == "warning":
         state = "warning"
+    elif expectation.inconclusive:
+        state = "inconclusive"
     around = [(group.devices[0], context.pop(group.devices[0], ())) for group in groups]
     return Row(
         name,

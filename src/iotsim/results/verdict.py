@@ -64,26 +64,27 @@ def decide(
     *,
     errors: Sequence[str] = (),
     crash: str = "",
-    doubts: Sequence[str] = (),
     served: bool = False,
 ) -> Decision:
     """The verdict of one run.
 
     ``errors``: what was wrong with the scenario, a protocol or a behavior. ``crash``: how the
-    gateway crashed. ``doubts``: which of the simulator's own bounds were passed, so that nothing
-    that was or was not seen can be held against the gateway; a crash still can. ``served``: the
-    run was there to be used by hand, so that it need not check anything.
+    gateway crashed. ``served``: the run was there to be used by hand, so that it need not check
+    anything. What is certain counts before what is inconclusive.
     """
     errors = [*errors, *(f"{o.name}: {o.error}" for o in outcomes if o.error)]
     if errors:
         return Decision(Verdict.ERROR, _first(errors))
     if crash:
         return Decision(Verdict.FAILED, crash)
-    if doubts:
-        return Decision(Verdict.INCONCLUSIVE, "; ".join(doubts))
-    failed = [o for o in outcomes if not o.passed and o.severity == "error"]
+    grave = [o for o in outcomes if not o.passed and o.severity == "error"]
+    failed = [o for o in grave if not o.inconclusive]
     if failed:
         return Decision(Verdict.FAILED, _first([f"{o.name}: {o.actual}" for o in failed]))
+    if grave:
+        return Decision(
+            Verdict.INCONCLUSIVE, _first([f"{o.name}: {o.inconclusive}" for o in grave])
+        )
     if not outcomes and not served:
         return Decision(Verdict.EMPTY, "the scenario has no expectations")
     warnings = sum(not o.passed for o in outcomes)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from iotsim.events import Northbound
+from iotsim.results.jsonl import plain_message
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from iotsim.expect.judge import Judge
@@ -63,8 +66,11 @@ class Crew(Protocol):
     def wake(self) -> None:
         """Look at `journal` and `judge` soon: somebody else has told them something."""
 
-    async def conclude(self, now: float) -> Findings:
-        """Handle what the link still holds, then judge everything as of `now`."""
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        """A northbound service received something: see `iotsim.events.Northbound`."""
+
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
+        """Handle what the link still holds, `look` what was lost of it, then judge everything as of `now`."""
         ...
 
     async def finish(self) -> None:
@@ -77,6 +83,16 @@ class Crew(Protocol):
     def put_together(self, folder: Path) -> list[str]:
         """The files are closed: make one of those that have parts. What went wrong, in words."""
         ...
+
+
+def report_northbound(
+    journal: Journal, judge: Judge, service: str, fields: Mapping[str, Any], now: float
+) -> None:
+    """Make an event of what `service` received, and let expectations see it."""
+    number = next(journal.message_ids)
+    journal.emit(Northbound(now, number, service, plain_message(fields)))
+    for observe in judge.northbound(service):
+        observe(None, fields, now)  # type: ignore[arg-type]  # it sees the service in place of a device
 
 
 class Alone:
@@ -108,9 +124,13 @@ class Alone:
     async def do(self, command: Command) -> None:
         self.simulation.do(command)
 
-    async def conclude(self, now: float) -> Findings:
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        report_northbound(self.journal, self.judge, service, fields, now)
+
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         simulation = self.simulation
         simulation.drain()
+        look()
         return simulation.judge.finish(now, gateway_heard=simulation.heard.is_set())
 
     async def finish(self) -> None:

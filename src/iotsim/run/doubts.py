@@ -1,7 +1,6 @@
-"""Doubts: what was lost and how late the simulator was, and which verdicts that puts in doubt.
+"""Doubts: what was lost and how late the simulator was, told to the judge and to people.
 
-A verdict may blame the gateway only for what the simulator is sure of. So there are bounds to its own
-lag and losses, stated here, and beyond them a failure is a doubt.
+A verdict may blame the gateway only for what the simulator is sure of: see `iotsim.expect.lapses`.
 """
 
 from __future__ import annotations
@@ -9,19 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iotsim.events import SimulatorLag
-from iotsim.expect.kinds import KINDS
+from iotsim.expect.lapses import LEAST_BOUND_S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
-    from iotsim.events import Outcome
     from iotsim.run.crew import Crew
     from iotsim.run.site import Site
     from iotsim.scenario.model import Scenario
     from iotsim.testbed.counters import InterfaceCounters
-
-LAG_BOUND_S = 0.1
-"""A failed expectation is in doubt if a packet waited, or a timer was late, for longer than this."""
 
 
 class Doubts:
@@ -36,17 +31,18 @@ class Doubts:
             f"{spec.name}: {', '.join(str(service.port) for service in spec.services)}"
             for spec in scenario.fleets
         )
-        # Those that what was not seen may have broken: any loss puts them in doubt.
-        self._silent = [
-            (spec.kind in KINDS and KINDS[spec.kind].silent) or spec.quantifier == "none"
-            for spec in scenario.expectations
-        ]
         self._listening = f"they listen at {'; '.join(ports)}"
-        self._lag_reported = LAG_BOUND_S
+        self._lag_reported = LEAST_BOUND_S * scenario.pace
         self._lost_before = 0
+        self.lost_northbound: Callable[[], int] = lambda: 0
+        """How many datagrams the services of the gateway's other side have not taken in time."""
+        self._looked_at = 0.0
 
     def look(self, now: float) -> None:
-        """Read the kernel's counters, and report what has become worse since the last look."""
+        """Read the kernel's counters, and report what has become worse since the last look.
+
+        The kernel does not tell when it dropped a packet: only that it was between two looks.
+        """
         if self._site.testbed is not None and self._site.testbed.interface:
             self._interface = self._site.testbed.interface_counters()
         emit = self._crew.journal.emit
@@ -58,7 +54,9 @@ class Doubts:
         if lost > self._lost_before:
             what = f"{lost - self._lost_before} packets were dropped before they could be read"
             emit(SimulatorLag(now, lag, what))
+            self._crew.judge.lapses.lost(self._looked_at, now, lost - self._lost_before)
             self._lost_before = lost
+        self._looked_at = now
 
     def lag(self) -> dict[str, float]:
         """Upper bounds of how late the simulator was at worst, in seconds."""
@@ -91,23 +89,6 @@ class Doubts:
         told = f"{len(failed)} of the devices failed: {names}; events.jsonl has the tracebacks{why}"
         return [*self._crew.errors, told]
 
-    def reasons(self, outcomes: Sequence[Outcome]) -> list[str]:
-        """Why this run's expectations cannot be held against the gateway; [] if they can."""
-        grave = [outcome for outcome in outcomes if outcome.severity == "error"]
-        failed = any(not outcome.passed for outcome in grave)
-        silent = any(self._silent[outcome.number] for outcome in grave)
-        reasons = []
-        lost = self._lost()
-        if lost and (failed or silent):
-            reasons.append(f"{lost} packets were lost in the simulator, or on their way to it")
-        lag = self._worst_lag()
-        if failed and lag > LAG_BOUND_S:
-            reasons.append(
-                f"the simulator itself was up to {lag * 1000:.0f} ms late, "
-                f"and {LAG_BOUND_S * 1000:.0f} ms is the bound"
-            )
-        return reasons
-
     def notes(self) -> list[str]:
         """What people should know of the run besides."""
         notes = list(self._crew.counters().notes)
@@ -123,7 +104,7 @@ class Doubts:
 
     def _lost(self) -> int:
         """Packets dropped by our queues, in either direction."""
-        lost = self._crew.counters().lost
+        lost = self._crew.counters().lost + self.lost_northbound()
         if self._interface is not None:
             lost += self._interface.tx_dropped + self._interface.rx_dropped
         return lost

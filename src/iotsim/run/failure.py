@@ -13,7 +13,6 @@ import msgspec
 from iotsim.errors import IotsimError, MachineError
 from iotsim.results.verdict import Verdict
 from iotsim.testbed.programs import missing_programs
-from iotsim.testbed.rights import RightsError
 
 if TYPE_CHECKING:
     from iotsim.results.result import RunResult
@@ -33,9 +32,9 @@ def sole_cause(error: BaseException) -> BaseException:
 
 def with_lesser_way(error: BaseException, scenario: Scenario) -> BaseException:
     """`error`, naming the loopback link too if it is for want of an interface alone."""
-    if isinstance(error, RightsError) or missing_programs(scenario.requires):
+    if missing_programs(scenario.requires):
         return error
-    if isinstance(error, MachineError) and scenario.link.kind in ("tun", "tap"):
+    if isinstance(error, MachineError) and error.of_link and scenario.link.kind in ("tun", "tap"):
         return MachineError(error.reason, "\n  ".join(filter(None, (error.fix, LESSER_WAY))))
     return error
 

@@ -1,275 +1,345 @@
-"""The gateway's life in a run: started, ready, heard, exited or stopped.
+"""The gateway in a run: all of its lives, and what starts and ends them.
 
-The gateway is the command and what it starts. It has exited when the command has, but for a launcher: a
-command that exits with status 0 and leaves other processes running hands on to the oldest of them, whose
-exit is then the gateway's. A command, or a process in its place, that ends in any other way has crashed,
-whatever it leaves; what is left then runs, and is read, until the run ends.
+It is started with the run, or by a step. It may end by itself, whereupon its restart policy may start it
+again, as a supervisor would that it has in the field; or a step ends it. A step's ``stop`` holds it down
+until another step starts it; ``kill`` is an accident, after which the policy applies as after a crash.
+
+A crash is a life that has ended by itself and not as expected. What a step did is none.
 """
 
 from __future__ import annotations
 
-import math
-import signal
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import trio
 
+from iotsim.errors import Problem, ScenarioError
 from iotsim.events import (
     GatewayExited,
-    GatewayOutput,
+    GatewayPaused,
     GatewayReady,
     GatewayResult,
+    GatewayResumed,
     GatewayStarted,
     Note,
 )
-from iotsim.run.output import OutputText
+from iotsim.expect.figures import FigureLog
+from iotsim.expect.text import seconds
+from iotsim.run.console import Console
+from iotsim.run.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.events import Event
+    from iotsim.expect.figures import GatewaySample
+    from iotsim.expect.judge import Judge
     from iotsim.run.launch import Launch
-    from iotsim.scenario.model import GatewaySpec, ReadySpec
-    from iotsim.testbed.bed import ExitStatus, GatewayProcess, Testbed
+    from iotsim.scenario.model import Scenario
+    from iotsim.testbed.bed import Testbed
 
-MOST_LINES = 1000
-"""So many lines of a second become events. A gateway that prints without end must not drown the rest."""
-LAST_LINES = 10
-PROMPT_S = 0.05
-"""Text that waits for so long for the end of its line is taken for a prompt, and a line of its own."""
-STOP_GRACE_S = 2.0
-LAST_OUTPUT_S = 0.5
-"""After its exit, for what it wrote last; what it left behind may go on writing."""
-POLL_S = 0.02
-TCP_LISTEN = "0A"
-"""The state in /proc/net/tcp."""
+GatewayAction: TypeAlias = Literal["start", "stop", "kill", "restart", "pause", "resume"]
+ACTIONS: tuple[GatewayAction, ...] = get_args(GatewayAction)
+MOST_LIVES = 1000
+"""After so many nobody starts it again: a scenario that lasts for a week shall not fill the disk."""
+
+State: TypeAlias = Literal["waiting", "starting", "ready", "paused", "down", "returning", "exited"]
+"""``waiting`` for the step that starts it; ``down``: a step has ended it; ``returning``: its policy will
+start it again soon; ``exited`` by itself, for good unless a step starts it."""
 
 
 class Gateway:
-    """One gateway process, as the run sees it.
+    """The gateway, as the run sees it.
 
-    `ready` and `exited` are set as these things come to pass; `status` is the exit status then.
-    `last_lines` are the last lines it printed, for the report of a crash.
+    `ready` is set once it has been ready for the first time. `judge` is told of everything that
+    expectations ask for, and `wake` called where that has news; `log` gets each byte that it prints.
     """
 
     def __init__(
         self,
-        spec: GatewaySpec,
+        scenario: Scenario,
         launch: Launch,
+        *,
         emit: Callable[[Event], None],
         clock: Callable[[], float],
         log: Callable[[bytes], object],
-        on_line: Callable[[str, float], None],
+        judge: Judge,
+        wake: Callable[[], None],
     ) -> None:
-        self.spec = spec
+        assert scenario.gateway is not None
+        self.spec = scenario.gateway
         self.launch = launch
         self.ready = trio.Event()
-        self.exited = trio.Event()
-        self.status: ExitStatus | None = None
-        self.crashed = False
-        self.last_lines: list[str] = []
+        self.lives: list[Life] = []
+        self.console = Console(emit, clock, log, self._line)
+        asked = [spec.gateway for spec in scenario.expectations if spec.gateway is not None]
+        self._figures = FigureLog() if any(one.figures for one in asked) else None
+        costly = {"fds": "fds", "memory": "memory", "cpu_max": "waits"}
+        self._measure = {
+            what
+            for name, what in costly.items()
+            if any(getattr(one, name) is not None for one in asked)
+        }
         self._emit = emit
         self._clock = clock
-        self._log = log
-        self._on_line = on_line
-        self._pid = 0
-        self._started_at = 0.0
-        self._exited_at = 0.0
-        self._stopping = False
+        self._judge = judge
+        self._wake = wake
+        self._down = ""
+        """What a step has done to it, where it is not to run."""
+        self._returning = False
+        self._returns = 0
+        """How often its policy has started it."""
+        self._changed = trio.Event()
+        self._acting = trio.Lock()
+        self._begun = trio.Event()
+        self._testbed: Testbed
+        self._nursery: trio.Nursery
         self._left: list[str] = []
         """The names of the processes to which it was handed on, in turn."""
-        self._prompt = ""
-        """What of the unfinished line has been told already."""
-        self._output_ended = trio.Event()
-        self._second = 0.0
-        self._lines = 0
-        """How many lines there have been since `_second`."""
+
+    # --- what there is to know ----------------------------------------------------------------
 
     @property
-    def signal_name(self) -> str:
-        """The signal that ended it, "" if none did."""
-        if self.status is None or self.status.signal is None:
-            return ""
-        return signal.Signals(self.status.signal).name
+    def life(self) -> Life | None:
+        """The present one, or the last; None before it was ever started."""
+        return self.lives[-1] if self.lives else None
+
+    @property
+    def state(self) -> State:
+        life = self.life
+        if life is None:
+            return "waiting"
+        if life.exited.is_set():
+            return "returning" if self._returning else "down" if self._down else "exited"
+        if life.paused:
+            return "paused"
+        return "ready" if life.ready.is_set() else "starting"
 
     @property
     def crash(self) -> str:
         """How it crashed, in a line; "" if it did not."""
-        return f"the gateway crashed: {self.status}" if self.crashed else ""
+        crashed = [life for life in self.lives if life.crashed]
+        if not crashed:
+            return ""
+        often = "" if len(crashed) == 1 else f" (and {len(crashed) - 1} more)"
+        return f"the gateway crashed: {crashed[0].status}{often}"
 
     def result(self) -> GatewayResult:
         """What the results say of it."""
-        return GatewayResult(
+        result = GatewayResult(
             command=list(self.launch.command),
-            pid=self._pid,
-            status=None if self.status is None else self.status.status,
-            signal=self.signal_name,
-            crashed=self.crashed,
-            last_lines=self.last_lines,
+            last_lines=self.console.last_lines,
+            lives=[life.result() for life in self.lives],
+            figures=None if self._figures is None else self._figures.result(),
         )
+        life = next((life for life in self.lives if life.crashed), self.life)
+        if life is not None:
+            result.pid, result.crashed, result.signal = life.pid, life.crashed, life.signal_name
+            result.status = None if life.status is None else life.status.status
+        return result
 
     def notes(self, *, heard: bool) -> list[str]:
         """What explains a failure of the run; `heard`: whether any message has come from it."""
         notes = []
-        if self.status is not None and not self.crashed and not self._stopping:
+        for life in self.lives:
+            if life.status is None or life.crashed or life.by or life.ended_at is None:
+                continue
             too_early = ""
-            if not self.ready.is_set():
+            if not life.ready.is_set():
                 too_early = "it was ready"
             elif not heard:
                 too_early = "any message came from it"
             if too_early:
-                how = f"exited with status {self.status.status}"
-                after = self._exited_at - self._started_at
+                how = f"exited with status {life.status.status}"
+                after = life.ended_at - life.started_at
                 notes.append(f"The gateway {how} after {after:.1f} s, before {too_early}.")
+                break
         notes += [_handed_on(name) for name in self._left]
         return notes
 
+    async def gone(self) -> None:
+        """Wait until it has exited by itself, and its policy does not start it again."""
+        while self.state != "exited":
+            await self._changed.wait()
+
+    # --- its lives ----------------------------------------------------------------------------
+
     async def run(
-        self, testbed: Testbed, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        testbed: Testbed,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Start the process and follow it to its end; on cancellation, stop it first."""
-        launch = self.launch
-        process = await testbed.start_gateway(
-            launch.command,
-            launch.env,
-            launch.cwd,
-            streams=launch.open_streams(),
-            on_left=self._handed_on,
-        )
-        self._pid, self._started_at = process.pid, self._clock()
-        self._emit(GatewayStarted(self._started_at, process.pid, list(launch.command)))
-        task_status.started()
-        async with trio.open_nursery() as nursery:
-            # Shielded: what it prints while it is being stopped is output as well.
-            reading = trio.CancelScope(shield=True)
-            nursery.start_soon(self._read, process.output, reading)
-            try:
-                async with trio.open_nursery() as awaiting:
-                    awaiting.start_soon(self._await_ready, testbed.init_pid)
-                    status = await process.wait()
-                    with trio.move_on_after(LAST_OUTPUT_S):
-                        await self._output_ended.wait()
-                    awaiting.cancel_scope.cancel()
-                self._ended(status)
-                await trio.sleep_forever()  # what it has left goes on until the run ends
-            finally:
-                with trio.CancelScope(shield=True):
-                    await self._stop(process)
-                reading.cancel()
+        """Start it, unless a step will, and follow it; on cancellation, stop it first."""
+        self._testbed = testbed
+        async with trio.open_nursery() as self._nursery:
+            if not self.spec.waits:
+                await self._start()
+            task_status.started()
+            self._begun.set()
+            await trio.sleep_forever()
 
-    async def _stop(self, process: GatewayProcess) -> None:
-        """End it, if it has not ended, and all that it has left; take what they still print."""
-        self._stopping = not self.exited.is_set()
-        status = await process.stop(signal.Signals[self.spec.stop_signal], STOP_GRACE_S)
-        with trio.move_on_after(LAST_OUTPUT_S):
-            await self._output_ended.wait()
-        if self._stopping:
-            self._ended(status)
+    async def measure(self) -> None:
+        """Have what it uses measured once more, as of now."""
+        if self.life is not None:
+            await self.life.measure()
 
-    def _handed_on(self, name: str) -> None:
+    async def _start(self) -> None:
+        if self.life is not None:
+            await self.life.end("end")  # what it has left behind
+        life = Life(len(self.lives) + 1, self.spec, self.launch, self._clock, self)
+        self._down, self._returning = "", False
+        self.lives.append(life)
+        measure = None if self._figures is None else self._measure
+        run = partial(life.run, self._testbed, self.console, measure=measure)
+        try:
+            await self._nursery.start(run)
+        except BaseException:
+            self.lives.pop()
+            raise
+
+    async def _return(self, life: Life) -> None:
+        """Start it again, as its policy says, unless somebody has done so before."""
+        await trio.sleep(self.spec.restart.delay_s)
+        async with self._acting:
+            if self._returning and self.life is life:
+                self._returns += 1
+                await self._start()
+
+    def _is_to_return(self, life: Life) -> bool:
+        restart = self.spec.restart
+        if life.by in ("stop", "end") or restart.policy == "never":
+            return False
+        if restart.policy == "on-crash" and not (life.crashed or life.by == "kill"):
+            return False
+        if restart.times is not None and self._returns >= restart.times:
+            return False
+        return life.number < MOST_LIVES
+
+    # --- what a life tells --------------------------------------------------------------------
+
+    def life_started(self, life: Life) -> None:
+        command = list(self.launch.command)
+        self._emit(GatewayStarted(life.started_at, life.pid, command, life.number))
+        self._change()
+
+    def life_ready(self, life: Life, how: str) -> None:
+        self._emit(GatewayReady(self._clock(), how, life.number))
+        self.ready.set()
+        self._change()
+
+    def life_ended(self, life: Life, note: str) -> None:
+        now = self._clock()
+        assert life.status is not None
+        status, name = life.status.status, life.signal_name
+        self._emit(GatewayExited(now, status, name, life.crashed, life.by, life.number))
+        if note:
+            self._emit(Note(now, note))
+        self._returning = self._is_to_return(life)
+        if not life.by:
+            self._judge.gateway_exited(status, name, now)
+        elif life.by != "end":
+            self._judge.gateway_ended_by(life.by, now)
+        if self._returning:
+            self._nursery.start_soon(self._return, life)
+        self._wake()
+        self._change()
+
+    def life_left(self, life: Life, name: str) -> None:
         """The command has exited and left a process of this `name` to be the gateway."""
         self._left.append(name)
         self._emit(Note(self._clock(), _handed_on(name)))
 
-    def _ended(self, status: ExitStatus) -> None:
-        self.status = status
-        self._exited_at = self._clock()
-        expected = self.spec.expect_exit or 0
-        self.crashed = not self._stopping and status.status != expected
-        self._emit(GatewayExited(self._exited_at, status.status, self.signal_name, self.crashed))
-        self.exited.set()
-
-    async def _read(
-        self, output: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope
-    ) -> None:
-        """Take all output, within `scope`."""
-        text = OutputText()
-        patience_s = PROMPT_S
-        with scope:
-            while True:
-                waiting = text.unfinished not in ("", self._prompt)
-                with trio.move_on_after(patience_s if waiting else math.inf):
-                    try:
-                        chunk = await output.receive()
-                    except trio.EndOfChannel:
-                        break
-                    self._log(chunk)
-                    for line in text.feed(chunk):
-                        self._line(line)
-                        self._prompt, patience_s = "", PROMPT_S
-                    continue
-                self._line(text.unfinished)
-                self._prompt = text.unfinished
-                patience_s *= 2  # a line of dots that grows for ever is not told dot by dot
-        for line in text.end():
-            self._line(line)
-        self._output_ended.set()
-
-    def _line(self, line: str) -> None:
-        """It printed `line`, which may go on where the prompt has ended."""
-        if line and line == self._prompt:
+    def life_measured(self, life: Life, sample: GatewaySample | None) -> None:
+        if self._figures is None:
             return
-        now = self._clock()
-        self._report_line(line, now)
-        before = self.last_lines[:-1] if self._prompt else self.last_lines
-        self.last_lines = [*before[1 - LAST_LINES :], line]
-        self._on_line(line, now)
-        ready = self.spec.ready
-        if ready is not None and ready.log is not None and ready.log.search(line):
-            self._become_ready(f"printed a line that matches {ready.log.pattern!r}")
+        if sample is not None:
+            self._figures.take(sample)
+        if self._judge.gateway_measured(sample, self._clock()):
+            self._wake()
 
-    def _report_line(self, text: str, now: float) -> None:
-        """Make an event of a line, unless there have been very many in this second."""
-        if now >= self._second + 1.0:
-            if self._lines > MOST_LINES:
-                left_out = self._lines - MOST_LINES
-                self._emit(Note(now, f"{left_out} lines of the gateway are in gateway.log alone"))
-            self._second, self._lines = now, 0
-        self._lines += 1
-        if self._lines <= MOST_LINES:
-            self._emit(GatewayOutput(now, text))
+    def _line(self, line: str, now: float) -> None:
+        self._judge.gateway_output(line, now)
+        if self.life is not None:
+            self.life.hear(line)
 
-    async def _await_ready(self, init_pid: int) -> None:
-        """Wait for whatever else than a line makes it ready."""
-        ready = self.spec.ready
-        if ready is None:
-            self._become_ready("started")
-        elif ready.delay_s is not None:
-            await trio.sleep(ready.delay_s)
-            self._become_ready(f"{ready.delay_s:g} s have passed")
-        elif ready.log is None:
-            self._become_ready(await _port_open(init_pid, ready))
+    def _change(self) -> None:
+        """Something is new: whoever waits for that looks."""
+        self._changed.set()
+        self._changed = trio.Event()
 
-    def _become_ready(self, how: str) -> None:
-        if not self.ready.is_set():
-            self._emit(GatewayReady(self._clock(), how))
-            self.ready.set()
+    # --- what a step does ---------------------------------------------------------------------
+
+    async def do(self, action: GatewayAction) -> None:
+        """Do `action`, and wait until it is done; that it is ready again, nobody waits for.
+
+        ScenarioError if it makes no sense now since an earlier action has brought about what it asks
+        for, or what it needs not to be. Where the gateway itself did, a note says so.
+        """
+        await self._begun.wait()
+        async with self._acting:
+            refusal = self._refusal(action)
+            if refusal:
+                raise ScenarioError([Problem(f'gateway = "{action}": {refusal}')])
+            life = self.life
+            if action == "start" or (action == "restart" and self.state in ("exited", "returning")):
+                if life is None or life.exited.is_set():
+                    await self._start()
+                else:
+                    self._in_vain(action, "its restart policy has started it already")
+            elif life is None or life.exited.is_set():
+                self._miss(action)
+            elif action == "pause":
+                await life.pause()
+                self._emit(GatewayPaused(self._clock()))
+            elif action == "resume":
+                self._emit(GatewayResumed(self._clock()))  # what it does then comes later
+                await life.resume()
+            else:
+                await self._put_down(life, action)
+                if action == "restart":
+                    await self._start()
+            self._change()
+
+    async def _put_down(self, life: Life, action: GatewayAction) -> None:
+        self._down = action
+        await life.end("kill" if action == "kill" else "stop")
+        if not life.by:
+            self._down = ""
+            self._in_vain(action, "it had exited by itself just then")
+
+    def _miss(self, action: GatewayAction) -> None:
+        """There is nobody to do `action` to: it has exited by itself, or its policy is to start it."""
+        if action == "stop" and self._returning:
+            self._down, self._returning = action, False
+            return
+        self._in_vain(action, "it is not running")
+
+    def _in_vain(self, action: GatewayAction, why: str) -> None:
+        self._emit(Note(self._clock(), f'gateway = "{action}" found nothing to do: {why}.'))
+
+    def _refusal(self, action: GatewayAction) -> str:
+        """Why the scenario cannot mean `action` now; "" if it may."""
+        state, life = self.state, self.life
+        if life is None:
+            return "" if action == "start" else "it has not been started yet"
+        if action == "start" and state == "paused":
+            return "it is paused; resume it"
+        if action == "start" and state in ("starting", "ready") and not self._returns:
+            return f"it is running since {seconds(round(life.started_at, 3))} into the run"
+        if action == "pause" and state == "paused":
+            return "it is paused already"
+        if action == "resume" and state in ("starting", "ready"):
+            return "it is not paused"
+        if state == "down" and action != "start":
+            ended = seconds(round(life.ended_at or 0.0, 3))
+            return f"it is down since '{self._down}', {ended} into the run; start it"
+        return ""
 
 
 def _handed_on(name: str) -> str:
     return (
         f"The gateway's command exited with status 0 and left {name or 'a process'} running in the "
         "background, which is the gateway since then."
-    )
-
-
-async def _port_open(pid: int, ready: ReadySpec) -> str:
-    """Wait until a socket in the network namespace of `pid` is bound to the port asked for."""
-    kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
-    tables = [Path(f"/proc/{pid}/net/{table}") for table in (kind, f"{kind}6")]
-    while not any(_is_bound(table, port) for table in tables):  # noqa: ASYNC110 - nobody tells
-        await trio.sleep(POLL_S)
-    return f"{kind.upper()} port {port} is open"
-
-
-def _is_bound(table: Path, port: int | None) -> bool:
-    try:
-        rows = [line.split() for line in table.read_text().splitlines()[1:]]
-    except OSError:
-        return False  # no IPv6 here, or the namespace has just ended
-    return any(
-        int(row[1].rpartition(":")[2], 16) == port
-        and (table.name.startswith("udp") or row[3] == TCP_LISTEN)
-        for row in rows
     )

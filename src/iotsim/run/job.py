@@ -52,10 +52,12 @@ def run_file(
                 path=str(path),
                 seed=seed,
                 started=utc_text(time.time()),
+                parameters=dict(overrides.parameters),
                 repeat=repeat_command(
                     str(path),
                     seed,
                     options=options.words,
+                    parameters=overrides.parameters,
                     gateway=overrides.gateway_command or (),
                 ),
             )

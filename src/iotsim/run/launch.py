@@ -72,7 +72,8 @@ def prepare_launch(
     except LookupError as error:
         raise GatewayStartError(f"the gateway cannot be started: {error.args[0]}") from None
     rights.check_capabilities(spec.capabilities, private=private)
-    beside = [scenario.folder, scenario.folder.parent]
+    folder = scenario.gateway_folder("command")
+    beside = [folder, folder.parent]
     if gateway_given:
         beside.insert(0, Path.cwd())
     own = {name: expand(text) for name, text in spec.env.items()}
@@ -92,14 +93,14 @@ def _stdin(scenario: Scenario, spec: GatewaySpec, results: Path) -> Path | Open 
         return None
     if spec.stdin == OPEN.value:
         return OPEN
-    return scenario.folder / scenario.expand(spec.stdin, results)
+    return scenario.gateway_folder("stdin") / scenario.expand(spec.stdin, results)
 
 
 def _working_folder(
     scenario: Scenario, spec: GatewaySpec, results: ResultsFolder, user: User | None
 ) -> Path:
     if spec.cwd is not None:
-        return scenario.folder.absolute() / scenario.expand(spec.cwd, results.path)
+        return scenario.gateway_folder("cwd").absolute() / scenario.expand(spec.cwd, results.path)
     folder = results.make_work_folder()
     if user is not None:
         os.chown(folder, user.uid, user.gid)

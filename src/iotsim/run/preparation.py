@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
 from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.guard import guard
 from iotsim.run.launch import prepare_launch
+from iotsim.run.northbound.files import prepare_northbound
 from iotsim.run.report import run_started
 from iotsim.run.shards.shards import WorkerProcess, dismiss_workers, fork_workers
 from iotsim.run.site import make_plan, queue_count, spawn_helper
@@ -26,12 +27,14 @@ from iotsim.simulation.journal import EVERYTHING, Recording
 from iotsim.simulation.simulation import users_files
 from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.programs import require_programs
+from iotsim.testbed.timescale import TimeScale, check_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iotsim.events import EventSink
     from iotsim.run.launch import Launch
+    from iotsim.run.northbound.files import NorthboundFiles
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.watchdog import Rescue
     from iotsim.testbed.bed import Helper
@@ -68,9 +71,11 @@ class Preparation:
     results: ResultsFolder
     workers: Sequence[WorkerProcess] = ()
     launch: Launch | None = None
+    northbound: NorthboundFiles | None = None
     plan: TestbedPlan | None = None
     helper: Helper | None = None
     rescue: Rescue | None = None
+    time_scale: TimeScale | None = None
 
     @property
     def folder(self) -> Path:
@@ -100,11 +105,19 @@ def prepared(
 
         def drop() -> None:
             if options.drop_privileges:
-                drop_privileges(folder, scenario.folder)
+                drop_privileges(folder, *scenario.folders)
 
         try:
             require_programs(scenario.requires)
             launch = prepare_launch(scenario, results, gateway_given=options.gateway_given)
+            user = None if launch is None else launch.user
+            northbound = prepare_northbound(scenario, results, user)
+            time_scale = None
+            if launch is not None and scenario.pace != 1:
+                check_reach(launch.command, launch.env, launch.cwd, scenario.pace)
+                time_scale = TimeScale(scenario.pace, launch.user)
+                stack.callback(time_scale.close)
+                launch = replace(launch, env=time_scale.environment(launch.env))
             queues = queue_count(scenario)
             workers: list[WorkerProcess] = []
             if queues > 1:
@@ -124,7 +137,9 @@ def prepared(
             helper = None if plan is None else spawn_helper(plan)
             if helper is not None:
                 stack.callback(helper.close)
-            yield Preparation(results, workers, launch, plan, helper, rescue)
+            yield Preparation(
+                results, workers, launch, northbound, plan, helper, rescue, time_scale
+            )
         except BaseException as error:
             cause = with_lesser_way(sole_cause(error), scenario)
             fail(cause)

@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iotsim import __version__
 from iotsim.events import LinkUp, RunEnded, RunStarted
 from iotsim.expect.report import Findings
+from iotsim.expect.text import moment, plural
 from iotsim.results.result import RunResult, counted, repeat_command
 from iotsim.results.verdict import Verdict
 from iotsim.wire.address import format_address, format_block
+
+UNMATCHED_NOTES = 3
+"""So many kinds of messages to which no rule applied are told of."""
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Sequence
     from pathlib import Path
 
+    from iotsim.events import Unmatched
     from iotsim.link.base import Link
     from iotsim.results.verdict import Decision
     from iotsim.run.preparation import RunOptions
@@ -63,6 +68,7 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
         str(scenario.path),
         scenario.seed,
         options=options.words,
+        parameters=scenario.parameters,
         gateway=command if options.gateway_given else (),
     )
     return RunStarted(
@@ -73,9 +79,11 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
         wall_time=wall_time,
         link=scenario.link.kind,
         tolerance=scenario.tolerance,
+        speed=scenario.pace,
         repeat=repeat,
         versions=versions(),
         fleets=fleets,
+        parameters=dict(scenario.parameters),
     )
 
 
@@ -92,21 +100,54 @@ def run_ended(
     """What `run` came to. `notes` are those of its findings and of its files."""
     # Whoever starts the gateway is told at the start what the link is like.
     site_notes = run.site.notes if run.gateway is not None else ()
+    counters = run.doubts.counters()
+    northbound_notes: list[str] = []
+    if run.northbound is not None:
+        counters |= run.northbound.counters()
+        northbound_notes = run.northbound.notes()
     gateway_notes: list[str] = []
     if run.gateway is not None and decision.verdict != Verdict.PASSED:
         gateway_notes = run.gateway.notes(heard=run.crew.heard.is_set())
+    unmatched = run.crew.counters().unmatched
+    unmatched = sorted(unmatched, key=lambda one: (-one.count, one.t, one.fleet, one.kind))
+    unmatched_notes = [] if decision.verdict == Verdict.PASSED else describe_unmatched(unmatched)
     return RunEnded(
         t=run.clock(),
         verdict=decision.verdict,
         reason=decision.reason,
         duration_s=ended_at,
-        notes=[*gateway_notes, *notes, *site_notes, *run.doubts.notes()],
+        notes=[
+            *gateway_notes,
+            *unmatched_notes,
+            *notes,
+            *northbound_notes,
+            *site_notes,
+            *run.doubts.notes(),
+        ],
         errors=run.doubts.errors(),
         gateway=None if run.gateway is None else run.gateway.result(),
-        counters=counted(run.doubts.counters()),
+        counters=counted(counters),
         lag=run.doubts.lag(),
         files=files,
+        unmatched=unmatched,
     )
+
+
+def describe_unmatched(unmatched: Sequence[Unmatched]) -> list[str]:
+    """What people should know of messages to which no rule applied."""
+    notes = []
+    for one in unmatched[:UNMATCHED_NOTES]:
+        kind = f"with {one.kind}" if "=" in one.kind else one.kind
+        what = f"{plural(one.count, 'message')} {kind}".rstrip()
+        why = "no rule is about what these devices receive"
+        if one.nearest:
+            why = f"the nearest to that of {one.device} ({moment(one.t)}) is {one.nearest}"
+        notes.append(f"No rule applied to {what} to {one.fleet}: {why}.")
+    if len(unmatched) > UNMATCHED_NOTES:
+        notes.append(
+            f"No rule applied to messages of {len(unmatched) - UNMATCHED_NOTES} more kinds."
+        )
+    return notes
 
 
 def only_decided(findings: Findings, verdicts: Sequence[bool | None]) -> Findings:

@@ -16,12 +16,14 @@ import signal
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from iotsim.errors import IotsimError
-from iotsim.events import Note, StepDone
+from iotsim.clock import ScaledClock, current_speed, real_s
+from iotsim.errors import IotsimError, Problem, ScenarioError
+from iotsim.events import CommandDone, Note, StepDone
+from iotsim.expect.report import Findings
 from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
 from iotsim.run.collector import settled_memory
@@ -35,20 +37,30 @@ from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
-from iotsim.run.site import Site, open_site
-from iotsim.simulation.commands import ActOnGateway, ActOnNorthbound, decode_command
+from iotsim.run.site import Site, isolation_of, open_site
+from iotsim.scenario.gateway_steps import starts_gateway
+from iotsim.simulation.commands import (
+    ActOnGateway,
+    ActOnNorthbound,
+    decode_command,
+    encode_command,
+)
 from iotsim.simulation.simulation import Simulation
 from iotsim.simulation.timeline import Timeline
 from iotsim.testbed.privileges import drop_privileges
+from iotsim.testbed.timescale import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from iotsim.events import Event
-    from iotsim.expect.report import Findings
     from iotsim.link.base import Link
+    from iotsim.northbound.rules import Answer
+    from iotsim.northbound.spec import NorthboundSpec
     from iotsim.results.result import RunResult
+    from iotsim.run.gateway import GatewayAction
     from iotsim.run.launch import Launch
+    from iotsim.run.northbound.northbound import Injected, Northbound
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.steps import StepSpec
     from iotsim.simulation.commands import Command
@@ -56,6 +68,8 @@ if TYPE_CHECKING:
 WATCH_INTERVAL_S = 1.0
 LAST_WORDS_S = 0.05
 """After the gateway's exit, for what it sent last to arrive and be answered."""
+LAST_SAMPLE_S = 1.0
+"""For so long a last look at what the gateway uses may take."""
 LOOKS_WHILE_QUIET = 20
 LEAST_LOOK_S = 0.02
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
@@ -73,7 +87,9 @@ def run_scenario(
     """
     # The testbed's helper makes the namespaces while the event loop and the fleets are being made here.
     with prepared(scenario, options) as preparation, settled_memory():
-        clock = None
+        clock: trio.abc.Clock | None = None
+        if scenario.pace != 1:
+            clock = ScaledClock(scenario.pace)
         if scenario.link.kind == "memory":
             # Here, since it imports pytest where that is installed, which takes 0.2 s.
             from trio.testing import MockClock
@@ -147,10 +163,12 @@ class Run:
     result: RunResult = field(init=False)
     site: Site = field(init=False)
     crew: Crew = field(init=False)
+    northbound: Northbound | Injected | None = field(default=None, init=False)
     doubts: Doubts = field(init=False)
     clock: Callable[[], float] = field(init=False)
     timeline: Timeline = field(init=False)
     _stop: trio.Event = field(default_factory=trio.Event, init=False)
+    _reach: Reach | None = field(default=None, init=False)
     _stepped: trio.Event = field(default_factory=trio.Event, init=False)
     """Set, and replaced, whenever a step was done."""
     _acting: trio.Nursery = field(init=False)
@@ -184,7 +202,40 @@ class Run:
 
     async def do(self, command: Command) -> None:
         """Carry out `command`. ScenarioError or another IotsimError if that cannot be done."""
-        await self.crew.do(command)
+        if isinstance(command, ActOnGateway):
+            await self.gateway_do(command.gateway)
+        elif isinstance(command, ActOnNorthbound):
+            await self.northbound_do(command.service, command.action)
+        else:
+            await self.crew.do(command)
+            return
+        self._emit(CommandDone(self.clock(), encode_command(command)))
+
+    async def gateway_do(self, action: GatewayAction) -> None:
+        """Start, stop, kill, restart, pause or resume the gateway, and wait until that is done.
+
+        That it is ready again, nobody waits for. ScenarioError if there is none of ours, or `action`
+        makes no sense now: see `Gateway.do`.
+        """
+        if self.gateway is None:
+            raise ScenarioError([Problem("there is no process to act on: no gateway was started")])
+        await self.gateway.do(action)
+
+    async def northbound_do(self, name: str, action: str) -> None:
+        """``stop`` or ``start`` the northbound service `name`; returns when that is done.
+
+        What it refuses and cuts meanwhile, and what it keeps, is told in docs/scenario.md. IotsimError if
+        there is no such service, or it does not start again.
+        """
+        if self.northbound is None:
+            raise IotsimError(f"there is no northbound service {name!r}")
+        await self.northbound.do(name, action)
+
+    async def receive(self, name: str, fields: Mapping[str, Any]) -> Answer:
+        """On a memory link: let the northbound service `name` receive something; see `Injected.receive`."""
+        if self.northbound is None or not hasattr(self.northbound, "receive"):
+            raise IotsimError("only on a memory link does the program tell what services receive")
+        return await self.northbound.receive(name, fields)
 
     # --- living -------------------------------------------------------------------------------
 
@@ -195,7 +246,7 @@ class Run:
             self.scenario, preparation.plan, preparation.helper, self.link
         ) as self.site:
             if options.drop_privileges:
-                drop_privileges(preparation.folder, self.scenario.folder)
+                drop_privileges(preparation.folder, *self.scenario.folders)
             self._start_clock()
             self.crew = self._make_crew()
             self.timeline = Timeline(
@@ -227,6 +278,8 @@ class Run:
                 notes += self._record.close()
                 notes += self.crew.put_together(preparation.folder)
             names = [] if self._record is None else self._record.names
+            if names and preparation.northbound is not None:
+                names += preparation.northbound.names
             ended = run_ended(self, self._decide(findings), notes, ended_at, names)
             journal.emit(ended)
             journal.flush()
@@ -240,20 +293,68 @@ class Run:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
-            task_status.started()
-            async with trio.open_nursery() as gateway_nursery:
-                self._acting = gateway_nursery
-                self.timeline.start()
-                if not (self._stop.is_set() or self.crew.broken.is_set()):
-                    await self._begin(gateway_nursery)
-                await self._wait_for_the_end()
-                ended_at = self.clock()
-                findings = await self._judge(ended_at)
-                self.over.set()
-                gateway_nursery.cancel_scope.cancel()
+            async with self._services() as self.northbound:
+                task_status.started()
+                async with trio.open_nursery() as gateway_nursery:
+                    self._acting = gateway_nursery
+                    self.timeline.start()
+                    if not (self._stop.is_set() or self.crew.broken.is_set()):
+                        await self._begin(gateway_nursery)
+                    await self._wait_for_the_end()
+                    if self.northbound is not None:
+                        await self.northbound.drain()
+                    ended_at = self.clock()
+                    findings = await self._judge(ended_at)
+                    self.over.set()
+                    gateway_nursery.cancel_scope.cancel()
+            findings = self._hear_out(findings)
             nursery.cancel_scope.cancel()
         await self.crew.finish()
         return findings, ended_at
+
+    @asynccontextmanager
+    async def _services(self) -> AsyncIterator[Northbound | Injected | None]:
+        """The gateway's other side, which is there before the gateway, and after it."""
+        scenario, files = self.scenario, self.preparation.northbound
+        if files is None:
+            yield None
+            return
+        # Here, since few scenarios need it, and loading it takes 0.1 s.
+        from iotsim.run.northbound.northbound import Injected, Northbound
+        from iotsim.run.northbound.service import Surroundings
+
+        services = tuple(scenario.northbound.values())
+        if self.virtual:
+            yield Injected(services, scenario.seed, self.clock, self._received)
+        else:
+            assert self.site.testbed is not None
+            surroundings = Surroundings(
+                self.site.testbed,
+                files,
+                scenario.seed,
+                self.clock,
+                lambda: self.wall_time + self.clock(),
+                self._received,
+                self._fail,
+                scenario.tolerance,
+                isolation_of(scenario) == "private",
+                lambda text: scenario.expand(text, self.preparation.folder),
+            )
+            northbound = Northbound(services, scenario.host_addresses, surroundings)
+            self.doubts.lost_northbound = northbound.lost
+            async with northbound.opened():
+                yield northbound
+
+    def _received(self, spec: NorthboundSpec, fields: dict[str, Any]) -> None:
+        """A northbound service received something."""
+        self.crew.northbound(spec.name, fields, self.clock())
+        self.crew.wake()
+
+    def _fail(self, reason: str) -> None:
+        """Something else than the gateway has failed, without which the run makes no sense."""
+        if reason not in self.crew.errors:
+            self.crew.errors.append(reason)
+        self.crew.broken.set()
 
     async def _begin(self, nursery: trio.Nursery) -> None:
         """Start the gateway, if there is one of ours, and let devices boot and windows begin.
@@ -277,42 +378,33 @@ class Run:
         self.crew.ready(self.clock() if heard_at is None else heard_at)
 
     async def _start_gateway(self, launch: Launch, nursery: trio.Nursery) -> None:
-        spec, testbed = self.scenario.gateway, self.site.testbed
-        assert spec is not None
+        testbed = self.site.testbed
         assert testbed is not None
         self.gateway = gateway = Gateway(
-            spec,
+            self.scenario,
             launch,
             emit=self._emit,
             clock=self.clock,
             log=_forget if self._record is None else self._record.log.append,
-            on_line=self.crew.judge.gateway_output,
+            judge=self.crew.judge,
+            wake=self.crew.wake,
         )
         await nursery.start(gateway.run, testbed)
-        nursery.start_soon(self._follow_gateway, gateway)
+        if self.preparation.time_scale is not None:
+            self._reach = Reach(testbed.init_pid, lambda text: self._emit(Note(self.clock(), text)))
+        nursery.start_soon(self._await_ready, gateway)
 
     def _emit(self, event: Event) -> None:
         """Report an event of the run's own, soon."""
         self.crew.journal.emit(event)
         self.crew.wake()
 
-    async def _follow_gateway(self, gateway: Gateway) -> None:
-        """Pass on that the gateway is ready, and that it has exited by itself."""
-        async with trio.open_nursery() as nursery:
-
-            async def ready() -> None:
-                await gateway.ready.wait()
-                now = self.clock()
-                self.crew.boot(now)
-                self.crew.ready(now)
-
-            nursery.start_soon(ready)
-            await gateway.exited.wait()
-            nursery.cancel_scope.cancel()
-        if not self.over.is_set() and gateway.status is not None:
-            status = gateway.status
-            self.crew.judge.gateway_exited(status.status, gateway.signal_name, self.clock())
-            self.crew.wake()
+    async def _await_ready(self, gateway: Gateway) -> None:
+        """Once it is ready for the first time, devices boot, and windows begin."""
+        await gateway.ready.wait()
+        now = self.clock()
+        self.crew.boot(now)
+        self.crew.ready(now)
 
     # --- the timeline ---------------------------------------------------------------------------
 
@@ -375,9 +467,12 @@ class Run:
             duration.deadline = trio.current_time() + scenario.duration_s * scenario.tolerance
         async with trio.open_nursery() as nursery:
 
-            async def end_after(event: trio.Event, grace_s: float = 0.0) -> None:
+            async def end_after(event: trio.Event) -> None:
                 await event.wait()
-                await trio.sleep(grace_s)
+                nursery.cancel_scope.cancel()
+
+            async def end_when_gone(gateway: Gateway) -> None:
+                await self._gone(gateway)
                 nursery.cancel_scope.cancel()
 
             async def end_when_settled() -> None:
@@ -397,10 +492,25 @@ class Run:
                 if scenario.ends == "quiet":
                     nursery.start_soon(end_when_quiet)
                 if scenario.ends != "duration" and self.gateway is not None:
-                    nursery.start_soon(end_after, self.gateway.exited, LAST_WORDS_S)
+                    nursery.start_soon(end_when_gone, self.gateway)
             with duration:
                 await trio.sleep_forever()
             nursery.cancel_scope.cancel()
+
+    async def _gone(self, gateway: Gateway) -> None:
+        """Wait until `gateway` has exited by itself, and no step is to come that may start it again."""
+        while True:
+            await gateway.gone()
+            while self._awaits_step():
+                await self._stepped.wait()
+            await trio.sleep(real_s(LAST_WORDS_S))
+            if gateway.state == "exited" and not self._awaits_step():
+                return
+
+    def _awaits_step(self) -> bool:
+        if self.timeline.open and self.scenario.ends != "gateway_exit":
+            return True
+        return any(starts_gateway(step) for step in self.timeline.missing())
 
     async def _quiet(self) -> None:
         """Wait until nothing has come for the scenario's while, and nothing is still to be answered."""
@@ -410,13 +520,16 @@ class Run:
             progress = self.crew.progress()
             if progress.pending or progress.received != received:
                 received, since = progress.received, self.clock()
-            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, LEAST_LOOK_S)))
+            least_s = real_s(LEAST_LOOK_S)
+            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, least_s)))
 
     async def _watch(self) -> None:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""
         while True:
-            await trio.sleep(WATCH_INTERVAL_S)
+            await trio.sleep(real_s(WATCH_INTERVAL_S))
             self.doubts.look(self.clock())
+            if self._reach is not None:
+                self._reach.look()
             if self.crew.journal.events:
                 self.crew.wake()
 
@@ -424,13 +537,26 @@ class Run:
 
     async def _judge(self, now: float) -> Findings:
         """Judge everything as of `now`, and tell what is new of it."""
+        if self.gateway is not None:
+            with trio.move_on_after(real_s(LAST_SAMPLE_S)):
+                await self.gateway.measure()
         verdicts = self.crew.progress().verdicts
-        findings = await self.crew.conclude(now)
+        findings = await self.crew.conclude(now, lambda: self.doubts.look(self.clock()))
         if self.stopped_by is not None and not self.options.serve:
             findings = only_decided(findings, verdicts)
         for decision in self.crew.judge.tell(findings.outcomes, now):
             self.crew.journal.emit(decision)
         return findings
+
+    def _hear_out(self, findings: Findings) -> Findings:
+        """`findings` with what the gateway has reported while it was being stopped."""
+        if self.gateway is None:
+            return findings
+        last = {outcome.number: outcome for outcome in self.crew.judge.gateway_outcomes()}
+        outcomes = [last.get(outcome.number, outcome) for outcome in findings.outcomes]
+        for decision in self.crew.judge.tell(outcomes, self.clock()):
+            self.crew.journal.emit(decision)
+        return Findings(outcomes, findings.notes)
 
     def _decide(self, findings: Findings) -> Decision:
         if self.stopped_by is not None and not self.options.serve:
@@ -439,7 +565,6 @@ class Run:
             findings.outcomes,
             errors=self.doubts.errors(),
             crash=self.gateway.crash if self.gateway is not None else "",
-            doubts=self.doubts.reasons(findings.outcomes),
             served=self.options.serve,
         )
 
@@ -448,10 +573,20 @@ class Run:
             start = trio.current_time()
             self.clock = lambda: trio.current_time() - start
             return
+        pace = self.scenario.pace
+        if current_speed() != pace:
+            raise IotsimError(
+                f"at speed {pace:g} the clock of the event loop has to be "
+                f"iotsim.clock.ScaledClock({pace:g}), as in run_scenario"
+            )
         self.wall_time = time.time()
         counter = time.perf_counter
         self._zero = zero = counter()
-        self.clock = lambda: counter() - zero
+        if self.preparation.time_scale is not None:
+            self.preparation.time_scale.begin()
+        self.clock = (
+            (lambda: counter() - zero) if pace == 1 else (lambda: (counter() - zero) * pace)
+        )
 
     def _make_crew(self) -> Crew:
         scenario, site = self.scenario, self.site

@@ -4,7 +4,7 @@
 link       testbed
 =========  ===========================================================================
 tun, tap   holds the interface, and the gateway if iotsim starts it
-loopback   none, or one without an interface that holds the gateway
+loopback   none, or one without an interface that holds the gateway and northbound services
 memory     none: nobody outside the process is there
 =========  ===========================================================================
 """
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from iotsim.impair.fault import Rebind
 from iotsim.link.loopback import LoopbackLink
 from iotsim.link.memory import MemoryLink
 from iotsim.testbed.bed import Helper, Testbed, open_testbed, spawn_helper
@@ -73,7 +74,7 @@ def make_plan(scenario: Scenario, folder: Path, launch: Launch | None) -> Testbe
     if link.kind == "memory":
         return None  # with it, the loader refuses a gateway's command
     if link.kind == "loopback":
-        if launch is None:
+        if launch is None and not scenario.northbound:
             return None
         return TestbedPlan(
             isolate="host",
@@ -95,6 +96,7 @@ def make_plan(scenario: Scenario, folder: Path, launch: Launch | None) -> Testbe
         reach=_reach(scenario) if isolate != "private" and link.kind == "tun" else (),
         mtu=link.mtu,
         queues=queue_count(scenario),
+        hosts=tuple(scenario.host_addresses.items()) if isolate == "private" else (),
         run_name=scenario.name,
         results=str(folder),
         user=user,
@@ -141,7 +143,8 @@ async def open_site(
         return
     if scenario.link.kind == "loopback":
         ports = [service.port for fleet in scenario.fleets for service in fleet.services]
-        link = LoopbackLink(ports)
+        ports += [one.spec.port for one in scenario.faults if isinstance(one.spec, Rebind)]
+        link = LoopbackLink(filter(None, ports))
         try:
             if plan is None:
                 yield Site(link)

@@ -1,4 +1,5 @@
-"""Several scenarios in one command: each in a process of its own, some of them at a time.
+"""Several runs in one command, of several scenarios or of the combinations of a matrix: each in a process of
+its own, some of them at a time.
 
 A process each, since what a run gives up (privileges) or leaves behind (imported protocols) would be
 missing, or in the way, in the next. The verdict of each is the one in the result that its process hands
@@ -43,22 +44,32 @@ the numbers of a process and of a descriptor."""
 REASON_CHARACTERS = 200
 
 
-class Ended(NamedTuple):
-    """A run of a suite that has ended, with what it printed."""
+class Job(NamedTuple):
+    """A run of a suite. ``words`` are the options of ``iotsim run`` with which to run ``file``, those behind
+    ``--`` included. ``combination`` tells it from other runs of the same file."""
 
     file: Path
+    words: tuple[str, ...] = ()
+    combination: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file} [{self.combination}]" if self.combination else str(self.file)
+
+
+class Ended(NamedTuple):
+    """The run of a suite with this number has ended, and this is what it printed."""
+
+    number: int
     result: RunResult
     output: str
 
 
 class Suite:
-    """The runs of one command. `jobs`: for each file the options of ``iotsim run`` with which to run it,
-    those behind ``--`` included."""
+    """The runs of one command, each with the folder for its results, None to leave that to it."""
 
-    def __init__(self, jobs: Mapping[Path, Sequence[str]], out: Path | None) -> None:
+    def __init__(self, jobs: Sequence[Job], outs: Sequence[Path | None]) -> None:
         self._jobs = jobs
-        self._out = out
-        self._folders = name_folders(list(jobs))
+        self._outs = outs
         self._running: set[subprocess.Popen[bytes]] = set()
         self.stopped_by = 0
         """The signal that has ended the suite before its time, 0 if none did."""
@@ -71,12 +82,13 @@ class Suite:
     def _is_stopped(self) -> bool:
         return self.stopped_by != 0
 
-    def run(self, file: Path) -> Ended | None:
-        """Run `file` in a process of its own; None if the suite has been stopped before."""
+    def run(self, number: int) -> Ended | None:
+        """Do the job of this number in a process of its own; None if the suite has been stopped before."""
         if self._is_stopped():
             return None
-        out = [] if self._out is None else ["--out", str(self._out / self._folders[file])]
-        words, options = ["run", str(file)], self._jobs[file]
+        job, where = self._jobs[number], self._outs[number]
+        out = [] if where is None else ["--out", str(where)]
+        words, options = ["run", str(job.file)], job.words
         with os.fdopen(os.memfd_create("iotsim-result", os.MFD_CLOEXEC), "rb") as handed_over:
             fd = handed_over.fileno()
             process = subprocess.Popen(
@@ -94,57 +106,94 @@ class Suite:
             self._running.discard(process)
             handed_over.seek(0)
             output = data.decode(errors="replace")
-            result = judge(file, [*words, *options], handed_over.read(), process.returncode, output)
-        return Ended(file, result, output)
+            code, handed = process.returncode, handed_over.read()
+            result = judge(job.file, [*words, *options], handed, code, output)
+        return Ended(number, result, output)
 
 
-def run_suite(jobs: Mapping[Path, Sequence[str]], *, parallel: int, out: Path | None) -> int:
-    """Run all `jobs` (see `Suite`), `parallel` at a time; the exit code of the gravest verdict.
+def run_suite(jobs: Sequence[Job], *, parallel: int, out: Path | None) -> int:
+    """Do all `jobs`, `parallel` at a time; the exit code of the gravest verdict.
 
-    In `out` there is a folder for each, and a ``junit.xml`` of all. IotsimError if `out` cannot be had.
+    In `out` there is a folder for each, and a ``junit.xml`` of all; without it, the combinations of a
+    scenario have one for themselves. IotsimError if a folder cannot be had.
     """
-    suite = Suite(jobs, out)
-    results: dict[Path, RunResult] = {}
+    results: dict[int, RunResult] = {}
     with ExitStack() as stack:
-        folder = None if out is None else stack.enter_context(open_results("suite", out))
+        outs, documents = _open_folders(jobs, out, stack)
+        suite = Suite(jobs, outs)
         previous = {number: signal.signal(number, suite.stop) for number in ending_signals()}
         try:
-            _write_junit(folder, jobs, results)
+            _write_junit(documents, jobs, results)
             with ThreadPoolExecutor(parallel) as pool:
-                for ended in filter(None, pool.map(suite.run, jobs)):
-                    results[ended.file] = ended.result
-                    print(f"== {ended.file}: {ended.result.verdict}")
+                for ended in filter(None, pool.map(suite.run, range(len(jobs)))):
+                    results[ended.number] = ended.result
+                    print(f"== {safe_line(str(jobs[ended.number]))}: {ended.result.verdict}")
                     print(ended.output, end="", flush=True)
-                    _write_junit(folder, jobs, results)
+                    _write_junit(documents, jobs, results)
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        if folder is not None and folder.trouble:
-            print(f"iotsim: {folder.trouble}")
-    for file, result in results.items():
+            for ending, handler in previous.items():
+                signal.signal(ending, handler)
+        for folder in documents:
+            if folder.trouble:
+                print(f"iotsim: {folder.trouble}")
+    for number, result in results.items():
         if result.verdict != Verdict.PASSED:
-            print("\n".join(_told_again(file, result)))
+            print("\n".join(_told_again(jobs[number], result)))
     verdicts = [Verdict(result.verdict) for result in results.values()]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
     print(f"{len(verdicts)} of {len(jobs)} scenarios: {counts}")
     return EXIT_SIGNALLED + suite.stopped_by if suite.stopped_by else EXIT_CODES[combine(verdicts)]
 
 
+def _open_folders(
+    jobs: Sequence[Job], out: Path | None, stack: ExitStack
+) -> tuple[list[Path | None], dict[ResultsFolder, list[int]]]:
+    """Where the results of each job go, and the folders with a document about several, by their numbers."""
+    by_file: dict[Path, list[int]] = {}
+    for number, job in enumerate(jobs):
+        by_file.setdefault(job.file, []).append(number)
+    outs: list[Path | None] = [None] * len(jobs)
+    documents: dict[ResultsFolder, list[int]] = {}
+    if out is not None:
+        documents[stack.enter_context(open_results("suite", out))] = list(range(len(jobs)))
+    names = name_folders(list(by_file))
+    for file, numbers in by_file.items():
+        combined = len(numbers) > 1 or len(by_file) == 1
+        if out is not None:
+            parent = out / names[file] if len(by_file) > 1 else out
+        elif combined:
+            folder = stack.enter_context(open_results(file.stem, None))
+            documents[folder] = numbers
+            parent = folder.path
+        else:
+            continue
+        inner = distinct_slugs([jobs[number].combination for number in numbers])
+        for number, name in zip(numbers, inner, strict=True):
+            outs[number] = parent / name if combined else parent
+    return outs, documents
+
+
 def _write_junit(
-    folder: ResultsFolder | None, jobs: Mapping[Path, object], results: Mapping[Path, RunResult]
+    documents: Mapping[ResultsFolder, Sequence[int]],
+    jobs: Sequence[Job],
+    results: Mapping[int, RunResult],
 ) -> None:
-    """One document of all runs; of those that have not ended it says so."""
-    if folder is not None:
-        waiting = (RunResult(scenario=file.stem, path=str(file), seed=0) for file in jobs)
-        folder.write_junit(
-            [suite_of(results.get(file, blank)) for file, blank in zip(jobs, waiting, strict=True)]
-        )
+    """In each folder one document of its runs; of those that have not ended it says so."""
+    for folder, numbers in documents.items():
+        suites = []
+        for number in numbers:
+            job = jobs[number]
+            name = f"{job.file.stem} [{job.combination}]" if job.combination else job.file.stem
+            waiting = RunResult(scenario=name, path=str(job.file), seed=0)
+            suites.append(suite_of(results.get(number, waiting)))
+        folder.write_junit(suites)
 
 
-def _told_again(file: Path, result: RunResult) -> list[str]:
+def _told_again(job: Job, result: RunResult) -> list[str]:
     """What became of a run that has not passed, and the line that repeats it."""
     reason = clip(safe_line(result.reason), REASON_CHARACTERS)
-    what = f"{file}: {reason}" if reason else str(file)
+    shown = safe_line(str(job))
+    what = f"{shown}: {reason}" if reason else shown
     return [f"{result.verdict:<13} {what}", f"{'':13} {safe_line(result.repeat)}"]
 
 
@@ -179,12 +228,18 @@ def _how(status: int) -> str:
 def name_folders(files: Sequence[Path]) -> dict[Path, str]:
     """A name for the results of each of `files`: its path below the folder that all are in."""
     common = os.path.commonpath([file.resolve().parent for file in files])
-    folders: dict[Path, str] = {}
-    for file in files:
-        name = slug(str(file.resolve().relative_to(common).with_suffix("")))
+    inner = [str(file.resolve().relative_to(common).with_suffix("")) for file in files]
+    return dict(zip(files, distinct_slugs(inner), strict=True))
+
+
+def distinct_slugs(texts: Sequence[str]) -> list[str]:
+    """The names of folders for `texts`, all of them different."""
+    found: dict[str, None] = {}
+    for text in texts:
+        name = slug(text)
         names = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
-        folders[file] = next(name for name in names if name not in folders.values())
-    return folders
+        found[next(name for name in names if name not in found)] = None
+    return list(found)
 
 
 def join_suite() -> Callable[[RunResult], None]:

@@ -1,12 +1,13 @@
 """Scenarios: from a TOML file to frozen records in which everything is resolved and checked.
 
-`load` is the way through; its docstring names the steps. `toml` reads the file with the place of
-every key, `problems` collects what is wrong. `sections` has a row for each top-level table, whose
-schema and builder stand together: `head`, `link`, `gateway`, `fleets` (with `templates`, `network`,
-`rules`, `messages`, `signals`) and `expectations` build the records of `model`, of
-`iotsim.device.spec` and of `iotsim.expect.spec`; `schema` is what schemas are made of. `addresses`
-plans pools, `placeholders` fills in what refers to them, `selectors` names devices, `csvdata` reads
-data files, `trial` encodes messages before a device does.
+`load` is the way through; its docstring names the steps. `toml` reads a file with the place of every
+key, `sources` finds the files that a scenario is made of, `merge` makes one document of them, `parameters`
+and `filling` make one scenario of each combination, `problems` collects what is wrong. `sections` has a
+row for each top-level table, whose schema and builder stand together: `head`, `link`, `gateway`, `fleets`
+(with `templates`, `network`, `rules`, `messages`, `signals`) and `expectations` build the records of
+`model`, of `iotsim.device.spec` and of `iotsim.expect.spec`; `schema` is what schemas are made of.
+`addresses` plans pools, `placeholders` fills in what refers to them, `selectors` names devices, `csvdata`
+reads data files, `trial` encodes messages before a device does.
 
 Every problem of a file is told at once, with line, column and key path. No text of a scenario is
 ever run: expressions go through the whitelist of `iotsim.match`, and behaviors are only named.
@@ -18,7 +19,13 @@ tomllib, which knows no positions.
 
 from __future__ import annotations
 
-from iotsim.scenario.load import check_behaviors, load_scenario, load_text
+from iotsim.scenario.load import (
+    check_behaviors,
+    each_scenario,
+    load_scenario,
+    load_scenarios,
+    load_text,
+)
 from iotsim.scenario.loading import Overrides
 from iotsim.scenario.model import GatewaySpec, LinkKind, LinkSpec, ReadySpec, Scenario, Until
 
@@ -31,6 +38,8 @@ __all__ = [
     "Scenario",
     "Until",
     "check_behaviors",
+    "each_scenario",
     "load_scenario",
+    "load_scenarios",
     "load_text",
 ]

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
 
 
-def build_action(spec: FleetSpec, table: Mapping[str, Any]) -> Schedule:
+def build_action(spec: FleetSpec, table: Mapping[str, Any], *, by_clock: bool = False) -> Schedule:
     """The action that `table` says, for devices of `spec`: ``build`` of it does it once.
 
     `table` has ``set``, or ``send`` with ``to`` and ``protocol``, or both, as a rule would have them.
-    ScenarioError if these devices cannot do it.
+    `by_clock` is the fleet's. ScenarioError if these devices cannot do it.
     """
     problems = Problems("command")
     builder = RuleBuilder(spec.services, expression_names(spec), NO_HORIZON, 0.0, problems)
     rule = builder.build(table, (), asked=False)
     problems.raise_any()
     assert rule is not None  # else there was a problem
-    return Schedule(rule)
+    return Schedule(rule, by_clock=by_clock)

@@ -18,7 +18,7 @@ from iotsim.expect.spec import (
     Look,
     Part,
 )
-from iotsim.scenario.schema import Duration, Match, Model, Table, Text, check, from_text
+from iotsim.scenario.schema import Duration, Holds, Match, Model, Table, Text, check, from_text
 from iotsim.units import parse_duration_range, parse_tolerance
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class PartTable(LookTable):
 
 
 class LatencyTable(Model):
-    from_: Annotated[Table, Field(alias="from")]
-    to: Table
+    from_: Annotated[Table, Field(alias="from"), Holds(LookTable)]
+    to: Annotated[Table, Holds(LookTable)]
     match: Text | None = None
     p50: PositiveDuration | None = None
     p90: PositiveDuration | None = None

@@ -9,17 +9,17 @@ from pydantic import BeforeValidator, Field
 
 from iotsim.expect.kinds import KINDS
 from iotsim.expect.northbound import services_of
-from iotsim.expect.spec import DeviceSelection, ExpectSpec, GatewayExpectation, Layer
-from iotsim.scenario.chains import Chains
+from iotsim.expect.spec import DeviceSelection, ExpectSpec, Layer
+from iotsim.scenario.chains import Chains, DeliveredTable, LatencyTable, PartTable
+from iotsim.scenario.gateway_expectations import GatewayExpectTable, gateway_expectation
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.looks import Looks, Subject
 from iotsim.scenario.order import check_order
 from iotsim.scenario.schema import (
-    LONGEST_TEXT,
     Duration,
+    Holds,
     Match,
     Model,
-    Regex,
     Table,
     Text,
     Texts,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.expect.spec import LatencyExpectation, Look
-    from iotsim.match.pattern import Pattern
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.toml import Keys
@@ -57,18 +56,6 @@ class CountTable(Model):
     max: Annotated[int, Field(ge=0, le=1 << 53)] | None = None
 
 
-class GatewayExpectTable(Model):
-    running: bool | None = None
-    exit: Annotated[int, Field(ge=0, le=255)] | None = None
-    stdout: Any = None
-
-
-class StdoutTable(Model):
-    contains: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
-    regex: Regex = None
-    not_: Annotated[Regex, Field(alias="not")] = None
-
-
 class ExpectTable(Model):
     name: Text = ""
     each: Texts | None = None
@@ -82,14 +69,16 @@ class ExpectTable(Model):
     within: Annotated[Duration, Field(gt=0)] | None = None
     never: Literal[True] | None = None
     always: Match | None = None
-    count: Any = None
+    count: Annotated[Any, Holds(CountTable, {"type": "integer", "minimum": 0})] = None
     per: Annotated[Duration, Field(gt=0)] | None = None
     northbound: Text | None = None
-    sequence: Annotated[list[Any], BeforeValidator(is_list)] | None = None
-    latency: Table | None = None
-    delivered: Table | None = None
+    sequence: (
+        Annotated[list[Any], BeforeValidator(is_list), Holds(PartTable, several=True)] | None
+    ) = None
+    latency: Annotated[Table, Holds(LatencyTable)] | None = None
+    delivered: Annotated[Table, Holds(DeliveredTable)] | None = None
     after: Annotated[Text, Field(min_length=1)] | None = None
-    gateway: Table | None = None
+    gateway: Annotated[Table, Holds(GatewayExpectTable)] | None = None
     severity: Literal["error", "warning"] = "error"
 
 
@@ -137,7 +126,12 @@ class ExpectBuilder:
         name = table.name or f"expectation {int(keys[-1]) + 1}"
         place = self.problems.where(keys)
         if "gateway" in raw:
-            return self._gateway(table, raw, name, place, keys)
+            built = gateway_expectation(table, raw, self.gateway, keys, self.horizon, self.problems)
+            if built is None:
+                return None
+            built = replace(built, name=name, severity=table.severity, place=place)
+            self._check_windows(built, keys)
+            return built
         return self._messages(table, raw, name, place, keys)
 
     def _messages(
@@ -357,63 +351,6 @@ class ExpectBuilder:
         elif table.min is not None and table.max is not None and table.min > table.max:
             self.problems.add((*keys, "min"), "min is greater than max")
         return table.min, table.max
-
-    def _gateway(
-        self, table: ExpectTable, raw: Mapping[str, Any], name: str, place: str, keys: Keys
-    ) -> ExpectSpec | None:
-        for key in raw:
-            if key not in ("name", "gateway", "within", "severity", "after"):
-                message = "an expectation of the gateway says nothing about devices"
-                self.problems.add((*keys, key), message, of_key=True)
-        inner = (*keys, "gateway")
-        if self.gateway is None or not self.gateway.command:
-            message = "there is no process to look at: [gateway] has no 'command'"
-            self.problems.add(inner, message, of_key=True)
-        if table.gateway is None:
-            return None
-        asked = check(GatewayExpectTable, table.gateway, inner, self.problems)
-        if asked is None:
-            return None
-        if not table.gateway:
-            self.problems.add(inner, "asks nothing: give it 'running', 'exit' or 'stdout'")
-        if asked.running is True and asked.exit is not None:
-            self.problems.add((*inner, "exit"), "what is running has not exited", of_key=True)
-        self._check_exit(asked, (*inner, "exit"))
-        contains, regex, without = self._stdout(asked.stdout, (*inner, "stdout"))
-        if table.within is not None and not contains and regex is None:
-            message = "'within' is for what 'stdout' must contain"
-            self.problems.add((*keys, "within"), message, of_key=True)
-        built = ExpectSpec(
-            name=name,
-            kind="gateway",
-            within_s=table.within,
-            gateway=GatewayExpectation(asked.running, asked.exit, contains, regex, without),
-            after=table.after or "",
-            severity=table.severity,
-            place=place,
-        )
-        self._check_windows(built, keys)
-        return built
-
-    def _check_exit(self, asked: GatewayExpectTable, keys: Keys) -> None:
-        """An exit that is not the one of ``[gateway]`` is a crash, which fails the run anyhow."""
-        if asked.exit is None or self.gateway is None:
-            return
-        right = self.gateway.expect_exit or 0
-        if asked.exit != right:
-            message = f"with this status, the gateway has crashed: its 'expect_exit' is {right}"
-            self.problems.add(keys, message, f"write expect_exit = {asked.exit} in [gateway]")
-
-    def _stdout(self, value: Any, keys: Keys) -> tuple[str, Pattern | None, Pattern | None]:
-        if value is None:
-            return "", None, None
-        raw = {"contains": value} if isinstance(value, str) else value
-        table = check(StdoutTable, raw, keys, self.problems)
-        if table is None:
-            return "", None, None
-        if not raw:
-            self.problems.add(keys, "asks nothing: give it 'contains', 'regex' or 'not'")
-        return table.contains or "", table.regex, table.not_
 
 
 def _needs_exchange(latency: LatencyExpectation | None) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
@@ -25,9 +25,10 @@ from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
 from iotsim.scenario.models import build_models
 from iotsim.scenario.network import build_network, check_network, in_groups
-from iotsim.scenario.rules import STATE_NAME, RuleBuilder, check_destination
+from iotsim.scenario.rules import STATE_NAME, RuleBuilder, RuleTable, check_destination
 from iotsim.scenario.schema import (
     Duration,
+    Holds,
     Messages,
     Model,
     Port,
@@ -38,13 +39,13 @@ from iotsim.scenario.schema import (
     Texts,
     check,
 )
-from iotsim.scenario.signals import build_signals
+from iotsim.scenario.signals import build_signals, signals_schema
+from iotsim.scenario.sleep import SleepTable, build_sleep
 from iotsim.scenario.templates import inherit
 from iotsim.scenario.trial import first_device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from iotsim.protocol.device import Device
     from iotsim.scenario.csvdata import Rows
@@ -61,29 +62,6 @@ MOST_FLEETS = 1000
 LEAST_LOOPBACK_PORT = 1024
 
 
-class DeviceTable(Model):
-    later = ("power",)
-
-    count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
-    address: Texts | None = None
-    extends: Text | None = None
-    protocol: Any = None
-    port: Port | None = None
-    signals: Table = {}
-    state: Table = {}
-    model: Table = {}
-    rules: Tables = []
-    behavior: Text | None = None
-    data: Text | None = None
-    boot: Table | None = None
-    mac: Text | None = None
-    hops: Texts = []
-    path_mtu: Annotated[int, Field(ge=68, le=65535)] | None = None
-    groups: Texts = []
-    silent: bool = False
-    dhcp: bool = False
-
-
 class BootTable(Model):
     delay: Range | None = None
     ramp: Duration = 0.0
@@ -95,6 +73,28 @@ class BootTable(Model):
 class ProtocolTable(Model):
     name: Text
     port: Port | None = None
+
+
+class DeviceTable(Model):
+    count: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    address: Texts | None = None
+    extends: Text | None = None
+    protocol: Annotated[Any, Holds(ProtocolTable, {"type": "string"}, several=True)] = None
+    port: Port | None = None
+    signals: Annotated[Table, WithJsonSchema(signals_schema())] = {}
+    state: Table = {}
+    model: Table = {}
+    rules: Annotated[Tables, Holds(RuleTable, several=True)] = []
+    behavior: Text | None = None
+    data: Text | None = None
+    boot: Annotated[Table, Holds(BootTable)] | None = None
+    mac: Text | None = None
+    hops: Texts = []
+    path_mtu: Annotated[int, Field(ge=68, le=65535)] | None = None
+    groups: Texts = []
+    silent: bool = False
+    dhcp: bool = False
+    power: Annotated[Table, Holds(SleepTable)] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,7 @@ def plan_fleets(scenario: Scenario, loading: Loading) -> Scenario:
         tables = {}
     tables = loading.tables["devices"] = inherit(tables, problems)
     plans = [
-        plan
-        for name, table in tables.items()
-        if (plan := _plan(name, table, scenario.folder, loading)) is not None
+        plan for name, table in tables.items() if (plan := _plan(name, table, loading)) is not None
     ]
     loading.plans = _placed(plans, scenario.link, problems, check=loading.link_sound)
     if loading.link_sound:
@@ -134,9 +132,7 @@ def plan_fleets(scenario: Scenario, loading: Loading) -> Scenario:
 def build_fleets(scenario: Scenario, loading: Loading) -> Scenario:
     tables = loading.tables["devices"]
     horizon = horizon_of(scenario, loading)
-    fleets = (
-        _build(plan, tables[plan.name], scenario.folder, horizon, loading) for plan in loading.plans
-    )
+    fleets = (_build(plan, tables[plan.name], horizon, loading) for plan in loading.plans)
     return replace(scenario, fleets=tuple(fleets))
 
 
@@ -168,7 +164,7 @@ def _placed(
     return [replace(plan, spec=spec) for plan, spec in zip(plans, moved, strict=True)]
 
 
-def _plan(name: str, raw: Any, folder: Path, loading: Loading) -> FleetPlan | None:
+def _plan(name: str, raw: Any, loading: Loading) -> FleetPlan | None:
     """Check the table and plan its addresses; None if it is no table for devices."""
     problems = loading.problems
     keys: Keys = ("devices", name)
@@ -184,7 +180,7 @@ def _plan(name: str, raw: Any, folder: Path, loading: Loading) -> FleetPlan | No
     table = check(DeviceTable, raw, keys, problems)
     if table is None:
         return None
-    data = _data(table.data, folder, (*keys, "data"), loading)
+    data = _data(table.data, (*keys, "data"), loading)
     count = table.count
     if count is None and data:
         count = len(data)
@@ -195,7 +191,7 @@ def _plan(name: str, raw: Any, folder: Path, loading: Loading) -> FleetPlan | No
         problems.add((*keys, "data"), f"has {len(data)} rows for {count} devices")
     sound = len(problems) == before
     before = len(problems)
-    services = _services(table, folder, keys, problems)
+    services = _services(table, keys, problems)
     spec = FleetSpec(
         name=name,
         count=count,
@@ -207,19 +203,19 @@ def _plan(name: str, raw: Any, folder: Path, loading: Loading) -> FleetPlan | No
     return FleetPlan(name, table, spec, sound, speaks=len(problems) == before)
 
 
-def _build(
-    plan: FleetPlan, raw: Any, folder: Path, horizon: Horizon, loading: Loading
-) -> FleetSpec:
+def _build(plan: FleetPlan, raw: Any, horizon: Horizon, loading: Loading) -> FleetSpec:
     """The whole fleet; `raw` is its table with placeholders filled in."""
     problems = loading.problems
     keys: Keys = ("devices", plan.name)
     table = check(DeviceTable, raw, keys, problems) or plan.table
     spec = replace(
         plan.spec,
-        signals=build_signals(table.signals, folder, (*keys, "signals"), loading),
+        signals=build_signals(table.signals, (*keys, "signals"), loading),
         state=_state(table.state, plan.spec, (*keys, "state"), problems),
-        behavior=_behavior(table.behavior, plan, folder, (*keys, "behavior"), problems),
+        behavior=_behavior(table.behavior, plan, (*keys, "behavior"), problems),
     )
+    if table.power is not None:
+        spec = replace(spec, power=build_sleep(table.power, (*keys, "power"), problems))
     boot = None
     if table.boot is not None:
         boot = check(BootTable, table.boot, (*keys, "boot"), problems)
@@ -238,7 +234,7 @@ def _build(
     boot_s = horizon.boots(spec, 0).low_s
     unsure = {name for rule in table.rules if isinstance(rule, dict) for name in _set_by(rule)}
     device = first_device(spec, unsure if state_known else None)
-    services = build_models(table.model, spec.services, names, folder, (*keys, "model"), problems)
+    services = build_models(table.model, spec.services, names, (*keys, "model"), problems)
     spec = replace(spec, services=services)
     builder = RuleBuilder(spec.services, names, horizon, boot_s, problems, device)
     rules = []
@@ -251,6 +247,7 @@ def _build(
         built = builder.build(rule, (*keys, "rules", number))
         if built is not None:
             rules.append(built)
+            loading.rule_keys[built] = (*keys, "rules", number)
     return replace(spec, rules=tuple(rules))
 
 
@@ -292,9 +289,7 @@ def _announcement(
     return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
 
 
-def _services(
-    table: DeviceTable, folder: Path, keys: Keys, problems: Problems
-) -> tuple[ServiceSpec, ...]:
+def _services(table: DeviceTable, keys: Keys, problems: Problems) -> tuple[ServiceSpec, ...]:
     here = (*keys, "protocol")
     listed = isinstance(table.protocol, list)
     entries = table.protocol if listed else [table.protocol]
@@ -315,7 +310,7 @@ def _services(
     services: list[ServiceSpec] = []
     for number, entry in enumerate(entries):
         place = (*here, number) if listed else here
-        service = _service(entry, None if listed else table.port, folder, place, problems)
+        service = _service(entry, None if listed else table.port, place, problems)
         if service is None:
             continue
         if any(service.port == other.port for other in services):
@@ -326,9 +321,7 @@ def _services(
     return tuple(services)
 
 
-def _service(
-    entry: Any, port: int | None, folder: Path, keys: Keys, problems: Problems
-) -> ServiceSpec | None:
+def _service(entry: Any, port: int | None, keys: Keys, problems: Problems) -> ServiceSpec | None:
     if isinstance(entry, dict):
         table = check(ProtocolTable, entry, keys, problems)
         if table is None:
@@ -342,7 +335,7 @@ def _service(
         problems.add(keys, "must be the name of a protocol, or { name = ..., port = ... }")
         return None
     try:
-        found = load_protocol(name[:200], [folder])
+        found = load_protocol(name[:200], [problems.folder_at(keys)])
     except ProtocolError as error:
         problems.add(keys, str(error))
         return None
@@ -370,10 +363,10 @@ def _state(
     return MappingProxyType(state)
 
 
-def _data(name: str | None, folder: Path, keys: Keys, loading: Loading) -> Rows:
+def _data(name: str | None, keys: Keys, loading: Loading) -> Rows:
     if name is None:
         return ()
-    path = folder / name
+    path = loading.problems.folder_at(keys) / name
     try:
         rows = loading.files.rows(path)
     except FileError as error:
@@ -385,7 +378,7 @@ def _data(name: str | None, folder: Path, keys: Keys, loading: Loading) -> Rows:
 
 
 def _behavior(
-    text: str | None, plan: FleetPlan, folder: Path, keys: Keys, problems: Problems
+    text: str | None, plan: FleetPlan, keys: Keys, problems: Problems
 ) -> BehaviorSpec | None:
     """Where the behavior's class is; its file is not opened."""
     if text is None:
@@ -396,7 +389,7 @@ def _behavior(
         return None
     if plan.speaks and not plan.spec.services:
         problems.add(keys, "these devices have no protocol, so a behavior could say nothing")
-    path = folder / match["file"]
+    path = problems.folder_at(keys) / match["file"]
     try:
         found = path.is_file()
     except (OSError, ValueError):

@@ -7,17 +7,19 @@ import re
 import shlex
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
 from iotsim.capabilities import parse_capability
 from iotsim.scenario.addresses import host_address
+from iotsim.scenario.gateway_steps import first_start
 from iotsim.scenario.horizon import horizon_of
-from iotsim.scenario.model import GatewaySpec, ReadySpec
+from iotsim.scenario.model import GatewaySpec, ReadySpec, RestartPolicy, RestartSpec
 from iotsim.scenario.schema import (
     MOST_ITEMS,
     Duration,
+    Holds,
     Model,
     Port,
     Regex,
@@ -26,6 +28,7 @@ from iotsim.scenario.schema import (
     check,
     from_text,
     is_table,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 MOST_ENV = 1000
+LEAST_RESTART_DELAY_S = 0.1
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL")
 
 
@@ -68,13 +72,14 @@ def _user(value: Any) -> Any:
 
 NEED_COMMAND = (
     *("env", "cwd", "ready", "stop_signal", "expect_exit"),
-    *("user", "capabilities", "terminal", "stdin"),
+    *("user", "capabilities", "terminal", "stdin", "restart"),
 )
 """Keys about a process that we start."""
 Command = Annotated[
-    list[str], Field(min_length=1, max_length=MOST_ITEMS), BeforeValidator(_command)
+    list[str],
+    Field(min_length=1, max_length=MOST_ITEMS),
+    BeforeValidator(written(_command, type="array", items={"type": "string"}, minItems=1)),
 ]
-Ready = Annotated[dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }'))]
 
 
 class ReadyTable(Model):
@@ -84,9 +89,18 @@ class ReadyTable(Model):
     delay: Duration | None = None
 
 
-class GatewayTable(Model):
-    later = ("restart",)
+Ready = Annotated[
+    dict[str, Any], BeforeValidator(is_table('{ log = "^listening" }')), Holds(ReadyTable)
+]
 
+
+class RestartTable(Model):
+    policy: Literal["never", "on-crash", "always"] = "on-crash"
+    delay: Annotated[Duration, Field(ge=LEAST_RESTART_DELAY_S)] = RestartSpec.delay_s
+    times: Annotated[int, Field(ge=1, le=1 << 31)] | None = None
+
+
+class GatewayTable(Model):
     command: Command | None = None
     env: dict[str, str] = {}
     cwd: Text | None = None
@@ -95,10 +109,11 @@ class GatewayTable(Model):
     ready: Ready | None = None
     stop_signal: Annotated[str, BeforeValidator(from_text(_signal_name, "'SIGTERM'"))] = "SIGTERM"
     expect_exit: Annotated[int, Field(ge=0, le=255)] | None = None
-    user: Annotated[str, BeforeValidator(_user)] = ""
+    user: Annotated[str, BeforeValidator(written(_user, type=["string", "integer"]))] = ""
     capabilities: Texts | None = None
     terminal: bool = True
     stdin: Text | None = None
+    restart: Annotated[Any, Holds(RestartTable, {"enum": [*get_args(RestartPolicy)]})] = None
 
 
 def build_gateway(scenario: Scenario, loading: Loading) -> Scenario:
@@ -113,6 +128,8 @@ def build_gateway(scenario: Scenario, loading: Loading) -> Scenario:
         problems.add(("gateway", "command"), message, hint, of_key=True)
     if kind == "loopback":
         gateway = replace(gateway, address=None)  # there, it is the link's whatever it was
+    waits, starts_s = first_start(loading.tables.get("step", []))
+    gateway = replace(gateway, waits=waits, starts_s=starts_s)
     horizon = horizon_of(replace(scenario, gateway=gateway), loading)
     if late := horizon.moment(horizon.ready_s):
         message = f"the gateway would never be ready: {late}"
@@ -166,7 +183,29 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         capabilities=_capabilities(table, problems),
         terminal=table.terminal,
         stdin=table.stdin,
+        restart=_restart(table.restart, problems),
+        folders=MappingProxyType({key: problems.folder_at((*keys, key)) for key in raw}),
     )
+
+
+def _restart(value: Any, problems: Problems) -> RestartSpec:
+    if value is None:
+        return RestartSpec()
+    keys: Keys = ("gateway", "restart")
+    if not isinstance(value, str | dict):
+        message = 'must be a policy, or a table such as { policy = "on-crash", delay = "1s" }'
+        problems.add(keys, message)
+        return RestartSpec()
+    if isinstance(value, str) and value not in get_args(RestartPolicy):
+        problems.add(keys, f"must be one of {', '.join(get_args(RestartPolicy))}")
+        return RestartSpec()
+    raw = {"policy": value} if isinstance(value, str) else value
+    table = check(RestartTable, raw, keys, problems)
+    if table is None:
+        return RestartSpec()
+    if isinstance(value, dict) and "policy" not in value:
+        problems.add(keys, "the key 'policy' is missing: it says after what it is started again")
+    return RestartSpec(table.policy, table.delay, table.times)
 
 
 def _capabilities(table: GatewayTable, problems: Problems) -> int:

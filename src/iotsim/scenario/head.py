@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from iotsim.scenario.schema import NOT_YET, Duration, Model, Text, Texts, check
+from iotsim.scenario.schema import Duration, Model, Text, Texts, check, written
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
@@ -27,6 +27,11 @@ def _programs(value: Any) -> Any:
     return value
 
 
+PROGRAMS = written(
+    _programs, type="array", items={"type": "string", "pattern": f"^(?:{PROGRAM.pattern})$"}
+)
+
+
 def _name(value: str) -> str:
     if "\0" in value:
         raise ValueError("has a zero byte in it, which no program can be told of")
@@ -42,8 +47,8 @@ class ScenarioTable(Model):
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
     tags: Texts = []
-    requires: Annotated[list[str], Field(max_length=100), BeforeValidator(_programs)] = []
-    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
+    speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
 
 
@@ -54,8 +59,6 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
     if table is None:
         return scenario
     loading.duration_known = len(problems) == before
-    if table.speed != 1:
-        problems.add((*keys, "speed"), NOT_YET)
     duration_s = loading.overrides.duration_s
     until = "quiet" if table.until is None and "quiet" in raw else table.until
     if "quiet" in raw and until != "quiet":

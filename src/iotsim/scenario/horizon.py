@@ -5,8 +5,8 @@ rule, or a device, that would begin then is as good as not there. So both are pr
 or of what the command line put in place of its duration, and not of the gateway.
 
 Windows count from when the gateway is ready, and for a device that boots later from its boot. When
-the gateway will be ready is known only if the scenario says so by a delay. A tolerance scales
-windows and duration, not boots and delays.
+the gateway will be ready is known only if the scenario says so by a delay, or by the time of the step
+that starts it. A tolerance scales windows and duration, not boots and delays.
 """
 
 from __future__ import annotations
@@ -81,8 +81,12 @@ def horizon_of(scenario: Scenario, loading: Loading) -> Horizon:
     if scenario.tolerance != 1:
         given = "" if overrides.tolerance is None else "--"
         text += f", with a {given}tolerance of {scenario.tolerance:g}"
-    ready = None if scenario.gateway is None else scenario.gateway.ready
-    ready_s = 0.0 if ready is None or ready.delay_s is None else ready.delay_s
+    gateway = scenario.gateway
+    ready_s = 0.0
+    if gateway is not None:
+        ready_s = gateway.starts_s
+        if gateway.ready is not None and gateway.ready.delay_s is not None:
+            ready_s += gateway.ready.delay_s
     return Horizon(end_s, scenario.tolerance, ready_s, text, hint)
 
 

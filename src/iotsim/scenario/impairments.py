@@ -9,7 +9,16 @@ from pydantic import BeforeValidator, Field
 
 from iotsim.impair import DIRECTIONS, Bursts, Delay, ImpairSpec, Shape
 from iotsim.impair.impairment import DEFAULT_QUEUE
-from iotsim.scenario.schema import Duration, Model, check, from_text, misspelled
+from iotsim.scenario.schema import (
+    RANGE_PATTERN,
+    Duration,
+    Holds,
+    Model,
+    check,
+    from_text,
+    misspelled,
+    written,
+)
 from iotsim.scenario.scopes import ScopeTable, tell_twice
 from iotsim.units import parse_duration_range, parse_rate, parse_share
 
@@ -33,21 +42,9 @@ def _share(value: Any) -> float:
     return float(value)
 
 
-Share = Annotated[float, BeforeValidator(_share)]
+SHARE = {"anyOf": [{"type": "string"}, {"type": "number", "minimum": 0, "maximum": 1}]}
+Share = Annotated[float, BeforeValidator(written(_share, **SHARE))]
 Rate = Annotated[float, BeforeValidator(from_text(parse_rate, "'9600bit/s' or '2Mbit/s'"))]
-
-
-class ImpairTable(ScopeTable):
-    direction: Literal["to_device", "from_device", "both"] = "both"
-    loss: Any = None
-    delay: Any = None
-    jitter: Annotated[Duration, Field(gt=0)] | None = None
-    duplicate: Share = 0.0
-    reorder: Share = 0.0
-    corrupt: Share = 0.0
-    rate: Annotated[Rate, Field(gt=0)] | None = None
-    queue: Annotated[int, Field(ge=0, le=1 << 20)] = DEFAULT_QUEUE
-    mtu: Annotated[int, Field(ge=28, le=65535)] | None = None
 
 
 class BurstsTable(Model):
@@ -61,6 +58,19 @@ class DelayTable(Model):
     mean: Duration
     deviation: Duration = 0.0
     distribution: Shape = "uniform"
+
+
+class ImpairTable(ScopeTable):
+    direction: Literal["to_device", "from_device", "both"] = "both"
+    loss: Annotated[Any, Holds(BurstsTable, SHARE)] = None
+    delay: Annotated[Any, Holds(DelayTable, {"type": "string", "pattern": RANGE_PATTERN})] = None
+    jitter: Annotated[Duration, Field(gt=0)] | None = None
+    duplicate: Share = 0.0
+    reorder: Share = 0.0
+    corrupt: Share = 0.0
+    rate: Annotated[Rate, Field(gt=0)] | None = None
+    queue: Annotated[int, Field(ge=0, le=1 << 20)] = DEFAULT_QUEUE
+    mtu: Annotated[int, Field(ge=28, le=65535)] | None = None
 
 
 @dataclass(frozen=True)

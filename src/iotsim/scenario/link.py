@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from iotsim.scenario.addresses import (
     LOOPBACK_GATEWAY,
@@ -14,8 +14,9 @@ from iotsim.scenario.addresses import (
     gateway_side,
     router_address,
 )
+from iotsim.scenario.hosts import check_hosts
 from iotsim.scenario.model import LinkSpec
-from iotsim.scenario.schema import Model, Texts, check, from_text
+from iotsim.scenario.schema import Model, Table, Texts, check, from_text
 from iotsim.units import parse_ip
 from iotsim.wire.address import is_ipv4
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ADDRESSES = ("10.77.0.1/16", "fd77::1/64")
 MOST_QUEUES = 64
+QUEUES = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST_QUEUES}, {"const": "auto"}]}
 LEAST_MTU6 = 1280  # RFC 8200, section 5
 
 
@@ -51,9 +53,10 @@ class LinkTable(Model):
     router: Texts | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)] = 1500
     isolate: Annotated[str, BeforeValidator(from_text(_isolation, "'private'"))] = "auto"
-    queues: Any = 1
+    queues: Annotated[Any, WithJsonSchema(QUEUES)] = 1
     bridge: Annotated[str, BeforeValidator(from_text(_interface_name, "'br0'"))] = ""
     vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+    hosts: Table = {}
 
 
 def build_link(scenario: Scenario, loading: Loading) -> Scenario:
@@ -71,8 +74,9 @@ def _link(table: LinkTable, problems: Problems) -> LinkSpec:
     queues = _queues(table, problems)
     sides = _sides(table, problems)
     routers = _routers(table, sides, problems)
+    hosts = check_hosts(table.hosts, ("link", "hosts"), problems)
     if table.kind == "loopback":
-        return LinkSpec("loopback", address4=LOOPBACK_GATEWAY, mtu=65535)
+        return LinkSpec("loopback", address4=LOOPBACK_GATEWAY, mtu=65535, hosts=hosts)
     return LinkSpec(
         kind=table.kind,
         name=table.name,
@@ -85,6 +89,7 @@ def _link(table: LinkTable, problems: Problems) -> LinkSpec:
         queues=queues,
         bridge=table.bridge,
         vlan=table.vlan or 0,
+        hosts=hosts,
     )
 
 

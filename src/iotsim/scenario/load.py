@@ -1,9 +1,11 @@
-"""From a file to a `Scenario`.
+"""From a file to a `Scenario`, or to several: one for each combination of its matrix.
 
 The steps, each of which collects its problems and goes on as far as makes sense:
 
-1. read the TOML, with the place of every key;
-2. refuse what this version does not support, put the caller's overrides in, fill in parameters;
+1. read the TOML of all files that it is made of, with the place of every key (`iotsim.scenario.sources`),
+   and merge them (`iotsim.scenario.merge`); from here on they are one document;
+2. refuse what this version does not support, put the caller's overrides in, fill in the parameters of one
+   combination (`iotsim.scenario.parameters`, `iotsim.scenario.filling`);
 3. plan what addresses depend on (`iotsim.scenario.sections`): the link, and where all fleets are;
 4. fill in the placeholders that show addresses;
 5. build the rest of the sections.
@@ -14,94 +16,209 @@ not, but for `check_behaviors`.
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.loader import load_behavior, match_handlers
-from iotsim.errors import Problem, ScenarioError
-from iotsim.scenario.csvdata import FileError, read_text
+from iotsim.errors import ScenarioError
+from iotsim.scenario.blackouts import check_blackouts
+from iotsim.scenario.filling import Filling
 from iotsim.scenario.loading import Loading, Overrides
+from iotsim.scenario.merge import Merged
 from iotsim.scenario.model import LinkSpec, Scenario
-from iotsim.scenario.placeholders import fill_addresses, fill_parameters, placeholder_values
+from iotsim.scenario.parameters import Parameters, combination_text
+from iotsim.scenario.placeholders import (
+    fill_addresses,
+    names_in,
+    placeholder_values,
+    settle_scopes,
+)
 from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
 from iotsim.scenario.sections import SECTIONS, scope_at
-from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
+from iotsim.scenario.sources import COMPOSING, read_sources
+from iotsim.scenario.speed import at_speed
+from iotsim.scenario.suspicions import look_closely
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from iotsim.errors import Problem
     from iotsim.scenario.sections import Section
-
-_LISTS = "|".join(section.name for section in SECTIONS.values() if section.form == "list")
-_NAMED = "|".join(section.name for section in SECTIONS.values() if section.form == "tables by name")
-LIST_HEADER = re.compile(rf"\s*\[\s*({_LISTS}|(?:{_NAMED})\.[\w-]+\.rules)\s*\]", re.ASCII)
-"""The header of a table, where there should be one of a list of tables."""
 
 
 def load_scenario(
-    path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+    path: Path,
+    *,
+    overrides: Overrides | None = None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
-    """The scenario in the file at `path`.
+    """The scenario in the file at `path`, which is to be a single one: `overrides` set whatever has
+    several values in its matrix.
 
     `default_seed` is taken where neither the file nor `overrides` name one. ScenarioError tells all
-    that is wrong, with places.
+    that is wrong, with places. With `warn` the scenario is looked at more closely
+    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious.
     """
-    try:
-        text = read_text(path, LARGEST_CHARACTERS)
-    except FileError as error:
-        raise ScenarioError([Problem(str(error), str(path), error.line)]) from None
-    return load_text(text, path, overrides=overrides, default_seed=default_seed)
+    return load_merged(Merged(read_sources(path)), path, overrides, default_seed, warn)
+
+
+def load_scenarios(
+    path: Path, overrides: Overrides | None = None, *, default_seed: int = 0
+) -> list[Scenario]:
+    """The scenarios in the file at `path`, one for each combination of its matrix that `overrides` leave;
+    else as `load_scenario`."""
+    return list(each_scenario(path, overrides, default_seed=default_seed))
+
+
+def each_scenario(
+    path: Path,
+    overrides: Overrides | None = None,
+    *,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
+) -> Iterator[Scenario]:
+    """As `load_scenarios`, one after the other. What is wrong is told at the end, of all together."""
+    given = overrides or Overrides()
+    merged = Merged(read_sources(path))
+    found: dict[Problem, list[str]] = {}
+    settings = merged_combinations(merged, path, given.parameters)
+    for setting in settings:
+        one = replace(given, parameters=setting)
+        try:
+            scenario = load_merged(merged, path, one, default_seed, warn)
+        except ScenarioError as error:
+            for problem in error.problems:
+                found.setdefault(problem, []).append(combination_text(setting))
+        else:
+            yield scenario
+    if found:
+        raise ScenarioError(
+            problem if len(where) == len(settings) else _of_some(problem, where)
+            for problem, where in found.items()
+        )
+
+
+def _of_some(problem: Problem, where: list[str]) -> Problem:
+    more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+    return replace(problem, message=f"{problem.message}, with {where[0]}{more}")
 
 
 def load_text(
-    text: str, path: Path, *, overrides: Overrides | None = None, default_seed: int = 0
+    text: str,
+    path: Path,
+    *,
+    overrides: Overrides | None = None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
 ) -> Scenario:
     """As `load_scenario`, of a `text` that stands (or would stand) at `path`."""
-    problems = Problems(str(path))
+    return load_merged(Merged(read_sources(path, text)), path, overrides, default_seed, warn)
+
+
+def list_combinations(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
+    """What to set for each run of the scenario at `path`, where `given` is set: see
+    `Parameters.combinations`. ScenarioError if its files cannot be read."""
+    return merged_combinations(Merged(read_sources(path)), path, given)
+
+
+def merged_combinations(
+    merged: Merged, path: Path, given: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """As `list_combinations`, of files that are merged already."""
+    problems = Problems(str(path), merged)  # each run is going to tell them
     try:
-        document = read_toml(text)
-    except TomlError as error:
-        raise ScenarioError([_no_toml(error, text, path)]) from None
-    problems.document = document
+        return Parameters(_sections(merged.value, problems), problems).combinations(given)
+    except TooManyProblems:
+        return [dict(given)]
+
+
+def load_merged(
+    merged: Merged,
+    path: Path,
+    overrides: Overrides | None,
+    default_seed: int = 0,
+    warn: Callable[[Problem], object] | None = None,
+) -> Scenario:
+    """The scenario that the `merged` files make, of which the one at `path` is the nearest."""
+    problems = Problems(str(path), merged)
     loading = Loading(problems, overrides or Overrides(), default_seed)
     try:
-        scenario = load_document(document.value, path, loading)
+        scenario = load_document(merged.value, path, loading)
     except TooManyProblems:
         problems.raise_any()
         raise
     problems.raise_any()
-    return scenario
-
-
-def _no_toml(error: TomlError, text: str, path: Path) -> Problem:
-    message, hint = str(error), ""
-    line = text.split("\n")[error.place.line - 1] if error.place.line else ""
-    header = LIST_HEADER.match(line)
-    if path.suffix.lower() not in (".toml", ""):
-        message = f"this is no scenario, which would be a TOML file: {message}"
-    elif header is not None and "duplicate key" in message:
-        hint = f"write [[{header[1]}]] for each of several"
-    return Problem(message, str(path), *error.place, hint=hint)
+    if warn is not None:
+        look_closely(scenario, loading)
+        for problem in problems.warnings:
+            warn(problem)
+        problems.raise_any()
+    return replace(scenario, files=tuple(source.path for source in merged.sources))
 
 
 def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Scenario:
     """The scenario in `document`, which stands at `path`; it is sound if there are no problems."""
     problems = loading.problems
-    tables = _overridden(_sections(document, problems), loading.overrides)
-    loading.tables = fill_parameters(tables, loading.overrides.parameters, scope_at, problems)
-    scenario = Scenario(path, path.stem, LinkSpec())
+    tables = _sections(document, problems)
+    declared = Parameters(tables, problems)
+    setting = _sole_combination(declared, loading)
+    composed = {name for name, section in SECTIONS.items() if section.composes}
+    tables = {name: table for name, table in tables.items() if name not in composed}
+    tables = _overridden(tables, loading.overrides)
+    loading.tables = _filled(tables, declared, setting, loading)
+    scenario = Scenario(path, path.stem, LinkSpec(), parameters=MappingProxyType(setting))
     for section in SECTIONS.values():
         if section.plan is not None:
             loading.tables.setdefault(section.name, {})
             scenario = section.plan(scenario, loading)
-    values = placeholder_values(scenario.link, scenario.fleets)
+    values = placeholder_values(scenario.link, scenario.fleets, scenario.northbound.values())
     unknown = loading.doubtful | {f"{name}.port" for name in loading.mute}
     loading.tables = fill_addresses(loading.tables, values, unknown, scope_at, problems)
     for section in SECTIONS.values():
         if section.build is not None and section.name in loading.tables:
             scenario = section.build(scenario, loading)
-    return scenario
+    hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
+    name = f"{scenario.name} [{combination_text(hidden)}]" if hidden else scenario.name
+    check_blackouts(scenario, loading)
+    scenario = at_speed(scenario, loading)
+    return replace(scenario, name=name)
+
+
+def _sole_combination(declared: Parameters, loading: Loading) -> dict[str, str]:
+    """What is set in the one scenario that is asked for."""
+    first, *others = declared.combinations(loading.overrides.parameters)
+    if others:
+        message = f"makes {1 + len(others)} scenarios, and one is asked for"
+        shown = " ".join(f"--set {name}={first[name]}" for name in declared.matrix)
+        loading.problems.add(("matrix",), message, f"take one, such as by {shown}")
+    return first
+
+
+def _filled(
+    tables: dict[str, Any], declared: Parameters, setting: Mapping[str, str], loading: Loading
+) -> dict[str, Any]:
+    """`tables` with the parameters filled in."""
+    problems = loading.problems
+    filling = Filling(declared, setting, loading.overrides.environment, problems)
+    filled = filling.fill(tables)
+    filled = settle_scopes(filled, scope_at, problems)
+    for name in setting.keys() - filling.used:
+        if name in declared.matrix:
+            message = f"nothing in the scenario has '${{{name}}}': all combinations would be alike"
+            problems.add(("matrix", name), message, of_key=True)
+        else:
+            problems.add((), f"--set {name}: the scenario has no '${{{name}}}'")
+    return filled
+
+
+def _shown(tables: Mapping[str, Any]) -> list[str]:
+    """The parameters that the scenario's name shows."""
+    name = tables.get("scenario", {}).get("name")
+    return names_in(name) if isinstance(name, str) else []
 
 
 def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:
@@ -109,8 +226,11 @@ def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:
     found = {}
     for name, value in document.items():
         section = SECTIONS.get(name)
+        if name in COMPOSING:
+            continue
         if section is None:
-            problems.add((name,), "unknown table", nearest(name, SECTIONS), of_key=True)
+            known = [*SECTIONS, *COMPOSING]
+            problems.add((name,), "unknown table", nearest(name, known), of_key=True)
         elif not section.supported:
             problems.add((name,), NOT_YET, of_key=True)
         elif _has_form(value, section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,16 +13,18 @@ from iotsim.scenario.scopes import ScopeBuilder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from iotsim.device.spec import RuleSpec
     from iotsim.scenario.fleets import FleetPlan
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
+    from iotsim.scenario.toml import Keys
 
 
 @dataclass(frozen=True)
 class Overrides:
     """What the command line says instead of the file; None leaves the file's word.
 
-    `parameters` are those of ``--set NAME=VALUE``.
+    `parameters` are those of ``--set NAME=VALUE``. `environment` is where ``${env.NAME}`` is looked up.
     """
 
     link: str | None = None
@@ -30,6 +33,7 @@ class Overrides:
     tolerance: float | None = None
     duration_s: float | None = None
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
 @dataclass
@@ -49,6 +53,8 @@ class Loading:
     link_sound: bool = True
     """Whether nothing is wrong with the link. Else nothing is said of what does not fit it."""
     plans: list[FleetPlan] = field(default_factory=list)
+    rule_keys: dict[RuleSpec, Keys] = field(default_factory=dict)
+    """Where each rule stands, but for announcements."""
     _scopes: ScopeBuilder | None = None
 
     def scopes(self, scenario: Scenario) -> ScopeBuilder:

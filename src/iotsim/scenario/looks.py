@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iotsim.expect.northbound import NorthboundSchema, fleet_of
+from iotsim.expect.northbound import fleet_of
 from iotsim.expect.spec import DeviceSelection, Look
 from iotsim.match import Names, compile_match
 from iotsim.match.fieldpath import nearest
+from iotsim.northbound.fields import SCHEMAS
 from iotsim.scenario.fleets import expression_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import Direction, Layer
@@ -60,7 +61,7 @@ class Looks:
 
     def __init__(self, scenario: Scenario, loading: Loading) -> None:
         self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
-        self.services: Mapping[str, Any] = getattr(scenario, "northbound", {})
+        self.services = scenario.northbound
         self.problems = loading.problems
         self.doubtful = loading.doubtful
         self.mute = loading.mute
@@ -120,14 +121,15 @@ class Looks:
             if fleets and keys is not None:
                 self.problems.add(keys, "these devices have no protocol, so they have no messages")
             return None
-        found = (_schema_of(one, direction, layer) for one in protocols)
+        found = (schema_of(one, direction, layer) for one in protocols)
         schemas = {id(schema): schema for schema in found}
         first, *others = schemas.values()
         return JointSchema([first, *others]) if others else first
 
     def northbound_schema(self, service: str) -> Any:
-        """Of what a service is sent; None if that is known only to whoever wrote the service."""
-        return NorthboundSchema.of(str(getattr(self.services.get(service), "kind", "")))
+        """Of what a service is sent; None if there is no such service."""
+        spec = self.services.get(service)
+        return None if spec is None else SCHEMAS[spec.kind]
 
     def names(
         self, subject: Subject, direction: str = "receives", layer: str = "application"
@@ -164,7 +166,7 @@ class Looks:
         return bool(known and not sends and not talks)
 
 
-def _schema_of(protocol: Protocol, direction: str, layer: str) -> Schema:
+def schema_of(protocol: Protocol, direction: str, layer: str) -> Schema:
     if layer == "wire":
         return protocol.schema if direction == "receives" else protocol.answer_schema
     return protocol.delivered_schema if direction == "receives" else protocol.said_schema

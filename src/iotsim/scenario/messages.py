@@ -14,6 +14,7 @@ from iotsim.match.literal import LiteralError, literal, render
 from iotsim.match.usual import of_text
 from iotsim.protocol.samples import texts_seen, types_seen
 from iotsim.scenario.trial import Trial
+from iotsim.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 STRUCTURED = ("struct", "flags")
+RAW = "raw"
+"""In the place of a message's fields, where the protocol has none of this name: its bytes."""
 MOST_ELEMENTS = 65_536
 INDEXED = re.compile(r"\[|(?:^|\.)-?[0-9]+(?:\.|$)")
 """In a key: it names an element of an array."""
@@ -176,6 +179,8 @@ class TemplateBuilder:
         )
 
     def build(self, table: Mapping[str, Any], keys: Keys) -> MessageTemplate:
+        if RAW in table and find_field(self.schema, RAW) is None:
+            return self._raw(table, keys)
         fields: dict[str, Any] = {}
         before = len(self.problems)
         self._fill(fields, table, "", keys)
@@ -189,6 +194,29 @@ class TemplateBuilder:
             for fault in self.trial.faults(fields, request):
                 self.problems.add(_within(table, keys, fault.path), fault.message)
         return MessageTemplate(fields)
+
+    def _raw(self, table: Mapping[str, Any], keys: Keys) -> MessageTemplate:
+        """Bytes in the place of a message."""
+        for key in table:
+            if key != RAW:
+                message = "'raw' is all of a datagram, so that it has no fields"
+                self.problems.add((*keys, key), message, of_key=True)
+        value, here = table[RAW], (*keys, RAW)
+        if isinstance(value, str) and value.startswith("="):
+            value = value_or_formula(
+                value,
+                self.names,
+                here,
+                self.problems,
+                has_message=self.has_message,
+                schema=self.asked,
+            )
+        elif isinstance(value, str):
+            with self.problems.at(*here):
+                value = parse_bytes(value)
+        if not isinstance(value, (Expression, bytes, str, type(None))):
+            self.problems.add(here, "must be bytes such as 'hex:0a ff', or an expression for them")
+        return MessageTemplate({RAW: value}, raw=True)
 
     def _fill(
         self, fields: dict[str, Any], table: Mapping[str, Any], prefix: str, keys: Keys

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match.pattern import Pattern
+    from iotsim.northbound.spec import NorthboundSpec
+    from iotsim.scenario.faults import FaultEntry
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.steps import StepSpec
 
+CA_FILE = "northbound-ca.pem"
+"""In the results folder: the certificate of the authority that is made for a run with TLS."""
 LinkKind: TypeAlias = Literal["tun", "tap", "loopback", "memory"]
 Until: TypeAlias = Literal["settled", "quiet", "gateway_exit", "duration"]
 
@@ -45,6 +49,7 @@ class LinkSpec:
     queues: int = 1
     bridge: str = ""
     vlan: int = 0
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def broadcasts(self) -> tuple[int, ...]:
@@ -65,6 +70,21 @@ class ReadySpec:
     delay_s: float | None = None
 
 
+RestartPolicy: TypeAlias = Literal["never", "on-crash", "always"]
+
+
+@dataclass(frozen=True)
+class RestartSpec:
+    """Who starts the gateway again when it has exited by itself: nobody, or a supervisor of its own.
+
+    It does so after `delay_s`, and at most so many `times`; None is without end.
+    """
+
+    policy: RestartPolicy = "never"
+    delay_s: float = 1.0
+    times: int | None = None
+
+
 @dataclass(frozen=True)
 class GatewaySpec:
     """The gateway. `command` is empty where something else starts it.
@@ -74,7 +94,9 @@ class GatewaySpec:
     where devices send to that nobody has spoken to yet; None is the link's address, and nowhere.
     `stop_signal` is a name such as SIGTERM. `user` is a name or a number, "" whoever it is by default;
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
-    one that never ends and gives nothing, anything else the name of a file.
+    one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
+    with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the
+    files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
@@ -89,6 +111,10 @@ class GatewaySpec:
     capabilities: int = 0
     terminal: bool = True
     stdin: str | None = None
+    restart: RestartSpec = RestartSpec()
+    waits: bool = False
+    starts_s: float = 0.0
+    folders: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -106,7 +132,9 @@ class Scenario:
     `until` says when a run ends before `duration_s`, None as is usual (`ends`); "quiet" is once every
     expectation is decided and nothing was received for `quiet_s`. `seed_given` tells whether the file
     or the caller's overrides named the seed. `requires` are programs that must be on the PATH. `routes`
-    are prefixes of devices beyond the link's own, as (address, length).
+    are prefixes of devices beyond the link's own, as (address, length). `parameters` are those of the
+    matrix and of ``--set``, as ``--set`` takes them: with them, the file is this scenario again. `files`
+    are those that it is made of, the one at `path` last.
     """
 
     path: Path
@@ -114,6 +142,7 @@ class Scenario:
     link: LinkSpec
     fleets: tuple[FleetSpec, ...] = ()
     expectations: tuple[ExpectSpec, ...] = ()
+    northbound: Mapping[str, NorthboundSpec] = field(default_factory=lambda: MappingProxyType({}))
     gateway: GatewaySpec | None = None
     results: ResultsSpec = ResultsSpec()
     description: str = ""
@@ -128,12 +157,30 @@ class Scenario:
     tolerance: float = 1.0
     routes: tuple[tuple[int, int], ...] = ()
     impairments: tuple[ImpairEntry, ...] = ()
+    faults: tuple[FaultEntry, ...] = ()
     steps: tuple[StepSpec, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    files: tuple[Path, ...] = ()
+
+    @property
+    def pace(self) -> float:
+        """How many seconds of the run a real second has; on a memory link time may be virtual anyhow."""
+        return 1.0 if self.link.kind == "memory" else self.speed
 
     @property
     def folder(self) -> Path:
-        """Where the files that the scenario names are looked for."""
+        """The folder of the scenario's file."""
         return self.path.parent
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where what the scenario names may be: the folders of all files that it is made of."""
+        return tuple({file.parent: None for file in (self.path, *self.files)})
+
+    def gateway_folder(self, key: str) -> Path:
+        """Where what is relative at `key` of ``[gateway]`` is looked for: beside the file that says it."""
+        folders = {} if self.gateway is None else self.gateway.folders
+        return folders.get(key, self.folder)
 
     @property
     def ends(self) -> Until:
@@ -146,6 +193,14 @@ class Scenario:
             return self.until
         own_gateway = self.gateway is not None and self.gateway.command
         return "settled" if own_gateway or self.link.kind == "memory" else "quiet"
+
+    @property
+    def host_addresses(self) -> dict[str, tuple[str, ...]]:
+        """The names of the link's `hosts`, each with its addresses as texts."""
+        services = {f"northbound.{spec.name}": spec.reached_at for spec in self.northbound.values()}
+        return {
+            name: services.get(targets[0], targets) for name, targets in self.link.hosts.items()
+        }
 
     def over(self, kind: str) -> Scenario:
         """The same scenario over a link of `kind` that is there already, with nobody started as the
@@ -170,5 +225,7 @@ class Scenario:
 
     def expand(self, text: str, results: Path) -> str:
         """`text` (of the gateway's table) with its placeholders filled in."""
-        values = placeholder_values(self.link, self.fleets)
+        values = placeholder_values(
+            self.link, self.fleets, self.northbound.values(), results / CA_FILE
+        )
         return expand(text, {**values, "results": lambda: str(results)})

@@ -5,6 +5,7 @@ With several protocols it has a table for each, by name.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -15,6 +16,7 @@ from iotsim.errors import ExpressionError
 from iotsim.match import compile_expression
 from iotsim.match.literal import literal
 from iotsim.scenario.csvdata import LARGEST_BYTES
+from iotsim.scenario.placeholders import strings
 from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
@@ -37,10 +39,11 @@ class _HintedError(ValueError):
 
 @dataclass(frozen=True)
 class ValueCompiler:
-    """The `iotsim.session.model.Compiler` of a scenario in `folder`; `names` are those of expressions."""
+    """The `iotsim.session.model.Compiler` of a scenario. `names` are those of expressions; `find` tells
+    where the file is that a model calls so."""
 
     names: Names
-    folder: Path
+    find: Callable[[str], Path]
 
     def literal(self, value: Any) -> Any:
         return literal(value, None)
@@ -54,7 +57,7 @@ class ValueCompiler:
 
     def file(self, name: str) -> bytes:
         try:
-            return userfile.read(self.folder / name, LARGEST_BYTES)
+            return userfile.read(self.find(name), LARGEST_BYTES)
         except UserFileError as error:
             raise ValueError(str(error)) from None
 
@@ -63,12 +66,11 @@ def build_models(
     raw: Mapping[str, Any],
     services: Sequence[ServiceSpec],
     names: Names,
-    folder: Path,
     keys: Keys,
     problems: Problems,
 ) -> tuple[ServiceSpec, ...]:
-    """The services with what ``model``, the table `raw` at `keys`, says of each; files are in `folder`."""
-    compiler = ValueCompiler(names, folder)
+    """The services with what ``model``, the table `raw` at `keys`, says of each."""
+    compiler = ValueCompiler(names, lambda name: _find(name, raw, keys, problems))
     if len(services) > 1:
         known = [service.protocol.name for service in services]
         for name in raw:
@@ -90,6 +92,17 @@ def build_models(
     if raw and not services:
         problems.add(keys, "'model' is of no use without 'protocol'", of_key=True)
     return tuple(built)
+
+
+def _find(name: str, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> Path:
+    """The file that is called `name` somewhere in `raw`: beside the file that says so, which of several
+    is one that it is there for."""
+    named = (inner for inner, text in strings(raw) if text == name)
+    found = [problems.folder_at((*keys, *inner)) / name for inner in named]
+    paths = list(dict.fromkeys(found)) or [problems.folder_at(keys) / name]
+    if len(paths) > 1:
+        paths.sort(key=lambda path: not os.path.isfile(path))  # noqa: PTH113 - of any text
+    return paths[0]
 
 
 def _validated(

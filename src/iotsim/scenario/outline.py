@@ -1,31 +1,69 @@
-"""What can be told of a TOML file without loading it: whether it is a scenario, and its parameters."""
+"""What can be told of a TOML file without loading it: whether it is a scenario, its parameters and parts."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from iotsim.errors import ScenarioError
 from iotsim.scenario.csvdata import FileError, read_text
+from iotsim.scenario.merge import Merged
 from iotsim.scenario.placeholders import is_parameter, names_in, strings
 from iotsim.scenario.sections import SECTIONS
+from iotsim.scenario.sources import COMPOSING, read_sources
 from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 
 class Outline(NamedTuple):
-    """``is_scenario``: it has a table of ours. ``parameters`` are the names of its ``${NAME}``."""
+    """``is_scenario``: it has a table of ours. ``parameters`` are the names of its ``${NAME}``. ``parts``
+    are the other files that it is made of, by their real paths. ``is_whole``: it has something to check,
+    and a value for each parameter."""
 
     is_scenario: bool
     parameters: frozenset[str]
+    parts: frozenset[str] = frozenset()
+    is_whole: bool = True
 
 
 def read_outline(path: Path) -> Outline | None:
-    """The outline of the file at `path`; None if it cannot be read, or is no TOML."""
+    """The outline of the file at `path`; None if it cannot be read, or is no TOML. Of one whose parts
+    cannot be had, it is that of the file alone."""
     try:
-        tables = read_toml(read_text(path, LARGEST_CHARACTERS)).value
-    except (FileError, TomlError):
+        text = read_text(path, LARGEST_CHARACTERS)
+    except FileError:
         return None
+    try:
+        sources = read_sources(path, text)
+    except ScenarioError:
+        try:
+            alone = read_toml(text).value
+        except TomlError:
+            return None
+        return Outline(_is_scenario(alone), _parameters(alone))
+    tables = Merged(sources).value
+    parameters = _parameters(tables)
+    declared: set[str] = set()
+    for name in ("parameters", "matrix"):
+        table = tables.get(name)
+        declared |= table.keys() if isinstance(table, dict) else set()
+    return Outline(
+        _is_scenario(sources[-1].document.value),
+        parameters,
+        frozenset(os.path.realpath(source.path) for source in sources[:-1]),
+        parameters <= declared and "expect" in tables,
+    )
+
+
+def _is_scenario(tables: dict[str, Any]) -> bool:
+    if not tables.keys() - COMPOSING:
+        return bool(tables)
+    return not SECTIONS.keys().isdisjoint(tables)
+
+
+def _parameters(tables: dict[str, Any]) -> frozenset[str]:
     names = (name for _, text in strings(tables) for name in names_in(text))
-    parameters = frozenset(name for name in names if is_parameter(name))
-    return Outline(not SECTIONS.keys().isdisjoint(tables), parameters)
+    return frozenset(name for name in names if is_parameter(name))

@@ -3,15 +3,18 @@
 ============================  ===============================================  ==============
 placeholder                   stands for                                       filled in
 ============================  ===============================================  ==============
-``${NAME}``                   a parameter, of ``--set NAME=VALUE``             at first
+``${NAME}``                   a parameter (`iotsim.scenario.parameters`)       at first
+``${env.NAME}``               a variable of the environment                    at first
 ``${devices.NAME.first}``     also last, range, addresses, count, port         when addresses
                               of a fleet                                       are known
 ``${link.address}``           the gateway's address                            likewise
+``${northbound.NAME.url}``    also address, port, and with TLS ca: the         likewise
+                              file of its authority, only in commands and env
 ``${results}``                the results folder; only in ``[gateway]``        as the run starts
 ============================  ===============================================  ==============
 
 A string that is nothing but one parameter takes the parameter's type: ``count = "${n}"`` is an
-integer for ``--set n=5``. ``$${`` stands for ``${``.
+integer for ``--set n=5``. ``$${`` stands for ``${``. `iotsim.scenario.filling` fills in the first two.
 """
 
 from __future__ import annotations
@@ -25,8 +28,10 @@ from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from iotsim.device.spec import FleetSpec
+    from iotsim.northbound.spec import NorthboundSpec
     from iotsim.scenario.model import LinkSpec
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -35,16 +40,17 @@ Scope: TypeAlias = Literal["parameters", "addresses", "run"]
 """Which placeholders can stand somewhere, each with those before it: parameters; what shows
 addresses; what is known when a run starts, which then fills in all but parameters."""
 
-_PLACEHOLDER = re.compile(r"(\$?)\$\{([^{}]*)\}")
+PLACEHOLDER = re.compile(r"(\$?)\$\{([^{}]*)\}")
 MOST_ADDRESSES = 8000
 """More than these, comma-separated, fit into no argument of a process (execve(2))."""
 MOST_FILLED_IN = 16 << 20
+SERVICE_ATTRIBUTES = ("url", "address", "port", "ca")
 FLEET_ATTRIBUTES = ("range", "first", "last", "addresses", "count", "port")
 
 
 def names_in(text: str) -> list[str]:
     """The names of the placeholders in `text`."""
-    return [name for escape, name in _PLACEHOLDER.findall(text) if not escape]
+    return [name for escape, name in PLACEHOLDER.findall(text) if not escape]
 
 
 def expand(text: str, values: Mapping[str, Callable[[], str]]) -> str:
@@ -53,11 +59,16 @@ def expand(text: str, values: Mapping[str, Callable[[], str]]) -> str:
     def fill(match: re.Match[str]) -> str:
         return match[0][1:] if match[1] else values[match[2]]()
 
-    return _PLACEHOLDER.sub(fill, text)
+    return PLACEHOLDER.sub(fill, text)
 
 
-def placeholder_values(link: LinkSpec, fleets: Iterable[FleetSpec]) -> dict[str, Callable[[], str]]:
-    """Name -> what gives the text that stands for it."""
+def placeholder_values(
+    link: LinkSpec,
+    fleets: Iterable[FleetSpec],
+    services: Iterable[NorthboundSpec] = (),
+    ca: Path | None = None,
+) -> dict[str, Callable[[], str]]:
+    """Name -> what gives the text that stands for it. `ca` is where the file of the authority will be."""
     values: dict[str, Callable[[], str]] = {}
     own = link.address4 or link.address6
     if own is not None:
@@ -65,6 +76,20 @@ def placeholder_values(link: LinkSpec, fleets: Iterable[FleetSpec]) -> dict[str,
     for fleet in fleets:
         for name, text in _fleet_values(fleet).items():
             values[f"devices.{fleet.name}.{name}"] = text
+    for service in services:
+        for name, text in _service_values(service, ca).items():
+            values[f"northbound.{service.name}.{name}"] = text
+    return values
+
+
+def _service_values(service: NorthboundSpec, ca: Path | None) -> dict[str, Callable[[], str]]:
+    values: dict[str, Callable[[], str]] = {"address": lambda: service.address}
+    if service.port:
+        values["port"] = lambda: str(service.port)
+        if service.url:
+            values["url"] = lambda: service.url
+    if service.tls:
+        values["ca"] = lambda: str(ca)
     return values
 
 
@@ -107,71 +132,47 @@ def replaced(value: Any, replace: Callable[[Keys, str], Any], keys: Keys = ()) -
     return value
 
 
-def fill_parameters(
-    document: dict[str, Any],
-    given: Mapping[str, str],
-    scope_at: Callable[[Keys], Scope],
-    problems: Problems,
-) -> dict[str, Any]:
-    """`document` with its parameters filled in; all other placeholders are left.
-
-    `scope_at` tells what can stand at the keys of the document.
-    """
-    used: set[str] = set()
-    missing: dict[str, dict[Keys, None]] = {}
-
-    def replace(keys: Keys, text: str) -> Any:
-        names = names_in(text)
-        for name in names:
-            if is_parameter(name):
-                if name not in given:
-                    missing.setdefault(name, {})[problems.origin(keys)] = None
-            else:
-                _check(keys, name, scope_at(keys), problems)
-        wanted = [name for name in names if name in given]
-        if not wanted:
-            return text
-        used.update(wanted)
-        if text == f"${{{wanted[0]}}}":
-            return typed(given[wanted[0]])
-        return _PLACEHOLDER.sub(
-            lambda match: given.get(match[2], match[0]) if not match[1] else match[0], text
-        )
-
-    filled: dict[str, Any] = replaced(document, replace)
-    _tell_missing(missing, given, problems)
-    for name in given.keys() - used:
-        problems.add((), f"--set {name}: the scenario has no '${{{name}}}'")
-    return filled
-
-
 def is_parameter(name: str) -> bool:
-    """Whether a placeholder of this name is a parameter, of ``--set``."""
-    return name not in ("results", "link.address") and name.partition(".")[0] != "devices"
+    """Whether a placeholder of this name is a parameter: it has no dot."""
+    return "." not in name and name != "results"
 
 
-def _tell_missing(
-    missing: Mapping[str, Collection[Keys]], given: Collection[str], problems: Problems
-) -> None:
-    """One problem for each parameter, at the first place in the file that names it."""
-    for name, uses in missing.items():
-        first, *others = uses
-        message = f"unknown placeholder '${{{name[:100]}}}'"
-        if others:
-            plural = "" if len(others) == 1 else "s"
-            message += f", here and at {len(others)} other place{plural}"
-        known = [*given, "link.address", "results", "devices.NAME.range"]
-        hint = nearest(name, known) if "." in name else f"give it by --set {name[:100]}=VALUE"
-        problems.add(first, message, hint)
-    for uses in missing.values():
-        for keys in uses:
-            problems.silence(keys)
+def variable_of(name: str) -> str:
+    """The variable of the environment that ``${env.NAME}`` names; "" for other placeholders."""
+    root, _, variable = name.partition(".")
+    return variable if root == "env" else ""
+
+
+def settle_scopes(
+    document: dict[str, Any], scope_at: Callable[[Keys], Scope], problems: Problems
+) -> dict[str, Any]:
+    """`document`, whose parameters are filled in, with no placeholder left where none but these can stand;
+    `scope_at` tells where that is. Those that cannot stand where they do are problems."""
+
+    def settle(keys: Keys, text: str) -> str:
+        if "${" not in text:
+            return text
+        scope = scope_at(keys)
+        for name in names_in(text):
+            if not is_parameter(name) and not variable_of(name):
+                _check(keys, name, scope, problems)
+        return text if scope != "parameters" else PLACEHOLDER.sub(_plain, text)
+
+    settled: dict[str, Any] = replaced(document, settle)
+    return settled
+
+
+def _plain(match: re.Match[str]) -> str:
+    """What an escape stands for; a placeholder is left."""
+    return match[0][1:] if match[1] else match[0]
 
 
 def _check(keys: Keys, name: str, scope: Scope, problems: Problems) -> None:
     if name == "results":
         if scope != "run":
             problems.add(keys, "'${results}' can only stand in [gateway]")
+    elif name.startswith("northbound.") and name.endswith(".ca") and scope != "run":
+        problems.add(keys, f"'${{{name[:100]}}}' can only stand in a command or 'env'")
     elif scope == "parameters":
         problems.add(keys, f"'${{{name[:100]}}}' cannot stand here: addresses are not known yet")
 
@@ -194,7 +195,7 @@ def fill_addresses(
 
     def replace(keys: Keys, text: str) -> str:
         nonlocal room
-        if "${" not in text or room < 0:
+        if "${" not in text or room < 0 or scope_at(keys) == "parameters":
             return text
         names = names_in(text)
         unknown = [name for name in names if name not in values]
@@ -219,6 +220,9 @@ def _unknown(name: str, values: Mapping[str, Any]) -> tuple[str, str]:
     base, _, attribute = name.rpartition(".")
     if attribute == "addresses" and f"{base}.range" in values:
         return f"'${{{name}}}' is for at most {MOST_ADDRESSES} devices", f"take ${{{base}.range}}"
+    if attribute in SERVICE_ATTRIBUTES and f"{base}.address" in values:
+        why = {"ca": " without 'tls'", "port": " without 'listen'"}.get(attribute, "")
+        return f"'${{{name}}}': the service has none{why}", ""
     if attribute in FLEET_ATTRIBUTES and f"{base}.count" in values:
         return f"'${{{name}}}': the fleet has none", ""
     return f"unknown placeholder '${{{name[:100]}}}'", nearest(name, values)

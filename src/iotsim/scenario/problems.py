@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import Problem, ScenarioError
 from iotsim.match.fieldpath import nearest as nearest_name
-from iotsim.scenario.toml import path_text
+from iotsim.scenario.toml import LARGEST_CHARACTERS, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
     from iotsim.scenario.csvdata import FileError
-    from iotsim.scenario.toml import Document, Keys
+    from iotsim.scenario.merge import Merged
+    from iotsim.scenario.toml import Keys
 
 MOST_PROBLEMS = 100
 """After these, no more is looked for: a file that is that wrong is wrong in one way, many times."""
@@ -44,16 +45,17 @@ class TooManyProblems(Exception):  # noqa: N818
 
 
 class Problems:
-    """The problems of one scenario file.
+    """The problems of one scenario, which stands in `file`, and in the others that it is `merged` of.
 
     `inherited` leads from where a key appears to be (in a template's heir) to where it stands.
     """
 
-    def __init__(self, file: str, document: Document | None = None) -> None:
+    def __init__(self, file: str, merged: Merged | None = None) -> None:
         self.file = file
-        self.document = document
+        self.merged = merged
         self.inherited: dict[Keys, Keys] = {}
         self._found: dict[Problem, None] = {}
+        self._warnings: dict[Problem, None] = {}
         self._complete = True
         self._added = 0
         self._unknown: set[Keys] = set()
@@ -76,8 +78,23 @@ class Problems:
         keys = self.origin(keys)
         if self._is_unknown(keys):
             return
-        line, column = self.place(keys, of_key=of_key)
-        self._keep(message, self.file, line, column, path_text(keys), hint)
+        file, standing, place = self._locate(keys, of_key=of_key)
+        self._keep(message, file, *place, path_text(standing), hint)
+
+    def warn(self, keys: Keys, message: str, hint: str = "", *, of_key: bool = False) -> None:
+        """Something at `keys` is suspicious, though it runs."""
+        file, standing, place = self._locate(self.origin(keys), of_key=of_key)
+        message, hint = _clipped(message, LONGEST_MESSAGE), _clipped(hint, LONGEST_HINT)
+        found = Problem(f"warning: {message}", file, *place, path_text(standing), hint)
+        if len(self._warnings) < MOST_PROBLEMS:
+            self._warnings[found] = None
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What is suspicious, in the order of the file."""
+        return sorted(
+            self._warnings, key=lambda one: (one.file != self.file, one.file, one.line, one.column)
+        )
 
     def add_file(self, keys: Keys, name: str, path: Path, error: FileError) -> None:
         """Something is wrong with the file at `path`, which is called `name` at `keys`."""
@@ -110,13 +127,30 @@ class Problems:
                 return self.origin(standing + keys[length:])
         return keys
 
-    def place(self, keys: Keys, *, of_key: bool = False) -> tuple[int, int]:
-        return self.document.place(keys, of_key=of_key) if self.document else (0, 0)
+    def _locate(self, keys: Keys, *, of_key: bool = False) -> tuple[str, Keys, tuple[int, int]]:
+        """The file in which `keys` stand, the keys in it, and their line and column."""
+        if self.merged is None:
+            return self.file, keys, (0, 0)
+        source, standing = self.merged.locate(keys)
+        return str(source.path), standing, source.document.place(standing, of_key=of_key)
 
     def where(self, keys: Keys) -> str:
         """``file:line`` of what stands at `keys`."""
-        line, _ = self.place(self.origin(keys), of_key=True)
-        return f"{self.file}:{line}" if line else self.file
+        file, _, (line, _) = self._locate(self.origin(keys), of_key=True)
+        return f"{file}:{line}" if line else file
+
+    def order(self, keys: Keys) -> int:
+        """A number that rises from line to line of a file, and from each file to those that are nearer."""
+        keys = self.origin(keys)
+        _, _, (line, _) = self._locate(keys, of_key=True)
+        if self.merged is None:
+            return line
+        source, _ = self.merged.locate(keys)
+        return self.merged.sources.index(source) * (LARGEST_CHARACTERS + 1) + line
+
+    def folder_at(self, keys: Keys) -> Path:
+        """The folder of the file in which `keys` stand: what is relative there is looked for in it."""
+        return Path(self._locate(self.origin(keys))[0]).parent
 
     @contextmanager
     def at(self, *keys: str | int) -> Iterator[None]:
@@ -142,7 +176,9 @@ class Problems:
         """ScenarioError with all problems, in the order of the file, if there are any."""
         if not self._found:
             return
-        found = sorted(self._found, key=lambda one: (one.file != self.file, one.line, one.column))
+        found = sorted(
+            self._found, key=lambda one: (one.file != self.file, one.file, one.line, one.column)
+        )
         if not self._complete:
             found.append(Problem(f"and more: these are the first {MOST_PROBLEMS}", self.file))
         raise ScenarioError(found)

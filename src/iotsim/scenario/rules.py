@@ -23,6 +23,7 @@ from iotsim.scenario.schema import (
     check,
     misspelled,
 )
+from iotsim.scenario.toml import path_text
 from iotsim.units import parse_endpoint
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class RuleBuilder:
             unanswered=unanswered,
             asks="request" in str(raw),
             service=service,
+            place=self.problems.where(keys),
+            path=path_text(self.problems.origin(keys)),
         )
 
     def _service(self, name: str | None, keys: Keys) -> int | None:

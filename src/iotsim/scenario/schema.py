@@ -14,36 +14,56 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from iotsim.match.fieldpath import nearest
 from iotsim.match.pattern import Pattern
-from iotsim.units import DurationRange, parse_duration, parse_duration_range
+from iotsim.units import UNITS, DurationRange, parse_duration, parse_duration_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
 MOST_ITEMS = 10_000
 LONGEST_TEXT = 10_000
+WRITTEN: dict[Callable[[Any], Any], Mapping[str, Any]] = {}
+"""How the values that a validator takes are written, as JSON Schema. What other validators take before
+pydantic sees it is not known: `iotsim.scenario.jsonschema` lets everything stand there."""
+
+_UNIT = "|".join(sorted(UNITS, key=len, reverse=True))
+_DURATION = rf"(?:[0-9]+(?:\.[0-9]+)?\s*(?:{_UNIT})\s*)+"
+DURATION_PATTERN = rf"^\s*{_DURATION}$"
+RANGE_PATTERN = rf"^\s*{_DURATION}(?:\.\.\s*{_DURATION})?$"
 
 
-def from_text(parse: Callable[[str], Any], example: str) -> Callable[[Any], Any]:
+def written(validate: Callable[[Any], Any], **schema: Any) -> Callable[[Any], Any]:
+    """`validate`, of which it is known how its values are written."""
+    WRITTEN[validate] = schema
+    return validate
+
+
+def from_text(parse: Callable[[str], Any], example: str, pattern: str = "") -> Callable[[Any], Any]:
     def validate(value: Any) -> Any:
         if not isinstance(value, str):
             raise ValueError(f"must be a text such as {example}")
         return parse(value)
 
-    return validate
+    examples = [text for text in example.split("'")[1::2] if text]
+    limits = {"pattern": pattern} if pattern else {}
+    return written(validate, type="string", examples=examples, **limits)
 
 
-def _time(parse: Callable[[str], Any], example: str) -> Callable[[Any], Any]:
-    parsed = from_text(parse, example)
+def _time(parse: Callable[[str], Any], example: str, pattern: str) -> Callable[[Any], Any]:
+    parsed = from_text(parse, example, pattern)
 
     def validate(value: Any) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             raise ValueError(f"{value} has no unit; write '{value}s' or '{value}ms'")
         return parsed(value)
 
-    return validate
+    return written(validate, **WRITTEN[parsed])
 
 
 def _texts(value: Any) -> Any:
@@ -62,7 +82,7 @@ def is_table(example: str = "") -> Callable[[Any], Any]:
             raise ValueError(f"must be a table{such}")
         return value
 
-    return validate
+    return written(validate, type="object")
 
 
 def _tables(example: str = "") -> Callable[[Any], Any]:
@@ -75,13 +95,56 @@ def _tables(example: str = "") -> Callable[[Any], Any]:
             raise ValueError(f"must be a table or a list of tables{such}")
         return items
 
-    return validate
+    return written(validate, **one_or_several({"type": "object"}))
+
+
+def one_or_several(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON Schema: one of what `schema` describes, or a list of them."""
+    return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
+
+
+written(_texts, **one_or_several({"type": "string"}))
+
+
+class Holds:
+    """Of a `Table` or `Tables` in a model: what is inside is checked by another model, and not by pydantic.
+
+    It is for `iotsim.scenario.jsonschema` alone. Each of `ways` to write it is a model, a function that gives
+    one that stands further below, or a JSON Schema. With `several` it may be a list of them, too.
+    """
+
+    def __init__(
+        self,
+        *ways: type[Model] | Callable[[], type[Model]] | Mapping[str, Any],
+        several: bool = False,
+    ) -> None:
+        self._ways = ways
+        self._several = several
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        ways = [self._schema_of(way, handler) for way in self._ways]
+        if self._several:
+            inside = ways[0] if len(ways) == 1 else {"anyOf": [*ways]}
+            ways.append({"type": "array", "items": inside, "minItems": 1})
+        return ways[0] if len(ways) == 1 else {"anyOf": ways}
+
+    def _schema_of(self, way: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if isinstance(way, dict):
+            return way
+        model: type[Model] = way if isinstance(way, type) else way()
+        model.model_rebuild()
+        return handler(model.__pydantic_core_schema__)
 
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Duration = Annotated[float, BeforeValidator(_time(parse_duration, "'20ms' or '1h30m'"))]
+Duration = Annotated[
+    float, BeforeValidator(_time(parse_duration, "'20ms' or '1h30m'", DURATION_PATTERN))
+]
 Range = Annotated[
-    DurationRange, BeforeValidator(_time(parse_duration_range, "'20ms' or '5ms..20ms'"))
+    DurationRange,
+    BeforeValidator(_time(parse_duration_range, "'20ms' or '5ms..20ms'", RANGE_PATTERN)),
 ]
 Texts = Annotated[list[str], Field(max_length=MOST_ITEMS), BeforeValidator(_texts)]
 Table = Annotated[dict[str, Any], BeforeValidator(is_table())]
@@ -92,7 +155,7 @@ Messages = Annotated[
     Field(max_length=MOST_ITEMS),
     BeforeValidator(_tables('{ kind = "REPORT", value = 20 }')),
 ]
-Regex = Annotated[Any, BeforeValidator(Pattern)]
+Regex = Annotated[Any, BeforeValidator(written(Pattern, type="string", format="regex"))]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -18,12 +18,12 @@ from iotsim.match import compile_expression, compile_match
 from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.problems import nearest
-from iotsim.scenario.schema import Duration, Match, Model, Text, Texts
+from iotsim.scenario.schema import Duration, Match, Model, Text, Texts, written
 from iotsim.scenario.selectors import SelectorError, listed, merged, select
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec
     from iotsim.expect.spec import DeviceSelection
@@ -65,8 +65,27 @@ class ScopeTable(Model):
     first: Annotated[int, Field(ge=1, le=1 << 53)] | None = None
     at: Duration | None = None
     for_: Annotated[Duration | None, Field(alias="for", gt=0)] = None
-    between: Annotated[Any, BeforeValidator(_between)] = None
+    between: Annotated[
+        Any,
+        BeforeValidator(
+            written(_between, type="array", items={"type": "string"}, minItems=2, maxItems=2)
+        ),
+    ] = None
     after: Text | None = None
+
+
+Layer: TypeAlias = Literal["wire", "spoken", "either"]
+LAYERS: Mapping[Layer, Sequence[bool]] = {
+    "wire": (False,),
+    "spoken": (True,),
+    "either": (False, True),
+}
+"""Which messages of a protocol an entry is about: those on the wire, those above its session, or, if the
+fields are not there on the wire, those above; each tells whether it is above."""
+
+
+def _on_wire(_protocol: Protocol) -> Layer:
+    return "wire"
 
 
 class ScopeBuilder:
@@ -95,24 +114,26 @@ class ScopeBuilder:
         *,
         kind: str,
         directions: Sequence[Direction] = DIRECTIONS,
-        spoken: bool = False,
+        layer: Callable[[Protocol], Layer] = _on_wire,
         step: str = "",
     ) -> EntrySpec:
         """The scope that `table` says; what is wrong with it becomes problems.
 
-        `kind` is what the entry is, for people. With `spoken` its messages are those of rules, above a
-        session, else those of datagrams. `step` is the step that brings the entry, if one does.
+        `kind` is what the entry is, for people. `layer` says which messages of a protocol its ``when`` and
+        ``where`` are about. `step` is the step that brings the entry, if one does.
         """
         selections = self._devices(table.devices, (*keys, "devices"))
         begin_s, end_s = self._times(table, keys, bound=bool(step))
         identity = self._identity(table, raw, kind)
+        tests, spoken = self._tests(table, selections, directions, layer, keys)
         return EntrySpec(
             name=table.name or (step or f"{kind} {_number(keys)}"),
             identity=identity,
             place=self.problems.where(keys),
-            order=self.problems.place(keys)[0],
+            order=self.problems.order(keys),
             devices=MappingProxyType({one.fleet: one.indexes for one in selections}),
-            tests=MappingProxyType(self._tests(table, selections, directions, keys, spoken=spoken)),
+            tests=MappingProxyType(tests),
+            spoken=spoken,
             after=step or self._after(table.after, (*keys, "after")),
             begin_s=begin_s,
             end_s=end_s,
@@ -181,31 +202,38 @@ class ScopeBuilder:
         table: ScopeTable,
         selections: Sequence[DeviceSelection],
         directions: Sequence[Direction],
+        layer: Callable[[Protocol], Layer],
         keys: Keys,
-        *,
-        spoken: bool,
-    ) -> dict[tuple[str, int, Direction], Test | None]:
-        """What messages must satisfy, wherever they have the fields for it."""
+    ) -> tuple[
+        dict[tuple[str, int, Direction], Test | None], frozenset[tuple[str, int, Direction]]
+    ]:
+        """What messages must satisfy, wherever they have the fields for it; and where these are those above
+        a session."""
+        above: set[tuple[str, int, Direction]] = set()
         tests: dict[tuple[str, int, Direction], Test | None] = {}
         refused: list[Mapping[tuple[str | int, ...], tuple[str, str]]] = []
         ways = 0
         for fleet, number, direction in self._ways(selections, directions):
             ways += 1
             protocol = fleet.services[number].protocol
-            schema = _schema_of(protocol, direction, spoken=spoken)
-            test, found = _compile(table, schema, fleet)
-            if found:
-                refused.append(found)
-            else:
+            for spoken in LAYERS[layer(protocol)]:
+                schema = _schema_of(protocol, direction, spoken=spoken)
+                test, found = _compile(table, schema, fleet)
+                if found:
+                    refused.append(found)
+                    continue
                 tests[fleet.name, number, direction] = test
+                if spoken:
+                    above.add((fleet.name, number, direction))
+                break
         unknown = any(one.fleet in self.mute for one in selections)
-        if selections and not ways and not unknown:
+        if directions and selections and not ways and not unknown:
             self.problems.add(keys, "these devices have no protocol, so they have no messages")
         if refused and not tests and not unknown:
             for inner, (message, hint) in min(refused, key=len).items():
                 of_key = message.startswith("unknown")
                 self.problems.add((*keys, *inner), message, hint, of_key=of_key)
-        return tests
+        return tests, frozenset(above)
 
     def _ways(
         self, selections: Sequence[DeviceSelection], directions: Sequence[Direction]

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from iotsim.scenario.expectations import build_expectations
-from iotsim.scenario.fleets import build_fleets, plan_fleets
-from iotsim.scenario.gateway import build_gateway
-from iotsim.scenario.head import build_head
-from iotsim.scenario.impairments import build_impairments
-from iotsim.scenario.link import build_link
-from iotsim.scenario.results import build_results
-from iotsim.scenario.steps import build_steps
+from iotsim.scenario.expectations import ExpectTable, build_expectations
+from iotsim.scenario.faults import FaultTable, build_faults
+from iotsim.scenario.fleets import DeviceTable, build_fleets, plan_fleets
+from iotsim.scenario.gateway import GatewayTable, build_gateway
+from iotsim.scenario.head import ScenarioTable, build_head
+from iotsim.scenario.impairments import ImpairTable, build_impairments
+from iotsim.scenario.link import LinkTable, build_link
+from iotsim.scenario.northbound import ServiceTable, build_northbound, plan_northbound
+from iotsim.scenario.results import ResultsTable, build_results
+from iotsim.scenario.steps import StepTable, build_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.placeholders import Scope
+    from iotsim.scenario.schema import Model
     from iotsim.scenario.toml import Keys
 
 Form: TypeAlias = Literal["table", "tables by name", "list"]
@@ -39,7 +42,8 @@ class Section(NamedTuple):
     """A top-level table.
 
     `plan` is called first, whether or not the file has the section: addresses come of it. `build`
-    is called once placeholders that show addresses are filled in, if the file has it. A section
+    is called once placeholders that show addresses are filled in, if the file has it. What `composes`
+    has neither: it is dealt with before (`iotsim.scenario.parameters`). Any other section
     with neither is not supported yet. The sections are planned and built in the order of the rows.
     """
 
@@ -48,34 +52,46 @@ class Section(NamedTuple):
     plan: Builder | None = None
     build: Builder | None = None
     scope: Scope = "parameters"
+    table: type[Model] | None = None
+    """The schema of one table; None where its keys are the user's."""
     inner_scopes: dict[str, Scope] = {}
     """Of keys of ``[name.NAME]``, where it is not `scope`."""
+    composes: bool = False
 
     @property
     def supported(self) -> bool:
-        return self.plan is not None or self.build is not None
+        return self.plan is not None or self.build is not None or self.composes
 
 
 SECTIONS = {
     section.name: section
     for section in (
-        Section("scenario", plan=build_head),
-        Section("link", plan=build_link),
-        Section("gateway", build=build_gateway, scope="run"),
+        Section("scenario", plan=build_head, table=ScenarioTable),
+        Section("link", plan=build_link, table=LinkTable),
+        Section(
+            "northbound",
+            "tables by name",
+            plan=plan_northbound,
+            build=build_northbound,
+            table=ServiceTable,
+            inner_scopes={"rules": "addresses", "command": "run", "env": "run"},
+        ),
+        Section("gateway", build=build_gateway, scope="run", table=GatewayTable),
         Section(
             "devices",
             "tables by name",
             plan=plan_fleets,
             build=build_fleets,
+            table=DeviceTable,
             inner_scopes={"rules": "addresses", "state": "addresses", "boot": "addresses"},
         ),
-        Section("results", build=build_results),
-        Section("expect", "list", build=build_expectations, scope="addresses"),
-        Section("impair", "list", build=build_impairments, scope="addresses"),
-        Section("fault", "list"),
-        Section("step", "list", build=build_steps, scope="addresses"),
-        Section("northbound", "tables by name"),
-        Section("matrix"),
+        Section("results", build=build_results, table=ResultsTable),
+        Section("expect", "list", build=build_expectations, scope="addresses", table=ExpectTable),
+        Section("impair", "list", build=build_impairments, scope="addresses", table=ImpairTable),
+        Section("fault", "list", build=build_faults, scope="addresses", table=FaultTable),
+        Section("step", "list", build=build_steps, scope="addresses", table=StepTable),
+        Section("parameters", composes=True),
+        Section("matrix", composes=True),
     )
 }
 

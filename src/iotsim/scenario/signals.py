@@ -11,11 +11,11 @@ from iotsim.device.spec import SIGNAL_PARAMETERS, Parameter, SignalSpec
 from iotsim.match import RESERVED_NAMES
 from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.problems import nearest
+from iotsim.scenario.schema import DURATION_PATTERN
 from iotsim.units import parse_duration, parse_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from iotsim.scenario.csvdata import Points
     from iotsim.scenario.loading import Loading
@@ -27,8 +27,47 @@ UNKNOWN = SignalSpec("constant", MappingProxyType({}))
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
+_NUMBER = {"type": "number"}
+_TIME = {"type": "string", "pattern": DURATION_PATTERN}
+WRITTEN_AS: dict[str, dict[str, Any]] = {
+    "number": _NUMBER,
+    "positive": {**_NUMBER, "exclusiveMinimum": 0},
+    "deviation": {**_NUMBER, "minimum": 0},
+    "share": {"anyOf": [{"type": "string"}, {**_NUMBER, "minimum": 0, "maximum": 1}]},
+    "duration": _TIME,
+    "phase": {"anyOf": [_TIME, {"const": "random"}]},
+    "numbers": {"type": "array", "items": _NUMBER, "minItems": 1},
+    "boolean": {"type": "boolean"},
+    "text": {"type": "string"},
+    "file": {"type": "string"},
+}
+"""How parameters of each type are written, as JSON Schema."""
+
+
+def signals_schema() -> dict[str, Any]:
+    """A table of signals, as JSON Schema."""
+    kinds = [
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"const": kind},
+                **{name: _parameter_schema(one) for name, one in parameters.items()},
+            },
+            "required": ["kind", *(name for name, one in parameters.items() if one.required)],
+            "additionalProperties": False,
+        }
+        for kind, parameters in SIGNAL_PARAMETERS.items()
+    ]
+    return {"type": "object", "additionalProperties": {"anyOf": kinds}}
+
+
+def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
+    schema = dict(WRITTEN_AS[parameter.type])
+    return {**schema, "description": parameter.doc} if parameter.doc else schema
+
+
 def build_signals(
-    table: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading
+    table: Mapping[str, Any], keys: Keys, loading: Loading
 ) -> Mapping[str, SignalSpec]:
     problems = loading.problems
     signals: dict[str, SignalSpec] = {}
@@ -43,13 +82,11 @@ def build_signals(
             problems.add(keys, f"more than {MOST_SIGNALS} signals")
             break
         else:
-            signals[name] = _build(value, folder, here, loading) or UNKNOWN
+            signals[name] = _build(value, here, loading) or UNKNOWN
     return MappingProxyType(signals)
 
 
-def _build(
-    table: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading
-) -> SignalSpec | None:
+def _build(table: Mapping[str, Any], keys: Keys, loading: Loading) -> SignalSpec | None:
     problems = loading.problems
     kind = table.get("kind")
     if kind is None:
@@ -78,15 +115,15 @@ def _build(
         problems.add((*keys, "min"), "min must be less than max")
     points: tuple[tuple[float, float], ...] = ()
     if kind == "csv":
-        points = _points(parameters, folder, (*keys, "file"), loading)
+        points = _points(parameters, (*keys, "file"), loading)
     return SignalSpec(kind, MappingProxyType(parameters), points)
 
 
-def _points(parameters: Mapping[str, Any], folder: Path, keys: Keys, loading: Loading) -> Points:
+def _points(parameters: Mapping[str, Any], keys: Keys, loading: Loading) -> Points:
     name = parameters["file"]
     if not isinstance(name, str):
         return ()  # told already
-    path = folder / name
+    path = loading.problems.folder_at(keys) / name
     try:
         return loading.files.points(path, parameters["time"], parameters["column"])
     except FileError as error:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from iotsim.device.schedule import Schedule
+from iotsim.scenario.faults import FaultBuilder, FaultTable
 from iotsim.scenario.fleets import expression_names
+from iotsim.scenario.gateway_steps import check_gateway_steps
 from iotsim.scenario.horizon import NO_HORIZON
-from iotsim.scenario.impairments import build_impairment
+from iotsim.scenario.impairments import ImpairTable, build_impairment
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.rules import RuleBuilder
 from iotsim.scenario.schema import (
     Duration,
+    Holds,
     Messages,
     Model,
     Table,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec
+    from iotsim.scenario.faults import FaultEntry
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 MOST_STEPS = 10_000
-ACTIONS = ("gateway", "set", "send", "signal", "reboot", "impair", "northbound", "note")
+ACTIONS = ("gateway", "set", "send", "signal", "reboot", "impair", "fault", "northbound", "note")
 OF_DEVICES = ("set", "send", "signal", "reboot")
 
 
@@ -53,7 +57,7 @@ class StepTable(Model):
     at: Duration | None = None
     after: Text | None = None
     delay: Duration | None = None
-    repeat: Table | None = None
+    repeat: Annotated[Table, Holds(RepeatTable)] | None = None
     devices: Texts | None = None
     gateway: Literal["start", "stop", "kill", "restart", "pause", "resume"] | None = None
     set: Table | None = None
@@ -62,7 +66,8 @@ class StepTable(Model):
     protocol: Text | None = None
     signal: Table | None = None
     reboot: Literal[True] | None = None
-    impair: Table | None = None
+    impair: Annotated[Table, Holds(ImpairTable)] | None = None
+    fault: Annotated[Table, Holds(FaultTable)] | None = None
     northbound: Table | None = None
     note: Text | None = None
 
@@ -99,7 +104,14 @@ def build_steps(scenario: Scenario, loading: Loading) -> Scenario:
     impairments = builder.impairments
     tell_twice([step.name for step in steps], "step", problems)
     _tell_circles(steps, problems)
-    return replace(scenario, steps=tuple(steps), impairments=(*scenario.impairments, *impairments))
+    if scenario.gateway is not None and len(steps) == len(tables):
+        check_gateway_steps(steps, scenario.gateway, problems)
+    return replace(
+        scenario,
+        steps=tuple(steps),
+        impairments=(*scenario.impairments, *impairments),
+        faults=(*scenario.faults, *builder.faults),
+    )
 
 
 def _tell_circles(steps: Sequence[StepSpec], problems: Problems) -> None:
@@ -127,6 +139,8 @@ class StepBuilder:
         self.seed = scenario.seed
         self.known = set(moments(loading))
         self.impairments: list[ImpairEntry] = []
+        self.faults: list[FaultEntry] = []
+        self._fault_builder = FaultBuilder(scenario, loading)
 
     def build(self, raw: Any, keys: Keys) -> StepSpec | None:
         table = check(StepTable, raw, keys, self.problems)
@@ -153,7 +167,7 @@ class StepBuilder:
         for key in ("to", "protocol"):
             if key in raw and "send" not in given:
                 add((*keys, key), f"'{key}' is for 'send'", of_key=True)
-        of_devices = [action for action in given if action in (*OF_DEVICES, "impair")]
+        of_devices = [action for action in given if action in (*OF_DEVICES, "impair", "fault")]
         if table.devices is None and any(action in OF_DEVICES for action in of_devices):
             add(keys, "the key 'devices' is missing")
         elif table.devices is not None and given and not of_devices:
@@ -193,8 +207,8 @@ class StepBuilder:
             return [{"do": "gateway", "gateway": table.gateway}]
         if action == "northbound":
             return self._northbound(table.northbound or {}, here)
-        if action == "impair":
-            self._impair(table, value, name, here)
+        if action in ("impair", "fault"):
+            self._disturb(action, table, value, name, here)
             return []
         commands = []
         for number, text in enumerate(table.devices or ()):
@@ -239,14 +253,18 @@ class StepBuilder:
             if rule is not None and len(self.problems) == before:
                 Schedule(rule)
 
-    def _impair(self, table: StepTable, value: Any, name: str, keys: Keys) -> None:
-        """An impairment that is in force from this step on."""
+    def _disturb(self, action: str, table: StepTable, value: Any, name: str, keys: Keys) -> None:
+        """An impairment or a fault that is in force from this step on."""
         raw = value if isinstance(value, dict) else {}
         if table.devices is not None:
             if "devices" in raw:
                 message = "the step has 'devices' already"
                 self.problems.add((*keys, "devices"), message, of_key=True)
             raw = {**raw, "devices": table.devices}
+        if action == "fault":
+            fault = self._fault_builder.build(raw, keys, step=name)
+            self.faults += [] if fault is None else [fault]
+            return
         built = build_impairment(raw, keys, self.scopes, self.problems, step=name)
         if built is not None:
             self.impairments.append(built)

@@ -79,10 +79,13 @@ class TomlError(ValueError):
 
 
 class Document:
-    """A parsed text: `value`, and the place of every key in it."""
+    """A parsed text: `value`, and the place of every key in it. It has so many `values`, about."""
 
-    def __init__(self, text: str, value: dict[str, Any], nodes: dict[str, Any]) -> None:
+    def __init__(
+        self, text: str, value: dict[str, Any], nodes: dict[str, Any], values: int
+    ) -> None:
         self.value = value
+        self.values = values
         self._text = text
         self._nodes = nodes
         self._firsts: dict[int, Place | None] = {}
@@ -153,17 +156,17 @@ def _place(node: dict[str, Any], what: str) -> Place:
     )
 
 
-def read_toml(text: str) -> Document:
+def read_toml(text: str, *, most_values: int = MOST_VALUES) -> Document:
     """Parse `text`; TomlError says what is wrong with it and where."""
     if len(text) > LARGEST_CHARACTERS:
         raise TomlError(f"longer than {LARGEST_CHARACTERS} characters", Place(0, 0))
     if (stray := _LONE_RETURN.search(text)) is not None:
         message = "a carriage return that does not belong to the end of a line"
         raise TomlError(message, _place_at(text, stray.start()))
-    _check_limits(text)
+    values = _check_limits(text, most_values)
     try:
         document = toml_rs.load_with_metadata(text, toml_version="1.0.0")
-        return Document(text, document.value, document.meta["nodes"])
+        return Document(text, document.value, document.meta["nodes"], values)
     except toml_rs.TOMLDecodeError as error:
         reason = error.msg.rstrip().rpartition("\n")[2] or "not TOML"
         raise TomlError(reason, Place(error.lineno, error.colno)) from None
@@ -171,8 +174,9 @@ def read_toml(text: str) -> Document:
         raise TomlError(f"not TOML: {error}"[:200], Place(0, 0)) from None
 
 
-def _check_limits(text: str) -> None:
-    """TomlError for what would crash the parser, or take it too much time or memory.
+def _check_limits(text: str, most_values: int) -> int:
+    """How many values `text` has; TomlError for what would crash the parser, or take it too much time
+    or memory.
 
     Each value begins with a bracket, or after a comma, an equals sign or, as a table, the dot of a key.
     """
@@ -192,13 +196,16 @@ def _check_limits(text: str) -> None:
         values += inner + (kind in ("open", "comma"))
         if len(opened) + inner > DEEPEST:
             reason = f"nested more than {DEEPEST} deep"
-        elif values > MOST_VALUES:
+        elif values > most_values:
             reason = f"more than {MOST_VALUES} values and tables"
+            if most_values < MOST_VALUES:
+                reason += ", with those of the files before"
         elif kind == "word":
             reason = f"a word of more than {LONGEST_WORD} characters"
         else:
             continue
         raise TomlError(reason, _place_at(text, token.start()))
+    return values
 
 
 def _place_at(text: str, offset: int) -> Place:

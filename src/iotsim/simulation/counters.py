@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from iotsim.events import Unmatched  # noqa: TC001  # msgspec reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +28,7 @@ class Counters(msgspec.Struct, kw_only=True):
     first_failure: str = ""
     lost: int = 0
     notes: list[str] = []
+    unmatched: list[Unmatched] = []
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -43,6 +47,7 @@ def add_counters(parts: Iterable[Counters]) -> Counters:
     """The counters of several shards as one."""
     counts: Counter[str] = Counter()
     total = Counters()
+    unmatched: dict[tuple[str, str, str], Unmatched] = {}
     for part in parts:
         counts.update(part.counts)
         for name, lag in part.lag.items():
@@ -51,5 +56,12 @@ def add_counters(parts: Iterable[Counters]) -> Counters:
         total.first_failure = total.first_failure or part.first_failure
         total.lost += part.lost
         total.notes += part.notes
+        for one in part.unmatched:
+            key = one.fleet, one.protocol, one.kind
+            known = unmatched.get(key, one)
+            first = min(known, one, key=attrgetter("t"))
+            count = one.count if known is one else known.count + one.count
+            unmatched[key] = msgspec.structs.replace(first, count=count)
+    total.unmatched = [*unmatched.values()]
     total.counts = dict(counts)
     return total

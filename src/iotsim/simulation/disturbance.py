@@ -13,31 +13,34 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 
 from iotsim.events import Impaired, NotSent, Sent
 from iotsim.impair import Impairment, Scope
 from iotsim.impair.fate import Passage, names
-from iotsim.net.datagram import Waiting
+from iotsim.net.datagram import Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.events import Received
     from iotsim.impair import Copy, Direction, Effect, EntrySpec, Period
     from iotsim.impair.scope import Counts
-    from iotsim.net.datagram import Datagram, Sending
+    from iotsim.net.datagram import Sending
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.faults import Faults
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.moments import Moments
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Reception
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
@@ -51,20 +54,43 @@ OVERHEAD_IPV4, OVERHEAD_IPV6 = 28, 48
 
 
 class Stage(NamedTuple):
-    """One entry on a way."""
+    """One entry on a way. ``fates`` counts what it has done, in words; ``fits`` tells whether it can be for
+    what passes at all."""
 
     scope: Scope
     effect: Effect
     name: str
+    fates: Counter[str]
+    fits: Callable[[Passage], bool] | None = None
 
 
 class Held:
-    """What the simulated network holds, and what it has done, of a whole simulation."""
+    """What the simulated network holds of a whole simulation: at most `MOST_HELD` datagrams."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.fates: Counter[str] = Counter()
-        """How often each entry has done what, as ``NAME: FATE``."""
+        self.refused = 0
+        """How many were lost because there were so many."""
+
+
+class Transit(Passage, kw_only=True, gc=False):
+    """A passage, and where it stands: before stage number ``at`` of ``way``.
+
+    ``datagram`` is what brought it, or what it answers; ``luggage`` is for the way's end; ``late`` tells
+    that it was held. It is its own timer, since there may be a million.
+    """
+
+    way: Way
+    datagram: Datagram
+    luggage: Any
+    at: int = 0
+    late: bool = False
+
+    pending: ClassVar[bool] = True
+
+    def fire(self) -> None:
+        """It has been held for long enough."""
+        self.way.go_on(self)
 
 
 class Way:
@@ -76,103 +102,115 @@ class Way:
     def __init__(self, stages: list[Stage], pump: Pump, held: Held) -> None:
         self._stages = stages
         self._pump = pump
+        self._hold = pump.timers.push
         self._held = held
 
-    def arrive(self, passage: Passage, datagram: Datagram, luggage: Any) -> str:
-        """It has passed; the outcome of the frame behind `datagram`."""
+    def arrive(self, transit: Transit) -> str:
+        """It has passed; the outcome of the frame behind its datagram."""
         raise NotImplementedError
 
-    def lose(self, passage: Passage, datagram: Datagram, luggage: Any, *, late: bool) -> None:
-        """It will not; `late` tells that it was held before."""
+    def lose(self, transit: Transit) -> None:
+        """It will not."""
         raise NotImplementedError
 
-    def go(
-        self, passage: Passage, datagram: Datagram, luggage: Any, at: int = 0, *, late: bool = False
-    ) -> str:
-        """Let it pass the stages from number `at` on; the outcome of the frame behind `datagram`."""
+    def begin(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Any,
+        t: float,
+        luggage: Any,
+    ) -> Transit:
+        """`payload`, which shows `message`, as it sets out at `t`."""
+        headers = OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6
+        return Transit(
+            device,
+            message,
+            payload,
+            headers + len(payload),
+            t,
+            way=self,
+            datagram=datagram,
+            luggage=luggage,
+        )
+
+    def go(self, transit: Transit) -> str:
+        """Let it pass the stages that are left; the outcome of the frame behind its datagram for now."""
         stages = self._stages
-        while at < len(stages):
-            scope, effect, name = stages[at]
-            at += 1
-            if not scope.hits(passage.device, passage.message, passage.t):
+        while transit.at < len(stages):
+            scope, effect, name, fates, fits = stages[transit.at]
+            transit.at += 1
+            if fits is not None and not fits(transit):
                 continue
-            fate = effect(passage)
+            message = transit.said if scope.spoken else transit.message
+            if not scope.hits(transit.device, message, transit.t):
+                continue
+            fate = effect(transit)
             if fate is None:
                 continue
+            transit.impaired = names(transit.impaired, name) if transit.impaired else name
             if isinstance(fate, str):
-                return self._lost(passage, datagram, luggage, name, fate, late=late)
-            first, *others = fate
-            for copy in others:
-                other = msgspec.structs.replace(passage)
-                self._copy(other, copy, name)
-                self._send_on(other, datagram, luggage, copy.delay_s, at, late=late)
-            self._copy(passage, first, name)
-            if first.delay_s > 0:
-                return self._send_on(passage, datagram, luggage, first.delay_s, at, late=late)
-        return self.arrive(passage, datagram, luggage)
+                fates[fate] += 1
+                return self._lost(transit, fate)
+            if len(fate) > 1:
+                for copy in fate[1:]:
+                    fates[copy.fate] += 1
+                    self._copied(msgspec.structs.replace(transit), copy)
+            first = fate[0]
+            fates[first.fate] += 1
+            if (outcome := self._changed(transit, first)) is not None:
+                return outcome
+        return self.arrive(transit)
 
-    def _copy(self, passage: Passage, copy: Copy, name: str) -> None:
-        passage.impaired = names(passage.impaired, name)
-        passage.fate = names(passage.fate, copy.fate)
-        passage.delay_s += copy.delay_s
-        if copy.flip >= 0:
-            passage.flip = copy.flip
-        if copy.payload is not None:
-            passage.size += len(copy.payload) - len(passage.payload)
-            passage.payload = copy.payload
-            passage.changed = True
-        self._held.fates[f"{name}: {copy.fate or 'passed'}"] += 1
+    def go_on(self, transit: Transit) -> None:
+        """Let it pass the stages that are left, when it has been held for long enough."""
+        self._held.count -= 1
+        outcome = self.go(transit)
+        if outcome is not PENDING:
+            self._pump.settle(transit.datagram, outcome)
 
-    def _send_on(
-        self,
-        passage: Passage,
-        datagram: Datagram,
-        luggage: Any,
-        delay_s: float,
-        at: int,
-        *,
-        late: bool,
-    ) -> str:
-        """Let it go on after `delay_s` seconds, if at all; the outcome for now."""
+    def _copied(self, transit: Transit, copy: Copy) -> None:
+        """A further one goes on by itself."""
+        outcome = self._changed(transit, copy)
+        if outcome is None:
+            outcome = self.go(transit)
+        if transit.late and outcome is not PENDING:
+            self._pump.settle(transit.datagram, outcome)
+
+    def _changed(self, transit: Transit, copy: Copy) -> str | None:
+        """It goes on as `copy` says; if it is held, or cannot be, the outcome for now."""
+        delay_s, payload, flip, word = copy
+        transit.fate = names(transit.fate, word) if transit.fate else word
+        if flip >= 0:
+            transit.flip = flip
+        if payload is not None:
+            transit.size += len(payload) - len(transit.payload)
+            transit.payload = payload
+            transit.changed = True
         if delay_s <= 0:
-            return self.go(passage, datagram, luggage, at, late=late)
-        if self._held.count >= MOST_HELD:
-            return self._lost(passage, datagram, luggage, "", TOO_MANY, late=late)
-        self._held.count += 1
-        outcome = self._pump.defer(datagram)
-        due = passage.t + delay_s
-        self._pump.timers.call_at(due, self._go_on, passage, datagram, luggage, at, due)
+            return None
+        held = self._held
+        if held.count >= MOST_HELD:
+            held.refused += 1
+            return self._lost(transit, TOO_MANY)
+        held.count += 1
+        transit.t = due = transit.t + delay_s
+        transit.delay_s += delay_s
+        transit.late = True
+        outcome = self._pump.defer(transit.datagram)
+        self._hold(due, transit)
         return outcome
 
-    def _go_on(
-        self, passage: Passage, datagram: Datagram, luggage: Any, at: int, due: float
-    ) -> None:
-        self._held.count -= 1
-        passage.t = due
-        outcome = self.go(passage, datagram, luggage, at, late=True)
-        if outcome is not PENDING:
-            self._pump.settle(datagram, outcome)
-
-    def _lost(
-        self,
-        passage: Passage,
-        datagram: Datagram,
-        luggage: Any,
-        name: str,
-        fate: str,
-        *,
-        late: bool,
-    ) -> str:
-        passage.impaired = names(passage.impaired, name)
-        passage.fate = names(passage.fate, fate)
-        self._held.fates[f"{name}: {fate}" if name else fate] += 1
-        self.lose(passage, datagram, luggage, late=late)
+    def _lost(self, transit: Transit, fate: str) -> str:
+        transit.fate = names(transit.fate, fate)
+        self.lose(transit)
         return IMPAIRED
 
 
 class Inbound(Way):
-    """From the link to the devices: `deliver` is how a service takes what has passed, which gets the
-    event of its arrival at the link as luggage."""
+    """From the link to the devices. `deliver` is how a service takes what has passed; the luggage is the
+    event that tells of its arrival at the link, None if nothing is told."""
 
     def __init__(
         self,
@@ -180,41 +218,42 @@ class Inbound(Way):
         pump: Pump,
         held: Held,
         journal: Journal,
-        deliver: Callable[[Passage, Datagram, bool], str],
+        deliver: Callable[[Transit], str],
     ) -> None:
         super().__init__(stages, pump, held)
         self._emit = journal.emit
         self._deliver = deliver
 
-    def take(self, passage: Passage, datagram: Datagram, event: Received | None) -> str:
-        """A datagram has come at the link, which `event` has told."""
-        outcome = self.go(passage, datagram, event)
-        if event is not None and passage.impaired:
-            _note(event, passage)
+    def take(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Any,
+        event: Received | None,
+    ) -> str:
+        """A datagram has come at the link."""
+        transit = self.begin(device, datagram, payload, message, datagram.time, event)
+        outcome = self.go(transit)
+        if event is not None and transit.impaired:
+            _note(event, transit)
         return outcome
 
-    def arrive(self, passage: Passage, datagram: Datagram, luggage: Any) -> str:
-        if passage.flip >= 0:  # whose checksum the device's stack finds wrong
-            return IMPAIRED
-        return self._deliver(passage, datagram, passage.delay_s > 0)
+    def arrive(self, transit: Transit) -> str:
+        if transit.flip >= 0:  # whose checksum the device's stack finds wrong
+            return self._lost(transit, "")
+        return self._deliver(transit)
 
-    def lose(self, passage: Passage, datagram: Datagram, luggage: Any, *, late: bool) -> None:
-        if late and luggage is not None:
-            self._emit(
-                Impaired(
-                    self._pump.clock(),
-                    luggage.device,
-                    passage.impaired,
-                    passage.fate,
-                    passage.delay_s,
-                    datagram.id,
-                )
-            )
+    def lose(self, transit: Transit) -> None:
+        if transit.late and transit.luggage is not None:
+            impaired, fate, delay_s = transit.impaired, transit.fate, transit.delay_s
+            number, name = transit.datagram.id, transit.device.name
+            self._emit(Impaired(self._pump.clock(), name, impaired, fate, delay_s, number))
 
 
 class Outbound(Way):
     """From the devices to the link. `leave` and `leave_corrupt` send what has passed, and `tell` tells of it,
-    given what `send` was: what the device says with it, which is the luggage."""
+    whose luggage is what the device says with it."""
 
     def __init__(
         self,
@@ -224,7 +263,7 @@ class Outbound(Way):
         journal: Journal,
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
-        tell: Callable[[Passage, Datagram, Any], object],
+        tell: Callable[[Transit], object],
     ) -> None:
         super().__init__(stages, pump, held)
         self._journal = journal
@@ -233,60 +272,60 @@ class Outbound(Way):
         self._tell = tell
 
     def send(
-        self, device: SimDevice, datagram: Datagram, payload: bytes, message: Any, said: Any
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Any,
+        said: Any,
+        above: Mapping[str, Any] | None = None,
     ) -> str:
-        """`device` sends `payload`, which shows `message`; the outcome of what it answers."""
-        passage = passage_of(device, datagram, payload, message, self._pump.clock())
-        return self.go(passage, datagram, said)
+        """`device` sends `payload`, which shows `message`; the outcome of what it answers. `above` is what
+        the device says with it, if that is of another schema."""
+        transit = self.begin(device, datagram, payload, message, self._pump.clock(), said)
+        transit.said = above
+        return self.go(transit)
 
-    def arrive(self, passage: Passage, datagram: Datagram, luggage: Any) -> str:
-        if passage.flip >= 0:  # which the gateway's stack will not take
-            sending = self._leave_corrupt(datagram, passage.payload, passage.flip)
-            self.lose(passage, datagram, luggage, late=False)
-            return IMPAIRED
-        sending = self._leave(datagram, passage.payload)
+    def arrive(self, transit: Transit) -> str:
+        datagram, payload = transit.datagram, transit.payload
+        if transit.flip >= 0:  # which the gateway's stack will not take
+            self._leave_corrupt(datagram, payload, transit.flip)
+            return self._lost(transit, "")
+        sending = self._leave(datagram, payload)
         if sending is None:
-            self._told(passage, datagram, luggage)
+            self._left(transit)
             return ANSWERED
 
-        def left(reason: str) -> None:
-            outcome = ANSWERED
+        def told(reason: str) -> None:
             if reason:
-                passage.fate = reason
-                self.lose(passage, datagram, luggage, late=True)
-                outcome = NOT_SENT
+                transit.fate = reason
+                self.lose(transit)
             else:
                 with suppress(Stalled):  # which its device is known for by now
-                    self._told(passage, datagram, luggage)
-            self._pump.settle(datagram, outcome)
+                    self._left(transit)
+            self._pump.settle(datagram, NOT_SENT if reason else ANSWERED)
 
         if isinstance(sending, Waiting):
-            sending.told = left
+            sending.told = told
             return self._pump.defer(datagram)
-        left(sending)
+        told(sending)
         return NOT_SENT
 
-    def _told(self, passage: Passage, datagram: Datagram, luggage: Any) -> None:
+    def _left(self, transit: Transit) -> None:
         """Tell of what has left, with what befell it."""
         events = self._journal.events
         before = len(events)
-        self._tell(passage, datagram, luggage)
-        if passage.impaired:
+        self._tell(transit)
+        if transit.impaired:
             for event in events[before:]:
                 if isinstance(event, Sent):
-                    _note(event, passage)
+                    _note(event, transit)
 
-    def lose(self, passage: Passage, datagram: Datagram, luggage: Any, *, late: bool) -> None:
-        self._journal.emit(
-            NotSent(
-                self._pump.clock(),
-                passage.device.name,
-                passage.fate,
-                datagram.id,
-                passage.impaired,
-                passage.message,
-            )
-        )
+    def lose(self, transit: Transit) -> None:
+        name, number = transit.device.name, transit.datagram.id
+        reason, message = transit.fate, transit.message
+        now = self._pump.clock()
+        self._journal.emit(NotSent(now, name, reason, number, transit.impaired, message))
 
 
 def _note(event: Received | Sent, passage: Passage) -> None:
@@ -296,21 +335,20 @@ def _note(event: Received | Sent, passage: Passage) -> None:
         event.delay_s = passage.delay_s
 
 
-def passage_of(
-    device: SimDevice, datagram: Datagram, payload: bytes, message: Any, t: float
-) -> Passage:
-    """`payload` as it sets out at `t`."""
-    headers = OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6
-    return Passage(device, message, payload, headers + len(payload), t)
-
-
 class Disturbances:
     """All entries of `scenario`, as stages of the ways that they are for, in one run."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, pump: Pump, journal: Journal, moments: Moments
+        self,
+        scenario: Scenario,
+        seed: int,
+        pump: Pump,
+        journal: Journal,
+        moments: Moments,
+        faults: Faults | None = None,
     ) -> None:
         self.held = Held()
+        self._faults = faults
         self._seed = seed
         self._pump = pump
         self._journal = journal
@@ -319,15 +357,42 @@ class Disturbances:
         self._periods: dict[str, Period] = {}
         self._counts: dict[tuple[str, str, Direction], Counts | None] = {}
         self._effects: dict[tuple[str, str, Direction], Impairment] = {}
+        self._fates: dict[str, Counter[str]] = {}
 
     def inbound(
-        self, fleet: Fleet, service: int, deliver: Callable[[Passage, Datagram, bool], str]
+        self,
+        fleet: Fleet,
+        service: int,
+        deliver: Callable[[Transit], str],
+        *,
+        faulty: bool = False,
     ) -> Inbound | None:
-        """The way to the devices of a fleet's service; None if nothing is on it."""
+        """The way to the devices of a fleet's service; None if nothing is on it, unless what comes is to meet
+        faults at its end."""
         stages = self._stages(fleet, service, "to_device")
-        if not stages:
+        if not stages and not faulty:
             return None
+        if self._faults is not None and self._faults.may_be_away(fleet):
+            deliver = partial(self._deliver_if_there, fleet, deliver)
         return Inbound(stages, self._pump, self.held, self._journal, deliver)
+
+    def _deliver_if_there(
+        self, fleet: Fleet, deliver: Callable[[Transit], str], transit: Transit
+    ) -> str:
+        """What was held on its way may find the device gone."""
+        faults, index = self._faults, transit.device.index
+        if transit.late and faults is not None and faults.is_away(fleet, index, transit.t):
+            return IMPAIRED
+        return deliver(transit)
+
+    def receptions(self, fleet: Fleet, service: int) -> tuple[Reception | None, Reception | None]:
+        """What messages meet at the devices of a fleet's service: before a session has them, and after."""
+        if self._faults is None:
+            return None, None
+        return (
+            self._faults.reception(self, fleet, service, on_wire=True),
+            self._faults.reception(self, fleet, service, on_wire=False),
+        )
 
     def outbound(
         self,
@@ -335,7 +400,7 @@ class Disturbances:
         service: int,
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
-        tell: Callable[[Passage, Datagram, Any], object],
+        tell: Callable[[Transit], object],
     ) -> Outbound | None:
         """The same from the devices."""
         stages = self._stages(fleet, service, "from_device")
@@ -346,7 +411,16 @@ class Disturbances:
 
     def counters(self) -> dict[str, int]:
         """How often each entry has done what; nothing where there is none."""
-        return {f"impaired.{what}": count for what, count in sorted(self.held.fates.items())}
+        counts = {
+            f"impaired.{name}.{fate}": count
+            for name, fates in self._fates.items()
+            for fate, count in sorted(fates.items())
+        }
+        return counts | ({f"impaired.{TOO_MANY}": self.held.refused} if self.held.refused else {})
+
+    def fates(self, name: str) -> Counter[str]:
+        """What counts how often the entry of this name has done what."""
+        return self._fates.setdefault(name, Counter())
 
     def scope(
         self, entry: EntrySpec, fleet: Fleet, service: int, direction: Direction
@@ -378,7 +452,12 @@ class Disturbances:
                 continue
             scope = self.scope(one.entry, fleet, service, direction)
             if scope is not None:
-                stages.append(Stage(scope, self._impairment(one, fleet, direction), one.entry.name))
+                name = one.entry.name
+                fates = self.fates(name)
+                effect = self._impairment(one, fleet, direction)
+                stages.append(Stage(scope, effect, name, fates))
+        if self._faults is not None:
+            stages += self._faults.stages(self, fleet, service, direction)
         stages.sort(key=lambda stage: stage.scope.entry.order)
         return stages
 

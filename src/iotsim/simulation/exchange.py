@@ -19,14 +19,18 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.reaction import NO_RULE
+from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
+from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
-from iotsim.simulation.disturbance import NOT_SENT, passage_of
+from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests, answering
+from iotsim.simulation.unmatched import UnmatchedMessages
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
@@ -34,17 +38,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.device.reaction import Reply
+    from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
     from iotsim.expect.judge import Judge
-    from iotsim.impair import Passage
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound
+    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound, Transit
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Met, Reception
 
 FAILED = dropped("device-failed")
 REBOOTED = dropped("device-rebooted")
@@ -75,11 +79,16 @@ class Layer:
         return onward(datagram, payload)
 
 
+def _cannot_reboot(_device: SimDevice, _down_s: float) -> None:
+    raise IotsimError("a service by itself cannot let its devices reboot")
+
+
 class Service:
     """One protocol at one port of `fleet`; `index` is its place in the fleet's services.
 
     `layers` are those of the layered way, the nearest to the link first. ``receive`` is what the stack
-    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`).
+    calls for a datagram to one of the devices; it returns the outcome (see `iotsim.net`). `reboot` lets a
+    device begin anew, as soon as it has dealt with what it is about.
     """
 
     def __init__(
@@ -92,6 +101,7 @@ class Service:
         judge: Judge,
         journal: Journal,
         on_failure: Callable[[SimDevice, str], None],
+        reboot: Callable[[SimDevice, float], object] = _cannot_reboot,
         layers: Sequence[Layer] = (),
         disturbances: Disturbances | None = None,
     ) -> None:
@@ -111,6 +121,7 @@ class Service:
             self._requests = Requests(echo, self._respond, pump.timers, self._unanswered)
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
+        self.unmatched = UnmatchedMessages(fleet, index, journal.emit)
         self.receive: PortHandler = self._receive
         self._noting: Datagram | None = None
         """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
@@ -124,8 +135,12 @@ class Service:
             self.receive = partial(layer.receive, onward=self.receive)
         self._inbound: Inbound | None = None
         self._outbound: Outbound | None = None
+        self._met_on_wire: Reception | None = None
+        self._reception: Reception | None = None
         if disturbances is not None:
-            self._inbound = disturbances.inbound(fleet, index, self._arrived)
+            self._met_on_wire, self._reception = disturbances.receptions(fleet, index)
+            faulty = self._met_on_wire is not None or self._reception is not None
+            self._inbound = disturbances.inbound(fleet, index, self._arrived, faulty=faulty)
             self._outbound = disturbances.outbound(
                 fleet, index, self._leave, hosts.send_corrupt, self.tell_departed
             )
@@ -142,6 +157,7 @@ class Service:
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
+        self._reboot = reboot
 
     def _receive_request(self, datagram: Datagram, payload: bytes, /) -> str:
         """As `_receive`; the datagram keeps its message, for expectations about the answer."""
@@ -182,40 +198,101 @@ class Service:
             for observe in self._heard:
                 observe(device, message, now)
             if self._inbound is not None:
-                passage = passage_of(device, datagram, payload, message, now)
-                return self._inbound.take(passage, datagram, received)
+                return self._inbound.take(device, datagram, payload, message, received)
             reaction = self._respond(device, message, now)
             if isinstance(reaction, dict):
                 return self.send(device, datagram, reaction)
             if isinstance(reaction, str):
+                if reaction is NO_RULE:
+                    self.unmatched.add(device, message, now)
                 return reaction
             return self._reply_in_turn(device, datagram, reaction)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
 
-    def _arrived(self, passage: Passage, datagram: Datagram, _held: bool) -> str:
-        """A datagram has come to its device, past impairments, by which it may have been `held`."""
-        device: Any = passage.device
-        datagram.time = passage.t
+    def _arrived(self, transit: Transit) -> str:
+        """A datagram has come to its device, past impairments."""
+        device: Any = transit.device
+        datagram = transit.datagram
+        datagram.time = transit.t
         if device.failed:
             return FAILED
-        message: Any = passage.message
+        message: Any = transit.message
         if message is None:
             try:
-                message = self._decode(passage.payload, device)
+                message = self._decode(transit.payload, device)
             except DecodeError as error:
-                return self._refuse(device, datagram, passage.payload, error)
+                return self._refuse(device, datagram, transit.payload, error)
         try:
-            reaction = self._respond(device, message, passage.t)
-            if isinstance(reaction, dict):
-                return self.send(device, datagram, reaction)
-            if isinstance(reaction, str):
-                return reaction
-            return self._reply_in_turn(device, datagram, reaction)
+            if self._reception is not None:
+                errors = self.protocol.errors
+                met = self._reception.meet(device, message, transit.t, errors)
+                if met is not None:
+                    transit.impaired = names(transit.impaired, met.impaired)
+                    transit.fate = names(transit.fate, met.fate)
+                    transit.delay_s += met.delay_s
+                    return self._meet(met, device, datagram, message)
+            return self._react(device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
+
+    def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
+        """Let rules and behavior deal with `message`."""
+        reaction = self._respond(device, message, datagram.time)
+        if isinstance(reaction, dict):
+            return self.send(device, datagram, reaction)
+        if isinstance(reaction, str):
+            if reaction is NO_RULE:
+                self.unmatched.add(device, message, datagram.time)
+            return reaction
+        return self._reply_in_turn(device, datagram, reaction)
+
+    def _meet(
+        self, met: Met, device: SimDevice, datagram: Datagram, message: dict[str, Any]
+    ) -> str:
+        """Do to `message` what faults do to it at the device."""
+        if met.reboot is not None:
+            self._reboot(device, met.reboot.down_s)
+            return REBOOTED
+        if met.delay_s > 0:
+            outcome = self._pump.defer(datagram)
+            due = datagram.time + met.delay_s
+            late = met._replace(delay_s=0.0)
+            arguments = late, device, device.reboots, datagram, message, due
+            self._pump.timers.call_at(due, self._meet_late, *arguments)
+            return outcome
+        if met.reply is not None:
+            return self.send(device, datagram, self._echoing(message, met.reply))
+        return self._react(device, datagram, message)
+
+    def _meet_late(
+        self,
+        met: Met,
+        device: SimDevice,
+        reboots: int,
+        datagram: Datagram,
+        message: dict[str, Any],
+        due: float,
+    ) -> None:
+        outcome = FAILED
+        datagram.time = due
+        if device.reboots != reboots:
+            outcome = REBOOTED
+        elif not device.failed:
+            try:
+                outcome = self._meet(met, device, datagram, message)
+            except FAULTS as error:
+                self.fail(device, error)
+        if outcome is not PENDING:
+            self._pump.settle(datagram, outcome)
+
+    def _echoing(self, message: Mapping[str, Any], reply: Mapping[str, Any]) -> dict[str, Any]:
+        """`reply` with what the protocol repeats of the message that it is to."""
+        said = dict(reply)
+        echo_fields(self.protocol.echo, message, said)
+        return said
 
     def _name_of(self, device: SimDevice) -> str:
         name = device.name
@@ -236,6 +313,18 @@ class Service:
             self._listeners.remove(listener)
             if not self._listeners:
                 self._respond = self._listeners.otherwise
+
+    def watch(self, look: Callable[[SimDevice, dict[str, Any], float], object]) -> None:
+        """Have `look` see each message just before rules, behavior and model do."""
+        otherwise = self._listeners.otherwise
+
+        def respond(device: SimDevice, message: dict[str, Any], now: float) -> Reaction:
+            look(device, message, now)
+            return otherwise(device, message, now)
+
+        self._listeners.otherwise = respond
+        if not self._listeners:
+            self._respond = respond
 
     def speak(
         self, device: SimDevice, message: Mapping[str, Any], local: int, peer: int, peer_port: int
@@ -298,18 +387,17 @@ class Service:
         for observe in self._told:
             observe(device, message, now)
 
-    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
-        """Tell of a datagram that has left for the link past entries, which may have changed it; `said` is
-        what `Outbound.send` was given."""
-        device: Any = passage.device
-        message: Any = passage.message
-        if passage.changed:
+    def tell_departed(self, transit: Transit) -> None:
+        """Tell of a datagram that has left for the link past entries, which may have changed it."""
+        device: Any = transit.device
+        message: Any = transit.message
+        if transit.changed:
             try:
-                message = self._answer_codec.decode(passage.payload, device)
+                message = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:
-                self._tell_garbled(device, datagram, passage.payload, error)
+                self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
-        self._tell_sent(device, datagram, message)
+        self._tell_sent(device, transit.datagram, message)
 
     def _tell_garbled(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
@@ -400,8 +488,7 @@ class Service:
         self._report_undecodable(device, datagram, payload, error, now, datagram.id)
         self._judge.undecodable(device, now, error)
         if self._inbound is not None:
-            passage = passage_of(device, datagram, payload, None, now)
-            return self._inbound.take(passage, datagram, None)
+            return self._inbound.take(device, datagram, payload, None, None)
         return self._refuse(device, datagram, payload, error)
 
     def _refuse(

@@ -20,7 +20,7 @@ from iotsim.wire.ethernet import format_mac
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from iotsim.device import Fleet
     from iotsim.device.spec import AddressBlock
@@ -59,6 +59,12 @@ class Hosts(Protocol):
     def send_corrupt(self, datagram: Datagram, payload: bytes, flip: int) -> Sending: ...
 
     def set_absence(self, pool: HostPool, absence: Absence | None) -> None: ...
+
+    def move(
+        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+    ) -> None: ...
+
+    def move_back(self, old: int, new: int) -> None: ...
 
     def add(self, fleet: Fleet, ports: dict[int, PortHandler]) -> FleetHosts:
         """Put the devices of `fleet` on the link, with these services."""

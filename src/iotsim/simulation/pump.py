@@ -18,8 +18,8 @@ import trio
 from iotsim.events import IN, OUT, PacketDropped
 from iotsim.net.datagram import NO_FRAME
 from iotsim.net.outcome import ANSWERED, PENDING
-from iotsim.simulation.lag import LoopWatch
-from iotsim.simulation.timers import RESOLUTION_S
+from iotsim.simulation.lag import LoopWatch, beat
+from iotsim.simulation.timers import LATE_S, RESOLUTION_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,17 +61,29 @@ class Outcomes(dict[str, int]):
 class Pump:
     """Moves frames between `link` and the stack, and time between timers.
 
-    `receive` is the stack's: (frame, now) -> outcome. `clock` gives the seconds of the run.
+    `receive` is the stack's: (frame, now) -> outcome. `clock` gives the seconds of the run, of which a real
+    second has `speed`.
     """
 
     def __init__(
-        self, link: Link, timers: Timers, journal: Journal, clock: Callable[[], float]
+        self,
+        link: Link,
+        timers: Timers,
+        journal: Journal,
+        clock: Callable[[], float],
+        speed: float = 1.0,
     ) -> None:
+        self._speed = speed
+        self._turn_s = TURN_S * speed
+        self._late_s = LATE_S * speed
+        self._flush_interval_s = FLUSH_INTERVAL_S * speed
         self.link = link
         self.timers = timers
         self.journal = journal
         self.clock = clock
         self.receive: Callable[[bytes, float], str] = _nobody
+        self.on_late: Callable[[float, float], object] = _unheeded
+        """Called with the time since when a frame may have waited unread, and the time when it was read."""
         self.on_turn: Callable[[float], None] = _nothing
         """Called before every sleep, and every few milliseconds while there is none."""
         self.outcomes = Outcomes()
@@ -85,9 +97,9 @@ class Pump:
         """When the last frame was sent."""
         self._max_lag = 0.0
         """The longest that a frame can have waited unread: from one sight of the empty queue to the next."""
-        self._loop = LoopWatch(clock)
+        self._loop = LoopWatch(clock, speed)
         self._queue_empty_at = 0.0
-        self._behind = False
+        self.behind = False
         """The link was not seen empty at the last look."""
         self._flushed_at = 0.0
         self._sleep = trio.CancelScope()
@@ -105,7 +117,7 @@ class Pump:
 
     def lag(self) -> float:
         """Upper bound of how long a frame has waited unread, at worst."""
-        return max(self._max_lag, self.clock() - self._queue_empty_at if self._behind else 0.0)
+        return max(self._max_lag, self.clock() - self._queue_empty_at if self.behind else 0.0)
 
     def defer(self, datagram: Datagram) -> str:
         """Leave the frame that brought `datagram`, which is being handled, without an outcome of its own
@@ -152,6 +164,7 @@ class Pump:
     def discard(self, limit: int, outcome: str) -> int:
         """Leave up to `limit` frames that wait unhandled, with this outcome; how many they were."""
         self._max_lag = self.lag()
+        self.on_late(self._queue_empty_at, self.clock())
         discarded = 0
         while discarded < limit and (frames := self.link.receive_nowait(BATCH_FRAMES)):
             now = self.clock()
@@ -174,10 +187,17 @@ class Pump:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self._epoch = trio.current_time() - self.clock()
         self._queue_empty_at = turn_began = self.clock()
-        trio.lowlevel.add_instrument(self._loop)
-        task_status.started()
-        try:
+        if self.link.kind == "memory":  # where time may be virtual, and nothing is ever late
+            task_status.started()
             await self._run(turn_began)
+            return
+        self._loop.on_late = self.on_late
+        trio.lowlevel.add_instrument(self._loop)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(beat)
+                task_status.started()
+                await self._run(turn_began)
         finally:
             trio.lowlevel.remove_instrument(self._loop)
 
@@ -185,7 +205,7 @@ class Pump:
         while True:
             busy = self.turn()
             now = self.clock()
-            if now - turn_began > TURN_S:
+            if now - turn_began > self._turn_s:
                 self.on_turn(now)
                 await trio.lowlevel.checkpoint()
                 turn_began = self.clock()
@@ -208,11 +228,15 @@ class Pump:
             if outcome is not ANSWERED:
                 self._note(outcome, frame, now, outcomes)
         now = clock()
-        waited = self._behind or bool(frames)
-        self._behind = len(frames) >= BATCH_FRAMES
-        if not self._behind:
-            if waited and now - self._queue_empty_at > self._max_lag:
-                self._max_lag = now - self._queue_empty_at
+        waited = self.behind or bool(frames)
+        self.behind = len(frames) >= BATCH_FRAMES
+        if not self.behind:
+            if waited:
+                lag = now - self._queue_empty_at
+                if lag > self._max_lag:
+                    self._max_lag = lag
+                if lag > self._late_s:
+                    self.on_late(self._queue_empty_at, now)
             self._queue_empty_at = now
         fired = self.timers.fire(now, BATCH_FRAMES)
         journal = self.journal
@@ -237,9 +261,9 @@ class Pump:
 
         False: it is not, or this link cannot be waited for in this way.
         """
-        if self._behind:
+        if self.behind:
             return True
-        ahead = self.timers.next_due() - now
+        ahead = (self.timers.next_due() - now) / self._speed
         if ahead > SOON_S:
             if not busy:
                 return False
@@ -248,11 +272,11 @@ class Pump:
 
     async def _wait(self, now: float) -> None:
         """Sleep until the link is readable, a timer is due, or records have lain long enough."""
-        if now + RESOLUTION_S >= self._flushed_at + FLUSH_INTERVAL_S:
+        if now + RESOLUTION_S >= self._flushed_at + self._flush_interval_s:
             self.flush(now)
         until = self.timers.next_due()
         if self.journal.events or self.journal.packets:
-            until = min(until, self._flushed_at + FLUSH_INTERVAL_S)
+            until = min(until, self._flushed_at + self._flush_interval_s)
         with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
             await self.link.wait_readable()
         # What is put into a link of this process wakes us by itself, at once, also in virtual time.
@@ -262,6 +286,10 @@ class Pump:
 
 def _nobody(_frame: bytes, _now: float) -> str:
     return "dropped.no-host"
+
+
+def _unheeded(_since: float, _now: float) -> None:
+    pass
 
 
 def _nothing(_now: float) -> None:

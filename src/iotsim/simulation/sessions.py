@@ -18,11 +18,13 @@ from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
+from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
-from iotsim.simulation.disturbance import NOT_SENT, passage_of
+from iotsim.session.clock import by_clock
+from iotsim.simulation.disturbance import NOT_SENT
 from iotsim.simulation.exchange import (
     EVENT_DATA_BYTES,
     FAILED,
@@ -41,10 +43,11 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.expect.subscription import Observer
-    from iotsim.impair import Passage
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Message, Timer
+    from iotsim.simulation.disturbance import Transit
+    from iotsim.simulation.reception import Met
     from iotsim.simulation.runtime import SimulationRuntime
 
 SESSION = consumed("session")
@@ -110,6 +113,8 @@ class SessionService(Service):
         super().__init__(fleet, index, **rest)
         spec = fleet.spec.services[index]
         self._class: type[Session] = spec.protocol.session or Session
+        if fleet.by_clock:
+            self._class = by_clock(self._class)
         self._model = spec.model
         self._echo = self.protocol.echo
         self._said_codec = self.protocol.said_codec
@@ -224,8 +229,7 @@ class SessionService(Service):
             for observe in self._heard_wire:
                 observe(device, message, now)
             if self._inbound is not None:
-                passage = passage_of(device, datagram, payload, message, now)
-                return self._inbound.take(passage, datagram, hand.event)
+                return self._inbound.take(device, datagram, payload, message, hand.event)
             session = self._sessions[datagram.index] or self._session(device)
             session._take(message, peer)
         except FAULTS as error:
@@ -235,19 +239,20 @@ class SessionService(Service):
             self._hand = None
         return hand.outcome
 
-    def _arrived(self, passage: Passage, datagram: Datagram, held: bool) -> str:
+    def _arrived(self, transit: Transit) -> str:
         """A datagram has come to its device, past impairments. What was told of it may be written by now,
         so that what reaches the device above its session is told by itself."""
-        device: Any = passage.device
-        datagram.time = self.now = passage.t
+        device: Any = transit.device
+        datagram = transit.datagram
+        datagram.time = self.now = transit.t
         if device.failed:
             return FAILED
-        message: Any = passage.message
+        message: Any = transit.message
         if message is None:
             try:
-                message = self._decode(passage.payload, device)
+                message = self._decode(transit.payload, device)
             except DecodeError as error:
-                return self._refuse(device, datagram, passage.payload, error)
+                return self._refuse(device, datagram, transit.payload, error)
         peer = Peer(
             datagram.peer,
             datagram.peer_port,
@@ -258,12 +263,15 @@ class SessionService(Service):
         )
         outer, self._hand = self._hand, Hand(datagram, peer)
         hand = self._hand
-        if outer is not None and not held:
+        if outer is not None and not transit.late:
             hand.message, hand.event = outer.message, outer.event
         try:
+            refusal = self._refuse_on_wire(device, message, transit)
+            if refusal is not None:
+                return self.send(device, datagram, refusal)
             self._session(device)._take(message, peer)
         except FAULTS as error:
-            self._broken(device, error, passage.payload)
+            self._broken(device, error, transit.payload)
             return FAILED if device.failed else BROKEN
         finally:
             self._hand = outer
@@ -274,6 +282,19 @@ class SessionService(Service):
         if datagram is not None:
             datagram.request = Asked(message)
         return message
+
+    def _refuse_on_wire(
+        self, device: SimDevice, message: Message, transit: Transit
+    ) -> Mapping[str, Any] | None:
+        """The error that a fault has the device answer to `message`, before its session gets that."""
+        if self._met_on_wire is None:
+            return None
+        met = self._met_on_wire.meet(device, message, transit.t, self.protocol.errors)
+        if met is None:
+            return None
+        transit.impaired = names(transit.impaired, met.impaired)
+        transit.fate = names(transit.fate, met.fate)
+        return met.reply
 
     def _refusal(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
@@ -298,7 +319,10 @@ class SessionService(Service):
     ) -> str:
         if self._hand is not None and self._hand.datagram.request is not None:
             self._hand.datagram.request.delivered = message
-        outcome = self._deliver(session, message, peer, exchange, request)
+        if self._reception is None:
+            outcome = self._deliver(session, message, peer, exchange, request)
+        else:
+            outcome = self._deliver_to_faulty(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
@@ -312,6 +336,86 @@ class SessionService(Service):
         request: Message | None,
     ) -> str:
         self.observe(session, message, peer)
+        return self._hand_over(session, message, peer, exchange, request)
+
+    def _deliver_to_faulty(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
+        """As `_deliver`, past the faults that the device has."""
+        self.observe(session, message, peer)
+        device: Any = session.device
+        assert self._reception is not None
+        try:
+            met = self._reception.meet(device, message, self.now, self.protocol.errors)
+        except FAULTS as error:
+            self.fail(device, error)
+            return FAILED
+        if met is None:
+            return self._hand_over(session, message, peer, exchange, request)
+        hand = self._hand
+        if hand is not None and hand.event is not None:
+            event = hand.event
+            event.impaired = names(event.impaired, met.impaired)
+            event.fate, event.delay_s = names(event.fate, met.fate), event.delay_s + met.delay_s
+        return self._meet_above(met, session, message, peer, exchange, request)
+
+    def _meet_above(
+        self,
+        met: Met,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
+        """Do to `message` what faults do to it above the session."""
+        device: Any = session.device
+        hand = self._hand
+        if met.reboot is not None:
+            self._reboot(device, met.reboot.down_s)
+            return REBOOTED
+        if met.delay_s > 0:
+            datagram = hand.datagram if hand is not None and hand.peer is peer else None
+            if datagram is not None:
+                self._pump.defer(datagram)
+            late = met._replace(delay_s=0.0)
+            arguments = late, session, message, peer, exchange, request, datagram
+            self._pump.timers.call_at(self.now + met.delay_s, self._meet_above_late, *arguments)
+            return PENDING
+        if met.reply is not None:
+            answer = self._echoing(message, met.reply)
+            return self._reply_by_rule(session, answer, exchange, peer)
+        return self._hand_over(session, message, peer, exchange, request)
+
+    def _meet_above_late(
+        self,
+        met: Met,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+        datagram: Datagram | None,
+    ) -> None:
+        def meet() -> str:
+            return self._meet_above(met, session, message, peer, exchange, request)
+
+        self._do_later(session, peer, datagram, meet)
+
+    def _hand_over(
+        self,
+        session: Session,
+        message: Message,
+        peer: Peer,
+        exchange: Any,
+        request: Message | None,
+    ) -> str:
+        """Let rules, behavior and model deal with `message`."""
         device: Any = session.device
         try:
             if request is None:
@@ -325,6 +429,7 @@ class SessionService(Service):
         if reaction is NO_RULE:
             answer = session.respond(message, peer)
             if answer is None:
+                self.unmatched.add(device, message, self.now)
                 return NO_RULE
             for one in (answer,) if isinstance(answer, dict) else answer:
                 said = self._echoed(message, one) if self._echo else one
@@ -333,11 +438,11 @@ class SessionService(Service):
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
-            return self._reply_by_rule(session, reaction, exchange)
+            return self._reply_by_rule(session, reaction, exchange, peer)
         outcome = PENDING
         for delay_s, answer in reaction:
             if delay_s <= 0:
-                outcome = self._reply_by_rule(session, answer, exchange)
+                outcome = self._reply_by_rule(session, answer, exchange, peer)
                 continue
             datagram = self._hand.datagram if self._hand and self._hand.peer is peer else None
             due = self.now + delay_s
@@ -392,7 +497,7 @@ class SessionService(Service):
         """`message` with all fields of its own schema. EncodeError if it is none."""
         return dict(self._said_codec.tell(message, device)[1])
 
-    def _reply_by_rule(self, session: Session, message: Message, exchange: Any) -> str:
+    def _reply_by_rule(self, session: Session, message: Message, exchange: Any, _peer: Peer) -> str:
         """A rule or a behavior answers; what it says may be no message."""
         device: Any = session.device
         try:
@@ -410,6 +515,19 @@ class SessionService(Service):
         peer: Peer,
         datagram: Datagram | None,
     ) -> None:
+        def reply() -> str:
+            return self._reply_by_rule(session, message, exchange, peer)
+
+        self._do_later(session, peer, datagram, reply)
+
+    def _do_later(
+        self,
+        session: Session,
+        peer: Peer,
+        datagram: Datagram | None,
+        do: Callable[[], str],
+    ) -> None:
+        """Do what answers `datagram`, which waits for it, if the session still lives."""
         device: Any = session.device
         outcome = FAILED
         if session._closed:
@@ -418,7 +536,7 @@ class SessionService(Service):
             self.now = self._clock()
             self._hand = hand = None if datagram is None else Hand(datagram, peer)
             try:
-                outcome = self._reply_by_rule(session, message, exchange)
+                outcome = do()
                 if hand is not None:
                     hand.delivered = outcome
                     outcome = hand.outcome
@@ -528,7 +646,11 @@ class SessionService(Service):
                 hand = None
         if self._outbound is not None:
             told = said is not None and said is wire, said
-            outcome = self._outbound.send(device, datagram, payload, wire, told)
+            above = None
+            if self._apart and said is not None:
+                with suppress(EncodeError):
+                    above = self._said_codec.tell(said, device)[1]
+            outcome = self._outbound.send(device, datagram, payload, wire, told, above)
         else:
             sending = self._leave(datagram, payload)
             if sending is None:
@@ -545,20 +667,20 @@ class SessionService(Service):
         elif hand.tried is not PENDING:
             hand.tried = outcome
 
-    def tell_departed(self, passage: Passage, datagram: Datagram, said: Any) -> None:
+    def tell_departed(self, transit: Transit) -> None:
         """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
         is all that the device says."""
-        device: Any = passage.device
-        wire: Any = passage.message
-        same, above = said
-        if passage.changed:
+        device: Any = transit.device
+        wire: Any = transit.message
+        same, above = transit.luggage
+        if transit.changed:
             try:
-                wire = self._answer_codec.decode(passage.payload, device)
+                wire = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:
-                self._tell_garbled(device, datagram, passage.payload, error)
+                self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
             above = None
-        self._tell(device, datagram, wire, wire if same else above)
+        self._tell(device, transit.datagram, wire, wire if same else above)
 
     def _leave_later(
         self,

@@ -31,14 +31,18 @@ from iotsim.simulation.commands import (
     WriteNote,
     encode_command,
 )
+from iotsim.simulation.conditions import Conditions
 from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.disturbance import Disturbances
 from iotsim.simulation.exchange import FAULTS, Service
+from iotsim.simulation.faults import Faults
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
+from iotsim.simulation.lag import BEAT_S
 from iotsim.simulation.moments import Moments
 from iotsim.simulation.ports import OpenPorts
-from iotsim.simulation.pump import Pump
+from iotsim.simulation.pump import SOON_S, Pump
+from iotsim.simulation.raw import let_say_raw
 from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
@@ -50,12 +54,12 @@ if TYPE_CHECKING:
 
     from iotsim.device import AttachedBehavior, Schedule, SimDevice
     from iotsim.link.base import Link
-    from iotsim.net.address_table import PortHandler
+    from iotsim.net.address_table import Absence, PortHandler
     from iotsim.net.datagram import Datagram
     from iotsim.scenario.model import Scenario
+    from iotsim.simulation.absences import Absences
     from iotsim.simulation.commands import Command
     from iotsim.simulation.exchange import Layer
-    from iotsim.simulation.hosts import FleetHosts
 
 
 DRAIN_S = 0.5
@@ -77,7 +81,8 @@ class Series(NamedTuple):
 class Simulation:
     """Everything simulated in one run of `scenario` over `link`.
 
-    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`.
+    `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`; a real second
+    has as many of them as the scenario's ``pace`` says.
     ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
     sent a datagram to one, at ``heard_at``; ``failed_devices`` are those that a rule or behavior of theirs
     has stopped, or whose session has failed. Of a fleet that several processes share, this one owns the
@@ -100,17 +105,30 @@ class Simulation:
         wall_time: float = 0.0,
     ) -> None:
         self.shard = shard
+        self._drain_s = DRAIN_S * scenario.pace
         self.scenario = scenario
         self.link = link
         self.clock = clock
         self.journal = Journal(recording, first=shard.number + 1, step=shard.shards)
-        self.pump = Pump(link, Timers(), self.journal, clock)
+        self.pump = Pump(link, Timers(scenario.pace), self.journal, clock, scenario.pace)
         self.between = BetweenDevices(self.pump)
         self.hosts = make_hosts(
             scenario, link.mtu, self.pump, self.between, seed=seed, journal=self.journal
         )
         self.between.receive = self.hosts.receive_from_host
-        self.fleets = {spec.name: Fleet(spec, seed) for spec in scenario.fleets}
+        self.moments = Moments()
+        self._conditions = Conditions(
+            scenario.faults,
+            pump=self.pump,
+            journal=self.journal,
+            moments=self.moments,
+            shard=shard,
+            reboot=self.reboot,
+        )
+        self._faults = Faults(scenario.faults, seed, self._conditions, self._cannot_say)
+        self.fleets = {
+            spec.name: Fleet(spec, seed, self._faults.kind(spec.name)) for spec in scenario.fleets
+        }
         for fleet in self.fleets.values():
             if not fleet.spec.boot_with_run:
                 fleet.origin = math.inf
@@ -120,6 +138,9 @@ class Simulation:
             scenario.tolerance,
             told_of_services=shard is WHOLE,
         )
+        self.pump.on_late = self.pump.timers.on_late = self.judge.lapses.late
+        if link.kind != "memory":
+            self.judge.lapses.unseen_s = BEAT_S * scenario.pace
         self.settled = trio.Event()
         self.heard = trio.Event()
         self.heard_at: float | None = None
@@ -128,14 +149,16 @@ class Simulation:
         self.skipped_sendings = 0
         self._first_failure = ""
         self._left_over = 0
-        self.moments = Moments()
-        self.disturbances = Disturbances(scenario, seed, self.pump, self.journal, self.moments)
+        faults = self._faults if self._faults.any(scenario.fleets) else None
+        self.disturbances = Disturbances(
+            scenario, seed, self.pump, self.journal, self.moments, faults
+        )
         self._services: dict[str, list[Service]] = {}
         self._speakers: dict[str, list[SessionService]] = {}
         """The services whose devices do something by themselves."""
         self._ports: dict[str, dict[int, PortHandler]] = {}
-        self._not_booted: dict[str, FleetHosts] = {}
-        """The hosts of fleets of which devices have yet to boot."""
+        self._not_booted: dict[str, tuple[Absences, Absence]] = {}
+        """The fleets of which devices have yet to boot, and what says which."""
         self.runtime = SimulationRuntime(
             self._services,
             self.journal,
@@ -175,6 +198,9 @@ class Simulation:
             self._service(fleet, index, layers) for index in range(len(fleet.spec.services))
         ]
         self._services[name] = services
+        for rule in fleet.spec.rules:
+            if any(template.raw for template in (*rule.reply, *rule.send)):
+                let_say_raw(services[rule.service])
         self._speakers[name] = [
             one for one in services if isinstance(one, SessionService) and one.has_run
         ]
@@ -185,20 +211,25 @@ class Simulation:
             if isinstance(service, SessionService):
                 service.ports = OpenPorts(self._ports[name], service.receive)
         hosts = self.hosts.add(fleet, self._ports[name])
+        absences = self._conditions.add(fleet, self.hosts, hosts)
         if fleet.boots_later:
             # Before its boot a device is not there: not even for ARP or a ping.
-            self.hosts.set_absence(hosts, lambda index, now: now < fleet.boots_at(index))
-            self._not_booted[name] = hosts
+            def not_booted(index: int, now: float) -> bool:
+                return now < fleet.boots_at(index)
+
+            absences.add(not_booted)
+            self._not_booted[name] = absences, not_booted
 
     def _service(self, fleet: Fleet, index: int, layers: Sequence[Layer]) -> Service:
         parts: dict[str, Any] = {
-            "hosts": self.hosts,
+            "hosts": self._faults.leaving(fleet, self.hosts),
             "pump": self.pump,
             "judge": self.judge,
             "journal": self.journal,
             "on_failure": self._on_failure,
             "layers": layers,
             "disturbances": self.disturbances,
+            "reboot": self._reboot_soon,
         }
         if fleet.spec.services[index].protocol.session is None:
             return Service(fleet, index, **parts)
@@ -225,6 +256,7 @@ class Simulation:
     def start(self) -> None:
         """Hosts and devices begin to live, but for those that boot later."""
         self.hosts.start(self.clock())
+        self._conditions.start()
         for fleet in self.fleets.values():
             if fleet.spec.boot_with_run:
                 self._boot(fleet)
@@ -265,7 +297,9 @@ class Simulation:
             fleet, indexes = self._selected(command.devices)
             table = encode_command(command)
             del table["do"], table["devices"]
-            action = build_action(fleet.spec, table)
+            action = build_action(fleet.spec, table, by_clock=fleet.by_clock)
+            if action.says_raw:
+                let_say_raw(self._services[fleet.spec.name][action.service])
             for index in indexes:
                 try:
                     self._act(fleet.device(index), action, now)
@@ -290,15 +324,35 @@ class Simulation:
         for name, value in values.items():
             fleet.set_signal(name, chosen, value)
 
-    def reboot(self, fleet: Fleet, index: int) -> None:
-        """Let a device begin anew, at once."""
+    def reboot(self, fleet: Fleet, index: int, down_s: float = 0.0) -> None:
+        """Let a device begin anew, at once: it boots after `down_s` seconds, for which it is away."""
         now = self.clock()
         device = fleet.device(index)
-        device.reboot(now)
+        device.reboot(now + down_s)
+        if down_s:
+            self._conditions.down(fleet, index, now + down_s)
         for service in self._services[fleet.spec.name]:
             service.restart(device)
         self.journal.emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
+
+    def services(self, fleet: str) -> Sequence[Service]:
+        """The services of the devices of this fleet, in the scenario's order."""
+        return self._services[fleet]
+
+    def _reboot_soon(self, device: SimDevice, down_s: float) -> None:
+        """Let a device begin anew once it has dealt with what it is about."""
+        reboots = device.reboots
+
+        def reboot() -> None:
+            if device.reboots == reboots and not device.failed:
+                self.reboot(device.fleet, device.index, down_s)
+
+        self.pump.timers.call_at(self.clock(), reboot)
+
+    def _cannot_say(self, fleet: str, service: int, device: SimDevice, error: Exception) -> None:
+        """A device is to send what cannot be had."""
+        self._services[fleet][service].fail(device, error)
 
     def schedule_deadline(self) -> None:
         """Have the judge called when time alone will decide something."""
@@ -313,7 +367,7 @@ class Simulation:
         Where that would take too long, since packets come faster than they can be answered, the rest
         is dropped, and counted as lost.
         """
-        until = self.clock() + DRAIN_S
+        until = self.clock() + self._drain_s
         with self._watchdog:
             while self.pump.turn():
                 if self.clock() > until:
@@ -354,10 +408,21 @@ class Simulation:
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self.between.lost + self._left_over,
+            unmatched=[
+                unmatched
+                for services in self._services.values()
+                for service in services
+                for unmatched in service.unmatched.found.values()
+            ],
         )
 
     def _advance(self, due: float) -> None:
         self._deadline = math.inf
+        if self.pump.behind and (now := self.clock()) < due + self._drain_s:
+            # What came before `due` may still lie in the queue.
+            self._deadline = now
+            self.pump.timers.call_at(now + SOON_S * self.scenario.pace, self._advance, due)
+            return
         # The clock may have passed `due` by little: what was due then is decided as of now.
         self.judge.advance(max(due, self.clock()))
         self.schedule_deadline()
@@ -399,9 +464,9 @@ class Simulation:
     def _boot(self, fleet: Fleet) -> None:
         """The devices of `fleet` boot, each at its time, which is known now."""
         self._begin(fleet, self.shard.owned(len(fleet)))
-        hosts = self._not_booted.pop(fleet.spec.name, None)
-        if hosts is not None:
-            self.pump.timers.call_at(fleet.booted_by(), self.hosts.set_absence, hosts, None)
+        if (waiting := self._not_booted.pop(fleet.spec.name, None)) is not None:
+            absences, not_booted = waiting
+            self.pump.timers.call_at(fleet.booted_by(), absences.remove, not_booted)
 
     def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
         """The devices of these numbers boot: set their timers, and start their tasks."""

@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LATE_S = 0.002
+"""A timer that fires later than this is told of."""
 RESOLUTION_S = 1e-6
 """A timer may fire so much early: converting between clocks costs the last digits, and a timer that
 is not due yet when its sleeper wakes would keep a clock that jumps from ever reaching it."""
 LEAST_SWEEP = 1024
 """Fewer cancelled timers than this are not worth looking for."""
+
+
+class Due(Protocol):
+    """Something to fire at its time, unless it is not ``pending`` any more."""
+
+    @property
+    def pending(self) -> bool: ...
+
+    def fire(self) -> None: ...
 
 
 class Timer:
@@ -60,15 +71,18 @@ class Timers:
     """Calls in the order of their time, in seconds of the run.
 
     `on_earliest` is called with the time of a timer that has become the next one to fire: whoever
-    sleeps until the next one must then sleep less.
+    sleeps until the next one must then sleep less. `on_late` is called with the time at which a timer
+    was due, and the later one at which it fires. Time goes `speed` times as fast as in reality.
     """
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+    def __init__(self, speed: float = 1.0) -> None:
+        self._late_s = LATE_S * speed
+        self._heap: list[tuple[float, int, Due]] = []
         self._order = 0
         self._cancelled = 0
         """How many of those in the heap are: they leave it when they are due, or in a sweep."""
         self.on_earliest: Callable[[float], object] = _nothing
+        self.on_late: Callable[[float, float], object] = _nobody
         self.lateness = 0.0
         """By how much the latest timer of all fired after it was due."""
 
@@ -85,6 +99,14 @@ class Timers:
             self.on_earliest(due)
         return timer
 
+    def push(self, due: float, timer: Due) -> None:
+        """Fire `timer` once `due` has come; for what is there in numbers, where `call_at` takes more."""
+        self._order += 1
+        heap = self._heap
+        heapq.heappush(heap, (due, self._order, timer))
+        if heap[0][2] is timer:
+            self.on_earliest(due)
+
     def next_due(self) -> float:
         """When the next timer is due; infinity when there is none."""
         return self._heap[0][0] if self._heap else math.inf
@@ -99,6 +121,8 @@ class Timers:
             if timer.pending:
                 if now - due > self.lateness:
                     self.lateness = now - due
+                if now - due > self._late_s:
+                    self.on_late(due, now)
                 timer.fire()
             else:
                 self._cancelled -= 1
@@ -116,4 +140,8 @@ class Timers:
 
 
 def _nothing(_due: float) -> None:
+    pass
+
+
+def _nobody(_due: float, _now: float) -> None:
     pass

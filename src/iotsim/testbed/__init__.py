@@ -22,6 +22,8 @@ goes with the last process and descriptor in it. There are no files, so nothing 
 `init`         the helper's program: sets up, forks, supervises
 `isolation`    entering and making namespaces
 `network`      addresses, routes and sysctls
+`names`        host names of the run's own
+`sockets`      sockets that are opened inside and used outside
 `persistent`   interfaces that stay, for runs without root
 `rtnetlink`    requests to the kernel, in pyroute2's messages
 `supervisor`   the loop of init

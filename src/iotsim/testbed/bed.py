@@ -13,23 +13,27 @@ Leaving the context ends every process inside, closes the interface, and waits u
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.errors import IotsimError, MachineError
 from iotsim.link.tun import TunLink
 from iotsim.testbed import channel
 from iotsim.testbed.counters import CounterReader, InterfaceCounters
 from iotsim.testbed.helper import Helper, spawn_helper
-from iotsim.testbed.process import OPEN, ExitStatus, GatewayProcess, Open, Streams
+from iotsim.testbed.process import OPEN, ExitStatus, GatewayProcess, Open, Sample, Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from iotsim.testbed.plan import TestbedPlan
+    from iotsim.testbed.sockets import SocketKind
 
 __all__ = [
     "OPEN",
@@ -38,6 +42,7 @@ __all__ = [
     "GatewayStartError",
     "Helper",
     "Open",
+    "Sample",
     "Streams",
     "Testbed",
     "open_testbed",
@@ -89,6 +94,9 @@ class Testbed:
         self._processes: dict[int, GatewayProcess] = {}
         self._starting: dict[int, trio.Event] = {}
         self._refusals: dict[int, dict[str, Any]] = {}
+        self._tickets = count(1)
+        self._opening: dict[int, trio.Event] = {}
+        self._opened: dict[int, channel.Message] = {}
         self._nursery: trio.Nursery | None = None
         self._sending = trio.Lock()
         self._gone = trio.Event()
@@ -109,6 +117,29 @@ class Testbed:
         """
         return self._counters.udp_errors()
 
+    async def open_socket(
+        self, kind: SocketKind, address: str = "127.0.0.1", port: int = 0
+    ) -> socket.socket:
+        """A socket of the gateway's network, non-blocking; see `iotsim.testbed.sockets.make_socket`.
+
+        OSError with the kernel's reason if there is none to be had.
+        """
+        ticket = next(self._tickets)
+        self._opening[ticket] = opened = trio.Event()
+        try:
+            if not self._gone.is_set():
+                request = {"op": "socket", "id": ticket, "kind": kind}
+                await self._request({**request, "address": address, "port": port})
+                await opened.wait()
+        finally:
+            del self._opening[ticket]
+            message = self._opened.pop(ticket, None)
+        if message is None:
+            raise OSError(0, "the testbed has ended")
+        if not message.fds:
+            raise OSError(message.values["errno"], message.values["reason"])
+        return socket.socket(fileno=message.fds[0])
+
     async def start_gateway(
         self,
         command: Sequence[str],
@@ -117,18 +148,19 @@ class Testbed:
         *,
         streams: Streams | None = None,
         on_left: Callable[[str], None] = lambda _name: None,
+        what: str = "the gateway",
     ) -> GatewayProcess:
         """Start `command` inside, in a session of its own, with the plan's user and capabilities.
 
         `streams` are the process's from now on; the default is a terminal, and no input. `on_left`
         is called when the command has exited and left another process to be the gateway; see
-        `GatewayProcess`. GatewayStartError if the command cannot be executed.
+        `GatewayProcess`. GatewayStartError if the command cannot be executed; it calls it `what`.
         """
         assert self._nursery is not None
         streams = streams or Streams()
         if self._gone.is_set():
             streams.close()
-            raise GatewayStartError("the gateway cannot be started: the testbed has ended")
+            raise GatewayStartError(f"{what} cannot be started: the testbed has ended")
         number = len(self._processes) + 1
         process = GatewayProcess(number, streams, self._request, on_left)
         self._processes[number] = process
@@ -141,7 +173,8 @@ class Testbed:
             }
         )
         try:
-            await self._request({"op": "start", "id": number}, (memory, *streams.theirs))
+            request = {"op": "start", "id": number, "errors": streams.has_errors}
+            await self._request(request, (memory, *streams.theirs))
         finally:
             os.close(memory)
             streams.close_theirs()
@@ -149,10 +182,10 @@ class Testbed:
         refusal = self._refusals.pop(number, None)
         if refusal is not None:
             process._close()
-            what = refusal["culprit"] or command[0]
+            culprit = refusal["culprit"] or command[0]
             whose = f" (as user {self._user.name})" if self._user is not None else ""
             raise GatewayStartError(
-                f"the gateway cannot be started{whose}: {what}: {refusal['reason']}"
+                f"{what} cannot be started{whose}: {culprit}: {refusal['reason']}"
             )
         self._nursery.start_soon(process._read_output)
         return process
@@ -187,6 +220,9 @@ class Testbed:
     def _dispatch(self, message: channel.Message) -> None:
         values = message.values
         number = values["id"]
+        if values["event"] in ("socket", "no-socket"):
+            self._take_socket(number, message)
+            return
         process = self._processes[number]
         match values["event"]:
             case "started":
@@ -203,9 +239,26 @@ class Testbed:
                 process._note_exit(ExitStatus(values.get("status"), values.get("signal")))
             case "killed":
                 process._note_killed()
+            case "paused":
+                process._note_done("pause")
+            case "resumed":
+                process._note_done("resume")
+            case "usage":
+                process._note_usage(values)
+
+    def _take_socket(self, ticket: int, message: channel.Message) -> None:
+        opened = self._opening.get(ticket)
+        if opened is None:  # whoever asked has been cancelled
+            for fd in message.fds:
+                os.close(fd)
+            return
+        self._opened[ticket] = message
+        opened.set()
 
     def _note_gone(self) -> None:
         self._gone.set()
+        for opened in self._opening.values():
+            opened.set()
         for number, started in self._starting.items():
             self._refusals[number] = {"culprit": "init", "reason": "the testbed has ended"}
             started.set()
@@ -274,6 +327,6 @@ async def _wait_errors(helper: Helper) -> None:
 
 async def _close_helper(helper: Helper) -> None:
     helper.sock.close()
-    with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+    with trio.move_on_after(real_s(CLOSE_TIMEOUT_S), shield=True):
         await _wait_errors(helper)
     helper.close()

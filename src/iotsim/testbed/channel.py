@@ -39,15 +39,20 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def send(sock: socket.socket, values: dict[str, Any], fds: Sequence[int] = ()) -> None:
-    """Send one message; `fds` stay open on this side. OSError if the other side is gone."""
+def send(
+    sock: socket.socket, values: dict[str, Any], fds: Sequence[int] = (), *, flags: int = 0
+) -> None:
+    """Send one message; `fds` stay open on this side. OSError if the other side is gone.
+
+    `flags` are those of sendmsg(2).
+    """
     data = json.dumps(values).encode()
     if len(data) > MAX_MESSAGE_BYTES:
         raise ValueError(f"a control message of {len(data)} bytes")
     ancillary = (
         [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())] if fds else []
     )
-    sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+    sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL | flags)
 
 
 def receive(sock: socket.socket) -> Message | None:

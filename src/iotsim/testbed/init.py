@@ -16,7 +16,16 @@ from iotsim import interpreter
 from iotsim.capabilities import Capability
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
-from iotsim.testbed import channel, isolation, linux, network, privileges, rights, rtnetlink
+from iotsim.testbed import (
+    channel,
+    isolation,
+    linux,
+    names,
+    network,
+    privileges,
+    rights,
+    rtnetlink,
+)
 from iotsim.testbed.plan import NO_INTERFACE, TestbedPlan
 from iotsim.testbed.supervisor import Supervisor, become_subreaper
 
@@ -66,10 +75,12 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
     if private:
         user = isolation.enter_private().user
         notes += network.prepare_private(user_namespace=user)
+        if plan.hosts:
+            names.install_names(dict(plan.hosts))
     elif plan.namespace:
         isolation.enter_named_network(plan.namespace)
     # These are of the network namespace in which they are opened, wherever they are used.
-    names: list[str] = []
+    kinds: list[str] = []
     fds: list[int] = []
     ready: dict[str, Any] = {"event": "ready", "interface": "", "offload": False}
     if plan.kind != NO_INTERFACE:
@@ -81,21 +92,21 @@ def _run(sock: socket.socket, plan: TestbedPlan) -> int:
             persistent=bool(plan.name) and not private,
         )
         ready |= {"interface": tun.name, "offload": tun.offload}
-        names += ["tun"] * len(tun.fds)
+        kinds += ["tun"] * len(tun.fds)
         fds += tun.fds
         notes += network.configure(plan, tun.name, private=private, existing=tun.persistent)
     notes += rights.capability_notes(plan.capabilities, user_namespace=user)
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     netlink.bind((0, 0))
-    names.append("netlink")
+    kinds.append("netlink")
     fds.append(netlink.detach())
     for name in ("snmp", "snmp6"):
         try:
             fds.append(os.open(f"/proc/self/net/{name}", os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
             continue
-        names.append(name)
-    ready |= {"user_namespace": user, "fds": names}
+        kinds.append(name)
+    ready |= {"user_namespace": user, "fds": kinds}
     return _fork_init(sock, plan, ready, fds, notes)
 
 

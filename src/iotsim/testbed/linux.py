@@ -19,8 +19,10 @@ CLONE_NEWNET = 0x40000000
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+MS_BIND = 4096
 MS_REC = 16384
 MS_SLAVE = 1 << 19
+MNT_DETACH = 2
 
 PR_SET_PDEATHSIG = 1
 PR_GET_PDEATHSIG = 2
@@ -73,6 +75,11 @@ def mount(source: str, target: str, filesystem: str, flags: int) -> None:
         ),
         f"mount {target}",
     )
+
+
+def unmount(target: str) -> None:
+    """umount2(2), at once for whoever looks from now on."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), f"unmount {target}")
 
 
 def prctl(option: int, argument: int = 0, argument3: int = 0) -> None:

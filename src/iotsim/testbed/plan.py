@@ -42,6 +42,8 @@ class TestbedPlan:
     queue_length: int = 10_000
     """Packets that the kernel keeps for us while we are busy. A pointer each."""
     queues: int = 1
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Host names, each with its addresses as texts; for a private testbed. None: those of the machine."""
     run_name: str = ""
     results: str = ""
     """The results folder, by which `iotsim exec` tells runs of the same name apart."""
@@ -72,6 +74,7 @@ class TestbedPlan:
         values = json.loads(text)
         for key in ("addresses", "routes", "reach"):
             values[key] = tuple(tuple(entry) for entry in values[key])
+        values["hosts"] = tuple((name, tuple(addresses)) for name, addresses in values["hosts"])
         if values["user"] is not None:
             uid, gid, groups, name, home = values["user"]
             values["user"] = User(uid, gid, tuple(groups), name, home)

@@ -77,7 +77,7 @@ def drop_capabilities(keep: int = 0) -> None:
             linux.prctl(linux.PR_CAP_AMBIENT, linux.PR_CAP_AMBIENT_RAISE, capability)
 
 
-def drop_privileges(results: Path, scenario_folder: Path) -> None:
+def drop_privileges(results: Path, *scenario_folders: Path) -> None:
     """Drop what the simulator needs no longer; see the top of this page.
 
     Call it once the helper has been started, in the main thread, before there is another.
@@ -86,7 +86,7 @@ def drop_privileges(results: Path, scenario_folder: Path) -> None:
     if user is None:
         drop_capabilities(ALL_FILES if os.geteuid() == 0 else 0)
         return
-    sources = list(_sources(scenario_folder))
+    sources = list(_sources(scenario_folders))
     owner = results.stat().st_uid
     become(user, keep_capabilities=True)
     # access(2) asks for the user, and so without the capabilities that are still there.
@@ -99,9 +99,9 @@ def drop_privileges(results: Path, scenario_folder: Path) -> None:
         drop_capabilities(READ_FILES)
 
 
-def _sources(scenario_folder: Path) -> Iterable[tuple[str, int]]:
+def _sources(scenario_folders: Iterable[Path]) -> Iterable[tuple[str, int]]:
     """What may still be read, code that is imported late and files beside the scenario, and how."""
-    for folder in (str(scenario_folder), *filter(None, sys.path)):
+    for folder in (*map(str, scenario_folders), *filter(None, sys.path)):
         if os.path.isdir(folder):  # noqa: PTH112
             yield folder, os.R_OK | os.X_OK
     for module in tuple(sys.modules.values()):

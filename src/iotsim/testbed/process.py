@@ -6,12 +6,15 @@ import enum
 import os
 import signal
 import termios
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
 
+from iotsim.clock import real_s
+from iotsim.testbed.proctable import Usage
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
 READ_BYTES = 65536
 OUTPUT_CHUNKS = 64
@@ -44,6 +47,16 @@ class ExitStatus(NamedTuple):
             return f"signal {self.signal}"
 
 
+class Sample(NamedTuple):
+    """What a process, with all that it started, used at the moment ``at``, by time.monotonic.
+
+    ``usage`` is None where /proc does not show its processes.
+    """
+
+    at: float
+    usage: Usage | None
+
+
 class GatewayProcess:
     """Made by `Testbed.start_gateway`.
 
@@ -72,6 +85,10 @@ class GatewayProcess:
         """None while it runs."""
         self._exited = trio.Event()
         self._killed = trio.Event()
+        self._paused = False
+        self._asked: dict[str, trio.Event] = {}
+        """What was requested and is not done yet."""
+        self._take: Callable[[Sample], None] | None = None
 
     async def wait(self) -> ExitStatus:
         """Wait until the process has ended."""
@@ -79,24 +96,86 @@ class GatewayProcess:
         assert self.exit_status is not None
         return self.exit_status
 
+    async def kill(self) -> ExitStatus:
+        """SIGKILL to it, and to all that it started, also where that has detached itself."""
+        await self._request({"op": "kill", "id": self.number})
+        await self._killed.wait()
+        return await self.wait()
+
+    async def pause(self) -> None:
+        """SIGSTOP to it and to all that it started; when this returns, they stand."""
+        await self._ask("pause")
+
+    async def resume(self) -> None:
+        """SIGCONT to the same."""
+        await self._ask("resume")
+
+    async def watch(self, take: Callable[[Sample], None], what: Collection[str] = ()) -> None:
+        """Have it measured all few moments: `take` gets each sample, the first one at once.
+
+        Of "fds", "memory" and "waits" there is only `what` is asked. The last one comes as the process ends.
+        """
+        self._take = take
+        await self._request({"op": "watch", "id": self.number, "what": list(what)})
+
+    async def measure(self) -> None:
+        """Have it measured now, if it is watched; the sample has been taken when this returns."""
+        if self._take is not None:
+            await self._ask("measure")
+
     async def send_signal(self, signum: int) -> None:
         """Send a signal to the process itself; nothing happens when it has ended."""
         await self._request({"op": "signal", "id": self.number, "signal": int(signum)})
 
     async def stop(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
-        """Ask its process group to end, and after `grace_s` kill whatever is left of it.
+        """Ask its process group to end, and after `grace_s` real seconds kill whatever is left of it.
 
-        What the process started and left behind is killed too, even if it detached itself.
+        What the process started and left behind is killed too, even if it detached itself. Who is paused
+        goes on, so as to hear of it.
         """
         if self.exit_status is None:
             await self._request({"op": "stop", "id": self.number, "signal": int(signum)})
-            with trio.move_on_after(grace_s):
+            if self._paused:
+                await self.resume()
+            with trio.move_on_after(real_s(grace_s)):
                 await self._exited.wait()
-        await self._request({"op": "kill", "id": self.number})
-        await self._killed.wait()
+        return await self.kill()
+
+    async def _ask(self, op: str) -> None:
+        """Request `op` and wait until it is done, or there is nobody left to do it."""
+        if self._killed.is_set():
+            return
+        done = self._asked.setdefault(op, trio.Event())
+        await self._request({"op": op, "id": self.number})
+        await done.wait()
+
+    async def end(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
+        """Ask its process group to end, and after `grace_s` kill the group.
+
+        Unlike `stop`, this leaves alone what others have left behind: it is for one process of several.
+        """
+        for number, patience_s in ((int(signum), grace_s), (int(signal.SIGKILL), grace_s)):
+            if self.exit_status is None:
+                await self._request({"op": "stop", "id": self.number, "signal": number})
+                with trio.move_on_after(real_s(patience_s)):
+                    await self._exited.wait()
         return await self.wait()
 
     # -- called by the testbed
+
+    def _note_done(self, op: str) -> None:
+        if op in ("pause", "resume"):
+            self._paused = op == "pause"
+        done = self._asked.pop(op, None)
+        if done is not None:
+            done.set()
+
+    def _note_usage(self, values: Mapping[str, Any]) -> None:
+        usage = {name: values[name] for name in Usage._fields if name in values}
+        if self._take is not None:
+            self._take(Sample(values["at"], Usage(**usage) if usage else None))
+        if values["asked"]:
+            self._note_done("measure")
 
     def _note_exit(self, status: ExitStatus) -> None:
         self.exit_status = status
@@ -107,12 +186,14 @@ class GatewayProcess:
 
     def _note_killed(self) -> None:
         self._killed.set()
+        for op in tuple(self._asked):
+            self._note_done(op)
 
     def _note_gone(self) -> None:
         """The whole namespace has ended, and the process with it."""
         if self.exit_status is None:
             self._note_exit(ExitStatus(None, signal.SIGKILL))
-        self._killed.set()
+        self._note_killed()
 
     async def _read_output(self) -> None:
         fd = self._streams.output
@@ -142,14 +223,21 @@ class Streams:
 
     Its output goes to a terminal, or both streams of it to a pipe. Its input is `stdin`: what that
     descriptor gives; nothing (None); or open for ever without a byte (`OPEN`), which is the terminal
-    again where there is one. `stdin` is closed with ours.
+    again where there is one. `stdin` is closed with ours. `errors` is what takes its standard error,
+    a descriptor that is closed with ours, too; None is what takes its output.
     """
 
-    def __init__(self, *, terminal: bool = True, stdin: int | Open | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        terminal: bool = True,
+        stdin: int | Open | None = None,
+        errors: int | None = None,
+    ) -> None:
         self.output, out = open_terminal() if terminal else os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.output, False)
         self.theirs = [out]
-        """The process's ends, as `start` takes them: output, and input if there is any."""
+        """The process's ends, as `start` takes them: output, and input and errors if there are any."""
         self._ours = [self.output]
         if isinstance(stdin, int):
             self.theirs.append(stdin)
@@ -159,6 +247,9 @@ class Streams:
             theirs, ours = os.pipe2(os.O_CLOEXEC)
             self.theirs.append(theirs)
             self._ours.append(ours)
+        self.has_errors = errors is not None
+        if errors is not None:
+            self.theirs.append(errors)
 
     def close_theirs(self) -> None:
         """The process has its own copies now."""

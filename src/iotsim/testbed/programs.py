@@ -16,6 +16,8 @@ DEBIAN_PACKAGES = {
     "coap-client-notls": "libcoap3-bin",
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
     "ndisc6": "ndisc6",
     "nmap": "nmap",
     "ntpdig": "ntpsec-ntpdig",
@@ -32,6 +34,12 @@ DEBIAN_PACKAGES = {
     "traceroute": "traceroute",
     "tshark": "tshark",
 }
+
+
+class MissingProgramError(MachineError):
+    """A program is not installed."""
+
+    of_link = False
 
 
 def require_programs(names: Iterable[str]) -> None:

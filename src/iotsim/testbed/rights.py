@@ -24,6 +24,8 @@ from iotsim.testbed.users import User, find_user, may_become, sudo_user
 class RightsError(MachineError):
     """The gateway cannot have the rights that it is to have, whatever the link."""
 
+    of_link = False
+
 
 def gateway_user(text: str, *, private: bool) -> User | None:
     """The user called `text`; "" is the default, and None is for whoever runs iotsim.

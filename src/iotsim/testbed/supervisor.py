@@ -2,14 +2,21 @@
 
 Requests, from the simulator:
 
-``start``  id, and two or three descriptors: a memory file with command, env and cwd; what takes the
-           output; what gives the input, if anything does
+``start``  id, and two to four descriptors: a memory file with command, env and cwd; what takes the
+           output; what gives the input, if anything does; what takes the errors, if ``errors`` says
+           that it is not what takes the output
 ``signal`` id, signal: to the process
 ``stop``   id, signal: to its process group; when it exits now, it has exited, whatever it leaves
 ``kill``   id: SIGKILL to the process, to all that it left behind, and to their children
+``pause``  id: SIGSTOP to the same, one and all
+``resume`` id: SIGCONT to the same
+``watch``  id, what: measure from now on what these use, all few moments; `what` are options of `Gauge`
+``measure`` id: measure now
+``socket`` id, kind, address, port: opens a socket in here, and hands it out
 
 Reports, to the simulator: ``started`` (sent by the child itself, for its pid), ``running`` or
-``start-failed``, ``left``, ``exited``, ``killed``; each with the id.
+``start-failed``, ``left``, ``exited``, ``killed``, ``paused``, ``resumed``, ``usage``; ``socket`` (with its
+descriptor) or ``no-socket``; each with the id.
 
 A process that exits with status 0 and leaves others running, as a launcher of daemons does, hands on
 to the oldest of them that is now a child of ours (``left``, with its name): from then on that one is
@@ -26,19 +33,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.testbed import channel, linux, privileges
+from iotsim.testbed.gauge import Gauge
+from iotsim.testbed.proctable import (
+    descendants,
+    proc_is_ours,
+    process_name,
+    read_process,
+    read_processes,
+)
+from iotsim.testbed.sockets import make_socket
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Collection
 
+    from iotsim.testbed.proctable import Process
     from iotsim.testbed.users import User
 
 KILL_PASSES = 200
@@ -47,6 +65,8 @@ PARTING_S = 0.2
 """For so long what a process left may still end with it."""
 GENTLE_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 """Those by which a process tells others to end."""
+STOPPED = ("T", "t")
+"""The states in /proc/PID/stat of who does not run until told to go on."""
 
 
 class Parting(NamedTuple):
@@ -81,6 +101,9 @@ class Supervisor:
         self.parting: dict[int, Parting] = {}
         self.stopping: set[int] = set()
         """The ids of those that were asked to stop."""
+        self.sessions: dict[int, int] = {}
+        """session -> id, of what we started: what is in there belongs to that one."""
+        self.gauges: dict[int, Gauge] = {}
 
     def run(self) -> None:
         """Serve until the control socket closes, then end every process."""
@@ -98,6 +121,7 @@ class Supervisor:
                     with contextlib.suppress(BlockingIOError):
                         os.read(wakeup_r, 4096)
                 self.reap()
+                self.look()
                 if self.sock.fileno() in ready:
                     message = channel.receive(self.sock)
                     if message is None:
@@ -115,7 +139,9 @@ class Supervisor:
         number = int(values["id"])
         match values["op"]:
             case "start":
-                self.start(number, *message.fds)
+                fds = list(message.fds)
+                errors_fd = fds.pop() if values.get("errors") else None
+                self.start(number, *fds, errors_fd=errors_fd)
             case "signal":
                 self.send_signal(number, int(values["signal"]), group=False)
             case "stop":
@@ -127,14 +153,49 @@ class Supervisor:
             case "kill":
                 self.kill(number)
                 channel.send(self.sock, {"event": "killed", "id": number})
+            case "pause":
+                self.pause(number)
+                channel.send(self.sock, {"event": "paused", "id": number})
+            case "resume":
+                self._signal_tree(number, signal.SIGCONT)
+                channel.send(self.sock, {"event": "resumed", "id": number})
+            case "watch":
+                self.gauges[number] = Gauge(**dict.fromkeys(values["what"], True))
+                self._measure(number)
+            case "measure":
+                self._measure(number, asked=True)
+            case "socket":
+                self.open_socket(number, values["kind"], values["address"], int(values["port"]))
+
+    def open_socket(self, number: int, kind: str, address: str, port: int) -> None:
+        """Hand out a socket of this network."""
+        try:
+            sock = make_socket(kind, address, port)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            report = {"event": "no-socket", "id": number, "errno": error.errno or 0}
+            channel.send(self.sock, {**report, "reason": reason})
+            return
+        with sock:
+            channel.send(self.sock, {"event": "socket", "id": number}, [sock.fileno()])
 
     # -- processes
 
-    def start(self, number: int, plan_fd: int, output_fd: int, input_fd: int | None = None) -> None:
+    def start(
+        self,
+        number: int,
+        plan_fd: int,
+        output_fd: int,
+        input_fd: int | None = None,
+        *,
+        errors_fd: int | None = None,
+    ) -> None:
         plan = channel.from_memory(plan_fd)
         if self.user is not None:
             # So that it can open /dev/stdout again, as many a logger does.
-            os.fchown(output_fd, self.user.uid, -1)
+            for fd in (output_fd, errors_fd):
+                if fd is not None:
+                    os.fchown(fd, self.user.uid, -1)
 
         def enter() -> None:
             # In the child, before exec. Its own message tells the simulator its pid.
@@ -152,7 +213,7 @@ class Supervisor:
                 plan["command"],
                 stdin=subprocess.DEVNULL if input_fd is None else input_fd,
                 stdout=output_fd,
-                stderr=output_fd,
+                stderr=output_fd if errors_fd is None else errors_fd,
                 env=plan["env"],
                 cwd=plan["cwd"],
                 start_new_session=True,
@@ -170,13 +231,13 @@ class Supervisor:
             }
             channel.send(self.sock, report)
         else:
-            self.pids[process.pid] = number
+            self.pids[process.pid] = self.sessions[process.pid] = number
             process.returncode = 0  # we reap it ourselves
             channel.send(self.sock, {"event": "running", "id": number})
         finally:
-            os.close(output_fd)
-            if input_fd is not None:
-                os.close(input_fd)
+            for fd in (output_fd, input_fd, errors_fd):
+                if fd is not None:
+                    os.close(fd)
         self.reap()
 
     def reap(self) -> None:
@@ -185,6 +246,7 @@ class Supervisor:
         failed = 0
         with contextlib.suppress(ChildProcessError):
             while True:
+                self._charge_next()
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     break
@@ -205,7 +267,7 @@ class Supervisor:
     def settle(self, *, at_once: bool = False) -> None:
         """Tell of those that have exited with status 0: whether that was all, or who takes over."""
         for number, parting in tuple(self.parting.items()):
-            heir = self._oldest_left()
+            heir = self._oldest_left(number)
             if heir is None:
                 if somebody_waits():
                     continue  # whoever has just ended has a status that may count
@@ -219,6 +281,8 @@ class Supervisor:
             del self.parting[number]
 
     def _report_exit(self, number: int, status: int) -> None:
+        if number in self.gauges:
+            self._measure(number)
         report: dict[str, Any] = {"event": "exited", "id": number}
         if os.WIFSIGNALED(status):
             report["signal"] = os.WTERMSIG(status)
@@ -228,17 +292,29 @@ class Supervisor:
 
     def _patience_ms(self) -> float | None:
         """How long to wait for whatever comes, as poll takes it."""
-        if not self.parting:
-            return None
-        deadline = min(parting.deadline for parting in self.parting.values())
-        return max(0.0, 1000 * (deadline - time.monotonic())) + 1
+        due = min(
+            min((parting.deadline for parting in self.parting.values()), default=math.inf),
+            min((gauge.due for gauge in self.gauges.values()), default=math.inf),
+        )
+        return None if due == math.inf else max(0.0, 1000 * (due - time.monotonic())) + 1
 
-    def _oldest_left(self) -> int | None:
-        """The oldest child of ours that is none of those that we started ourselves."""
+    def _oldest_left(self, number: int) -> int | None:
+        """The oldest child of ours that belongs to `number` and was not started by ourselves."""
         if not proc_is_ours():
             return None
-        orphans = [pid for pid in children_of(os.getpid()) if pid not in self.pids]
+        us = os.getpid()
+        orphans = [
+            process.pid
+            for process in self._tree(number)
+            if process.parent == us and not process.dead and process.pid not in self.pids
+        ]
         return min(orphans, default=None)
+
+    def _tree(self, number: int) -> list[Process]:
+        """All that belongs to `number`, dead ones too; whom nobody owns belongs to everybody."""
+        others = {pid for pid, owner in self.pids.items() if owner != number}
+        others |= {session for session, owner in self.sessions.items() if owner != number}
+        return descendants(read_processes(), os.getpid(), spare=others)
 
     def send_signal(self, number: int, signum: int, *, group: bool) -> None:
         for pid, owner in self.pids.items():
@@ -253,19 +329,71 @@ class Supervisor:
 
     def kill(self, number: int) -> None:
         """SIGKILL to process `number` and to all that descends from it or was left to us."""
-        if self.own_namespace and not proc_is_ours():
-            os.kill(-1, signal.SIGKILL)  # no way to tell who is who: it is everybody
-            return
-        others = {pid for pid, owner in self.pids.items() if owner != number}
         for _ in range(KILL_PASSES):
-            victims = descendants(os.getpid(), spare=others)
-            for pid in victims:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            living = self._signal_tree(number, signal.SIGKILL)
             self.reap()
-            if not victims:
+            if not living:
+                break
+            time.sleep(PASS_PAUSE_S)
+        if number not in self.pids.values():
+            self.gauges.pop(number, None)
+            self.sessions = {pid: owner for pid, owner in self.sessions.items() if owner != number}
+
+    def pause(self, number: int) -> None:
+        """SIGSTOP to the same, until nobody is left who could start another one."""
+        for _ in range(KILL_PASSES):
+            if not self._signal_tree(number, signal.SIGSTOP, unless=STOPPED):
                 return
             time.sleep(PASS_PAUSE_S)
+
+    def _signal_tree(self, number: int, signum: int, *, unless: Collection[str] = ()) -> bool:
+        """Send a signal to all that belongs to `number`; whether there was anybody to send it to.
+
+        Those in one of the states `unless` need none.
+        """
+        if self.own_namespace and not proc_is_ours():
+            os.kill(-1, signum)  # no way to tell who is who: it is everybody
+            return False
+        tree = self._tree(number)
+        living = [one.pid for one in tree if not one.dead and one.state not in unless]
+        for pid in living:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signum)
+        return bool(living)
+
+    # -- what they use
+
+    def look(self) -> None:
+        """Measure where it is time."""
+        now = time.monotonic()
+        for number, gauge in self.gauges.items():
+            if now >= gauge.due:
+                self._measure(number)
+
+    def _measure(self, number: int, *, asked: bool = False) -> None:
+        gauge = self.gauges.get(number)
+        if gauge is None:
+            return
+        usage: dict[str, Any] = {}
+        if proc_is_ours():
+            usage = gauge.measure(lambda: self._tree(number), self.user)._asdict()
+        report = {"event": "usage", "id": number, "at": gauge.at, "asked": asked, **usage}
+        # A simulator that is busy must not keep us from our work; the next one is soon there.
+        with contextlib.suppress(BlockingIOError):
+            channel.send(self.sock, report, flags=0 if asked else socket.MSG_DONTWAIT)
+
+    def _charge_next(self) -> None:
+        """Put what the next child to be reaped has used to the account of whoever it belongs to."""
+        if not self.gauges:
+            return
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        process = None if ended is None else read_process(ended.si_pid)
+        if process is None:
+            return
+        owner = self.pids.get(process.pid, self.sessions.get(process.session))
+        for number, gauge in self.gauges.items():
+            if owner in (None, number):
+                gauge.reaped_cpu_s += process.cpu_s
 
     def end(self) -> None:
         """End every process: with PID 1 goes all of its namespace."""
@@ -275,6 +403,7 @@ class Supervisor:
                 os.kill(-1, signal.SIGKILL)
             return
         self.pids.clear()  # none is spared, and nobody is left to be told
+        self.sessions.clear()
         self.kill(-1)
 
 
@@ -294,54 +423,6 @@ def somebody_waits() -> bool:
         return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return False
-
-
-def descendants(root: int, *, spare: set[int]) -> list[int]:
-    """The live processes that descend from `root`, without the trees of those in `spare`."""
-    children = _children()
-    found: list[int] = []
-    waiting = [root]
-    while waiting:
-        for pid in children.get(waiting.pop(), ()):
-            if pid not in spare:
-                found.append(pid)
-                waiting.append(pid)
-    return found
-
-
-def proc_is_ours() -> bool:
-    """Whether /proc shows our PID namespace: some containers do not let it be mounted anew."""
-    try:
-        return str(Path("/proc/self").readlink()) == str(os.getpid())
-    except OSError:
-        return False
-
-
-def children_of(pid: int) -> list[int]:
-    """The live children of `pid`."""
-    return _children().get(pid, [])
-
-
-def _children() -> dict[int, list[int]]:
-    """pid -> its live children, of all processes that /proc shows."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            # The name, in parentheses, may hold anything; state and ppid follow it.
-            state, ppid = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:2]
-        except (OSError, ValueError):
-            continue
-        if state not in (b"Z", b"X"):
-            children.setdefault(int(ppid), []).append(int(folder.name))
-    return children
-
-
-def process_name(pid: int) -> str:
-    """The name in /proc/PID/comm, "" if the process has gone."""
-    try:
-        return Path("/proc", str(pid), "comm").read_text(errors="replace").removesuffix("\n")
-    except OSError:
-        return ""
 
 
 def become_subreaper() -> None:

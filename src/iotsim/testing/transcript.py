@@ -65,7 +65,8 @@ MOST_FRAMES = 1 << 16
 
 class Transcript:
     """One device that speaks `protocol`. `table` are the keys of its ``[devices.NAME]``: ``model``,
-    ``rules``, ``state`` and so on. In `folder` files are looked for, and a protocol that is not bundled.
+    ``rules``, ``state`` and so on, `faults` are tables of ``[[fault]]``. In `folder` files are
+    looked for, and a protocol that is not bundled.
 
     It is ``device[0]`` at ``10.77.1.1`` and ``fd77::1:1``, and takes `PEER` for the gateway. Raises
     ScenarioError as a scenario would. Where the device fails, or its session, whatever let it go on raises
@@ -80,6 +81,7 @@ class Transcript:
         folder: Path | str = ".",
         wall_time: float = 0.0,
         may_fail: bool = False,
+        faults: Sequence[Mapping[str, Any]] = (),
         **table: Any,
     ) -> None:
         self._now = 0.0
@@ -90,7 +92,8 @@ class Transcript:
             "protocol": protocol,
             **table,
         }
-        text = SCENARIO.replace("{ device }", _toml(device))
+        text = f"fault = {_toml(list(faults))}\n" if faults else ""
+        text += SCENARIO.replace("{ device }", _toml(device))
         scenario = load_text(text, Path(folder) / "transcript.toml", default_seed=seed)
         ours, self._link = MemoryLink.pair(scenario.link.mtu)
         self.simulation = Simulation(

@@ -580,7 +580,7 @@ async def test_no_worker_finishes_before_all_read_no_more(
             nursery.start_soon(partial(serve, partner, crew, seen=seen))
         async with trio.open_nursery() as living:
             await living.start(crew.run)
-            await crew.conclude(1.0)
+            await crew.conclude(1.0, lambda: None)
             living.cancel_scope.cancel()
         seen.clear()
         with trio.fail_after(5):
@@ -640,7 +640,7 @@ async def test_what_only_the_end_decides_is_told_by_the_end_alone(
             nursery.start_soon(serve, partner, crew)
         await nursery.start(crew.run)
         with trio.fail_after(5):
-            findings = await crew.conclude(1.0)
+            findings = await crew.conclude(1.0, lambda: None)
         await trio.sleep(3 * TICK_S)
         assert crew.progress().verdicts == [False]
         assert crew.journal.event_count == 0

@@ -31,12 +31,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 import trio
 
+from iotsim.clock import real_s
 from iotsim.errors import IotsimError
 from iotsim.events import Note
 from iotsim.expect.judge import Judge
 from iotsim.expect.report import Findings, merge
 from iotsim.expect.slots import FleetView
 from iotsim.results.merge import merge_captures, merge_events
+from iotsim.run.crew import report_northbound
 from iotsim.run.shards.worker import HELD_SIGNALS, work
 from iotsim.simulation.commands import encode_command
 from iotsim.simulation.counters import Counters, Progress, add_counters
@@ -46,7 +48,7 @@ from iotsim.simulation.timers import Timers
 from iotsim.testbed import channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from iotsim.expect.spec import ExpectSpec
@@ -219,7 +221,7 @@ class Shards:
             nursery.start_soon(self._keep_time)
             task_status.started()
             while True:
-                await trio.sleep(TICK_S)
+                await trio.sleep(real_s(TICK_S))
                 self.judge.advance(self._clock())
                 await self._tell_decisions()
                 self.journal.flush()
@@ -227,6 +229,9 @@ class Shards:
     def boot(self, now: float) -> None:
         for worker in self._workers:
             worker.request(op="boot", t=now)
+
+    def northbound(self, service: str, fields: Mapping[str, Any], now: float) -> None:
+        report_northbound(self.journal, self.judge, service, fields, now)
 
     async def do(self, command: Command) -> None:
         async with self._doing:
@@ -258,11 +263,15 @@ class Shards:
     def wake(self) -> None:
         pass  # the next tick is near
 
-    async def conclude(self, now: float) -> Findings:
+    async def conclude(self, now: float, look: Callable[[], object]) -> Findings:
         self._judged = True
         # What one hands over while it drains, another has to take: so they drain twice.
         for _ in range(2):
             await self._ask("drained", op="drain")
+        for worker in self._workers:
+            if drained := worker.answers.get("drained"):
+                worker.counters = msgspec.convert(drained, Counters)
+        look()
         exports = await self._ask("judged", op="judge", t=now)
         return merge([self.judge.export(now), *exports])
 
@@ -320,7 +329,7 @@ class Shards:
 
     async def _wait_for(self, answer: str, workers: Iterable[WorkerProcess]) -> None:
         """Wait until each of `workers` has given `answer`, or never will."""
-        with trio.move_on_after(ANSWER_TIMEOUT_S):
+        with trio.move_on_after(real_s(ANSWER_TIMEOUT_S)):
             for worker in workers:
                 while answer not in worker.answers and not worker.dead:
                     await worker.news.wait()
@@ -413,7 +422,7 @@ async def _ending(worker: WorkerProcess) -> str:
     """How `worker`, whose socket is closed, comes to its end, which is near."""
     pidfd = os.pidfd_open(worker.pid)
     try:
-        with trio.move_on_after(DISMISSAL_TIMEOUT_S):
+        with trio.move_on_after(real_s(DISMISSAL_TIMEOUT_S)):
             await trio.lowlevel.wait_readable(pidfd)
         return _exit_status(pidfd)
     finally:

@@ -10,7 +10,8 @@ start      takes its queue, makes its simulation, and lets it live            st
 boot       lets devices boot that do not boot with the run                    none
 ready      lets the windows of expectations begin                             none
 do         carries out a command; its answer has why not, or ""               done
-drain      handles what its queue and the other workers' sockets hold         drained
+drain      handles what its queue and the other workers' sockets hold;        drained
+           its answer has the counters
 look       its answer has the judge's export of what is decided so far       looked
 judge      decides what is open; its answer has the judge's export            judged
 seal       drains, and reads its queue no more                                sealed
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import msgspec
 import trio
 
+from iotsim.clock import ScaledClock, real_s
 from iotsim.errors import IotsimError
 from iotsim.link.tun import TunLink
 from iotsim.run.collector import settled_memory
@@ -82,7 +84,8 @@ def work(
     status = 1
     try:
         _heed_signals()
-        trio.run(Worker(scenario, folder, shard, control, peers).run)
+        clock = None if scenario.pace == 1 else ScaledClock(scenario.pace)
+        trio.run(Worker(scenario, folder, shard, control, peers).run, clock=clock)
         status = 0
     except BaseException as error:
         cause = sole_cause(error)
@@ -148,16 +151,17 @@ class Worker:
         if start is None:
             return
         if start.values["drop_privileges"]:
-            drop_privileges(self._folder, self._scenario.folder)
+            drop_privileges(self._folder, *self._scenario.folders)
         recording = Recording(*start.values["recording"])
         zero: float = start.values["zero"]
         counter = time.perf_counter  # CLOCK_MONOTONIC, which all processes share
+        pace = self._scenario.pace
         link = self._make_link(start)
         self._simulation = simulation = Simulation(
             self._scenario,
             link,
             seed=self._scenario.seed,
-            clock=lambda: counter() - zero,
+            clock=(lambda: counter() - zero) if pace == 1 else (lambda: (counter() - zero) * pace),
             shard=self._shard,
             recording=recording,
             rescue=Rescue(self._give_up, lambda _on_duty: None),
@@ -208,7 +212,7 @@ class Worker:
                         await self._send("done", _carry_out(simulation, message.values["command"]))
                     case "drain":
                         simulation.drain()
-                        await self._send("drained")
+                        await self._send("drained", simulation.counters())
                     case "look":
                         await self._send("looked", simulation.judge.snapshot())
                     case "judge":
@@ -237,11 +241,11 @@ class Worker:
             if progress != told:
                 told = progress
                 await self._send("progress", progress)
-            await trio.sleep(REPORT_INTERVAL_S)
+            await trio.sleep(real_s(REPORT_INTERVAL_S))
 
     async def _report_counters(self) -> None:
         while True:
-            await trio.sleep(COUNTERS_INTERVAL_S)
+            await trio.sleep(real_s(COUNTERS_INTERVAL_S))
             await self._send("counters", self._simulation.counters())
 
     def _make_link(self, start: channel.Message) -> ShardLink:
