@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +16,28 @@ from iotsim.errors import ScenarioError
 from iotsim.run.folder import ResultsFolder
 from iotsim.run.launch import prepare_launch
 from iotsim.scenario import check_behaviors, load_scenario, load_text
+from iotsim.scenario.load import load_merged
+from iotsim.scenario.merge import Merged, Source
 from iotsim.scenario.sources import DEEPEST_FILES, MOST_FILES
+from iotsim.scenario.toml import Document
 
 PATIENCE_S = 20.0
+keys = st.sampled_from(
+    [
+        "a",
+        "b",
+        "meter",
+        "rules",
+        "signals",
+        "when",
+        "reply",
+        "name",
+        "count",
+        "address",
+        "kind",
+        "env",
+    ]
+)
 FLEET = '[devices.meter]\naddress = "10.77.1.1"\nprotocol = "sensornet"\n'
 
 
@@ -295,6 +315,47 @@ def test_whatever_files_name_each_other_they_are_loaded_or_refused(
         assert files_told <= {"a.toml", "b.toml", "c.toml"}
     else:
         assert scenario.files[-1] == Path("a.toml")
+
+
+inner = st.recursive(
+    st.one_of(
+        st.integers(-1, 3), st.booleans(), st.sampled_from(["", "5s", "${a}", "${b}", "READ", "x"])
+    ),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(keys, one, max_size=4),
+    max_leaves=12,
+)
+tables = st.dictionaries(
+    st.sampled_from(
+        [
+            "scenario",
+            "link",
+            "gateway",
+            "devices",
+            "expect",
+            "impair",
+            "step",
+            "parameters",
+            "matrix",
+        ]
+    ),
+    inner | st.dictionaries(keys, st.dictionaries(keys, inner, max_size=4), max_size=3),
+    max_size=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(tables, min_size=1, max_size=3))
+def test_whatever_documents_are_merged_the_whole_is_loaded_or_refused(
+    values: list[dict[str, Any]],
+) -> None:
+    place = Path("/nowhere/test.toml")
+    sources = [Source(place, Document("", value, {}, 0)) for value in values]
+    try:
+        scenario = load_merged(Merged(sources), place, None)
+    except ScenarioError as error:
+        assert len(str(error)) < 500_000  # noqa: PT017
+    else:
+        assert len(scenario.files) == len(values)
 
 
 def test_a_text_without_a_file_extends_what_is_beside_it(tmp_path: Path) -> None:
