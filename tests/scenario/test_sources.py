@@ -206,6 +206,7 @@ def test_a_name_that_is_a_parameter_belongs_to_the_file_that_has_its_value() -> 
         more.write("[matrix]\nother = ['rows.csv']\n")
     scenario = load_scenario(main)
     assert [fleet.count for fleet in scenario.fleets] == [2, 2]
+    Path("out").mkdir()
     launch = prepare_launch(scenario, ResultsFolder(Path.cwd() / "out"), gateway_given=False)
     assert launch is not None
     there = ["lib/tool.sh", "own/tool.sh", "lib/rows.csv"]
