@@ -152,6 +152,52 @@ def test_a_broker_that_is_stopped_and_started_loses_and_doubles_nothing(
     assert len(seen) <= 43
 
 
+@needs("mosquitto", "mosquitto_pub")
+def test_a_gateway_that_is_killed_takes_no_service_with_it(iotsim: CommandLine) -> None:
+    script = """
+    touch life.$$
+    mosquitto_pub -q 1 -t life -m "$(ls life.* | wc -l)" -r
+    (while sleep 0.1; do :; done) &
+    wait
+    """
+    text = """
+    [northbound.broker]
+    kind = "mqtt"
+    [northbound.own]
+    kind = "command"
+    command = ["sh", "-c", "while sleep 0.1; do echo '{}'; done"]
+    [[step]]
+    name = "killed"
+    after = "the first life is told of"
+    gateway = "kill"
+    [[step]]
+    after = "killed"
+    delay = "200ms"
+    gateway = "start"
+    [[expect]]
+    name = "the first life is told of"
+    northbound = "broker"
+    receives = { topic = "life", json = 1 }
+    within = "20s"
+    [[expect]]
+    name = "the second life is told of"
+    northbound = "broker"
+    receives = { topic = "life", json = 2 }
+    within = "20s"
+    [[expect]]
+    name = "the server goes on"
+    northbound = "own"
+    receives = {}
+    count = { min = 1 }
+    after = "killed"
+    """
+    iotsim.write("gateway.sh", f"set -e\n{script}\n")
+    head = HEAD.replace('until = "gateway_exit"', "").replace("exit = 0", 'stdout = ""')
+    done = iotsim.run(iotsim.write("n.toml", head + text))
+    assert done.status == 0, done.text
+    assert [one["payload"] for one in fields(done, "broker")] == ["1", "2"]
+
+
 @needs("logger")
 def test_logger_over_udp_and_tcp(iotsim: CommandLine) -> None:
     script = """

@@ -11,6 +11,8 @@ from iotsim.events import SimulatorLag
 from iotsim.expect.lapses import LEAST_BOUND_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iotsim.run.crew import Crew
     from iotsim.run.site import Site
     from iotsim.scenario.model import Scenario
@@ -32,6 +34,8 @@ class Doubts:
         self._listening = f"they listen at {'; '.join(ports)}"
         self._lag_reported = LEAST_BOUND_S * scenario.pace
         self._lost_before = 0
+        self.lost_northbound: Callable[[], int] = lambda: 0
+        """How many datagrams the services of the gateway's other side have not taken in time."""
         self._looked_at = 0.0
 
     def look(self, now: float) -> None:
@@ -100,7 +104,7 @@ class Doubts:
 
     def _lost(self) -> int:
         """Packets dropped by our queues, in either direction."""
-        lost = self._crew.counters().lost
+        lost = self._crew.counters().lost + self.lost_northbound()
         if self._interface is not None:
             lost += self._interface.tx_dropped + self._interface.rx_dropped
         return lost

@@ -341,6 +341,7 @@ class Run:
                 lambda text: scenario.expand(text, self.preparation.folder),
             )
             northbound = Northbound(services, scenario.host_addresses, surroundings)
+            self.doubts.lost_northbound = northbound.lost
             async with northbound.opened():
                 yield northbound
 

@@ -36,6 +36,8 @@ class DatagramService(Service):
     def __init__(self, spec: NorthboundSpec, surroundings: Surroundings) -> None:
         super().__init__(spec, surroundings)
         self._sockets: list[socket.socket] = []
+        self._lost: dict[socket.socket, int] = {}
+        """What the kernel has dropped so far because we did not take it in time."""
 
     async def live(self, task_status: trio.TaskStatus[None]) -> None:
         try:
@@ -43,10 +45,11 @@ class DatagramService(Service):
                 await self.open(nursery)
                 task_status.started()
         finally:
+            self.note_lost()
             for sock in self._sockets:
-                self._note_lost(sock)
                 sock.close()
             self._sockets.clear()
+            self._lost.clear()
 
     async def open(self, nursery: trio.Nursery) -> None:
         """Begin to serve in `nursery`."""
@@ -105,12 +108,14 @@ class DatagramService(Service):
         except OSError:
             self.count("answers_dropped")
 
-    def _note_lost(self, sock: socket.socket) -> None:
-        """Count what the kernel has dropped because we did not take it in time."""
-        with suppress(OSError):
-            info = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, SK_MEMINFO.size)
-            if lost := SK_MEMINFO.unpack(info)[SK_MEMINFO_DROPS]:
-                self.count("lost", lost)
+    def note_lost(self) -> None:
+        for sock in self._sockets:
+            if sock.type == socket.SOCK_DGRAM:
+                with suppress(OSError):
+                    info = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, SK_MEMINFO.size)
+                    lost = SK_MEMINFO.unpack(info)[SK_MEMINFO_DROPS]
+                    self.count("lost", lost - self._lost.get(sock, 0))
+                    self._lost[sock] = lost
 
 
 class UdpService(DatagramService):

@@ -86,6 +86,8 @@ class Northbound:
 
     def lost(self) -> int:
         """Datagrams that were dropped since we did not take them in time."""
+        for service in self._services.values():
+            service.note_lost()
         return sum(n for name, n in self._run.counters.items() if name.endswith(".lost"))
 
     def notes(self) -> list[str]:

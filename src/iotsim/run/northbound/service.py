@@ -95,6 +95,9 @@ class Service(ABC):
     async def drain(self) -> None:
         """Report what has come already."""
 
+    def note_lost(self) -> None:  # noqa: B027 - most lose nothing
+        """Count as ``lost`` what was sent to it and dropped on the way."""
+
     @property
     def title(self) -> str:
         return f"northbound.{self.spec.name}"
@@ -104,7 +107,8 @@ class Service(ABC):
         """Serve until cancelled; started once it can be reached."""
 
     def count(self, what: str, number: int = 1) -> None:
-        self.run.counters[f"{self.title}.{what}"] += number
+        if number:
+            self.run.counters[f"{self.title}.{what}"] += number
 
     async def listen(self, kind: SocketKind) -> list[socket.socket]:
         """A socket at each of its addresses; at least at the first one."""

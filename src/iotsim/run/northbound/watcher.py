@@ -9,6 +9,7 @@ paho-mqtt does the protocol, driven by trio's loop instead of one of its own.
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING, Any
 
 import paho.mqtt.client as paho
@@ -30,7 +31,10 @@ BARRIER = "$iotsim/barrier"
 """A topic that no subscription to ``#`` has."""
 FOREVER = 0xFFFFFFFF
 QOS = 2
-BARRIER_S = 2.0
+PATIENCE_S = 3.0
+"""For so long a broker may be silent that has more to tell."""
+AT_A_TIME = 200
+"""So many packets are taken before others have their turn."""
 
 
 class _Client(paho.Client):
@@ -49,6 +53,8 @@ class Watcher:
         self._tell = tell
         self._barrier = 0
         self._reached = 0
+        self._taken = 0
+        """How many packets have come."""
         self._moved = trio.Event()
         self._subscribed = trio.Event()
         self._refusal = ""
@@ -73,17 +79,23 @@ class Watcher:
                 nursery.start_soon(self._announce, task_status)
                 while client.socket() is not None:
                     await trio.lowlevel.wait_readable(sock)
-                    client.loop_read()
+                    for _ in range(AT_A_TIME):
+                        client.loop_read()
+                        self._taken += 1
+                        if client.socket() is None or not select.select([sock], [], [], 0)[0]:
+                            break
                     self._to_write.set()
+                    await trio.lowlevel.checkpoint()
                     if self._refusal:
                         raise ConnectionError(self._refusal)
                 nursery.cancel_scope.cancel()
         finally:
             self._client = None
+            self._moved.set()
             sock.close()
 
     async def settle(self) -> None:
-        """Wait until all that the broker has taken by now has been told; not for ever."""
+        """Wait until all that the broker has taken by now has been told, or it falls silent."""
         client = self._client
         if client is None or not self._subscribed.is_set():
             return
@@ -91,10 +103,14 @@ class Watcher:
         wanted = self._barrier
         client.publish(BARRIER, str(wanted), qos=QOS)
         self._to_write.set()
-        with trio.move_on_after(real_s(BARRIER_S)):
-            while self._reached < wanted and self._client is client:
-                self._moved = trio.Event()
-                await self._moved.wait()
+        # However much there is: it ends only where nothing more comes.
+        taken = -1
+        while self._reached < wanted and self._client is client and self._taken != taken:
+            taken = self._taken
+            with trio.move_on_after(real_s(PATIENCE_S)):
+                while self._reached < wanted and self._client is client:
+                    self._moved = trio.Event()
+                    await self._moved.wait()
 
     # --- inside -------------------------------------------------------------------------------
 
