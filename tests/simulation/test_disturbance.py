@@ -88,7 +88,7 @@ async def test_expectations_look_at_the_gateways_side(
 ) -> None:
     """A lost request was received, as the gateway has sent it; a lost answer was not sent. The device has
     been asked only by what has come to it."""
-    text = impaired(f'loss = "100%"\ndirection = "{direction}"\nname = "gone"\n{EXPECT}')
+    text = impaired(f'loss = "100%"\nfirst = 5\ndirection = "{direction}"\nname = "gone"\n{EXPECT}')
     async with simulated(text) as gateway:
         gateway.send("meter[0]", READ)
         await trio.sleep(2)
@@ -365,7 +365,7 @@ async def test_what_comes_once_the_gateway_is_ready(
 async def test_an_entry_that_was_for_nothing_is_told(
     simulated: Callable[..., Any], autojump_clock: MockClock
 ) -> None:
-    text = impaired('name = "never"\nloss = "100%"\nwhen = { kind = "PING" }')
+    text = impaired('name = "never"\nloss = "100%"\nwhen = { kind = "COMMAND" }')
     text += '[[impair]]\nname = "met"\nloss = "1%"\n'
     async with simulated(text) as gateway:
         gateway.send("meter[0]", READ)
