@@ -1,10 +1,12 @@
 """The loader of scenarios: any text is loaded, or refused with a ScenarioError that has bounds.
 
-Nothing of a file that the text names is opened but protocols, which are the bundled ones.
+A zero byte, which no TOML has, stands between a base and what extends it. Whatever files a text names are
+looked for, and those of protocols, which are the bundled ones, are imported.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +43,10 @@ def target(data: bytes) -> None:
 
 
 def seeds() -> Iterator[bytes]:
-    for path in sorted(SCENARIOS.rglob("*.toml")):
-        yield path.read_bytes()
+    texts = [path.read_bytes() for path in sorted(SCENARIOS.rglob("*.toml"))]
+    yield from texts
+    for base, text in pairwise(texts):
+        yield base + b"\0" + text
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ North: a reading is a POST of JSON to ``--cloud``, and stays in a file until the
 neither a cloud that is down nor an end of the gateway loses it. All attempts for a reading carry the same
 Idempotency-Key.
 
-It ends with status 0 on SIGTERM, and after ``--rounds`` once all is reported.
+It ends with status 0 on SIGTERM, after ``--rounds`` once all is reported, and after ``--seconds``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outbox import OWN_NUMBERS, Outbox, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 READ, REPORT, READINGS, COMMAND, ACK, ERROR = 1, 2, 3, 4, 5, 6
 SET_INTERVAL = 3
@@ -122,8 +125,7 @@ class Gateway:
     # The loop.
 
     def run(self) -> None:
-        signal.signal(signal.SIGTERM, self.stop)
-        say("ready")
+        begin(self.stop, self.options.seconds)
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)
             selector.register(self.wake, selectors.EVENT_READ)
@@ -352,6 +354,14 @@ class Gateway:
 # ---------------------------------------------------------------- command line
 
 
+def begin(stop: Callable[[int, Any], None], seconds: float) -> None:
+    """Say that it is ready; `stop` is called on SIGTERM, and after as many seconds if that is not 0."""
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    say("ready")
+
+
 def parse_devices(text: str) -> list[str]:
     """``10.77.1.1-10.77.1.14``, or addresses with commas."""
     addresses: list[str] = []
@@ -369,6 +379,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--listen", type=int, default=5600)
     parser.add_argument("--interval", type=float, default=0.0, help="0: devices are not polled")
     parser.add_argument("--rounds", type=int, default=0, help="0: until it is told to stop")
+    parser.add_argument("--seconds", type=float, default=0.0, help="0: until it is told to stop")
     parser.add_argument("--timeout", type=float, default=0.2, help="of the first attempt")
     parser.add_argument("--point", type=int, default=0, help="255: all of a device's")
     parser.add_argument("--cloud", default="", help="URL that readings are posted to")

@@ -8,7 +8,6 @@ come in, and registers again when the value that it has is older than its Max-Ag
 from __future__ import annotations
 
 import selectors
-import signal
 import socket
 import struct
 import sys
@@ -16,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway import parse
+from gateway import begin, parse
 from outbox import Outbox, say
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ class Observer:
             for number, address in enumerate(options.devices)
         }
         self.port = options.port
+        self.seconds = options.seconds
         self.message_id = 0
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
@@ -65,8 +65,7 @@ class Observer:
         self.stopping = False
 
     def run(self) -> None:
-        signal.signal(signal.SIGTERM, self.stop)
-        say("ready")
+        begin(self.stop, self.seconds)
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)
             selector.register(self.wake, selectors.EVENT_READ)

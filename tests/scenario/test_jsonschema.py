@@ -24,9 +24,10 @@ SCHEMA = json_schema(REFERENCE)
 TAPLO = CLIENTS["taplo"]
 
 OF_ANY_KEYS = {
-    *("always", "receives", "sends", "when"),
+    *("always", "receives", "sends", "sent", "when"),
     *("announce", "reply", "send"),
-    *("env", "model", "northbound", "set", "signal", "state"),
+    *("env", "headers", "hosts", "json", "malform", "model"),
+    *("northbound", "set", "signal", "state"),
 }
 """Keys of tables that hold names of the user's, or fields of a protocol. Whatever else is a table is to be
 said by `Holds(Model)` in its own model, so that editors know its keys."""

@@ -11,9 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.capabilities import Capability
+from iotsim.cli.files import find_scenarios
 from iotsim.errors import ScenarioError
 from iotsim.match import Expression
-from iotsim.scenario import Overrides, Scenario, check_behaviors, load_scenario, load_text
+from iotsim.scenario import (
+    Overrides,
+    Scenario,
+    check_behaviors,
+    load_scenario,
+    load_scenarios,
+    load_text,
+)
 from iotsim.scenario.load import load_document
 from iotsim.scenario.loading import Loading
 from iotsim.scenario.problems import Problems
@@ -295,7 +303,6 @@ def test_a_problem_does_not_make_others() -> None:
         ("[scenario]\nseed = -1", "2:8: scenario.seed: must be greater than or equal to 0"),
         ("[scenario]\ntolerance = nan", "scenario.tolerance: must be"),
         ("[scenario]\ntolerance = 0", "scenario.tolerance: must be greater than 0"),
-        ("[scenario]\nspeed = 2", "not supported by this version yet"),
         (
             '[scenario]\nrequires = "ping"',
             '2:12: scenario.requires: must be a list of names of programs, such as ["ping"]',
@@ -319,6 +326,7 @@ def test_a_problem_does_not_make_others() -> None:
         ('[scenario]\nname = "${devices.a.first}"', "cannot stand here"),
         ('[scenario]\nname = "${results}"', "'${results}' can only stand in [gateway]"),
         ("[matrix]\na = [1]", "matrix.a: nothing in the scenario has '${a}'"),
+        ('[[step]]\nname = "ready"\nat = "1s"\nnote = "x"', "what comes when the gateway is ready"),
         ('[link]\nbridge = "br0"', "link.bridge: 'bridge' is for a tap link"),
         ('[link]\nkind = "tap"\nvlan = 5', "link.vlan: 'vlan' is for a tap link that joins"),
         (
@@ -368,7 +376,6 @@ def test_a_problem_does_not_make_others() -> None:
         ('[gateway]\ncommand = ["a"]\nstop_signal = "SIGFOO"', "no signal that stops a process"),
         ('[gateway]\ncommand = ["a"]\nenv = { "a=b" = "c" }', "no name and value"),
         ('[gateway]\ncommand = ["a"]\nenv = { a = 1 }', "gateway.env.a: must be a text"),
-        ('[gateway]\ncommand = ["a"]\nrestart = true', "gateway.restart: part of the format"),
         ('[gateway]\nuser = "alice"', "'user' is for a gateway with a 'command'"),
         ('[gateway]\ncommand = ["a"]\nuser = "a b"', "gateway.user: must be the name or the"),
         ('[gateway]\ncommand = ["a"]\nuser = true', "gateway.user: must be the name or the"),
@@ -839,10 +846,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_the_bundled_scenarios_load() -> None:
     folder = Path(__file__).parents[2] / "scenarios"
-    files = sorted(folder.rglob("*.toml"))
+    files = find_scenarios([str(folder)]).files
     assert files
     for file in files:
-        assert load_scenario(file).expectations
+        assert all(scenario.expectations for scenario in load_scenarios(file))
 
 
 KEYS = sorted(

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +16,28 @@ from iotsim.errors import ScenarioError
 from iotsim.run.folder import ResultsFolder
 from iotsim.run.launch import prepare_launch
 from iotsim.scenario import check_behaviors, load_scenario, load_text
+from iotsim.scenario.load import load_merged
+from iotsim.scenario.merge import Merged, Source
 from iotsim.scenario.sources import DEEPEST_FILES, MOST_FILES
+from iotsim.scenario.toml import Document
 
 PATIENCE_S = 20.0
+keys = st.sampled_from(
+    [
+        "a",
+        "b",
+        "meter",
+        "rules",
+        "signals",
+        "when",
+        "reply",
+        "name",
+        "count",
+        "address",
+        "kind",
+        "env",
+    ]
+)
 FLEET = '[devices.meter]\naddress = "10.77.1.1"\nprotocol = "sensornet"\n'
 
 
@@ -147,6 +167,50 @@ def test_a_relative_name_belongs_to_the_file_that_it_stands_in() -> None:
     assert launch.command == (str(here / "lib/gw.sh"), str(here / "lib/input.txt"))
     assert launch.cwd == here / "deeper/mine"
     assert launch.stdin == Path("lib/input.txt")
+
+
+def test_a_name_that_is_a_parameter_belongs_to_the_file_that_has_its_value() -> None:
+    for folder in ("lib", "own"):
+        write(f"{folder}/rows.csv", f"level\n{len(folder)}\n" + "1\n" * (folder == "own"))
+        write(f"{folder}/day.csv", "t,value\n0,1\n")
+        write(f"{folder}/tool.sh", "")
+    write(
+        "lib/base.toml",
+        """
+        [parameters]
+        rows = "rows.csv"
+        tool = "./tool.sh"
+        name = "rows"
+        day = { kind = "csv", file = "day.csv" }
+        [gateway]
+        command = ["./tool.sh", "${tool}", "./${name}.csv"]
+        [devices.meter]
+        address = "10.77.1.1"
+        data = "${rows}"
+        signals.lux = "${day}"
+        [devices.heir]
+        extends = "meter"
+        address = "10.77.2.1"
+        """,
+    )
+    main = write("own/main.toml", "extends = '../lib/base.toml'\n[parameters]\nname = 'rows'\n")
+    meter, heir = load_scenario(main).fleets
+    assert (meter.count, heir.count) == (1, 1)
+    os.unlink("lib/day.csv")  # noqa: PTH108
+    (problem,) = told(main)[:1]
+    assert problem.startswith("lib/base.toml:12:17: devices.meter.signals.lux.file: day.csv: there")
+    with main.open("a") as more:
+        more.write(
+            "tool = './tool.sh'\nday = { kind = 'csv', file = 'day.csv' }\nrows = '${other}'\n"
+        )
+        more.write("[matrix]\nother = ['rows.csv']\n")
+    scenario = load_scenario(main)
+    assert [fleet.count for fleet in scenario.fleets] == [2, 2]
+    Path("out").mkdir()
+    launch = prepare_launch(scenario, ResultsFolder(Path.cwd() / "out"), gateway_given=False)
+    assert launch is not None
+    there = ["lib/tool.sh", "own/tool.sh", "lib/rows.csv"]
+    assert launch.command == tuple(str(Path.cwd() / name) for name in there)
 
 
 def test_files_that_models_name_belong_to_the_file_that_names_them() -> None:
@@ -295,6 +359,47 @@ def test_whatever_files_name_each_other_they_are_loaded_or_refused(
         assert files_told <= {"a.toml", "b.toml", "c.toml"}
     else:
         assert scenario.files[-1] == Path("a.toml")
+
+
+inner = st.recursive(
+    st.one_of(
+        st.integers(-1, 3), st.booleans(), st.sampled_from(["", "5s", "${a}", "${b}", "READ", "x"])
+    ),
+    lambda one: st.lists(one, max_size=3) | st.dictionaries(keys, one, max_size=4),
+    max_leaves=12,
+)
+tables = st.dictionaries(
+    st.sampled_from(
+        [
+            "scenario",
+            "link",
+            "gateway",
+            "devices",
+            "expect",
+            "impair",
+            "step",
+            "parameters",
+            "matrix",
+        ]
+    ),
+    inner | st.dictionaries(keys, st.dictionaries(keys, inner, max_size=4), max_size=3),
+    max_size=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(tables, min_size=1, max_size=3))
+def test_whatever_documents_are_merged_the_whole_is_loaded_or_refused(
+    values: list[dict[str, Any]],
+) -> None:
+    place = Path("/nowhere/test.toml")
+    sources = [Source(place, Document("", value, {}, 0)) for value in values]
+    try:
+        scenario = load_merged(Merged(sources), place, None)
+    except ScenarioError as error:
+        assert len(str(error)) < 500_000  # noqa: PT017
+    else:
+        assert len(scenario.files) == len(values)
 
 
 def test_a_text_without_a_file_extends_what_is_beside_it(tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.scenario.test_jsonschema import REPOSITORY, SCENARIOS, name_of
 
+from iotsim.cli.files import find_scenarios
 from iotsim.errors import Problem, ScenarioError
-from iotsim.scenario import load_scenario, load_text
+from iotsim.scenario import each_scenario, load_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 METERS = """[scenario]
 duration = "10s"
 [devices.meter]
@@ -41,12 +42,11 @@ def look(tmp_path: Path) -> Callable[..., list[str]]:
     return look
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=name_of)
-def test_nothing_is_suspicious_about_a_bundled_scenario(path: Path) -> None:
+def test_nothing_is_suspicious_about_bundled_scenarios() -> None:
     found: list[Problem] = []
-    load_scenario(path, warn=found.append)
+    for path in find_scenarios([str(REPOSITORY / "scenarios")]).files:
+        assert [*each_scenario(path, warn=found.append)]
     assert found == []
-    assert REPOSITORY in path.parents
 
 
 def test_a_shadowed_rule_is_told_with_its_place(look: Callable[..., list[str]]) -> None:
@@ -117,6 +117,19 @@ def test_what_replaces_a_rule_of_a_template_is_meant(look: Callable[..., list[st
             "expect[0].count: warning: this cannot come to be: at most 4 such messages are sent",
         ),
         (
+            '[[devices.meter.rules]]\nwhen = { kind = "READ", status.alarm = true }\ndrop = true\n',
+            ("devices.meter.rules[0].when: warning: this rule never applies: no message whose kind is"
+            " READ has 'status.alarm' (it is in REPORT, READINGS)"),
+        ),
+        (
+            '[[expect]]\neach = "meter"\nreceives = { kind = "READ", code = "REBOOT" }\nwithin = "5s"\n',
+            "expect[0].receives: warning: this cannot come to be: no message whose kind is READ has 'code'",
+        ),
+        (
+            '[[expect]]\neach = "meter"\nreceives = { kind = "READ", code = "REBOOT" }\nnever = true\n',
+            "expect[0].receives: warning: this holds whatever happens: no message whose kind is READ",
+        ),
+        (
             ANSWERS
             + '[[expect]]\neach = "meter"\nsequence = [{ sends = { kind = "ACK" } }, { sends = {} }]\n',
             "expect[0].sequence: warning: this cannot come to be: no rule of 'meter' sends such",
@@ -142,6 +155,18 @@ def test_what_is_suspicious(look: Callable[..., list[str]], text: str, found: st
         + '[[expect]]\neach = "meter"\nsends = { value = 99 }\nwithin = "5s"\n',
         ANSWERS + '[[expect]]\neach = "meter"\nsends = { kind = 2 }\nwithin = "5s"\n',
         ANSWERS + '[[expect]]\nnone = "meter"\nsends = { kind = "REPORT" }\nwithin = "5s"\n',
+        (
+            '[[devices.meter.rules]]\nwhen = { kind = { not = "READ" }, code = { not = "REBOOT" } }\n'
+            "drop = true\n"
+        ),
+        (
+            '[[expect]]\neach = "meter"\nreceives = { kind = { any = ["READ", "COMMAND"] }, code = 1 }\n'
+            "never = true\n"
+        ),
+        (
+            '[[expect]]\neach = "meter"\nreceives = { kind = "READ", code = { exists = false } }\n'
+            'within = "5s"\n'
+        ),
         ANSWERS + '[[expect]]\nany = "meter"\nsends = { error = "BUSY" }\nwithin = "5s"\n',
         ANSWERS + '[[expect]]\nany = "meter"\nsends = { kind = "ERROR" }\nwithin = "5s"\n',
         (

@@ -79,7 +79,7 @@ def _follows(
     if repr(known.given) == repr(condition.given):
         return True
     if condition.given == {"exists": True}:
-        return _is_present(known)
+        return is_present(known)
     if EVALUATED in condition.code:
         return False
     if known.values is not None:
@@ -95,8 +95,8 @@ def _holds(value: Any, condition: Condition, check: Callable[..., Any]) -> bool:
     return message is not None and bool(check(message, None, 0.0))
 
 
-def _is_present(known: Condition) -> bool:
-    """Whether a field of which `known` holds is there."""
+def is_present(known: Condition) -> bool:
+    """Whether a field of which `known` holds is there, for sure."""
     if known.values is not None:
         return None not in known.values
     given = known.given

@@ -40,6 +40,7 @@ from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
 from iotsim.run.site import Site, open_site
 from iotsim.scenario.gateway_steps import starts_gateway
+from iotsim.scenario.scopes import READY
 from iotsim.simulation.commands import (
     ActOnGateway,
     ActOnNorthbound,
@@ -338,14 +339,19 @@ class Run:
             return
         self.crew.boot(self.clock())
         if self.virtual:
-            self.crew.ready(self.clock())
+            self._ready(self.clock())
         else:
             nursery.start_soon(self._await_somebody)
 
     async def _await_somebody(self) -> None:
         await self.crew.heard.wait()
         heard_at = self.crew.progress().heard_at
-        self.crew.ready(self.clock() if heard_at is None else heard_at)
+        self._ready(self.clock() if heard_at is None else heard_at)
+
+    def _ready(self, now: float) -> None:
+        """The gateway is ready: windows of expectations begin, and what comes after that."""
+        self.crew.ready(now)
+        self._held(READY, now)
 
     async def _start_gateway(self, launch: Launch, nursery: trio.Nursery) -> None:
         testbed = self.site.testbed
@@ -374,7 +380,7 @@ class Run:
         await gateway.ready.wait()
         now = self.clock()
         self.crew.boot(now)
-        self.crew.ready(now)
+        self._ready(now)
 
     # --- the timeline ---------------------------------------------------------------------------
 
@@ -417,7 +423,7 @@ class Run:
         stepped.set()
 
     def _held(self, name: str, t: float) -> None:
-        """An expectation of this name holds."""
+        """What others come after has happened: an expectation of this name holds, or the like."""
         self.crew.happened(name, t)
         self.timeline.follow(name, t)
 

@@ -61,17 +61,29 @@ class GatewayExpectTable(Model):
     exit: Annotated[int, Field(ge=0, le=255)] | None = None
     stdout: Annotated[Any, Holds(lambda: StdoutTable, {"type": "string"})] = None
     sanitizer: bool | None = None
-    fds: Annotated[BoundTable, Holds(lambda: AmountTable)] | None = None
+    fds: Annotated[BoundTable, Holds(lambda: FdsTable)] | None = None
     memory: Annotated[BoundTable, Holds(lambda: SizeTable)] | None = None
     cpu: Annotated[BoundTable, Holds(lambda: CpuTable)] | None = None
-    threads: Annotated[BoundTable, Holds(lambda: AmountTable)] | None = None
-    children: Annotated[BoundTable, Holds(lambda: AmountTable)] | None = None
+    threads: Annotated[BoundTable, Holds(lambda: ThreadsTable)] | None = None
+    children: Annotated[BoundTable, Holds(lambda: ChildrenTable)] | None = None
 
 
 class AmountTable(Model):
     max: Amount | None = None
     growth: Amount | None = None
     warmup: Duration | None = None
+
+
+class FdsTable(AmountTable):
+    pass
+
+
+class ThreadsTable(AmountTable):
+    pass
+
+
+class ChildrenTable(AmountTable):
+    pass
 
 
 class SizeTable(Model):
@@ -159,7 +171,7 @@ def _bound(
     table = check(model, raw, keys, problems)
     if table is None:
         return None
-    if "max" not in raw and "growth" not in raw:
+    if "max" not in raw and "growth" not in raw and not raw.keys() - keys_of(model):
         problems.add(keys, "asks nothing: give it 'max' or 'growth'")
     if table.growth is None:
         if "warmup" in raw:

@@ -10,6 +10,7 @@ places at once is for ``iotsim check``. In doubt the schema lets something stand
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +45,28 @@ _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _CELL = re.compile(r"(?<!\\)\|")
 
 
+_VALUE: dict[str, Any] = {"type": ["string", "number", "boolean", "array", "object"]}
+COMPOSITION: dict[str, Any] = {
+    EXTENDS: {"type": "string", "description": "the base: a file that this one is merged into"},
+    INCLUDE: {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "files that are merged into the base, before this one",
+    },
+    "parameters": {
+        "type": "object",
+        "description": "what ${NAME} stands for, unless the matrix or --set says otherwise",
+        "properties": {"env": {"type": "object", "additionalProperties": _VALUE}},
+        "additionalProperties": _VALUE,
+    },
+    "matrix": {
+        "type": "object",
+        "description": "values of parameters: the scenario runs once for each combination",
+        "additionalProperties": {"type": "array", "minItems": 1, "items": _VALUE},
+    },
+}
+"""The keys and tables that are settled before the sections are."""
+
+
 class Row(NamedTuple):
     """What a table of the reference says of a key; `line` is where."""
 
@@ -59,37 +82,32 @@ Reference = dict[str, dict[str, Row]]
 def read_reference(text: str) -> Reference:
     """The tables of keys in the reference of the format.
 
-    A table of keys stands below a heading that names its section (``### `[link]` ``, or one of `HEADINGS`),
-    and its first column, headed by one of `FIRST_COLUMNS`, has the keys: one, or several of which the same is
-    said. A key of a table in a table has a row of its own, with a dotted name, such as `boot.delay`; or it is
+    They stand below a heading that names their section (``### `[link]` ``, or one of `HEADINGS`). The
+    first column has the keys, as code: one, or several of which the same is said. A key of a table in a
+    table has a row of its own, with a dotted name, such as `boot.delay`, or a section of its own; or it is
     named, as code, in the row of the outer one. All sections with such a table have an entry.
     """
     found: Reference = {}
     sections: tuple[str, ...] = ()
-    keys = False
+    in_table = False
     for number, line in enumerate(text.splitlines(), start=1):
+        is_head, in_table = not in_table, line.startswith("|")
         heading = _HEADING.match(line)
         if heading is not None:
             inner = sections if line.startswith("####") else ()
-            sections, keys = _sections_of(heading[1]) or inner, False
-        elif not line.startswith("|"):
-            keys = False
-        elif sections:
+            sections = _sections_of(heading[1]) or inner
+        elif in_table and not is_head:
             cells = [cell.strip() for cell in _CELL.split(line.strip()[1:-1])]
-            if cells[0] in FIRST_COLUMNS:
-                keys = True
-            elif keys:
-                meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
-                row = Row(meaning, default, number)
-                for section in sections:
-                    for name in _keys_in(cells[0]):
-                        found.setdefault(section, {}).setdefault(name, row)
+            meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
+            for section in sections:
+                for name in _keys_in(cells[0]):
+                    rows = found.setdefault(section, {})
+                    rows.setdefault(name, Row(meaning, default, number))
     return found
 
 
 HEADINGS = {"Expectations": ("expect",), "For whom, which, and when": ("impair", "fault")}
 """Headings that name no table, and the sections whose keys are told of below."""
-FIRST_COLUMNS = ("key", "other key", "quantifier", "kind")
 
 
 def _sections_of(heading: str) -> tuple[str, ...]:
@@ -103,20 +121,24 @@ def _sections_of(heading: str) -> tuple[str, ...]:
 
 def _keys_in(cell: str) -> list[str]:
     """The keys that a cell names: ``a``, ``a.b`` or, by an example of it, ``a = 3``."""
-    return _KEYS.findall(cell) or _EXAMPLES.findall(cell)[:1]
+    return _KEYS.findall(cell) or _EXAMPLES.findall(cell)[:1] if cell.startswith("`") else []
 
 
 def said_of(reference: Reference, section: str, key: str) -> Row | None:
-    """What the reference says of a key: its own row, or that of an outer one which names it."""
+    """What the reference says of a key: its own row, or which keys it has, or the row of an outer one which
+    names it, or that of the same key of the section itself, if something is said of the outer one."""
     rows = reference.get(section, {})
     if key in rows:
         return rows[key]
+    inside = [name.removeprefix(f"{key}.") for name in rows if name.startswith(f"{key}.")]
+    if inside:
+        return Row(f"a table with {', '.join(f'`{name}`' for name in inside)}", "", 0)
     outer, _, last = key.rpartition(".")
     while outer:
         row = rows.get(outer)
         if row is not None:
             named = any(last in _WORDS.findall(code) for code in _CODE.findall(row.meaning))
-            return row if named else None
+            return row if named else rows.get(last)
         outer = outer.rpartition(".")[0]
     return None
 
@@ -139,12 +161,9 @@ class _Generator(GenerateJsonSchema):
 def json_schema(reference: Reference) -> dict[str, Any]:
     """The schema of the format. `reference` is what `read_reference` has found."""
     definitions: dict[str, Any] = {}
-    properties: dict[str, Any] = {
-        EXTENDS: {"type": "string"},
-        INCLUDE: {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-    }
+    properties = copy.deepcopy(COMPOSITION)
     for section in SECTIONS.values():
-        if section.supported:
+        if section.supported and section.name not in properties:
             inside: dict[str, Any] = {"type": "object"}
             if section.table is not None:
                 inside = _Tables(definitions).add(section.table)
@@ -162,7 +181,7 @@ def json_schema(reference: Reference) -> dict[str, Any]:
         row = said_of(reference, place.section, place.key)
         if row is not None:
             default = f"\n\nDefault: {row.default}" if row.default else ""
-            place.schema["description"] = row.meaning + default
+            place.schema.setdefault("description", row.meaning + default)
     return schema
 
 
@@ -251,26 +270,31 @@ class Place(NamedTuple):
 
 
 def places(schema: Mapping[str, Any], reference: Reference) -> Iterator[Place]:
-    """All keys of all tables, each once. Those of a table in a table have dotted names, but where the
-    reference has a section for it."""
+    """All keys of all tables. Those of a table in a table have dotted names, but where the reference has a
+    section for it. What is a section of its own is not looked into where it stands in another."""
     definitions = schema["definitions"]
-    seen: set[str] = set()
+    owners = {
+        title: section
+        for section, holder in schema["properties"].items()
+        for title in _titles(holder)
+    }
 
-    def inside(holder: Any, section: str, prefix: str) -> Iterator[Place]:
-        for reference_to in references(holder):
-            title = reference_to.removeprefix(DEFINITIONS)
-            if title in seen:
+    def inside(holder: Any, section: str, prefix: str, within: tuple[str, ...]) -> Iterator[Place]:
+        for title in _titles(holder):
+            if title in within or (within and title in owners):
                 continue
-            seen.add(title)
             for key, value in definitions[title]["properties"].items():
                 yield Place(section, prefix + key, value)
-                if f"{section}.{key}" in reference:
-                    yield from inside(value, f"{section}.{key}", "")
-                else:
-                    yield from inside(value, section, f"{prefix}{key}.")
+                apart = f"{section}.{key}" in reference
+                place = (f"{section}.{key}", "") if apart else (section, f"{prefix}{key}.")
+                yield from inside(value, *place, (*within, title))
 
     for section, holder in schema["properties"].items():
-        yield from inside(holder, section, "")
+        yield from inside(holder, section, "", ())
+
+
+def _titles(holder: Any) -> Iterator[str]:
+    return (name.removeprefix(DEFINITIONS) for name in dict.fromkeys(references(holder)))
 
 
 def references(schema: Any) -> Iterator[str]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.device.loader import load_behavior, match_handlers
 from iotsim.errors import ScenarioError
+from iotsim.scenario.blackouts import check_blackouts
 from iotsim.scenario.filling import Filling
 from iotsim.scenario.loading import Loading, Overrides
 from iotsim.scenario.merge import Merged
@@ -37,6 +38,7 @@ from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
 from iotsim.scenario.sections import SECTIONS, scope_at
 from iotsim.scenario.sources import COMPOSING, read_sources
+from iotsim.scenario.speed import at_speed
 from iotsim.scenario.suspicions import look_closely
 
 if TYPE_CHECKING:
@@ -181,7 +183,8 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
             scenario = section.build(scenario, loading)
     hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
     name = f"{scenario.name} [{combination_text(hidden)}]" if hidden else scenario.name
-    _check_speed(scenario, problems)
+    check_blackouts(scenario, loading)
+    scenario = at_speed(scenario, loading)
     return replace(scenario, name=name)
 
 
@@ -216,13 +219,6 @@ def _shown(tables: Mapping[str, Any]) -> list[str]:
     """The parameters that the scenario's name shows."""
     name = tables.get("scenario", {}).get("name")
     return names_in(name) if isinstance(name, str) else []
-
-
-def _check_speed(scenario: Scenario, problems: Problems) -> None:
-    """Somebody else's gateway keeps to the real time, whatever the scenario says."""
-    if scenario.pace != 1 and (scenario.gateway is None or not scenario.gateway.command):
-        message = "makes the gateway's clock run faster, too, so the run has to start the gateway"
-        problems.add(("scenario", "speed"), message, "give its 'command' in [gateway]", of_key=True)
 
 
 def _sections(document: dict[str, Any], problems: Problems) -> dict[str, Any]:

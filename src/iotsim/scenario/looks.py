@@ -121,7 +121,7 @@ class Looks:
             if fleets and keys is not None:
                 self.problems.add(keys, "these devices have no protocol, so they have no messages")
             return None
-        found = (_schema_of(one, direction, layer) for one in protocols)
+        found = (schema_of(one, direction, layer) for one in protocols)
         schemas = {id(schema): schema for schema in found}
         first, *others = schemas.values()
         return JointSchema([first, *others]) if others else first
@@ -166,7 +166,7 @@ class Looks:
         return bool(known and not sends and not talks)
 
 
-def _schema_of(protocol: Protocol, direction: str, layer: str) -> Schema:
+def schema_of(protocol: Protocol, direction: str, layer: str) -> Schema:
     if layer == "wire":
         return protocol.schema if direction == "receives" else protocol.answer_schema
     return protocol.delivered_schema if direction == "receives" else protocol.said_schema

@@ -98,7 +98,7 @@ class AnswerTable(Model):
     name: Text = ""
     when: Match | None = None
     where: Text | None = None
-    reply: Annotated[Table, Holds(lambda: HttpReplyTable, {"type": "object"})] | None = None
+    reply: Annotated[Table, Holds(lambda: HttpReplyTable, lambda: UdpReplyTable)] | None = None
     delay: Range | None = None
     drop: bool = False
     skip: Annotated[int, Field(ge=0, le=1 << 31)] = 0

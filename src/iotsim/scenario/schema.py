@@ -107,36 +107,35 @@ written(_texts, **one_or_several({"type": "string"}))
 
 
 class Holds:
-    """Of a `Table` or `Tables` in a model: what is inside is checked by `model`, not by pydantic.
+    """Of a `Table` or `Tables` in a model: what is inside is checked by another model, and not by pydantic.
 
-    It is for `iotsim.scenario.jsonschema` alone. `model` may be a function that gives it, where it stands
-    further below. `besides` are other ways to write it, as JSON Schema.
+    It is for `iotsim.scenario.jsonschema` alone. Each of `ways` to write it is a model, a function that gives
+    one that stands further below, or a JSON Schema. With `several` it may be a list of them, too.
     """
 
     def __init__(
         self,
-        model: type[Model] | Callable[[], type[Model]],
-        *besides: Mapping[str, Any],
+        *ways: type[Model] | Callable[[], type[Model]] | Mapping[str, Any],
         several: bool = False,
     ) -> None:
-        self._model = model
-        self.besides = besides
-        self.several = several
+        self._ways = ways
+        self._several = several
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        model: Any = self._model
-        if not isinstance(model, type):
-            model = model()
+        ways = [self._schema_of(way, handler) for way in self._ways]
+        if self._several:
+            inside = ways[0] if len(ways) == 1 else {"anyOf": [*ways]}
+            ways.append({"type": "array", "items": inside, "minItems": 1})
+        return ways[0] if len(ways) == 1 else {"anyOf": ways}
+
+    def _schema_of(self, way: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if isinstance(way, dict):
+            return way
+        model: type[Model] = way if isinstance(way, type) else way()
         model.model_rebuild()
-        inside = handler(model.__pydantic_core_schema__)
-        ways = [inside, *self.besides]
-        if self.several:
-            ways.append(
-                {"type": "array", "items": {"anyOf": [inside, *self.besides]}, "minItems": 1}
-            )
-        return inside if len(ways) == 1 else {"anyOf": ways}
+        return handler(model.__pydantic_core_schema__)
 
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]

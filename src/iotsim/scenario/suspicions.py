@@ -19,7 +19,9 @@ from iotsim.expect.text import seconds
 from iotsim.match import Expression
 from iotsim.match.implied import at_path, implies
 from iotsim.match.matcher import EVALUATED
+from iotsim.match.possible import find_conflict
 from iotsim.scenario.horizon import horizon_of
+from iotsim.scenario.looks import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from iotsim.device.spec import FleetSpec, RuleSpec, ServiceSpec
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import Matcher
+    from iotsim.match.possible import Conflict
     from iotsim.protocol.fields import Schema
     from iotsim.scenario.horizon import Horizon
     from iotsim.scenario.loading import Loading
@@ -35,10 +38,12 @@ if TYPE_CHECKING:
 
 COMPARED = ("enum", "bool", "int", "float", "string")
 """Kinds of fields that arrive as a rule has written them."""
+KINDS_OF_MATCHES = ("within", "never", "always", "count")
 CHAINS = ("sequence", "latency")
 WANTING = ("within", *CHAINS)
 """Kinds of expectations that do not hold if nothing comes."""
 MOST_SPOILT = 20
+MOST_CASES = 8
 MOST_LISTED = 1000
 MOST_COMPARISONS = 30_000
 """So many rules are compared with expectations of what devices send."""
@@ -57,6 +62,8 @@ def look_closely(scenario: Scenario, loading: Loading) -> None:
     senders = Senders(scenario, loading, horizon)
     expectations = [*_numbered(scenario, loading)]
     for keys, expectation in expectations:
+        if _look_at_fields(expectation, scenario, keys, loading):
+            continue
         if expectation.direction == "sends" and expectation.kind != "delivered":
             senders.look_at(expectation, keys, loading)
     _look_at_contradictions(expectations, loading)
@@ -110,6 +117,10 @@ def _look_at_rules(fleet: FleetSpec, horizon: Horizon, loading: Loading) -> None
         where = rule.where
         if where is not None and where.constant and not where.evaluate(None, None, 0.0):  # type: ignore[arg-type]
             problems.warn((*keys, "where"), "this rule never applies: it does not hold")
+        protocol = fleet.services[rule.service].protocol
+        schema = protocol.said_schema if rule.unanswered else protocol.delivered_schema
+        if rule.when is not None and (conflict := find_conflict(rule.when, schema)):
+            _warn_of_conflict(conflict, "this rule never applies", (*keys, "when"), loading)
         if rule.unanswered and not asks:
             message = f"this rule never applies: '{fleet.name}' asks nothing by itself"
             problems.warn((*keys, "when"), message)
@@ -118,6 +129,11 @@ def _look_at_rules(fleet: FleetSpec, horizon: Horizon, loading: Loading) -> None
             if late:
                 problems.warn((*keys, "delay"), f"no such reply would leave: {late}", horizon.hint)
         _look_at_sendings(rule, keys, boot_s, horizon, loading)
+
+
+def _warn_of_conflict(conflict: Conflict, what: str, keys: Keys, loading: Loading) -> None:
+    hint = f"it is in {', '.join(conflict.cases[:MOST_CASES])}"
+    loading.problems.warn(keys, f"{what}: {conflict}", hint)
 
 
 def _look_at_sendings(
@@ -137,6 +153,24 @@ def _is_told_to_send(loading: Loading) -> bool:
     steps = loading.tables.get("step", ())
     sends = any(isinstance(step, dict) and ("send" in step or "fault" in step) for step in steps)
     return sends or bool(loading.tables.get("fault"))
+
+
+def _look_at_fields(spec: ExpectSpec, scenario: Scenario, keys: Keys, loading: Loading) -> bool:
+    """Warn where no message has the fields that `spec` looks for. Whether it is so."""
+    if spec.matcher is None or spec.kind not in KINDS_OF_MATCHES or len(spec.devices) != 1:
+        return False
+    name = spec.devices[0].fleet
+    services = next((fleet.services for fleet in scenario.fleets if fleet.name == name), ())
+    if len(services) != 1:
+        return False
+    schema = schema_of(services[0].protocol, spec.direction, spec.layer)
+    conflict = find_conflict(spec.matcher, schema)
+    if conflict is None:
+        return False
+    wanted = (spec.kind == "within" or bool(spec.count_min)) and spec.quantifier != "none"
+    what = "this cannot come to be" if wanted else "this holds whatever happens"
+    _warn_of_conflict(conflict, what, (*keys, spec.direction), loading)
+    return True
 
 
 # --- expectations of what devices send ------------------------------------------------------------

@@ -12,6 +12,7 @@ Before a gateway is started so, a program of ours is asked what time it is.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import secrets
 import shutil
@@ -45,6 +46,8 @@ SHARED_BYTES = 4096
 LEFT_OVER_S = 86400.0
 COMPILE_TIMEOUT_S = 60
 PROBE_TIMEOUT_S = 30
+PROBE_AGO_S = 10
+PROBE_SLACK_S = 0.1
 PROBE = "import time; print(time.time(), flush=True)"
 CLOCKS = (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC, time.CLOCK_MONOTONIC_RAW, time.CLOCK_BOOTTIME)
 
@@ -91,11 +94,12 @@ class TimeScale:
             "NO_FAKE_STAT": "1",
         }
 
-    def begin(self) -> None:
-        """Simulated and real time are the same now: this is the start of the run."""
+    def begin(self, ago_s: int = 0) -> None:
+        """Simulated and real time are the same now, or were so long ago: this is the start of the run."""
         shared = struct.pack("=QQ", 0, 0)
         for clock in CLOCKS:
-            shared += struct.pack("=qq", *divmod(time.clock_gettime_ns(clock), 10**9))
+            seconds, rest = divmod(time.clock_gettime_ns(clock), 10**9)
+            shared += struct.pack("=qq", seconds - ago_s, rest)
         os.pwrite(self._shared_fd, shared, 0)
 
     def close(self) -> None:
@@ -131,10 +135,9 @@ class TimeScale:
 
     def _probe(self) -> None:
         """Ask a program what time it is: not every version of libfaketime does as it is told."""
-        start = time.time()
         words = [sys.executable, "-I", "-S", "-c", PROBE]
-        before = time.monotonic()
-        self.begin()
+        before, start = time.monotonic(), time.time() - PROBE_AGO_S
+        self.begin(PROBE_AGO_S)
         try:
             done = subprocess.run(
                 words,
@@ -144,16 +147,13 @@ class TimeScale:
                 timeout=PROBE_TIMEOUT_S,
                 check=False,
             )
-            told = float(done.stdout)
+            told = float(done.stdout) - start
         except (OSError, ValueError, subprocess.TimeoutExpired):
-            told = 0.0
-        elapsed = time.monotonic() - before
-        # It was somewhere between its start and its end.
-        if (
-            not min(0, elapsed * (self.speed - 1)) - 1
-            < told - start
-            < elapsed * max(1, self.speed) + 1
-        ):
+            told = -math.inf
+        # It was asked at some time between these two.
+        earliest = PROBE_AGO_S * self.speed
+        latest = earliest + (time.monotonic() - before) * self.speed
+        if not earliest - PROBE_SLACK_S <= told <= latest + PROBE_SLACK_S:
             raise MachineError(
                 "libfaketime does not scale the clock of a program here, as it should",
                 f"{INSTALL}, in a version from 0.9.8 on",

@@ -73,6 +73,20 @@ async def test_who_has_left_before_the_answer_has_got_none(serving: Any) -> None
     assert fields["status"] == 0
 
 
+async def test_what_waits_for_its_answer_is_reported_once_when_all_is_to_be_known(
+    serving: Any,
+) -> None:
+    rule = AnswerRule(delay=DurationRange(0.5, 0.5))
+    async with serving(kind="http", rules=(rule,)) as bench, await bench.connect() as client:
+        await client.send_all(GET)
+        await bench.wait_for_count("northbound.cloud.requests", 1)
+        await bench.northbound.drain()
+        (fields,) = await bench.wait_for(1)
+        assert (fields["path"], fields["status"]) == ("/a", 0)
+        assert (await read_answer(client)).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert len(await bench.wait_for(1)) == 1
+
+
 async def test_who_has_only_ended_its_own_side_is_answered(serving: Any) -> None:
     async with serving(kind="http") as bench, await bench.connect() as client:
         await client.send_all(GET)

@@ -48,6 +48,7 @@ class HttpService(Service):
         super().__init__(spec, surroundings)
         self._rules = Rules(spec, surroundings.seed, Answer())
         self._context = surroundings.files.contexts.get(spec.name)
+        self._unreported: dict[int, dict[str, Any]] = {}
         self._held = 0
         self._open = 0
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -65,7 +66,10 @@ class HttpService(Service):
                 listener.close()
 
     async def drain(self) -> None:
+        """A request that still waits for its answer has come: it is reported as one without."""
         await let_others_run()
+        for fields in list(self._unreported.values()):
+            self._settle(fields, UNANSWERED)
 
     # --- connections --------------------------------------------------------------------------
 
@@ -158,12 +162,13 @@ class HttpService(Service):
     ) -> None:
         fields: dict[str, Any] = {**got.fields, "peer": peer}
         self.count("requests" if isinstance(got, Request) else "requests_refused")
+        self._unreported[id(fields)] = fields
         answer = self._decide(got, fields)
         taken = False
         try:
             if answer.body is None:
                 self.count("unanswered")
-                self._report({**fields, "status": UNANSWERED})
+                self._settle(fields, UNANSWERED)
                 while await stream.receive_some(READ_BYTES):
                     pass
                 http.ended = True
@@ -180,9 +185,7 @@ class HttpService(Service):
                 if answer.cut == 0:
                     raise trio.BrokenResourceError("cut by a rule")
         finally:
-            if answer.body is not None:
-                fields["status"] = answer.status if taken else UNANSWERED
-                self._report(fields)
+            self._settle(fields, answer.status if taken else UNANSWERED)
 
     def _decide(self, got: Request | Refusal, fields: dict[str, Any]) -> Answer:
         if isinstance(got, Refusal):
@@ -192,6 +195,11 @@ class HttpService(Service):
         except RuleError as error:
             self.run.fail(str(error))
             return Answer(500)
+
+    def _settle(self, fields: dict[str, Any], status: object) -> None:
+        """Report a request, once."""
+        if self._unreported.pop(id(fields), None) is not None:
+            self._report({**fields, "status": status})
 
     def _report(self, fields: dict[str, Any]) -> None:
         self.run.report(self.spec, fields)
