@@ -51,6 +51,15 @@ def state(text: str, environment: dict[str, str] | None = None, **given: str) ->
 # ------------------------------------------------------------------------------------ parameters
 
 
+def test_a_process_is_given_parameters_as_text() -> None:
+    scenario = load(
+        "[parameters]\nn = 5\nx = 0.3\non = true\n[gateway]\n"
+        "command = ['gw', '${n}', '${x}', '${on}', '-n${n}']\nenv.N = '${n}'\n"
+    )
+    assert scenario.gateway.command == ("gw", "5", "0.3", "true", "-n5")
+    assert scenario.gateway.env == {"N": "5"}
+
+
 @pytest.mark.parametrize("value", [5, -1, 2.5, True, False, "text", "", "5", "true", "30%"])
 def test_a_text_that_is_a_parameter_alone_takes_its_type(value: Any) -> None:
     found = state(
