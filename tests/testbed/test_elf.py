@@ -75,7 +75,8 @@ def test_the_interpreters_of_scripts_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["#!/usr/bin/env static", "#!/usr/bin/env -S A=1 static -v", "#!/usr/bin/env -S -i static"]
+    "line",
+    ["#!/usr/bin/env static", "#!/usr/bin/env -S A=1 static -v", "#!/usr/bin/env -S -i static"],
 )
 def test_what_env_looks_up_is_followed(tmp_path: Path, line: str) -> None:
     static = executable(tmp_path / "static", elf())
