@@ -198,6 +198,10 @@ def test_an_offline_fleet_needs_no_protocol() -> None:
             "name = 'a'\nmute = true\n[[fault]]\nname = 'a'\nmute = true",
             "there is another called 'a'",
         ),
+        (
+            "devices = 'meter'\nrepeat = 200\n[[fault]]\ndevices = 'meter'\nrepeat = 200",
+            "fault[1].repeat: with those before it a message of 'meter' leaves 40401 times",
+        ),
         ("after = 'nothing'\nmute = true", "nothing is called 'nothing'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -39,7 +40,7 @@ from iotsim.units import parse_bytes, parse_duration, parse_ip, parse_share
 from iotsim.wire.address import format_address, is_ipv4, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec, ServiceSpec
     from iotsim.impair import Direction, EntrySpec, Test
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 MOST_FAULTS = 1000
 MOST_REPEATS = 1000
+MOST_COPIES = 10_000
 MOST_BYTES = 65_507
 """As UDP carries over IPv4."""
 KINDS = (
@@ -163,7 +165,23 @@ def build_faults(scenario: Scenario, loading: Loading) -> Scenario:
         if (fault := builder.build(raw, ("fault", number))) is not None
     ]
     tell_twice([one.entry.name for one in built], "fault", loading.problems)
+    _tell_floods(built, loading.problems)
     return replace(scenario, faults=(*scenario.faults, *built))
+
+
+def _tell_floods(faults: Sequence[FaultEntry], problems: Problems) -> None:
+    """Repeats of repeats must come to an end."""
+    copies: Counter[str] = Counter()
+    for number, one in enumerate(faults):
+        if isinstance(one.spec, f.Repeat):
+            for fleet in one.entry.devices:
+                copies[fleet] = (copies[fleet] or 1) * (one.spec.times + 1)
+                if copies[fleet] > MOST_COPIES:
+                    message = (
+                        f"with those before it a message of '{fleet}' leaves {copies[fleet]} times"
+                    )
+                    problems.add(("fault", number, "repeat"), message)
+                    return
 
 
 class FaultBuilder:

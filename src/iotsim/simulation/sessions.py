@@ -24,10 +24,9 @@ from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
 from iotsim.session.clock import by_clock
-from iotsim.simulation.disturbance import NOT_SENT
+from iotsim.simulation.disturbance import FAILED, NOT_SENT
 from iotsim.simulation.exchange import (
     EVENT_DATA_BYTES,
-    FAILED,
     FAULTS,
     REBOOTED,
     Service,
@@ -137,6 +136,7 @@ class SessionService(Service):
         self._heard_wire = judge.observers(name, "receives", WIRE)
         self._told_wire = judge.observers(name, "sends", WIRE)
         self._hand: Hand | None = None
+        self._delivering = self._deliver if self._reception is None else self._deliver_to_faulty
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -319,10 +319,7 @@ class SessionService(Service):
     ) -> str:
         if self._hand is not None and self._hand.datagram.request is not None:
             self._hand.datagram.request.delivered = message
-        if self._reception is None:
-            outcome = self._deliver(session, message, peer, exchange, request)
-        else:
-            outcome = self._deliver_to_faulty(session, message, peer, exchange, request)
+        outcome = self._delivering(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
