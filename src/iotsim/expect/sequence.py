@@ -234,7 +234,7 @@ class Sequence(Watcher):
         for slot, times in self._times.items():
             if not self.state[slot]:
                 missed -= 1
-                self.note(slot, self._said(times, ""))
+                self.note(slot, self._came_of(times, ""))
                 self._broken_on.add(Ground(times[-1], now, self.window_s))
         if missed:
             self._broken_on.add(Ground(self.ready_at or 0.0, now, self.window_s))
@@ -253,9 +253,9 @@ class Sequence(Watcher):
     def _break(self, slot: int, t: float, off: str, on: Ground) -> None:
         times = self._times.pop(slot)
         self._devices.pop(slot, None)
-        self.fail(slot, t, self._said(times, off), on)
+        self.fail(slot, t, self._came_of(times, off), on)
 
-    def _said(self, times: Collection[float], off: str) -> str:
+    def _came_of(self, times: Collection[float], off: str) -> str:
         """What came of a sequence, `off` being wrong with the last part; without, the next did not come."""
         number = len(times) if off else len(times) + 1
         part = self.parts[number - 1]
