@@ -32,13 +32,15 @@ from iotsim.run.doubts import Doubts
 from iotsim.run.failure import sole_cause
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.gateway import Gateway
+from iotsim.run.northbound.opening import Inbox, open_services
 from iotsim.run.preparation import Preparation, RunOptions, prepared
 from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
-from iotsim.run.site import Site, isolation_of, open_site
+from iotsim.run.site import Site, open_site
 from iotsim.scenario.gateway_steps import starts_gateway
+from iotsim.scenario.scopes import READY
 from iotsim.simulation.commands import (
     ActOnGateway,
     ActOnNorthbound,
@@ -53,10 +55,9 @@ from iotsim.testbed.timescale import Reach
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from iotsim.events import Event
+    from iotsim.events import Event, RunEnded
     from iotsim.link.base import Link
     from iotsim.northbound.rules import Answer
-    from iotsim.northbound.spec import NorthboundSpec
     from iotsim.results.result import RunResult
     from iotsim.run.gateway import GatewayAction
     from iotsim.run.launch import Launch
@@ -247,114 +248,84 @@ class Run:
         ) as self.site:
             if options.drop_privileges:
                 drop_privileges(preparation.folder, *self.scenario.folders)
-            self._start_clock()
-            self.crew = self._make_crew()
-            self.timeline = Timeline(
-                self.scenario.steps, self.crew.call_at, self._perform, self.crew.happened
-            )
-            self.crew.on_held = self._held
-            self.doubts = Doubts(self.scenario, self.crew, self.site)
-            journal = self.crew.journal
-            for sink in options.watch:
-                journal.add_event_sink(sink)
-            started = run_started(self.scenario, options, self.wall_time)
-            self.result = result_of(started, [])
-            with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
-                self._record = self._make_record(writer)
-                if self._record is not None:
-                    preparation.results.write(self.result)
-                journal.emit(started)
-                journal.emit(link_up(self.scenario, self.site.link))
-                for note in self.site.notes:
-                    journal.emit(Note(0.0, note))
-                try:
-                    findings, ended_at = await self._live(task_status)
-                finally:
-                    journal.flush()
-            self.doubts.look(self.clock())
-            journal.flush()
-            notes = list(findings.notes)
-            if self._record is not None:
-                notes += self._record.close()
-                notes += self.crew.put_together(preparation.folder)
-            names = [] if self._record is None else self._record.names
-            if names and preparation.northbound is not None:
-                names += preparation.northbound.names
-            ended = run_ended(self, self._decide(findings), notes, ended_at, names)
-            journal.emit(ended)
-            journal.flush()
-            self.result = result_of(started, findings.outcomes, ended)
+            inbox = Inbox(self)
+            async with open_services(self, inbox) as self.northbound:
+                ended = await self._run_and_tell(inbox, task_status)
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
         if self._record is not None:
             self._record.finish(ended, self.result)
 
-    async def _live(self, task_status: trio.TaskStatus[None]) -> tuple[Findings, float]:
+    async def _run_and_tell(self, inbox: Inbox, task_status: trio.TaskStatus[None]) -> RunEnded:
+        """Go through the run, and write down what comes of it; its last event."""
+        preparation, options = self.preparation, self.options
+        self._start_clock()
+        self.crew = self._make_crew()
+        self.timeline = Timeline(
+            self.scenario.steps, self.crew.call_at, self._perform, self.crew.happened
+        )
+        self.crew.on_held = self._held
+        self.doubts = Doubts(self.scenario, self.crew, self.site)
+        if self.northbound is not None:
+            self.doubts.lost_northbound = self.northbound.lost
+        journal = self.crew.journal
+        for sink in options.watch:
+            journal.add_event_sink(sink)
+        started = run_started(self.scenario, options, self.wall_time)
+        self.result = result_of(started, [])
+        with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
+            self._record = self._make_record(writer)
+            if self._record is not None:
+                preparation.results.write(self.result)
+            journal.emit(started)
+            journal.emit(link_up(self.scenario, self.site.link))
+            for note in self.site.notes:
+                journal.emit(Note(0.0, note))
+            try:
+                findings, ended_at = await self._live(inbox, task_status)
+            finally:
+                journal.flush()
+        self.doubts.look(self.clock())
+        journal.flush()
+        notes = list(findings.notes)
+        if self._record is not None:
+            notes += self._record.close()
+            notes += self.crew.put_together(preparation.folder)
+        names = [] if self._record is None else self._record.names
+        if names and preparation.northbound is not None:
+            names += preparation.northbound.names
+        ended = run_ended(self, self._decide(findings), notes, ended_at, names)
+        journal.emit(ended)
+        journal.flush()
+        self.result = result_of(started, findings.outcomes, ended)
+        return ended
+
+    async def _live(
+        self, inbox: Inbox, task_status: trio.TaskStatus[None]
+    ) -> tuple[Findings, float]:
         """From the first packet to the last; what was judged, and as of when."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
-            async with self._services() as self.northbound:
-                task_status.started()
-                async with trio.open_nursery() as gateway_nursery:
-                    self._acting = gateway_nursery
-                    self.timeline.start()
-                    if not (self._stop.is_set() or self.crew.broken.is_set()):
-                        await self._begin(gateway_nursery)
-                    await self._wait_for_the_end()
-                    if self.northbound is not None:
-                        await self.northbound.drain()
-                    ended_at = self.clock()
-                    findings = await self._judge(ended_at)
-                    self.over.set()
-                    gateway_nursery.cancel_scope.cancel()
+            inbox.open()
+            task_status.started()
+            async with trio.open_nursery() as gateway_nursery:
+                self._acting = gateway_nursery
+                self.timeline.start()
+                if not (self._stop.is_set() or self.crew.broken.is_set()):
+                    await self._begin(gateway_nursery)
+                await self._wait_for_the_end()
+                if self.northbound is not None:
+                    await self.northbound.drain()
+                ended_at = self.clock()
+                findings = await self._judge(ended_at)
+                self.over.set()
+                gateway_nursery.cancel_scope.cancel()
+            if self.northbound is not None:
+                await self.northbound.close()
             findings = self._hear_out(findings)
             nursery.cancel_scope.cancel()
         await self.crew.finish()
         return findings, ended_at
-
-    @asynccontextmanager
-    async def _services(self) -> AsyncIterator[Northbound | Injected | None]:
-        """The gateway's other side, which is there before the gateway, and after it."""
-        scenario, files = self.scenario, self.preparation.northbound
-        if files is None:
-            yield None
-            return
-        # Here, since few scenarios need it, and loading it takes 0.1 s.
-        from iotsim.run.northbound.northbound import Injected, Northbound
-        from iotsim.run.northbound.service import Surroundings
-
-        services = tuple(scenario.northbound.values())
-        if self.virtual:
-            yield Injected(services, scenario.seed, self.clock, self._received)
-        else:
-            assert self.site.testbed is not None
-            surroundings = Surroundings(
-                self.site.testbed,
-                files,
-                scenario.seed,
-                self.clock,
-                lambda: self.wall_time + self.clock(),
-                self._received,
-                self._fail,
-                scenario.tolerance,
-                isolation_of(scenario) == "private",
-                lambda text: scenario.expand(text, self.preparation.folder),
-            )
-            northbound = Northbound(services, scenario.host_addresses, surroundings)
-            self.doubts.lost_northbound = northbound.lost
-            async with northbound.opened():
-                yield northbound
-
-    def _received(self, spec: NorthboundSpec, fields: dict[str, Any]) -> None:
-        """A northbound service received something."""
-        self.crew.northbound(spec.name, fields, self.clock())
-        self.crew.wake()
-
-    def _fail(self, reason: str) -> None:
-        """Something else than the gateway has failed, without which the run makes no sense."""
-        if reason not in self.crew.errors:
-            self.crew.errors.append(reason)
-        self.crew.broken.set()
 
     async def _begin(self, nursery: trio.Nursery) -> None:
         """Start the gateway, if there is one of ours, and let devices boot and windows begin.
@@ -368,14 +339,19 @@ class Run:
             return
         self.crew.boot(self.clock())
         if self.virtual:
-            self.crew.ready(self.clock())
+            self._ready(self.clock())
         else:
             nursery.start_soon(self._await_somebody)
 
     async def _await_somebody(self) -> None:
         await self.crew.heard.wait()
         heard_at = self.crew.progress().heard_at
-        self.crew.ready(self.clock() if heard_at is None else heard_at)
+        self._ready(self.clock() if heard_at is None else heard_at)
+
+    def _ready(self, now: float) -> None:
+        """The gateway is ready: windows of expectations begin, and what comes after that."""
+        self.crew.ready(now)
+        self._held(READY, now)
 
     async def _start_gateway(self, launch: Launch, nursery: trio.Nursery) -> None:
         testbed = self.site.testbed
@@ -404,7 +380,7 @@ class Run:
         await gateway.ready.wait()
         now = self.clock()
         self.crew.boot(now)
-        self.crew.ready(now)
+        self._ready(now)
 
     # --- the timeline ---------------------------------------------------------------------------
 
@@ -447,7 +423,7 @@ class Run:
         stepped.set()
 
     def _held(self, name: str, t: float) -> None:
-        """An expectation of this name holds."""
+        """What others come after has happened: an expectation of this name holds, or the like."""
         self.crew.happened(name, t)
         self.timeline.follow(name, t)
 

@@ -368,6 +368,7 @@ class Disturbances:
         self._journal = journal
         self._moments = moments
         self._impairments = scenario.impairments
+        self._scopes: list[Scope] = []
         self._periods: dict[str, Period] = {}
         self._counts: dict[tuple[str, str, Direction], Counts | None] = {}
         self._effects: dict[tuple[str, str, Direction], Impairment] = {}
@@ -436,6 +437,12 @@ class Disturbances:
         """What counts how often the entry of this name has done what."""
         return self._fates.setdefault(name, Counter())
 
+    def idle(self) -> list[str]:
+        """The names of the entries that could have been for messages and were for none."""
+        names = dict.fromkeys(scope.entry.name for scope in self._scopes)
+        met = {scope.entry.name for scope in self._scopes if scope.met}
+        return [name for name in names if name not in met]
+
     def scope(
         self, entry: EntrySpec, fleet: Fleet, service: int, direction: Direction
     ) -> Scope | None:
@@ -449,7 +456,7 @@ class Disturbances:
         key = entry.identity, name, direction
         if key not in self._counts:
             self._counts[key] = entry.counts(len(fleet))
-        return Scope(
+        scope = Scope(
             entry,
             name,
             service,
@@ -458,6 +465,8 @@ class Disturbances:
             period=self._periods[entry.identity],
             counts=self._counts[key],
         )
+        self._scopes.append(scope)
+        return scope
 
     def _stages(self, fleet: Fleet, service: int, direction: Direction) -> list[Stage]:
         stages = []

@@ -408,6 +408,7 @@ class Simulation:
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self.between.lost + self._left_over,
+            idle=self.disturbances.idle(),
             unmatched=[
                 unmatched
                 for services in self._services.values()
