@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from iotsim.expect.subscription import Observer
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
-    from iotsim.session.session import Message, Timer
+    from iotsim.session.session import Host, Message, Timer
     from iotsim.simulation.disturbance import Transit
     from iotsim.simulation.runtime import SimulationRuntime
 
