@@ -608,7 +608,7 @@ async def test_a_fault_that_no_message_came_for_is_told_but_no_condition(
     offline = true
     [[fault]]
     name = "in vain"
-    when = { kind = "ERROR" }
+    when = { kind = "READINGS" }
     truncate = 1
     [[fault]]
     name = "refused"
