@@ -9,7 +9,7 @@ import pytest
 
 from iotsim.errors import ScenarioError
 from iotsim.impair import fault as f
-from iotsim.protocol.malform import WRONG
+from iotsim.protocol.anyvalue import WRONG
 from iotsim.scenario import load_text
 from iotsim.units import DurationRange
 
