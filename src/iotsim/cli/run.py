@@ -47,7 +47,8 @@ def run(
     tolerance
         Scale every window of time by this factor.
     set_
-        'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it.
+        'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it. One
+        of the matrix has this value alone.
     serve
         Run until interrupted, for use by hand.
     jobs

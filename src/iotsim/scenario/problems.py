@@ -80,6 +80,9 @@ class Problems:
         keys = self.origin(keys)
         if self._is_unknown(keys):
             return
+        spelled = self._spelled(keys)
+        if spelled != keys and not of_key:
+            hint = "; ".join(filter(None, (hint, f"the value is from {self.where(spelled)}")))
         file, standing, place = self._locate(keys, of_key=of_key)
         self._keep(message, file, *place, path_text(standing), hint)
 
@@ -152,16 +155,19 @@ class Problems:
 
     def folder_at(self, keys: Keys) -> Path:
         """The folder of the file that says what is at `keys`: what is relative there is looked for in it."""
-        keys = self.origin(keys)
-        length = len(keys)
-        while self.spelled and length:
+        return Path(self._locate(self._spelled(self.origin(keys)))[0]).parent
+
+    def _spelled(self, keys: Keys) -> Keys:
+        """Where the value at `keys` is written, or that which it is a part of."""
+        length = len(keys) if self.spelled else 0
+        while length:
             standing = self.spelled.get(keys[:length])
             if standing is None:
                 length -= 1
             else:
                 keys = standing + keys[length:]
                 length = len(keys)
-        return Path(self._locate(keys)[0]).parent
+        return keys
 
     @contextmanager
     def at(self, *keys: str | int) -> Iterator[None]:

@@ -22,7 +22,7 @@ from iotsim.events import Impaired, NotSent, Sent
 from iotsim.impair import Impairment, Scope
 from iotsim.impair.fate import Passage, names
 from iotsim.net.datagram import Datagram, Waiting
-from iotsim.net.outcome import ANSWERED, PENDING, consumed
+from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import IPV4_END
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
+FAILED = dropped("device-failed")
 IMPAIRED = consumed("impaired")
 """What an impairment or a fault has kept from its destination."""
 MOST_HELD = 1 << 20
@@ -104,6 +105,8 @@ class Way:
         self._pump = pump
         self._hold = pump.timers.push
         self._held = held
+        self.fail: Callable[[Any, BaseException], object] = _raise
+        """Called with the device if something is raised by the scenario when nobody is there to catch it."""
 
     def arrive(self, transit: Transit) -> str:
         """It has passed; the outcome of the frame behind its datagram."""
@@ -166,7 +169,14 @@ class Way:
     def go_on(self, transit: Transit) -> None:
         """Let it pass the stages that are left, when it has been held for long enough."""
         self._held.count -= 1
-        outcome = self.go(transit)
+        try:
+            outcome = self.go(transit)
+        except (
+            Exception,
+            Stalled,
+        ) as error:  # of the scenario's expressions, or code of the user's
+            self.fail(transit.device, error)
+            outcome = FAILED
         if outcome is not PENDING:
             self._pump.settle(transit.datagram, outcome)
 
@@ -206,6 +216,10 @@ class Way:
         transit.fate = names(transit.fate, fate)
         self.lose(transit)
         return IMPAIRED
+
+
+def _raise(_device: Any, error: BaseException) -> None:
+    raise error
 
 
 class Inbound(Way):
@@ -430,9 +444,15 @@ class Disturbances:
         return [name for name in names if name not in met]
 
     def scope(
-        self, entry: EntrySpec, fleet: Fleet, service: int, direction: Direction
+        self,
+        entry: EntrySpec,
+        fleet: Fleet,
+        service: int,
+        direction: Direction,
+        *,
+        may_idle: bool = False,
     ) -> Scope | None:
-        """What `entry` is for there; None if that is nothing."""
+        """What `entry` is for there; None if that is nothing. It `may_idle` if it is not about messages."""
         name = fleet.spec.name
         if (name, service, direction) not in entry.tests:
             return None
@@ -451,7 +471,8 @@ class Disturbances:
             period=self._periods[entry.identity],
             counts=self._counts[key],
         )
-        self._scopes.append(scope)
+        if not may_idle:
+            self._scopes.append(scope)
         return scope
 
     def _stages(self, fleet: Fleet, service: int, direction: Direction) -> list[Stage]:

@@ -322,7 +322,7 @@ class Simulation:
             raise ScenarioError([Problem(f"'{fleet.spec.name}' has no signal '{min(unknown)}'")])
         chosen = list(indexes)
         for name, value in values.items():
-            fleet.set_signal(name, chosen, value)
+            fleet.set_signal(name, chosen, value, self.clock())
 
     def reboot(self, fleet: Fleet, index: int, down_s: float = 0.0) -> None:
         """Let a device begin anew, at once: it boots after `down_s` seconds, for which it is away."""
