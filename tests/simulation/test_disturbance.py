@@ -88,7 +88,8 @@ async def test_expectations_look_at_the_gateways_side(
 ) -> None:
     """A lost request was received, as the gateway has sent it; a lost answer was not sent. The device has
     been asked only by what has come to it."""
-    text = impaired(f'loss = "100%"\ndirection = "{direction}"\nname = "gone"\n{EXPECT}')
+    scope = f'direction = "{direction}"\nfirst = 9'
+    text = impaired(f'loss = "100%"\n{scope}\nname = "gone"\n{EXPECT}')
     async with simulated(text) as gateway:
         gateway.send("meter[0]", READ)
         await trio.sleep(2)
