@@ -51,6 +51,15 @@ def state(text: str, environment: dict[str, str] | None = None, **given: str) ->
 # ------------------------------------------------------------------------------------ parameters
 
 
+def test_a_process_is_given_parameters_as_text() -> None:
+    scenario = load(
+        "[parameters]\nn = 5\nx = 0.3\non = true\n[gateway]\n"
+        "command = ['gw', '${n}', '${x}', '${on}', '-n${n}']\nenv.N = '${n}'\n"
+    )
+    assert scenario.gateway.command == ("gw", "5", "0.3", "true", "-n5")
+    assert scenario.gateway.env == {"N": "5"}
+
+
 @pytest.mark.parametrize("value", [5, -1, 2.5, True, False, "text", "", "5", "true", "30%"])
 def test_a_text_that_is_a_parameter_alone_takes_its_type(value: Any) -> None:
     found = state(
@@ -270,6 +279,20 @@ def test_a_variable_that_is_not_there() -> None:
     )
     (problem,) = told("[scenario]\nname = '${env.A=B}'", {"A": "1"})
     assert "the environment has no such variable" in problem
+
+
+def test_a_variable_is_not_set_by_the_command_line() -> None:
+    found = told("[scenario]\nname = '${env.A}'", {"A": "1"}, **{"env.A": "2"})
+    assert found == [" --set env.A: a variable of the environment cannot be set here"]
+
+
+def test_a_problem_with_a_value_says_where_it_is_from() -> None:
+    text = f"{FLEET}count = '${{n}}'\n[parameters]\nn = '${{m}}'\nm = 0"
+    (problem,) = told(text)
+    assert problem == (
+        "4:9: devices.meter.count: must be greater than or equal to 1 "
+        f"(the value is from {PLACE}:7)"
+    )
 
 
 def test_what_the_environment_says_is_no_placeholder() -> None:

@@ -32,8 +32,8 @@ class Told(NamedTuple):
 class BoundWatch(Protocol):
     """One bound."""
 
-    def take(self, sample: GatewaySample) -> str:
-        """How `sample` breaks it, "" if it does not."""
+    def take(self, sample: GatewaySample, t: float) -> str:
+        """How `sample`, taken at `t` of the run, breaks it; "" if it does not."""
 
     def finish(self) -> Told:
         """What all samples together say."""
@@ -60,7 +60,7 @@ class MostBound:
         self._limit = limit
         self._peak = Peak(name)
 
-    def take(self, sample: GatewaySample) -> str:
+    def take(self, sample: GatewaySample, t: float) -> str:
         self._peak.take(sample)
         value = self._peak.value
         if value is None or value <= self._limit:
@@ -89,8 +89,8 @@ class GrowthBound:
         self._limit = limit
         self._growth = Growth(name, warmup_s)
 
-    def take(self, sample: GatewaySample) -> str:
-        self._growth.take(sample)
+    def take(self, sample: GatewaySample, t: float) -> str:
+        self._growth.take(sample, t)
         return ""
 
     def finish(self) -> Told:
@@ -113,7 +113,11 @@ class GrowthBound:
         grown = self._growth.grown()
         if grown is None:
             return ""
-        return f"{amount(self._name, grown.before)} at first and {amount(self._name, grown.after)} last"
+        what = _what(self._name)
+        if grown.growth <= 0:
+            return f"no growth in {what}"
+        write = format_size if self._name == "memory" else str
+        return f"{what} grew by {write(grown.growth)}"
 
 
 class CpuBound:
@@ -127,7 +131,7 @@ class CpuBound:
         self._limit = limit
         self._share = CpuShare()
 
-    def take(self, sample: GatewaySample) -> str:
+    def take(self, sample: GatewaySample, t: float) -> str:
         self._share.take(sample)
         return ""
 

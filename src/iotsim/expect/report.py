@@ -216,6 +216,8 @@ def _decided_at(parts: Sequence[Part], verdict: bool) -> float | None:
 
 def _expected(item: Part) -> str:
     whom, predicate = item["whom"], item["expected"]
+    if predicate.startswith("every "):
+        whom += ":"
     if item["selected"] == 1 and item["quantifier"] in ("each", "device", "all"):
         return f"{whom} {predicate}"
     words = {

@@ -16,6 +16,7 @@ from iotsim.scenario.addresses import host_address
 from iotsim.scenario.gateway_steps import first_start
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.model import GatewaySpec, ReadySpec, RestartPolicy, RestartSpec
+from iotsim.scenario.parameters import text_of
 from iotsim.scenario.schema import (
     MOST_ITEMS,
     Duration,
@@ -32,6 +33,9 @@ from iotsim.scenario.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
@@ -49,6 +53,17 @@ def _command(value: Any) -> Any:
         except ValueError:
             words = [value]
         raise ValueError(f"must be a list of the program and its arguments: {json.dumps(words)}")
+    return [_word(word) for word in value] if isinstance(value, list) else value
+
+
+def _word(value: Any) -> Any:
+    """A parameter alone has a type of its own, and what processes are given is text."""
+    return text_of(value) if isinstance(value, (bool, int, float)) else value
+
+
+def _environment(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _word(one) for name, one in value.items()}
     return value
 
 
@@ -70,6 +85,7 @@ def _user(value: Any) -> Any:
     return value
 
 
+WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 NEED_COMMAND = (
     *("env", "cwd", "ready", "stop_signal", "expect_exit"),
     *("user", "capabilities", "terminal", "stdin", "restart"),
@@ -78,7 +94,18 @@ NEED_COMMAND = (
 Command = Annotated[
     list[str],
     Field(min_length=1, max_length=MOST_ITEMS),
-    BeforeValidator(written(_command, type="array", items={"type": "string"}, minItems=1)),
+    BeforeValidator(written(_command, type="array", items=WORD, minItems=1)),
+]
+
+Environment = Annotated[
+    dict[str, str],
+    BeforeValidator(
+        written(
+            _environment,
+            type="object",
+            additionalProperties=WORD,
+        )
+    ),
 ]
 
 
@@ -102,7 +129,7 @@ class RestartTable(Model):
 
 class GatewayTable(Model):
     command: Command | None = None
-    env: dict[str, str] = {}
+    env: Environment = {}
     cwd: Text | None = None
     address: Text | None = None
     port: Port | None = None
@@ -184,7 +211,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         terminal=table.terminal,
         stdin=table.stdin,
         restart=_restart(table.restart, problems),
-        folders=MappingProxyType({key: problems.folder_at((*keys, key)) for key in raw}),
+        folders=MappingProxyType(_folders(raw, command, problems)),
     )
 
 
@@ -206,6 +233,15 @@ def _restart(value: Any, problems: Problems) -> RestartSpec:
     if isinstance(value, dict) and "policy" not in value:
         problems.add(keys, "the key 'policy' is missing: it says after what it is started again")
     return RestartSpec(table.policy, table.delay, table.times)
+
+
+def _folders(
+    raw: Mapping[str, Any], command: Sequence[str], problems: Problems
+) -> dict[Keys, Path]:
+    """Where what is relative at each key is looked for, and in each word of `command`."""
+    keys: list[Keys] = [(key,) for key in raw]
+    keys += [("command", number) for number in range(len(command))]
+    return {inner: problems.folder_at(("gateway", *inner)) for inner in keys}
 
 
 def _capabilities(table: GatewayTable, problems: Problems) -> int:

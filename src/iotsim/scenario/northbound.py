@@ -16,7 +16,7 @@ from iotsim.match import Expression, Names, compile_match
 from iotsim.northbound.fields import SCHEMAS
 from iotsim.northbound.rules import STATUSES, header_text
 from iotsim.northbound.spec import LARGEST_BODY, WILDCARDS, AnswerRule, NorthboundSpec, ReplySpec
-from iotsim.scenario.gateway import MOST_ENV, Command
+from iotsim.scenario.gateway import MOST_ENV, Command, Environment
 from iotsim.scenario.hosts import check_names
 from iotsim.scenario.impairments import Rate
 from iotsim.scenario.messages import formula, value_or_formula
@@ -91,7 +91,7 @@ class ServiceTable(Model):
     largest: Annotated[int, BeforeValidator(from_text(_size, "'1MB'"))] = LARGEST_BODY
     rules: Annotated[Tables, Holds(lambda: AnswerTable, several=True)] = []
     command: Command | None = None
-    env: dict[str, str] = {}
+    env: Environment = {}
 
 
 class AnswerTable(Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import ssl
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError
 from iotsim.northbound.mosquitto import Certificate
+from iotsim.run.folder import NORTHBOUND
 from iotsim.scenario.model import CA_FILE
 from iotsim.testbed.programs import MissingProgramError, install_line
+from iotsim.testbed.users import give_to_caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,30 +26,22 @@ if TYPE_CHECKING:
     from iotsim.scenario.model import Scenario
     from iotsim.testbed.users import User
 
-FOLDER = "northbound"
-"""In the results: what services print, and what they keep."""
 BROKER = "mosquitto"
+SUBSTITUTE = "amqtt"
+"""A package with a broker in Python, which does less."""
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 """Where Debian puts daemons, and ordinary users have no PATH to."""
 
 
 @dataclass(frozen=True)
 class NorthboundFiles:
-    """``folder`` of all services. Of those with TLS, ``contexts`` are what a server of ours presents, and
-    ``certificates`` the same as files. ``broker`` is the path of the program."""
+    """``folder`` has what processes print and keep. Of those with TLS, ``contexts`` are what a server of
+    ours presents, and ``certificates`` the same as files. ``broker`` is the path of the program."""
 
     folder: Path
     contexts: Mapping[str, ssl.SSLContext]
     certificates: Mapping[str, Certificate]
     broker: str = ""
-
-    @property
-    def names(self) -> list[str]:
-        """Of what is there in the results besides, once the run is over."""
-        return [
-            *([CA_FILE] if self.contexts else ()),
-            *([f"{FOLDER}/"] if self.folder.is_dir() else ()),
-        ]
 
 
 def prepare_northbound(
@@ -63,14 +58,14 @@ def prepare_northbound(
     if scenario.link.kind == "memory":
         return NorthboundFiles(results.path, {}, {})
     broker = find_broker() if any(spec.kind == "mqtt" for spec in services) else ""
-    folder = results.path / FOLDER
+    processes = [spec for spec in services if spec.kind in ("mqtt", "command")]
+    folder = results.make_folder(NORTHBOUND) if processes else results.path
     try:
-        folder.mkdir(exist_ok=True)
-        for spec in services:
-            if spec.kind in ("mqtt", "command"):
-                shutil.rmtree(folder / spec.name, ignore_errors=True)
-                (folder / spec.name).mkdir()
-                _give(folder / spec.name, user)
+        if processes:
+            give_to_caller(folder)
+        for spec in processes:
+            (folder / spec.name).mkdir()
+            _give(folder / spec.name, user)
         contexts, certificates = _make_certificates(services, folder, results.path, user)
     except OSError as error:
         raise IotsimError(f"{folder} cannot be written: {error.strerror}") from error
@@ -78,13 +73,16 @@ def prepare_northbound(
 
 
 def find_broker() -> str:
-    """The path of mosquitto. MissingProgramError if it is not installed."""
+    """The path of mosquitto, or `SUBSTITUTE`. MissingProgramError if neither is installed."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
     found = shutil.which(BROKER, path=path)
-    if found is None:
-        reason = f"{BROKER} is not installed, which a northbound service of the kind mqtt needs"
-        raise MissingProgramError(reason, install_line([BROKER]))
-    return found
+    if found is not None:
+        return found
+    if importlib.util.find_spec(SUBSTITUTE) is not None:
+        return SUBSTITUTE
+    reason = f"{BROKER} is not installed, which a northbound service of the kind mqtt needs"
+    fix = f"{install_line([BROKER])}, or the lesser broker: pip install {SUBSTITUTE}"
+    raise MissingProgramError(reason, fix)
 
 
 def _make_certificates(
