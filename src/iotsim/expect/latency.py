@@ -230,7 +230,7 @@ class Latency(Watcher):
                 self._broken_on.add(Ground(self.began, now, excess_of(self._figures(slot))))
                 if self._pairs[slot] or self._missing[slot]:
                     if slot in lonely:
-                        why = f"{why}; {text.at(self._lonely(lonely[slot]), lonely[slot].t)}"
+                        why = f"{why}; {self._lonely(lonely[slot])}"
                     self.note(slot, why)
             else:
                 self.state[slot] = HELD
@@ -263,9 +263,8 @@ class Latency(Watcher):
         return {**self._figures(0), "broken": "" if not self.broken else self._notes[0].text}
 
     def expectation(self) -> str:
-        bounds = ", ".join(f"{name} {text.seconds(bound)}" for name, bound in self.bounds.items())
-        what = f"from {self.asked.start.text} to {self.asked.stop.text}"
-        return f"takes, {what}, at most: {bounds}"
+        bounds = ", ".join(f"{text.seconds(bound)} ({name})" for name, bound in self.bounds.items())
+        return f"takes at most {bounds} from '{self.asked.start.text}' to '{self.asked.stop.text}'"
 
 
 _NOTHING: Export = {
