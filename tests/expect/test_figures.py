@@ -59,7 +59,7 @@ def test_what_several_share_counts_once() -> None:
 def grown(values: Any, *, warmup_s: float = 1.0, begin: float = 0.0, end: float = 10.0) -> Any:
     growth = Growth("fds", warmup_s)
     for at in tenths(begin, end):
-        growth.take(sample(at, fds=values(at)))
+        growth.take(sample(at, fds=values(at)), at)
     return growth.grown()
 
 
@@ -72,6 +72,13 @@ def test_what_is_opened_in_the_warm_up_has_not_grown() -> None:
     assert grown(lambda t: 4 if t < 0.9 else 30).growth == 0
     assert grown(lambda t: 4 if t < 2.5 else 30).growth == 26
     assert grown(lambda t: 4 if t < 2.5 else 30, warmup_s=3.0).growth == 0
+
+
+def test_the_warm_up_is_of_the_run_whose_time_may_be_faster() -> None:
+    growth = Growth("fds", 60.0)
+    for at in tenths(0.0, 10.0):
+        growth.take(sample(at, fds=4 if at < 0.9 else 30), 60 * at)
+    assert growth.grown().growth == 0  # type: ignore[union-attr]
 
 
 def test_what_comes_and_goes_has_not_grown() -> None:
@@ -90,7 +97,7 @@ def test_the_worst_life_counts_and_not_what_lies_between_two() -> None:
     growth = Growth("fds", 0.0)
     for life, first, last in ((1, 40, 40), (2, 4, 9), (3, 4, 4)):
         for at in tenths(10.0 * life, 10.0 * life + 5):
-            growth.take(sample(at, life=life, fds=first if at < 10 * life + 2 else last))
+            growth.take(sample(at, life=life, fds=first if at < 10 * life + 2 else last), at)
     assert growth.grown().growth == 5  # type: ignore[union-attr]
 
 
@@ -99,7 +106,9 @@ def test_memory_has_grown_if_it_has_in_both_ways_of_counting() -> None:
     growth = Growth("memory", 0.0)
     for at in tenths(0.0, 6.0):
         several = at < 3
-        growth.take(sample(at, resident=50 if several else 30, proportional=28 if several else 30))
+        shared = {"resident": 50, "proportional": 28}
+        alone = {"resident": 30, "proportional": 30}
+        growth.take(sample(at, **(shared if several else alone)), at)
     assert growth.grown().growth < 0  # type: ignore[union-attr]
 
 
@@ -229,6 +238,16 @@ def test_who_has_to_wait_for_a_processor_may_want_more_than_it_gets() -> None:
     why = "it used 30.0% of a core, and would have used more: it had to wait for one for 70.0%"
     assert (told.passed, told.inconclusive) == (False, why)
     assert starved(None).inconclusive.startswith("it used 30.0% of a core, and whether it had to")
+
+
+def test_after_a_step_only_what_is_used_then_counts() -> None:
+    spec = ExpectSpec("it", "gateway", gateway=GatewayExpectation(fds=Bound(max=9)), after="step")
+    run = Transcript(spec)
+    run.judge.gateway_measured(sample(1.0, fds=50), 1.0)
+    run.judge.happened("step", 2.0)
+    run.judge.gateway_measured(sample(3.0, fds=5), 3.0)
+    outcome = run.end()
+    assert (outcome.passed, outcome.actual) == (True, "so it was: at most 5 file descriptors")
 
 
 def test_a_bound_that_is_broken_counts_before_one_that_is_not_known() -> None:

@@ -219,3 +219,51 @@ def test_all_of_it_is_counted(done: Done) -> None:
     assert len(sent) == ASKED
     assert all(event["impaired"] == "delay" for event in sent)
     assert all(0.02 <= event["delay_s"] < 0.08 for event in sent)
+
+
+LOST_ACK = """
+[scenario]
+duration = "40s"
+until = "gateway_exit"
+seed = 1
+[gateway]
+command = ["coap-client-notls", "-s", "6", "coap://10.77.1.1/sure"]
+[devices.d]
+address = "10.77.1.1"
+protocol = "coap"
+[devices.d.model]
+ack_timeout = "400ms"
+[devices.d.model.resources]
+"/sure" = { value = "=int(t)", observe = "500ms", confirmable = true }
+[[impair]]
+name = "lost ACK"
+direction = "to_device"
+when = { type = "ACK" }
+first = 2
+loss = "100%"
+[[expect]]
+name = "what is not acknowledged is sent again, each time after twice as long"
+device = "d[0]"
+layer = "wire"
+sequence = [
+  { sends = { type = "CON", code = "CONTENT" } },
+  { sends = { type = "CON", code = "CONTENT" }, after = "400ms..650ms" },
+  { sends = { type = "CON", code = "CONTENT" }, after = "800ms..1250ms" },
+]
+"""
+
+
+def lost_ack(iotsim: CommandLine) -> Done:
+    return iotsim.run(iotsim.write("lost_ack.toml", LOST_ACK))
+
+
+@pytest.mark.needs("tun", "coap-client-notls")
+@pytest.mark.background(job=lost_ack)
+def test_a_lost_acknowledgement_makes_a_coap_device_send_again(done: Done) -> None:
+    """The same message, at intervals that double (RFC 7252, section 4.2)."""
+    assert done.result["verdict"] == "passed", done.text
+    sent = [event for event in done.events_of("sent") if event["message"]["type"] == "CON"]
+    ids = [event["message"]["message_id"] for event in sent]
+    assert ids[:3] == [ids[0]] * 3
+    lost = [event for event in done.events_of("received") if event.get("fate") == "lost"]
+    assert {event["message"]["message_id"] for event in lost} == {ids[0]}

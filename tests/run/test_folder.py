@@ -127,7 +127,7 @@ def test_the_working_folder_of_an_earlier_run_is_replaced(tmp_path: Path, last: 
     for _ in range(3):
         with open_results("x", tmp_path) as results:
             results.write(BLANK)
-            work = results.make_work_folder()
+            work = results.make_folder()
             assert work == tmp_path / "work"
             assert list(work.iterdir()) == []
             (work / "db").write_text("the gateway's")
@@ -143,7 +143,7 @@ def test_a_working_folder_of_somebody_else_stays(tmp_path: Path) -> None:
     for _ in range(3):
         with open_results("x", tmp_path) as results:
             results.write(BLANK)
-            assert results.make_work_folder() == tmp_path / "work_2"
+            assert results.make_folder() == tmp_path / "work_2"
     assert (tmp_path / "work" / "mine.txt").read_text() == "mine"
 
 
@@ -164,7 +164,7 @@ def test_only_a_working_folder_is_removed_whatever_a_result_says(tmp_path: Path,
 def test_a_working_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     results = ResultsFolder(tmp_path / "gone")
     with pytest.raises(IotsimError, match="cannot be used: No such file"):
-        results.make_work_folder()
+        results.make_folder()
 
 
 @pytest.mark.needs("root")  # to mount a small disk

@@ -272,13 +272,16 @@ async def test_a_policy_does_not_hide_a_crash(
     script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
 ) -> None:
     script.exits_at, script.status = 3.0, ExitStatus(3, None)
-    script.lives = [type(script)()]
+    script.lines = [(2.0, "all is lost")]
+    script.lives = [type(script)(lines=[(1.0, "all is well")])]
     result, events = await lived(
         script, on_a_fake_machine, gateway='restart = "on-crash"', until="duration"
     )
     assert [kind for kind, _, _ in tale(events)].count("started") == 2
     assert (result.verdict, result.duration_s) == ("failed", pytest.approx(30.0))
     assert result.reason == "the gateway crashed: exit status 3"
+    assert result.gateway is not None
+    assert result.gateway.last_lines == ["all is lost"]
 
 
 async def test_a_policy_holds_after_kill_and_not_after_stop(

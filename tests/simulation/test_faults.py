@@ -594,3 +594,30 @@ async def test_what_a_step_sets_is_frozen_and_stale_as_well(
         assert [round(value) for value in values] == [10, 15, 500]
         await trio.sleep(6)
         assert (await ask(gateway, "meter[1]"))[0].message["value"] == 500
+
+
+async def test_a_fault_that_no_message_came_for_is_told_but_no_condition(
+    autojump_clock: MockClock, simulated: Callable[..., Any]
+) -> None:
+    text = (
+        METERS
+        + """
+    [[fault]]
+    name = "away"
+    devices = "meter[2]"
+    offline = true
+    [[fault]]
+    name = "in vain"
+    when = { kind = "READINGS" }
+    truncate = 1
+    [[fault]]
+    name = "refused"
+    when = { kind = "COMMAND" }
+    error = "BUSY"
+    """
+    )
+    async with simulated(text) as gateway:
+        await kinds(gateway)
+        assert sorted(gateway.simulation.disturbances.idle()) == ["in vain", "refused"]
+        await kinds(gateway, message=COMMAND)
+        assert gateway.simulation.disturbances.idle() == ["in vain"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import Problem, ScenarioError
-from iotsim.run.folder import WORK_FOLDER
+from iotsim.run.folder import OWN_FOLDER
 from iotsim.scenario.outline import read_outline
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _toml_files(folder: Path, notes: list[str]) -> Iterator[Path]:
         inner = [name for name in folders if not name.startswith(".")]
         inner = [name for name in inner if name not in FOREIGN_FOLDERS]
         if "result.json" in names:  # what a gateway has left there is no scenario of its user's
-            inner = [name for name in inner if not WORK_FOLDER.fullmatch(name)]
+            inner = [name for name in inner if not OWN_FOLDER.fullmatch(name)]
         folders[:] = [name for name in inner if not Path(top, name, "pyvenv.cfg").exists()]
         for name in names:
             if name.endswith(".toml") and not name.startswith("."):

@@ -32,8 +32,8 @@ class Told(NamedTuple):
 class BoundWatch(Protocol):
     """One bound."""
 
-    def take(self, sample: GatewaySample) -> str:
-        """How `sample` breaks it, "" if it does not."""
+    def take(self, sample: GatewaySample, t: float) -> str:
+        """How `sample`, taken at `t` of the run, breaks it; "" if it does not."""
 
     def finish(self) -> Told:
         """What all samples together say."""
@@ -60,7 +60,7 @@ class MostBound:
         self._limit = limit
         self._peak = Peak(name)
 
-    def take(self, sample: GatewaySample) -> str:
+    def take(self, sample: GatewaySample, t: float) -> str:
         self._peak.take(sample)
         value = self._peak.value
         if value is None or value <= self._limit:
@@ -89,8 +89,8 @@ class GrowthBound:
         self._limit = limit
         self._growth = Growth(name, warmup_s)
 
-    def take(self, sample: GatewaySample) -> str:
-        self._growth.take(sample)
+    def take(self, sample: GatewaySample, t: float) -> str:
+        self._growth.take(sample, t)
         return ""
 
     def finish(self) -> Told:
@@ -131,7 +131,7 @@ class CpuBound:
         self._limit = limit
         self._share = CpuShare()
 
-    def take(self, sample: GatewaySample) -> str:
+    def take(self, sample: GatewaySample, t: float) -> str:
         self._share.take(sample)
         return ""
 

@@ -112,7 +112,8 @@ class Growth:
     """How much one of `READINGS` has grown from the warm-up of a life to its end, in any life.
 
     What is compared are the most of the first second after the warm-up, and the least of the last
-    second: what comes and goes has not grown. `warmup_s` counts from when the life is ready.
+    second: what comes and goes has not grown. `warmup_s` counts from when the life is ready, by the clock of
+    the run; the seconds are real ones, in which samples are taken.
     """
 
     def __init__(self, name: str, warmup_s: float) -> None:
@@ -121,12 +122,14 @@ class Growth:
         self._read = READINGS[name]
         self._lives: dict[int, _LifeGrowth] = {}
 
-    def take(self, sample: GatewaySample) -> None:
+    def take(self, sample: GatewaySample, t: float) -> None:
+        """`t` is when it was taken, by the clock of the run."""
         reading = self._read(sample)
         if reading is None or not sample.ready or not sample.processes:
             return
-        life = self._lives.setdefault(sample.life, _LifeGrowth(sample.at + self.warmup_s))
-        life.take(sample.at, reading)
+        life = self._lives.setdefault(sample.life, _LifeGrowth(t + self.warmup_s))
+        if t >= life.warm_at:
+            life.take(sample.at, reading)
 
     def grown(self) -> Grown | None:
         """The worst life's; None if none was long enough to tell."""
@@ -135,14 +138,16 @@ class Growth:
 
 
 class _LifeGrowth:
-    def __init__(self, begin: float) -> None:
-        self._begin = begin
+    def __init__(self, warm_at: float) -> None:
+        self.warm_at = warm_at
+        """By the clock of the run."""
+        self._begin: float | None = None
         self._before: list[Reading] = []
         self._last: deque[tuple[float, Reading]] = deque()
 
     def take(self, at: float, reading: Reading) -> None:
-        if at < self._begin:
-            return
+        if self._begin is None:
+            self._begin = at
         if at <= self._begin + WINDOW_S:
             self._before.append(reading)
             return

@@ -93,13 +93,13 @@ class GatewayWatcher:
 
     def measured(self, sample: GatewaySample | None, t: float) -> None:
         """What it uses; None: that cannot be measured on this machine."""
-        if self.closed or not self._bounds:
+        if self.closed or self.waiting or not self._bounds:
             return
         if sample is None:
             self._unmeasured = "/proc does not show the gateway's processes here"
             return
         for bound in self._bounds:
-            if why := bound.take(sample):
+            if why := bound.take(sample, t):
                 self._fail(t, why)
 
     def last_words(self, line: str, t: float) -> None:

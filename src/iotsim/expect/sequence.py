@@ -259,7 +259,7 @@ class Sequence(Watcher):
         """What came of a sequence, `off` being wrong with the last part; without, the next did not come."""
         number = len(times) if off else len(times) + 1
         part = self.parts[number - 1]
-        said = f"part {number} of {len(self.parts)} ({self._shown(part)}) "
+        said = f"part {number} of {len(self.parts)} ({self._part_text(part)}) "
         gap = self.gaps[number - 1]
         if off:
             said += f"came {off}"
@@ -277,7 +277,7 @@ class Sequence(Watcher):
             said += f"; gaps seen: {', '.join(seen)}; asked: {', '.join(asked)}"
         return said
 
-    def _shown(self, part: Part) -> str:
+    def _part_text(self, part: Part) -> str:
         """A part for people, who know already which service all of it is about."""
         look = part.look
         if look.service and look.service == self.spec.service:
@@ -285,9 +285,9 @@ class Sequence(Watcher):
         return look.text
 
     def expectation(self) -> str:
-        said = self._shown(self.parts[0])
+        said = self._part_text(self.parts[0])
         for part, gap in zip(self.parts[1:], self.gaps[1:], strict=True):
             when = f" {gap} later" if part.after is not None else ""
-            said += f", then{when} {self._shown(part)}"
+            said += f", then{when} {self._part_text(part)}"
         limit = "" if self.window_s == math.inf else f", all within {text.seconds(self.window_s)}"
         return said + limit

@@ -37,24 +37,25 @@ ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
 """Bytes that are held free for the results, as much of it as the disk has."""
 WORK = "work"
 _OWN_FILE = re.compile(
-    r"\.?(result\.json|junit\.xml|gateway\.log"
+    r"\.?(result\.json|junit\.xml|gateway\.log|northbound-ca\.pem"
     r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))(\.new)?"
 )
 """What a run leaves itself; not what its gateway leaves in its working folder."""
-WORK_FOLDER = re.compile(rf"{WORK}(_\d+)?")
-"""What `ResultsFolder.make_work_folder` calls the folder."""
+NORTHBOUND = "northbound"
+OWN_FOLDER = re.compile(rf"({WORK}|{NORTHBOUND})(_\d+)?")
+"""What `ResultsFolder.make_folder` calls a folder."""
 
 
 class ResultsFolder:
     """A folder for the results of one run, at an absolute `path`.
 
-    ``work`` is the gateway's working folder, once it is made. ``result`` is what was last written.
+    ``folders`` are those that were made in it for the run. ``result`` is what was last written.
     ``trouble`` says what could not be written, and why.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.work: Path | None = None
+        self.folders: list[Path] = []
         self.result: RunResult | None = None
         self.trouble = ""
         self._room: BinaryIO | None = None
@@ -62,9 +63,8 @@ class ResultsFolder:
     def write(self, result: RunResult) -> None:
         """Put `result`, in its two forms, in the place of what was there. A disk that is full is no
         error here, but `trouble`."""
-        if self.work is not None and f"{self.work.name}/" not in result.files:
-            files = [*result.files, f"{self.work.name}/"]
-            result = msgspec.structs.replace(result, files=files)
+        if lacking := [name for name in self.folder_names if name not in result.files]:
+            result = msgspec.structs.replace(result, files=[*result.files, *lacking])
         self.result, self.trouble = result, ""
         if result.verdict != RUNNING:
             self.free_room()
@@ -100,11 +100,17 @@ class ResultsFolder:
             self._room.close()
             self._room = None
 
-    def make_work_folder(self) -> Path:
-        """Make and return a fresh folder for what the gateway writes. IotsimError if that cannot be."""
+    @property
+    def folder_names(self) -> list[str]:
+        """Those of ``folders``, as results have them."""
+        return [f"{folder.name}/" for folder in self.folders]
+
+    def make_folder(self, name: str = WORK) -> Path:
+        """Make and return a fresh folder, such as that for what the gateway writes: `name`, or `name` with a
+        number where somebody else has one of that name. IotsimError if that cannot be."""
         attempt = 1
         while True:
-            folder = self.path / (WORK if attempt == 1 else f"{WORK}_{attempt}")
+            folder = self.path / (name if attempt == 1 else f"{name}_{attempt}")
             try:
                 folder.mkdir()
             except FileExistsError:
@@ -113,7 +119,7 @@ class ResultsFolder:
                 raise _unusable(folder, error) from error
             else:
                 break
-        self.work = folder
+        self.folders.append(folder)
         if self.result is not None:
             self.write(self.result)  # so that the next run in here knows whose it is
         return folder
@@ -210,15 +216,15 @@ def _lock(folder: Path) -> int:
 
 def _remove_earlier(folder: Path) -> None:
     """Remove what an earlier run has left in `folder`, and nothing else."""
-    for work in _work_folders(folder):
-        shutil.rmtree(work, ignore_errors=True)
+    for own in _own_folders(folder):
+        shutil.rmtree(own, ignore_errors=True)
     for path in folder.iterdir():
         if _OWN_FILE.fullmatch(path.name) and not (path.is_dir() and not path.is_symlink()):
             path.unlink()
 
 
-def _work_folders(folder: Path) -> list[Path]:
-    """The working folders that the run made whose ``result.json`` is in `folder`.
+def _own_folders(folder: Path) -> list[Path]:
+    """The folders that the run made whose ``result.json`` is in `folder`.
 
     Only what it names is ours to remove: others may have a folder of that name here.
     """
@@ -226,9 +232,7 @@ def _work_folders(folder: Path) -> list[Path]:
         result = decode_result((folder / "result.json").read_bytes())
     except (OSError, msgspec.MsgspecError):
         return []
-    named = [
-        folder / name for name in result.files if WORK_FOLDER.fullmatch(name.removesuffix("/"))
-    ]
+    named = [folder / name for name in result.files if OWN_FOLDER.fullmatch(name.removesuffix("/"))]
     return [path for path in named if path.is_dir() and not path.is_symlink()]
 
 

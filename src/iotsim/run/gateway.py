@@ -95,6 +95,8 @@ class Gateway:
         self._begun = trio.Event()
         self._testbed: Testbed
         self._nursery: trio.Nursery
+        self._crash_lines: list[str] = []
+        """The last lines before its first crash."""
         self._left: list[str] = []
         """The names of the processes to which it was handed on, in turn."""
 
@@ -129,7 +131,7 @@ class Gateway:
         """What the results say of it."""
         result = GatewayResult(
             command=list(self.launch.command),
-            last_lines=self.console.last_lines,
+            last_lines=self._crash_lines or self.console.last_lines,
             lives=[life.result() for life in self.lives],
             figures=None if self._figures is None else self._figures.result(),
         )
@@ -236,6 +238,8 @@ class Gateway:
         self._emit(GatewayExited(now, status, name, life.crashed, life.by, life.number))
         if note:
             self._emit(Note(now, note))
+        if life.crashed and not self._crash_lines:
+            self._crash_lines = list(self.console.last_lines)
         self._returning = self._is_to_return(life)
         if not life.by:
             self._judge.gateway_exited(status, name, now)

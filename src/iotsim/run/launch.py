@@ -102,7 +102,7 @@ def _working_folder(
 ) -> Path:
     if spec.cwd is not None:
         return scenario.gateway_folder("cwd").absolute() / scenario.expand(spec.cwd, results.path)
-    folder = results.make_work_folder()
+    folder = results.make_folder()
     if user is not None:
         os.chown(folder, user.uid, user.gid)
     return folder

@@ -268,7 +268,7 @@ def _note(status: ExitStatus, asked: signal.Signals, took_s: float) -> str:
     """What was out of the ordinary about its end, after it was `asked` to."""
     if status.signal in (None, asked):
         return ""
-    if status.signal == signal.SIGKILL and took_s >= STOP_GRACE_S:
+    if status.signal == signal.SIGKILL and took_s >= real_s(STOP_GRACE_S):
         return (
             f"The gateway went on for {STOP_GRACE_S:g} s after {asked.name}, and was killed then."
         )

@@ -98,9 +98,8 @@ class Record:
     @property
     def names(self) -> list[str]:
         """The files of the run, besides the result."""
-        work = self._results.work
-        folders = [] if work is None else [f"{work.name}/"]
-        return ["junit.xml", *(file.path.name for file in self._files), *folders]
+        names = [file.path.name for file in self._files]
+        return ["junit.xml", *names, *self._results.folder_names]
 
     def close(self) -> list[str]:
         """Close the files that grow, once the writer is done; what they lack, and why, in words."""

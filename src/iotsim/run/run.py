@@ -41,6 +41,7 @@ from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
 from iotsim.run.site import Site, open_site
 from iotsim.run.steps import Steps
+from iotsim.scenario.model import CA_FILE
 from iotsim.scenario.scopes import READY
 from iotsim.simulation.commands import (
     ActOnGateway,
@@ -280,8 +281,8 @@ class Run:
             notes += self._record.close()
             notes += self.crew.put_together(preparation.folder)
         names = [] if self._record is None else self._record.names
-        if names and preparation.northbound is not None:
-            names += preparation.northbound.names
+        if names and preparation.northbound is not None and preparation.northbound.contexts:
+            names.append(CA_FILE)
         ended = run_ended(self, self._decide(findings), notes, ended_at, names)
         journal.emit(ended)
         journal.flush()

@@ -178,8 +178,8 @@ def _bound(
             problems.add((*keys, "warmup"), "'warmup' is for 'growth'", of_key=True)
         return Bound(table.max)
     warmup_s = WARMUP_S if table.warmup is None else table.warmup
-    # Whatever the tolerance, growth is between two windows of the real length of one.
-    needed_s = warmup_s + 2 * WINDOW_S / horizon.tolerance
+    # Whatever the tolerance and the speed, growth is between two windows of a real second.
+    needed_s = warmup_s + 2 * WINDOW_S * horizon.pace / horizon.tolerance
     if late := horizon.window(needed_s, horizon.ready_s):
         hint = horizon.hint
         problems.add((*keys, "growth"), f"cannot be told in so short a run: {late}", hint)

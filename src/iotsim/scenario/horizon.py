@@ -36,6 +36,8 @@ class Horizon:
     ready_s: float
     text: str
     hint: str
+    pace: float = 1.0
+    """How many seconds of the run a real second has."""
 
     def boots(self, fleet: FleetSpec, index: int) -> DurationRange:
         """When a device boots."""
@@ -87,7 +89,7 @@ def horizon_of(scenario: Scenario, loading: Loading) -> Horizon:
         ready_s = gateway.starts_s
         if gateway.ready is not None and gateway.ready.delay_s is not None:
             ready_s += gateway.ready.delay_s
-    return Horizon(end_s, scenario.tolerance, ready_s, text, hint)
+    return Horizon(end_s, scenario.tolerance, ready_s, text, hint, scenario.pace)
 
 
 NO_HORIZON = Horizon(math.inf, 1.0, 0.0, "", "")

@@ -444,9 +444,15 @@ class Disturbances:
         return [name for name in names if name not in met]
 
     def scope(
-        self, entry: EntrySpec, fleet: Fleet, service: int, direction: Direction
+        self,
+        entry: EntrySpec,
+        fleet: Fleet,
+        service: int,
+        direction: Direction,
+        *,
+        may_idle: bool = False,
     ) -> Scope | None:
-        """What `entry` is for there; None if that is nothing."""
+        """What `entry` is for there; None if that is nothing. It `may_idle` if it is not about messages."""
         name = fleet.spec.name
         if (name, service, direction) not in entry.tests:
             return None
@@ -465,7 +471,8 @@ class Disturbances:
             period=self._periods[entry.identity],
             counts=self._counts[key],
         )
-        self._scopes.append(scope)
+        if not may_idle:
+            self._scopes.append(scope)
         return scope
 
     def _stages(self, fleet: Fleet, service: int, direction: Direction) -> list[Stage]:

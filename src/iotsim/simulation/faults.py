@@ -88,7 +88,8 @@ class Faults:
         for one in self.of(fleet.spec.name):
             if not isinstance(one.spec, f.Said | f.Offline | f.Sleep):
                 continue
-            scope = disturbances.scope(one.entry, fleet, service, direction)
+            away = isinstance(one.spec, f.Condition)
+            scope = disturbances.scope(one.entry, fleet, service, direction, may_idle=away)
             if scope is not None:
                 effect = self._effect(one, scope, fleet, service)
                 fits = one.spec.fits if isinstance(one.spec, f.Malform) else None

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError
 from iotsim.northbound.mosquitto import Certificate
+from iotsim.run.folder import NORTHBOUND
 from iotsim.scenario.model import CA_FILE
 from iotsim.testbed.programs import MissingProgramError, install_line
+from iotsim.testbed.users import give_to_caller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from iotsim.scenario.model import Scenario
     from iotsim.testbed.users import User
 
-FOLDER = "northbound"
-"""In the results: what services print, and what they keep."""
 BROKER = "mosquitto"
 SUBSTITUTE = "amqtt"
 """A package with a broker in Python, which does less."""
@@ -35,21 +35,13 @@ SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 
 @dataclass(frozen=True)
 class NorthboundFiles:
-    """``folder`` of all services. Of those with TLS, ``contexts`` are what a server of ours presents, and
-    ``certificates`` the same as files. ``broker`` is the path of the program."""
+    """``folder`` has what processes print and keep. Of those with TLS, ``contexts`` are what a server of
+    ours presents, and ``certificates`` the same as files. ``broker`` is the path of the program."""
 
     folder: Path
     contexts: Mapping[str, ssl.SSLContext]
     certificates: Mapping[str, Certificate]
     broker: str = ""
-
-    @property
-    def names(self) -> list[str]:
-        """Of what is there in the results besides, once the run is over."""
-        return [
-            *([CA_FILE] if self.contexts else ()),
-            *([f"{FOLDER}/"] if self.folder.is_dir() else ()),
-        ]
 
 
 def prepare_northbound(
@@ -66,14 +58,14 @@ def prepare_northbound(
     if scenario.link.kind == "memory":
         return NorthboundFiles(results.path, {}, {})
     broker = find_broker() if any(spec.kind == "mqtt" for spec in services) else ""
-    folder = results.path / FOLDER
+    processes = [spec for spec in services if spec.kind in ("mqtt", "command")]
+    folder = results.make_folder(NORTHBOUND) if processes else results.path
     try:
-        folder.mkdir(exist_ok=True)
-        for spec in services:
-            if spec.kind in ("mqtt", "command"):
-                shutil.rmtree(folder / spec.name, ignore_errors=True)
-                (folder / spec.name).mkdir()
-                _give(folder / spec.name, user)
+        if processes:
+            give_to_caller(folder)
+        for spec in processes:
+            (folder / spec.name).mkdir()
+            _give(folder / spec.name, user)
         contexts, certificates = _make_certificates(services, folder, results.path, user)
     except OSError as error:
         raise IotsimError(f"{folder} cannot be written: {error.strerror}") from error
