@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.device.explain import examine_rules, nearest_first
@@ -44,6 +44,7 @@ def fleet() -> Fleet:
     return Fleet(FleetSpec("meter", 1, (AddressBlock(1, 1),), state={"level": 0}), seed=1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(rules(), max_size=5),
     st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 5.0])), max_size=8),

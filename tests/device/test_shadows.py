@@ -57,7 +57,7 @@ def spec_of(*specs: RuleSpec) -> FleetSpec:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(LISTS, st.lists(st.tuples(MESSAGES, st.sampled_from([0.0, 5.0, 9.0])), max_size=15))
 def test_what_is_called_shadowed_never_applies(
     specs: tuple[RuleSpec, ...], heard: list[tuple[dict[str, Any], float]]

@@ -24,7 +24,7 @@ def test_the_table_has_all_kinds_over_messages() -> None:
     ("file", "written"),
     [
         ("docs/scenario.md", "`{} = "),
-        ("tests/expect/test_obvious.py", '"{}"'),
+        ("tests/expect/test_recorded.py", '"{}"'),
         ("tests/expect/test_merge.py", '"{}"'),
     ],
 )

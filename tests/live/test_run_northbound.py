@@ -310,6 +310,7 @@ def test_a_server_of_ones_own(iotsim: CommandLine) -> None:
     text = own(iotsim)
     done = run(iotsim, f"{sys.executable} say.py hello", text, gateway='cwd = "."')
     assert done.status == 0, done.text
+    assert "  own: northbound, command, 127.0.0.1:7000\n" in done.text
     no_json, no_object, got = fields(done, "own")
     assert no_json == {"error": "a line that is no JSON", "line": "not json"}
     assert no_object == {"error": "a line that is JSON, and no object", "line": "[1]"}

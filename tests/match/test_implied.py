@@ -50,7 +50,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(MATCHES, MATCHES, st.lists(MESSAGES, min_size=1, max_size=12), st.integers(0, 2))
 def test_what_is_implied_holds(
     stronger: dict[str, Any], weaker: dict[str, Any], messages: list[dict[str, Any]], level: int
@@ -85,7 +85,7 @@ TYPED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(FIELDS, st.lists(FIELDS, min_size=1, max_size=4), st.lists(TYPED, min_size=1, max_size=12))
 def test_also_by_several_and_with_a_schema(
     stronger: dict[str, Any], weaker: list[dict[str, Any]], messages: list[dict[str, Any]]

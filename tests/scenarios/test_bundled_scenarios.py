@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 IOTSIM = Path(sys.executable).parent / "iotsim"
 FILES = sorted(find_scenarios([str(REPOSITORY / "scenarios")]).files)
+TIMEOUT_S = 240
+"""A matrix is several runs, one after the other."""
 FORGETS_ONE = "a gateway that forgets a meter"
 GATEWAY = ["python3", "examples/polling_gateway.py", "--devices", "10.77.1.1-10.77.1.13"]
 
@@ -53,7 +55,7 @@ def run(path: Path, out: Path, *command: str) -> Done:
     done = subprocess.run(
         [IOTSIM, "run", path, "--out", out, "--seed", "7", *command],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=60, cwd=REPOSITORY, check=False,
+        timeout=TIMEOUT_S, cwd=REPOSITORY, check=False,
     )  # fmt: skip
     logs = "".join(file.read_text() for file in sorted(out.rglob("gateway.log")))
     outs = sorted(file.parent for file in out.rglob("result.json"))

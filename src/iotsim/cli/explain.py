@@ -115,7 +115,8 @@ def _handed(done: DryRun) -> Iterator[str]:
         return
     if not done.handed:
         yield ""
-        yield f"No message reached the device: its session took it, or it is not there ({done.outcome})."
+        session = done.service.protocol.session is not None
+        yield "Its session deals with it, and asks no rule." if session else "It reaches no rule."
     for handed in done.handed:
         if handed.message != done.dissection.message:
             yield ""

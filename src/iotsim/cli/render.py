@@ -57,6 +57,9 @@ async def show_progress(run: Run) -> None:
         protocols = ", ".join(f"{s.protocol.name} on {s.port}" for s in fleet.services)
         devices = "1 device" if fleet.count == 1 else f"{fleet.count} devices"
         console.print(f"  {escape(fleet.name)}: {devices}, {where}, {protocols}")
+    for service in scenario.northbound.values():
+        where = service.url or (f"{service.host}:{service.port}" if service.port else service.host)
+        console.print(f"  {escape(service.name)}: northbound, {service.kind}, {where}")
     if scenario.gateway is None or not scenario.gateway.command:
         for line in route_hints(run):
             console.print(f"  {escape(line)}")

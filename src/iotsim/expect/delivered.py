@@ -162,9 +162,10 @@ class Delivered(Watcher):
         self.alarm(t + self.window_s)
 
     def _came_up(self, _slot: int, fields: Any, _view: DeviceView, t: float) -> None:
-        status = fields.get("status", 200)
-        if not (isinstance(status, int) and 200 <= status < 300):
-            return
+        if self.asked.answered:
+            status = fields.get("status")
+            if not (isinstance(status, int) and 200 <= status < 300):
+                return
         self._close(t)
         match = self.asked.match
         key = match.north_key(fields, self._view) if match.equalities else LOOSE

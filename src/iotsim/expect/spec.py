@@ -98,7 +98,7 @@ class DeliveredExpectation:
     """How often each message that is `sent` has to come up at the service `northbound`, and when.
 
     `minimum` at least and `maximum` at most, within `within_s` after it was sent; with `ordered` in the
-    order in which they were sent.
+    order in which they were sent. With `answered`, only requests count whose ``status`` is 2xx.
     """
 
     sent: Look
@@ -108,6 +108,7 @@ class DeliveredExpectation:
     maximum: int | None = None
     within_s: float | None = None
     ordered: bool = False
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,14 @@ class Chains:
         if join is None:
             return None
         return DeliveredExpectation(
-            sent, service, join, minimum, maximum, table.within, table.ordered
+            sent,
+            service,
+            join,
+            minimum,
+            maximum,
+            table.within,
+            table.ordered,
+            answered=self.looks.services[service].kind == "http",
         )
 
     def _times(self, table: DeliveredTable, keys: Keys) -> tuple[int, int | None]:

@@ -20,6 +20,12 @@ class Shard(NamedTuple):
     number: int
     shards: int
 
+    @property
+    def parties(self) -> int:
+        """How many number messages: each process that simulates, and where there are several the run's own,
+        too, whose northbound services receive some."""
+        return self.shards + 1 if self.shards > 1 else 1
+
     def owned(self, devices: int) -> range:
         """The indexes of this part, of a fleet of `devices`."""
         return range(self.number, devices, self.shards)

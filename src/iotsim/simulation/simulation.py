@@ -109,7 +109,7 @@ class Simulation:
         self.scenario = scenario
         self.link = link
         self.clock = clock
-        self.journal = Journal(recording, first=shard.number + 1, step=shard.shards)
+        self.journal = Journal(recording, first=shard.number + 1, step=shard.parties)
         self.pump = Pump(link, Timers(scenario.pace), self.journal, clock, scenario.pace)
         self.between = BetweenDevices(self.pump)
         self.hosts = make_hosts(

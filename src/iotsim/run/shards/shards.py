@@ -175,7 +175,8 @@ class Shards:
         drop_privileges: bool,
         recording: Recording,
     ) -> None:
-        self.journal = Journal()
+        parties = Shard(0, len(workers)).parties
+        self.journal = Journal(first=parties, step=parties)
         self.settled = trio.Event()
         self.heard = trio.Event()
         self.broken = trio.Event()
