@@ -2,7 +2,7 @@
 
     bench.py [--quick] [--only SECTION ...]
 
-Sections: rates, latency, codec, schemas, sizes, scale, reports, queues, layers. Repeats are
+Sections: rates, latency, codec, schemas, sizes, scale, reports, queues, disturbed, layers. Repeats are
 interleaved (A B C A B C), every ratio is taken within one round, and medians are reported: what else
 goes on on the machine then hits all alike. A full run takes some minutes; --quick less than one, and
 shows its tables without writing them to the repository. With --only, the tables of the other sections
@@ -37,6 +37,7 @@ def main() -> int:
         "scale": sections.scale,
         "reports": sections.reports,
         "queues": sections.queues,
+        "disturbed": sections.disturbed,
         "layers": sections.layers,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)

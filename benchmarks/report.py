@@ -19,6 +19,7 @@ from sections import (
     OURS_MODBUS,
     OURS_SENSORNET,
     OURS_SNMP,
+    PLAIN,
     medians,
     ratio,
 )
@@ -247,6 +248,16 @@ def queues(result: dict[str, Any]) -> str:
     return table(head, rows)
 
 
+def disturbed(result: dict[str, Any]) -> str:
+    rounds = result["rounds"]
+    rows = []
+    for name, figures in medians(rounds).items():
+        share = ratio(rounds, name, PLAIN, "rate")
+        rows.append([name, f"{figures['rate']:,.0f}", "" if share is None else f"{share:.2f}"])
+    rows += [[name, why, ""] for name, why in left_out(result)]
+    return table(["SensorNet, 1,000 devices, 4,096 outstanding", "replies/s", "of as it is"], rows)
+
+
 def layers(result: dict[str, Any]) -> str:
     if "missing" in result:
         return f"Left out: {short(result['missing'])}\n"
@@ -274,6 +285,7 @@ RENDERERS = {
     "scale": scale,
     "reports": reports,
     "queues": queues,
+    "disturbed": disturbed,
     "layers": layers,
 }
 TITLES = {
@@ -285,6 +297,7 @@ TITLES = {
     "scale": "Large fleets, all processes together",
     "reports": "100,000 devices that report every 60 s",
     "queues": "More cores",
+    "disturbed": "Impairments and many expectations",
     "layers": "Where the time of a request goes",
 }
 IN_SHORT, MACHINE = "In short", "Measured on"

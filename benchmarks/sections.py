@@ -261,6 +261,36 @@ def queues(bench: Bench) -> dict[str, Any]:
     return interleave(contenders, bench.repeats)
 
 
+PLAIN, LOSSY, DELAYED = "as it is", "an impairment: loss", "an impairment: delay, both ways"
+FIFTY = "48 expectations more"
+MANY_OUTSTANDING = "4096"
+"""Enough that a delay of some milliseconds does not bound the rate."""
+
+
+def disturbed(bench: Bench) -> dict[str, Any]:
+    """SensorNet as it is, behind impairments, and with fifty expectations."""
+
+    def ours(scenario: str) -> Contender:
+        def run() -> Measured:
+            load = (*SENSORNET, "--outstanding", MANY_OUTSTANDING)
+            load = (*load, "--requests", str(bench.count(150_000)))
+            return {"rate": bench.ours(scenario, *load, check_records=False).load["rate"]}
+
+        return run
+
+    fifty = bench.work / "fifty.toml"
+    base = HERE / "scenarios" / "sensornet.toml"
+    never = '[[expect]]\neach = "meter"\nreceives = {{ kind = "READ", point = {} }}\nnever = true\n'
+    fifty.write_text(f'extends = "{base}"\n' + "".join(map(never.format, range(1, 49))))
+    contenders = {
+        PLAIN: ours("sensornet.toml"),
+        LOSSY: ours("loss.toml"),
+        DELAYED: ours("delay.toml"),
+        FIFTY: ours(str(fifty)),
+    }
+    return interleave(contenders, bench.repeats)
+
+
 def layers(bench: Bench) -> dict[str, Any]:
     """Where the time of the SensorNet run goes, by a sampling profile of a run of its own."""
     profile = bench.work / "layers.json"

@@ -170,7 +170,8 @@ def test_a_mistake_in_one_combination_is_an_error_of_that_run(iotsim: CommandLin
     assert done.status == 2
     assert results(iotsim.out) == {"count-0": "error", "count-3": "passed"}
     reason = json.loads((iotsim.out / "count-0" / "result.json").read_text())["reason"]
-    assert reason == "base.toml:10:9: devices.meter.count: must be greater than or equal to 1"
+    told = "base.toml:10:9: devices.meter.count: must be greater than or equal to 1"
+    assert reason == f"{told} (the value is from a.toml:8)"
 
 
 def test_serving_is_for_one(iotsim: CommandLine) -> None:
@@ -199,7 +200,7 @@ def test_check_looks_at_each_combination(
     assert run_command_line(["check", "a.toml"]) == 2
     assert capsys.readouterr().out == (
         "base.toml:10:9: devices.meter.count: must be greater than or equal to 1, "
-        "with count=0, most=1 and 1 more\n"
+        "with count=0, most=1 and 1 more (the value is from a.toml:8)\n"
     )
 
 

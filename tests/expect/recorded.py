@@ -199,8 +199,13 @@ def latency(table: Table, run: Run, devices: list[int], begin: float) -> bool:
 def belongs(table: Table, start: Event, stop: Event) -> bool:
     if table.match is not None:
         return table.match(start, stop)
-    if not table.echo or start.direction == stop.direction or start.service or stop.service:
+    if start.direction == stop.direction or start.service or stop.service:
         return True
+    if start.message is None or stop.message is None:
+        return True
+    if not table.echo:  # then what is answered is known of what is sent
+        known = stop.direction == "sends" and stop.request is not None
+        return not known or stop.request is start.message
     values = [(event.message or {}).get(table.echo) for event in (start, stop)]
     return None in values or values[0] == values[1]
 

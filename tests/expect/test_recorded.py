@@ -347,7 +347,14 @@ def events(draw: Any) -> list[Event]:
         direction = draw(st.sampled_from(["receives", "sends"]))
         device = draw(st.sampled_from(devices))
         state = {"n": draw(st.integers(0, 2))}
-        request = draw(REQUESTS) if direction == "sends" else None
+        request = None
+        if direction == "sends":
+            heard = [
+                one.message
+                for one in found
+                if one.message and not one.service and one.direction == "receives"
+            ]
+            request = draw(st.one_of(REQUESTS, st.sampled_from(heard)) if heard else REQUESTS)
         found.append(Event(t, device, direction, draw(MESSAGES), state, request))
     return found
 
@@ -363,7 +370,9 @@ def conversations(draw: Any) -> list[Event]:
     ):
         seq = draw(st.integers(0, 3))
         read = {"kind": "READ", "seq": seq}
-        found += [Event(t, device, "receives", read, {"n": 1})] * draw(copies)
+        for _ in range(draw(copies)):
+            read = dict(read)
+            found.append(Event(t, device, "receives", read, {"n": 1}))
         t += draw(delays)
         for _ in range(draw(copies)):
             ack = {"kind": "ACK", "seq": draw(st.sampled_from([seq, seq, seq, 0]))}

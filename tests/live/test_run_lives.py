@@ -303,3 +303,31 @@ def test_what_a_sanitizer_reports_at_the_very_end_counts(done: Done) -> None:
     assert done.status == 1, done.text
     (outcome,) = done.result["expectations"]
     assert "LeakSanitizer: detected memory leaks" in outcome["actual"]
+
+
+NOBODY = """
+command = ["sh", "-c", "echo up; exec sleep 60"]
+ready = { log = "up" }
+user = "nobody"
+"""
+FEW = """
+[[expect]]
+name = "few"
+gateway = { fds = { max = 10 }, memory = { max = "50MB" } }
+"""
+
+
+def another_user(iotsim: CommandLine) -> Done:
+    """As in a container whose root may not look into other users' processes."""
+    scenario = iotsim.meters(gateway=NOBODY, expect=FEW)
+    lacks = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
+    words = iotsim.words("run", scenario, "--out", iotsim.out, "--duration", "1s")
+    return iotsim.finish(iotsim.start_other([*lacks, *words]))
+
+
+@background(job=another_user)
+@pytest.mark.needs("root", "setpriv")
+def test_a_gateway_of_another_user_is_measured_too(done: Done) -> None:
+    assert done.status == 0, done.text
+    figures = done.result["gateway"]["figures"]
+    assert (figures["fds"] >= 3, figures["memory"] > 100_000) == (True, True)

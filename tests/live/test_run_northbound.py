@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import CommandLine, Done
     from tests.live.conftest import OrdinaryUser
 
@@ -192,7 +190,8 @@ def test_a_gateway_that_is_killed_takes_no_service_with_it(iotsim: CommandLine) 
     after = "killed"
     """
     iotsim.write("gateway.sh", f"set -e\n{script}\n")
-    head = HEAD.replace('until = "gateway_exit"', "").replace("exit = 0", 'stdout = ""')
+    content = '[[expect]]\nname = "the gateway is content"\ngateway = { exit = 0 }\n'
+    head = HEAD.replace('until = "gateway_exit"', "").replace(content, "")
     done = iotsim.run(iotsim.write("n.toml", head + text))
     assert done.status == 0, done.text
     assert [one["payload"] for one in fields(done, "broker")] == ["1", "2"]
@@ -356,20 +355,73 @@ def test_a_service_that_cannot_start_says_why(
     assert reason in done.text
 
 
-def test_without_a_broker_the_run_is_skipped_with_the_fix(
-    iotsim: CommandLine, tmp_path: Path
-) -> None:
-    scenario = iotsim.write("n.toml", HEAD + '[northbound.broker]\nkind = "mqtt"\n')
-    iotsim.write("gateway.sh", "true")
-    code = (
-        "import iotsim.run.northbound.files as f, runpy, sys; f.BROKER = 'no-such-broker';"
-        "runpy.run_module('iotsim', run_name='__main__')"
-    )
-    words = [sys.executable, "-c", code, "run", str(scenario), "--out", str(iotsim.out)]
-    done = iotsim.finish(iotsim.start_other(words))
+WITHOUT = """
+import runpy, sys
+import iotsim.run.northbound.files as files
+for name in sys.argv.pop(1).split():
+    setattr(files, name, "no_such_thing" if name == "SUBSTITUTE" else "no-such-broker")
+runpy.run_module("iotsim", run_name="__main__")
+"""
+
+
+def run_without(iotsim: CommandLine, what: str, script: str, text: str) -> Done:
+    """A run on a machine that lacks what these names of `files` say."""
+    iotsim.write("gateway.sh", f"set -e\n{script}\n")
+    scenario = iotsim.write("n.toml", HEAD + text)
+    words = [sys.executable, "-c", WITHOUT, what, "run", str(scenario), "--out", str(iotsim.out)]
+    return iotsim.finish(iotsim.start_other(words))
+
+
+def test_without_a_broker_the_run_is_skipped_with_the_fix(iotsim: CommandLine) -> None:
+    text = '[northbound.broker]\nkind = "mqtt"'
+    done = run_without(iotsim, "BROKER SUBSTITUTE", "true", text)
     assert done.status == 3
     assert "no-such-broker is not installed" in done.text
+    assert "or the lesser broker: pip install no_such_thing" in done.text
     assert "loopback" not in done.text
+
+
+@needs("mosquitto_pub")
+def test_without_mosquitto_another_broker_stands_in(iotsim: CommandLine) -> None:
+    script = """
+    for qos in 0 1 2; do
+        mosquitto_pub -q $qos -t plain/$qos -m $qos
+        mosquitto_pub -q $qos -t kept/$qos -m '{"q": '$qos'}' -r
+    done
+    mosquitto_pub --cafile $CA -p 8883 -h 127.0.0.1 -t safe -m 'over tls'
+    until [ -s refusals ]; do mosquitto_pub -q 1 -t more -m no 2>> refusals || true; done
+    until mosquitto_sub -t 'kept/#' -v -C 3 2>> refusals; do sleep 0.1; done
+    """
+    text = """
+    env = { CA = "${northbound.safe.ca}" }
+    [northbound.broker]
+    kind = "mqtt"
+    [northbound.safe]
+    kind = "mqtt"
+    tls = true
+    [[expect]]
+    name = "all was sent"
+    northbound = "safe"
+    receives = { topic = "safe", payload = "over tls" }
+    within = "20s"
+    [[step]]
+    name = "stopped"
+    after = "all was sent"
+    northbound = { broker = "stop" }
+    [[step]]
+    after = "stopped"
+    delay = "500ms"
+    northbound = { broker = "start" }
+    """
+    done = run_without(iotsim, "BROKER", script, text)
+    assert done.status == 0, done.text
+    seen = [one for one in fields(done, "broker") if one["topic"].startswith(("plain", "kept"))]
+    assert [(one["topic"], one["json"], one["qos"], one["retain"]) for one in seen] == [
+        pair
+        for qos in range(3)
+        for pair in ((f"plain/{qos}", qos, qos, False), (f"kept/{qos}", {"q": qos}, qos, True))
+    ]
+    assert sorted(done.log.splitlines()) == [f'kept/{qos} {{"q": {qos}}}' for qos in range(3)]
 
 
 def test_the_loopback_link_has_services_too(iotsim: CommandLine) -> None:

@@ -95,3 +95,34 @@ device = "meter[0]"
 receives = { kind = "READ" }
 within = "4s"
 """
+
+
+LIVES = """
+[[step]]
+name = "crash"
+at = "500ms"
+gateway = "kill"
+[[step]]
+after = "crash"
+delay = "100ms"
+gateway = "start"
+[[step]]
+at = "1s"
+gateway = "pause"
+[[step]]
+at = "1200ms"
+gateway = "resume"
+[[expect]]
+name = "uses little"
+gateway = { fds = { max = 10 }, memory = { max = "50MB", growth = "5MB" }, threads = { max = 1 } }
+"""
+
+
+@pytest.mark.parametrize("link", ["tun", "loopback"])
+def test_a_gateway_is_ended_paused_and_measured(run: Run, link: str) -> None:
+    gateway = 'command = ["sh", "-c", "echo up; exec sleep 60"]\nready = { log = "up" }'
+    scenario = run.iotsim.meters(gateway=gateway, expect=LIVES)
+    done = run.iotsim_run(scenario, "--link", link, "--duration", "6s")
+    assert done.status == 0, done.text
+    assert [life["by"] for life in done.result["gateway"]["lives"]] == ["kill", "end"]
+    assert done.result["gateway"]["figures"]["fds"] >= 3

@@ -35,7 +35,8 @@ from construct import (
 
 from iotsim import Cbor, Checksum, FlatStruct, Json, Length, Native, sum8
 from iotsim.errors import EncodeError
-from iotsim.protocol.malform import WRONG, Malformer, malformer
+from iotsim.protocol.anyvalue import WRONG
+from iotsim.protocol.malform import Malformer, malformer
 from iotsim.protocol.registry import list_protocols, load_protocol
 
 MESSAGE = FlatStruct(

@@ -9,7 +9,7 @@ import pytest
 
 from iotsim.errors import ScenarioError
 from iotsim.impair import fault as f
-from iotsim.protocol.malform import WRONG
+from iotsim.protocol.anyvalue import WRONG
 from iotsim.scenario import load_text
 from iotsim.units import DurationRange
 
@@ -197,6 +197,10 @@ def test_an_offline_fleet_needs_no_protocol() -> None:
         (
             "name = 'a'\nmute = true\n[[fault]]\nname = 'a'\nmute = true",
             "there is another called 'a'",
+        ),
+        (
+            "devices = 'meter'\nrepeat = 200\n[[fault]]\ndevices = 'meter'\nrepeat = 200",
+            "fault[1].repeat: with those before it a message of 'meter' leaves 40401 times",
         ),
         ("after = 'nothing'\nmute = true", "nothing is called 'nothing'"),
     ],

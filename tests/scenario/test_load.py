@@ -326,6 +326,7 @@ def test_a_problem_does_not_make_others() -> None:
         ('[scenario]\nname = "${devices.a.first}"', "cannot stand here"),
         ('[scenario]\nname = "${results}"', "'${results}' can only stand in [gateway]"),
         ("[matrix]\na = [1]", "matrix.a: nothing in the scenario has '${a}'"),
+        ('[[step]]\nname = "ready"\nat = "1s"\nnote = "x"', "what comes when the gateway is ready"),
         ('[link]\nbridge = "br0"', "link.bridge: 'bridge' is for a tap link"),
         ('[link]\nkind = "tap"\nvlan = 5', "link.vlan: 'vlan' is for a tap link that joins"),
         (

@@ -73,7 +73,6 @@ def test_tables_are_merged_at_every_level() -> None:
         ("link.address = ['a', 'b']", "link.address = ['c']", {"link": {"address": ["c"]}}),
         ("a = 1", "a = { b = 1 }", {"a": {"b": 1}}),
         ("a = { b = 1 }", "a = 1", {"a": 1}),
-        ("expect = 1", "[[expect]]\nname = 'x'", {"expect": [{"name": "x"}]}),
     ],
 )
 def test_what_is_replaced_whole(base: str, nearer: str, value: dict[str, Any]) -> None:
@@ -99,6 +98,22 @@ def test_of_rules_the_nearest_come_first(section: str) -> None:
     places = [place(found, section, "x", "rules", number, "name") for number in range(5)]
     assert places == [("2", 2), ("2", 4), ("1", 2), ("0", 2), ("0", 4)]
     assert found.locate((section, "x", "rules", 4, "name"))[1][-2:] == (1, "name")
+
+
+def test_a_rule_that_is_no_list_is_one_of_several() -> None:
+    found = merged(
+        "devices.x.rules = { a = 1 }", "[[devices.x.rules]]\na = 2", "devices.x.rules.a = 3"
+    )
+    assert [one["a"] for one in found.value["devices"]["x"]["rules"]] == [3, 2, 1]
+    assert [place(found, "devices", "x", "rules", n)[0] for n in range(3)] == ["2", "1", "0"]
+
+
+@pytest.mark.parametrize("wrong", ["expect = 1", "expect.name = 'a'"])
+def test_a_section_that_is_no_list_is_not_passed_over(wrong: str) -> None:
+    for texts in ((wrong, "[[expect]]\nname = 'x'"), ("[[expect]]\nname = 'x'", wrong)):
+        found = merged(*texts)
+        assert not isinstance(found.value["expect"], list)
+        assert place(found, "expect") == (str(texts.index(wrong)), 1)
 
 
 def test_what_comes_between_two_tables_ends_the_first() -> None:

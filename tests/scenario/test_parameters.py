@@ -281,6 +281,20 @@ def test_a_variable_that_is_not_there() -> None:
     assert "the environment has no such variable" in problem
 
 
+def test_a_variable_is_not_set_by_the_command_line() -> None:
+    found = told("[scenario]\nname = '${env.A}'", {"A": "1"}, **{"env.A": "2"})
+    assert found == [" --set env.A: a variable of the environment cannot be set here"]
+
+
+def test_a_problem_with_a_value_says_where_it_is_from() -> None:
+    text = f"{FLEET}count = '${{n}}'\n[parameters]\nn = '${{m}}'\nm = 0"
+    (problem,) = told(text)
+    assert problem == (
+        "4:9: devices.meter.count: must be greater than or equal to 1 "
+        f"(the value is from {PLACE}:7)"
+    )
+
+
 def test_what_the_environment_says_is_no_placeholder() -> None:
     text = "[scenario]\nname = 'x ${env.A}'"
     assert load(text, {"A": "${b} ${link.address}"}).name == "x ${b} ${link.address}"

@@ -169,6 +169,50 @@ def test_a_relative_name_belongs_to_the_file_that_it_stands_in() -> None:
     assert launch.stdin == Path("lib/input.txt")
 
 
+def test_a_name_that_is_a_parameter_belongs_to_the_file_that_has_its_value() -> None:
+    for folder in ("lib", "own"):
+        write(f"{folder}/rows.csv", f"level\n{len(folder)}\n" + "1\n" * (folder == "own"))
+        write(f"{folder}/day.csv", "t,value\n0,1\n")
+        write(f"{folder}/tool.sh", "")
+    write(
+        "lib/base.toml",
+        """
+        [parameters]
+        rows = "rows.csv"
+        tool = "./tool.sh"
+        name = "rows"
+        day = { kind = "csv", file = "day.csv" }
+        [gateway]
+        command = ["./tool.sh", "${tool}", "./${name}.csv"]
+        [devices.meter]
+        address = "10.77.1.1"
+        data = "${rows}"
+        signals.lux = "${day}"
+        [devices.heir]
+        extends = "meter"
+        address = "10.77.2.1"
+        """,
+    )
+    main = write("own/main.toml", "extends = '../lib/base.toml'\n[parameters]\nname = 'rows'\n")
+    meter, heir = load_scenario(main).fleets
+    assert (meter.count, heir.count) == (1, 1)
+    os.unlink("lib/day.csv")  # noqa: PTH108
+    (problem,) = told(main)[:1]
+    assert problem.startswith("lib/base.toml:12:17: devices.meter.signals.lux.file: day.csv: there")
+    with main.open("a") as more:
+        more.write(
+            "tool = './tool.sh'\nday = { kind = 'csv', file = 'day.csv' }\nrows = '${other}'\n"
+        )
+        more.write("[matrix]\nother = ['rows.csv']\n")
+    scenario = load_scenario(main)
+    assert [fleet.count for fleet in scenario.fleets] == [2, 2]
+    Path("out").mkdir()
+    launch = prepare_launch(scenario, ResultsFolder(Path.cwd() / "out"), gateway_given=False)
+    assert launch is not None
+    there = ["lib/tool.sh", "own/tool.sh", "lib/rows.csv"]
+    assert launch.command == tuple(str(Path.cwd() / name) for name in there)
+
+
 def test_files_that_models_name_belong_to_the_file_that_names_them() -> None:
     write("lib/boot.bin", "library")
     write("own/boot.bin", "own")

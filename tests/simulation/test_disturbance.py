@@ -88,7 +88,7 @@ async def test_expectations_look_at_the_gateways_side(
 ) -> None:
     """A lost request was received, as the gateway has sent it; a lost answer was not sent. The device has
     been asked only by what has come to it."""
-    text = impaired(f'loss = "100%"\ndirection = "{direction}"\nname = "gone"\n{EXPECT}')
+    text = impaired(f'loss = "100%"\nfirst = 5\ndirection = "{direction}"\nname = "gone"\n{EXPECT}')
     async with simulated(text) as gateway:
         gateway.send("meter[0]", READ)
         await trio.sleep(2)
@@ -344,3 +344,30 @@ async def test_a_step_may_come_after_an_expectation(
             (event.name, event.t) for event in gateway.events if type(event).__name__ == "StepDone"
         ]
     assert steps == [("then", pytest.approx(2.5, abs=0.01))]
+
+
+async def test_what_comes_once_the_gateway_is_ready(
+    simulated: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    text = impaired('loss = "100%"\nafter = "ready"\nat = "1s"')
+    text += '[[step]]\nafter = "ready"\ndelay = "2s"\nnote = "well"\n'
+    async with simulated(text) as gateway:
+        found = []
+        for _ in range(3):
+            gateway.send("meter[0]", READ)
+            await trio.sleep(0.9)
+            found.append(len(gateway.take()))
+        assert found == [1, 1, 0]
+        names = [event.name for event in gateway.events if type(event).__name__ == "StepDone"]
+    assert names == ["step 1"]
+
+
+async def test_an_entry_that_was_for_nothing_is_told(
+    simulated: Callable[..., Any], autojump_clock: MockClock
+) -> None:
+    text = impaired('name = "never"\nloss = "100%"\nwhen = { kind = "COMMAND" }')
+    text += '[[impair]]\nname = "met"\nloss = "1%"\n'
+    async with simulated(text) as gateway:
+        gateway.send("meter[0]", READ)
+        await trio.sleep(1)
+    assert "No message came that this was for: never." in gateway.run.result.notes

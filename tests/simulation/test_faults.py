@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from iotsim.events import DeviceRebooted, FaultChanged, NotSent, Received, Sent, Undecodable
+from iotsim.events import (
+    DeviceFailed,
+    DeviceRebooted,
+    FaultChanged,
+    NotSent,
+    Received,
+    Sent,
+    Undecodable,
+)
 from iotsim.testing.frames import datagram_frame, read_datagram
 from iotsim.wire import icmpv4, ipv4, virtio
 from iotsim.wire.address import parse_address
@@ -541,3 +549,48 @@ async def test_another_fault_changes_nothing_for_other_devices_and_faults(
     times = {t for t, device, _, _ in first if device == "meter[0]"}
     assert len(times) == 20
     assert second != first
+
+
+async def test_an_expression_that_fails_stops_the_device_also_when_a_message_was_held(
+    autojump_clock: MockClock, simulated: Callable[..., Any]
+) -> None:
+    delayed = "[[impair]]\ndirection = 'from_device'\ndelay = '1s'\n"
+    for fault in (
+        "where = '1 / (msg.point - 1) > 0'\nmute = true",
+        "malform = { value = '=1 / 0.0' }",
+    ):
+        text = METERS + delayed + f"[[fault]]\ndevices = 'meter[0]'\n{fault}\n"
+        if "1 / 0.0" in fault:
+            text = text.replace("1 / 0.0", "1 / (msg.point - 1)")
+        async with simulated(text) as gateway:
+            gateway.send("meter[0]", READ)
+            gateway.send("meter[1]", READ)
+            await trio.sleep(2)
+            assert [one.device for one in gateway.take()] == ["meter[1]"]
+            [failed] = [event for event in gateway.events if isinstance(event, DeviceFailed)]
+            assert (failed.device, "division by zero" in failed.error) == ("meter[0]", True)
+        assert gateway.run.result.verdict == "error"
+
+
+async def test_what_a_step_sets_is_frozen_and_stale_as_well(
+    autojump_clock: MockClock, simulated: Callable[..., Any]
+) -> None:
+    steps = """
+    [[step]]
+    at = "20s"
+    devices = "meter"
+    signal = { level = 500 }
+    [[fault]]
+    devices = "meter[0]"
+    at = "10s"
+    freeze = true
+    [[fault]]
+    devices = "meter[1]"
+    stale = "30s"
+    """
+    async with simulated(METERS + steps) as gateway:
+        await trio.sleep(45)
+        values = [(await ask(gateway, f"meter[{n}]"))[0].message["value"] for n in range(3)]
+        assert [round(value) for value in values] == [10, 15, 500]
+        await trio.sleep(6)
+        assert (await ask(gateway, "meter[1]"))[0].message["value"] == 500

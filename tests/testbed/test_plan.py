@@ -11,6 +11,7 @@ def test_a_plan_travels_as_json() -> None:
         isolate="netns:lab",
         addresses=((0x0A4D0001, 16), (0xFD77 << 112 | 1, 64)),
         routes=((0xC0A80900, 24),),
+        hosts=(("cloud.example", ("127.0.0.1", "::1")),),
         run_name="ä run",
     )
     assert TestbedPlan.from_json(plan.to_json()) == plan

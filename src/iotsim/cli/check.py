@@ -58,7 +58,7 @@ def check(
         except ScenarioError as error:
             problems += len(error.problems)
             found, lines = [*error.problems, *warnings], []
-            found.sort(key=lambda one: (one.file, one.line, one.column))
+            found.sort(key=lambda one: (one.file != str(file), one.file, one.line, one.column))
         else:
             found = list(warnings)
         problems += len(warnings) if strict else 0

@@ -22,6 +22,8 @@ def parse_set(pairs: Iterable[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise ScenarioError([Problem(f"{pair!r} is no NAME=VALUE", "--set")])
+        if name in parameters:
+            raise ScenarioError([Problem("it is set twice", f"--set {name}")])
         parameters[name] = value
     return parameters
 

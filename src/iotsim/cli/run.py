@@ -47,7 +47,8 @@ def run(
     tolerance
         Scale every window of time by this factor.
     set_
-        'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it.
+        'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it. One
+        of the matrix has this value alone.
     serve
         Run until interrupted, for use by hand.
     jobs
@@ -74,6 +75,7 @@ def run(
     from iotsim.run.job import leave_verdict, run_file
     from iotsim.run.run import RunOptions
     from iotsim.run.suite import Job, join_suite, parse_jobs, run_suite
+    from iotsim.safetext import safe_line
     from iotsim.scenario import Overrides
     from iotsim.scenario.parameters import combination_text
     from iotsim.simulation.journal import Recording
@@ -113,10 +115,13 @@ def run(
         behind = ("--", *gateway) if gateway else ()
         work = []
         for file, several in settings.items():
+            if len(several) > 1 and not quiet:
+                free = ", ".join(name for name in several[0] if name not in parameters[file])
+                print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
             for setting in several:
-                free = {n: v for n, v in setting.items() if n not in parameters[file]}
+                combination = {n: v for n, v in setting.items() if n not in parameters[file]}
                 options = (*words, *set_words(setting), *more, *behind)
-                work.append(Job(file, options, combination_text(free)))
+                work.append(Job(file, options, combination_text(combination)))
         return run_suite(work, parallel=parallel, out=out)
     from iotsim.cli.render import show_progress, show_report
 

@@ -8,7 +8,7 @@ receives or sends, and its state when something first looks at it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.device.epoch import Epoch
 from iotsim.device.reaction import no_rule
@@ -175,7 +175,7 @@ class Fleet:
         """What is wrong with which devices, in an order that stands first (`iotsim.device.trouble`)."""
         self._boot_key = key(seed, spec.name, "boot")
         self.signals: dict[str, Signal] = {}
-        self._given: dict[str, dict[int, float]] = {}
+        self._given: dict[str, dict[int, Given]] = {}
         """By signal, the values that devices were given in its place."""
         for name, signal in spec.signals.items():
             try:
@@ -245,13 +245,17 @@ class Fleet:
             state.update(self.spec.data[index])
         return state
 
-    def set_signal(self, name: str, indexes: Iterable[int], value: float) -> None:
-        """Let the signal `name` of these devices be `value` from now on; KeyError if there is none."""
+    def set_signal(
+        self, name: str, indexes: Iterable[int], value: float, since: float = 0.0
+    ) -> None:
+        """Let the signal `name` of these devices be `value` from `since` on, which is not before what they
+        were given last; KeyError if there is none."""
         given = self._given.get(name)
         if given is None:
             given = self._given[name] = {}
             self.signals[name] = _overridden(self.signals[name], given)
-        given |= dict.fromkeys(indexes, float(value))
+        for index in indexes:
+            given[index] = Given(since, float(value), given.get(index))
 
     def boots_at(self, index: int) -> float:
         """When device `index` boots first, in seconds of the run."""
@@ -271,12 +275,22 @@ class Fleet:
         return f"<Fleet {self.spec.name}, {self.spec.count} devices>"
 
 
-def _overridden(signal: Signal, given: Mapping[int, float]) -> Signal:
+class Given(NamedTuple):
+    """A value that a signal has from a time on, and what it had before."""
+
+    since: float
+    value: float
+    before: Given | None
+
+
+def _overridden(signal: Signal, given: Mapping[int, Given]) -> Signal:
     """`signal`, but for the devices that are `given` a value."""
 
     def reading(index: int, t: float) -> float:
-        value = given.get(index)
-        return signal(index, t) if value is None else value
+        last = given.get(index)
+        while last is not None and t < last.since:
+            last = last.before
+        return signal(index, t) if last is None else last.value
 
     return reading
 

@@ -113,7 +113,11 @@ class GrowthBound:
         grown = self._growth.grown()
         if grown is None:
             return ""
-        return f"{amount(self._name, grown.before)} at first and {amount(self._name, grown.after)} last"
+        what = _what(self._name)
+        if grown.growth <= 0:
+            return f"no growth in {what}"
+        write = format_size if self._name == "memory" else str
+        return f"{what} grew by {write(grown.growth)}"
 
 
 class CpuBound:

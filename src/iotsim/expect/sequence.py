@@ -234,7 +234,7 @@ class Sequence(Watcher):
         for slot, times in self._times.items():
             if not self.state[slot]:
                 missed -= 1
-                self.note(slot, self._said(times, ""))
+                self.note(slot, self._came_of(times, ""))
                 self._broken_on.add(Ground(times[-1], now, self.window_s))
         if missed:
             self._broken_on.add(Ground(self.ready_at or 0.0, now, self.window_s))
@@ -253,13 +253,13 @@ class Sequence(Watcher):
     def _break(self, slot: int, t: float, off: str, on: Ground) -> None:
         times = self._times.pop(slot)
         self._devices.pop(slot, None)
-        self.fail(slot, t, self._said(times, off), on)
+        self.fail(slot, t, self._came_of(times, off), on)
 
-    def _said(self, times: Collection[float], off: str) -> str:
+    def _came_of(self, times: Collection[float], off: str) -> str:
         """What came of a sequence, `off` being wrong with the last part; without, the next did not come."""
         number = len(times) if off else len(times) + 1
         part = self.parts[number - 1]
-        said = f"part {number} of {len(self.parts)} ({self._part_text(part)}) "
+        said = f"part {number} of {len(self.parts)} ({self._shown(part)}) "
         gap = self.gaps[number - 1]
         if off:
             said += f"came {off}"
@@ -277,7 +277,7 @@ class Sequence(Watcher):
             said += f"; gaps seen: {', '.join(seen)}; asked: {', '.join(asked)}"
         return said
 
-    def _part_text(self, part: Part) -> str:
+    def _shown(self, part: Part) -> str:
         """A part for people, who know already which service all of it is about."""
         look = part.look
         if look.service and look.service == self.spec.service:
@@ -285,9 +285,9 @@ class Sequence(Watcher):
         return look.text
 
     def expectation(self) -> str:
-        said = self._part_text(self.parts[0])
+        said = self._shown(self.parts[0])
         for part, gap in zip(self.parts[1:], self.gaps[1:], strict=True):
             when = f" {gap} later" if part.after is not None else ""
-            said += f", then{when} {self._part_text(part)}"
+            said += f", then{when} {self._shown(part)}"
         limit = "" if self.window_s == math.inf else f", all within {text.seconds(self.window_s)}"
         return said + limit

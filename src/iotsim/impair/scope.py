@@ -114,6 +114,8 @@ class Scope:
         self.spoken = (fleet, service, direction) in entry.spoken
         self._skip, self._every, self._first = entry.skip, entry.every, entry.first
         self._counts = counts
+        self.met = False
+        """Whether it was for any message yet."""
 
     def hits(self, device: DeviceView, message: Mapping[str, Any] | None, t: float) -> bool:
         """Whether the entry is for this message, None if it is none; it is counted if it could be."""
@@ -128,9 +130,11 @@ class Scope:
             return False
         counts = self._counts
         if counts is None:
+            self.met = True
             return True
         counts[index] += 1
         number = counts[index] - self._skip
         if number <= 0 or number % self._every:
             return False
+        self.met = True
         return self._first is None or number // self._every <= self._first

@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import copy
 import io
-import math
-import struct
-import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import construct as c
-from construct.core import evaluate, stream_tell, stream_write
+from construct.core import stream_tell, stream_write
 
 from iotsim.errors import EncodeError
+from iotsim.protocol.anyvalue import WRONG, Scratch, Writer, another, refused, write
 from iotsim.protocol.flat import FlatStruct, flat_names
 from iotsim.protocol.interpreted import Interpreter, reason_of
 from iotsim.protocol.lower import lower
 from iotsim.protocol.native import Native
 from iotsim.protocol.places import Element, Place
-from iotsim.protocol.strict import Branch, Conditional, LazyBound
+from iotsim.protocol.strict import LazyBound
 from iotsim.protocol.traced import Tracer
 from iotsim.protocol.tree import AnyConstruct, children, unnamed
 from iotsim.protocol.values import branch_restorers
@@ -39,15 +37,6 @@ if TYPE_CHECKING:
     from iotsim.protocol.device import Device
 
     Steps = tuple[str, ...]
-
-
-class _Wrong:
-    def __repr__(self) -> str:
-        return "wrong"
-
-
-WRONG: Final = _Wrong()
-"""In place of a value: any that is not the right one."""
 
 
 class Malformer:
@@ -182,7 +171,7 @@ class _Building:
         node = unnamed(self.subcon)
         own = isinstance(node, Native | Checksum | Length)
         if not own and (here := wanted.here()) is not None:
-            right = _Scratch(self.subcon, context, path).build(obj)
+            right = Scratch(self.subcon, context, path).build(obj)
             write(self.subcon, wanted.values[here], stream, context, path, right)
             return right.value
         below = wanted.below()
@@ -190,11 +179,11 @@ class _Building:
             return self.subcon._build(obj, stream, context, path)
         # Flags, or what is inside of JSON, CBOR and the like.
         if any(value is WRONG for value in below.values()):
-            raise _refused("it is not computed, so that it is never wrong")
+            raise refused("it is not computed, so that it is never wrong")
         changed = _with(obj, below)
         for relative in below:
             wanted.use(relative)
-        right = _Scratch(self.subcon, context, path).build(obj)
+        right = Scratch(self.subcon, context, path).build(obj)
         write(self.subcon, changed, stream, context, path, right)
         return right.value
 
@@ -232,21 +221,6 @@ def _noting(place: Any, obj: Any, stream: Any, context: Any, path: str) -> Any:
         raise
 
 
-class _Scratch:
-    """A node built aside, as it should be: ``data``, and ``value``, what construct makes of it."""
-
-    def __init__(self, node: Any, context: Any, path: str) -> None:
-        self._node, self._context, self._path = node, context, path
-        self.value: Any = None
-        self.data = b""
-
-    def build(self, obj: Any) -> _Scratch:
-        stream = io.BytesIO()
-        self.value = self._node._build(obj, stream, self._context, self._path)
-        self.data = stream.getvalue()
-        return self
-
-
 def holds_places(node: Any) -> bool:
     """Whether a value that is wanted inside of `node` is found there while it is built."""
     if isinstance(node, _Place | _Element | LazyBound | Native):
@@ -269,149 +243,11 @@ def _key(inside: Any, step: str, *, new: bool = False) -> Any:
     if isinstance(inside, list):
         index = int(step) if step.isdigit() else len(inside)
         if index >= len(inside):
-            raise _refused(f"the message has no element {step} there")
+            raise refused(f"the message has no element {step} there")
         return index
     if not isinstance(inside, dict) or (step not in inside and not new):
-        raise _refused(f"the message has no field {step!r} there")
+        raise refused(f"the message has no field {step!r} there")
     return step
-
-
-def _refused(reason: str) -> c.ExplicitError:
-    return c.ExplicitError(reason)
-
-
-# -- values that are none ---------------------------------------------------------------------------
-
-
-def write(node: Any, value: Any, stream: Any, context: Any, path: str, right: _Scratch) -> None:
-    """Write `value` where `node` stands, whatever that takes; `right` is what it should be."""
-    if value is WRONG:
-        _check_computed(node, context)
-        value = another(right.value)
-    data = _Writer(context, path).data(node, value)
-    stream_write(stream, data, len(data), path)
-
-
-def _check_computed(node: Any, context: Any) -> None:
-    """Only what is computed can be wrong."""
-    if not isinstance(chosen(node, context), c.Checksum | c.Rebuild):
-        raise _refused(
-            "it is not computed, so that it is never wrong: name the value that it shall have"
-        )
-
-
-def another(value: Any) -> Any:
-    """Another value than this, as near as it may be, of as many bytes once it is cut to them."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value + 1
-    if isinstance(value, bytes | bytearray) and value:
-        return bytes(value[:-1]) + bytes([value[-1] ^ 1])
-    if isinstance(value, str) and value:
-        return value[:-1] + chr(ord(value[-1]) ^ 1)
-    raise _refused("there is no other value for it")
-
-
-def chosen(node: Any, context: Any) -> Any:
-    """`node` without names, and the branch that it takes if it is an If or a Switch."""
-    while True:
-        node = unnamed(node)
-        if isinstance(node, Branch | Conditional):
-            node = node.subcon
-        elif isinstance(node, LazyBound):
-            node = node.traced()
-        elif isinstance(node, c.IfThenElse):
-            taken = evaluate(node.condfunc, context)
-            node = node.thensubcon if taken else node.elsesubcon
-        elif isinstance(node, c.Switch):
-            node = node.cases.get(evaluate(node.keyfunc, context), node.default)
-        else:
-            return node
-
-
-class _Writer:
-    """Makes bytes of values that a construct may refuse."""
-
-    def __init__(self, context: Any, path: str) -> None:
-        self._context = context
-        self._path = path
-
-    def data(self, node: Any, value: Any) -> bytes:
-        node = chosen(node, self._context)
-        if isinstance(node, c.Const | c.Default | c.Rebuild | c.Hex | c.HexDump):
-            return self.data(node.subcon, value)
-        if isinstance(node, c.Checksum):
-            return self.data(node.checksumfield, value)
-        if isinstance(node, c.FormatField):
-            return self._number(node, value)
-        if isinstance(node, c.BytesInteger):
-            return self._integer(node, value)
-        if isinstance(node, c.BitsInteger):
-            return self._bits(node, value)
-        if isinstance(node, c.Enum | c.FlagsEnum | c.Mapping):
-            return self._named(node, value)
-        if isinstance(value, bytes):
-            if isinstance(node, c.Bytes | type(c.GreedyBytes)):
-                return value
-            if isinstance(node, c.StringEncoded):
-                return self.data(vars(node)["subcon"], value)
-        try:
-            return _Scratch(node, self._context, self._path).build(value).data
-        except (c.ConstructError, TypeError, ValueError, ArithmeticError, KeyError, AttributeError):
-            if isinstance(node, c.Adapter):
-                inner = node._encode(value, self._context, self._path)
-                return self.data(node.subcon, inner)
-            raise
-
-    def _number(self, node: Any, value: Any) -> bytes:
-        code = node.fmtstr[-1]
-        if code == "?" and isinstance(value, int):
-            return bytes([value & 0xFF])
-        _needs_number(value)
-        if code in "efd":
-            try:
-                return struct.pack(node.fmtstr, value)
-            except OverflowError:
-                return struct.pack(node.fmtstr, math.copysign(math.inf, value))
-        little = node.fmtstr[0] == "<" or (node.fmtstr[0] == "=" and sys.byteorder == "little")
-        return _cut(value, node.length, little=little)
-
-    def _integer(self, node: Any, value: Any) -> bytes:
-        _needs_number(value)
-        length = evaluate(node.length, self._context)
-        return _cut(value, length, little=bool(evaluate(node.swapped, self._context)))
-
-    def _bits(self, node: Any, value: Any) -> bytes:
-        _needs_number(value)
-        length = evaluate(node.length, self._context)
-        cut = int(value) & ((1 << length) - 1)
-        data = bytes(int(bit) for bit in f"{cut:0{length}b}") if length else b""
-        if evaluate(node.swapped, self._context):
-            eights = [data[at : at + 8] for at in range(0, len(data), 8)]
-            data = b"".join(reversed(eights))
-        return data
-
-    def _named(self, node: Any, value: Any) -> bytes:
-        try:
-            return _Scratch(node, self._context, self._path).build(value).data
-        except c.ConstructError:
-            if not isinstance(value, int):
-                raise
-            return self.data(node.subcon, value)
-
-
-def _needs_number(value: Any) -> None:
-    if not isinstance(value, int | float):
-        raise _refused(f"it is a number, and {value!r} is none")
-
-
-def _cut(value: float, length: int, *, little: bool) -> bytes:
-    """As many of the bits of a number as there are bytes for."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _refused("an integer is finite")
-    cut = int(value) & ((1 << 8 * length) - 1)
-    return cut.to_bytes(length, "little" if little else "big")
 
 
 # -- computed of the bytes of the message -----------------------------------------------------------
@@ -437,7 +273,7 @@ class _Checksum(Checksum):
         value = self.places[first]
         if value is WRONG:
             value = another(right)
-        data = _Writer(context, path).data(self.subcon, value)
+        data = Writer(context, path).data(self.subcon, value)
         return self.subcon.parse(data)
 
 
@@ -454,7 +290,7 @@ class _Length(Length):
         value = self.wanted.values[here]
         if value is WRONG:
             value = another(right)
-        cut: int = self.subcon.parse(_Writer(None, "").data(self.subcon, value))
+        cut: int = self.subcon.parse(Writer(None, "").data(self.subcon, value))
         return cut
 
 
@@ -476,14 +312,14 @@ class _NativeMixin:
         if not below:
             return super()._build(obj, stream, context, path)  # type: ignore[misc]
         if any(value is WRONG for value in below.values()):
-            raise _refused("no such field of this protocol is known to be computed")
+            raise refused("no such field of this protocol is known to be computed")
         right = data = self._built(obj, context, path)
         changed = obj
         for relative, value in below.items():
             wanted.use(relative)
             changed, data = self._changed(changed, relative, value, context, path)
         if data == right and changed != obj:
-            raise _refused("this protocol computes the field itself")
+            raise refused("this protocol computes the field itself")
         stream_write(stream, data, len(data), path)
         return obj
 
@@ -502,7 +338,7 @@ class _NativeMixin:
             declared = _declared(self.subcon, relative)
             if declared is None or not isinstance(value, int | float):
                 raise
-            cut = declared.parse(_Writer(None, "").data(declared, value))
+            cut = declared.parse(Writer(None, "").data(declared, value))
             changed = _with(obj, {relative: cut}) if relative else cut
             return changed, self._built(changed, context, path)
 

@@ -92,6 +92,9 @@ class Doubts:
     def notes(self) -> list[str]:
         """What people should know of the run besides."""
         notes = list(self._crew.counters().notes)
+        idle = self._crew.counters().idle
+        if idle:
+            notes.append(f"No message came that this was for: {', '.join(idle)}.")
         full = self._gateway_errors().get("gateway.UdpRcvbufErrors", 0)
         if full:
             lost = f"it lost {full} datagrams there"

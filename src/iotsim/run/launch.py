@@ -72,13 +72,14 @@ def prepare_launch(
     except LookupError as error:
         raise GatewayStartError(f"the gateway cannot be started: {error.args[0]}") from None
     rights.check_capabilities(spec.capabilities, private=private)
-    folder = scenario.gateway_folder("command")
-    beside = [folder, folder.parent]
-    if gateway_given:
-        beside.insert(0, Path.cwd())
+    words = []
+    for number, word in enumerate(spec.command):
+        folder = scenario.gateway_folder("command", number)
+        beside = [folder, folder.parent]
+        words.append(locate(expand(word), [Path.cwd(), *beside] if gateway_given else beside))
     own = {name: expand(text) for name, text in spec.env.items()}
     return Launch(
-        command=tuple(locate(expand(word), beside) for word in spec.command),
+        command=tuple(words),
         env=gateway_environment(own, results.path, user),
         cwd=_working_folder(scenario, spec, results, user),
         user=user,

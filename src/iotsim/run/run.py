@@ -22,56 +22,51 @@ import trio
 
 from iotsim.clock import ScaledClock, current_speed, real_s
 from iotsim.errors import IotsimError, Problem, ScenarioError
-from iotsim.events import CommandDone, Note, StepDone
+from iotsim.events import CommandDone, Note
 from iotsim.expect.report import Findings
 from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
 from iotsim.run.collector import settled_memory
 from iotsim.run.crew import Alone, Crew
 from iotsim.run.doubts import Doubts
+from iotsim.run.ending import the_end
 from iotsim.run.failure import sole_cause
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.gateway import Gateway
+from iotsim.run.northbound.opening import Inbox, open_services
 from iotsim.run.preparation import Preparation, RunOptions, prepared
 from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards
 from iotsim.run.signals import ending_signals
-from iotsim.run.site import Site, isolation_of, open_site
-from iotsim.scenario.gateway_steps import starts_gateway
+from iotsim.run.site import Site, open_site
+from iotsim.run.steps import Steps
+from iotsim.scenario.scopes import READY
 from iotsim.simulation.commands import (
     ActOnGateway,
     ActOnNorthbound,
-    decode_command,
     encode_command,
 )
 from iotsim.simulation.simulation import Simulation
-from iotsim.simulation.timeline import Timeline
 from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.timescale import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from iotsim.events import Event
+    from iotsim.events import Event, RunEnded
     from iotsim.link.base import Link
     from iotsim.northbound.rules import Answer
-    from iotsim.northbound.spec import NorthboundSpec
     from iotsim.results.result import RunResult
     from iotsim.run.gateway import GatewayAction
     from iotsim.run.launch import Launch
     from iotsim.run.northbound.northbound import Injected, Northbound
     from iotsim.scenario.model import Scenario
-    from iotsim.scenario.steps import StepSpec
     from iotsim.simulation.commands import Command
 
 WATCH_INTERVAL_S = 1.0
-LAST_WORDS_S = 0.05
-"""After the gateway's exit, for what it sent last to arrive and be answered."""
 LAST_SAMPLE_S = 1.0
 """For so long a last look at what the gateway uses may take."""
-LOOKS_WHILE_QUIET = 20
-LEAST_LOOK_S = 0.02
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
 """2000-01-01: a run in virtual time has no date, and is the same every time."""
 
@@ -166,13 +161,9 @@ class Run:
     northbound: Northbound | Injected | None = field(default=None, init=False)
     doubts: Doubts = field(init=False)
     clock: Callable[[], float] = field(init=False)
-    timeline: Timeline = field(init=False)
+    steps: Steps = field(init=False)
     _stop: trio.Event = field(default_factory=trio.Event, init=False)
     _reach: Reach | None = field(default=None, init=False)
-    _stepped: trio.Event = field(default_factory=trio.Event, init=False)
-    """Set, and replaced, whenever a step was done."""
-    _acting: trio.Nursery = field(init=False)
-    """What is done to the gateway, in tasks."""
 
     @property
     def virtual(self) -> bool:
@@ -247,114 +238,83 @@ class Run:
         ) as self.site:
             if options.drop_privileges:
                 drop_privileges(preparation.folder, *self.scenario.folders)
-            self._start_clock()
-            self.crew = self._make_crew()
-            self.timeline = Timeline(
-                self.scenario.steps, self.crew.call_at, self._perform, self.crew.happened
-            )
-            self.crew.on_held = self._held
-            self.doubts = Doubts(self.scenario, self.crew, self.site)
-            journal = self.crew.journal
-            for sink in options.watch:
-                journal.add_event_sink(sink)
-            started = run_started(self.scenario, options, self.wall_time)
-            self.result = result_of(started, [])
-            with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
-                self._record = self._make_record(writer)
-                if self._record is not None:
-                    preparation.results.write(self.result)
-                journal.emit(started)
-                journal.emit(link_up(self.scenario, self.site.link))
-                for note in self.site.notes:
-                    journal.emit(Note(0.0, note))
-                try:
-                    findings, ended_at = await self._live(task_status)
-                finally:
-                    journal.flush()
-            self.doubts.look(self.clock())
-            journal.flush()
-            notes = list(findings.notes)
-            if self._record is not None:
-                notes += self._record.close()
-                notes += self.crew.put_together(preparation.folder)
-            names = [] if self._record is None else self._record.names
-            if names and preparation.northbound is not None:
-                names += preparation.northbound.names
-            ended = run_ended(self, self._decide(findings), notes, ended_at, names)
-            journal.emit(ended)
-            journal.flush()
-            self.result = result_of(started, findings.outcomes, ended)
+            inbox = Inbox(self)
+            async with open_services(self, inbox) as self.northbound:
+                ended = await self._run_and_tell(inbox, task_status)
         # Only when the gateway, the interface and the namespaces are gone has the run ended.
         if self._record is not None:
             self._record.finish(ended, self.result)
 
-    async def _live(self, task_status: trio.TaskStatus[None]) -> tuple[Findings, float]:
+    async def _run_and_tell(self, inbox: Inbox, task_status: trio.TaskStatus[None]) -> RunEnded:
+        """Go through the run, and write down what comes of it; its last event."""
+        preparation, options = self.preparation, self.options
+        self._start_clock()
+        self.crew = self._make_crew()
+        self.steps = Steps(
+            self.scenario.steps, self.crew, do=self.do, emit=self._emit, clock=self.clock
+        )
+        self.doubts = Doubts(self.scenario, self.crew, self.site)
+        if self.northbound is not None:
+            self.doubts.lost_northbound = self.northbound.lost
+        journal = self.crew.journal
+        for sink in options.watch:
+            journal.add_event_sink(sink)
+        started = run_started(self.scenario, options, self.wall_time)
+        self.result = result_of(started, [])
+        with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
+            self._record = self._make_record(writer)
+            if self._record is not None:
+                preparation.results.write(self.result)
+            journal.emit(started)
+            journal.emit(link_up(self.scenario, self.site.link))
+            for note in self.site.notes:
+                journal.emit(Note(0.0, note))
+            try:
+                findings, ended_at = await self._live(inbox, task_status)
+            finally:
+                journal.flush()
+        self.doubts.look(self.clock())
+        journal.flush()
+        notes = list(findings.notes)
+        if self._record is not None:
+            notes += self._record.close()
+            notes += self.crew.put_together(preparation.folder)
+        names = [] if self._record is None else self._record.names
+        if names and preparation.northbound is not None:
+            names += preparation.northbound.names
+        ended = run_ended(self, self._decide(findings), notes, ended_at, names)
+        journal.emit(ended)
+        journal.flush()
+        self.result = result_of(started, findings.outcomes, ended)
+        return ended
+
+    async def _live(
+        self, inbox: Inbox, task_status: trio.TaskStatus[None]
+    ) -> tuple[Findings, float]:
         """From the first packet to the last; what was judged, and as of when."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.crew.run)
             nursery.start_soon(self._watch)
-            async with self._services() as self.northbound:
-                task_status.started()
-                async with trio.open_nursery() as gateway_nursery:
-                    self._acting = gateway_nursery
-                    self.timeline.start()
-                    if not (self._stop.is_set() or self.crew.broken.is_set()):
-                        await self._begin(gateway_nursery)
-                    await self._wait_for_the_end()
-                    if self.northbound is not None:
-                        await self.northbound.drain()
-                    ended_at = self.clock()
-                    findings = await self._judge(ended_at)
-                    self.over.set()
-                    gateway_nursery.cancel_scope.cancel()
+            inbox.open()
+            task_status.started()
+            async with trio.open_nursery() as gateway_nursery:
+                self.steps.start(gateway_nursery)
+                if not (self._stop.is_set() or self.crew.broken.is_set()):
+                    await self._begin(gateway_nursery)
+                await the_end(self, self._stop)
+                if self.northbound is not None:
+                    await self.northbound.drain()
+                ended_at = self.clock()
+                findings = await self._judge(ended_at)
+                self.over.set()
+                self.steps.over = True
+                gateway_nursery.cancel_scope.cancel()
+            if self.northbound is not None:
+                await self.northbound.close()
             findings = self._hear_out(findings)
             nursery.cancel_scope.cancel()
         await self.crew.finish()
         return findings, ended_at
-
-    @asynccontextmanager
-    async def _services(self) -> AsyncIterator[Northbound | Injected | None]:
-        """The gateway's other side, which is there before the gateway, and after it."""
-        scenario, files = self.scenario, self.preparation.northbound
-        if files is None:
-            yield None
-            return
-        # Here, since few scenarios need it, and loading it takes 0.1 s.
-        from iotsim.run.northbound.northbound import Injected, Northbound
-        from iotsim.run.northbound.service import Surroundings
-
-        services = tuple(scenario.northbound.values())
-        if self.virtual:
-            yield Injected(services, scenario.seed, self.clock, self._received)
-        else:
-            assert self.site.testbed is not None
-            surroundings = Surroundings(
-                self.site.testbed,
-                files,
-                scenario.seed,
-                self.clock,
-                lambda: self.wall_time + self.clock(),
-                self._received,
-                self._fail,
-                scenario.tolerance,
-                isolation_of(scenario) == "private",
-                lambda text: scenario.expand(text, self.preparation.folder),
-            )
-            northbound = Northbound(services, scenario.host_addresses, surroundings)
-            self.doubts.lost_northbound = northbound.lost
-            async with northbound.opened():
-                yield northbound
-
-    def _received(self, spec: NorthboundSpec, fields: dict[str, Any]) -> None:
-        """A northbound service received something."""
-        self.crew.northbound(spec.name, fields, self.clock())
-        self.crew.wake()
-
-    def _fail(self, reason: str) -> None:
-        """Something else than the gateway has failed, without which the run makes no sense."""
-        if reason not in self.crew.errors:
-            self.crew.errors.append(reason)
-        self.crew.broken.set()
 
     async def _begin(self, nursery: trio.Nursery) -> None:
         """Start the gateway, if there is one of ours, and let devices boot and windows begin.
@@ -368,14 +328,19 @@ class Run:
             return
         self.crew.boot(self.clock())
         if self.virtual:
-            self.crew.ready(self.clock())
+            self._ready(self.clock())
         else:
             nursery.start_soon(self._await_somebody)
 
     async def _await_somebody(self) -> None:
         await self.crew.heard.wait()
         heard_at = self.crew.progress().heard_at
-        self.crew.ready(self.clock() if heard_at is None else heard_at)
+        self._ready(self.clock() if heard_at is None else heard_at)
+
+    def _ready(self, now: float) -> None:
+        """The gateway is ready: windows of expectations begin, and what comes after that."""
+        self.crew.ready(now)
+        self.steps.happened(READY, now)
 
     async def _start_gateway(self, launch: Launch, nursery: trio.Nursery) -> None:
         testbed = self.site.testbed
@@ -404,124 +369,7 @@ class Run:
         await gateway.ready.wait()
         now = self.clock()
         self.crew.boot(now)
-        self.crew.ready(now)
-
-    # --- the timeline ---------------------------------------------------------------------------
-
-    def _perform(self, step: StepSpec, due: float) -> None:
-        """Do what `step` says: at once if that can be, else soon."""
-        if self.over.is_set():
-            return
-        commands = [decode_command(one) for one in step.commands]
-        try:
-            if not self._do_now(commands):
-                self._acting.start_soon(self._perform_slowly, step, commands)
-                return
-        except IotsimError as error:
-            self._step_failed(step, error)
-        self._step_done(step, due)
-
-    def _do_now(self, commands: Sequence[Command]) -> bool:
-        """Whether `commands`, which are of one kind, could be carried out without waiting."""
-        if any(isinstance(command, (ActOnGateway, ActOnNorthbound)) for command in commands):
-            return False
-        return all(self.crew.do_now(command) for command in commands)
-
-    async def _perform_slowly(self, step: StepSpec, commands: Sequence[Command]) -> None:
-        try:
-            for command in commands:
-                await self.do(command)
-        except IotsimError as error:
-            self._step_failed(step, error)
-        self._step_done(step, self.clock())
-
-    def _step_failed(self, step: StepSpec, error: IotsimError) -> None:
-        """A step that cannot be done is a fault of the scenario, and ends the run."""
-        self.crew.errors.append(f"{step.place}: {step.name}: {error}")
-        self.crew.broken.set()
-
-    def _step_done(self, step: StepSpec, t: float) -> None:
-        self._emit(StepDone(t, step.name))
-        self.timeline.done(step, t)
-        stepped, self._stepped = self._stepped, trio.Event()
-        stepped.set()
-
-    def _held(self, name: str, t: float) -> None:
-        """An expectation of this name holds."""
-        self.crew.happened(name, t)
-        self.timeline.follow(name, t)
-
-    async def _settled(self) -> None:
-        """Wait until every expectation is decided, and every step done whose time is known."""
-        await self.crew.settled.wait()
-        while self.timeline.open:
-            await self._stepped.wait()
-
-    # --- the end ----------------------------------------------------------------------------------
-
-    async def _wait_for_the_end(self) -> None:
-        """Wait for what the scenario's ``until`` says, its duration at the longest, or `stop`."""
-        scenario = self.scenario
-        duration = trio.CancelScope()
-        if not self.options.serve:
-            duration.deadline = trio.current_time() + scenario.duration_s * scenario.tolerance
-        async with trio.open_nursery() as nursery:
-
-            async def end_after(event: trio.Event) -> None:
-                await event.wait()
-                nursery.cancel_scope.cancel()
-
-            async def end_when_gone(gateway: Gateway) -> None:
-                await self._gone(gateway)
-                nursery.cancel_scope.cancel()
-
-            async def end_when_settled() -> None:
-                await self._settled()
-                nursery.cancel_scope.cancel()
-
-            async def end_when_quiet() -> None:
-                await self._settled()
-                await self._quiet()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(end_after, self._stop)
-            nursery.start_soon(end_after, self.crew.broken)
-            if not self.options.serve:
-                if scenario.ends == "settled":
-                    nursery.start_soon(end_when_settled)
-                if scenario.ends == "quiet":
-                    nursery.start_soon(end_when_quiet)
-                if scenario.ends != "duration" and self.gateway is not None:
-                    nursery.start_soon(end_when_gone, self.gateway)
-            with duration:
-                await trio.sleep_forever()
-            nursery.cancel_scope.cancel()
-
-    async def _gone(self, gateway: Gateway) -> None:
-        """Wait until `gateway` has exited by itself, and no step is to come that may start it again."""
-        while True:
-            await gateway.gone()
-            while self._awaits_step():
-                await self._stepped.wait()
-            await trio.sleep(real_s(LAST_WORDS_S))
-            if gateway.state == "exited" and not self._awaits_step():
-                return
-
-    def _awaits_step(self) -> bool:
-        if self.timeline.open and self.scenario.ends != "gateway_exit":
-            return True
-        return any(starts_gateway(step) for step in self.timeline.missing())
-
-    async def _quiet(self) -> None:
-        """Wait until nothing has come for the scenario's while, and nothing is still to be answered."""
-        quiet_s = self.scenario.quiet_s * self.scenario.tolerance
-        received, since = -1, self.clock()
-        while self.clock() < since + quiet_s:
-            progress = self.crew.progress()
-            if progress.pending or progress.received != received:
-                received, since = progress.received, self.clock()
-            least_s = real_s(LEAST_LOOK_S)
-            await trio.sleep(min(quiet_s, max(quiet_s / LOOKS_WHILE_QUIET, least_s)))
+        self._ready(now)
 
     async def _watch(self) -> None:
         """Once a second, read the kernel's counters: what it dropped, nobody else will tell."""

@@ -26,6 +26,7 @@ from iotsim.scenario.schema import (
     check,
     misspelled,
 )
+from iotsim.scenario.scopes import READY, tell_reserved
 from iotsim.scenario.selectors import SelectorError, listed, merged, select
 from iotsim.units import Tolerance
 
@@ -95,6 +96,8 @@ def build_expectations(scenario: Scenario, loading: Loading) -> Scenario:
         built = builder.build(table, ("expect", number))
         if built is None:
             continue
+        if built.name == READY:
+            tell_reserved(("expect", number, "name"), problems)
         if built.name in names:
             message = f"there is an expectation '{built.name[:100]}' already"
             problems.add(("expect", number, "name"), message)

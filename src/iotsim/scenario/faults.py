@@ -2,48 +2,43 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from typing import TYPE_CHECKING, Any
 
 from iotsim.device.spec import AddressBlock
-from iotsim.errors import EncodeError
 from iotsim.impair import fault as f
-from iotsim.match import Expression
-from iotsim.match.fieldpath import field_hint, find_field, indexed
-from iotsim.match.literal import LiteralError, literal
-from iotsim.protocol.malform import WRONG, Malformer, malformer
+from iotsim.match.fieldpath import indexed
 from iotsim.scenario.addresses import check_reach
-from iotsim.scenario.fleets import LEAST_LOOPBACK_PORT, expression_names
-from iotsim.scenario.messages import formula
+from iotsim.scenario.faulttable import (
+    KINDS,
+    OF_MESSAGES,
+    OF_TIME,
+    FaultTable,
+    RebindTable,
+    RebootTable,
+    SkewTable,
+)
+from iotsim.scenario.fleets import LEAST_LOOPBACK_PORT
+from iotsim.scenario.malforming import MalformBuilder
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import (
-    Duration,
-    Holds,
-    Model,
-    Port,
-    Range,
-    Table,
-    Text,
-    Texts,
     check,
     misspelled,
-    written,
 )
-from iotsim.scenario.scopes import ScopeTable, tell_twice
-from iotsim.scenario.sleep import SleepTable, build_sleep
-from iotsim.units import parse_bytes, parse_duration, parse_ip, parse_share
+from iotsim.scenario.scopes import tell_twice
+from iotsim.scenario.sleep import build_sleep
+from iotsim.units import parse_ip
 from iotsim.wire.address import format_address, is_ipv4, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.device.spec import FleetSpec, ServiceSpec
     from iotsim.impair import Direction, EntrySpec, Test
     from iotsim.protocol.definition import Protocol
+    from iotsim.protocol.malform import Malformer
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
@@ -51,92 +46,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 MOST_FAULTS = 1000
-MOST_REPEATS = 1000
-MOST_BYTES = 65_507
-"""As UDP carries over IPv4."""
-KINDS = (
-    *("offline", "mute", "reboot", "freeze", "stale", "clock_skew", "slow", "repeat", "truncate"),
-    *("extra", "malform", "raw", "error", "rebind", "sleep"),
-)
-OF_MESSAGES = ("when", "where", "skip", "every", "first")
-"""The keys that are about messages."""
-OF_TIME = ("at", "between", "after")
-_DRIFT = re.compile(r"\s*([+-]?)\s*([0-9.]+)\s*(ppm|%)\s*", re.ASCII)
-_SIGNED = re.compile(r"\s*([+-]?)(.*)", re.DOTALL)
-
-
-def signed_duration(value: Any) -> float:
-    """``"-5s"``: seconds."""
-    if not isinstance(value, str):
-        raise ValueError("must be a text such as '5s' or '-5s'")
-    match = _SIGNED.fullmatch(value)
-    assert match is not None
-    return parse_duration(match[2]) * (-1.0 if match[1] == "-" else 1.0)
-
-
-def _drift(value: Any) -> float:
-    """Seconds that a clock gains in a second."""
-    match = _DRIFT.fullmatch(value[:40]) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a text such as '200ppm' or '-1%'")
-    try:
-        number = float(match[2])
-    except ValueError:
-        raise ValueError(f"'{match[2]}' is no number") from None
-    drift = number / 1e6 if match[3] == "ppm" else parse_share(f"{match[2]}%")
-    if drift >= 1:
-        raise ValueError("a clock cannot gain a second in a second")
-    return -drift if match[1] == "-" else drift
-
-
-def _bytes(value: Any) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError("must be bytes such as 'hex:00 ff'")
-    data = parse_bytes(value)
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"{len(data)} bytes: a datagram carries {MOST_BYTES} at most")
-    return data
-
-
-Bytes = Annotated[
-    bytes, BeforeValidator(written(_bytes, type="string", pattern=r"^hex:[0-9A-Fa-f\s]*$"))
-]
-TRUE = {"const": True}
-TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-written(signed_duration, type="string", examples=["-5s"])
-written(_drift, type="string", examples=["200ppm"])
-
-
-class FaultTable(ScopeTable):
-    offline: Literal[True] | None = None
-    mute: Literal[True] | None = None
-    reboot: Annotated[Any, Holds(lambda: RebootTable, TRUE)] = None
-    freeze: Annotated[Any, WithJsonSchema({"anyOf": [TRUE, {"type": "string"}, TEXTS]})] = None
-    stale: Annotated[Duration, Field(gt=0)] | None = None
-    clock_skew: Annotated[Table, Holds(lambda: SkewTable)] | None = None
-    slow: Range | None = None
-    repeat: Annotated[int, Field(ge=1, le=MOST_REPEATS)] | None = None
-    truncate: Annotated[int, Field(ge=1, le=MOST_BYTES)] | None = None
-    extra: Bytes | None = None
-    malform: Table | None = None
-    raw: Bytes | None = None
-    error: Text | None = None
-    rebind: Annotated[Table, Holds(lambda: RebindTable)] | None = None
-    sleep: Annotated[Table, Holds(SleepTable)] | None = None
-
-
-class RebootTable(Model):
-    down: Annotated[Duration, Field(gt=0)]
-
-
-class SkewTable(Model):
-    offset: Annotated[float, BeforeValidator(signed_duration)] = 0.0
-    drift: Annotated[float, BeforeValidator(_drift)] = 0.0
-
-
-class RebindTable(Model):
-    address: Texts | None = None
-    port: Port | None = None
+MOST_COPIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -163,7 +73,23 @@ def build_faults(scenario: Scenario, loading: Loading) -> Scenario:
         if (fault := builder.build(raw, ("fault", number))) is not None
     ]
     tell_twice([one.entry.name for one in built], "fault", loading.problems)
+    _tell_floods(built, loading.problems)
     return replace(scenario, faults=(*scenario.faults, *built))
+
+
+def _tell_floods(faults: Sequence[FaultEntry], problems: Problems) -> None:
+    """Repeats of repeats must come to an end."""
+    copies: Counter[str] = Counter()
+    for number, one in enumerate(faults):
+        if isinstance(one.spec, f.Repeat):
+            for fleet in one.entry.devices:
+                copies[fleet] = (copies[fleet] or 1) * (one.spec.times + 1)
+                if copies[fleet] > MOST_COPIES:
+                    message = (
+                        f"with those before it a message of '{fleet}' leaves {copies[fleet]} times"
+                    )
+                    problems.add(("fault", number, "repeat"), message)
+                    return
 
 
 class FaultBuilder:
@@ -426,99 +352,6 @@ class FaultBuilder:
                     add(keys, f"{first} and what follows is an address of '{other.name}' already")
                     return
         check_reach(self.link, block, keys, self.problems)
-
-
-class MalformBuilder:
-    """Holds what a fault malforms against the messages of the protocols that it is for."""
-
-    def __init__(self, builder: FaultBuilder, fault: FaultEntry, keys: Keys) -> None:
-        self.builder = builder
-        self.problems = builder.problems
-        self.fault = fault
-        self.keys = keys
-
-    def build(self, spec: f.Malform) -> FaultEntry | None:
-        fault, tests = self.fault, dict(self.fault.entry.tests)
-        malformers: dict[tuple[str, int], Malformer] = {}
-        values: dict[str, Any] = {}
-        missing: list[tuple[Protocol, str]] = []
-        for fleet, number, service in self.builder.services_of(fault.entry, "from_device"):
-            schema = service.protocol.answer_schema
-            lacks = next((path for path in spec.values if find_field(schema, path) is None), None)
-            if lacks is not None:
-                missing.append((service.protocol, lacks))
-                del tests[fleet.name, number, "from_device"]
-                continue
-            made = malformer(service.protocol)
-            malformers[fleet.name, number] = made
-            for path, value in spec.values.items():
-                values[path] = self._value(path, value, fleet, service.protocol)
-            self._try(made, values, service)
-        if missing and not tests:
-            protocol, path = missing[0]
-            hint = field_hint(protocol.answer_schema, path)
-            message = f"unknown field '{path[:100]}' of {protocol.name}"
-            self.problems.add((*self.keys, path), message, hint, of_key=True)
-        return replace(
-            fault,
-            entry=replace(fault.entry, tests=tests),
-            spec=f.Malform(values),
-            malformers=malformers,
-        )
-
-    def _value(self, path: str, value: Any, fleet: FleetSpec, protocol: Protocol) -> Any:
-        here = (*self.keys, path)
-        schema = protocol.answer_schema
-        if isinstance(value, str) and value.startswith("="):
-            return formula(
-                value[1:],
-                expression_names(fleet),
-                here,
-                self.problems,
-                has_message=True,
-                schema=schema,
-            )
-        field = find_field(schema, path)
-        kind = None if field is None else field.kind
-        if value == "wrong" and kind not in ("string", "any"):
-            return WRONG
-        if isinstance(value, str) and value.startswith("hex:"):
-            try:
-                return _bytes(value)
-            except ValueError as error:
-                self.problems.add(here, str(error))
-        if isinstance(value, dict):
-            self.problems.add(here, "must be a value, not a table")
-            return None
-        if isinstance(value, list):
-            try:
-                return literal(value, field)
-            except LiteralError as error:
-                self.problems.add(here, str(error), error.hint)
-        return value
-
-    def _try(self, made: Malformer, values: Mapping[str, Any], service: ServiceSpec) -> None:
-        """Of the messages that are known of the protocol, one at least must be able to carry the values."""
-        plain = {p: v for p, v in values.items() if not isinstance(v, Expression) and v is not None}
-        if len(plain) < len(values) or service.protocol.answer_codec.needs_device:
-            return
-        error: EncodeError | None = None
-        for vector in service.vectors:
-            if service.protocol.answer is not None and not vector.answer:
-                continue
-            try:
-                whole = service.protocol.answer_codec.tell(vector.fields)[1]
-                made.encode(whole, plain)
-            except EncodeError as failed:
-                if "no such field" not in failed.reason:
-                    error = error or failed
-            except Exception:  # of the user's code, which a vector shows elsewhere
-                return
-            else:
-                return
-        if error is not None:
-            keys = (*self.keys, error.path) if error.path in values else self.keys
-            self.problems.add(keys, f"cannot be written: {error.reason}")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

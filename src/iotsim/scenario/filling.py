@@ -48,6 +48,8 @@ class Filling:
         self._environment = environment
         self._problems = problems
         self._known: dict[str, Any] = {}
+        self._places: dict[str, Keys] = {}
+        """Where those have their values that have them from a file."""
         self._sizes: dict[str, tuple[int, int]] = {}
         self._missing: dict[str, dict[Keys, None]] = {}
         self._characters = MOST_FILLED_IN
@@ -73,6 +75,8 @@ class Filling:
         if any(value is UNKNOWN for value in values.values()):
             return UNKNOWN if chain else text
         if text == f"${{{names[0]}}}":
+            if names[0] in self._places:
+                self._problems.spelled[keys] = self._places[names[0]]
             return values[names[0]] if self._has_room_for(names[0], keys) else text
         for name, value in values.items():
             if isinstance(value, (list, dict)):
@@ -147,8 +151,11 @@ class Filling:
         return UNKNOWN
 
     def _resolved(self, keys: Keys, value: Any, chain: tuple[str, ...]) -> Any:
-        """`value`, which stands at `keys`, with the parameters in it filled in."""
+        """`value`, which stands at `keys`, with the parameters in it filled in. It is that of the last in
+        `chain`."""
         whole = True
+        if keys:
+            self._places[chain[-1]] = keys
 
         def replace(inner: Keys, text: str) -> Any:
             nonlocal whole

@@ -33,6 +33,9 @@ from iotsim.scenario.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from iotsim.scenario.loading import Loading
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
@@ -208,7 +211,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         terminal=table.terminal,
         stdin=table.stdin,
         restart=_restart(table.restart, problems),
-        folders=MappingProxyType({key: problems.folder_at((*keys, key)) for key in raw}),
+        folders=MappingProxyType(_folders(raw, command, problems)),
     )
 
 
@@ -230,6 +233,15 @@ def _restart(value: Any, problems: Problems) -> RestartSpec:
     if isinstance(value, dict) and "policy" not in value:
         problems.add(keys, "the key 'policy' is missing: it says after what it is started again")
     return RestartSpec(table.policy, table.delay, table.times)
+
+
+def _folders(
+    raw: Mapping[str, Any], command: Sequence[str], problems: Problems
+) -> dict[Keys, Path]:
+    """Where what is relative at each key is looked for, and in each word of `command`."""
+    keys: list[Keys] = [(key,) for key in raw]
+    keys += [("command", number) for number in range(len(command))]
+    return {inner: problems.folder_at(("gateway", *inner)) for inner in keys}
 
 
 def _capabilities(table: GatewayTable, problems: Problems) -> int:

@@ -10,6 +10,7 @@ places at once is for ``iotsim check``. In doubt the schema lets something stand
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,6 +43,28 @@ _CODE = re.compile(r"`([^`]+)`")
 _WORDS = re.compile(r"[A-Za-z_]\w*")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _CELL = re.compile(r"(?<!\\)\|")
+
+
+_VALUE: dict[str, Any] = {"type": ["string", "number", "boolean", "array", "object"]}
+COMPOSITION: dict[str, Any] = {
+    EXTENDS: {"type": "string", "description": "the base: a file that this one is merged into"},
+    INCLUDE: {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "files that are merged into the base, before this one",
+    },
+    "parameters": {
+        "type": "object",
+        "description": "what ${NAME} stands for, unless the matrix or --set says otherwise",
+        "properties": {"env": {"type": "object", "additionalProperties": _VALUE}},
+        "additionalProperties": _VALUE,
+    },
+    "matrix": {
+        "type": "object",
+        "description": "values of parameters: the scenario runs once for each combination",
+        "additionalProperties": {"type": "array", "minItems": 1, "items": _VALUE},
+    },
+}
+"""The keys and tables that are settled before the sections are."""
 
 
 class Row(NamedTuple):
@@ -138,12 +161,9 @@ class _Generator(GenerateJsonSchema):
 def json_schema(reference: Reference) -> dict[str, Any]:
     """The schema of the format. `reference` is what `read_reference` has found."""
     definitions: dict[str, Any] = {}
-    properties: dict[str, Any] = {
-        EXTENDS: {"type": "string"},
-        INCLUDE: {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-    }
+    properties = copy.deepcopy(COMPOSITION)
     for section in SECTIONS.values():
-        if section.supported:
+        if section.supported and section.name not in properties:
             inside: dict[str, Any] = {"type": "object"}
             if section.table is not None:
                 inside = _Tables(definitions).add(section.table)

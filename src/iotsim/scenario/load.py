@@ -33,6 +33,7 @@ from iotsim.scenario.placeholders import (
     names_in,
     placeholder_values,
     settle_scopes,
+    variable_of,
 )
 from iotsim.scenario.problems import Problems, TooManyProblems, nearest
 from iotsim.scenario.schema import NOT_YET
@@ -206,11 +207,14 @@ def _filled(
     filling = Filling(declared, setting, loading.overrides.environment, problems)
     filled = filling.fill(tables)
     filled = settle_scopes(filled, scope_at, problems)
-    for name in setting.keys() - filling.used:
-        if name in declared.matrix:
+    for name in setting:
+        if variable_of(name):
+            message = f"--set {name}: a variable of the environment cannot be set here"
+            problems.add((), message)
+        elif name not in filling.used and name in declared.matrix:
             message = f"nothing in the scenario has '${{{name}}}': all combinations would be alike"
             problems.add(("matrix", name), message, of_key=True)
-        else:
+        elif name not in filling.used:
             problems.add((), f"--set {name}: the scenario has no '${{{name}}}'")
     return filled
 

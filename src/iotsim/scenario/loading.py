@@ -33,7 +33,7 @@ class Overrides:
     tolerance: float | None = None
     duration_s: float | None = None
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
 @dataclass

@@ -69,12 +69,14 @@ class Merged:
         return self.sources[-1], keys
 
     def _merge(self, parts: list[_Part], keys: Keys) -> Any:
+        if _is_list(keys):
+            parts = _without_mistakes(parts, keys)
         nearest = parts[-1]
         self._origins[keys] = (nearest.source, nearest.keys)
         joined = _joined(parts, keys)
         if len(joined) == 1:
             return nearest.value
-        if isinstance(joined[0].value, list):
+        if isinstance(nearest.value, list):
             return self._join(joined, keys)
         names = dict.fromkeys(name for part in joined for name in part.value)
         merged = {}
@@ -96,11 +98,21 @@ class Merged:
         return items
 
 
+def _without_mistakes(parts: list[_Part], keys: Keys) -> list[_Part]:
+    """`parts` as lists, since one rule may be a table; or what is no list alone, so that it is refused."""
+    if _is_rules(keys) and len(parts) > 1:
+        parts = [
+            part._replace(value=[part.value]) if isinstance(part.value, dict) else part
+            for part in parts
+        ]
+    return [part for part in parts if not isinstance(part.value, list)][:1] or parts
+
+
 def _joined(parts: list[_Part], keys: Keys) -> list[_Part]:
     """Those of `parts` that go together with the nearest, which is the last."""
     nearest = parts[-1].value
     merges = isinstance(nearest, dict) and not _is_whole(keys)
-    if not merges and not (isinstance(nearest, list) and _is_joined(keys)):
+    if not merges and not (isinstance(nearest, list) and _is_list(keys)):
         return parts[-1:]
     first = len(parts) - 1
     while first > 0 and isinstance(parts[first - 1].value, type(nearest)):
@@ -118,7 +130,8 @@ def _is_whole(keys: Keys) -> bool:
     )
 
 
-def _is_joined(keys: Keys) -> bool:
+def _is_list(keys: Keys) -> bool:
+    """Whether they lead to a list of tables that is joined."""
     if len(keys) == 1:
         section = SECTIONS.get(str(keys[0]))
         return section is not None and section.form == "list"

@@ -179,7 +179,9 @@ class TemplateBuilder:
         )
 
     def build(self, table: Mapping[str, Any], keys: Keys) -> MessageTemplate:
-        if RAW in table and find_field(self.schema, RAW) is None:
+        given = table.get(RAW)
+        # Bytes come from commands, which are data already.
+        if isinstance(given, (str, bytes)) and find_field(self.schema, RAW) is None:
             return self._raw(table, keys)
         fields: dict[str, Any] = {}
         before = len(self.problems)

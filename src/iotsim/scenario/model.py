@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.faults import FaultEntry
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.steps import StepSpec
+    from iotsim.scenario.toml import Keys
 
 CA_FILE = "northbound-ca.pem"
 """In the results folder: the certificate of the authority that is made for a run with TLS."""
@@ -96,7 +97,7 @@ class GatewaySpec:
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
     one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
     with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the
-    files in which keys of ``[gateway]`` stand, by key (`Scenario.gateway_folder`).
+    files that say what is at keys of ``[gateway]`` (`Scenario.gateway_folder`).
     """
 
     command: tuple[str, ...] = ()
@@ -114,7 +115,7 @@ class GatewaySpec:
     restart: RestartSpec = RestartSpec()
     waits: bool = False
     starts_s: float = 0.0
-    folders: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    folders: Mapping[Keys, Path] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,10 @@ class Scenario:
         """Where what the scenario names may be: the folders of all files that it is made of."""
         return tuple({file.parent: None for file in (self.path, *self.files)})
 
-    def gateway_folder(self, key: str) -> Path:
-        """Where what is relative at `key` of ``[gateway]`` is looked for: beside the file that says it."""
+    def gateway_folder(self, *keys: str | int) -> Path:
+        """Where what is relative at `keys` of ``[gateway]`` is looked for: beside the file that says it."""
         folders = {} if self.gateway is None else self.gateway.folders
-        return folders.get(key, self.folder)
+        return folders.get(keys, self.folder)
 
     @property
     def ends(self) -> Until:

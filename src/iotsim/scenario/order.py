@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iotsim.match.fieldpath import nearest
+from iotsim.scenario.scopes import READY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ def check_order(specs: Sequence[ExpectSpec], loading: Loading, *, several: bool)
     `several`: several processes judge, of which none knows what all of them together come to.
     """
     by_name = {spec.name: spec for spec in specs}
-    steps = step_names(loading)
+    steps = {READY, *step_names(loading)}
     places = {
         table["name"] if isinstance(table.get("name"), str) else f"expectation {number + 1}": number
         for number, table in enumerate(loading.tables["expect"])

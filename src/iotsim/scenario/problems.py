@@ -47,13 +47,15 @@ class TooManyProblems(Exception):  # noqa: N818
 class Problems:
     """The problems of one scenario, which stands in `file`, and in the others that it is `merged` of.
 
-    `inherited` leads from where a key appears to be (in a template's heir) to where it stands.
+    `inherited` leads from where a key appears to be (in a template's heir) to where it stands, `spelled`
+    from a value that is a parameter to where that has its value.
     """
 
     def __init__(self, file: str, merged: Merged | None = None) -> None:
         self.file = file
         self.merged = merged
         self.inherited: dict[Keys, Keys] = {}
+        self.spelled: dict[Keys, Keys] = {}
         self._found: dict[Problem, None] = {}
         self._warnings: dict[Problem, None] = {}
         self._complete = True
@@ -78,6 +80,9 @@ class Problems:
         keys = self.origin(keys)
         if self._is_unknown(keys):
             return
+        spelled = self._spelled(keys)
+        if spelled != keys and not of_key:
+            hint = "; ".join(filter(None, (hint, f"the value is from {self.where(spelled)}")))
         file, standing, place = self._locate(keys, of_key=of_key)
         self._keep(message, file, *place, path_text(standing), hint)
 
@@ -149,8 +154,20 @@ class Problems:
         return self.merged.sources.index(source) * (LARGEST_CHARACTERS + 1) + line
 
     def folder_at(self, keys: Keys) -> Path:
-        """The folder of the file in which `keys` stand: what is relative there is looked for in it."""
-        return Path(self._locate(self.origin(keys))[0]).parent
+        """The folder of the file that says what is at `keys`: what is relative there is looked for in it."""
+        return Path(self._locate(self._spelled(self.origin(keys)))[0]).parent
+
+    def _spelled(self, keys: Keys) -> Keys:
+        """Where the value at `keys` is written, or that which it is a part of."""
+        length = len(keys) if self.spelled else 0
+        while length:
+            standing = self.spelled.get(keys[:length])
+            if standing is None:
+                length -= 1
+            else:
+                keys = standing + keys[length:]
+                length = len(keys)
+        return keys
 
     @contextmanager
     def at(self, *keys: str | int) -> Iterator[None]:

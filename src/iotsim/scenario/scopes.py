@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MOST_LISTED = 1 << 23
 """Devices of all entries that are listed one by one."""
 IDENTITY_BYTES = 8
+READY = "ready"
+"""What comes after this comes once the gateway is ready for the first time."""
 
 
 def _between(value: Any) -> Any:
@@ -246,7 +248,8 @@ class ScopeBuilder:
 
 
 def moments(loading: Loading) -> Iterator[str]:
-    """What something can come after: the names of steps and expectations."""
+    """What something can come after: that the gateway is ready, and the names of steps and expectations."""
+    yield READY
     for section in ("step", "expect"):
         for table in loading.tables.get(section, ()):
             if isinstance(table, dict) and isinstance(name := table.get("name"), str) and name:
@@ -254,10 +257,17 @@ def moments(loading: Loading) -> Iterator[str]:
 
 
 def tell_twice(names: Sequence[str], section: str, problems: Problems) -> None:
-    """Of the names of a section's entries, none may be there twice."""
+    """Of the names of a section's entries, none may be there twice, or be taken."""
     for number, name in enumerate(names):
+        if name == READY and section == "step":
+            tell_reserved((section, number, "name"), problems)
         if name in names[:number]:
             problems.add((section, number, "name"), f"there is another called '{name[:100]}'")
+
+
+def tell_reserved(keys: Keys, problems: Problems) -> None:
+    """The name at `keys` has a meaning of its own."""
+    problems.add(keys, f"'{READY}' is what comes when the gateway is ready: take another name")
 
 
 def _number(keys: Keys) -> int:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from iotsim.scenario.expectations import ExpectTable, build_expectations
-from iotsim.scenario.faults import FaultTable, build_faults
+from iotsim.scenario.faults import build_faults
+from iotsim.scenario.faulttable import FaultTable
 from iotsim.scenario.fleets import DeviceTable, build_fleets, plan_fleets
 from iotsim.scenario.gateway import GatewayTable, build_gateway
 from iotsim.scenario.head import ScenarioTable, build_head

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from iotsim.device.schedule import Schedule
-from iotsim.scenario.faults import FaultBuilder, FaultTable
+from iotsim.scenario.faults import FaultBuilder
+from iotsim.scenario.faulttable import FaultTable
 from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.gateway_steps import check_gateway_steps
 from iotsim.scenario.horizon import NO_HORIZON

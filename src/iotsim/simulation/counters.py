@@ -19,7 +19,7 @@ class Counters(msgspec.Struct, kw_only=True):
 
     ``lag`` are upper bounds of how late the simulator was at worst, in seconds. ``failed_devices``
     are those that a rule or behavior of theirs has stopped; ``lost`` is what our own queues dropped.
-    ``notes`` are for people.
+    ``notes`` are for people. ``idle`` are the names of impairments and faults that were for no message.
     """
 
     counts: dict[str, int] = {}
@@ -28,6 +28,7 @@ class Counters(msgspec.Struct, kw_only=True):
     first_failure: str = ""
     lost: int = 0
     notes: list[str] = []
+    idle: list[str] = []
     unmatched: list[Unmatched] = []
 
 
@@ -48,7 +49,12 @@ def add_counters(parts: Iterable[Counters]) -> Counters:
     counts: Counter[str] = Counter()
     total = Counters()
     unmatched: dict[tuple[str, str, str], Unmatched] = {}
+    idle: Counter[str] = Counter()
+    shards = 0
     for part in parts:
+        # The run's own process has no devices, and so nothing to be idle.
+        shards += bool(part.lag)
+        idle.update(part.idle)
         counts.update(part.counts)
         for name, lag in part.lag.items():
             total.lag[name] = max(lag, total.lag.get(name, 0.0))
@@ -62,6 +68,7 @@ def add_counters(parts: Iterable[Counters]) -> Counters:
             first = min(known, one, key=attrgetter("t"))
             count = one.count if known is one else known.count + one.count
             unmatched[key] = msgspec.structs.replace(first, count=count)
+    total.idle = [name for name, count in idle.items() if count == shards]
     total.unmatched = [*unmatched.values()]
     total.counts = dict(counts)
     return total

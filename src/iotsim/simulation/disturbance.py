@@ -22,7 +22,7 @@ from iotsim.events import Impaired, NotSent, Sent
 from iotsim.impair import Impairment, Scope
 from iotsim.impair.fate import Passage, names
 from iotsim.net.datagram import Datagram, Waiting
-from iotsim.net.outcome import ANSWERED, PENDING, consumed
+from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import IPV4_END
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
+FAILED = dropped("device-failed")
 IMPAIRED = consumed("impaired")
 """What an impairment or a fault has kept from its destination."""
 MOST_HELD = 1 << 20
@@ -104,6 +105,8 @@ class Way:
         self._pump = pump
         self._hold = pump.timers.push
         self._held = held
+        self.fail: Callable[[Any, BaseException], object] = _raise
+        """Called with the device if something is raised by the scenario when nobody is there to catch it."""
 
     def arrive(self, transit: Transit) -> str:
         """It has passed; the outcome of the frame behind its datagram."""
@@ -166,7 +169,14 @@ class Way:
     def go_on(self, transit: Transit) -> None:
         """Let it pass the stages that are left, when it has been held for long enough."""
         self._held.count -= 1
-        outcome = self.go(transit)
+        try:
+            outcome = self.go(transit)
+        except (
+            Exception,
+            Stalled,
+        ) as error:  # of the scenario's expressions, or code of the user's
+            self.fail(transit.device, error)
+            outcome = FAILED
         if outcome is not PENDING:
             self._pump.settle(transit.datagram, outcome)
 
@@ -206,6 +216,10 @@ class Way:
         transit.fate = names(transit.fate, fate)
         self.lose(transit)
         return IMPAIRED
+
+
+def _raise(_device: Any, error: BaseException) -> None:
+    raise error
 
 
 class Inbound(Way):
@@ -354,6 +368,7 @@ class Disturbances:
         self._journal = journal
         self._moments = moments
         self._impairments = scenario.impairments
+        self._scopes: list[Scope] = []
         self._periods: dict[str, Period] = {}
         self._counts: dict[tuple[str, str, Direction], Counts | None] = {}
         self._effects: dict[tuple[str, str, Direction], Impairment] = {}
@@ -422,6 +437,12 @@ class Disturbances:
         """What counts how often the entry of this name has done what."""
         return self._fates.setdefault(name, Counter())
 
+    def idle(self) -> list[str]:
+        """The names of the entries that could have been for messages and were for none."""
+        names = dict.fromkeys(scope.entry.name for scope in self._scopes)
+        met = {scope.entry.name for scope in self._scopes if scope.met}
+        return [name for name in names if name not in met]
+
     def scope(
         self, entry: EntrySpec, fleet: Fleet, service: int, direction: Direction
     ) -> Scope | None:
@@ -435,7 +456,7 @@ class Disturbances:
         key = entry.identity, name, direction
         if key not in self._counts:
             self._counts[key] = entry.counts(len(fleet))
-        return Scope(
+        scope = Scope(
             entry,
             name,
             service,
@@ -444,6 +465,8 @@ class Disturbances:
             period=self._periods[entry.identity],
             counts=self._counts[key],
         )
+        self._scopes.append(scope)
+        return scope
 
     def _stages(self, fleet: Fleet, service: int, direction: Direction) -> list[Stage]:
         stages = []

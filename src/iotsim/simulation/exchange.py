@@ -27,7 +27,7 @@ from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
-from iotsim.simulation.disturbance import NOT_SENT
+from iotsim.simulation.disturbance import FAILED, NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.unmatched import UnmatchedMessages
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from iotsim.simulation.pump import Pump
     from iotsim.simulation.reception import Met, Reception
 
-FAILED = dropped("device-failed")
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
@@ -144,6 +143,9 @@ class Service:
             self._outbound = disturbances.outbound(
                 fleet, index, self._leave, hosts.send_corrupt, self.tell_departed
             )
+            for way in (self._inbound, self._outbound):
+                if way is not None:
+                    way.fail = self.fail
         self._pump = pump
         self._clock = pump.clock
         self._judge = judge

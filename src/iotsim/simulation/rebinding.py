@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from iotsim.impair.fault import Rebind
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from iotsim.device.fleet import Fleet
-    from iotsim.impair.fault import Rebind
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram, Sending
+    from iotsim.scenario.faults import FaultEntry
     from iotsim.simulation.hosts import FleetHosts, Hosts
 
 
@@ -139,6 +141,18 @@ def _position(indexes: Collection[int], index: int) -> int:
     if isinstance(indexes, range):
         return indexes.index(index)
     return sorted(indexes).index(index)
+
+
+def moved_addresses(faults: Iterable[FaultEntry]) -> dict[int, int]:
+    """The numbers of devices, in their fleets, by the addresses that faults may give them."""
+    return {
+        first + position: index
+        for one in faults
+        if isinstance(one.spec, Rebind)
+        for indexes in one.entry.devices.values()
+        for position, index in enumerate(sorted(indexes))
+        for first in one.spec.addresses
+    }
 
 
 class Rebound:

@@ -322,7 +322,7 @@ class Simulation:
             raise ScenarioError([Problem(f"'{fleet.spec.name}' has no signal '{min(unknown)}'")])
         chosen = list(indexes)
         for name, value in values.items():
-            fleet.set_signal(name, chosen, value)
+            fleet.set_signal(name, chosen, value, self.clock())
 
     def reboot(self, fleet: Fleet, index: int, down_s: float = 0.0) -> None:
         """Let a device begin anew, at once: it boots after `down_s` seconds, for which it is away."""
@@ -408,6 +408,7 @@ class Simulation:
             failed_devices=self.failed_devices,
             first_failure=self._first_failure,
             lost=link["send_dropped"] + self.between.lost + self._left_over,
+            idle=self.disturbances.idle(),
             unmatched=[
                 unmatched
                 for services in self._services.values()

@@ -68,6 +68,12 @@ def test_owners_of_datagrams(destination: str, owner: int) -> None:
     assert owners.owner(packet_to(destination)) == owner
 
 
+def test_an_address_that_a_device_may_have_besides_is_its_owners() -> None:
+    owners = Owners(BLOCKS, [BROADCAST], 3, 2, {parse_address("10.77.9.9"): 4})
+    assert owners.owner(packet_to("10.77.9.9")) == 1
+    assert owners.owner(packet_to("10.77.9.10")) == 2
+
+
 @pytest.mark.parametrize(
     ("destination", "protocol", "owner"),
     [

@@ -8,6 +8,7 @@
 `process`      services that are processes
 `broker`       MQTT: a broker's process, and a subscriber that watches it
 `watcher`      that subscriber
+`amqtt`        a broker in Python, where mosquitto is not installed
 `command`      servers of the user's own
 `resolver`     the name server of ``[link] hosts``
 `northbound`   all of them together, as the run sees them

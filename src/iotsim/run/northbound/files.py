@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import ssl
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 FOLDER = "northbound"
 """In the results: what services print, and what they keep."""
 BROKER = "mosquitto"
+SUBSTITUTE = "amqtt"
+"""A package with a broker in Python, which does less."""
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin")
 """Where Debian puts daemons, and ordinary users have no PATH to."""
 
@@ -78,13 +81,16 @@ def prepare_northbound(
 
 
 def find_broker() -> str:
-    """The path of mosquitto. MissingProgramError if it is not installed."""
+    """The path of mosquitto, or `SUBSTITUTE`. MissingProgramError if neither is installed."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
     found = shutil.which(BROKER, path=path)
-    if found is None:
-        reason = f"{BROKER} is not installed, which a northbound service of the kind mqtt needs"
-        raise MissingProgramError(reason, install_line([BROKER]))
-    return found
+    if found is not None:
+        return found
+    if importlib.util.find_spec(SUBSTITUTE) is not None:
+        return SUBSTITUTE
+    reason = f"{BROKER} is not installed, which a northbound service of the kind mqtt needs"
+    fix = f"{install_line([BROKER])}, or the lesser broker: pip install {SUBSTITUTE}"
+    raise MissingProgramError(reason, fix)
 
 
 def _make_certificates(

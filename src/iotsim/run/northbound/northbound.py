@@ -9,9 +9,11 @@ import trio
 
 from iotsim.errors import IotsimError
 from iotsim.northbound.rules import UNANSWERED, Answer, RuleError, Rules
+from iotsim.run.northbound.amqtt import AmqttService
 from iotsim.run.northbound.broker import BrokerService
 from iotsim.run.northbound.command import CommandService
 from iotsim.run.northbound.datagrams import SyslogService, UdpService
+from iotsim.run.northbound.files import SUBSTITUTE
 from iotsim.run.northbound.http import HttpService
 from iotsim.run.northbound.resolver import Resolver
 from iotsim.run.northbound.service import Service, ServiceError
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
     from iotsim.northbound.spec import NorthboundSpec
     from iotsim.run.northbound.service import Surroundings
 
+
+def make_broker(spec: NorthboundSpec, surroundings: Surroundings) -> Service:
+    """By mosquitto, else by what stands in for it."""
+    if surroundings.files.broker == SUBSTITUTE:
+        return AmqttService(spec, surroundings)
+    return BrokerService(spec, surroundings)
+
+
 SERVICES: dict[str, Callable[[NorthboundSpec, Surroundings], Service]] = {
     "http": HttpService,
     "udp": UdpService,
     "syslog": SyslogService,
-    "mqtt": BrokerService,
+    "mqtt": make_broker,
     "command": CommandService,
 }
 
@@ -54,9 +64,13 @@ class Northbound:
             for service in self._services.values():
                 await service.start(self._nursery)
             yield
-            for service in self._services.values():
-                await service.stop()
+            await self.close()
             self._nursery.cancel_scope.cancel()
+
+    async def close(self) -> None:
+        """Stop them all, and report what they have got."""
+        for service in self._services.values():
+            await service.stop()
 
     async def do(self, name: str, action: str) -> None:
         """``stop`` or ``start`` the service `name`; returns when that is done.
@@ -158,6 +172,9 @@ class Injected:
 
     async def drain(self) -> None:
         """Nothing is on its way."""
+
+    async def close(self) -> None:
+        """Nobody connects."""
 
     def counters(self) -> dict[str, int]:
         return {}

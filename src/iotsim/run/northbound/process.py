@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from iotsim.testbed.bed import GatewayProcess
 
 GRACE_S = 3.0
-LAST_LINES = 10
+LAST_LINES = 3
 LARGEST_LOG = 10 << 20
 """Bytes of what it prints that are kept."""
 LAST_OUTPUT_S = 0.5

@@ -18,6 +18,7 @@ import select
 from array import array
 from bisect import bisect_right
 from struct import Struct
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -47,11 +48,18 @@ _read_ipv4_destination = Struct(">26xI").unpack_from
 
 
 class Owners:
-    """Whose a frame is: `blocks` are (first address, count), device i of each belongs to i mod `shards`."""
+    """Whose a frame is: `blocks` are (first address, count), device i of each belongs to i mod `shards`.
+    `others` are the numbers of devices by addresses that they may have besides."""
 
     def __init__(
-        self, blocks: Iterable[tuple[int, int]], broadcasts: Iterable[int], shards: int, own: int
+        self,
+        blocks: Iterable[tuple[int, int]],
+        broadcasts: Iterable[int],
+        shards: int,
+        own: int,
+        others: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
+        self._others = others
         self._blocks = sorted(blocks)
         self._firsts = [first for first, _ in self._blocks]
         # The block that was asked last.
@@ -89,7 +97,8 @@ class Owners:
             if destination < first + count:
                 self._first, self._count = first, count
                 return (destination - first) % self._shards
-        return self._own
+        index = self._others.get(destination, self._own)
+        return index % self._shards
 
 
 class ShardLink:

@@ -48,6 +48,7 @@ from iotsim.run.record import Record
 from iotsim.run.shards.handover import Owners, ShardLink
 from iotsim.simulation.commands import decode_command
 from iotsim.simulation.journal import Recording
+from iotsim.simulation.rebinding import moved_addresses
 from iotsim.simulation.simulation import Simulation
 from iotsim.simulation.watchdog import Rescue
 from iotsim.testbed import channel, linux
@@ -262,6 +263,7 @@ class Worker:
             self._scenario.link.broadcasts,
             self._shard.shards,
             self._shard.number,
+            moved_addresses(self._scenario.faults),
         )
         return ShardLink(link, owners, self._shard, self._peers)
 
