@@ -83,6 +83,7 @@ class Table:
     """Of a message that was sent, and one that a service was sent."""
     echo: str = ""
     ordered: bool = False
+    numbered: bool = False
 
 
 def verdict(table: Table, run: Run) -> bool:
@@ -217,7 +218,8 @@ def delivered(table: Table, run: Run, devices: list[int], begin: float) -> bool:
     everybody = []
     for n, event in enumerate(run.events):
         if table.start.of(event, [*table.devices]) and not any(
-            (one.device, one.message) == (event.device, event.message)
+            table.numbered
+            and (one.device, one.message) == (event.device, event.message)
             and event.t <= one.t + table.within
             for one in (run.events[number] for number in everybody if event.message)
         ):

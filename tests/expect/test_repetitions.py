@@ -25,10 +25,12 @@ class FreeSchema:
         return None
 
 
-def delivered(quantifier: Any = "each") -> Transcript:
+def delivered(quantifier: Any, fleets: tuple[str, ...] = ("meter",)) -> Transcript:
     sent = Look(compile_match({}), "sends")
     join = Join("north.value == msg.seq", Names((), None, None, north=FreeSchema()))  # type: ignore[arg-type]
-    asked = DeliveredExpectation(sent, "cloud", join, 1, 1, within_s=1.0)
+    asked = DeliveredExpectation(
+        sent, "cloud", join, 1, 1, within_s=1.0, numbered=frozenset(fleets)
+    )
     return Transcript(
         expectation(
             "delivered",
@@ -83,3 +85,11 @@ def test_later_another_and_that_of_another_are_readings_of_their_own(
     outcome = run.end()
     assert not outcome.passed
     assert "1 lost" in outcome.nearest + outcome.actual
+
+
+def test_where_messages_have_no_number_each_is_a_reading() -> None:
+    run = delivered("device", fleets=())
+    say(run, 1.0, 7)
+    come_up(run, 1.1, 7)
+    say(run, 1.2, 7)
+    assert "1 lost" in run.end().nearest

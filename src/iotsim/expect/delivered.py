@@ -4,7 +4,7 @@ A message that was sent is a *reading*. What a northbound service is sent counts
 matches and whose time is not over: it is not used up. Where there is none of these, it counts for the last
 one that it matches and whose time is over, which it then comes too late for, or doubles. Of requests only
 those count that were answered well (2xx). What a device says again, the same in all fields, while the time of
-the first is not over, is the same reading: a gateway has it then, and its confirmation was lost.
+the first is not over, is the same reading, where its protocol numbers messages: the gateway has it already.
 
 Too many break the expectation at once, too few when the time of the reading is over; a reading whose time is
 not over at the end of the run is not asked for more. Where not one reading was due, nothing was shown, and
@@ -159,7 +159,9 @@ class Delivered(Watcher):
         match = self.asked.match
         was = AsSent(device, remember=match.uses_state)
         copy = dict(message or {})
-        said = (device.name, repr(copy)) if copy else None
+        said = None
+        if self.asked.numbered and device.name.rpartition("[")[0] in self.asked.numbered and copy:
+            said = device.name, repr(copy)
         first = self._saying.get(said) if said else None
         if first is not None and first.t + self.window_s + EPSILON_S >= t:
             return

@@ -98,7 +98,8 @@ class DeliveredExpectation:
     """How often each message that is `sent` has to come up at the service `northbound`, and when.
 
     `minimum` at least and `maximum` at most, within `within_s` after it was sent; with `ordered` in the
-    order in which they were sent.
+    order in which they were sent. ``numbered`` are the fleets whose protocol numbers its messages, so that
+    one that is the same in all fields is the same one, said again.
     """
 
     sent: Look
@@ -108,6 +109,7 @@ class DeliveredExpectation:
     maximum: int | None = None
     within_s: float | None = None
     ordered: bool = False
+    numbered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
