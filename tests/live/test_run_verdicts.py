@@ -95,10 +95,10 @@ def lags(iotsim: CommandLine) -> Done:
     iotsim.write("slow.py", SLOW)
     expect = """
     [[expect]]
-    name = "asked quickly"
+    name = "told to do something"
     device = "meter[2]"
-    receives = { kind = "READ" }
-    within = "250ms"
+    receives = { kind = "COMMAND" }
+    within = "15s"
     """
     command = 'command = ["python3", "-IS", "poller.py", "10.77.1.1", "10.77.1.2", "10.77.1.3"]'
     scenario = iotsim.meters(

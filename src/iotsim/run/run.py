@@ -390,7 +390,7 @@ class Run:
             with trio.move_on_after(real_s(LAST_SAMPLE_S)):
                 await self.gateway.measure()
         verdicts = self.crew.progress().verdicts
-        findings = await self.crew.conclude(now, lambda: self.doubts.look(self.clock()))
+        findings = await self.crew.conclude(now, lambda: self.doubts.look(now))
         if self.stopped_by is not None and not self.options.serve:
             findings = only_decided(findings, verdicts)
         for decision in self.crew.judge.tell(findings.outcomes, now):
