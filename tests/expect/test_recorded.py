@@ -548,3 +548,60 @@ def test_what_comes_after_an_expectation_begins_with_the_message_after_the_last_
         assert not outcomes["then"].passed
     else:
         assert outcomes["then"].passed == verdict(then.table, run.since(number)), outcomes
+
+
+def judged(both: Both, happened: list[Event]) -> bool:
+    feed = Feed([both.spec], late_boots=False, prompt=True)
+    for event in happened:
+        feed.tell(event)
+    passed: bool = feed.end()[0].passed
+    return passed
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(eighths(16), min_size=2, max_size=5, unique=True),
+    st.lists(st.tuples(eighths(8), eighths(8)).map(sorted), min_size=1, max_size=2),
+)
+def test_gaps_that_are_too_short_are_found_as_those_that_are_too_long(
+    times: list[float], gaps: list[list[float]]
+) -> None:
+    written, fits = RECEIVED[1]
+    look = specs.Look(compile_match(written))
+    asked = [specs.Part(look), *(specs.Part(look, DurationRange(*gap)) for gap in gaps)]
+    parts = ((Look(fits), (0.0, math.inf)), *((Look(fits), (low, high)) for low, high in gaps))
+    spec = specs.ExpectSpec("x", "sequence", devices=selection((1,)), matcher=look.matcher)
+    both = Both(replace(spec, parts=tuple(asked)), Table("sequence", "each", (1,), parts=parts))
+    happened = [Event(t, 1, message={"kind": "READ", "seq": 0}) for t in sorted(times)]
+    assert judged(both, happened) == verdict(both.table, run_of(happened, late_boots=False))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.permutations(range(3)), st.lists(eighths(4), min_size=6, max_size=6), st.booleans())
+def test_what_comes_up_in_another_order_is_found(
+    order: list[int], delays: list[float], ordered: bool
+) -> None:
+    written, fits = RECEIVED[0]
+    sent = specs.Look(compile_match(written), "sends")
+    join, match = join_of(0)
+    asked = specs.DeliveredExpectation(sent, CLOUD, join, 1, 1, 2.0, ordered)
+    spec = specs.ExpectSpec(
+        "x", "delivered", "each", selection((1,)), "sends", sent.matcher, delivered=asked
+    )
+    table = Table(
+        "delivered", "each", (1,), start=Look(fits, "sends"), match=match, ordered=ordered
+    )
+    up = Look(lambda e: True, service=CLOUD)
+    both = Both(spec, replace(table, stop=up, least=1, most=1, within=2.0))
+    times = itertools.accumulate(delays)
+    happened = [
+        *(Event(next(times) / 2, 1, "sends", {"kind": "REPORT", "seq": seq}) for seq in range(3)),
+        *(
+            Event(
+                next(times) / 2, -1, message={"json": {"value": seq}, "status": 200}, service=CLOUD
+            )
+            for seq in order
+        ),
+    ]
+    assert judged(both, happened) == verdict(both.table, run_of(happened, late_boots=False))
+    assert judged(both, happened) == (not ordered or order == sorted(order))
