@@ -83,6 +83,7 @@ class Table:
     """Of a message that was sent, and one that a service was sent."""
     echo: str = ""
     ordered: bool = False
+    numbered: bool = False
 
 
 def verdict(table: Table, run: Run) -> bool:
@@ -214,8 +215,16 @@ def delivered(table: Table, run: Run, devices: list[int], begin: float) -> bool:
     assert table.start is not None
     assert table.stop is not None
     assert table.match is not None
-    sent = [n for n, event in enumerate(run.events) if table.start.of(event, devices)]
-    everybody = [n for n, event in enumerate(run.events) if table.start.of(event, [*table.devices])]
+    everybody = []
+    for n, event in enumerate(run.events):
+        if table.start.of(event, [*table.devices]) and not any(
+            table.numbered
+            and (one.device, one.message) == (event.device, event.message)
+            and event.t <= one.t + table.within
+            for one in (run.events[number] for number in everybody if event.message)
+        ):
+            everybody.append(n)
+    sent = [n for n in everybody if table.start.of(run.events[n], devices)]
     ups = [n for n, event in enumerate(run.events) if table.stop.of(event, []) and answered(event)]
 
     def in_time(reading: int, up: int) -> bool:

@@ -283,7 +283,17 @@ def deliveries(draw: Any) -> Both:
     join, match = join_of(draw(st.integers(0, len(JOINS) - 1)))
     least, most = draw(st.sampled_from([(1, 1), (1, None), (2, 3), (0, 1), (0, 0), (2, 2)]))
     within = draw(st.sampled_from([0.0, 0.5, 1.0, *([] if least else [None])]))
-    ordered = draw(st.booleans())
+    ordered, numbered = draw(st.booleans()), draw(st.booleans())
+    asked = specs.DeliveredExpectation(
+        sent,
+        CLOUD,
+        join,
+        least,
+        most,
+        within,
+        ordered,
+        numbered=frozenset(["meter"] if numbered else ()),
+    )
     spec = specs.ExpectSpec(
         "x",
         "delivered",
@@ -291,7 +301,7 @@ def deliveries(draw: Any) -> Both:
         selection(devices),
         "sends",
         sent.matcher,
-        delivered=specs.DeliveredExpectation(sent, CLOUD, join, least, most, within, ordered),
+        delivered=asked,
     )
     table = Table("delivered", quantifier, devices, start=Look(fits, "sends"))
     return Both(
@@ -304,6 +314,7 @@ def deliveries(draw: Any) -> Both:
             most=math.inf if most is None else most,
             within=math.inf if within is None else within,
             ordered=ordered,
+            numbered=numbered,
         ),
     )
 

@@ -120,6 +120,16 @@ async def test_steps_make_lives_of_it_and_none_of_their_ends_is_a_failure(
     assert told == [(by, name, False) for by, name in asked]
 
 
+async def test_steps_of_one_moment_are_done_in_their_order(
+    script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
+) -> None:
+    """As those are that have become late together; the order of tasks would be drawn at random."""
+    acts = [("2s", "kill"), ("2s", "start")] * 15
+    result, events = await lived(script, on_a_fake_machine, *acts)
+    assert [kind for kind, _, _ in tale(events)].count("started") == 16
+    assert result.verdict == "passed"
+
+
 async def test_readiness_is_awaited_anew_and_windows_that_began_go_on(
     script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
 ) -> None:

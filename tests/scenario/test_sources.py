@@ -111,6 +111,19 @@ def test_where_an_expectation_stands_is_told_by_its_own_file() -> None:
     assert places == ["base.toml:4", "main.toml:2"]
 
 
+def test_impairments_of_the_base_come_first_wherever_they_stand_in_it() -> None:
+    impair = "[[impair]]\nloss = '1%'\nname = "
+    write("base.toml", f"{FLEET}\n\n\n\n{impair}'base'\n")
+    main = write("main.toml", f"extends = 'base.toml'\n{impair}'a'\n{impair}'b'\n")
+    entries = load_scenario(main).impairments
+    order = sorted((one.entry.order, one.entry.name, one.entry.place) for one in entries)
+    assert [one[1:] for one in order] == [
+        ("base", "base.toml:8"),
+        ("a", "main.toml:2"),
+        ("b", "main.toml:5"),
+    ]
+
+
 PROTOCOL = """
 from construct import Int8ub, Struct
 from iotsim import Protocol

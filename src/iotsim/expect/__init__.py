@@ -5,7 +5,9 @@ decoded message; it decides early whatever can be decided early, the rest at the
 each failure what was expected, which devices failed, and what came nearest.
 
 Modules: `spec` (the expectations as plain data), `judge` (the face), `kinds` (the table of kinds) with
-one module per kind: `within`, `invariant` (never, always), `count`, `rate` (count with per);
+one module per kind: `within`, `invariant` (never, always), `count`, `rate` (count with per),
+`sequence`, `latency`, `delivered`; `northbound` (the gateway's other side), `join` (what of it belongs
+to what a device sent), `pairing` (what answers what);
 `watcher` (what these have in common: the state of each device, the quantifiers), `subscription` (what
 a watcher wants to be told of, and the index), `slots` (devices as array indexes), `heard` (what came
 instead), `gateway` (the gateway's own process), `report` (outcomes, also of several judges that each

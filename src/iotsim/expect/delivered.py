@@ -3,7 +3,8 @@
 A message that was sent is a *reading*. What a northbound service is sent counts for every reading that it
 matches and whose time is not over: it is not used up. Where there is none of these, it counts for the last
 one that it matches and whose time is over, which it then comes too late for, or doubles. Of requests only
-those count that were answered well (2xx).
+those count that were answered well (2xx). What a device says again, the same in all fields, while the time of
+the first is not over, is the same reading, where its protocol numbers messages: the gateway has it already.
 
 Too many break the expectation at once, too few when the time of the reading is over; a reading whose time is
 not over at the end of the run is not asked for more. Where not one reading was due, nothing was shown, and
@@ -54,7 +55,9 @@ TROUBLES = ("lost", "changed", "late", "doubled", "out of order")
 class Reading:
     """A message that was sent. ``count``: how often it came up, ``first``: when, for the first time."""
 
-    __slots__ = ("count", "device", "first", "key", "message", "missed", "number", "slot", "t")
+    __slots__ = (
+        *("count", "device", "first", "key", "message", "missed", "number", "said", "slot", "t"),
+    )
 
     def __init__(
         self, slot: int, number: int, message: Mapping[str, Any], device: AsSent, t: float, key: Key
@@ -67,6 +70,8 @@ class Reading:
         self.key = key
         self.count = 0
         self.first = math.inf
+        self.said: tuple[str, str] | None = None
+        """Who has said it, and the message as a text that only the same has."""
         self.missed: Trouble | None = None
         """What was told of it when its time was over."""
 
@@ -119,6 +124,8 @@ class Delivered(Watcher):
         self._open: deque[Reading] = deque()
         self._over: deque[Reading] = deque()
         self._opened = Places()
+        self._saying: dict[tuple[str, str], Reading] = {}
+        """The open readings by who has said what."""
         self._past = Places()
         self._shown = bytearray(self.count + 1)
         """Whether a reading of the slot was due."""
@@ -152,14 +159,29 @@ class Delivered(Watcher):
         match = self.asked.match
         was = AsSent(device, remember=match.uses_state)
         copy = dict(message or {})
+        said = None
+        if self.asked.numbered and device.name.rpartition("[")[0] in self.asked.numbered and copy:
+            said = device.name, repr(copy)
+        first = self._saying.get(said) if said else None
+        if first is not None and first.t + self.window_s + EPSILON_S >= t:
+            return
         self._number += 1
         key = match.own_key(copy, was, t) if match.equalities else LOOSE
         reading = Reading(slot, self._number, copy, was, t, key)
+        if said:
+            reading.said = said
+            self._saying[said] = reading
         if len(self._open) >= MOST_OPEN:
-            self._opened.remove(self._open.popleft())
+            self._forget(self._open.popleft())
         self._open.append(reading)
         self._opened.add(reading)
         self.alarm(t + self.window_s)
+
+    def _forget(self, reading: Reading) -> None:
+        """It is not open any more."""
+        self._opened.remove(reading)
+        if reading.said and self._saying.get(reading.said) is reading:
+            del self._saying[reading.said]
 
     def _came_up(self, _slot: int, fields: Any, _view: DeviceView, t: float) -> None:
         if self.asked.answered:
@@ -234,7 +256,7 @@ class Delivered(Watcher):
         """The time of readings is over."""
         while self._open and self._open[0].t + self.window_s + EPSILON_S < now:
             reading = self._open.popleft()
-            self._opened.remove(reading)
+            self._forget(reading)
             self._shown[reading.slot] = 1
             if reading.count < self.asked.minimum:
                 self._lost(reading)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from iotsim.expect import text
 from iotsim.expect.join import AsSent
@@ -46,14 +46,19 @@ ANY = object()
 EVERYTHING = compile_match({})
 
 
-class Open(NamedTuple):
-    """A `start` whose `stop` has not come. ``message`` and ``device`` only where these are compared."""
+class Open:
+    """A `start` whose `stop` has not come, until it is `paired`. ``message`` and ``device`` only where these
+    are compared."""
 
-    t: float
-    slot: int
-    key: Hashable
-    message: Mapping[str, Any] | None = None
-    device: AsSent | None = None
+    __slots__ = ("device", "key", "message", "paired", "slot", "t")
+
+    def __init__(self, t: float, slot: int, key: Hashable) -> None:
+        self.t = t
+        self.slot = slot
+        self.key = key
+        self.message: Mapping[str, Any] | None = None
+        self.device: AsSent | None = None
+        self.paired = False
 
 
 class Latency(Watcher):
@@ -74,7 +79,7 @@ class Latency(Watcher):
         self._open: dict[str, dict[Hashable, list[Open]]] = {}
         """By device, then by key."""
         self._open_count = 0
-        self._order: deque[tuple[str, Open]] = deque()
+        self._order: deque[Open] = deque()
         """Those that were opened, in that order; only where there is a maximum."""
         self._stop_is_north = spec.latency.stop.service not in ("", spec.service)
         start, stop = topic_of(spec.latency.start), topic_of(spec.latency.stop)
@@ -121,18 +126,15 @@ class Latency(Watcher):
             return
         one = Open(t, slot, self._key(message, device, message))
         if self._exchanges:
-            one = one._replace(message=message)  # as long as it is there, no other has its id
+            one.message = message  # as long as it is there, no other has its id
         elif self._stop_is_north:
             match = self.asked.match
-            remember = match is not None and match.uses_state
-            one = one._replace(
-                message=dict(message or {}), device=AsSent(device, remember=remember)
-            )
-        name = device.name
-        self._open.setdefault(name, {}).setdefault(one.key, []).append(one)
+            one.message = dict(message or {})
+            one.device = AsSent(device, remember=match is not None and match.uses_state)
+        self._open.setdefault(device.name, {}).setdefault(one.key, []).append(one)
         self._open_count += 1
         if self.most_s < math.inf:
-            self._order.append((name, one))
+            self._order.append(one)
             self.alarm(t + self.most_s)
 
     def _stopped(self, slot: int, message: Any, device: DeviceView, t: float) -> None:
@@ -180,6 +182,9 @@ class Latency(Watcher):
 
     def _pair(self, one: Open, t: float) -> None:
         slot, took = one.slot, t - one.t
+        one.paired = True
+        while self._order and self._order[0].paired:
+            self._order.popleft()
         if self.state[slot]:
             return
         self._pairs[slot] += 1
@@ -200,17 +205,14 @@ class Latency(Watcher):
     def deadline(self) -> float:
         if self.closed or self.waiting or not self._order:
             return math.inf
-        self._due = math.nextafter(self._order[0][1].t + self.most_s + EPSILON_S, math.inf)
+        self._due = math.nextafter(self._order[0].t + self.most_s + EPSILON_S, math.inf)
         return self._due
 
     def advance(self, now: float) -> None:
-        while self._order and self._order[0][1].t + self.most_s + EPSILON_S < now:
-            name, one = self._order.popleft()
-            if self.state[one.slot] or self.undecided_pool:
-                continue
-            if any(one is other for other in self._open.get(name, {}).get(one.key, ())):
-                bound = text.seconds(self.most_s)
-                due = one.t + self.most_s
+        while self._order and self._order[0].t + self.most_s + EPSILON_S < now:
+            one = self._order.popleft()
+            if not (one.paired or self.state[one.slot] or self.undecided_pool):
+                bound, due = text.seconds(self.most_s), one.t + self.most_s
                 ground = Ground(one.t, due, self.most_s)
                 self.fail(one.slot, due, f"{self._lonely(one)} within {bound}", ground)
 
@@ -230,7 +232,7 @@ class Latency(Watcher):
                 self._broken_on.add(Ground(self.began, now, excess_of(self._figures(slot))))
                 if self._pairs[slot] or self._missing[slot]:
                     if slot in lonely:
-                        why = f"{why}; {text.at(self._lonely(lonely[slot]), lonely[slot].t)}"
+                        why = f"{why}; {self._lonely(lonely[slot])}"
                     self.note(slot, why)
             else:
                 self.state[slot] = HELD
@@ -263,9 +265,8 @@ class Latency(Watcher):
         return {**self._figures(0), "broken": "" if not self.broken else self._notes[0].text}
 
     def expectation(self) -> str:
-        bounds = ", ".join(f"{name} {text.seconds(bound)}" for name, bound in self.bounds.items())
-        what = f"from {self.asked.start.text} to {self.asked.stop.text}"
-        return f"takes, {what}, at most: {bounds}"
+        bounds = ", ".join(f"{text.seconds(bound)} ({name})" for name, bound in self.bounds.items())
+        return f"takes at most {bounds} from '{self.asked.start.text}' to '{self.asked.stop.text}'"
 
 
 _NOTHING: Export = {

@@ -99,6 +99,8 @@ class DeliveredExpectation:
 
     `minimum` at least and `maximum` at most, within `within_s` after it was sent; with `ordered` in the
     order in which they were sent. With `answered`, only requests count whose ``status`` is 2xx.
+    order in which they were sent. ``numbered`` are the fleets whose protocol numbers its messages, so that
+    one that is the same in all fields is the same one, said again.
     """
 
     sent: Look
@@ -109,6 +111,7 @@ class DeliveredExpectation:
     within_s: float | None = None
     ordered: bool = False
     answered: bool = True
+    numbered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class Steps:
     """The `steps` of one run, whose crew is `crew`.
 
     `do` carries out a command of any kind. What concerns devices alone is done by the crew at once, if it
-    can, so that in virtual time the order of events is always the same; all else in a task.
+    can, so that in virtual time the order of events is always the same; all else in a task. What is done to
+    the gateway, or to one service, is done in the order of the steps, also where they are late.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Steps:
         self._emit = emit
         self._clock = clock
         self._stepped = trio.Event()
+        self._turns: dict[str, trio.Event] = {}
+        """Of the gateway ("") and each service: set once all that was to be done to it is done."""
         crew.on_held = self.happened
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -73,7 +76,11 @@ class Steps:
         commands = [decode_command(one) for one in step.commands]
         try:
             if not self._do_now(commands):
-                self._nursery.start_soon(self._perform_slowly, step, commands)
+                targets = {getattr(command, "service", "") for command in commands}
+                before = [self._turns[target] for target in targets if target in self._turns]
+                done = trio.Event()
+                self._turns |= dict.fromkeys(targets, done)
+                self._nursery.start_soon(self._perform_slowly, step, commands, before, done)
                 return
         except IotsimError as error:
             self._failed(step, error)
@@ -85,12 +92,23 @@ class Steps:
             return False
         return all(self._crew.do_now(command) for command in commands)
 
-    async def _perform_slowly(self, step: StepSpec, commands: Sequence[Command]) -> None:
+    async def _perform_slowly(
+        self,
+        step: StepSpec,
+        commands: Sequence[Command],
+        before: Sequence[trio.Event],
+        done: trio.Event,
+    ) -> None:
+        """As soon as all of `before` are set; sets `done`."""
+        for event in before:
+            await event.wait()
         try:
             for command in commands:
                 await self._do(command)
         except IotsimError as error:
             self._failed(step, error)
+        finally:
+            done.set()
         self._done(step, self._clock())
 
     def _failed(self, step: StepSpec, error: IotsimError) -> None:

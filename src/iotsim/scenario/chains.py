@@ -22,7 +22,7 @@ from iotsim.scenario.schema import Duration, Holds, Match, Model, Table, Text, c
 from iotsim.units import parse_duration_range, parse_tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from iotsim.scenario.looks import Looks, Subject
     from iotsim.scenario.toml import Keys
@@ -136,18 +136,21 @@ class Chains:
             self.problems.add((*keys, "match"), message, of_key=True)
         elif table.match is not None:
             join = self._join(table.match, start, stop.service, (*keys, "match"))
+        return LatencyExpectation(start, stop, bounds, self._echoes(), join)
+
+    @property
+    def _devices(self) -> Sequence[DeviceSelection]:
+        return () if self.subject.service else self.subject.devices
+
+    def _echoes(self) -> dict[str, Callable[[Mapping[str, Any]], Hashable | None]]:
+        """By fleet, of those whose protocol has that: what a message and its answer have in common."""
         fleets = [self.looks.fleets[one.fleet] for one in self._devices]
-        keys_of = {
+        return {
             fleet.name: key
             for fleet in fleets
             if len(fleet.services) == 1
             and (key := echo_key(fleet.services[0].protocol.echo)) is not None
         }
-        return LatencyExpectation(start, stop, bounds, keys_of, join)
-
-    @property
-    def _devices(self) -> Sequence[DeviceSelection]:
-        return () if self.subject.service else self.subject.devices
 
     def delivered(self, raw: Any, keys: Keys) -> DeliveredExpectation | None:
         table = check(DeliveredTable, raw, keys, self.problems)
@@ -176,6 +179,7 @@ class Chains:
             table.within,
             table.ordered,
             answered=self.looks.services[service].kind == "http",
+            numbered=frozenset(self._echoes()),
         )
 
     def _times(self, table: DeliveredTable, keys: Keys) -> tuple[int, int | None]:

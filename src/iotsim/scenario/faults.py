@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class FaultEntry:
     entry: EntrySpec
     spec: f.FaultSpec
     on_message: bool = False
-    malformers: Mapping[tuple[str, int], Malformer] = None  # type: ignore[assignment]
+    malformers: Mapping[tuple[str, int], Malformer] = field(default_factory=dict)
 
 
 def build_faults(scenario: Scenario, loading: Loading) -> Scenario:

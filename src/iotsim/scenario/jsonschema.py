@@ -36,7 +36,7 @@ IS_PLACEHOLDER = r"^\$\{[^{}]+\}$"
 _NO_SCHEMA = ("title", "default", "gt", "ge", "lt", "le")
 """What pydantic adds that tells nobody anything: its titles, and bounds of what is no number as written."""
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_HEADING = re.compile(r"#{2,6}\s+(.*)")
+_HEADING = re.compile(r"(#{2,6})\s+(.*)")
 _KEYS = re.compile(r"`([A-Za-z_][\w.]*)`")
 _EXAMPLES = re.compile(r"`([A-Za-z_][\w.]*)")
 _CODE = re.compile(r"`([^`]+)`")
@@ -84,23 +84,27 @@ def read_reference(text: str) -> Reference:
 
     They stand below a heading that names their section (``### `[link]` ``, or one of `HEADINGS`). The
     first column has the keys, as code: one, or several of which the same is said. A key of a table in a
-    table has a row of its own, with a dotted name, such as `boot.delay`, or a section of its own; or it is
-    named, as code, in the row of the outer one. All sections with such a table have an entry.
+    table has a row of its own, with a dotted name, such as `boot.delay` (or `sequence[].after`, of each of
+    several), or a section of its own; or it is named, as code, in the row of the outer one. All sections
+    with such a table have an entry.
     """
     found: Reference = {}
     sections: tuple[str, ...] = ()
+    level = 0  # of the heading that named them: what stands below deeper ones is theirs, too
     in_table = False
     for number, line in enumerate(text.splitlines(), start=1):
         is_head, in_table = not in_table, line.startswith("|")
         heading = _HEADING.match(line)
         if heading is not None:
-            inner = sections if line.startswith("####") else ()
-            sections = _sections_of(heading[1]) or inner
+            depth = len(heading[1])
+            named = _sections_of(heading[2])
+            if named or depth <= level:
+                sections, level = named, depth
         elif in_table and not is_head:
             cells = [cell.strip() for cell in _CELL.split(line.strip()[1:-1])]
             meaning, default, *_ = (*map(_plain, cells[1:]), "", "")
             for section in sections:
-                for name in _keys_in(cells[0]):
+                for name in _keys_in(cells[0].replace("[]", "")):
                     rows = found.setdefault(section, {})
                     rows.setdefault(name, Row(meaning, default, number))
     return found
