@@ -107,10 +107,11 @@ def run(scenario: Path, bug: str, out: Path, *, seed: int = 7) -> Done:
 
 
 VARYING = [
-    (r"\b\d+(\.\d+)?(?= ?(ms|s|%|MB|kB|B|us)\b)", "…"),  # times, shares, sizes
-    (r"\b\d+(?= (file descriptors|threads)\b)", "…"),
-    (r"\bcrc=\d+", "crc=…"),
-    (r"\b\d+\.\d{3,}\b", "…"),  # what depends on the time
+    (r"(?<![\d.])\d+(\.\d+)?(?= ?((ms|s|MB|kB|B|us)\b|%))", "…"),  # times, sizes, shares
+    (r"\b\d+(?= (file descriptors|threads|messages|came|lost)\b)", "…"),  # how many, in that time
+    (r"\b(crc|seq)=\d+", r"\1=…"),
+    (r'"seq": \d+', '"seq": …'),
+    (r"(?<![\d.])-?\d+\.\d+(?![\d.])", "…"),  # what was measured, and ids of it
     (r"(?<=:)\d{5}\b", "…"),  # ports of the kernel's choice
 ]
 
@@ -147,7 +148,7 @@ def page_of(convictions: Iterable[tuple[Case, Done, Done]]) -> str:
             f"| [{case.name}](#{case.name}) | {case.wrong} | {buggy.verdict} | {correct.verdict} |"
         )
         link = f"[Its scenario](../tests/gateways/scenarios/{case.scenario.name})"
-        told += [f"### {case.name}", "", f"{case.wrong} {link}:", case.about, ""]
+        told += [f"## {case.name}", "", f"{case.wrong} {link}:", case.about, ""]
         told += ["<!-- shown: made by the tests -->", "```text", *explanation(buggy), "```", ""]
     return "\n".join([*table, "", *told])
 
