@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,6 +184,28 @@ def test_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     scale.close()
     assert not [*SHARED.glob(f"*{name}")]
     assert not folder.exists()
+
+
+def test_what_a_killed_run_has_left_is_removed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import os
+from iotsim.testbed.timescale import TimeScale
+print(TimeScale(2).environment({})["FAKETIME_SHARED"].split()[0], flush=True)
+os.kill(os.getpid(), 9)
+"""
+    killed = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False
+    )
+    name = killed.stdout.strip().lstrip("/")
+    assert len([*SHARED.glob(f"*{name}")]) == 2
+    alive = TimeScale(2)
+    monkeypatch.setattr(timescale, "LEFT_OVER_S", -60.0)
+    own = alive.environment({})["FAKETIME_SHARED"].split()[0].lstrip("/")
+    TimeScale(2).close()
+    assert not [*SHARED.glob(f"*{name}")]
+    assert not [*Path(tempfile.gettempdir()).glob(f"{name}-*")]
+    assert len([*SHARED.glob(f"*{own}")]) == 2
+    alive.close()
 
 
 def test_the_environment_of_the_gateway_stays(scale: TimeScale) -> None:

@@ -12,6 +12,7 @@ Before a gateway is started so, a program of ours is asked what time it is.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import math
 import os
 import secrets
@@ -43,7 +44,7 @@ INSTALL = "sudo apt install faketime gcc libc6-dev"
 SHARED = Path("/dev/shm")  # where shm_open(3) and sem_open(3) have their files
 PREFIX = "iotsim-time-"
 SHARED_BYTES = 4096
-LEFT_OVER_S = 86400.0
+LEFT_OVER_S = 60.0
 COMPILE_TIMEOUT_S = 60
 PROBE_TIMEOUT_S = 30
 PROBE_AGO_S = 10
@@ -71,10 +72,11 @@ class TimeScale:
         self.speed = speed
         with ExitStack() as stack:
             faketime = find_library()
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-time-")))
+            self._name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+            temporary = tempfile.TemporaryDirectory(prefix=f"{self._name}-")
+            folder = Path(stack.enter_context(temporary))
             folder.chmod(0o755)  # the gateway may be another user's
             self._preload = f"{_compile(folder)} {faketime}"
-            self._name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
             self._shared_fd = self._share(stack)
             _hand_over([folder, *folder.iterdir()], self._shared_files(), gateway_user)
             self.begin()
@@ -112,6 +114,7 @@ class TimeScale:
         fd = os.open(memory, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         stack.callback(os.close, fd)
         stack.callback(memory.unlink, missing_ok=True)
+        fcntl.flock(fd, fcntl.LOCK_EX)  # as long as the run lives
         os.ftruncate(fd, SHARED_BYTES)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.sem_open.restype = ctypes.c_void_p
@@ -240,15 +243,16 @@ def _hand_over(files: Sequence[Path], shared: Sequence[Path], gateway_user: User
 
 
 def _forget_left_over() -> None:
-    """Remove what runs have left that were killed long ago."""
-    for path in (*SHARED.glob(f"{PREFIX}*"), *SHARED.glob(f"sem.{PREFIX}*")):
-        number = path.name.removeprefix("sem.").removeprefix(PREFIX).partition("-")[0]
-        with suppress(OSError):
-            if (
-                not Path("/proc", number).exists()
-                and path.stat().st_mtime + LEFT_OVER_S < time.time()
-            ):
-                path.unlink()
+    """Remove what runs have left that were killed: nobody holds the lock of their memory any more."""
+    for memory in SHARED.glob(f"{PREFIX}*"):
+        with suppress(OSError), memory.open("rb") as file:
+            if os.fstat(file.fileno()).st_mtime + LEFT_OVER_S > time.time():
+                continue  # it may not be locked yet
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (SHARED / f"sem.{memory.name}").unlink(missing_ok=True)
+            for folder in Path(tempfile.gettempdir()).glob(f"{memory.name}-*"):
+                shutil.rmtree(folder, ignore_errors=True)
+            memory.unlink()
 
 
 def _plain(number: float) -> str:
