@@ -36,7 +36,6 @@ PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
     "editcap": "wireshark-common",
-    "faketime": "faketime",
     "knxtool": "knxd knxd-tools",
     "node": "nodejs",
     "npm": "npm",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.expect.test_chains import Deliveries, backs_off, no_reading_lost, quick
 from tests.expect.transcript import READ, Transcript, expectation
 
 from iotsim.expect import lapses as lapses_module
@@ -207,6 +208,88 @@ def test_the_reason_says_what_and_when() -> None:
         "2 packets were lost in the simulator, or on their way to it, "
         "between t=1.000 s and t=2.000 s"
     )
+
+
+# --- chains ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("times", "late", "word"),
+    [
+        ((1.0, 3.0, 5.5), None, "failed"),
+        ((1.0, 3.0, 5.5), (5.1, 5.5), "inconclusive"),
+        ((1.0, 3.0, 5.5), (3.6, 4.0), "inconclusive"),  # it may have made the gateway ask again
+        ((1.0, 3.0, 5.5), (1.5, 2.0), "failed"),  # of a gap that was right
+        ((1.0, 3.0, 5.5), (7.0, 8.0), "failed"),
+        ((1.0, 2.75), (0.94, 1.0), "inconclusive"),  # 50 ms too early, and the first was 60 ms late
+        ((1.0, 2.75), (0.96, 1.0), "failed"),
+        ((1.0,), (2.0, 2.4), "inconclusive"),
+        ((1.0,), (5.0, 5.4), "failed"),
+    ],
+)
+def test_a_gap_may_be_as_wrong_as_the_simulator_was_late(
+    times: tuple[float, ...], late: tuple[float, float] | None, word: str
+) -> None:
+    transcript = Transcript(backs_off())
+    if late:
+        transcript.judge.lapses.late(*late)
+    for t in times:
+        transcript.hear(0, t)
+    transcript.judge.advance(6.0)
+    assert word_of(transcript.end()) == word
+
+
+@pytest.mark.parametrize(
+    ("late", "word"),
+    [((3.05, 3.35), "inconclusive"), ((5.0, 5.3), "failed"), ((3.1, 3.13), "failed")],
+)
+def test_a_pair_may_have_taken_as_long_as_the_simulator(
+    late: tuple[float, float], word: str
+) -> None:
+    transcript = Transcript(quick({"max": 0.1}, devices=ONE))
+    transcript.judge.lapses.late(*late)
+    transcript.hear(0, 3.0)
+    transcript.hear(0, 3.35, {"kind": "ACK"})
+    assert word_of(transcript.end()) == word
+
+
+def test_percentiles_are_in_doubt_by_what_they_exceed() -> None:
+    for late, word in (((4.0, 4.03), "inconclusive"), ((4.0, 4.008), "failed")):
+        transcript = Transcript(quick({"p50": 0.05}, devices=ONE))
+        transcript.judge.lapses.late(*late)
+        for number in range(5):
+            transcript.hear(0, number)
+            transcript.hear(0, number + 0.07, {"kind": "ACK"})
+        assert word_of(transcript.end()) == word
+
+
+@pytest.mark.parametrize(
+    ("late", "word"),
+    [
+        (None, "failed"),
+        ((0.3, 0.6), "inconclusive"),  # while the reading was to come up
+        ((2.0, 2.3), "failed"),
+        ((1.01, 1.06), "inconclusive"),  # it came 50 ms too late, as the simulator may have read it
+    ],
+)
+def test_a_reading_that_came_too_late_or_not_at_all(
+    late: tuple[float, float] | None, word: str
+) -> None:
+    run = Deliveries(no_reading_lost())
+    if late:
+        run.judge.lapses.late(*late)
+    run.send(0, 20.5, 0.0)
+    if late and late[0] > 1 and late[1] < 2:
+        run.up(0, 20.5, 1.05)
+    assert word_of(run.end(9.0)) == word
+
+
+def test_one_reading_that_was_certainly_lost_is_enough() -> None:
+    run = Deliveries(no_reading_lost())
+    run.judge.lapses.late(0.3, 0.6)
+    run.send(0, 20.5, 0.0)
+    run.send(1, 20.5, 4.0)
+    assert word_of(run.end(9.0)) == "failed"
 
 
 # --- the gateway's own output ---------------------------------------------------------------

@@ -87,9 +87,11 @@ def requires(path: Path) -> list[str]:
 
 
 def needs(path: Path) -> list[str]:
-    """What it requires, and what its services do."""
+    """What it requires, and what its services and its speed do."""
     services = table_of(path).get("northbound", {}).values()
-    return [*requires(path), *(["mosquitto"] if any(s["kind"] == "mqtt" for s in services) else [])]
+    broker = ["mosquitto"] if any(s["kind"] == "mqtt" for s in services) else []
+    faster = ["faketime", "cc"] if "speed" in table_of(path)["scenario"] else []
+    return [*requires(path), *broker, *faster]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ DEBIAN_PACKAGES = {
     "curl": "curl",
     "coap-client-notls": "libcoap3-bin",
     "dnsmasq": "dnsmasq-base",
+    "faketime": "faketime",
     "ip": "iproute2",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
