@@ -25,9 +25,11 @@ class FreeSchema:
         return None
 
 
-def delivered(quantifier: Any, fleets: tuple[str, ...] = ("meter",)) -> Transcript:
+def delivered(
+    quantifier: Any, fleets: tuple[str, ...] = ("meter",), match: str = "north.value == msg.seq"
+) -> Transcript:
     sent = Look(compile_match({}), "sends")
-    join = Join("north.value == msg.seq", Names((), None, None, north=FreeSchema()))  # type: ignore[arg-type]
+    join = Join(match, Names((), None, None, north=FreeSchema()))  # type: ignore[arg-type]
     asked = DeliveredExpectation(
         sent, "cloud", join, 1, 1, within_s=1.0, numbered=frozenset(fleets)
     )
@@ -93,3 +95,13 @@ def test_where_messages_have_no_number_each_is_a_reading() -> None:
     come_up(run, 1.1, 7)
     say(run, 1.2, 7)
     assert "1 lost" in run.end().nearest
+
+
+def test_a_match_that_fails_by_what_is_no_equality_says_so() -> None:
+    run = delivered("device", match="north.value == msg.seq and north.status < 100")
+    say(run, 1.0, 7)
+    come_up(run, 1.1, 7)
+    come_up(run, 1.2, 8)
+    nearest = run.end().nearest
+    assert nearest.startswith("meter[0]: 1 changed:")
+    assert "the rest of it does not, in value=7 status=200" in nearest

@@ -86,8 +86,11 @@ def test_the_gateway_with_the_bug_is_convicted(case: Case, runs: Runs) -> None:
 
 
 def test_the_page_shows_what_they_printed(runs: Runs) -> None:
+    found = [(case, runs.correct(case), runs.buggy(case)) for case in CASES]
+    verdicts = {case.name: (correct.verdict, buggy.verdict) for case, correct, buggy in found}
+    assert verdicts == {case.name: ("passed", "failed") for case in CASES}
     page = PAGE.read_text()
-    made = with_part(page, page_of((c, runs.correct(c), runs.buggy(c)) for c in CASES))
+    made = with_part(page, page_of(found))
     if os.environ.get("CI"):
         assert made == page
     else:

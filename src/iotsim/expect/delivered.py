@@ -49,6 +49,7 @@ MOST_TOLD = 4
 MOST_COMPARED = 1024
 """For so many lost readings it is looked for what came up instead."""
 EVERYTHING = compile_match({})
+ALL_BUT_THE_REST = "each '==' of the match holds, and the rest of it does not,"
 TROUBLES = ("lost", "changed", "late", "doubled", "out of order")
 
 
@@ -289,6 +290,8 @@ class Delivered(Watcher):
                 continue
             came = text.at(f"there came {text.message_text(fields)}", t)
             wrong = match.differences(reading.message, reading.device, reading.t, fields)
+            if match.equalities and not wrong:  # only the rest of it does not hold
+                return True, text.at(f"{ALL_BUT_THE_REST} in {text.message_text(fields)}", t)
             if 0 < len(wrong) < len(match.equalities):
                 best = min(filter(None, (best, (len(wrong), t, text.at(", ".join(wrong), t)))))
         return (True, best[2]) if best else (False, came)
