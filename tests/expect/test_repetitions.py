@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from tests.expect.transcript import FakeDevice, Transcript, expectation
 
+from iotsim.expect import delivered as delivered_module
 from iotsim.expect.join import Join
 from iotsim.expect.northbound import ServiceView
 from iotsim.expect.spec import DeliveredExpectation, DeviceSelection, Look
@@ -105,3 +106,15 @@ def test_a_match_that_fails_by_what_is_no_equality_says_so() -> None:
     nearest = run.end().nearest
     assert nearest.startswith("meter[0]: 1 changed:")
     assert "the rest of it does not, in value=7 status=200" in nearest
+
+
+def test_more_than_can_be_watched_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivered_module, "MOST_OPEN", 2)
+    run = delivered("device")
+    for seq in range(3):
+        say(run, 1.0, seq)
+    for seq in (1, 2):
+        come_up(run, 1.1, seq)
+    [outcome] = run.judge.finish(9.0).outcomes
+    assert not outcome.passed
+    assert "not known of 1" in outcome.inconclusive

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 EPSILON_S = 1e-9
 MOST_OPEN = 1 << 18
-"""So many readings are open at a time; if there are more, the oldest are not watched any longer."""
+"""So many readings are open at a time; if there are more, the oldest are not watched any longer: it is then
+not known what became of them, which is told."""
 MOST_OVER = 1 << 16
 """So many readings are remembered whose time is over."""
 MOST_STRAYS = 256
@@ -174,6 +175,7 @@ class Delivered(Watcher):
             self._saying[said] = reading
         if len(self._open) >= MOST_OPEN:
             self._forget(self._open.popleft())
+            self.unwatched += 1
         self._open.append(reading)
         self._opened.add(reading)
         self.alarm(t + self.window_s)

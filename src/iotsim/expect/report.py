@@ -77,6 +77,8 @@ def _doubt(outcome: Outcome, parts: Sequence[Part], lapses: Lapses) -> str:
     if first["kind"] == "gateway":
         told = [first["broken_on"]]
         return doubt_of(lapses, "each", passed=outcome.passed, broken_on=told, held_on=())
+    if outcome.passed and (unwatched := sum(part["unwatched"] for part in parts)):
+        return f"there was so much to watch at a time that it is not known of {unwatched} what became of them"
     broken = [part["broken_on"] for part in parts]
     if first["quantifier"] == "all" and len(parts) > 1 and not any(g["proved"] for g in broken):
         # What none of the parts could decide took place whenever any of them looked.

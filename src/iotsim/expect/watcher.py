@@ -120,6 +120,8 @@ class Watcher:
         self._kind = [*islice(self.matcher.equalities.items(), 1)]
         self._notes: dict[int, Note] = {}
         self._ending = ""
+        self.unwatched = 0
+        """Of so many things that it should have watched it does not know what became of them."""
         self._due = math.inf
         self._wants = False
         """It fails for want of messages, so that what came instead is to be told."""
@@ -297,6 +299,7 @@ class Watcher:
             "text": self._notes.get(0, NOTHING_TO_SAY).text if pooled else "",
             "margin": margin,
             "pool": self.pool() if pooled else {},
+            "unwatched": self.unwatched,
             "broken_on": self.broken_on().export() if self.broken else NO_GROUNDS,
             "held_on": self._held_on().export() if self.held else NO_GROUNDS,
             "span": Ground(self.began, self._watched_until),
