@@ -112,6 +112,7 @@ VARYING = [
     (r"\b\d+(?= (lost|changed|doubled|out of order): )", "…"),
     (r"; magic=.*", ""),  # more of the same
     (r"\b(crc|seq)=\d+", r"\1=…"),
+    (r"\bseq was \d+", "seq was …"),
     (r'"seq": \d+', '"seq": …'),
     (r"(?<![\d.])-?\d+\.\d+(?![\d.])", "…"),  # what was measured, and ids of it
     (r"(?<=:)\d{5}\b", "…"),  # ports of the kernel's choice
