@@ -47,8 +47,10 @@ NOT_SENT = consumed("not-sent")
 FAILED = dropped("device-failed")
 IMPAIRED = consumed("impaired")
 """What an impairment or a fault has kept from its destination."""
-MOST_HELD = 1 << 20
+MOST_HELD = 1_000_000
 """So many datagrams are held at a time, in all."""
+MANY_HELD = 10_000
+"""From so many on, messages are decoded again rather than kept."""
 TOO_MANY = "too many datagrams were held already"
 OVERHEAD_IPV4, OVERHEAD_IPV6 = 28, 48
 """Bytes of the headers of IP and UDP."""
@@ -138,6 +140,10 @@ class Way:
             luggage=luggage,
         )
 
+    def lighten(self, transit: Transit) -> None:
+        """It is one of very many that are held, and past all stages: drop what its bytes can give again."""
+        raise NotImplementedError
+
     def go(self, transit: Transit) -> str:
         """Let it pass the stages that are left; the outcome of the frame behind its datagram for now."""
         stages = self._stages
@@ -208,6 +214,8 @@ class Way:
         transit.t = due = transit.t + delay_s
         transit.delay_s += delay_s
         transit.late = True
+        if held.count > MANY_HELD and transit.at >= len(self._stages):
+            self.lighten(transit)
         outcome = self._pump.defer(transit.datagram)
         self._hold(due, transit)
         return outcome
@@ -223,8 +231,7 @@ def _raise(_device: Any, error: BaseException) -> None:
 
 
 class Inbound(Way):
-    """From the link to the devices. `deliver` is how a service takes what has passed; the luggage is the
-    event that tells of its arrival at the link, None if nothing is told."""
+    """From the link to the devices. `deliver` is how a service takes what has passed. There is no luggage."""
 
     def __init__(
         self,
@@ -236,6 +243,7 @@ class Inbound(Way):
     ) -> None:
         super().__init__(stages, pump, held)
         self._emit = journal.emit
+        self._recorded = journal.recording.messages
         self._deliver = deliver
 
     def take(
@@ -246,8 +254,8 @@ class Inbound(Way):
         message: Any,
         event: Received | None,
     ) -> str:
-        """A datagram has come at the link."""
-        transit = self.begin(device, datagram, payload, message, datagram.time, event)
+        """A datagram has come at the link, which `event` tells, if anything does."""
+        transit = self.begin(device, datagram, payload, message, datagram.time, None)
         outcome = self.go(transit)
         if event is not None and transit.impaired:
             _note(event, transit)
@@ -258,8 +266,11 @@ class Inbound(Way):
             return self._lost(transit, "")
         return self._deliver(transit)
 
+    def lighten(self, transit: Transit) -> None:
+        transit.message = None
+
     def lose(self, transit: Transit) -> None:
-        if transit.late and transit.luggage is not None:
+        if transit.late and self._recorded:
             impaired, fate, delay_s = transit.impaired, transit.fate, transit.delay_s
             number, name = transit.datagram.id, transit.device.name
             self._emit(Impaired(self._pump.clock(), name, impaired, fate, delay_s, number))
@@ -324,6 +335,10 @@ class Outbound(Way):
             return self._pump.defer(datagram)
         told(sending)
         return NOT_SENT
+
+    def lighten(self, transit: Transit) -> None:
+        if transit.luggage is None and transit.said is None:
+            transit.message, transit.changed = None, True
 
     def _left(self, transit: Transit) -> None:
         """Tell of what has left, with what befell it."""

@@ -51,7 +51,8 @@ class SessionService(SpeakingService):
 
     def __init__(self, fleet: Fleet, index: int, **rest: Any) -> None:
         super().__init__(fleet, index, **rest)
-        self._delivering = self._deliver if self._reception is None else self._deliver_to_faulty
+        if self._reception is not None or rest["judge"].answers(fleet.spec.name):
+            self.deliver = self._deliver_watched  # type: ignore[method-assign]
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -179,23 +180,30 @@ class SessionService(SpeakingService):
         exchange: Any,
         request: Message | None = None,
     ) -> str:
-        if self._hand is not None and self._hand.datagram.request is not None:
-            self._hand.datagram.request.delivered = message
-        outcome = self._delivering(session, message, peer, exchange, request)
+        self.observe(session, message, peer)
+        outcome = self._hand_over(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
         return outcome
 
-    def _deliver(
+    def _deliver_watched(
         self,
         session: Session,
         message: Message,
         peer: Peer,
         exchange: Any,
-        request: Message | None,
+        request: Message | None = None,
     ) -> str:
+        """As `deliver`, where faults meet what devices take, or expectations look at what an answer is to."""
+        hand = self._hand
+        if hand is not None and hand.datagram.request is not None:
+            hand.datagram.request.delivered = message
+        take = self._hand_over if self._reception is None else self._deliver_to_faulty
         self.observe(session, message, peer)
-        return self._hand_over(session, message, peer, exchange, request)
+        outcome = take(session, message, peer, exchange, request)
+        if self._hand is not None:
+            self._hand.delivered = outcome
+        return outcome
 
     def _deliver_to_faulty(
         self,
@@ -205,8 +213,7 @@ class SessionService(SpeakingService):
         exchange: Any,
         request: Message | None,
     ) -> str:
-        """As `_deliver`, past the faults that the device has."""
-        self.observe(session, message, peer)
+        """As `_hand_over`, past the faults that the device has."""
         device: Any = session.device
         assert self._reception is not None
         try:

@@ -33,10 +33,9 @@ from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.expect.subscription import Observer
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Host, Message, Timer
@@ -415,20 +414,23 @@ class SpeakingService(Service):
             with suppress(EncodeError):
                 said = self._said_codec.tell(said, device)[1]
             self._emit_sent(device, datagram, said, APPLICATION)
-        request = datagram.request
-        with nullcontext() if request is None else answering(device, request.wire):
-            self._observe_sent(self._told_wire, device, wire)
-        if said is not None:
-            delivered = None if request is None else request.delivered
-            with nullcontext() if delivered is None else answering(device, delivered):
-                self._observe_sent(self._told, device, said)
-
-    def _observe_sent(
-        self, observers: Iterable[Observer], device: SimDevice, message: Mapping[str, Any]
-    ) -> None:
         now = self._pump.sent_at
-        for observe in observers:
-            observe(device, message, now)
+        request = datagram.request
+        if request is None:
+            for observe in self._told_wire:
+                observe(device, wire, now)
+            if said is not None:
+                for observe in self._told:
+                    observe(device, said, now)
+            return
+        with answering(device, request.wire):
+            for observe in self._told_wire:
+                observe(device, wire, now)
+        if said is not None:
+            delivered = request.delivered
+            with nullcontext() if delivered is None else answering(device, delivered):
+                for observe in self._told:
+                    observe(device, said, now)
 
     def _emit_sent(
         self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], layer: str
