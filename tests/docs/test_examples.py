@@ -319,7 +319,8 @@ def param_of(page: Path) -> ParameterSet:
 def runs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Path, Future[None]]]:
-    """The pages that were selected, all started at once: most of their time is waiting."""
+    """The pages that were selected, some at a time: most of their time is waiting, and yet what they run must
+    not starve."""
     selected = {
         item.callspec.params["page"]
         for item in request.session.items
@@ -327,7 +328,7 @@ def runs(
         and item.originalname == test_page.__name__
         and not needs.reason_to_skip(needs.needs_of(item))
     }
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max_workers=2) as pool:
         yield {
             page: pool.submit(Page(page, tmp_path_factory.mktemp(page.stem)).run)
             for page in PAGES
