@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from iotsim.errors import DecodeError
 from iotsim.events import Impaired, NotSent, Received, RunStarted, Sent
 from iotsim.results.jsonl import EventEncoder
 from iotsim.scenario import load_text
-from iotsim.simulation import disturbance
+from iotsim.simulation import ways
 from iotsim.testing import run_virtually
 from iotsim.testing import simulated as simulated_run
 
@@ -227,13 +228,57 @@ async def test_a_corrupt_datagram_is_nobodys(
 async def test_the_network_holds_a_bounded_number(
     simulated: Callable[..., Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(disturbance, "MOST_HELD", 3)
+    monkeypatch.setattr(ways, "MOST_HELD", 3)
     async with simulated(impaired('delay = "1s"\ndirection = "to_device"')) as gateway:
         for _ in range(5):
             gateway.send("meter[0]", READ)
         await trio.sleep(2)
         assert values(gateway) == [1, 2, 3]
     assert gateway.run.result.counters["impaired.too many datagrams were held already"] == 2
+
+
+@pytest.mark.parametrize("protocol", ["sensornet", "coap"])
+def test_where_very_many_are_held_nothing_else_is_told(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their messages are decoded again, and come to the same."""
+    request = {"type": "CON", "code": "GET", "message_id": 7, "token": b"a", "path": "/t"}
+    device, message, base = ("meter[0]", READ, METERS)
+    if protocol == "coap":
+        device, message, base = ("sensor[0]", request, COAP)
+
+    async def run() -> list[bytes]:
+        text = impaired('duplicate = "100%"', base) + '[[impair]]\ndelay = "1s"\n'
+        async with simulated_run(load_text(text, Path("/nowhere/s.toml"))) as gateway:
+            gateway.send(device, message)
+            await trio.sleep(3)
+            events = [one for one in gateway.events if isinstance(one, (Received, Sent, NotSent))]
+            return [EventEncoder({}).encode([one]) for one in events]
+
+    expected = run_virtually(run)
+    assert len(expected) > 3
+    monkeypatch.setattr(ways, "MANY_HELD", 0)
+    assert run_virtually(run) == expected
+
+
+def test_what_would_not_be_read_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A protocol may write what it does not read: that is no fault of what it says."""
+    monkeypatch.setattr(ways, "MANY_HELD", 0)
+
+    async def run() -> list[Any]:
+        text = impaired('delay = "1s"\ndirection = "from_device"')
+        async with simulated_run(load_text(text, Path("/nowhere/s.toml"))) as gateway:
+            way = gateway.simulation._services["meter"][0]._outbound
+
+            def refuse(_payload: bytes, _device: Any) -> Any:
+                raise DecodeError("not for devices")
+
+            way._decode = refuse
+            gateway.send("meter[0]", READ)
+            await trio.sleep(3)
+            return [type(one) for one in gateway.events if hasattr(one, "device")]
+
+    assert run_virtually(run) == [Received, Sent]
 
 
 async def test_what_cannot_be_decoded_is_impaired_as_well(

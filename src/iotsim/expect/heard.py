@@ -37,13 +37,16 @@ REASON_CHARACTERS = 200
 
 
 class AsItWas:
-    """A device with the state that it had, for expressions (a `DeviceView`)."""
+    """A device with the state that it had, for expressions (a `DeviceView`).
+
+    `remember`: whether its state may be asked for.
+    """
 
     __slots__ = ("_device", "asked", "state")
 
-    def __init__(self, device: DeviceView) -> None:
+    def __init__(self, device: DeviceView, *, remember: bool = True) -> None:
         self._device = device
-        self.state = dict(device.state)
+        self.state = dict(device.state) if remember else {}
         self.asked = device.asked
 
     @property

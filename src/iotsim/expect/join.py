@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError
 from iotsim.expect import text
+from iotsim.expect.heard import AsItWas
 from iotsim.match import compile_expression
 from iotsim.match.functions import as_double
 
@@ -36,34 +37,14 @@ class Equality(NamedTuple):
     own: Expression
 
 
-class AsSent:
-    """A device as it was when it sent a message, and what came up (a `DeviceView`).
+class AsSent(AsItWas):
+    """A device as it was when it sent a message, and what came up."""
 
-    `remember`: whether its state may be asked for.
-    """
-
-    __slots__ = ("_device", "asked", "north", "state")
+    __slots__ = ("north",)
 
     def __init__(self, device: DeviceView, *, remember: bool) -> None:
-        self._device = device
-        self.asked = device.asked
-        self.state = dict(device.state) if remember else {}
+        super().__init__(device, remember=remember)
         self.north: Mapping[str, Any] | None = None
-
-    @property
-    def index(self) -> int:
-        return self._device.index
-
-    @property
-    def name(self) -> str:
-        return self._device.name
-
-    @property
-    def address(self) -> str:
-        return self._device.address
-
-    def signal(self, name: str, t: float) -> float:
-        return self._device.signal(name, t)
 
 
 class Join:

@@ -7,6 +7,8 @@ memcheck, helgrind and DRD (their manual, "Explanation of error messages").
 
 from __future__ import annotations
 
+from functools import cache
+
 from iotsim.match.pattern import Pattern
 
 _VALGRIND = (
@@ -29,16 +31,21 @@ _VALGRIND = (
     r" +definitely lost: [1-9]",
     r"ERROR SUMMARY: [1-9]",
 )
-_PATTERNS = (
-    Pattern(r"==\d+== ?(ERROR|WARNING): \w+Sanitizer: "),
-    Pattern(r"(WARNING|FATAL|ERROR|SUMMARY): \w+Sanitizer: "),
-    Pattern(r"\w+Sanitizer:DEADLYSIGNAL"),
-    Pattern(r"^WARNING: DATA RACE$"),
-    Pattern(r"(^|\s)\S+:\d+(:\d+)?: runtime error: "),
-    Pattern(r"==\d+== (" + "|".join(_VALGRIND) + ")"),
-)
+
+
+@cache
+def _patterns() -> tuple[Pattern, ...]:
+    """Compiled only where a scenario asks for them."""
+    return (
+        Pattern(r"==\d+== ?(ERROR|WARNING): \w+Sanitizer: "),
+        Pattern(r"(WARNING|FATAL|ERROR|SUMMARY): \w+Sanitizer: "),
+        Pattern(r"\w+Sanitizer:DEADLYSIGNAL"),
+        Pattern(r"^WARNING: DATA RACE$"),
+        Pattern(r"(^|\s)\S+:\d+(:\d+)?: runtime error: "),
+        Pattern(r"==\d+== (" + "|".join(_VALGRIND) + ")"),
+    )
 
 
 def is_report(line: str) -> bool:
     """Whether `line` is, or begins, a report; none is what a sanitizer prints when all is well."""
-    return any(pattern.search(line) for pattern in _PATTERNS)
+    return any(pattern.search(line) for pattern in _patterns())

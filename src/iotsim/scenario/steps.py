@@ -97,12 +97,8 @@ def build_steps(scenario: Scenario, loading: Loading) -> Scenario:
         problems.add(("step",), f"more than {MOST_STEPS} steps")
         return scenario
     builder = StepBuilder(scenario, loading)
-    steps, impairments = [], []
-    for number, raw in enumerate(tables):
-        built = builder.build(raw, ("step", number))
-        if built is not None:
-            steps.append(built)
-    impairments = builder.impairments
+    built = (builder.build(raw, ("step", number)) for number, raw in enumerate(tables))
+    steps = [step for step in built if step is not None]
     tell_twice([step.name for step in steps], "step", problems)
     _tell_circles(steps, problems)
     if scenario.gateway is not None and len(steps) == len(tables):
@@ -110,7 +106,7 @@ def build_steps(scenario: Scenario, loading: Loading) -> Scenario:
     return replace(
         scenario,
         steps=tuple(steps),
-        impairments=(*scenario.impairments, *impairments),
+        impairments=(*scenario.impairments, *builder.impairments),
         faults=(*scenario.faults, *builder.faults),
     )
 

@@ -8,7 +8,7 @@ So this is the place where a message can be seen, counted, delayed or spoiled, w
 The way is chosen when a service is made. The *plain* way leads from the hosts to the codec and back with
 nothing between. The *layered* way has one `Layer` or several there, which can keep or pass on whole
 datagrams, before they are decoded. The *disturbed* way has impairments and faults between the codec and the
-device, in each direction that any is for (`iotsim.simulation.disturbance`): what is expected is seen on the
+device, in each direction that any is for (`iotsim.simulation.ways`): what is expected is seen on the
 link's side of them, rules are on the device's. A service without these does not pay for those of others.
 """
 
@@ -27,11 +27,11 @@ from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
-from iotsim.simulation.disturbance import FAILED, NOT_SENT
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.unmatched import UnmatchedMessages
-from iotsim.simulation.watchdog import Stalled
+from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.simulation.ways import FAILED, NOT_SENT
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -43,18 +43,17 @@ if TYPE_CHECKING:
     from iotsim.expect.judge import Judge
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
-    from iotsim.simulation.disturbance import Disturbances, Inbound, Outbound, Transit
+    from iotsim.simulation.disturbance import Disturbances
     from iotsim.simulation.hosts import Hosts
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.listening import Wants
     from iotsim.simulation.pump import Pump
     from iotsim.simulation.reception import Met, Reception
+    from iotsim.simulation.ways import Inbound, Outbound, Transit
 
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
-FAULTS = (Exception, Stalled)
-"""What code of the user's, or a rule, may raise: its device fails."""
 EVENT_DATA_BYTES = 256
 MOST_NAMES = 1 << 14
 """So many names of devices are kept, which takes some 2 MB; those of further devices are made anew."""
@@ -141,7 +140,12 @@ class Service:
             faulty = self._met_on_wire is not None or self._reception is not None
             self._inbound = disturbances.inbound(fleet, index, self._arrived, faulty=faulty)
             self._outbound = disturbances.outbound(
-                fleet, index, self._leave, hosts.send_corrupt, self.tell_departed
+                fleet,
+                index,
+                self._leave,
+                hosts.send_corrupt,
+                self.tell_departed,
+                self._answer_codec.decode,
             )
             for way in (self._inbound, self._outbound):
                 if way is not None:
@@ -201,14 +205,7 @@ class Service:
                 observe(device, message, now)
             if self._inbound is not None:
                 return self._inbound.take(device, datagram, payload, message, received)
-            reaction = self._respond(device, message, now)
-            if isinstance(reaction, dict):
-                return self.send(device, datagram, reaction)
-            if isinstance(reaction, str):
-                if reaction is NO_RULE:
-                    self.unmatched.add(device, message, now)
-                return reaction
-            return self._reply_in_turn(device, datagram, reaction)
+            return self._react(device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED

@@ -1,7 +1,7 @@
 """Device faults in a run.
 
 What a fault makes of the datagrams that a device *says* is a stage on their way, as an impairment's
-(`iotsim.simulation.disturbance`). What a device *takes* for messages meets faults at its `Reception`. And
+(`iotsim.simulation.ways`). What a device *takes* for messages meets faults at its `Reception`. And
 *conditions* begin and end by timers. A fleet that a scenario has no faults for has nothing of all this.
 """
 
@@ -15,9 +15,9 @@ from iotsim.device.trouble import TroubledDevice
 from iotsim.impair import Copy, EntrySpec, Period, Scope
 from iotsim.impair import fault as f
 from iotsim.simulation.conditions import Conditions, asleep_for
-from iotsim.simulation.disturbance import Stage
 from iotsim.simulation.rebinding import Rebound
 from iotsim.simulation.reception import Reception
+from iotsim.simulation.ways import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,9 +9,9 @@ import trio
 from iotsim.events import Note, NotSent
 from iotsim.match import Names, compile_match
 from iotsim.session import Peer, Ticket, Unanswered
-from iotsim.simulation.exchange import FAULTS
 from iotsim.simulation.requests import field_at
 from iotsim.simulation.sessions import SessionService
+from iotsim.simulation.watchdog import FAULTS
 from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:

@@ -17,9 +17,7 @@ from iotsim.events import Received
 from iotsim.impair.fate import names
 from iotsim.net.outcome import ANSWERED, PENDING
 from iotsim.session import Peer, Session
-from iotsim.simulation.disturbance import FAILED
 from iotsim.simulation.exchange import (
-    FAULTS,
     REBOOTED,
 )
 from iotsim.simulation.requests import answering
@@ -32,7 +30,8 @@ from iotsim.simulation.speaking import (
     SpeakingService,
     make_peer,
 )
-from iotsim.simulation.watchdog import Stalled
+from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.simulation.ways import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Datagram
     from iotsim.session import Ticket
     from iotsim.session.session import Message
-    from iotsim.simulation.disturbance import Transit
     from iotsim.simulation.reception import Met
+    from iotsim.simulation.ways import Transit
 
 
 class SessionService(SpeakingService):

@@ -34,7 +34,7 @@ from iotsim.simulation.commands import (
 from iotsim.simulation.conditions import Conditions
 from iotsim.simulation.counters import Counters, Progress
 from iotsim.simulation.disturbance import Disturbances
-from iotsim.simulation.exchange import FAULTS, Service
+from iotsim.simulation.exchange import Service
 from iotsim.simulation.faults import Faults
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
@@ -47,7 +47,7 @@ from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
 from iotsim.simulation.timers import Timers
-from iotsim.simulation.watchdog import PATIENCE_S, Rescue, Stalled, Watchdog
+from iotsim.simulation.watchdog import FAULTS, PATIENCE_S, Rescue, Stalled, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

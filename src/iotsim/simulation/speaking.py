@@ -19,17 +19,16 @@ from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
 from iotsim.session.clock import by_clock
-from iotsim.simulation.disturbance import FAILED, NOT_SENT
 from iotsim.simulation.exchange import (
     EVENT_DATA_BYTES,
-    FAULTS,
     REBOOTED,
     Service,
     one_line,
 )
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.requests import answering
-from iotsim.simulation.watchdog import Stalled
+from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.simulation.ways import FAILED, NOT_SENT
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Host, Message, Timer
-    from iotsim.simulation.disturbance import Transit
     from iotsim.simulation.runtime import SimulationRuntime
+    from iotsim.simulation.ways import Transit
 
 SESSION = consumed("session")
 """The session took the message, and sent nothing."""

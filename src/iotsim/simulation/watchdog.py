@@ -55,6 +55,10 @@ class Stalled(BaseException):
     whatever happens, and a codec would take it for a fault of the message."""
 
 
+FAULTS = (Exception, Stalled)
+"""What code of the user's, or a rule, may raise: its device fails."""
+
+
 @dataclass(frozen=True)
 class Rescue:
     """What only a process can do that is the run's own. ``hopeless`` ends it, and says what has stalled.
