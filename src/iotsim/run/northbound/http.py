@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -48,7 +49,8 @@ class HttpService(Service):
         super().__init__(spec, surroundings)
         self._rules = Rules(spec, surroundings.seed, Answer())
         self._context = surroundings.files.contexts.get(spec.name)
-        self._unreported: dict[int, dict[str, Any]] = {}
+        self._answering: dict[int, trio.CancelScope] = {}
+        self._numbers = count()
         self._held = 0
         self._open = 0
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -66,10 +68,16 @@ class HttpService(Service):
                 listener.close()
 
     async def drain(self) -> None:
-        """A request that still waits for its answer has come: it is reported as one without."""
+        """A request that still waits for its answer has come: it is reported as one without, and gets none.
+
+        Each is cut by its own task, which alone knows whether the answer has just left.
+        """
         await let_others_run()
-        for fields in list(self._unreported.values()):
-            self._settle(fields, UNANSWERED)
+        answering = dict(self._answering)
+        for scope in answering.values():
+            scope.cancel()
+        while answering.keys() & self._answering.keys():
+            await trio.lowlevel.checkpoint()
 
     # --- connections --------------------------------------------------------------------------
 
@@ -162,30 +170,34 @@ class HttpService(Service):
     ) -> None:
         fields: dict[str, Any] = {**got.fields, "peer": peer}
         self.count("requests" if isinstance(got, Request) else "requests_refused")
-        self._unreported[id(fields)] = fields
         answer = self._decide(got, fields)
-        taken = False
+        if answer.body is None:
+            self.count("unanswered")
+            self._report({**fields, "status": UNANSWERED})
+            while await stream.receive_some(READ_BYTES):
+                pass
+            http.ended = True
+            return
+        status: object = UNANSWERED
+        number = next(self._numbers)
         try:
-            if answer.body is None:
-                self.count("unanswered")
-                self._settle(fields, UNANSWERED)
-                while await stream.receive_some(READ_BYTES):
-                    pass
-                http.ended = True
-                return
-            if answer.delay_s:
-                await trio.sleep(answer.delay_s)
-            data = http.answer(answer, self.run.unix_time())
-            whole = answer.cut is None or answer.cut >= len(data)
-            await _send(stream, data[: answer.cut], answer.byte_s)
-            taken = whole and _is_up(tcp)
-            if answer.cut is not None:
-                self.count("cut")
-                http.ended = True
-                if answer.cut == 0:
-                    raise trio.BrokenResourceError("cut by a rule")
+            with trio.CancelScope() as self._answering[number]:
+                if answer.delay_s:
+                    await trio.sleep(answer.delay_s)
+                data = http.answer(answer, self.run.unix_time())
+                await _send(stream, data[: answer.cut], answer.byte_s)
+                if (answer.cut is None or answer.cut >= len(data)) and _is_up(tcp):
+                    status = answer.status
         finally:
-            self._settle(fields, answer.status if taken else UNANSWERED)
+            scope = self._answering.pop(number)
+            self._report({**fields, "status": status})
+        if scope.cancelled_caught:
+            raise trio.BrokenResourceError("the service is being stopped")
+        if answer.cut is not None:
+            self.count("cut")
+            http.ended = True
+            if answer.cut == 0:
+                raise trio.BrokenResourceError("cut by a rule")
 
     def _decide(self, got: Request | Refusal, fields: dict[str, Any]) -> Answer:
         if isinstance(got, Refusal):
@@ -195,11 +207,6 @@ class HttpService(Service):
         except RuleError as error:
             self.run.fail(str(error))
             return Answer(500)
-
-    def _settle(self, fields: dict[str, Any], status: object) -> None:
-        """Report a request, once."""
-        if self._unreported.pop(id(fields), None) is not None:
-            self._report({**fields, "status": status})
 
     def _report(self, fields: dict[str, Any]) -> None:
         self.run.report(self.spec, fields)
