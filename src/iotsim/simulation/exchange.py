@@ -378,6 +378,8 @@ class Service:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        if not self._told:
+            return
         if datagram.request is not None:
             with answering(device, datagram.request):
                 for observe in self._told:
