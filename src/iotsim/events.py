@@ -32,6 +32,11 @@ PacketRecord: TypeAlias = tuple[float, int, bytes]
 frame as in `iotsim.link`. A plain tuple, since there are two for every request."""
 
 
+Untold: TypeAlias = tuple[int, float, int, int, int, int, int, bytes, Mapping[str, Any]]
+"""A `Sent` whose message has not been told yet: (teller, t, id, device's index, peer's address and port,
+in_reply_to, payload, what was encoded). The teller is a number; see `iotsim.simulation.journal`."""
+
+
 class Event(msgspec.Struct, tag_field="event", omit_defaults=True, gc=False):
     """The base of all events."""
 
