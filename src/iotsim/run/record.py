@@ -109,7 +109,7 @@ class Record:
             self._tell,
         )
         self._journal = journal
-        self._scribe: Scribe | None = None
+        self.scribe: Scribe | None = None
         self._busy = Busy() if may_fork and capture and not self.has_bounds else None
         journal.add_event_sink(self._write_events)
         if self.has_bounds:
@@ -134,8 +134,8 @@ class Record:
     def close(self) -> list[str]:
         """Close the files that grow, once the writer is done; what they lack, and why, in words."""
         self._journal.close()
-        if self._scribe is not None:
-            self._scribe.close()
+        if self.scribe is not None:
+            self.scribe.close()
         for file in self._files:
             file.close()
         return [loss for file in self._files for loss in file.losses()]
@@ -148,8 +148,8 @@ class Record:
         self._results.write(result)
 
     def _write_events(self, events: Sequence[Event]) -> None:
-        if self._scribe is not None:
-            self._scribe.append(EVENTS, self._encoder.encode(events))
+        if self.scribe is not None:
+            self.scribe.append(EVENTS, self._encoder.encode(events))
             return
         self._events.append(self._encoder.encode(events))
 
@@ -164,14 +164,14 @@ class Record:
             remarks = {now: remarks[old] for now, old in enumerate(kept) if old in remarks}
             packets = [packets[place] for place in kept]
         names = self._names.new()
-        if self._scribe is not None:
-            self._scribe.append(CAPTURE, _pack((names, packets, remarks)))
+        if self.scribe is not None:
+            self.scribe.append(CAPTURE, _pack((names, packets, remarks)))
             return
         if names:
             self._capture.append(names)
         self._capture.append(self._encode_packets(packets, remarks))
         if self._busy is not None and self._busy.now(len(packets)):
-            self._have_scribe()
+            self.have_scribe()
 
     def _encode_packets(
         self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[str]]
@@ -180,17 +180,17 @@ class Record:
             return self._pcapng.encode_remarked(packets, remarks)
         return self._pcapng.encode(packets)
 
-    def _have_scribe(self) -> None:
+    def have_scribe(self) -> None:
         """Let another process write, if it can be."""
         if may_have_scribe():
             try:
                 files = [self._events, self._capture]
-                self._scribe = Scribe(files, self._write_piece)
+                self.scribe = Scribe(files, self._write_piece)
             except OSError:
                 self._busy = None
                 return
             self._journal.leave_telling()
-            self._journal.write_on = self._scribe.push
+            self._journal.write_on = self.scribe.push
 
     def _tell(self, untold: Untold) -> Sent:
         teller, t, number, index, peer, port, in_reply_to, payload, message = untold
