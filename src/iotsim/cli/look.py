@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -34,6 +34,8 @@ LEAST_LAG_S = 0.02
 BAR_FROM_COLUMNS = 100
 BAR_CELLS = 20
 STATE_CELLS = 9
+HEAD_CELLS = 2 + STATE_CELLS
+GAP_CELLS = 2
 NOUNS = {"device": "device", "message": "message", "part": "step", "time": "time"}
 STYLES = {"held": "green", "failed": "red", "pending": "", "waiting": "dim"}
 
@@ -140,9 +142,8 @@ def traffic_parts(look: Look, trend: Trend) -> list[str]:
     """What passes, how fast, and what is wrong with it."""
     progress = look.progress
     parts = [
-        f"{number(progress.received)} packets in",
-        f"in {number(trend.in_rate)}/s",
-        f"out {number(trend.out_rate)}/s",
+        f"{number(progress.received)} packets in ({number(trend.in_rate)}/s)",
+        f"{number(progress.sent)} out ({number(trend.out_rate)}/s)",
     ]
     if trend.answer_times:
         p50, p99 = (percentile(trend.answer_times, percent) for percent in (50, 99))
@@ -166,6 +167,9 @@ def device_parts(look: Look) -> list[str]:
     }
     about = "about " if census.sampled else ""
     shown = [f"{about}{number(count)} {state}" for state, count in counts.items() if count]
+    if len(shown) == 1:
+        state = next(state for state, count in counts.items() if count)
+        return [f"{_devices(census)} {state}"]
     return [_devices(census), *shown] if shown else []
 
 
@@ -246,7 +250,11 @@ def _expectation_lines(
     pairs = list(zip(look.names, look.progress.standings, strict=False))
     ranks = {"failed": 0, "pending": 1, "waiting": 2, "held": 3}
     pairs.sort(key=lambda pair: ranks[_state(pair[1])])
-    blocks = [_one_expectation(*pair, look.t, columns, ellipsis, signs) for pair in pairs]
+    rows_of = [
+        _Row(name, _state(one), _told(one, look.t, columns, signs=signs)) for name, one in pairs
+    ]
+    place = _place(rows_of, columns)
+    blocks = [_row_lines(row, place, columns, ellipsis) for row in rows_of]
     lines: list[Text] = []
     for place, block in enumerate(blocks):
         last = place == len(blocks) - 1
@@ -259,28 +267,46 @@ def _expectation_lines(
     return lines
 
 
-def _one_expectation(
-    name: str, standing: Standing, t: float, columns: int, ellipsis: str, signs: bool
-) -> list[Text]:
-    state, told = _state(standing), standing_text(standing, t)
-    head = Text.assemble("  ", (f"{state:<{STATE_CELLS}}", STYLES[state]))
-    room = max(1, columns - head.cell_len)
-    bar = ""
-    if columns >= BAR_FROM_COLUMNS and not standing.keeps and standing.total > 1 and told:
-        bar = _bar(standing.held / standing.total, signs) + "  "
-    if cell_len(name) + 2 + cell_len(bar + told) <= room or not told:
-        name = squeeze(name, room, ellipsis)
-        gap = room - cell_len(name) - cell_len(bar + told)
-        # What belongs to it stands at one place in all lines, where there is room for that.
-        place = max(2, min(gap, columns // 2 - head.cell_len - cell_len(name)))
-        return [Text.assemble(head, name, " " * place if told else "", (bar + told, "dim"))]
-    return [
-        Text.assemble(head, squeeze(name, room, ellipsis)),
-        Text.assemble(" " * head.cell_len, (squeeze(bar + told, room, ellipsis), "dim")),
+class _Row(NamedTuple):
+    name: str
+    state: str
+    told: str
+
+
+def _told(standing: Standing, t: float, columns: int, *, signs: bool) -> str:
+    """How far it is, with a bar where there is room for one."""
+    text = standing_text(standing, t)
+    if columns < BAR_FROM_COLUMNS or standing.keeps or standing.total < 2 or not text:
+        return text
+    return f"{_bar(standing.held / standing.total, signs=signs)}  {text}"
+
+
+def _place(rows: Sequence[_Row], columns: int) -> int:
+    """How many columns the names have, so that what is told of each begins at the same place."""
+    room = columns - HEAD_CELLS
+    ends = [
+        cell_len(row.name)
+        for row in rows
+        if row.told and cell_len(row.name) + GAP_CELLS + cell_len(row.told) <= room
     ]
+    longest = max((cell_len(row.told) for row in rows), default=0)
+    return min(max(ends, default=0), max(0, room - GAP_CELLS - longest))
 
 
-def _bar(share: float, signs: bool) -> str:
+def _row_lines(row: _Row, place: int, columns: int, ellipsis: str) -> list[Text]:
+    head = Text.assemble("  ", (f"{row.state:<{STATE_CELLS}}", STYLES[row.state]))
+    room = max(1, columns - HEAD_CELLS)
+    name = squeeze(row.name, room, ellipsis)
+    if not row.told:
+        return [Text.assemble(head, name)]
+    gap = max(GAP_CELLS, place + GAP_CELLS - cell_len(name))
+    if cell_len(name) + gap + cell_len(row.told) <= room:
+        return [Text.assemble(head, name, " " * gap, (row.told, "dim"))]
+    told = (squeeze(row.told, room, ellipsis), "dim")
+    return [Text.assemble(head, name), Text.assemble(" " * HEAD_CELLS, told)]
+
+
+def _bar(share: float, *, signs: bool) -> str:
     full = int(BAR_CELLS * min(1.0, share))
     done, rest = ("█", "░") if signs else ("#", ".")
     return done * full + rest * (BAR_CELLS - full)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from iotsim.device.fleet import Fleet
     from iotsim.simulation.conditions import Conditions
     from iotsim.simulation.shard import Shard
 
 MOST_ASKED = 200
-"""Of each fleet."""
+"""Of all fleets together."""
 
 
 class Census(msgspec.Struct, kw_only=True):
@@ -36,7 +36,7 @@ class Census(msgspec.Struct, kw_only=True):
 
 
 def take_census(
-    fleets: Iterable[Fleet], conditions: Conditions, shard: Shard, failed: int, now: float
+    fleets: Collection[Fleet], conditions: Conditions, shard: Shard, failed: int, now: float
 ) -> Census:
     """Where the devices of `shard` are at `now`, of which so many have `failed`."""
     census = Census(failed=failed)
@@ -47,7 +47,7 @@ def take_census(
         elif conditions.any_away(fleet.spec.name) or (
             fleet.boots_later and now < fleet.booted_by()
         ):
-            _ask(fleet, owned, conditions, census, now)
+            _ask(fleet, owned, MOST_ASKED // len(fleets) + 1, conditions, census, now)
         else:
             census.active += fleet.created
             census.idle += len(owned) - fleet.created
@@ -56,12 +56,17 @@ def take_census(
 
 
 def _ask(
-    fleet: Fleet, owned: Sequence[int], conditions: Conditions, census: Census, now: float
+    fleet: Fleet,
+    owned: Sequence[int],
+    most: int,
+    conditions: Conditions,
+    census: Census,
+    now: float,
 ) -> None:
-    """Add the devices `owned` of `fleet` to `census`, as each of them is, or some stand for all."""
+    """Add the devices `owned` of `fleet` to `census`, as each of them is, or `most` stand for all."""
     asked = owned
-    if len(owned) > MOST_ASKED:
-        asked = owned[:: -(-len(owned) // MOST_ASKED)]
+    if len(owned) > most:
+        asked = owned[:: -(-len(owned) // most)]
         census.sampled = True
     states = {"active": 0, "idle": 0, "away": 0, "waiting": 0}
     for index in asked:

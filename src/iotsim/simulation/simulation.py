@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 DRAIN_S = 0.5
 """After this long, what still waits at the end is not answered any more."""
-CENSUS_INTERVAL_S = 1.0
+CENSUS_INTERVAL_S = 0.2
 MOST_LEFT_OVER = 1 << 16
 TOO_LATE = dropped("too-late")
 
