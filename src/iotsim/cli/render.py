@@ -48,7 +48,7 @@ def show_report(report: RunReport, *, quiet: bool) -> None:
 
 def print_result(page: Page, result: RunResult, folder: Path | None) -> None:
     """Print what `result` says, with the messages around each failure from the events in `folder`."""
-    summary = summarize(result, _context(result, folder))
+    summary = summarize(result, context_of(result, folder))
     for note in summary.notes:
         page.hang("  ", note)
     for row in summary.rows:
@@ -69,7 +69,8 @@ def print_result(page: Page, result: RunResult, folder: Path | None) -> None:
         page.print(Text(f"  repeat:  {summary.repeat}"))
 
 
-def _context(result: RunResult, folder: Path | None) -> Mapping[str, Sequence[ContextLine]]:
+def context_of(result: RunResult, folder: Path | None) -> Mapping[str, Sequence[ContextLine]]:
+    """The messages around the failures of `result`, from the events in `folder`, if they are there."""
     wanted = moments_wanted(result.expectations)
     if not wanted or folder is None:
         return {}

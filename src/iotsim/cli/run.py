@@ -67,6 +67,7 @@ def run(
         Print also what happens, as it happens: decisions, steps, faults, what the gateway prints.
     """
     from iotsim.cli.files import find_scenarios
+    from iotsim.cli.github import tell
     from iotsim.cli.level import level_of
     from iotsim.cli.parameters import (
         combinations_of,
@@ -158,6 +159,7 @@ def run(
             progress=view.show,
         )
     hand_over(report.result)
+    tell(report.result, report.folder)
     if report.trouble:
         print(f"iotsim: {report.trouble}", file=sys.stderr)
     if isinstance(report.error, MachineError):
