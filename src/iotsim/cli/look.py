@@ -106,11 +106,11 @@ def live_lines(
 ) -> list[Text]:
     """The lines that show a look in a terminal of this size. `signs`: whether its encoding has more than
     ASCII."""
-    separator, ellipsis = (" · ", "…") if signs else (" - ", "...")
+    ellipsis = "…" if signs else "..."
     lines = [
         Text(line)
         for parts in (run_parts(look), traffic_parts(look, trend), device_parts(look))
-        for line in flow(parts, columns, separator)
+        for line in flow(parts, columns, signs=signs)
     ]
     return [*lines, *_expectation_lines(look, columns, rows - len(lines) - 1, ellipsis, signs)]
 
@@ -276,7 +276,8 @@ class _Row(NamedTuple):
 def _told(standing: Standing, t: float, columns: int, *, signs: bool) -> str:
     """How far it is, with a bar where there is room for one."""
     text = standing_text(standing, t)
-    if columns < BAR_FROM_COLUMNS or standing.keeps or standing.total < 2 or not text:
+    counted = standing.total > 1 and not (standing.keeps or standing.after)
+    if columns < BAR_FROM_COLUMNS or not counted or not text:
         return text
     return f"{_bar(standing.held / standing.total, signs=signs)}  {text}"
 

@@ -75,10 +75,10 @@ def squeeze(text: str, cells: int, ellipsis: str = "…") -> str:
     return f"{begin}{ellipsis}{end}"
 
 
-def flow(
-    parts: Sequence[str], columns: int, separator: str = " · ", indent: str = "  "
-) -> list[str]:
-    """`parts` in as many lines as they need, broken between them; `columns` 0: in one."""
+def flow(parts: Sequence[str], columns: int, *, signs: bool = True) -> list[str]:
+    """`parts` in as many lines as they need, broken between them; `columns` 0: in one. `signs`: whether there
+    may be more than ASCII between them."""
+    separator, ellipsis = (" · ", "…") if signs else (" - ", "...")
     lines: list[str] = []
     for part in parts:
         if lines and (
@@ -86,5 +86,5 @@ def flow(
         ):
             lines[-1] += separator + part
         else:
-            lines.append(indent + part)
-    return [squeeze(line, columns) if columns else line for line in lines]
+            lines.append("  " + part)
+    return [squeeze(line, columns, ellipsis) if columns else line for line in lines]

@@ -21,7 +21,7 @@ from iotsim.safetext import safe_line
 from iotsim.wire.address import format_block
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from iotsim.events import EventSink
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 5.0
+TELL_INTERVAL_S = 0.5
 
 
 class RunView:
@@ -37,15 +38,19 @@ class RunView:
 
     ``live``: it looks at all that `RunOptions.live` gives. ``sinks`` are for `RunOptions.watch`, `show` is
     the ``progress`` of `run_scenario`. Nobody waits for the terminal meanwhile: see `PatientFile`.
+
+    With `tell`, the run is one of several, whoever shows them all is told in a line how far it is, and
+    nothing is printed but what is verbose.
     """
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, tell: Callable[[str], object] | None = None) -> None:
         self._level = level
+        self._tell = tell
         stream: Any = sys.stdout
         self._file = PatientFile(getattr(stream, "rich_proxied_file", stream))
         self._console = make_console(self._file)  # type: ignore[arg-type]  # what consoles need of a file
         self._narrator = Narrator(self._console) if level is Level.VERBOSE else None
-        self.live = self._console.is_live and level is not Level.QUIET
+        self.live = self._console.is_live and level is not Level.QUIET and tell is None
         self.sinks: Sequence[EventSink] = [] if self._narrator is None else [self._narrator]
 
     def __enter__(self) -> Self:
@@ -61,18 +66,27 @@ class RunView:
 
     async def show(self, run: Run) -> None:
         """Show how `run` goes until cancelled."""
-        if self._level is Level.QUIET:
-            return
-        _print_head(Page(self._console), run)
+        if self._narrator is not None or (self._tell is None and self._level is not Level.QUIET):
+            _print_head(Page(self._console), run)
         if self._narrator is not None:
             self._narrator.begin()
         self._file.flush()
         if run.virtual:
             return  # there is no time to watch it
-        if self.live:
+        if self._tell is not None:
+            await self._show_to(self._tell, run)
+        elif self.live:
             await self._show_live(run)
-        else:
+        elif self._level is not Level.QUIET:
             await self._show_lines(run)
+
+    async def _show_to(self, tell: Callable[[str], object], run: Run) -> None:
+        trend = Trend()
+        while True:
+            look = look_at(run)
+            tell(brief(look, trend.add(look)))
+            self._file.flush()
+            await trio.sleep(real_s(TELL_INTERVAL_S))
 
     async def _show_lines(self, run: Run) -> None:
         trend, shown_at = Trend(), 0.0
