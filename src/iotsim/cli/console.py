@@ -40,9 +40,10 @@ class SafeConsole(Console):
 
     @property
     def columns(self) -> int:
-        if self._width is not None:
-            return self._width if self.is_terminal else 0
-        return max(columns_of(self.file), LEAST_COLUMNS) if columns_of(self.file) else 0
+        told = columns_of(self.file)
+        if not told and self._width is not None and self.is_terminal:
+            told = self._width
+        return max(told, LEAST_COLUMNS) if told else 0
 
     def shown(self, text: str) -> str:
         """`text`, with what stands for those signs of ours that the encoding lacks."""
