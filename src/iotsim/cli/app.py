@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import cyclopts
 
 from iotsim import __version__
+from iotsim.cli.github import workflow
 from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
@@ -81,7 +83,7 @@ def external_command() -> tuple[str, ...]:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
-    with safe_output():
+    with safe_output(), workflow() if [*arguments[:1]] == ["run"] else nullcontext():
         return _run(arguments)
 
 
