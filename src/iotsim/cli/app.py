@@ -55,7 +55,7 @@ for _name, _path, _help in (
         "iotsim.cli.explain:explain",
         "Say what a device would do about a datagram, and why.",
     ),
-    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
+    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, or of results."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (
         "doctor",
