@@ -204,7 +204,7 @@ class Impaired(Event, tag="impaired"):
 
 
 class Undecodable(Event, tag="undecodable"):
-    """A datagram for a device was no message of its protocol, or one of the device's own was none any more."""
+    """A datagram for a device was no message of its protocol, or one of its own was none any more."""
 
     id: int
     """The number of the message, from 1, unique in the run."""
@@ -269,7 +269,7 @@ class NotSent(Event, tag="not-sent"):
 
 
 class PacketDropped(Event, tag="packet-dropped"):
-    """A packet from the link, or of one device to another, went nowhere: the first hundred for each reason."""
+    """A packet from the link, or from device to device, went nowhere; the first hundred of each reason."""
 
     reason: str
     """Why: a name, as ``counters`` of `RunEnded` have it."""

@@ -29,7 +29,7 @@ _CODE = re.compile(r"``([^`]+)``")
 
 
 class Told(NamedTuple):
-    """A field of a record. ``type`` is in the words of JSON: "number", "array of string", "string or null"."""
+    """A field of a record. ``type`` is in words of JSON: "number", "array of string", "string or null"."""
 
     name: str
     type: str
