@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import IotsimError
-from iotsim.results.junit import encode_junit, suite_of
+from iotsim.results.cases import suite_of
+from iotsim.results.junit import encode_junit
 from iotsim.results.result import encode_result
+from iotsim.results.tap import encode_tap
 from iotsim.run.files import replace_file
+from iotsim.run.folder import shown_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,12 +32,23 @@ def _result(past: PastRun) -> bytes:
 
 
 def _junit(past: PastRun) -> bytes:
-    return encode_junit([suite_of(past.result)])
+    return encode_junit([suite_of(past.result, folder=shown_folder(past.folder))])
+
+
+def _xunit(past: PastRun) -> bytes:
+    suite = suite_of(past.result, folder=shown_folder(past.folder))
+    return encode_junit([suite], strict=True)
+
+
+def _tap(past: PastRun) -> bytes:
+    return encode_tap([suite_of(past.result)])
 
 
 DOCUMENTS = {
     "result": Document("result.json", _result, "what the run came to, as data"),
     "junit": Document("junit.xml", _junit, "the same for CI systems"),
+    "xunit": Document("xunit.xml", _xunit, "the same for Jenkins' xUnit plugin, which is strict"),
+    "tap": Document("results.tap", _tap, "the same in the Test Anything Protocol"),
 }
 
 
