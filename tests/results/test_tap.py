@@ -113,12 +113,11 @@ def test_hostile_text_adds_no_line_and_ends_no_block() -> None:
         details=(HOSTILE,),
     )
     text = document(failed, verdict="failed", reason=HOSTILE, notes=[HOSTILE], errors=[HOSTILE])
-    run, reads = results(text)
+    _, reads = results(text)
     assert (reads.ok, reads.todo, reads.skip) == (False, False, False)
     _, told = blocks(text)
-    assert told["message"] == "\\x1b[2J\n  ...\nok 99 - # TODO # SKIP \\\nBail out! " + (
-        "\\ud800\\u2028\\x85: [{'\"%@`é"
-    )
+    shown = "\\x1b[2J\n  ...\nok 99 - # TODO # SKIP \\\nBail out! \\ud800\\u2028\\x85: [{'\"%@`é"
+    assert told["message"] == shown
     (skipped,) = results(document(verdict="skipped", reason=HOSTILE))
     assert skipped.skip
 

@@ -32,9 +32,10 @@ LONGEST_S = 1e9
 class Case:
     """A test case.
 
-    ``kind`` says of which sort it is if it went wrong, ``text``, ``facts`` (label, text) and ``devices`` (name,
-    text) are its details; ``warning``: what did not hold, and fails nothing. ``time_s`` is when it was decided. ``file`` and
-    ``line`` are where it stands, 0 if only the file is known. ``attached`` are paths of files.
+    ``kind`` says of which sort it is if it went wrong; ``text``, ``facts`` (label, text) and ``devices``
+    (name, text) are its details. ``warning``: what did not hold, and fails nothing. ``time_s`` is when it
+    was decided, ``file`` and ``line`` where it stands, 0 if only the file is known. ``attached`` are paths
+    of files.
     """
 
     name: str

@@ -3,10 +3,10 @@
 The run of a scenario is one document. Of several, each is a subtest of one document, in which it has a test
 point. A case that is no success but fails nothing (severity "warning") is a TODO, which is TAP's word for it.
 
-Nothing can be injected. A description has no ends of lines, its ``#`` are escaped, and behind one the words
-TODO and SKIP have a quotation mark, since there are readers of older versions that know no escapes: a name would
-make them take a failure for none. Each value of the YAML is a double-quoted scalar on one line, written as a
-JSON string, of which YAML 1.2 is a superset.
+Nothing can be injected. A description has no ends of lines, its ``#`` are escaped, and behind one the
+words TODO and SKIP have a quotation mark: readers of older versions know no escapes, and would take a failure
+of such a name for none. Each value of the YAML is a double-quoted scalar on one line, written as a JSON
+string, of which YAML 1.2 is a superset.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ VERSION = "TAP version 14"
 INDENT = "    "
 LONGEST_LINE = 2_000
 LONGEST_TEXT = 100_000
+_DIRECTIVE = re.compile(r"#(\s*)(?=todo|skip)", re.IGNORECASE)
 
 
 def encode_tap(suites: Sequence[Suite]) -> bytes:
@@ -86,7 +87,7 @@ def _diagnostics(case: Case) -> Iterator[str]:
 
 def _described(text: str) -> str:
     """A description or a reason: one line, in which ``#`` and backslashes are escaped."""
-    line = re.sub(r"#(\s*)(?=todo|skip)", r'#\1"', safe_line(text[:LONGEST_LINE]), flags=re.I)
+    line = _DIRECTIVE.sub(r'#\1"', safe_line(text[:LONGEST_LINE]))
     return line.strip().replace("\\", "\\\\").replace("#", "\\#") or "without a name"
 
 
