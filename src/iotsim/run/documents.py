@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import IotsimError
 from iotsim.results.cases import suite_of
+from iotsim.results.devices import DeviceTable
 from iotsim.results.junit import encode_junit
 from iotsim.results.result import encode_result
 from iotsim.results.tap import encode_tap
@@ -40,6 +41,15 @@ def _xunit(past: PastRun) -> bytes:
     return encode_junit([suite], strict=True)
 
 
+def _devices(past: PastRun) -> bytes:
+    table = DeviceTable(past.result)
+    try:
+        table.read(past.lines())
+    except ValueError as error:
+        raise IotsimError(f"{past.folder}: {error}") from None
+    return b"".join(table.csv())
+
+
 def _tap(past: PastRun) -> bytes:
     return encode_tap([suite_of(past.result)])
 
@@ -48,6 +58,7 @@ DOCUMENTS = {
     "result": Document("result.json", _result, "what the run came to, as data"),
     "junit": Document("junit.xml", _junit, "the same for CI systems"),
     "xunit": Document("xunit.xml", _xunit, "the same for Jenkins' xUnit plugin, which is strict"),
+    "devices.csv": Document("devices.csv", _devices, "what each device did, for a spreadsheet"),
     "tap": Document("results.tap", _tap, "the same in the Test Anything Protocol"),
 }
 
