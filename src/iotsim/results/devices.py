@@ -25,7 +25,7 @@ from iotsim.units import parse_ip
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from iotsim.events import Outcome
     from iotsim.results.result import RunResult
@@ -305,6 +305,17 @@ def _first_address(blocks: object, count: int) -> int | None:
             first = parse_ip(blocks[0].partition("-")[0])
             return int(first) if int(first) + count <= 1 << first.max_prefixlen else None
     return None
+
+
+def address_in(fleets: Mapping[str, Mapping[str, object]], device: str) -> str:
+    """The address of a device, of fleets as a result has them; "" if that is not known."""
+    found = _NAME.fullmatch(device)
+    about = fleets.get(found[1], {}) if found else {}
+    count = about.get("count")
+    if found is None or not isinstance(count, int) or int(found[2]) >= count:
+        return ""
+    first = _first_address(about.get("addresses"), count)
+    return "" if first is None else format_address(first + int(found[2]))
 
 
 def cell(text: str) -> str:
