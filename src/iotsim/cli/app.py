@@ -57,7 +57,8 @@ for _name, _path, _help in (
         "iotsim.cli.explain:explain",
         "Say what a device would do about a datagram, and why.",
     ),
-    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
+    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, or of results."),
+    ("show", "iotsim.cli.show:show", "Show what happened in a run: its events, a line each."),
     ("report", "iotsim.cli.report:report", "Make the documents of a run again from its events."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +11,7 @@ import msgspec
 
 from iotsim.capture import CaptureError, Datagrams
 from iotsim.cli.app import EXIT_EMPTY, EXIT_ERROR
+from iotsim.cli.jsontext import ascii_json
 from iotsim.cli.streams import is_heard
 from iotsim.expect.text import clip, plural
 from iotsim.protocol.examine import dissect, summary_line
@@ -92,19 +92,10 @@ class JsonLines:
         if error is not None:
             record["error"] = {"reason": error.reason, "path": error.path, "offset": error.offset}
         encoded = msgspec.json.encode(printable(record)).decode()
-        # As JSON has it, what would be shown by an escape that JSON does not have.
-        yield NO_ASCII.sub(_escaped, encoded)
+        yield ascii_json(encoded)
 
     def tell(self, text: str) -> None:
         print(text, file=sys.stderr)
-
-
-NO_ASCII = re.compile("[^ -~]")
-
-
-def _escaped(character: re.Match[str]) -> str:
-    units = character[0].encode("utf-16-be")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 class Reading:

@@ -155,6 +155,8 @@ def _plain(value: Any, depth: int) -> Any:
         return [_plain(inner, depth - 1) for inner in value]
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name), depth - 1) for name in value.__struct_fields__}
     return usual_text(value) or str(value)
 
 
