@@ -77,6 +77,7 @@ def report_data(
             break
         share /= 2
     here = second.messages.number_of
+    wall_time = 0.0 if index.started is None else index.started.wall_time
     around = [[here[row] for row in rows if row in here] for rows in choice.around]
     return {
         "format": FORMAT,
@@ -96,7 +97,7 @@ def report_data(
         "devices": fleet_map(index.roster, index.rows, blamed(expectations)),
         "messages": {**messages, **_told_choice(choice, second, strings)},
         "shapes": shapes,
-        **raw_bytes(second.wanted(AddressBook(result.fleets)), sources),
+        **raw_bytes(second.wanted(AddressBook(result.fleets)), sources, wall_time),
         "output": second.output(),
         "northbound": second.northbound(),
         **rest_told(result),

@@ -126,7 +126,7 @@ class Roster:
     def all_fleets(self) -> list[Fleet]:
         """The fleets, and each stray as one of its own."""
         strays = [
-            Fleet(name, 1, self.total + place, 1, self.cells + place, 1, {})
+            Fleet(name, 1, self.total + place, 1, self.cells + place, 1, {"stray": True})
             for name, place in self.strays.items()
         ]
         return [*self._in_order, *strays]
@@ -230,4 +230,5 @@ def _told(fleet: Fleet) -> dict[str, Any]:
         "first_cell": fleet.first_cell,
         "cells": fleet.cells,
         **told,
+        **({"stray": True} if fleet.told.get("stray") is True else {}),
     }

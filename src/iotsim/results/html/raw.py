@@ -23,7 +23,7 @@ from iotsim.results.jsonl import printable
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from iotsim.capture.datagrams import UdpDatagram
     from iotsim.capture.reader import Frame
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 NEAR_NS = 1_000_000
 """So far may the time of a datagram be from that of the event."""
+SAME_NS = 10
+MOST_CANDIDATES = 20
 AROUND_NS = 100_000_000
 """Fragments of a datagram may come so much before its last one."""
 MOST_BYTES = 2048
@@ -53,12 +55,11 @@ class Wanted(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Where bytes may come from, besides the events. ``frames``: the capture's, or None if there is none.
-    ``protocol``: that with a name, or None if it cannot be had. ``wall_time``: the Unix time of t = 0."""
+    """Where bytes may come from, besides the events. ``captures``: the frames of each file of the capture,
+    in the order of time. ``protocol``: that with a name, or None if it cannot be had."""
 
-    frames: Callable[[], Iterable[Frame]] | None = None
+    captures: Sequence[Callable[[], Iterable[Frame]]] = ()
     protocol: Callable[[str], Protocol | None] | None = None
-    wall_time: float = 0.0
 
 
 NO_SOURCES = Sources()
@@ -104,9 +105,10 @@ def _block(text: object) -> tuple[int, int] | None:
         return None
 
 
-def raw_bytes(wanted: list[Wanted], sources: Sources) -> dict[str, Any]:
-    """The document's ``bytes`` and ``layouts``, of those that are `wanted`, in this order."""
-    found = _captured(wanted, sources) if sources.frames is not None else {}
+def raw_bytes(wanted: list[Wanted], sources: Sources, wall_time: float) -> dict[str, Any]:
+    """The document's ``bytes`` and ``layouts``, of those that are `wanted`, in this order. `wall_time`: the
+    Unix time of t = 0."""
+    found = _captured(wanted, sources.captures, wall_time)
     layouts = _Layouts(sources.protocol)
     table: dict[str, Any] = {"row": [], "hex": [], "from": [], "size": [], "layout": []}
     lacking = 0
@@ -123,7 +125,7 @@ def raw_bytes(wanted: list[Wanted], sources: Sources) -> dict[str, Any]:
         table["layout"].append(layout)
     left = ""
     if lacking:
-        why = "the capture does not have them" if sources.frames else "there is no capture"
+        why = "the capture does not have them" if sources.captures else "there is no capture"
         left = f"{lacking} messages: {why}, and their protocol does not give them back"
     return {"bytes": {**table, "lacking": lacking, "left_out": left}, "layouts": layouts.rows}
 
@@ -153,11 +155,13 @@ def _bytes_of(
 # --- the capture ---------------------------------------------------------------------------------
 
 
-def _captured(wanted: list[Wanted], sources: Sources) -> dict[int, list[bytes]]:
-    """By place in `wanted`, the datagrams of the capture that may be it, the nearest in time first."""
-    from iotsim.capture import CaptureError, Datagrams
+def _captured(
+    wanted: list[Wanted], captures: Iterable[Callable[[], Iterable[Frame]]], wall_time: float
+) -> dict[int, list[bytes]]:
+    """By place in `wanted`, the datagrams of the captures that may be it, the nearest in time first."""
+    from iotsim.capture import Datagrams
 
-    epoch = int(sources.wall_time * 1e9)
+    epoch = int(wall_time * 1e9)
     at_end: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
     for place, (_, event, _) in enumerate(wanted):
         t = _passed_at(event)
@@ -168,22 +172,23 @@ def _captured(wanted: list[Wanted], sources: Sources) -> dict[int, list[bytes]]:
     moments = sorted(ns for times in at_end.values() for ns, _ in times)
     if not moments:
         return {}
-    near: dict[int, list[tuple[int, int, bytes]]] = defaultdict(list)
-    datagrams = Datagrams()
-    assert sources.frames is not None
-    try:
-        for frame in _near_frames(sources.frames(), moments):
+    near: dict[int, list[tuple[bool, int, bytes]]] = defaultdict(list)
+    for frames in captures:
+        datagrams = Datagrams()
+        for frame in _near_frames(frames(), moments):
             datagram = datagrams.find(frame)
             if datagram is not None:
                 for place, ns in _matches(datagram, at_end):
-                    known = bool(_device_end(datagram, wanted[place]) & wanted[place].addresses)
+                    known = _device_end(datagram, wanted[place]) in wanted[place].addresses
                     entry = (not known, abs(ns - datagram.time_ns), datagram.payload)
                     near[place].append(entry)
-    except CaptureError:
-        pass  # it ends within a packet, as that of a killed run may
-    # Without an address of the device in it, it may be a group's, but only at the very same time.
+    # Where the device's address is not in it, it may be to its group, but only at the very same time.
     return {
-        place: [data for unknown, distance, data in sorted(entries) if not unknown or distance < 10]
+        place: [
+            data
+            for unknown, distance, data in sorted(entries)[:MOST_CANDIDATES]
+            if not unknown or distance < SAME_NS
+        ]
         for place, entries in near.items()
     }
 
@@ -234,9 +239,8 @@ def _matches(
                 yield place, ns
 
 
-def _device_end(datagram: UdpDatagram, one: Wanted) -> frozenset[int]:
-    sent = isinstance(one.event, Sent)
-    return frozenset((datagram.source if sent else datagram.destination,))
+def _device_end(datagram: UdpDatagram, one: Wanted) -> int:
+    return datagram.source if isinstance(one.event, Sent) else datagram.destination
 
 
 # --- the protocol --------------------------------------------------------------------------------

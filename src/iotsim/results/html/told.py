@@ -31,7 +31,7 @@ _STATES = {"failed": FAILED, "error": FAILED, "inconclusive": IN_DOUBT, "warning
 
 
 class Explained:
-    """An expectation, and what is to be shown of it: `focuses`, one for each of `groups` or one for all."""
+    """An expectation, and what is to be shown of it: ``focuses``, of the first groups and of all devices."""
 
     def __init__(self, outcome: Outcome, roster: Roster, end: float, *, detailed: bool) -> None:
         self.outcome = outcome
@@ -55,7 +55,7 @@ class Explained:
         gateway's around that time."""
         outcome = self.outcome
         texts = ("name", "kind", "severity", "expected", "actual", "inconclusive", "nearest")
-        own = list(around) if self.groups else []
+        *own, everybody = around or [[]]
         own += [[]] * (len(self.groups) - len(own))
         return {
             "number": outcome.number,
@@ -76,7 +76,7 @@ class Explained:
                     zip(self.groups, own, strict=True)
                 )
             ],
-            "rows": around[0] if around and not self.groups else [],
+            "rows": everybody,
             "output": output,
         }
 
