@@ -8,6 +8,8 @@ from iotsim.errors import IotsimError
 from iotsim.results.junit import encode_junit, suite_of
 from iotsim.results.result import encode_result
 from iotsim.run.files import replace_file
+from iotsim.run.html import FILE as PAGE
+from iotsim.run.html import build_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +37,7 @@ def _junit(past: PastRun) -> bytes:
 DOCUMENTS = {
     "result": Document("result.json", _result, "what the run came to, as data"),
     "junit": Document("junit.xml", _junit, "the same for CI systems"),
+    "report": Document(PAGE, build_page, "a page that shows what happened"),
 }
 
 
