@@ -124,6 +124,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with Chrome(options, ChromeService(shutil.which("chromedriver"))) as driver:
         driver.set_script_timeout(60)
+        driver.get("about:blank")
         yield driver
 
 

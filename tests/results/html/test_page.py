@@ -99,13 +99,6 @@ def test_what_tells_scripts_and_pages_apart_is_escaped_in_data() -> None:
     assert not re.search("[<>&\u2028\u2029]", data.decode())
 
 
-def test_lone_surrogates_do_not_stop_it() -> None:
-    document = documents.passed()
-    document["run"]["scenario"] = "half \ud83d"
-    document["output"]["line"][0] = "\udcff"
-    assert b"half \\ud83d" in render_page(document)
-
-
 def test_expectations_stand_first_and_the_gravest_of_them_first() -> None:
     text = Parsed(render_page(documents.failed())).text
     places = [
