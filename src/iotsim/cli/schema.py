@@ -1,4 +1,4 @@
-"""``iotsim schema``: the JSON Schemas of what users write, for editors, and of results, for other programs."""
+"""``iotsim schema``: the JSON Schemas of what users write, and of results."""
 
 from __future__ import annotations
 

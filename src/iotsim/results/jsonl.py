@@ -30,7 +30,7 @@ from iotsim.events import (
 from iotsim.match.usual import usual_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MAX_DEPTH = 32
 _WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
@@ -191,7 +191,13 @@ def decode_events(lines: Iterable[bytes]) -> Iterator[Event]:
 
     A line that was cut off, as the last one of a killed run, and what is no event is left out.
     """
-    decode = msgspec.json.Decoder(_ANY_EVENT).decode
+    decode = event_decoder()
     for line in lines:
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
             yield decode(line)
+
+
+def event_decoder() -> Callable[[bytes], Event]:
+    """What makes an event of a line. It raises msgspec.MsgspecError, ValueError or RecursionError where the
+    line is none."""
+    return msgspec.json.Decoder(_ANY_EVENT).decode
