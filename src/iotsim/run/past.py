@@ -6,6 +6,7 @@ are read as the one that they would have become.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from contextlib import ExitStack
@@ -90,6 +91,15 @@ class PastRun:
     def events(self) -> Iterator[Event]:
         """The events of the run, in the order of time, without lines that are none."""
         return decode_events(self.lines())
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run has left its results in `folder` itself."""
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return False
+    return "result.json" in names or any(map(_EVENTS.fullmatch, names))
 
 
 def _parts_of(names: Iterable[str]) -> list[list[str]]:
