@@ -36,11 +36,12 @@ def compare(
     """
     from iotsim.results.compare.comparison import EXIT_CODES
     from iotsim.run.compare import compare_folders, encode_comparison
+    from iotsim.safetext import safe_json
 
     thresholds = parse_thresholds(threshold or ())
     told = compare_folders(before, after, thresholds)
     if json:
-        print(encode_comparison(told).decode(), end="")
+        print(safe_json(encode_comparison(told).decode()), end="")
     else:
         from iotsim.cli.compared import show_comparison
 

@@ -78,10 +78,11 @@ def _show_one(told: Comparison) -> None:
     held = sum(one.state == "held" for one in told.thresholds)
     if held:
         say("  held    ", f"{held} of {len(told.thresholds)} thresholds")
-    _show_figures([one for one in told.figures if one.before != one.after])
+    figures = [one for one in told.figures if one.before != one.after]
     large = [one for one in told.counters if abs(one.relative or 1.0) >= LEAST_CHANGE]
-    _show_figures(large[:COUNTERS_TOLD])
-    if left := len(told.counters) - len(large[:COUNTERS_TOLD]) + told.counters_left_out:
+    large = large[:COUNTERS_TOLD]
+    _show_figures([*figures, *large])
+    if left := len(told.counters) - len(large) + told.counters_left_out:
         say("  ", f"and {left} counters that changed less")
     for line in _device_lines(told.devices):
         say("  ", line)
@@ -108,7 +109,7 @@ def _show_figures(figures: list[Figure]) -> None:
         ]
         for one in figures
     ]
-    print_table(rows, cells=4)
+    print_table([["  figure", "before", "after", "change", ""], *rows], cells=4)
 
 
 def _device_lines(devices: DeviceChanges) -> Iterator[str]:

@@ -92,8 +92,8 @@ class Profile(msgspec.Struct, kw_only=True, omit_defaults=True):
     devices_left_out: int = 0
 
 
-class _Line(msgspec.Struct, gc=False):
-    """Of a line of events what counts here."""
+class _Bare(msgspec.Struct, gc=False):
+    """Of a line of events what counts here, but for its message."""
 
     event: str
     t: float
@@ -104,6 +104,9 @@ class _Line(msgspec.Struct, gc=False):
     layer: str = ""
     in_reply_to: int = 0
     service: str = ""
+
+
+class _Line(_Bare, gc=False):
     message: dict[str, Any] | None = None
 
 
@@ -122,9 +125,10 @@ class _Device:
 
 
 class _Reader:
-    """Takes the events of a run in, one by one."""
+    """Takes the events of a run in, one by one; without `messages`, not what was said."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, messages: bool = True) -> None:
+        self._kind: type[_Bare] = _Line if messages else _Bare
         self.devices: dict[str, _Device] = {}
         self.left_out = 0
         self.received = self.sent = 0
@@ -135,7 +139,7 @@ class _Reader:
         """When each request came that has not been answered."""
 
     def read(self, lines: Iterable[bytes]) -> None:
-        decode = msgspec.json.Decoder(_Line).decode
+        decode = msgspec.json.Decoder(self._kind).decode
         for raw in lines:
             try:
                 line = decode(raw)
@@ -161,9 +165,9 @@ class _Reader:
                 self.left_out += 1
         return device
 
-    def _take_received(self, line: _Line) -> None:
+    def _take_received(self, line: _Bare) -> None:
         device = self._device(line.device)
-        if line.message is not None:
+        if line.__class__ is _Line and line.message is not None:
             self.vocabulary.add(line.protocol, "received", line.message)
         if line.layer != "application":
             self.received += 1
@@ -186,9 +190,9 @@ class _Reader:
             if len(self._open) > MOST_OPEN:
                 del self._open[next(iter(self._open))]
 
-    def _take_sent(self, line: _Line) -> None:
+    def _take_sent(self, line: _Bare) -> None:
         device = self._device(line.device)
-        if line.message is not None:
+        if line.__class__ is _Line and line.message is not None:
             self.vocabulary.add(line.protocol, "sent", line.message)
         if line.layer != "application":
             self.sent += 1
@@ -242,6 +246,13 @@ def profile_of(result: RunResult, lines: Iterable[bytes]) -> Profile:
         devices=seen,
         devices_left_out=reader.left_out,
     )
+
+
+def times_of(lines: Iterable[bytes]) -> dict[str, Spread]:
+    """The times of a run that left these `lines` of events, by the names of `TIMES`."""
+    reader = _Reader(messages=False)
+    reader.read(lines)
+    return reader.times
 
 
 def _device_profile(device: _Device) -> DeviceProfile:

@@ -32,6 +32,7 @@ DEVICE_CONFIDENCE = 0.999
 """The same, where there are many devices of which one may be apart by chance."""
 LEAST_S = 1e-6
 """What is shorter counts as this long."""
+MOST_S = 1e9
 STEP = math.log(1.01)
 EXACT = 1000
 """Of so many times at most, ranks come from the binomial distribution itself, else from the normal."""
@@ -62,7 +63,7 @@ class Spread:
             self.add(time)
 
     def add(self, seconds: float) -> None:
-        place = math.floor(math.log(max(seconds, LEAST_S)) / STEP)
+        place = math.floor(math.log(min(max(seconds, LEAST_S), MOST_S)) / STEP)
         self._classes[place] = self._classes.get(place, 0) + 1
         self.count += 1
 
