@@ -62,6 +62,7 @@ for _name, _path, _help in (
     ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
     ("report", "iotsim.cli.report:report", "Make the documents of a run again from its events."),
     ("compare", "iotsim.cli.compare:compare", COMPARE_HELP),
+    ("history", "iotsim.cli.history:history", "Show how the scenarios of a project have fared."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (
         "doctor",

@@ -92,8 +92,8 @@ def _print_json(told: list[ScenarioHistory], file: str) -> None:
 
 def _show(told: ScenarioHistory) -> None:
     from iotsim.cli.compared import say
-    from iotsim.results.compare.comparison import title_of
     from iotsim.results.compare.figures import SECONDS, value_text
+    from iotsim.results.result import title_of
     from iotsim.results.trends import verdict_line
 
     say("", title_of(told.scenario, told.parameters))
@@ -139,7 +139,10 @@ def _bars(times: list[float | None]) -> str:
 
 
 def _run_text(run: HistoryRun) -> str:
-    when = datetime.fromtimestamp(run.started).astimezone().strftime("%Y-%m-%d %H:%M")
+    try:
+        when = datetime.fromtimestamp(run.ended).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        when = "at an unknown time"
     commit = f", commit {run.commit[:COMMIT_CHARACTERS]}" if run.commit else ""
     changed = " with changes" if run.commit and run.changed else ""
     return f"{when}, seed {run.seed}{commit}{changed}, {run.folder}"

@@ -123,6 +123,7 @@ def run(
                 options = (*words, *set_words(setting), *more, *behind)
                 work.append(Job(file, options, combination_text(combination)))
         return run_suite(work, parallel=parallel, out=out)
+    from iotsim.cli.remember import remember_run
     from iotsim.cli.render import show_progress, show_report
 
     (file,) = files
@@ -149,6 +150,7 @@ def run(
         progress=None if quiet else show_progress,
     )
     hand_over(report.result)
+    remember_run(report, serve=serve)
     if report.trouble:
         print(f"iotsim: {report.trouble}", file=sys.stderr)
     if isinstance(report.error, MachineError):

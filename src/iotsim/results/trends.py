@@ -28,9 +28,10 @@ MOST_EXPECTATIONS = 20
 class HistoryRun(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A run as a history keeps it.
 
-    ``started`` is Unix time. ``commit``: of the project, "" where it is not known. ``inputs``: a digest of
-    all that decides a run but the seed; "" where that is not known. ``p95_s``: of the times that ``times``
-    names ("latency", or "answer"), None without. ``expectations``: those that did not pass, name -> state.
+    ``ended`` is Unix time, also of a run in virtual time. ``commit``: of the project, "" where it is not
+    known. ``inputs``: a digest of all that decides a run but the seed; "" where that is not known.
+    ``p95_s``: of the times that ``times`` names ("latency", or "answer"), None without. ``expectations``:
+    those that did not pass, name -> state.
     """
 
     scenario: str
@@ -38,7 +39,7 @@ class HistoryRun(msgspec.Struct, kw_only=True, omit_defaults=True):
     parameters: dict[str, str] = {}
     verdict: str = ""
     reason: str = ""
-    started: float = 0.0
+    ended: float = 0.0
     duration_s: float = 0.0
     seed: str = ""
     commit: str = ""

@@ -18,7 +18,7 @@ from iotsim.results.compare.comparison import (
 )
 from iotsim.results.compare.profile import Profile, profile_of
 from iotsim.results.jsonl import printable
-from iotsim.results.result import RunResult  # noqa: TC001  # NamedTuple
+from iotsim.results.result import RunResult, title_of
 from iotsim.results.verdict import Verdict
 from iotsim.run.past import PastRun, is_run
 
@@ -82,11 +82,6 @@ class SuiteComparison(msgspec.Struct, kw_only=True):
         checks = [one for told in self.scenarios for one in told.comparison.thresholds]
         used = {one.threshold for one in checks if one.state != "absent"}
         return [one for one in dict.fromkeys(c.threshold for c in checks) if one not in used]
-
-
-def title_of(scenario: str, parameters: dict[str, str]) -> str:
-    setting = ", ".join(f"{name}={text}" for name, text in sorted(parameters.items()))
-    return f"{scenario} [{setting}]" if setting else scenario
 
 
 def find_runs(folder: Path) -> list[Found]:

@@ -14,7 +14,6 @@ import platform
 import sqlite3
 import time
 from contextlib import closing, contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,7 +42,7 @@ MIGRATIONS = (
         parameters TEXT NOT NULL,    -- a JSON object
         verdict TEXT NOT NULL,
         reason TEXT NOT NULL,
-        started REAL NOT NULL,       -- Unix time
+        ended REAL NOT NULL,         -- Unix time
         duration_s REAL NOT NULL,
         seed TEXT NOT NULL,          -- may be larger than SQLite's integers
         "commit" TEXT NOT NULL,
@@ -103,7 +102,7 @@ def run_of(result: RunResult, folder: Path, root: Path) -> HistoryRun:
         parameters=result.parameters,
         verdict=result.verdict,
         reason=result.reason,
-        started=_unix_time(result.started),
+        ended=time.time(),
         duration_s=result.duration_s,
         seed=str(result.seed),
         commit=origin.commit,
@@ -125,13 +124,6 @@ def _relative(path: str, root: Path) -> str:
     return absolute.removeprefix(top) if path else ""
 
 
-def _unix_time(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return time.time()
-
-
 def add_run(file: Path, run: HistoryRun, *, keep: int = KEEP) -> str:
     """Add `run` to the history in `file`, which is made if it is not there; "", or why it was not added."""
     try:
@@ -146,7 +138,7 @@ def add_run(file: Path, run: HistoryRun, *, keep: int = KEEP) -> str:
 
 
 def read_history(file: Path, *, since: float | None = None) -> list[HistoryRun]:
-    """The runs in `file` that started at `since` or later, the oldest first. HistoryError if there are none
+    """The runs in `file` that ended at `since` or later, the oldest first. HistoryError if there are none
     to be had."""
     try:
         with _opened(file, make=False) as database:
@@ -294,10 +286,10 @@ def _select(database: sqlite3.Connection, since: float) -> list[HistoryRun]:
     runs = []
     database.execute("BEGIN")  # so that both see the same
     rows = database.execute(
-        f"SELECT id, {_NAMES} FROM runs WHERE started >= ? ORDER BY started, id", (since,)
+        f"SELECT id, {_NAMES} FROM runs WHERE ended >= ? ORDER BY ended, id", (since,)
     ).fetchall()
     states = database.execute(
-        "SELECT run, name, state FROM expectations JOIN runs ON run = id WHERE started >= ?",
+        "SELECT run, name, state FROM expectations JOIN runs ON run = id WHERE ended >= ?",
         (since,),
     )
     for number, name, state in states:

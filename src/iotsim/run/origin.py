@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -64,24 +65,36 @@ def _git(folder: Path, *words: str) -> bytes | None:
 def inputs_of(result: RunResult, origin: Origin) -> str:
     """A digest of what decides a run but its seed; "" where the commit is not known.
 
-    It is of the commit and the changes since, of the scenario, its parameters, and of the gateway's command
-    with the files that it names. What else the gateway is made of, beside the repository, is not known.
+    It is of the commit and the changes since, of the line that repeats the run, of the scenario's file, and of
+    the files that the gateway's command names. What else the gateway is made of, beside the repository, is
+    not known. The command itself does not count: ports and folders in it may be others each time.
     """
     if not origin.commit:
         return ""
     command = list(result.gateway.command) if result.gateway is not None else []
-    files = {word: _digest(word) for word in (result.path, *command)}
     told = [
         origin,
-        result.scenario,
+        _without_seed(result),
+        [_digest(word) for word in (result.path, *command)],
         sorted(result.parameters.items()),
-        result.link,
-        result.tolerance,
-        command,
-        files,
+        (result.scenario, result.link, result.tolerance),
         result.versions.get("iotsim", ""),
     ]
-    return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+
+
+def _without_seed(result: RunResult) -> list[str]:
+    """The words of the line that repeats a run, but for the seed, and for the path, which depends on where it
+    was called."""
+    try:
+        words = shlex.split(result.repeat)
+    except ValueError:
+        return [result.repeat]
+    end = words.index("--") if "--" in words else len(words)
+    if "--seed" in words[:end]:
+        place = words.index("--seed")
+        del words[place : place + 2]
+    return [word for word in words if word != result.path]
 
 
 def _digest(name: str) -> str:
