@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.results.compare.made import leave, lines_of, received, result
+from tests.results.compare.made import leave, lines_of, profile, received
 
 from iotsim.errors import IotsimError
 from iotsim.run.compare import Found, compare_folders, find_runs, pair_up
@@ -76,6 +76,12 @@ def test_a_scenario_that_is_new_and_passes_is_not_worse(tmp_path: Path) -> None:
     assert (told.state, told.new) == ("ok", ["y"])
 
 
+def test_the_folder_of_a_suite_is_no_run_though_it_has_a_result(tmp_path: Path) -> None:
+    leave(tmp_path / "a" / "one")
+    (tmp_path / "a" / "result.json").write_text('{"format":1,"kind":"suite","runs":[]}')
+    assert [one.name for one in find_runs(tmp_path / "a")] == ["one"]
+
+
 def test_a_killed_run_can_be_compared(tmp_path: Path) -> None:
     one, other = leave(tmp_path / "a"), leave(tmp_path / "b", verdict="running")
     with (other / "events.jsonl").open("ab") as file:
@@ -89,8 +95,7 @@ def test_a_killed_run_can_be_compared(tmp_path: Path) -> None:
 
 
 def found(name: str, path: str = "a.toml", scenario: str = "A", **parameters: str) -> Found:
-    told = result(scenario=scenario, path=path, parameters=parameters)
-    return Found(name, None, told)  # type: ignore[arg-type]  # is not read
+    return Found(name, name, scenario, path, parameters, "passed", profile)
 
 
 def names(old: list[Found], new: list[Found]) -> set[tuple[str, str]]:

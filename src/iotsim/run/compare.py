@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,16 +18,18 @@ from iotsim.results.compare.comparison import (
     Comparison,
     compare_runs,
 )
-from iotsim.results.compare.profile import Profile, profile_of
+from iotsim.results.compare.profile import profile_of
 from iotsim.results.jsonl import printable
-from iotsim.results.result import RunResult, title_of
+from iotsim.results.result import title_of
 from iotsim.results.verdict import Verdict
+from iotsim.run.baseline import read_baseline, resolved
 from iotsim.run.past import PastRun, is_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from iotsim.results.compare.profile import Profile
     from iotsim.results.compare.thresholds import Threshold
 
 FORMAT = 1
@@ -33,20 +37,24 @@ DEEPEST = 8
 MOST_RUNS = 100_000
 
 
-class Found(NamedTuple):
-    """A run that was found in a folder, ``name`` below it; "" if it is that folder itself."""
+@dataclass(frozen=True)
+class Found:
+    """A run that was found in a folder, ``name`` below it ("" if it is that folder itself), or in a
+    baseline. ``path``: of its scenario, absolute, "" where it is not known. ``where`` it was found, for
+    people."""
 
     name: str
-    past: PastRun
-    result: RunResult
+    where: str
+    scenario: str
+    path: str
+    parameters: Mapping[str, str]
+    verdict: str
+    load: Callable[[], Profile]
 
     @property
     def title(self) -> str:
         """The scenario, with what tells it from others of its file."""
-        return title_of(self.result.scenario, self.result.parameters)
-
-    def profile(self) -> Profile:
-        return profile_of(self.result, self.past.lines())
+        return title_of(self.scenario, self.parameters)
 
 
 class ScenarioComparison(msgspec.Struct):
@@ -84,21 +92,61 @@ class SuiteComparison(msgspec.Struct, kw_only=True):
         return [one for one in dict.fromkeys(c.threshold for c in checks) if one not in used]
 
 
-def find_runs(folder: Path) -> list[Found]:
-    """The run whose results are in `folder`, or those below it. IotsimError if there are none."""
-    if is_run(folder):
-        past = PastRun(folder)
-        return [Found("", past, past.result)]
+def find_runs(path: Path) -> list[Found]:
+    """The run whose results are in the folder `path`, or those below it, or those in the baseline `path`.
+    IotsimError if there are none."""
+    if path.is_file():
+        return find_in_baseline(path)
+    if is_run(path):
+        return [found_in(path, "")]
     found = []
-    for path in _below(folder, DEEPEST):
-        past = PastRun(path)
-        found.append(Found(str(path.relative_to(folder)), past, past.result))
+    for folder in _below(path, DEEPEST):
+        found.append(found_in(folder, str(folder.relative_to(path))))
         if len(found) > MOST_RUNS:
-            raise IotsimError(f"there are more than {MOST_RUNS} runs in {folder}")
+            raise IotsimError(f"there are more than {MOST_RUNS} runs in {path}")
     if not found:
-        PastRun(folder)  # which says why there is none
-        raise IotsimError(f"no results in {folder}")
+        PastRun(path)  # which says why there is none
+        raise IotsimError(f"no results in {path}")
     return found
+
+
+def found_in(folder: Path, name: str) -> Found:
+    """The run whose results are in `folder`. IotsimError if there are none."""
+    past = PastRun(folder)
+    result = past.result
+    path = os.path.abspath(result.path) if result.path else ""  # noqa: PTH100  # links stay
+    return Found(
+        name,
+        str(folder),
+        result.scenario,
+        path,
+        result.parameters,
+        result.verdict,
+        lambda: profile_of(result, past.lines()),
+    )
+
+
+def find_in_baseline(file: Path) -> list[Found]:
+    """The runs that the baseline in `file` keeps. IotsimError if it is none."""
+    found = []
+    for name, profile in read_baseline(file).items():
+        path = resolved(profile.path, file)
+        found.append(
+            Found(
+                name,
+                f"{file}: {name}",
+                profile.scenario,
+                path,
+                profile.parameters,
+                profile.verdict,
+                partial(_same, profile),
+            )
+        )
+    return found
+
+
+def _same(profile: Profile) -> Profile:
+    return profile
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
@@ -119,27 +167,39 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 def compare_folders(
     before: Path, after: Path, thresholds: Sequence[Threshold] = ()
 ) -> SuiteComparison:
-    """What has changed from the results in `before` to those in `after`. IotsimError if there are none."""
-    old, new = find_runs(before), find_runs(after)
-    single = len(old) == len(new) == 1
+    """What has changed from the results in `before` to those in `after`; each may be a baseline. IotsimError
+    if there are none."""
+    return compare_found(find_runs(before), find_runs(after), thresholds)
+
+
+def compare_found(
+    old: Sequence[Found],
+    new: Sequence[Found],
+    thresholds: Sequence[Threshold] = (),
+    *,
+    partly: bool = False,
+) -> SuiteComparison:
+    """What has changed from the runs `old` to `new`. `partly`: the new ones need not be all, and so nothing
+    is gone, nor is a single one compared with whatever single one there is."""
+    single = len(old) == len(new) == 1 and not partly
     pairs = [(0, 0)] if single else pair_up(old, new)
     told = SuiteComparison()
     for here, there in pairs:
         one, other = old[here], new[there]
-        where = str(one.past.folder), str(other.past.folder)
-        comparison = compare_runs(one.profile(), other.profile(), thresholds, where=where)
+        where = one.where, other.where
+        comparison = compare_runs(one.load(), other.load(), thresholds, where=where)
         told.scenarios.append(ScenarioComparison(other.title, comparison))
     matched_old, matched_new = ({pair[side] for pair in pairs} for side in (0, 1))
     for number, found in enumerate(old):
-        if number not in matched_old:
+        if number not in matched_old and not partly:
             told.gone.append(found.title)
-            if found.result.verdict == Verdict.PASSED:
+            if found.verdict == Verdict.PASSED:
                 told.worse.append(f"{found.title}: it passed, and is not there any more")
     for number, found in enumerate(new):
         if number not in matched_new:
             told.new.append(found.title)
-            if found.result.verdict in (Verdict.FAILED, Verdict.ERROR):
-                told.worse.append(f"{found.title}: new, and {found.result.verdict}")
+            if found.verdict in (Verdict.FAILED, Verdict.ERROR):
+                told.worse.append(f"{found.title}: new, and {found.verdict}")
     told.settle()
     return told
 
@@ -147,16 +207,16 @@ def compare_folders(
 def pair_up(old: Sequence[Found], new: Sequence[Found]) -> list[tuple[int, int]]:
     """Which of `old` and of `new` are runs of the same scenario, by their places, in the order of `new`.
 
-    The file and the parameters decide; where these do not tell, the name of the scenario; then that of the
-    folder, which changes with the files that a suite has besides. What several have in common tells nothing.
+    The file and the parameters decide, of runs that were repeated with the name of the folder; where these
+    do not tell, the name of the scenario; then that of the folder, which changes with the files that a suite
+    has besides. What several have in common tells nothing.
     """
     keys: list[Callable[[Found], Hashable]] = [
-        lambda one: (one.result.path, _setting(one)),
-        lambda one: (one.result.scenario, _setting(one)),
+        lambda one: one.path and (one.path, _setting(one), one.name),
+        lambda one: one.path and (one.path, _setting(one)),
+        lambda one: one.scenario and (one.scenario, _setting(one)),
         lambda one: one.name,
     ]
-    # Of runs that were repeated, the folder tells which is which.
-    keys = [lambda one: (one.result.path, _setting(one), one.name), *keys]
     left, right = dict(enumerate(old)), dict(enumerate(new))
     pairs = []
     for key in keys:
@@ -169,13 +229,14 @@ def pair_up(old: Sequence[Found], new: Sequence[Found]) -> list[tuple[int, int]]
 
 
 def _setting(one: Found) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(one.result.parameters.items()))
+    return tuple(sorted(one.parameters.items()))
 
 
 def _unique(found: dict[int, Found], key: Callable[[Found], Hashable]) -> dict[Hashable, int]:
-    """The places of those whose key no other has."""
+    """The places of those that have a key which no other has."""
     counts = Counter(key(one) for one in found.values())
-    return {key(one): number for number, one in found.items() if counts[key(one)] == 1}
+    keys = ((key(one), number) for number, one in found.items())
+    return {value: number for value, number in keys if value and counts[value] == 1}
 
 
 def encode_comparison(told: SuiteComparison) -> bytes:

@@ -65,9 +65,9 @@ def _git(folder: Path, *words: str) -> bytes | None:
 def inputs_of(result: RunResult, origin: Origin) -> str:
     """A digest of what decides a run but its seed; "" where the commit is not known.
 
-    It is of the commit and the changes since, of the line that repeats the run, of the scenario's file, and of
-    the files that the gateway's command names. What else the gateway is made of, beside the repository, is
-    not known. The command itself does not count: ports and folders in it may be others each time.
+    It is of the commit and the changes since, of the line that repeats the run, of the scenario's file, and
+    of the files that the gateway's command names. What else the gateway is made of, beside the repository,
+    is not known. The command itself does not count: ports and folders in it may be others each time.
     """
     if not origin.commit:
         return ""

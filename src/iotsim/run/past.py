@@ -99,7 +99,21 @@ def is_run(folder: Path) -> bool:
         names = [entry.name for entry in os.scandir(folder)]
     except OSError:
         return False
-    return "result.json" in names or any(map(_EVENTS.fullmatch, names))
+    if any(map(_EVENTS.fullmatch, names)):
+        return True
+    return "result.json" in names and not _is_of_suite(folder / "result.json")
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+
+
+def _is_of_suite(file: Path) -> bool:
+    """Whether a ``result.json`` is that of a suite, whose runs have theirs below."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Head).kind == "suite"
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return False
 
 
 def _parts_of(names: Iterable[str]) -> list[list[str]]:

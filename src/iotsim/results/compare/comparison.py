@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from iotsim.results.compare.devices import DeviceChanges, compare_devices
+from iotsim.results.compare.devices import DeviceChanges, are_known, compare_devices
 from iotsim.results.compare.figures import COUNT, Figure, figures_of
 from iotsim.results.compare.thresholds import FOUND_UNITS, Check, check
 from iotsim.results.compare.vocabulary import Word, unseen
@@ -92,6 +92,7 @@ def compare_runs(
 ) -> Comparison:
     """What has changed from the run `before` to the run `after`, which lie `where`."""
     figures = figures_of(before, after)
+    all_figures = [*figures]
     devices = compare_devices(before, after)
     new, gone = (_words(these, those) for these, those in ((after, before), (before, after)))
     found = dict.fromkeys(FOUND_UNITS, 0) | {
@@ -103,11 +104,11 @@ def compare_runs(
         "protocol.new": new.total,
         "protocol.gone": gone.total,
     }
-    known = before.messages and after.messages
-    all_figures = figures + [
-        Figure(name, COUNT, 0 if known else None, count if known else None)
-        for name, count in found.items()
-    ]
+    heard_both, devices_known = before.messages and after.messages, are_known(before, after)
+    for name, count in found.items():
+        known = devices_known if name.startswith("devices.") else heard_both
+        told = (0, count) if known else (None, None)
+        all_figures.append(Figure(name, COUNT, *told))
     ended = RUNNING not in (before.verdict, after.verdict)
     heard = after.messages and after.verdict != RUNNING
     changes = list(_expectation_changes(before, after))
@@ -185,6 +186,8 @@ def _notes(before: Profile, after: Profile) -> Iterator[str]:
     for which, run in (("before", before), ("after", after)):
         if run.verdict == RUNNING:
             yield f"the run {which} has not ended: what it has left is not whole"
+        if not run.devices_told:
+            yield f"the run {which} tells of no device by itself: there are too many"
         if not run.messages:
             yield f"the run {which} has left no messages: only its counters are compared"
         if run.devices_left_out:

@@ -65,8 +65,8 @@ class DeviceChanges(msgspec.Struct):
 
 
 def compare_devices(before: Profile, after: Profile) -> DeviceChanges:
-    """What has become of the devices of two runs. Nothing, where one of these has left no messages."""
-    if not before.messages or not after.messages:
+    """What has become of the devices of two runs; nothing, where one of these does not tell of them."""
+    if not are_known(before, after):
         return DeviceChanges()
     old, new = before.devices, after.devices
     both = sorted(old.keys() & new.keys(), key=place_of)
@@ -89,6 +89,11 @@ def compare_devices(before: Profile, after: Profile) -> DeviceChanges:
         quieter=_changed(counts, rises=False),
         louder=_changed(counts, rises=True),
     )
+
+
+def are_known(before: Profile, after: Profile) -> bool:
+    """Whether both runs tell of their devices."""
+    return all(run.messages and run.devices_told for run in (before, after))
 
 
 def place_of(name: str) -> tuple[str, int, str]:

@@ -89,6 +89,8 @@ class Profile(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Whether the run has left its messages; without, only what its result tells is known."""
     vocabulary: Words = {}
     devices: dict[str, DeviceProfile] = {}
+    devices_told: bool = True
+    """Whether ``devices`` are there, as far as there are any."""
     devices_left_out: int = 0
 
 
