@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import cyclopts
 
 from iotsim.cli.app import external_command
-from iotsim.errors import MachineError, Problem, ScenarioError
+from iotsim.cli.baseline import NO_BASELINE, BaselineFlags, base_of
+from iotsim.errors import IotsimError, MachineError, Problem, ScenarioError
 
 SEEDS = 1 << 32
 
@@ -30,6 +31,7 @@ def run(
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
     verbose: Annotated[bool, cyclopts.Parameter(name=["--verbose", "-v"], negative=())] = False,
+    base: BaselineFlags = NO_BASELINE,
 ) -> int:
     """Run scenarios and judge them.
 
@@ -90,6 +92,7 @@ def run(
     try:
         level = level_of(quiet=quiet, verbose=verbose)
         parallel = parse_jobs(jobs)
+        comparing = None if base == NO_BASELINE else base_of(base)
         duration_s = None if duration is None else option_duration(duration)
         files, notes = find_scenarios(scenarios)
         parameters = known_parameters(files, parse_set(set_ or []))
@@ -97,7 +100,7 @@ def run(
         if serve and sum(map(len, settings.values())) > 1:
             hint = "" if len(files) > 1 else "its matrix makes several: choose one with --set"
             raise ScenarioError([Problem("this is for one scenario", "--serve", hint=hint)])
-    except ScenarioError as error:
+    except IotsimError as error:
         leave_verdict(out, named, Verdict.ERROR, str(error))
         raise
     for note in notes:
@@ -130,6 +133,7 @@ def run(
                 work.append(Job(file, options, combination_text(combination)))
         return run_suite(work, parallel=parallel, out=out)
     from iotsim.cli.progress import RunView
+    from iotsim.cli.remember import remember_run
     from iotsim.cli.render import show_report
 
     (file,) = files
@@ -160,6 +164,7 @@ def run(
         )
     hand_over(report.result)
     tell(report.result, report.folder)
+    remember_run(report, serve=serve)
     if report.trouble:
         print(f"iotsim: {report.trouble}", file=sys.stderr)
     if isinstance(report.error, MachineError):
@@ -170,7 +175,12 @@ def run(
     show_report(report, quiet=quiet)
     if report.stopped_by is not None and not serve:
         return EXIT_SIGNALLED + report.stopped_by
-    return exit_code(report.result.verdict)
+    code = exit_code(report.result.verdict)
+    if comparing is None:
+        return code
+    # Also where the run has failed: it shows what is new about that.
+    compared = comparing.settle([report.folder], quiet=quiet)
+    return code or compared
 
 
 def _repeating_words(*options: tuple[str, object]) -> tuple[str, ...]:
