@@ -36,7 +36,16 @@ NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
 TAG = re.compile(r"[^\W_][\w.+/-]*")
 """Tags that ``-m`` can name."""
 MARKS_OF_PYTEST = frozenset(
-    ("filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail")
+    (
+        "filterwarnings",
+        "parametrize",
+        "skip",
+        "skipif",
+        "tryfirst",
+        "trylast",
+        "usefixtures",
+        "xfail",
+    )
 )
 """A tag must not change what a test comes to."""
 
@@ -239,13 +248,19 @@ def run_job(job: Any, out: Path) -> tuple[RunResult, str]:
         )
         try:
             data, _ = process.communicate()
-        except BaseException:  # Ctrl-C, or a time limit: it ends what it has started, and then itself
+        except (
+            BaseException
+        ):  # Ctrl-C, or a time limit: it ends what it has started, and then itself
             process.send_signal(signal.SIGTERM)
             process.communicate()
             raise
         output = data.decode(errors="replace")
         handed_over.seek(0)
         result = judge(
-            job.file, ["run", str(job.file), *job.words], handed_over.read(), process.returncode, output
+            job.file,
+            ["run", str(job.file), *job.words],
+            handed_over.read(),
+            process.returncode,
+            output,
         )
     return result, output

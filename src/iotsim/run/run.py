@@ -475,6 +475,7 @@ class Run:
             wall_time=self.wall_time,
             interface=self.site.link.name,
             capture=self.options.recording.packets,
+            may_fork=self.options.own_process and not self.virtual and not self.preparation.workers,
         )
 
 
