@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 
 from iotsim.cli.app import external_command
-from iotsim.errors import MachineError, Problem, ScenarioError
+from iotsim.cli.suiteoptions import NO_FLAGS, SuiteFlags
+from iotsim.errors import IotsimError, MachineError, Problem, ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iotsim.run.memory import Memory
+    from iotsim.run.run import RunOptions
+    from iotsim.run.suite import Job, SuiteOptions
+    from iotsim.scenario import Overrides
 
 SEEDS = 1 << 32
 
@@ -21,21 +31,23 @@ def run(
     out: Path | None = None,
     seed: int | None = None,
     duration: str | None = None,
+    limit: str | None = None,
     tolerance: float | None = None,
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set", negative=())] = None,
     serve: Annotated[bool, cyclopts.Parameter(negative=())] = False,
-    jobs: str = "1",
     messages: Annotated[bool, cyclopts.Parameter(negative="--no-messages")] = True,
     capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
+    flags: SuiteFlags = NO_FLAGS,
 ) -> int:
     """Run scenarios and judge them.
 
     Parameters
     ----------
     scenarios
-        Files, folders of files, or names of bundled scenarios ('quickstart').
+        Files, folders of files, or names of bundled scenarios ('quickstart'). Default: those of the project,
+        as iotsim.toml says.
     link
         Use this kind of link, whatever the scenario says.
     out
@@ -44,6 +56,9 @@ def run(
         Use this seed: same seed, same devices, same faults.
     duration
         The longest that a run may take, such as '30s'.
+    limit
+        The longest that a run may take in real time, with all that is around it: one that takes longer is
+        ended, as an error.
     tolerance
         Scale every window of time by this factor.
     set_
@@ -51,8 +66,6 @@ def run(
         of the matrix has this value alone.
     serve
         Run until interrupted, for use by hand.
-    jobs
-        How many scenarios run at a time: a number, or 'auto' for one per processor.
     messages
         Write each message into events.jsonl. Without them, a failure cannot show what led to it.
     capture
@@ -63,92 +76,160 @@ def run(
     quiet
         Print the verdict and the seed alone.
     """
-    from iotsim.cli.files import find_scenarios
-    from iotsim.cli.parameters import (
-        combinations_of,
-        known_parameters,
-        option_duration,
-        parse_set,
+    from iotsim.cli.jobs import (
+        choose_jobs,
+        find_jobs,
+        list_jobs,
+        memory_of,
+        suite_options,
+        warn,
     )
-    from iotsim.results.result import set_words
-    from iotsim.results.verdict import EXIT_SIGNALLED, Verdict, exit_code
-    from iotsim.run.job import leave_verdict, run_file
+    from iotsim.cli.parameters import option_duration, parse_set
+    from iotsim.results.verdict import Verdict, exit_code
+    from iotsim.run.job import leave_verdict
+    from iotsim.run.project import find_project
     from iotsim.run.run import RunOptions
-    from iotsim.run.suite import Job, join_suite, parse_jobs, run_suite
-    from iotsim.safetext import safe_line
     from iotsim.scenario import Overrides
-    from iotsim.scenario.parameters import combination_text
     from iotsim.simulation.journal import Recording
 
-    hand_over = join_suite()
     named = " ".join(scenarios)
-    try:
-        parallel = parse_jobs(jobs)
-        duration_s = None if duration is None else option_duration(duration)
-        files, notes = find_scenarios(scenarios)
-        parameters = known_parameters(files, parse_set(set_ or []))
-        settings = {file: combinations_of(file, parameters[file]) for file in files}
-        if serve and sum(map(len, settings.values())) > 1:
-            hint = "" if len(files) > 1 else "its matrix makes several: choose one with --set"
-            raise ScenarioError([Problem("this is for one scenario", "--serve", hint=hint)])
-    except ScenarioError as error:
-        leave_verdict(out, named, Verdict.ERROR, str(error))
-        raise
-    for note in notes:
-        print(f"iotsim: {note}", file=sys.stderr)
-    if not files:
-        why = "no scenario found: name a file, a folder, or a bundled one"
-        print(f"iotsim: {why}", file=sys.stderr)
-        leave_verdict(out, named, Verdict.EMPTY, why)
-        return exit_code(Verdict.EMPTY)
     gateway = external_command()
     words = _repeating_words(
         ("--link", link),
         ("--duration", duration),
+        ("--limit", limit),
         ("--tolerance", tolerance),
         ("--no-messages", not messages),
         ("--no-capture", not capture),
         *(("--capture-filter", selector) for selector in capture_filter or ()),
     )
-    if sum(map(len, settings.values())) > 1:
-        more = _repeating_words(("--seed", seed), ("--quiet", quiet))
-        behind = ("--", *gateway) if gateway else ()
-        work = []
-        for file, several in settings.items():
-            if len(several) > 1 and not quiet:
-                free = ", ".join(name for name in several[0] if name not in parameters[file])
-                print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
-            for setting in several:
-                combination = {n: v for n, v in setting.items() if n not in parameters[file]}
-                options = (*words, *set_words(setting), *more, *behind)
-                work.append(Job(file, options, combination_text(combination)))
-        return run_suite(work, parallel=parallel, out=out)
-    from iotsim.cli.render import show_progress, show_report
-
-    (file,) = files
-    report = run_file(
-        file,
-        RunOptions(
-            out=out,
-            serve=serve,
-            drop_privileges=True,
-            own_process=True,
-            recording=Recording(messages, capture, tuple(capture_filter or ())),
-            words=words,
-            gateway_given=bool(gateway),
-        ),
-        Overrides(
+    more = _repeating_words(("--seed", seed), ("--quiet", quiet))
+    try:
+        project = find_project()
+        overrides = Overrides(
             link=link,
             gateway_command=gateway or None,
             seed=seed,
             tolerance=tolerance,
-            duration_s=duration_s,
-            parameters=parameters[file],
-        ),
+            duration_s=None if duration is None else option_duration(duration),
+            limit_s=None if limit is None else option_duration(limit, "--limit"),
+            default_tolerance=project.tolerance,
+            default_limit_s=project.limit_s,
+            protocols=project.protocols,
+        )
+        behind = ("--", *gateway) if gateway else ()
+        found, notes = find_jobs(
+            scenarios, project, parse_set(set_ or []), (*words, *more), behind, overrides.limit_s
+        )
+        memory = memory_of(project, out)
+        jobs, plan = choose_jobs(found, flags, memory)
+        doing = suite_options(flags, project, out, plan)
+        if serve and (len(jobs) > 1 or doing.repeats):
+            one_file = len({job.file for job in jobs}) == 1
+            hint = "its matrix makes several: choose one with --set" if one_file else ""
+            raise ScenarioError([Problem("this is for one scenario", "--serve", hint=hint)])
+    except IotsimError as error:
+        leave_verdict(out, named, Verdict.ERROR, str(error))
+        raise
+    warn(notes)
+    if not jobs:
+        why = _why_none(found, flags)
+        print(f"iotsim: {why}", file=sys.stderr)
+        if not flags.list_:
+            leave_verdict(out, named, Verdict.EMPTY, why)
+        return exit_code(Verdict.EMPTY)
+    if flags.list_:
+        list_jobs(jobs)
+        return 0
+    options = RunOptions(
+        out=out,
+        results=project.results,
+        serve=serve,
+        drop_privileges=True,
+        own_process=True,
+        recording=Recording(messages, capture, tuple(capture_filter or ())),
+        words=words,
+        gateway_given=bool(gateway),
+    )
+
+    def do(number: int, folder: Path | None) -> int:
+        """One job."""
+        job = jobs[number]
+        return _run_one(
+            job,
+            replace(options, out=folder),
+            replace(overrides, parameters=job.parameters),
+            quiet=quiet,
+        )
+
+    if len(jobs) == 1 and not doing.repeats:
+        return do(0, out)
+    return _run_several(jobs, do, doing, memory, quiet=quiet)
+
+
+def _why_none(found: list[Job], flags: SuiteFlags) -> str:
+    if not found:
+        return "no scenario found: name a file, a folder, or a bundled one"
+    if flags.failed:
+        return f"none of {len(found)} has failed last time"
+    if flags.shard:
+        return f"share {flags.shard} has none of them: there are more shares than scenarios"
+    return f"none of {len(found)} is chosen"
+
+
+def _run_several(
+    jobs: list[Job],
+    do: Callable[[int, Path | None], int],
+    options: SuiteOptions,
+    memory: Memory,
+    *,
+    quiet: bool,
+) -> int:
+    """Do `jobs`, each in a process of its own, and say what became of them."""
+    # What runs need is imported once, here: each of their processes is a copy of this one.
+    import iotsim.cli.render  # noqa: F401
+    from iotsim.cli.app import guarded
+    from iotsim.cli.streams import open_streams
+    from iotsim.cli.terminal import safe_output
+    from iotsim.run.suite import run_suite
+    from iotsim.run.suiteview import PlainView, print_summary
+    from iotsim.safetext import safe_line
+
+    def do_apart(number: int, folder: Path | None) -> int:
+        open_streams()
+        with safe_output():
+            return guarded(lambda: do(number, folder))
+
+    if not quiet:
+        for file in dict.fromkeys(job.file for job in jobs):
+            several = [job for job in jobs if job.file == file]
+            if len(several) > 1:
+                free = ", ".join(several[0].varied)
+                print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
+    suite = run_suite(jobs, options, do_apart, PlainView(), memory)
+    if suite.trouble:
+        print(f"iotsim: {suite.trouble}")
+    print_summary(
+        jobs, [suite.ended[turn] for turn in sorted(suite.ended)], len(suite.waiting), suite.passes
+    )
+    return suite.exit_code
+
+
+def _run_one(job: Job, options: RunOptions, overrides: Overrides, *, quiet: bool) -> int:
+    """Do one job in this process, which is there for it alone; its exit code."""
+    from iotsim.cli.render import show_progress, show_report
+    from iotsim.results.verdict import EXIT_SIGNALLED, exit_code
+    from iotsim.run import inside
+    from iotsim.run.job import run_file
+
+    report = run_file(
+        job.file,
+        options,
+        overrides,
         default_seed=secrets.randbelow(SEEDS),
         progress=None if quiet else show_progress,
     )
-    hand_over(report.result)
+    inside.hand_over(report.result)
     if report.trouble:
         print(f"iotsim: {report.trouble}", file=sys.stderr)
     if isinstance(report.error, MachineError):
@@ -157,7 +238,7 @@ def run(
     if report.error is not None:
         raise report.error
     show_report(report, quiet=quiet)
-    if report.stopped_by is not None and not serve:
+    if report.stopped_by is not None and not options.serve:
         return EXIT_SIGNALLED + report.stopped_by
     return exit_code(report.result.verdict)
 

@@ -41,7 +41,7 @@ def run_file(
 ) -> RunReport:
     """Run the scenario at `path`. IotsimError if there is no folder for its results; all else that goes
     wrong is the report's ``error``."""
-    with open_results(path.stem, options.out) as results:
+    with open_results(path.stem, options.out, options.results) as results:
         options = replace(options, out=results)
         try:
             scenario = _load(path, options, overrides, default_seed)
