@@ -265,7 +265,7 @@ def test_a_run_that_is_killed_hangs_or_eats_its_memory_harms_itself_alone(runs: 
     for number in range(4):
         runs.add(f"good{number}", lambda: hand_over("passed"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(suites, "GRACE_S", 0.5)
+        patch.setattr(suites, "KILL_S", 0.5)
         runs.run(limit_s=0.5)
     by_name = {run.name: run for run in runs.result.runs}
     assert {name: run.verdict for name, run in by_name.items()} == {

@@ -20,10 +20,11 @@ LONGEST_WORDS = 500
 
 
 class _Ends:
-    """The descriptors that lead to the suite; -1 where there is none."""
+    """The descriptors that lead to the suite, -1 where there is none; and what was last told."""
 
     result = -1
     news = -1
+    doing = ""
 
 
 def join(result: int, news: int) -> None:
@@ -40,11 +41,17 @@ def in_suite() -> bool:
 def tell(what: str) -> None:
     """Say in a line what this run is doing now. It is left out if the suite has not read what was said
     before."""
+    _Ends.doing = what
     if _Ends.news < 0:
         return
     line = what.replace("\n", " ")[:LONGEST_WORDS]
     with suppress(OSError):
         os.write(_Ends.news, line.encode(errors="replace") + b"\n")
+
+
+def doing() -> str:
+    """What was told last."""
+    return _Ends.doing
 
 
 def hand_over(result: RunResult) -> None:

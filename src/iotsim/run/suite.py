@@ -26,6 +26,7 @@ from iotsim.errors import Problem, ScenarioError
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
 from iotsim.run.judging import judge
+from iotsim.run.limit import GRACE_S
 from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
 from iotsim.run.suitefolder import SuiteFolder
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 
 RUNS_PER_PROCESSOR = 2
 """So many runs at a time suit most suites: what runs do most is wait."""
-GRACE_S = 10.0
-"""After its limit a run ends itself, and its gateway; when it has not by then, its process is killed."""
+KILL_S = 2 * GRACE_S
+"""So long after its limit, when a run should have ended itself, in order or not, its process is killed."""
 STACK_S = 1.0
 """For so long its stack may take to arrive before that."""
 WRITE_INTERVAL_S = 1.0
@@ -317,7 +318,7 @@ class Suite:
         one = _Running(turn, folder)
         one.retried = retried
         if job.limit_s is not None:
-            one.kill_at = one.began + job.limit_s + GRACE_S
+            one.kill_at = one.began + job.limit_s + KILL_S
         for other in self._running.values():
             other.beside += 1
         one.beside = len(self._running)
@@ -366,7 +367,7 @@ class Suite:
                 continue
             one.kill_at = None
             limit_s = self._jobs[one.turn.job].limit_s
-            one.killed_for = f"it did not end {GRACE_S:g} s after its limit of {limit_s:g} s"
+            one.killed_for = f"it did not end {KILL_S:g} s after its limit of {limit_s:g} s"
             self._server.signal(ticket, signal.SIGKILL)
 
     def _heed_signals(self) -> None:
