@@ -28,7 +28,6 @@ from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from iotsim.results.result import RunResult
 
@@ -72,12 +71,7 @@ class SuiteView:
             self._refresher.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         if self._live is not None:
             self._refresher.join()
