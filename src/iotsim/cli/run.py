@@ -28,6 +28,7 @@ def run(
     messages: Annotated[bool, cyclopts.Parameter(negative="--no-messages")] = True,
     capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
+    report: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> int:
     """Run scenarios and judge them.
@@ -60,6 +61,9 @@ def run(
     capture_filter
         Only those of these devices, and what goes to all: ``meter``, ``meter[3]``, ``meter 10%``.
         May be given several times.
+    report
+        Make this of the results, too: 'tap', 'devices.csv', 'xunit'. May be given several times, or with
+        commas.
     quiet
         Print the verdict and the seed alone.
     """
@@ -83,6 +87,7 @@ def run(
     hand_over = join_suite()
     named = " ".join(scenarios)
     try:
+        documents = _document_names(report)
         parallel = parse_jobs(jobs)
         duration_s = None if duration is None else option_duration(duration)
         files, notes = find_scenarios(scenarios)
@@ -111,7 +116,9 @@ def run(
         *(("--capture-filter", selector) for selector in capture_filter or ()),
     )
     if sum(map(len, settings.values())) > 1:
-        more = _repeating_words(("--seed", seed), ("--quiet", quiet))
+        more = _repeating_words(
+            ("--seed", seed), ("--quiet", quiet), ("--report", ",".join(documents) or None)
+        )
         behind = ("--", *gateway) if gateway else ()
         work = []
         for file, several in settings.items():
@@ -126,7 +133,7 @@ def run(
     from iotsim.cli.render import show_progress, show_report
 
     (file,) = files
-    report = run_file(
+    ended = run_file(
         file,
         RunOptions(
             out=out,
@@ -136,6 +143,7 @@ def run(
             recording=Recording(messages, capture, tuple(capture_filter or ())),
             words=words,
             gateway_given=bool(gateway),
+            documents=documents,
         ),
         Overrides(
             link=link,
@@ -148,18 +156,26 @@ def run(
         default_seed=secrets.randbelow(SEEDS),
         progress=None if quiet else show_progress,
     )
-    hand_over(report.result)
-    if report.trouble:
-        print(f"iotsim: {report.trouble}", file=sys.stderr)
-    if isinstance(report.error, MachineError):
-        print(f"iotsim: skipped: {report.error}", file=sys.stderr)
-        return exit_code(report.result.verdict)
-    if report.error is not None:
-        raise report.error
-    show_report(report, quiet=quiet)
-    if report.stopped_by is not None and not serve:
-        return EXIT_SIGNALLED + report.stopped_by
-    return exit_code(report.result.verdict)
+    hand_over(ended.result)
+    if ended.trouble:
+        print(f"iotsim: {ended.trouble}", file=sys.stderr)
+    if isinstance(ended.error, MachineError):
+        print(f"iotsim: skipped: {ended.error}", file=sys.stderr)
+        return exit_code(ended.result.verdict)
+    if ended.error is not None:
+        raise ended.error
+    show_report(ended, quiet=quiet)
+    if ended.stopped_by is not None and not serve:
+        return EXIT_SIGNALLED + ended.stopped_by
+    return exit_code(ended.result.verdict)
+
+
+def _document_names(texts: list[str] | None) -> tuple[str, ...]:
+    if not texts:
+        return ()
+    from iotsim.run.documents import document_names
+
+    return document_names(texts)
 
 
 def _repeating_words(*options: tuple[str, object]) -> tuple[str, ...]:

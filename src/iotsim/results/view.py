@@ -55,8 +55,8 @@ class Asked(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """An event that was chosen: its line, and what it holds. ``asked`` is the message that it answers, if that
-    is known."""
+    """An event that was chosen: its line, and what it holds. ``asked`` is the message that it answers, if
+    that is known."""
 
     line: bytes
     event: dict[str, Any]

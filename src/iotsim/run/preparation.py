@@ -50,7 +50,8 @@ class RunOptions:
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
     ``own_process``: the process is there for this run alone, and may end with it where code of the user's
     leaves no other way.
-    ``words`` are the options of the command line that repeat the run.
+    ``words`` are the options of the command line that repeat the run. ``documents`` are names of
+    `iotsim.run.documents` that are to be made at its end.
     """
 
     out: Path | ResultsFolder | None = None
@@ -62,6 +63,16 @@ class RunOptions:
     recording: Recording = EVERYTHING
     words: tuple[str, ...] = ()
     gateway_given: bool = False
+    documents: tuple[str, ...] = ()
+
+    @property
+    def document_files(self) -> list[str]:
+        """The files of ``documents``."""
+        if not self.documents or not self.files:
+            return []
+        from iotsim.run.documents import DOCUMENTS
+
+        return [DOCUMENTS[name].file for name in self.documents]
 
 
 @dataclass(frozen=True)
