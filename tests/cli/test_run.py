@@ -195,7 +195,7 @@ def test_documents_that_are_asked_for_are_made(
     ]
     assert run_command_line(words) == 0
     assert (out / "results.tap").read_text().startswith("TAP version 14\n1..2\nok 1 - run\n")
-    header, row = (out / "devices.csv").read_text().splitlines()
+    _, row = (out / "devices.csv").read_text().splitlines()
     assert row.startswith("meter[0],meter,0,10.77.1.1,0,")
     assert "line=" not in (out / "xunit.xml").read_text()
     files = json.loads((out / "result.json").read_text())["files"]

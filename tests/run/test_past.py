@@ -93,7 +93,7 @@ def test_documents_are_made_again(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "events.jsonl", STARTED)
-    with pytest.raises(IotsimError, match="there is no document 'x': result"):
+    with pytest.raises(IotsimError, match="there is no document 'x'"):
         write_documents(PastRun(tmp_path), ["x"])
     with pytest.raises(IotsimError, match="is not written: No such file"):
         write_documents(PastRun(tmp_path), ["junit"], tmp_path / "elsewhere")
