@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "editcap": "wireshark-common",
     "knxtool": "knxd knxd-tools",
     "node": "nodejs",

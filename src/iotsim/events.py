@@ -36,6 +36,9 @@ FORMAT = 1
 """The version of ``events.jsonl``. A new kind of event, and a new field that has a default, leave it as it
 is. It is raised when a kind or a field goes, is renamed, or comes to mean something else: another unit,
 another type, another moment."""
+Untold: TypeAlias = tuple[int, float, int, int, int, int, int, bytes, Mapping[str, Any]]
+"""A `Sent` whose message has not been told yet: (teller, t, id, device's index, peer's address and port,
+in_reply_to, payload, what was encoded). The teller is a number; see `iotsim.simulation.journal`."""
 
 
 class Event(msgspec.Struct, tag_field="event", omit_defaults=True, gc=False):

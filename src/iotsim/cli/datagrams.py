@@ -11,12 +11,11 @@ import msgspec
 
 from iotsim.capture import CaptureError, Datagrams
 from iotsim.cli.app import EXIT_EMPTY, EXIT_ERROR
-from iotsim.cli.jsontext import ascii_json
 from iotsim.cli.streams import is_heard
 from iotsim.expect.text import clip, plural
 from iotsim.protocol.examine import dissect, summary_line
 from iotsim.results.jsonl import printable
-from iotsim.safetext import safe_line
+from iotsim.safetext import safe_json, safe_line
 from iotsim.units import format_duration
 from iotsim.wire.address import format_endpoint
 
@@ -92,7 +91,8 @@ class JsonLines:
         if error is not None:
             record["error"] = {"reason": error.reason, "path": error.path, "offset": error.offset}
         encoded = msgspec.json.encode(printable(record)).decode()
-        yield ascii_json(encoded)
+        # As JSON has it, what would be shown by an escape that JSON does not have.
+        yield safe_json(encoded)
 
     def tell(self, text: str) -> None:
         print(text, file=sys.stderr)

@@ -1,12 +1,12 @@
-"""``iotsim schema``: the JSON Schemas of scenarios, for editors, and of results, for other programs."""
+"""``iotsim schema``: the JSON Schemas of what users write, and of results."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 
-def schema(what: Literal["scenario", "events", "result"] = "scenario", /) -> int:
-    """Print a JSON Schema: of scenarios, of the lines of events.jsonl, or of result.json.
+def schema(what: Literal["scenario", "project", "events", "result"] = "scenario", /) -> int:
+    """Print a JSON Schema: of scenarios, of iotsim.toml, of the lines of events.jsonl, or of result.json.
 
     With that of scenarios an editor completes keys, tells what they mean, and marks what is wrong. A
     scenario names it in its first line, '#:schema ./iotsim.schema.json', for editors with Taplo, such as
@@ -15,18 +15,25 @@ def schema(what: Literal["scenario", "events", "result"] = "scenario", /) -> int
     Parameters
     ----------
     what
-        'scenario', 'events' or 'result'.
+        'scenario', 'project', 'events' or 'result'.
     """
-    if what == "scenario":
-        import json
+    if what in ("events", "result"):
+        from importlib.resources import files
 
-        from iotsim.cli.files import format_reference
-        from iotsim.scenario.jsonschema import json_schema, read_reference
-
-        scenarios = json_schema(read_reference(format_reference()))
-        print(json.dumps(scenarios, indent=2, ensure_ascii=False))
+        print(files("iotsim.results").joinpath(f"{what}.schema.json").read_text("utf-8"), end="")
         return 0
-    from importlib.resources import files
+    import json
 
-    print(files("iotsim.results").joinpath(f"{what}.schema.json").read_text("utf-8"), end="")
+    print(json.dumps(_made(what), indent=2, ensure_ascii=False))
     return 0
+
+
+def _made(what: str) -> dict[str, Any]:
+    if what == "project":
+        from iotsim.scenario.project import project_schema
+
+        return project_schema()
+    from iotsim.cli.files import format_reference
+    from iotsim.scenario.jsonschema import json_schema, read_reference
+
+    return json_schema(read_reference(format_reference()))

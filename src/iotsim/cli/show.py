@@ -109,14 +109,14 @@ class _Printer:
         self.count = 0
 
     def all(self, events: Iterator[Seen] | Sequence[Seen], teller: object) -> None:
-        from iotsim.cli.jsontext import ascii_json
         from iotsim.cli.streams import is_heard
         from iotsim.results.view import Teller
+        from iotsim.safetext import safe_json
 
         assert isinstance(teller, Teller)
         for seen in events:
             if self._json:
-                line = ascii_json(seen.line.decode("utf-8", "replace").rstrip("\r\n"))
+                line = safe_json(seen.line.decode("utf-8", "replace").rstrip("\r\n"))
             else:
                 line = teller.line(seen)
             sys.stdout.write(line + "\n")

@@ -100,6 +100,12 @@ def set_words(parameters: Mapping[str, str]) -> list[str]:
     return [word for name, text in parameters.items() for word in ("--set", f"{name}={text}")]
 
 
+def title_of(scenario: str, parameters: Mapping[str, str]) -> str:
+    """What a run is called among others: its scenario, with the parameters that tell it from its like."""
+    setting = ", ".join(f"{name}={text}" for name, text in sorted(parameters.items()))
+    return f"{scenario} [{setting}]" if setting else scenario
+
+
 def encode_result(result: RunResult) -> bytes:
     """`result` as indented JSON, ended by a newline."""
     try:

@@ -12,6 +12,8 @@ from iotsim.results.result import encode_result
 from iotsim.results.tap import encode_tap
 from iotsim.run.files import replace_file
 from iotsim.run.folder import shown_folder
+from iotsim.run.html import FILE as PAGE
+from iotsim.run.html import build_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,6 +62,7 @@ DOCUMENTS = {
     "xunit": Document("xunit.xml", _xunit, "the same for Jenkins' xUnit plugin, which is strict"),
     "devices.csv": Document("devices.csv", _devices, "what each device did, for a spreadsheet"),
     "tap": Document("results.tap", _tap, "the same in the Test Anything Protocol"),
+    "report": Document(PAGE, build_page, "a page that shows what happened"),
 }
 
 

@@ -27,8 +27,9 @@ from iotsim.run.files import replace_file
 from iotsim.testbed.users import give_to_caller, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from iotsim.protocol.definition import Protocol
     from iotsim.results.cases import Suite
     from iotsim.results.result import RunResult
 
@@ -51,7 +52,8 @@ class ResultsFolder:
     """A folder for the results of one run, at an absolute `path`.
 
     ``folders`` are those that were made in it for the run. ``result`` is what was last written.
-    ``trouble`` says what could not be written, and why.
+    ``trouble`` says what could not be written, and why. ``protocols``: those that the run is about, where
+    they are known; ``has_page``: ``report.html`` was made, or tried.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,6 +61,8 @@ class ResultsFolder:
         self.folders: list[Path] = []
         self.result: RunResult | None = None
         self.trouble = ""
+        self.protocols: Mapping[str, Protocol] | None = None
+        self.has_page = False
         self._room: BinaryIO | None = None
 
     def write(self, result: RunResult) -> None:

@@ -449,6 +449,7 @@ class Run:
                 recording=self.options.recording,
                 rescue=self.preparation.rescue,
                 wall_time=self.wall_time,
+                live=self.options.live,
             )
             return Alone(simulation)
         assert site.testbed is not None
@@ -461,6 +462,7 @@ class Run:
             wall_time=self.wall_time,
             drop_privileges=self.options.drop_privileges,
             recording=self.options.recording,
+            live=self.options.live,
         )
 
     def _make_record(self, writer: Writer) -> Record | None:
@@ -474,6 +476,7 @@ class Run:
             wall_time=self.wall_time,
             interface=self.site.link.name,
             capture=self.options.recording.packets,
+            may_fork=self.options.own_process and not self.virtual and not self.preparation.workers,
         )
 
 
