@@ -42,12 +42,32 @@ def run_file(
     default_seed: int = 0,
     progress: Callable[[Run], Awaitable[None]] | None = None,
 ) -> RunReport:
+<<<<<<< HEAD
     """Run the scenario at `path`. IotsimError if there is no folder for its results; all else that goes
     wrong is the report's ``error``."""
     with (
         open_results(path.stem, options.out, options.results) as results,
         ExitStack() as stack,
     ):
+=======
+    """Run the scenario at `path`, and make the documents that are asked for. IotsimError if there is no
+    folder for its results; all else that goes wrong is the report's ``error``."""
+    with open_results(path.stem, options.out) as results:
+        options = replace(options, out=results)
+        report = _run_file(path, options, overrides, default_seed=default_seed, progress=progress)
+        return _with_documents(report, options.documents) if options.documents else report
+
+
+def _run_file(
+    path: Path,
+    options: RunOptions,
+    overrides: Overrides,
+    *,
+    default_seed: int,
+    progress: Callable[[Run], Awaitable[None]] | None,
+) -> RunReport:
+    with open_results(path.stem, options.out) as results:
+>>>>>>> files
         options = replace(options, out=results)
         first_s = overrides.default_limit_s if overrides.limit_s is None else overrides.limit_s
         limit = stack.enter_context(limited(first_s))
@@ -81,6 +101,21 @@ def run_file(
         except BaseException as error:
             return _broken(results, error)
         return report._replace(trouble=results.trouble)
+
+
+def _with_documents(report: RunReport, names: tuple[str, ...]) -> RunReport:
+    """`report`, once documents of these names are made. One that cannot be is told of, and changes nothing
+    else."""
+    from iotsim.run.documents import write_documents
+    from iotsim.run.past import PastRun
+
+    try:
+        write_documents(PastRun(report.folder), names)
+    except Exception as error:  # the verdict of the run stands
+        why = str(error) if isinstance(error, IotsimError) else repr(error)
+        trouble = f"of the documents {', '.join(names)} not all are made: {why}"
+        return report._replace(trouble=report.trouble or trouble)
+    return report
 
 
 def _load(path: Path, options: RunOptions, overrides: Overrides, default_seed: int) -> Scenario:

@@ -53,7 +53,8 @@ class RunOptions:
     ``own_process``: the process is there for this run alone, and may end with it where code of the user's
     leaves no other way.
     ``live``: somebody watches how it goes on, and `Crew.progress` tells all that it can.
-    ``words`` are the options of the command line that repeat the run.
+    ``words`` are the options of the command line that repeat the run. ``documents`` are names of
+    `iotsim.run.documents` that are to be made at its end.
     """
 
     out: Path | ResultsFolder | None = None
@@ -67,6 +68,16 @@ class RunOptions:
     live: bool = False
     words: tuple[str, ...] = ()
     gateway_given: bool = False
+    documents: tuple[str, ...] = ()
+
+    @property
+    def document_files(self) -> list[str]:
+        """The files of ``documents``."""
+        if not self.documents or not self.files:
+            return []
+        from iotsim.run.documents import DOCUMENTS
+
+        return [DOCUMENTS[name].file for name in self.documents]
 
 
 @dataclass(frozen=True)

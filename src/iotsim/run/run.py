@@ -310,6 +310,7 @@ class Run:
         names = [] if self._record is None else self._record.names
         if names and preparation.northbound is not None and preparation.northbound.contexts:
             names.append(CA_FILE)
+        names += [name for name in self.options.document_files if name not in names]
         ended = run_ended(self, self._decide(findings), notes, ended_at, names)
         journal.emit(ended)
         journal.flush()
