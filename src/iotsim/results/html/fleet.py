@@ -7,8 +7,7 @@ long as there are not too many of them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.results.html.rows import (
     BROKE,
@@ -45,12 +44,11 @@ COUNTED = ("received", "sent", "undecodable", "not_sent", "impaired", "reboots",
 _NEVER = -1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(NamedTuple):
     """Devices ``name[0]`` on; the first has the number `first`, and lies in the cell `first_cell`."""
 
     name: str
-    count: int
+    devices: int
     first: int
     per_cell: int
     first_cell: int
@@ -93,7 +91,7 @@ class Roster:
         fleet, digits = self.fleets.get(fleet_name), index[:-1]
         if fleet and bracket and index[-1:] == "]" and digits.isdecimal() and len(digits) < 16:
             place = int(digits)
-            if place < fleet.count and digits == str(place):
+            if place < fleet.devices and digits == str(place):
                 return fleet.first + place
         if not name or (len(self.strays) == MOST_STRAYS and name not in self.strays):
             return -1
@@ -117,7 +115,7 @@ class Roster:
     def spans(self) -> Iterator[slice]:
         """Of each cell, the numbers of its devices."""
         for fleet in self._in_order:
-            end = fleet.first + fleet.count
+            end = fleet.first + fleet.devices
             for first in range(fleet.first, end, fleet.per_cell):
                 yield slice(first, min(end, first + fleet.per_cell))
         for stray in range(self.total, self.total + len(self.strays)):
@@ -225,7 +223,7 @@ def _told(fleet: Fleet) -> dict[str, Any]:
     told = {name: shown_value(fleet.told.get(name, [])) for name in ("protocols", "addresses")}
     return {
         "name": shown(fleet.name),
-        "count": fleet.count,
+        "count": fleet.devices,
         "per_cell": fleet.per_cell,
         "first_cell": fleet.first_cell,
         "cells": fleet.cells,
