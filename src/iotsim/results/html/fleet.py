@@ -77,25 +77,28 @@ class Roster:
         self._numbers: dict[str, int] = {}
 
     def number(self, name: str) -> int:
-        """The number of the device `name`; -1 of one that is none, or one stray too many."""
+        """The number of the device `name`, which is a stray from now on if it is of no fleet; -1 if it has no
+        name, or is one stray too many."""
         try:
             return self._numbers[name]
         except KeyError:
-            number = self._find(name)
+            number = self.known(name)
+            if number < 0 and name and len(self.strays) < MOST_STRAYS:
+                number = self.total + self.strays.setdefault(name, len(self.strays))
             if len(self._numbers) < MOST_NAMES:
                 self._numbers[name] = number
             return number
 
-    def _find(self, name: str) -> int:
+    def known(self, name: str) -> int:
+        """The number of the device `name`; -1 if it has none."""
         fleet_name, bracket, index = name.rpartition("[")
         fleet, digits = self.fleets.get(fleet_name), index[:-1]
         if fleet and bracket and index[-1:] == "]" and digits.isdecimal() and len(digits) < 16:
             place = int(digits)
             if place < fleet.devices and digits == str(place):
                 return fleet.first + place
-        if not name or (len(self.strays) == MOST_STRAYS and name not in self.strays):
-            return -1
-        return self.total + self.strays.setdefault(name, len(self.strays))
+        place = self.strays.get(name, -1)
+        return -1 if place < 0 else self.total + place
 
     def cell(self, number: int) -> int:
         """The cell of the device with that number, which is not -1."""
@@ -199,7 +202,7 @@ def fleet_map(roster: Roster, rows: Rows, blamed: Mapping[str, int]) -> dict[str
         columns["unanswered"][cell_of(number)] += 1
     states = flags.translate(_STATES)
     for name, state in blamed.items():
-        if (number := roster.number(name)) >= 0:
+        if (number := roster.known(name)) >= 0:
             place = number if each else cell_of(number)
             states[place] = min(states[place], state)
     columns["silent"] = [states[span].count(SILENT) for span in roster.spans()] if each else [None]

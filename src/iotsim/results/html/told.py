@@ -47,7 +47,7 @@ class Explained:
             self.groups.append((label, devices, text))
         self.groups.sort(key=lambda group: group[0] != "nearest")
         shown_groups = self.groups[:GROUPS_SHOWN]
-        self.focuses = [Focus(roster.number(devices[0]), self.t) for _, devices, _ in shown_groups]
+        self.focuses = [Focus(roster.known(devices[0]), self.t) for _, devices, _ in shown_groups]
         self.focuses.append(Focus(None, self.t))
 
     def told(self, around: Sequence[list[int]], output: list[int]) -> dict[str, Any]:
