@@ -16,11 +16,10 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from iotsim.results.jsonl import printable
+from iotsim.results.html.data import encode_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,14 +50,14 @@ _GRAVITY = ("error", "failed", "inconclusive", "warning", "passed")
 """States of expectations, in the order in which they are shown."""
 
 
-def render_page(document: Mapping[str, Any]) -> bytes:
+def render_page(document: dict[str, Any]) -> bytes:
     """The page of a run, of which `document` tells (see `iotsim.results.html.data`), in UTF-8."""
     style, script = _joined(_STYLES), _joined(_SCRIPTS)
     page: str = _template().render(
         document=document,
         run=document["run"],
         expectations=sorted(document["expectations"], key=_gravity),
-        data=_json(document),
+        data=Markup(encode_data(document)),
         style=Markup(style),
         script=Markup(script),
         style_hash=_hash(style),
@@ -97,17 +96,6 @@ def _hash(text: str) -> str:
     """What a Content-Security-Policy calls an element with this text."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
-
-
-def _json(document: Mapping[str, Any]) -> Markup:
-    """`document` as JSON that stands in a script element and cannot leave it."""
-    try:
-        data = msgspec.json.encode(document)
-    except UnicodeEncodeError:  # lone surrogates
-        data = msgspec.json.encode(printable(document))
-    for character in "<>&\u2028\u2029":
-        data = data.replace(character.encode(), b"\\u%04x" % ord(character))
-    return Markup(data.decode())  # see above
 
 
 def _count(number: int) -> str:

@@ -85,7 +85,11 @@ class Diagram {
     this.lanes = new Map(names.map((name, lane) => [name, at(lane)]));
     this.northLane = north.length ? at(0) : null;
     this.gatewayLane = at(north.length);
-    this.head.replaceChildren(...names.map((name, lane) => placed(element("span", { text: name, title: name }), at(lane))));
+    this.head.replaceChildren(...names.map((name, lane) => {
+      const node = placed(element("span", { text: name, title: name }), at(lane));
+      node.style.maxWidth = `${2 * Math.min(at(lane), 100 - at(lane))}%`;
+      return node;
+    }));
     this.lifelines.replaceChildren(...names.map((_, lane) => placed(element("span"), at(lane))));
   }
 

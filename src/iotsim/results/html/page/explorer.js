@@ -40,16 +40,21 @@ function startExplorer(place) {
   );
 
   const number = (control) => (control.value === "" ? null : Number(control.value));
+  let shown = "";
   const refresh = () => {
-    const shown = new Set(boxes.filter(([, box]) => box.checked).map(([sort]) => sort));
-    const items = wantedItems({
+    const checked = boxes.filter(([, box]) => box.checked).map(([sort]) => sort);
+    const wanted = {
       words: words.value,
       device: device.value,
       from: number(from),
       to: number(to),
       only: only.value,
-      sorts: shown,
-    });
+    };
+    // A field that is left tells again of what it has told: what is chosen stays.
+    const asText = JSON.stringify([wanted, checked]);
+    if (asText === shown) return;
+    shown = asText;
+    const items = wantedItems({ ...wanted, sorts: new Set(checked) });
     diagram.show(items);
     const count = items.reduce((sum, item) => sum + (sortOf(item) === MESSAGE ? 1 : 0), 0);
     const { total, whole } = run.messages;
@@ -60,15 +65,18 @@ function startExplorer(place) {
 
   let typing = 0;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(() => {
-      // Where the range is what a chart shows, it follows.
-      if (number(from) !== focus.from || number(to) !== focus.to || device.value !== focus.device) {
-        focus.set({ from: number(from), to: number(to), device: device.value });
-      } else refresh();
-    }, TYPING_MS);
-  });
+  const apply = () => {
+    // What the rest of the page looks at, too, it is told.
+    if (number(from) !== focus.from || number(to) !== focus.to || device.value !== focus.device) {
+      focus.set({ from: number(from), to: number(to), device: device.value });
+    } else refresh();
+  };
+  for (const happened of ["input", "change"]) {
+    form.addEventListener(happened, () => {
+      clearTimeout(typing);
+      typing = setTimeout(apply, TYPING_MS);
+    });
+  }
   form.addEventListener("reset", () => setTimeout(() => focus.set({ from: null, to: null, device: "" })));
   focus.listeners.push(() => {
     const text = (value) => (value === null ? "" : String(Number(value.toFixed(6))));
