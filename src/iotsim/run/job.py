@@ -42,33 +42,23 @@ def run_file(
     default_seed: int = 0,
     progress: Callable[[Run], Awaitable[None]] | None = None,
 ) -> RunReport:
-<<<<<<< HEAD
-    """Run the scenario at `path`. IotsimError if there is no folder for its results; all else that goes
-    wrong is the report's ``error``."""
-    with (
-        open_results(path.stem, options.out, options.results) as results,
-        ExitStack() as stack,
-    ):
-=======
     """Run the scenario at `path`, and make the documents that are asked for. IotsimError if there is no
     folder for its results; all else that goes wrong is the report's ``error``."""
-    with open_results(path.stem, options.out) as results:
+    with open_results(path.stem, options.out, options.results) as results:
         options = replace(options, out=results)
-        report = _run_file(path, options, overrides, default_seed=default_seed, progress=progress)
+        report = _run_file(path, results, options, overrides, default_seed, progress)
         return _with_documents(report, options.documents) if options.documents else report
 
 
 def _run_file(
     path: Path,
+    results: ResultsFolder,
     options: RunOptions,
     overrides: Overrides,
-    *,
     default_seed: int,
     progress: Callable[[Run], Awaitable[None]] | None,
 ) -> RunReport:
-    with open_results(path.stem, options.out) as results:
->>>>>>> files
-        options = replace(options, out=results)
+    with ExitStack() as stack:
         first_s = overrides.default_limit_s if overrides.limit_s is None else overrides.limit_s
         limit = stack.enter_context(limited(first_s))
         try:
