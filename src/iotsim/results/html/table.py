@@ -83,7 +83,7 @@ def column(values: Sequence[Any]) -> Any:
 
 def steps(values: Sequence[int]) -> list[int]:
     """The first of `values`, and for each other one the difference to the one before it."""
-    return [value - before for value, before in zip(values, [0, *values[:-1]], strict=True)]
+    return [value - before for value, before in zip(values, [0, *values], strict=False)]
 
 
 def seconds(t: float | None) -> float | None:
