@@ -71,7 +71,9 @@ def test_what_is_said_to_be_whole_is_whole(events: list[Event]) -> None:
     names = [document["strings"][number] for number in told["whole_devices"]]
     assert names
     by_device = {
-        f"meter[{place}]": sum(cell[name] for name in ("received", "sent", "undecodable", "not_sent"))
+        f"meter[{place}]": sum(
+            cell[name] for name in ("received", "sent", "undecodable", "not_sent")
+        )
         for place, cell in enumerate(cells(document))
     }
     assert all(count[name] == by_device[name] for name in names)
@@ -114,9 +116,7 @@ def test_messages_that_do_not_become_small_are_fewer(monkeypatch: pytest.MonkeyP
 
 def test_many_devices_share_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "MOST_CELLS", 11)
-    document = document_of(
-        [run_started(1003), read(1, 1.0, 0), read(2, 1.1, 1002), run_ended(2.0)]
-    )
+    document = document_of([run_started(1003), read(1, 1.0, 0), read(2, 1.1, 1002), run_ended(2.0)])
     (meter,) = document["devices"]["fleets"]
     assert (meter["per_cell"], meter["cells"], meter["count"]) == (101, 10, 1003)
     told = cells(document)

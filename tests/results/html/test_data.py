@@ -64,9 +64,7 @@ def runs(draw: st.DrawFn) -> list[Event]:
         else:
             message = {"kind": draw(kinds), "seq": number, "deep": {"list": [1, {"x": None}]}}
             befell = draw(st.sampled_from([("", ""), ("lossy", "lost"), ("slow", "delayed")]))
-            events.append(
-                Received(t, number, name, "10.77.0.1:9", "x", message, "", *befell, 0.25)
-            )
+            events.append(Received(t, number, name, "10.77.0.1:9", "x", message, "", *befell, 0.25))
             open_requests.append((device, number))
     events.append(run_ended(t + 0.5))
     return events
@@ -202,7 +200,9 @@ def test_answers_of_the_gateway_are_inferred_from_what_they_repeat() -> None:
         run_started(),
         Sent(1.0, 1, "meter[0]", "10.77.0.1:9", "x", asks),
         Sent(1.1, 2, "meter[1]", "10.77.0.1:9", "x", asks),
-        Received(1.2, 3, "meter[1]", "10.77.0.1:8", "x", {"kind": "PONG", "seq": 5}),  # another peer
+        Received(
+            1.2, 3, "meter[1]", "10.77.0.1:8", "x", {"kind": "PONG", "seq": 5}
+        ),  # another peer
         Received(1.3, 4, "meter[1]", "10.77.0.1:9", "x", {"kind": "PONG", "seq": 6}),
         Received(1.5, 5, "meter[0]", "10.77.0.1:9", "x", {"kind": "PONG", "seq": 5}),
         # Not an answer, since the device answers it.
@@ -231,7 +231,11 @@ def test_expectations_come_with_the_messages_around_the_failure() -> None:
         run_ended(6.0),
     ]
     document = document_of(events)
-    assert [one["state"] for one in document["expectations"]] == ["passed", "failed", "inconclusive"]
+    assert [one["state"] for one in document["expectations"]] == [
+        "passed",
+        "failed",
+        "inconclusive",
+    ]
     failed_told = document["expectations"][1]
     assert failed_told["total"] == 30
     (group,) = failed_told["groups"]
@@ -250,7 +254,13 @@ def test_expectations_come_with_the_messages_around_the_failure() -> None:
 
 def test_the_time_axis_has_what_happened() -> None:
     nearest = Unmatched(
-        fleet="meter", protocol="x", kind="kind=WRITE", count=1, t=1.0, device="meter[0]", nearest="r"
+        fleet="meter",
+        protocol="x",
+        kind="kind=WRITE",
+        count=1,
+        t=1.0,
+        device="meter[0]",
+        nearest="r",
     )
     events = [
         run_started(),

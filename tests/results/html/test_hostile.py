@@ -58,11 +58,15 @@ def spoiled(draw: st.DrawFn) -> list[bytes]:
         elif what == 3:
             lines[place] = draw(st.sampled_from(lines))
         elif what == 4:
-            text = draw(st.sampled_from(["1e308", "-1e308", "null", "-5", "1e9", "0", "1e400", "9"]))
+            text = draw(
+                st.sampled_from(["1e308", "-1e308", "null", "-5", "1e9", "0", "1e400", "9"])
+            )
             head, t, rest = one.partition(b'"t":')
             lines[place] = head + t + text.encode() + rest[rest.find(b",") :]
         else:
-            lines[place] = draw(st.sampled_from([b"", b"\n", b"[" * 5000, b"{}", b"\xff\xfe", b"1"]))
+            lines[place] = draw(
+                st.sampled_from([b"", b"\n", b"[" * 5000, b"{}", b"\xff\xfe", b"1"])
+            )
     return lines
 
 
@@ -178,7 +182,17 @@ def test_gigantic_messages_are_cut() -> None:
 
 
 def test_names_of_anything_are_strays_and_not_too_many() -> None:
-    names = ["", "meter", "meter[-1]", "meter[99]", "meter[00]", "meter[١]", HARM, "meter[0]x", "[0]"]
+    names = [
+        "",
+        "meter",
+        "meter[-1]",
+        "meter[99]",
+        "meter[00]",
+        "meter[١]",
+        HARM,
+        "meter[0]x",
+        "[0]",
+    ]
     names += [f"x{n}[{n}]" for n in range(3000)]
     events = [run_started(), *(read(n + 1, 1.0, 0) for n in range(len(names)))]
     for event, name in zip(events[1:], names, strict=True):

@@ -69,7 +69,9 @@ def test_bytes_are_those_of_the_datagram_at_that_time_between_these_ends() -> No
     assert table["hex"] == [asked.hex(), answer.hex()]
     assert table["from"] == ["capture", "capture"]
     assert (table["lacking"], table["left_out"]) == (0, "")
-    layout = {path: (offset, size) for path, offset, size in document["layouts"][table["layout"][0]]}
+    layout = {
+        path: (offset, size) for path, offset, size in document["layouts"][table["layout"][0]]
+    }
     assert layout["magic"] == (0, 16)
     assert layout["seq"][1] == 16
     start = layout["seq"][0] // 8

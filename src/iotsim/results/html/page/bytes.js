@@ -120,18 +120,18 @@ function isWithin(path, outer) {
 
 /** Bytes in hex and as text. */
 class Dump {
-  constructor({ hex, from, layout }, choosePath) {
+  constructor({ hex, size, from, layout }, choosePath) {
     this.layout = layout;
     this.choosePath = choosePath;
     this.cells = [];
     const lines = [];
-    const size = hex.length / 2;
-    for (let start = 0; start < size; start += BYTES_IN_LINE) lines.push(this.line(hex, start, size));
+    const shown = hex.length / 2;
+    for (let start = 0; start < shown; start += BYTES_IN_LINE) lines.push(this.line(hex, start, shown));
     const origins = { capture: "from the capture", encoded: "encoded again from the fields", event: "as it arrived" };
     this.node = element(
       "figure",
       { class: "dump" },
-      element("figcaption", { text: `${plural(size, "byte")}, ${origins[from] ?? from}` }),
+      element("figcaption", { text: `${plural(size, "byte")}, ${origins[from] ?? from}${shown < size ? `: the first ${countText(shown)}` : ""}` }),
       element("div", { class: "dump-lines", onclick: (event) => this.onClick(event) }, ...lines),
     );
   }

@@ -57,8 +57,10 @@ class Diagram {
     );
   }
 
-  show(items) {
+  /** Shows `items`; `repeats` tells of some how many more like them were left out after them. */
+  show(items, repeats = new Map()) {
     this.items = items;
+    this.repeats = repeats;
     this.places = null;
     this.pairOf = NONE;
     this.setLanes();
@@ -172,7 +174,7 @@ class Diagram {
     }
     let kind = place === this.pairOf ? "paired " : "";
     if (sortOf(item) === MESSAGE) kind += this.drawMessage(lanes, at);
-    else if (sortOf(item) === NORTHBOUND) kind += this.drawNorthbound(lanes, at);
+    else if (sortOf(item) === NORTHBOUND) kind += this.drawNorthbound(lanes, at, this.repeats.get(item) ?? 0);
     else if (sortOf(item) === OUTPUT) {
       const line = run.output.line[at];
       kind += "output";
@@ -222,8 +224,8 @@ class Diagram {
     return nodes;
   }
 
-  drawNorthbound(lanes, at) {
-    const text = northboundText(at);
+  drawNorthbound(lanes, at, repeats) {
+    const text = `${repeats ? `${countText(repeats + 1)} × ` : ""}${northboundText(at)}`;
     const label = element("span", { class: "label", title: text }, element("b", { text }));
     lanes.append(this.arrow(this.northLane, this.gatewayLane, false, false, label));
     return "out northbound";
@@ -277,7 +279,12 @@ function fieldSummary(row) {
     (messages.isConstant(row, field) ? rest : telling).push([name, value]);
   });
   const shown = flatFields([...telling, ...rest].slice(0, SHOWN_FIELDS));
-  return shown.slice(0, 2 * SHOWN_FIELDS).map(([path, value]) => `${path}=${value.slice(0, 80)}`).join("  ");
+  return shown.slice(0, 2 * SHOWN_FIELDS).map(([path, value]) => `${path}=${shortValue(value)}`).join("  ");
+}
+
+/** A value in a line of several: of what a 32-bit float makes of 20.4, the digits that it has. */
+function shortValue(text) {
+  return /^-?\d+\.\d{7,}$/.test(text) ? String(Number(Number(text).toPrecision(7))) : text.slice(0, 80);
 }
 
 function northboundText(at) {
@@ -302,5 +309,6 @@ const MARK_TITLES = {
 };
 
 function markTitle(mark) {
+  if (mark.what === "expectation") return run.expectations.find(({ number }) => number === mark.number)?.state ?? "decided";
   return MARK_TITLES[mark.what] ?? mark.what;
 }
