@@ -31,7 +31,7 @@ class Detail {
     const flat = fields ? flatFields(fields) : [];
     const bytes = messages.bytes(row);
     const parts = [
-      element("h4", { text: messages.kind(row) || messages.what(row) }),
+      element("h4", { text: nameOf(row) }),
       factList(factsOf(row)),
       this.pairButton(row),
     ];
@@ -79,7 +79,7 @@ class Detail {
     const other = request !== NONE ? request : answer;
     if (other === NONE) return null;
     const took = durationText(Math.abs(messages.t[row] - messages.t[other]));
-    const way = request !== NONE ? `answers ${messages.kind(other)}, ${took} earlier` : `answered by ${messages.kind(other)} after ${took}`;
+    const way = request !== NONE ? `answers ${nameOf(other)}, ${took} earlier` : `answered by ${nameOf(other)} after ${took}`;
     const guessed = messages.inferred.has(request !== NONE ? row : other) ? " (paired by fields)" : "";
     return element("button", { type: "button", class: "pair", text: way + guessed, onclick: () => this.goTo(other) });
   }

@@ -56,7 +56,7 @@ function withoutRepeats(items) {
   for (const item of items) {
     const last = kept.at(-1);
     const isRepeat = last !== undefined && sortOf(item) === NORTHBOUND && sortOf(last) === NORTHBOUND
-      && northboundText(placeOf(item)) === northboundText(placeOf(last));
+      && northboundParts(placeOf(item))[0] === northboundParts(placeOf(last))[0];
     if (isRepeat) repeats.set(last, (repeats.get(last) ?? 0) + 1);
     else kept.push(item);
   }

@@ -46,7 +46,7 @@ function outputTold(shown) {
 function drawOutput(item) {
   const at = placeOf(item);
   const isOutput = sortOf(item) === OUTPUT;
-  const text = isOutput ? run.output.line[at] : `${run.northbound.service[at]}: ${northboundText(at)}`;
+  const text = isOutput ? run.output.line[at] : `${run.northbound.service[at]}: ${northboundParts(at).join(" ")}`;
   const cell = element("span", { class: "text", text });
   return {
     kind: isOutput ? "of-gateway" : "of-northbound",
