@@ -41,6 +41,7 @@ PACKAGES = {
     "knxtool": "knxd knxd-tools",
     "node": "nodejs",
     "npm": "npm",
+    "prove": "perl",
     "text2pcap": "wireshark-common",
     "tftp": "tftp-hpa",
 }

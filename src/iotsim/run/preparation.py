@@ -52,6 +52,7 @@ class RunOptions:
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
     ``own_process``: the process is there for this run alone, and may end with it where code of the user's
     leaves no other way.
+    ``live``: somebody watches how it goes on, and `Crew.progress` tells all that it can.
     ``words`` are the options of the command line that repeat the run.
     """
 
@@ -62,6 +63,7 @@ class RunOptions:
     drop_privileges: bool = False
     own_process: bool = False
     recording: Recording = EVERYTHING
+    live: bool = False
     words: tuple[str, ...] = ()
     gateway_given: bool = False
 
