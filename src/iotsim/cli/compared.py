@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.cli.table import print_table, terminal_columns
 from iotsim.results.compare.comparison import OK
-from iotsim.results.compare.figures import SECONDS, change_text, value_text
+from iotsim.results.compare.figures import SECONDS, TOO_FEW, change_text, value_text
 from iotsim.safetext import safe_line
 from iotsim.units import format_duration
 
@@ -78,7 +78,7 @@ def _show_one(told: Comparison) -> None:
     held = sum(one.state == "held" for one in told.thresholds)
     if held:
         say("  held    ", f"{held} of {len(told.thresholds)} thresholds")
-    figures = [one for one in told.figures if one.before != one.after]
+    figures = [one for one in told.figures if one.before != one.after and not _says_little(one)]
     large = [one for one in told.counters if abs(one.relative or 1.0) >= LEAST_CHANGE]
     large = large[:COUNTERS_TOLD]
     _show_figures([*figures, *large])
@@ -88,6 +88,11 @@ def _show_one(told: Comparison) -> None:
         say("  ", line)
     _show_words("never seen before", told.new.words, told.new.total)
     _show_words("not seen any more", told.gone.words, told.gone.total)
+
+
+def _says_little(figure: Figure) -> bool:
+    """Whether it is a percentile of too few times, of which the median says as much."""
+    return figure.doubt.startswith(TOO_FEW) and not figure.name.endswith(".p50")
 
 
 def _show_side(label: str, side: Side) -> None:

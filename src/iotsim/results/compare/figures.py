@@ -31,6 +31,9 @@ GATEWAY_UNITS = {
     "crashes": COUNT,
     "starts": COUNT,
 }
+LEAST_MESSAGES = 30
+"""Of fewer the rate says little: one more or less, and it is another."""
+TOO_FEW = "too few times to tell"
 NOT_MEASURED = "it was not measured in both runs"
 
 
@@ -116,7 +119,7 @@ def _doubt(
         return ""
     if old.low is None or old.high is None or new.low is None or new.high is None:
         needed = least_count(share, CONFIDENCE)
-        return f"too few times to tell: {counts[0]} and {counts[1]}, and it takes {needed}"
+        return f"{TOO_FEW}: {counts[0]} and {counts[1]}, and it takes {needed}"
     if old.low <= new.high and new.low <= old.high:
         return "within what differs by chance"
     if abs(new.value - old.value) <= lag_s:
@@ -133,7 +136,9 @@ def _rates(before: Profile, after: Profile) -> Iterator[Figure]:
         ("rate.received", before.received, after.received),
         ("rate.sent", before.sent, after.sent),
     ):
-        yield Figure(name, PER_SECOND, rate(before, old), rate(after, new))
+        few = min(old, new) < LEAST_MESSAGES and old != new
+        doubt = f"there were only {old} and {new} messages" if few and before.messages else ""
+        yield Figure(name, PER_SECOND, rate(before, old), rate(after, new), doubt=doubt)
 
 
 def _northbound(before: Profile, after: Profile) -> Iterator[Figure]:
