@@ -39,10 +39,10 @@ def _escape(character: re.Match[str]) -> str:
 
 def safe_json(text: str) -> str:
     """JSON `text` in which everything but printable ASCII and newlines is escaped as JSON has it, so that
-    it is safe to show, and JSON still. Lone surrogates are not in it, as in nothing that was UTF-8."""
+    it is safe to show, and JSON still."""
     return re.sub(r"[^ -~\n]", _json_escape, text)
 
 
 def _json_escape(character: re.Match[str]) -> str:
-    units = character[0].encode("utf-16-be")
+    units = character[0].encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import cyclopts
 
 from iotsim import __version__
+from iotsim.cli.github import workflow
 from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
@@ -59,7 +61,8 @@ for _name, _path, _help in (
         "iotsim.cli.explain:explain",
         "Say what a device would do about a datagram, and why.",
     ),
-    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
+    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, or of results."),
+    ("show", "iotsim.cli.show:show", "Show what happened in a run: its events, a line each."),
     ("report", "iotsim.cli.report:report", "Make the documents of a run again from its events."),
     ("compare", "iotsim.cli.compare:compare", COMPARE_HELP),
     ("history", "iotsim.cli.history:history", "Show how the scenarios of a project have fared."),
@@ -87,7 +90,7 @@ def external_command() -> tuple[str, ...]:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
-    with safe_output():
+    with safe_output(), workflow() if [*arguments[:1]] == ["run"] else nullcontext():
         return _run(arguments)
 
 

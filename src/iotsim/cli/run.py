@@ -30,6 +30,7 @@ def run(
     capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
+    verbose: Annotated[bool, cyclopts.Parameter(name=["--verbose", "-v"], negative=())] = False,
     base: BaselineFlags = NO_BASELINE,
 ) -> int:
     """Run scenarios and judge them.
@@ -64,8 +65,12 @@ def run(
         May be given several times.
     quiet
         Print the verdict and the seed alone.
+    verbose
+        Print also what happens, as it happens: decisions, steps, faults, what the gateway prints.
     """
     from iotsim.cli.files import find_scenarios
+    from iotsim.cli.github import tell
+    from iotsim.cli.level import level_of
     from iotsim.cli.parameters import (
         combinations_of,
         known_parameters,
@@ -85,6 +90,7 @@ def run(
     hand_over = join_suite()
     named = " ".join(scenarios)
     try:
+        level = level_of(quiet=quiet, verbose=verbose)
         parallel = parse_jobs(jobs)
         comparing = None if base == NO_BASELINE else base_of(base)
         duration_s = None if duration is None else option_duration(duration)
@@ -114,7 +120,7 @@ def run(
         *(("--capture-filter", selector) for selector in capture_filter or ()),
     )
     if sum(map(len, settings.values())) > 1:
-        more = _repeating_words(("--seed", seed), ("--quiet", quiet))
+        more = _repeating_words(("--seed", seed), ("--quiet", quiet), ("--verbose", verbose))
         behind = ("--", *gateway) if gateway else ()
         work = []
         for file, several in settings.items():
@@ -126,33 +132,38 @@ def run(
                 options = (*words, *set_words(setting), *more, *behind)
                 work.append(Job(file, options, combination_text(combination)))
         return run_suite(work, parallel=parallel, out=out)
+    from iotsim.cli.progress import RunView
     from iotsim.cli.remember import remember_run
-    from iotsim.cli.render import show_progress, show_report
+    from iotsim.cli.render import show_report
 
     (file,) = files
-    report = run_file(
-        file,
-        RunOptions(
-            out=out,
-            serve=serve,
-            drop_privileges=True,
-            own_process=True,
-            recording=Recording(messages, capture, tuple(capture_filter or ())),
-            words=words,
-            gateway_given=bool(gateway),
-        ),
-        Overrides(
-            link=link,
-            gateway_command=gateway or None,
-            seed=seed,
-            tolerance=tolerance,
-            duration_s=duration_s,
-            parameters=parameters[file],
-        ),
-        default_seed=secrets.randbelow(SEEDS),
-        progress=None if quiet else show_progress,
-    )
+    with RunView(level) as view:
+        report = run_file(
+            file,
+            RunOptions(
+                out=out,
+                watch=view.sinks,
+                serve=serve,
+                drop_privileges=True,
+                own_process=True,
+                recording=Recording(messages, capture, tuple(capture_filter or ())),
+                live=view.live,
+                words=words,
+                gateway_given=bool(gateway),
+            ),
+            Overrides(
+                link=link,
+                gateway_command=gateway or None,
+                seed=seed,
+                tolerance=tolerance,
+                duration_s=duration_s,
+                parameters=parameters[file],
+            ),
+            default_seed=secrets.randbelow(SEEDS),
+            progress=view.show,
+        )
     hand_over(report.result)
+    tell(report.result, report.folder)
     remember_run(report, serve=serve)
     if report.trouble:
         print(f"iotsim: {report.trouble}", file=sys.stderr)
