@@ -129,7 +129,8 @@ def _doubt(
 
 def _rates(before: Profile, after: Profile) -> Iterator[Figure]:
     def rate(profile: Profile, count: int) -> float | None:
-        return count / profile.duration_s if profile.messages and profile.duration_s > 0 else None
+        known = profile.counts_messages and profile.duration_s > 0
+        return count / profile.duration_s if known else None
 
     for name, old, new in (
         ("rate", before.received + before.sent, after.received + after.sent),
@@ -137,7 +138,9 @@ def _rates(before: Profile, after: Profile) -> Iterator[Figure]:
         ("rate.sent", before.sent, after.sent),
     ):
         few = min(old, new) < LEAST_MESSAGES and old != new
-        doubt = f"there were only {old} and {new} messages" if few and before.messages else ""
+        doubt = (
+            f"there were only {old} and {new} messages" if few and before.counts_messages else ""
+        )
         yield Figure(name, PER_SECOND, rate(before, old), rate(after, new), doubt=doubt)
 
 
@@ -145,11 +148,14 @@ def _northbound(before: Profile, after: Profile) -> Iterator[Figure]:
     names = sorted(before.northbound.keys() | after.northbound.keys())
     if not names:
         return
-    totals = sum(before.northbound.values()), sum(after.northbound.values())
-    yield Figure("northbound", COUNT, *totals)
+
+    def count(run: Profile, name: str) -> int | None:
+        told = run.northbound.get(name, 0) if name else sum(run.northbound.values())
+        return None if run.cut else told
+
+    yield Figure("northbound", COUNT, count(before, ""), count(after, ""))
     for name in names:
-        counts = before.northbound.get(name, 0), after.northbound.get(name, 0)
-        yield Figure(f"northbound.{name}", COUNT, *counts)
+        yield Figure(f"northbound.{name}", COUNT, count(before, name), count(after, name))
 
 
 def value_text(value: float | None, unit: str) -> str:
