@@ -36,7 +36,16 @@ NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
 TAG = re.compile(r"[^\W_][\w.+/-]*")
 """Tags that ``-m`` can name."""
 MARKS_OF_PYTEST = frozenset(
-    ("filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail")
+    (
+        "filterwarnings",
+        "parametrize",
+        "skip",
+        "skipif",
+        "tryfirst",
+        "trylast",
+        "usefixtures",
+        "xfail",
+    )
 )
 """A tag must not change what a test comes to."""
 
@@ -116,19 +125,20 @@ def node_name(text: str) -> str:
     return re.sub(r":{2,}", ":", safe_line(text)).strip()
 
 
-class Unproven(Exception):
+class Unproven(Exception):  # noqa: N818
     """A run by which nothing is proven, neither for nor against the gateway."""
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818
     """A run that has failed."""
 
 
 class Explanation(TerminalRepr):
-    """What a run has printed, in the place of a traceback. ``reprcrash`` has it in a line, for summaries."""
+    """`text`, in the place of a traceback; ``reprcrash`` has `result` in a line, for summaries."""
 
-    def __init__(self, path: Path, message: str, text: str) -> None:
-        self.reprcrash = SimpleNamespace(path=str(path), lineno=1, message=message)
+    def __init__(self, path: Path, result: RunResult, text: str) -> None:
+        message = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
+        self.reprcrash = SimpleNamespace(path=str(path), lineno=1, message=safe_line(message))
         self.text = text
 
     def toterminal(self, tw: TerminalWriter) -> None:
@@ -164,13 +174,7 @@ class ScenarioItem(pytest.Item):
 
         result, self.output, folder = self._run()
         self.result = result
-        self.user_properties += [
-            ("verdict", result.verdict),
-            ("seed", str(result.seed)),
-            ("repeat", result.repeat),
-            ("results", str(folder)),
-            *((f"parameter.{name}", text) for name, text in result.parameters.items()),
-        ]
+        self.user_properties += properties(result, folder)
         if result.verdict == Verdict.SKIPPED:
             reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
             raise pytest.skip.Exception(reason, _use_item_location=True)
@@ -188,8 +192,7 @@ class ScenarioItem(pytest.Item):
         result = self.result
         if result is None or not isinstance(excinfo.value, Unproven | Failed):
             return super().repr_failure(excinfo)
-        message = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
-        return Explanation(self.path, safe_line(message), safe_text(self.output).strip("\n"))
+        return Explanation(self.path, result, safe_text(self.output).strip("\n"))
 
     def _run(self) -> tuple[RunResult, str, Path]:
         """Run the scenario; its result, what it printed, and the folder with its results."""
@@ -205,6 +208,18 @@ class ScenarioItem(pytest.Item):
         job = Job(Path(os.path.relpath(self.path)), tuple(words))
         out = results_folder(self.config, self.path.stem, self.nodeid)
         return (*run_job(job, out), out)
+
+
+def properties(result: RunResult, folder: Path | None) -> list[tuple[str, object]]:
+    """What reports of a test have of its run, by the names that junit.xml of ``iotsim run`` has for them."""
+    found: list[tuple[str, object]] = [
+        ("verdict", result.verdict),
+        ("seed", str(result.seed)),
+        ("repeat", result.repeat),
+    ]
+    if folder is not None:
+        found.append(("results", str(folder)))
+    return found + [(f"parameter.{name}", text) for name, text in result.parameters.items()]
 
 
 def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
@@ -239,13 +254,19 @@ def run_job(job: Any, out: Path) -> tuple[RunResult, str]:
         )
         try:
             data, _ = process.communicate()
-        except BaseException:  # Ctrl-C, or a time limit: it ends what it has started, and then itself
+        except (
+            BaseException
+        ):  # Ctrl-C, or a time limit: it ends what it has started, and then itself
             process.send_signal(signal.SIGTERM)
             process.communicate()
             raise
         output = data.decode(errors="replace")
         handed_over.seek(0)
         result = judge(
-            job.file, ["run", str(job.file), *job.words], handed_over.read(), process.returncode, output
+            job.file,
+            ["run", str(job.file), *job.words],
+            handed_over.read(),
+            process.returncode,
+            output,
         )
     return result, output
