@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import cyclopts
 
 from iotsim.cli.app import external_command
-from iotsim.errors import MachineError, Problem, ScenarioError
+from iotsim.cli.baseline import NO_BASELINE, BaselineFlags, base_of
+from iotsim.errors import IotsimError, MachineError, Problem, ScenarioError
 
 SEEDS = 1 << 32
 
@@ -29,6 +30,8 @@ def run(
     capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
+    verbose: Annotated[bool, cyclopts.Parameter(name=["--verbose", "-v"], negative=())] = False,
+    base: BaselineFlags = NO_BASELINE,
 ) -> int:
     """Run scenarios and judge them.
 
@@ -62,8 +65,12 @@ def run(
         May be given several times.
     quiet
         Print the verdict and the seed alone.
+    verbose
+        Print also what happens, as it happens: decisions, steps, faults, what the gateway prints.
     """
     from iotsim.cli.files import find_scenarios
+    from iotsim.cli.github import tell
+    from iotsim.cli.level import level_of
     from iotsim.cli.parameters import (
         combinations_of,
         known_parameters,
@@ -83,7 +90,9 @@ def run(
     hand_over = join_suite()
     named = " ".join(scenarios)
     try:
+        level = level_of(quiet=quiet, verbose=verbose)
         parallel = parse_jobs(jobs)
+        comparing = None if base == NO_BASELINE else base_of(base)
         duration_s = None if duration is None else option_duration(duration)
         files, notes = find_scenarios(scenarios)
         parameters = known_parameters(files, parse_set(set_ or []))
@@ -91,7 +100,7 @@ def run(
         if serve and sum(map(len, settings.values())) > 1:
             hint = "" if len(files) > 1 else "its matrix makes several: choose one with --set"
             raise ScenarioError([Problem("this is for one scenario", "--serve", hint=hint)])
-    except ScenarioError as error:
+    except IotsimError as error:
         leave_verdict(out, named, Verdict.ERROR, str(error))
         raise
     for note in notes:
@@ -111,7 +120,7 @@ def run(
         *(("--capture-filter", selector) for selector in capture_filter or ()),
     )
     if sum(map(len, settings.values())) > 1:
-        more = _repeating_words(("--seed", seed), ("--quiet", quiet))
+        more = _repeating_words(("--seed", seed), ("--quiet", quiet), ("--verbose", verbose))
         behind = ("--", *gateway) if gateway else ()
         work = []
         for file, several in settings.items():
@@ -123,32 +132,39 @@ def run(
                 options = (*words, *set_words(setting), *more, *behind)
                 work.append(Job(file, options, combination_text(combination)))
         return run_suite(work, parallel=parallel, out=out)
-    from iotsim.cli.render import show_progress, show_report
+    from iotsim.cli.progress import RunView
+    from iotsim.cli.remember import remember_run
+    from iotsim.cli.render import show_report
 
     (file,) = files
-    report = run_file(
-        file,
-        RunOptions(
-            out=out,
-            serve=serve,
-            drop_privileges=True,
-            own_process=True,
-            recording=Recording(messages, capture, tuple(capture_filter or ())),
-            words=words,
-            gateway_given=bool(gateway),
-        ),
-        Overrides(
-            link=link,
-            gateway_command=gateway or None,
-            seed=seed,
-            tolerance=tolerance,
-            duration_s=duration_s,
-            parameters=parameters[file],
-        ),
-        default_seed=secrets.randbelow(SEEDS),
-        progress=None if quiet else show_progress,
-    )
+    with RunView(level) as view:
+        report = run_file(
+            file,
+            RunOptions(
+                out=out,
+                watch=view.sinks,
+                serve=serve,
+                drop_privileges=True,
+                own_process=True,
+                recording=Recording(messages, capture, tuple(capture_filter or ())),
+                live=view.live,
+                words=words,
+                gateway_given=bool(gateway),
+            ),
+            Overrides(
+                link=link,
+                gateway_command=gateway or None,
+                seed=seed,
+                tolerance=tolerance,
+                duration_s=duration_s,
+                parameters=parameters[file],
+            ),
+            default_seed=secrets.randbelow(SEEDS),
+            progress=view.show,
+        )
     hand_over(report.result)
+    tell(report.result, report.folder)
+    remember_run(report, serve=serve)
     if report.trouble:
         print(f"iotsim: {report.trouble}", file=sys.stderr)
     if isinstance(report.error, MachineError):
@@ -159,7 +175,12 @@ def run(
     show_report(report, quiet=quiet)
     if report.stopped_by is not None and not serve:
         return EXIT_SIGNALLED + report.stopped_by
-    return exit_code(report.result.verdict)
+    code = exit_code(report.result.verdict)
+    if comparing is None:
+        return code
+    # Also where the run has failed: it shows what is new about that.
+    compared = comparing.settle([report.folder], quiet=quiet)
+    return code or compared
 
 
 def _repeating_words(*options: tuple[str, object]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@
     doubts       what was lost or late, and which verdicts that puts in doubt
     record       the files that grow; `files`, `segments` (with a bound)
     folder       where results lie, whose it is, and the results that replace each other
+    past         results read back; `documents` are made from them
     failure      what is left of a run that could not go to its end
     job          one scenario file, from its name to its results, whatever goes wrong
     suite        several scenarios in one command

@@ -16,6 +16,7 @@ from iotsim.results.result import RunResult, repeat_command, utc_text
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.failure import sole_cause, write_failure
 from iotsim.run.folder import open_results
+from iotsim.run.html import leave_page
 from iotsim.run.report import RunReport
 from iotsim.run.run import run_scenario
 from iotsim.scenario import load_scenario
@@ -62,6 +63,7 @@ def run_file(
                 ),
             )
             write_failure(results, begun, error)
+            leave_page(results)
             return _broken(results, error)
         try:
             report = run_scenario(scenario, options, progress)
@@ -95,3 +97,4 @@ def leave_verdict(out: Path | None, name: str, verdict: Verdict, reason: str) ->
         return
     with suppress(IotsimError), open_results(name, out) as results:
         results.write(RunResult(scenario=name, path="", verdict=verdict, reason=reason, seed=0))
+        leave_page(results)

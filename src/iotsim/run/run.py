@@ -448,6 +448,7 @@ class Run:
                 recording=self.options.recording,
                 rescue=self.preparation.rescue,
                 wall_time=self.wall_time,
+                live=self.options.live,
             )
             return Alone(simulation)
         assert site.testbed is not None
@@ -460,6 +461,7 @@ class Run:
             wall_time=self.wall_time,
             drop_privileges=self.options.drop_privileges,
             recording=self.options.recording,
+            live=self.options.live,
         )
 
     def _make_record(self, writer: Writer) -> Record | None:
@@ -473,6 +475,7 @@ class Run:
             wall_time=self.wall_time,
             interface=self.site.link.name,
             capture=self.options.recording.packets,
+            may_fork=self.options.own_process and not self.virtual and not self.preparation.workers,
         )
 
 

@@ -90,6 +90,10 @@ class Conditions:
         """Whether a device has no part in anything now, for whatever reason."""
         return self._absences[fleet].is_away(index, now)
 
+    def any_away(self, fleet: str) -> bool:
+        """Whether there is a reason for any device of this fleet to be away."""
+        return self._absences[fleet].any
+
     def is_down(self, fleet: str, index: int, now: float) -> bool:
         """Whether a device is, because of a reboot."""
         return now < self._down[fleet].get(index, 0.0)

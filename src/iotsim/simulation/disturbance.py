@@ -171,7 +171,7 @@ class Disturbances:
             if scope is not None:
                 name = one.entry.name
                 fates = self.fates(name)
-                effect = self._impairment(one, fleet, direction)
+                effect = self._impairment(one, fleet, direction).effect
                 stages.append(Stage(scope, effect, name, fates))
         if self._faults is not None:
             stages += self._faults.stages(self, fleet, service, direction)
