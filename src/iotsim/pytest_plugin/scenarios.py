@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from _pytest._io import TerminalWriter
 
     from iotsim.results.result import RunResult
+    from iotsim.run.suite import Job
+    from iotsim.scenario.project import Project
 
 NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
 """Files that never are one, also where they cannot be read."""
@@ -69,6 +71,7 @@ def _may_be_scenario(path: Path) -> bool:
 
 
 DECLARED = pytest.StashKey["frozenset[Path]"]()
+PROJECT = pytest.StashKey["Project"]()
 
 
 def declared(config: pytest.Config) -> frozenset[Path]:
@@ -79,17 +82,35 @@ def declared(config: pytest.Config) -> frozenset[Path]:
 
 
 def _declared(config: pytest.Config) -> Iterable[Path]:
+    from iotsim.errors import ScenarioError
+    from iotsim.run.project import may_be_project
+
     named: list[Path] = config.getini("iotsim_scenarios")
     for path in named:
         if not path.exists():
-            raise pytest.UsageError(
-                safe_line(f"iotsim_scenarios: there is no such file or folder: {path}")
-            )
-    if not named:
-        return []
-    from iotsim.cli.files import find_scenarios
+            told = f"iotsim_scenarios: there is no such file or folder: {path}"
+            raise pytest.UsageError(safe_line(told))
+    try:
+        if not named and may_be_project(config.rootpath):
+            named = [path for path in project_of(config).scenarios if path.exists()]
+        if not named:
+            return []
+        from iotsim.cli.files import find_scenarios
 
-    return [Path(os.path.abspath(file)) for file in find_scenarios(list(map(str, named))).files]  # noqa: PTH100 - links stay, as pytest has them
+        files = find_scenarios([str(path) for path in named]).files
+    except ScenarioError as error:
+        raise pytest.UsageError(str(error)) from None
+    return [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 - links stay, as pytest has them
+
+
+def project_of(config: pytest.Config) -> Project:
+    """The project that pytest's rootdir is in, which is also where scenarios are run. ScenarioError tells
+    what is wrong with its file."""
+    from iotsim.run.project import find_project
+
+    if PROJECT not in config.stash:
+        config.stash[PROJECT] = find_project(config.rootpath)
+    return config.stash[PROJECT]
 
 
 class ScenarioFile(pytest.File):
@@ -205,9 +226,9 @@ class ScenarioItem(pytest.Item):
             if (value := option(f"iotsim_{name}")) is not None:
                 words += [f"--{name}", str(value)]
         words += set_words(self.setting)
-        job = Job(Path(os.path.relpath(self.path)), tuple(words))
+        job = Job(Path(os.path.relpath(self.path, self.config.rootpath)), tuple(words))
         out = results_folder(self.config, self.path.stem, self.nodeid)
-        return (*run_job(job, out), out)
+        return (*run_job(job, out, self.config.rootpath), out)
 
 
 def properties(result: RunResult, folder: Path | None) -> list[tuple[str, object]]:
@@ -230,14 +251,14 @@ def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
     chosen = config.getoption("iotsim_results")
     out = Path(chosen) / slug(nodeid) if chosen else None
     try:
-        with open_results(name, out) as folder:
+        with open_results(name, out, project_of(config).results) as folder:
             return folder.path
     except IotsimError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def run_job(job: Any, out: Path) -> tuple[RunResult, str]:
-    """Do `job` in a process of its own; its result, and what it printed."""
+def run_job(job: Job, out: Path, root: Path) -> tuple[RunResult, str]:
+    """Do `job` in a process of its own, in the folder `root`; its result, and what it printed."""
     from iotsim import interpreter
     from iotsim.run.suite import SUITE, judge
 
@@ -246,6 +267,7 @@ def run_job(job: Any, out: Path) -> tuple[RunResult, str]:
         fd = handed_over.fileno()
         process = subprocess.Popen(
             interpreter.command("iotsim.__main__", *words),
+            cwd=root,
             env={**os.environ, SUITE: f"{os.getpid()} {fd}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
