@@ -22,8 +22,7 @@ import pytest
 import trio
 
 from iotsim.errors import IotsimError, MachineError
-from iotsim.pytest_plugin.scenarios import Explanation, properties
-from iotsim.run.failure import sole_cause
+from iotsim.pytest_plugin import reports
 from iotsim.run.folder import slug
 from iotsim.safetext import safe_line
 from iotsim.scenario.loading import Overrides
@@ -32,15 +31,13 @@ from iotsim.testing.building import build
 from iotsim.testing.live import TEST_SEED, LiveOptions, LiveRun, RunFailed, in_seconds, live_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from iotsim.scenario.model import Scenario
     from iotsim.testing.building import ScenarioSource
     from iotsim.testing.live import Time
 
-REPORTS = "iotsim-simulation"
-SKIPPED = pytest.StashKey[BaseException]()
 NO_TRIO = (
     "`async with simulation(...)` is for tests that run in trio, as with pytest-trio; "
     "in others, write `with simulation(...)`"
@@ -53,9 +50,7 @@ class Simulate:
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._request = request
         self._runs = 0
-        manager = request.config.pluginmanager
-        if not manager.has_plugin(REPORTS):
-            manager.register(Reports(), REPORTS)
+        reports.register(request.config)
 
     def __repr__(self) -> str:
         return "<simulation>"
@@ -132,7 +127,10 @@ class Simulate:
         if result is None:
             return
         repeat = self.repeat(result.seed)
-        node.user_properties += {**dict(properties(result, sim.folder)), "repeat": repeat}.items()
+        node.user_properties += {
+            **dict(reports.properties(result, sim.folder)),
+            "repeat": repeat,
+        }.items()
         if isinstance(raised, Exception):
             raised.add_note(f"results: {safe_line(str(sim.folder))}\nrepeat:  {repeat}")
 
@@ -145,7 +143,7 @@ class Simulate:
         skipped = pytest.skip.Exception(
             safe_line(" ".join(str(error).split())), _use_item_location=True
         )
-        self._request.node.stash[SKIPPED] = skipped
+        self._request.node.stash[reports.SKIPPED] = skipped
         return skipped
 
 
@@ -180,6 +178,8 @@ class Simulation:
         __tracebackhide__ = True
         try:
             ended: bool | None = await self._manager.__aexit__(*raised)
+        except RunFailed as failed:
+            raise explained(failed) from None
         finally:
             self._maker.tell(self._sim, raised[1])
         return ended
@@ -200,6 +200,8 @@ class Simulation:
         __tracebackhide__ = True
         try:
             ended: bool | None = self._manager.__exit__(*raised)
+        except RunFailed as failed:
+            raise explained(failed) from None
         finally:
             self._maker.tell(self._sim, raised[1])
         return ended
@@ -212,26 +214,9 @@ class Simulation:
             raise error.with_traceback(None) from None
 
 
-class Reports:
-    """Lets reports of tests that have used the fixture tell of what was raised, and not of the groups that
-    the nurseries it passed have put around it; of a run that has failed, they have its explanation."""
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        cause: BaseException | None = None
-        if call.excinfo is not None and "simulation" in getattr(item, "fixturenames", ()):
-            cause = sole_cause(call.excinfo.value)
-            if isinstance(cause, pytest.skip.Exception):
-                # pytest-trio makes a skip of its own of it, which has lost the reason.
-                cause = item.stash.get(SKIPPED, cause)
-            if cause is not call.excinfo.value:
-                call.excinfo = pytest.ExceptionInfo.from_exception(cause)
-        report = yield
-        if isinstance(cause, RunFailed) and cause.result is not None:
-            report.longrepr = Explanation(item.path, cause.result, str(cause))
-        return report
+def explained(failed: RunFailed) -> BaseException:
+    """What makes a test fail with the explanation of its run, where that is what has failed."""
+    return failed if failed.result is None else reports.Explained(failed.result, str(failed))
 
 
 def _as_set(value: Any) -> str:

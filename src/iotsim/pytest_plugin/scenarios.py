@@ -16,18 +16,14 @@ import re
 import signal
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest._code.code import TerminalRepr
 
 from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from _pytest._io import TerminalWriter
 
     from iotsim.results.result import RunResult
     from iotsim.run.suite import Job
@@ -118,11 +114,13 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[ScenarioItem]:
         from iotsim.errors import ScenarioError
+        from iotsim.pytest_plugin import reports
         from iotsim.scenario.load import merged_combinations
         from iotsim.scenario.merge import Merged
         from iotsim.scenario.parameters import combination_text
         from iotsim.scenario.sources import read_sources
 
+        reports.register(self.config)
         try:
             merged = Merged(read_sources(self.path))
         except ScenarioError:  # which its run tells
@@ -146,30 +144,6 @@ def node_name(text: str) -> str:
     return re.sub(r":{2,}", ":", safe_line(text)).strip()
 
 
-class Unproven(Exception):  # noqa: N818
-    """A run by which nothing is proven, neither for nor against the gateway."""
-
-
-class Failed(Exception):  # noqa: N818
-    """A run that has failed."""
-
-
-class Explanation(TerminalRepr):
-    """`text`, in the place of a traceback; ``reprcrash`` has `result` in a line, for summaries."""
-
-    def __init__(self, path: Path, result: RunResult, text: str) -> None:
-        message = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
-        self.reprcrash = SimpleNamespace(path=str(path), lineno=1, message=safe_line(message))
-        self.text = text
-
-    def toterminal(self, tw: TerminalWriter) -> None:
-        for line in self.text.splitlines():
-            tw.line(line, bold=False)
-
-    def __str__(self) -> str:
-        return self.text
-
-
 class ScenarioItem(pytest.Item):
     """One run of a scenario, with the parameters of `setting`."""
 
@@ -191,6 +165,7 @@ class ScenarioItem(pytest.Item):
         return self.path, 0, self.name
 
     def setup(self) -> None:
+        from iotsim.pytest_plugin.reports import properties
         from iotsim.results.verdict import Verdict
 
         result, self.output, folder = self._run()
@@ -200,20 +175,20 @@ class ScenarioItem(pytest.Item):
             reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
             raise pytest.skip.Exception(reason, _use_item_location=True)
         if result.verdict not in (Verdict.PASSED, Verdict.FAILED):
-            raise Unproven
+            raise self._explained(result)
         if result.verdict == Verdict.PASSED:
             self.add_report_section("call", "iotsim", safe_text(self.output))
 
     def runtest(self) -> None:
         assert self.result is not None
         if self.result.verdict != "passed":
-            raise Failed
+            raise self._explained(self.result)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        result = self.result
-        if result is None or not isinstance(excinfo.value, Unproven | Failed):
-            return super().repr_failure(excinfo)
-        return Explanation(self.path, result, safe_text(self.output).strip("\n"))
+    def _explained(self, result: RunResult) -> Exception:
+        """What the run has printed, in the place of a traceback."""
+        from iotsim.pytest_plugin.reports import Explained
+
+        return Explained(result, safe_text(self.output).strip("\n"))
 
     def _run(self) -> tuple[RunResult, str, Path]:
         """Run the scenario; its result, what it printed, and the folder with its results."""
@@ -231,18 +206,6 @@ class ScenarioItem(pytest.Item):
         return (*run_job(job, out, self.config.rootpath), out)
 
 
-def properties(result: RunResult, folder: Path | None) -> list[tuple[str, object]]:
-    """What reports of a test have of its run, by the names that junit.xml of ``iotsim run`` has for them."""
-    found: list[tuple[str, object]] = [
-        ("verdict", result.verdict),
-        ("seed", str(result.seed)),
-        ("repeat", result.repeat),
-    ]
-    if folder is not None:
-        found.append(("results", str(folder)))
-    return found + [(f"parameter.{name}", text) for name, text in result.parameters.items()]
-
-
 def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
     """A folder of its own for a run of the scenario `name`."""
     from iotsim.errors import IotsimError
@@ -251,7 +214,7 @@ def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
     chosen = config.getoption("iotsim_results")
     out = Path(chosen) / slug(nodeid) if chosen else None
     try:
-        with open_results(name, out, project_of(config).results) as folder:
+        with open_results(name, out) as folder:
             return folder.path
     except IotsimError as error:
         raise pytest.UsageError(str(error)) from None
