@@ -60,6 +60,7 @@ def find_jobs(
                     scenario=name,
                     tags=tags,
                     identity=_identity(file, combination, project.root),
+                    protocols=outline.protocols if outline else frozenset(),
                     limit_s=limit,
                 )
             )

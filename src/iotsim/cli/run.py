@@ -193,6 +193,7 @@ def _run_several(
     from iotsim.cli.terminal import safe_output
     from iotsim.run.suite import run_suite
     from iotsim.run.suiteview import PlainView, print_summary
+    from iotsim.run.warmup import warm_up
     from iotsim.safetext import safe_line
 
     def do_apart(number: int, folder: Path | None) -> int:
@@ -206,6 +207,7 @@ def _run_several(
             if len(several) > 1:
                 free = ", ".join(several[0].varied)
                 print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
+    warm_up({name for job in jobs for name in job.protocols})
     suite = run_suite(jobs, options, do_apart, PlainView(), memory)
     if suite.trouble:
         print(f"iotsim: {suite.trouble}")
