@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 
 from iotsim.cli.app import external_command
+from iotsim.cli.baseline import NO_BASELINE, BaselineFlags, base_of
 from iotsim.cli.suiteoptions import NO_FLAGS, SuiteFlags
-from iotsim.errors import IotsimError, MachineError, Problem, ScenarioError
+from iotsim.errors import IotsimError, Problem, ScenarioError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from iotsim.run.memory import Memory
-    from iotsim.run.run import RunOptions
-    from iotsim.run.suite import Job, SuiteOptions
-    from iotsim.scenario import Overrides
-
-SEEDS = 1 << 32
+    from iotsim.run.suite import Job
 
 
 def run(
@@ -38,8 +30,11 @@ def run(
     messages: Annotated[bool, cyclopts.Parameter(negative="--no-messages")] = True,
     capture: Annotated[bool, cyclopts.Parameter(negative="--no-capture")] = True,
     capture_filter: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
+    report: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
     quiet: Annotated[bool, cyclopts.Parameter(name=["--quiet", "-q"], negative=())] = False,
+    verbose: Annotated[bool, cyclopts.Parameter(name=["--verbose", "-v"], negative=())] = False,
     flags: SuiteFlags = NO_FLAGS,
+    base: BaselineFlags = NO_BASELINE,
 ) -> int:
     """Run scenarios and judge them.
 
@@ -73,17 +68,17 @@ def run(
     capture_filter
         Only those of these devices, and what goes to all: ``meter``, ``meter[3]``, ``meter 10%``.
         May be given several times.
+    report
+        Make this of the results, too: 'tap', 'devices.csv', 'xunit'. May be given several times, or with
+        commas.
     quiet
         Print the verdict and the seed alone.
+    verbose
+        Print also what happens, as it happens: decisions, steps, faults, what the gateway prints.
     """
-    from iotsim.cli.jobs import (
-        choose_jobs,
-        find_jobs,
-        list_jobs,
-        memory_of,
-        suite_options,
-        warn,
-    )
+    from iotsim.cli.doing import Doing, do_several
+    from iotsim.cli.jobs import choose_jobs, find_jobs, list_jobs, memory_of, suite_options, warn
+    from iotsim.cli.level import level_of
     from iotsim.cli.parameters import option_duration, parse_set
     from iotsim.results.verdict import Verdict, exit_code
     from iotsim.run.job import leave_verdict
@@ -103,8 +98,11 @@ def run(
         ("--no-capture", not capture),
         *(("--capture-filter", selector) for selector in capture_filter or ()),
     )
-    more = _repeating_words(("--seed", seed), ("--quiet", quiet))
+    more = _repeating_words(("--seed", seed))
     try:
+        level = level_of(quiet=quiet, verbose=verbose)
+        documents = _document_names(report)
+        comparing = None if base == NO_BASELINE else base_of(base)
         project = find_project()
         overrides = Overrides(
             link=link,
@@ -123,8 +121,8 @@ def run(
         )
         memory = memory_of(project, out)
         jobs, plan = choose_jobs(found, flags, memory)
-        doing = suite_options(flags, project, out, plan)
-        if serve and (len(jobs) > 1 or doing.repeats):
+        how = suite_options(flags, project, out, plan)
+        if serve and (len(jobs) > 1 or how.repeats):
             one_file = len({job.file for job in jobs}) == 1
             hint = "its matrix makes several: choose one with --set" if one_file else ""
             raise ScenarioError([Problem("this is for one scenario", "--serve", hint=hint)])
@@ -150,21 +148,25 @@ def run(
         recording=Recording(messages, capture, tuple(capture_filter or ())),
         words=words,
         gateway_given=bool(gateway),
+        documents=documents,
     )
+    doing = Doing(jobs, options, overrides, level)
+    if len(jobs) == 1 and not how.repeats:
+        code, folders = doing.do_one()
+    else:
+        code, folders = do_several(doing, how, memory)
+    if comparing is None or not folders:
+        return code
+    # Also where something has failed: it shows what is new about that.
+    return code or comparing.settle(folders, quiet=quiet)
 
-    def do(number: int, folder: Path | None) -> int:
-        """One job."""
-        job = jobs[number]
-        return _run_one(
-            job,
-            replace(options, out=folder),
-            replace(overrides, parameters=job.parameters),
-            quiet=quiet,
-        )
 
-    if len(jobs) == 1 and not doing.repeats:
-        return do(0, out)
-    return _run_several(jobs, do, doing, memory, quiet=quiet)
+def _document_names(texts: list[str] | None) -> tuple[str, ...]:
+    if not texts:
+        return ()
+    from iotsim.run.documents import document_names
+
+    return document_names(texts)
 
 
 def _why_none(found: list[Job], flags: SuiteFlags) -> str:
@@ -175,74 +177,6 @@ def _why_none(found: list[Job], flags: SuiteFlags) -> str:
     if flags.shard:
         return f"share {flags.shard} has none of them: there are more shares than scenarios"
     return f"none of {len(found)} is chosen"
-
-
-def _run_several(
-    jobs: list[Job],
-    do: Callable[[int, Path | None], int],
-    options: SuiteOptions,
-    memory: Memory,
-    *,
-    quiet: bool,
-) -> int:
-    """Do `jobs`, each in a process of its own, and say what became of them."""
-    # What runs need is imported once, here: each of their processes is a copy of this one.
-    import iotsim.cli.render  # noqa: F401
-    from iotsim.cli.app import guarded
-    from iotsim.cli.streams import open_streams
-    from iotsim.cli.terminal import safe_output
-    from iotsim.run.suite import run_suite
-    from iotsim.run.suiteview import PlainView, print_summary
-    from iotsim.run.warmup import warm_up
-    from iotsim.safetext import safe_line
-
-    def do_apart(number: int, folder: Path | None) -> int:
-        open_streams()
-        with safe_output():
-            return guarded(lambda: do(number, folder))
-
-    if not quiet:
-        for file in dict.fromkeys(job.file for job in jobs):
-            several = [job for job in jobs if job.file == file]
-            if len(several) > 1:
-                free = ", ".join(several[0].varied)
-                print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
-    warm_up({name for job in jobs for name in job.protocols})
-    suite = run_suite(jobs, options, do_apart, PlainView(), memory)
-    if suite.trouble:
-        print(f"iotsim: {suite.trouble}")
-    print_summary(
-        jobs, [suite.ended[turn] for turn in sorted(suite.ended)], len(suite.waiting), suite.passes
-    )
-    return suite.exit_code
-
-
-def _run_one(job: Job, options: RunOptions, overrides: Overrides, *, quiet: bool) -> int:
-    """Do one job in this process, which is there for it alone; its exit code."""
-    from iotsim.cli.render import show_progress, show_report
-    from iotsim.results.verdict import EXIT_SIGNALLED, exit_code
-    from iotsim.run import inside
-    from iotsim.run.job import run_file
-
-    report = run_file(
-        job.file,
-        options,
-        overrides,
-        default_seed=secrets.randbelow(SEEDS),
-        progress=None if quiet else show_progress,
-    )
-    inside.hand_over(report.result)
-    if report.trouble:
-        print(f"iotsim: {report.trouble}", file=sys.stderr)
-    if isinstance(report.error, MachineError):
-        print(f"iotsim: skipped: {report.error}", file=sys.stderr)
-        return exit_code(report.result.verdict)
-    if report.error is not None:
-        raise report.error
-    show_report(report, quiet=quiet)
-    if report.stopped_by is not None and not options.serve:
-        return EXIT_SIGNALLED + report.stopped_by
-    return exit_code(report.result.verdict)
 
 
 def _repeating_words(*options: tuple[str, object]) -> tuple[str, ...]:

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from iotsim.errors import IotsimError
-from iotsim.results.junit import encode_junit, suite_of
+from iotsim.results.cases import suite_of
+from iotsim.results.junit import encode_junit
 from iotsim.results.result import RUNNING, decode_result, encode_result
 from iotsim.run.files import replace_file
 from iotsim.testbed.users import give_to_caller, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from iotsim.results.junit import Suite
+    from iotsim.protocol.definition import Protocol
+    from iotsim.results.cases import Suite
     from iotsim.results.result import RunResult
 
 RESULTS = Path("results")
@@ -37,7 +39,7 @@ ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
 """Bytes that are held free for the results, as much of it as the disk has."""
 WORK = "work"
 _OWN_FILE = re.compile(
-    r"\.?(result\.json|junit\.xml|index\.html|gateway\.log|northbound-ca\.pem"
+    r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|index\.html|gateway\.log|northbound-ca\.pem"
     r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))(\.new)?"
 )
 """What a run leaves itself; not what its gateway leaves in its working folder."""
@@ -50,7 +52,8 @@ class ResultsFolder:
     """A folder for the results of one run, at an absolute `path`.
 
     ``folders`` are those that were made in it for the run. ``result`` is what was last written.
-    ``trouble`` says what could not be written, and why.
+    ``trouble`` says what could not be written, and why. ``protocols``: those that the run is about, where
+    they are known; ``has_page``: ``report.html`` was made, or tried.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,6 +61,8 @@ class ResultsFolder:
         self.folders: list[Path] = []
         self.result: RunResult | None = None
         self.trouble = ""
+        self.protocols: Mapping[str, Protocol] | None = None
+        self.has_page = False
         self._room: BinaryIO | None = None
 
     def write(self, result: RunResult) -> None:
@@ -69,7 +74,7 @@ class ResultsFolder:
         if result.verdict != RUNNING:
             self.free_room()
         self._replace("result.json", encode_result(result))
-        self.write_junit([suite_of(result)])
+        self.write_junit([suite_of(result, folder=shown_folder(self.path))])
 
     def write_junit(self, suites: Sequence[Suite]) -> None:
         self._replace("junit.xml", encode_junit(suites))
@@ -240,6 +245,13 @@ def _own_folders(folder: Path) -> list[Path]:
         return []
     named = [folder / name for name in result.files if OWN_FOLDER.fullmatch(name.removesuffix("/"))]
     return [path for path in named if path.is_dir() and not path.is_symlink()]
+
+
+def shown_folder(folder: Path) -> str:
+    """`folder` as others on this machine find it: from the current one, if it is below that."""
+    with suppress(ValueError, OSError):
+        return str(folder.resolve().relative_to(Path.cwd()))
+    return str(folder)
 
 
 def slug(name: str) -> str:

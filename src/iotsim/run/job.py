@@ -17,6 +17,7 @@ from iotsim.run import inside
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.failure import sole_cause, write_failure
 from iotsim.run.folder import open_results
+from iotsim.run.html import leave_page
 from iotsim.run.limit import limited
 from iotsim.run.report import RunReport
 from iotsim.run.run import run_scenario
@@ -41,13 +42,23 @@ def run_file(
     default_seed: int = 0,
     progress: Callable[[Run], Awaitable[None]] | None = None,
 ) -> RunReport:
-    """Run the scenario at `path`. IotsimError if there is no folder for its results; all else that goes
-    wrong is the report's ``error``."""
-    with (
-        open_results(path.stem, options.out, options.results) as results,
-        ExitStack() as stack,
-    ):
+    """Run the scenario at `path`, and make the documents that are asked for. IotsimError if there is no
+    folder for its results; all else that goes wrong is the report's ``error``."""
+    with open_results(path.stem, options.out, options.results) as results:
         options = replace(options, out=results)
+        report = _run_file(path, results, options, overrides, default_seed, progress)
+        return _with_documents(report, options.documents) if options.documents else report
+
+
+def _run_file(
+    path: Path,
+    results: ResultsFolder,
+    options: RunOptions,
+    overrides: Overrides,
+    default_seed: int,
+    progress: Callable[[Run], Awaitable[None]] | None,
+) -> RunReport:
+    with ExitStack() as stack:
         first_s = overrides.default_limit_s if overrides.limit_s is None else overrides.limit_s
         limit = stack.enter_context(limited(first_s))
         try:
@@ -73,12 +84,28 @@ def run_file(
                 ),
             )
             write_failure(results, begun, error)
+            leave_page(results)
             return _broken(results, error)
         try:
             report = run_scenario(scenario, options, progress)
         except BaseException as error:
             return _broken(results, error)
         return report._replace(trouble=results.trouble)
+
+
+def _with_documents(report: RunReport, names: tuple[str, ...]) -> RunReport:
+    """`report`, once documents of these names are made. One that cannot be is told of, and changes nothing
+    else."""
+    from iotsim.run.documents import write_documents
+    from iotsim.run.past import PastRun
+
+    try:
+        write_documents(PastRun(report.folder), names)
+    except Exception as error:  # the verdict of the run stands
+        why = str(error) if isinstance(error, IotsimError) else repr(error)
+        trouble = f"of the documents {', '.join(names)} not all are made: {why}"
+        return report._replace(trouble=report.trouble or trouble)
+    return report
 
 
 def _load(path: Path, options: RunOptions, overrides: Overrides, default_seed: int) -> Scenario:
@@ -106,3 +133,4 @@ def leave_verdict(out: Path | None, name: str, verdict: Verdict, reason: str) ->
         return
     with suppress(IotsimError), open_results(name, out) as results:
         results.write(RunResult(scenario=name, path="", verdict=verdict, reason=reason, seed=0))
+        leave_page(results)

@@ -310,6 +310,7 @@ class Run:
         names = [] if self._record is None else self._record.names
         if names and preparation.northbound is not None and preparation.northbound.contexts:
             names.append(CA_FILE)
+        names += [name for name in self.options.document_files if name not in names]
         ended = run_ended(self, self._decide(findings), notes, ended_at, names)
         journal.emit(ended)
         journal.flush()
@@ -477,6 +478,7 @@ class Run:
                 recording=self.options.recording,
                 rescue=self.preparation.rescue,
                 wall_time=self.wall_time,
+                live=self.options.live,
             )
             return Alone(simulation)
         assert site.testbed is not None
@@ -489,6 +491,7 @@ class Run:
             wall_time=self.wall_time,
             drop_privileges=self.options.drop_privileges,
             recording=self.options.recording,
+            live=self.options.live,
         )
 
     def _make_record(self, writer: Writer) -> Record | None:
@@ -502,6 +505,7 @@ class Run:
             wall_time=self.wall_time,
             interface=self.site.link.name,
             capture=self.options.recording.packets,
+            may_fork=self.options.own_process and not self.virtual and not self.preparation.workers,
         )
 
 

@@ -118,6 +118,7 @@ class Ended:
     """A turn has ended. `output` is what its process printed; `beside` is how many others ran meanwhile."""
 
     turn: Turn
+    folder: Path
     result: RunResult
     output: str
     seconds: float
@@ -413,15 +414,17 @@ class Suite:
             killed_for=one.killed_for,
         )
         took_s = time.monotonic() - one.began
-        ended = Ended(one.turn, result, output, took_s, one.beside, retried=one.retried)
+        ended = Ended(
+            one.turn, one.folder, result, output, took_s, one.beside, retried=one.retried
+        )
         doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
         if doubtful and self._options.retry and not one.retried and not self.stopped_by:
             self._again.append(one.turn)
             self._view.progress(one.turn.job, "inconclusive: once more, alone, at the end")
             return
-        self._keep(ended, one.folder)
+        self._keep(ended)
 
-    def _keep(self, ended: Ended, folder: Path) -> None:
+    def _keep(self, ended: Ended) -> None:
         turn = ended.turn
         passed = ended.result.verdict in (Verdict.PASSED, Verdict.SKIPPED)
         self._failed = self._failed or not passed
@@ -432,7 +435,7 @@ class Suite:
                 self.passes += 1
         self.ended[turn] = ended
         self._folder.changed(ended)
-        self._view.ended(turn.job, ended.result, folder, ended.output)
+        self._view.ended(turn.job, ended.result, ended.folder, ended.output)
 
     def _write(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._written_at > WRITE_INTERVAL_S:

@@ -33,7 +33,7 @@ class Project:
     ``scenarios`` are empty. ``scenarios`` are files and folders, ``protocols`` folders. ``jobs`` is a number
     of runs at a time, 0 for what suits the machine, None for what the command does by itself.
     ``tolerance`` is for scenarios that name none, and so is ``limit_s``. ``history`` is the file of the
-    history, None without.
+    history, None without, and ``history_keep`` how many runs of each scenario it keeps.
     """
 
     root: Path
@@ -45,6 +45,7 @@ class Project:
     tolerance: float | None = None
     limit_s: float | None = None
     history: Path | None = None
+    history_keep: int = 1000
 
 
 def _path(value: str) -> str:
@@ -98,6 +99,9 @@ class HistoryTable(Model):
     """``[history]``: what is kept of all runs."""
 
     file: Annotated[OnePath, Field(description="where the history of all runs is kept")]
+    keep: Annotated[
+        int, Field(ge=1, le=100_000, description="of each scenario, so many runs are kept")
+    ] = 1000
 
 
 class ProjectTable(Model):
@@ -153,6 +157,7 @@ def _build(table: Any, keys: Keys, path: Path, problems: Problems) -> Project | 
         tolerance=run.tolerance,
         limit_s=run.limit,
         history=None if history is None else root / history.file,
+        history_keep=HistoryTable.model_fields["keep"].default if history is None else history.keep,
     )
 
 
