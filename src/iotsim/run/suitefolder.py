@@ -186,7 +186,6 @@ class SuiteFolder:
         run.started = result.started
         run.duration_s = result.duration_s
         run.seconds = round(ended.seconds, 3)
-        run.cpu_s = round(ended.cpu_s, 3)
         run.expectations = len(result.expectations)
         run.failed = sum(not one.passed for one in result.expectations)
         run.repeat = result.repeat

@@ -6,12 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-
-from iotsim.events import ExpectationDecided, NotSent, Undecodable
-from iotsim.results.html import choice, fleet, second
 from tests.results.html import generated
 from tests.results.html.generated import failed_outcome, read, report, run_ended, run_started
 from tests.results.html.reading import cells, document_of, messages
+
+from iotsim.events import ExpectationDecided, NotSent, Undecodable
+from iotsim.results.html import choice, fleet, second
 
 if TYPE_CHECKING:
     from iotsim.events import Event

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.results.html import generated
+from tests.results.html.generated import failed_outcome, read, report, run_ended, run_started
+from tests.results.html.reading import cells, document_of, messages
 
 from iotsim.events import (
     Event,
@@ -31,9 +34,6 @@ from iotsim.events import (
     Undecodable,
     Unmatched,
 )
-from tests.results.html import generated
-from tests.results.html.generated import failed_outcome, read, report, run_ended, run_started
-from tests.results.html.reading import cells, document_of, messages
 
 DEVICES = 4
 kinds = st.sampled_from(["READ", "WRITE", "PING"])
