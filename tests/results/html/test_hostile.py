@@ -9,6 +9,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.results.html import generated
+from tests.results.html.generated import failed_outcome, read, report, run_ended, run_started
+from tests.results.html.reading import cells, document_of, document_of_lines, messages
 
 from iotsim.events import (
     DeviceFailed,
@@ -22,9 +25,6 @@ from iotsim.events import (
 from iotsim.results.fold import fold
 from iotsim.results.html.data import encode_data, report_data
 from iotsim.results.jsonl import EventEncoder, decode_events
-from tests.results.html import generated
-from tests.results.html.generated import failed_outcome, read, report, run_ended, run_started
-from tests.results.html.reading import cells, document_of, document_of_lines, messages
 
 PEER = "10.77.0.1:9"
 LINES = [EventEncoder().encode([event]) for event in generated.events(40, 5)]

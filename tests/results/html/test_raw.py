@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.results.html.generated import failed_outcome, run_ended, run_started
+from tests.results.html.reading import document_of
+
 from iotsim.capture import Frame
 from iotsim.events import ExpectationDecided, Received, Sent, Undecodable
 from iotsim.protocol.registry import load_protocol
 from iotsim.results.html.raw import AddressBook, Sources
 from iotsim.wire import ipv4, udp
 from iotsim.wire.address import parse_address
-from tests.results.html.generated import failed_outcome, run_ended, run_started
-from tests.results.html.reading import document_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
