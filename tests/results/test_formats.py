@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from tests.results.schemas import check_events, validator
 
 from docs import reference
 from iotsim import events
@@ -17,6 +18,7 @@ from iotsim.results.result import RunResult, encode_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 HOSTILE = "\x1b[2J\u202e</script>]]>'\"=1+1\ud800\n"
 UNMATCHED = events.Unmatched(fleet="m", protocol="p", kind="", count=2, t=1.0, device="m[0]")
@@ -56,15 +58,9 @@ VALUES: Mapping[str, Any] = {
 }
 
 
-def shipped(name: str) -> jsonschema.Draft202012Validator:
-    schema = json.loads(files("iotsim.results").joinpath(name).read_text("utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
 @pytest.fixture(scope="module")
 def judge() -> jsonschema.Draft202012Validator:
-    return shipped(EVENTS_FILE)
+    return validator(EVENTS_FILE)
 
 
 def filled(kind: type[events.Event]) -> events.Event:
@@ -124,7 +120,7 @@ def test_a_field_that_came_later_is_no_mistake(judge: jsonschema.Draft202012Vali
 
 def test_every_field_has_a_description() -> None:
     for name in (EVENTS_FILE, RESULT_FILE):
-        schema = shipped(name).schema
+        schema = validator(name).schema
         for record in [*schema["$defs"].values(), *([schema] if name == RESULT_FILE else [])]:
             assert record["description"]
             for key, field in record.get("properties", {}).items():
@@ -146,11 +142,20 @@ def test_a_result_is_right_by_its_schema() -> None:
         unmatched=[UNMATCHED],
         fleets=VALUES["dict[str, dict[str, Any]]"],
     )
-    judge = shipped(RESULT_FILE)
+    judge = validator(RESULT_FILE)
     judge.validate(json.loads(encode_result(result)))
     judge.validate(json.loads(encode_result(RunResult(scenario="x", path="", seed=1))))
     with pytest.raises(jsonschema.ValidationError):
         judge.validate({"format": 1, "verdict": "passed"})
+
+
+def test_a_file_of_every_kind_is_right(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(EventEncoder().encode([filled(kind) for kind in kinds().values()]))
+    assert check_events(file) == set(kinds())
+    file.write_bytes(file.read_bytes() + b'{"event":"note","t":1}\n')
+    with pytest.raises(jsonschema.ValidationError):
+        check_events(file)
 
 
 def test_what_was_written_before_there_was_a_version_is_read() -> None:

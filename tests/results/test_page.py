@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 from docs import reference
 from iotsim.events import FORMAT, Event, Outcome, Unmatched
+from iotsim.results.devices import COLUMNS
 from iotsim.results.formats import kinds
 from iotsim.results.result import GatewayResult, RunResult
 from iotsim.results.verdict import EXIT_CODES
+from iotsim.run.documents import DOCUMENTS
 
 PAGE = (Path(__file__).parents[2] / "docs/results.md").read_text()
+
+
+CELL = re.compile(r"(?<!\\)\|")
 
 
 def rows(heading: str, level: str = "##") -> list[list[str]]:
     """The cells of the first table below `heading`, without its head."""
     section = PAGE.split(f"\n{level} {heading}\n", 1)[1].split("\n#", 1)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return [[cell.strip() for cell in CELL.split(line[1:-1])] for line in lines[2:]]
 
 
 def names(cell: str) -> list[str]:
@@ -58,3 +64,26 @@ def test_the_version_on_the_page_is_that_of_the_format() -> None:
 def test_every_verdict_is_listed() -> None:
     table = rows("Verdicts and exit codes")
     assert {names(verdict)[0]: int(code) for verdict, code, _ in table} == EXIT_CODES
+
+
+def test_every_document_is_listed_with_what_it_is() -> None:
+    told = [
+        (*names(name), *names(file), what)
+        for name, file, what in rows("Documents for other programs")
+    ]
+    assert told == [(name, one.file, one.what) for name, one in DOCUMENTS.items()]
+
+
+def test_every_column_of_the_devices_is_listed_with_what_it_is() -> None:
+    told = {name.strip("`"): what for name, what in rows("devices.csv", "###")}
+    assert told == {name: what.replace("|", r"\|") for name, what in COLUMNS.items()}
+
+
+def test_every_option_of_show_is_listed() -> None:
+    from iotsim.cli.show import show
+
+    told = {
+        word for option, _ in rows("Look into a run") for word in re.findall("--([a-z]+)", option)
+    }
+    parameters = inspect.signature(show).parameters
+    assert told == {name.rstrip("_") for name in parameters if name != "results"}

@@ -130,6 +130,19 @@ def brief(look: Look, trend: Trend | None = None) -> str:
     return " · ".join(parts)
 
 
+def short(look: Look) -> str:
+    """The same in a few words, the weightiest first: of one run among several."""
+    verdicts = look.progress.verdicts
+    counts = {"failed": False, "held": True, "pending": None}
+    told = [f"{n} {word}" for word, verdict in counts.items() if (n := verdicts.count(verdict))]
+    parts = [", ".join(told)] if told else []
+    if look.gateway and look.gateway != "ready":
+        parts.append(f"gateway {look.gateway}")
+    return " · ".join(
+        [*parts, f"{number(look.progress.received)} packets in", *_trouble_parts(look)]
+    )
+
+
 def run_parts(look: Look) -> list[str]:
     """Where the run is, its gateway, and its expectations."""
     parts = [f"{look.t:.1f} s" if look.ends is None else f"{look.t:.1f} of {look.ends:g} s"]

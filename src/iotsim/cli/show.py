@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import cyclopts
 
-from iotsim.cli.app import EXIT_EMPTY
+from iotsim.cli.app import EXIT_EMPTY, EXIT_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +62,7 @@ def show(
     json
         The lines of events.jsonl as they are; what is told besides goes to standard error.
     """
+    from iotsim.expect.text import plural
     from iotsim.results.view import BEFORE, MOMENTS, Choice, Teller, choose
     from iotsim.results.view import around as cut
     from iotsim.run.lookup import find_results
@@ -90,11 +91,13 @@ def show(
             printer.tell(f"before these there was more: --to {earlier[0].t:.6f}s")
     else:
         printer.all(choose(past.lines(), chosen), teller)
-    printer.tell(f"{printer.count} events of {result.scenario} in {past.folder}")
+    printer.tell(f"{plural(printer.count, 'event')} of {result.scenario} in {past.folder}")
     if result.verdict == "running":
         printer.tell("the run has not ended: it is still running, or was killed")
     if condition is not None:
         _complain(condition, printer.count)
+        if condition.failed and not printer.count:
+            return EXIT_ERROR
     return 0 if printer.count else EXIT_EMPTY
 
 
@@ -198,11 +201,15 @@ def _parse_where(text: str, result: RunResult) -> Where:
     try:
         return Where(expression, lambda name: address_in(result.fleets, name))
     except ExpressionError as error:
-        hint = f" ({error.hint})" if error.hint else ""
+        reason = f"{error.reason} ({error.hint})" if error.hint else error.reason
+        if error.reason.startswith("the state has no"):
+            reason = "events do not tell what is in the state of a device"
+        elif error.reason.startswith("unknown name"):
+            reason = f"{error.reason}: the fields of a message are msg.NAME"
         place = ""
         if error.column and "\n" not in expression:
             place = f"\n  {expression}\n  {' ' * (error.column - 1)}^"
-        raise IotsimError(f"--where: {error.reason}{hint}{place}") from None
+        raise IotsimError(f"--where: {reason}{place}") from None
 
 
 def _find_expectation(text: str, result: RunResult) -> Outcome:
@@ -241,9 +248,12 @@ def _decision(outcome: Outcome) -> str:
 
 def _complain(where: Where, shown: int) -> None:
     """Say what may be wrong with an expression: that it failed, or asks for a field that nothing has."""
+    from iotsim.expect.text import plural
+
     if where.failed and where.error is not None:
         reason = getattr(where.error, "reason", where.error)
-        print(f"iotsim: --where: it failed for {where.failed} events: {reason}", file=sys.stderr)
+        failed = plural(where.failed, "event")
+        print(f"iotsim: --where: it failed for {failed}: {reason}", file=sys.stderr)
     if shown or not where.fields:
         return
     missing = [name for name in where.expression.fields if name.split(".")[0] not in where.fields]

@@ -190,7 +190,7 @@ class DeviceTable:
                 return
         latency = max(0.0, line.t - asked)
         self._latest[slot] = max(self._latest[slot], latency)
-        packed = slot << _MICROSECONDS | int(min(1e6 * latency, _LONGEST))
+        packed = slot << _MICROSECONDS | round(min(1e6 * latency, _LONGEST))
         self._answered += 1
         if len(self._latencies) < MOST_ANSWERS:
             self._latencies.append(packed)

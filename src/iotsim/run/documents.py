@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from iotsim.errors import IotsimError
+from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.results.cases import suite_of
 from iotsim.results.devices import DeviceTable
 from iotsim.results.junit import encode_junit
@@ -16,7 +16,7 @@ from iotsim.run.html import FILE as PAGE
 from iotsim.run.html import build_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from iotsim.run.past import PastRun
@@ -66,15 +66,24 @@ DOCUMENTS = {
 }
 
 
+def document_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """The names of documents in `texts`, each of which may have several with commas, in the order of their
+    first naming. ScenarioError for what is none."""
+    names = [name.strip() for text in texts for name in text.split(",")]
+    hint = f"documents: {', '.join(DOCUMENTS)}"
+    wrong = [name for name in names if name not in DOCUMENTS]
+    if wrong:
+        raise ScenarioError(Problem(f"there is no document {name!r}", hint=hint) for name in wrong)
+    return tuple(dict.fromkeys(names))
+
+
 def write_documents(past: PastRun, names: Sequence[str], folder: Path | None = None) -> list[Path]:
     """Write the documents of these names into `folder`, by default that of the run; where they are.
 
     IotsimError if there is no such document, or it cannot be written.
     """
     written = []
-    for name in names:
-        if name not in DOCUMENTS:
-            raise IotsimError(f"there is no document {name!r}: {', '.join(DOCUMENTS)}")
+    for name in document_names(names):
         document = DOCUMENTS[name]
         path = (folder or past.folder) / document.file
         try:

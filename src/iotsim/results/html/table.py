@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from iotsim.results.jsonl import printable
@@ -83,7 +84,7 @@ def column(values: Sequence[Any]) -> Any:
 
 def steps(values: Sequence[int]) -> list[int]:
     """The first of `values`, and for each other one the difference to the one before it."""
-    return [value - before for value, before in zip(values, [0, *values[:-1]], strict=True)]
+    return [value - before for before, value in pairwise([0, *values])]
 
 
 def seconds(t: float | None) -> float | None:

@@ -31,7 +31,7 @@ class Detail {
     const flat = fields ? flatFields(fields) : [];
     const bytes = messages.bytes(row);
     const parts = [
-      element("h4", { text: messages.kind(row) || messages.what(row) }),
+      element("h4", { text: nameOf(row) }),
       factList(factsOf(row)),
       this.pairButton(row),
     ];
@@ -79,7 +79,7 @@ class Detail {
     const other = request !== NONE ? request : answer;
     if (other === NONE) return null;
     const took = durationText(Math.abs(messages.t[row] - messages.t[other]));
-    const way = request !== NONE ? `answers ${messages.kind(other)}, ${took} earlier` : `answered by ${messages.kind(other)} after ${took}`;
+    const way = request !== NONE ? `answers ${nameOf(other)}, ${took} earlier` : `answered by ${nameOf(other)} after ${took}`;
     const guessed = messages.inferred.has(request !== NONE ? row : other) ? " (paired by fields)" : "";
     return element("button", { type: "button", class: "pair", text: way + guessed, onclick: () => this.goTo(other) });
   }
@@ -120,18 +120,18 @@ function isWithin(path, outer) {
 
 /** Bytes in hex and as text. */
 class Dump {
-  constructor({ hex, from, layout }, choosePath) {
+  constructor({ hex, size, from, layout }, choosePath) {
     this.layout = layout;
     this.choosePath = choosePath;
     this.cells = [];
     const lines = [];
-    const size = hex.length / 2;
-    for (let start = 0; start < size; start += BYTES_IN_LINE) lines.push(this.line(hex, start, size));
+    const shown = hex.length / 2;
+    for (let start = 0; start < shown; start += BYTES_IN_LINE) lines.push(this.line(hex, start, shown));
     const origins = { capture: "from the capture", encoded: "encoded again from the fields", event: "as it arrived" };
     this.node = element(
       "figure",
       { class: "dump" },
-      element("figcaption", { text: `${plural(size, "byte")}, ${origins[from] ?? from}` }),
+      element("figcaption", { text: `${plural(size, "byte")}, ${origins[from] ?? from}${shown < size ? `: the first ${countText(shown)}` : ""}` }),
       element("div", { class: "dump-lines", onclick: (event) => this.onClick(event) }, ...lines),
     );
   }
