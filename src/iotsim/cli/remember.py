@@ -25,8 +25,7 @@ def prepare_to_remember() -> None:
 
 
 def _project_with_history() -> Project | None:
-    """The project that this command is called in, if it keeps a history. ScenarioError if its file is
-    wrong."""
+    """The project that we are in, if it keeps a history; ScenarioError if its file is wrong."""
     if not may_be_project():
         return None
     project = find_project()

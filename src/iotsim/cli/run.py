@@ -152,7 +152,7 @@ def run(
     )
     doing = Doing(jobs, options, overrides, level)
     if len(jobs) == 1 and not how.repeats:
-        code, folders = doing.do_one()
+        code, folders = doing.do_one(memory if out is None else None)
     else:
         code, folders = do_several(doing, how, memory)
     if comparing is None or not folders or code >= EXIT_SIGNALLED:

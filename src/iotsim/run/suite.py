@@ -414,9 +414,7 @@ class Suite:
             killed_for=one.killed_for,
         )
         took_s = time.monotonic() - one.began
-        ended = Ended(
-            one.turn, one.folder, result, output, took_s, one.beside, retried=one.retried
-        )
+        ended = Ended(one.turn, one.folder, result, output, took_s, one.beside, retried=one.retried)
         doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
         if doubtful and self._options.retry and not one.retried and not self.stopped_by:
             self._again.append(one.turn)

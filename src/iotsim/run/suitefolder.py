@@ -98,9 +98,7 @@ class SuiteFolder:
         job = self._jobs[ended.turn.job]
         known = self._news.get(job.identity)
         result = ended.result
-        remembered = Remembered(result.verdict)
-        if result.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE):
-            remembered.seconds = round(ended.seconds, 3)
+        remembered = Remembered.of(result, ended.seconds)
         # Of several repetitions, one that failed is not made good by the next.
         if known is None or not known.failed or known.verdict == RUNNING or remembered.failed:
             self._news[job.identity] = remembered
