@@ -47,6 +47,7 @@ def install_wheel(iotsim: CommandLine) -> tuple[Path, dict[str, Done]]:
         "protocols": iotsim("protocols", "list"),
         "check": iotsim("check", "quickstart"),
         "schema": iotsim("schema"),
+        "schema of events": iotsim("schema", "events"),
         "init": iotsim("init", "starter"),
         "wireshark": iotsim("protocols", "wireshark", "coap", "-o", "coap.lua"),
     }

@@ -15,6 +15,7 @@
     record       the files that grow; `files`, `segments` (with a bound)
     folder       where results lie, whose it is, and the results that replace each other
     past         results read back; `documents` are made from them
+    lookup       which results somebody means
     failure      what is left of a run that could not go to its end
     job          one scenario file, from its name to its results, whatever goes wrong
     suite        several scenarios in one command
