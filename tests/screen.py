@@ -90,6 +90,10 @@ class Screen:
         self._stream.feed(data)
         return bool(data)
 
+    def type(self, keys: bytes) -> None:
+        """What somebody types there."""
+        os.write(self._master, keys)
+
     def until(self, condition: Callable[[str], object]) -> str:
         """What the screen shows once `condition` holds for it."""
         deadline = time.monotonic() + TIMEOUT_S

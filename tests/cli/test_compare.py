@@ -66,8 +66,8 @@ def test_what_is_worse_is_told_first(
     assert "new it is quick: not there -> passed" in lines
     assert "never seen before: p: REPORT sent with tamper" in lines
     assert "never seen before: p: REPORT sent with quality = STALE" in lines
-    assert any(line.startswith("counter.outcome.dropped.no-service 0 4 +4") for line in lines)
-    assert any(line.startswith("1 device slower: meter[0] (answer ") for line in lines)
+    assert any(line.startswith("outcome.dropped.no-service 0 4 +4") for line in lines)
+    assert any(line.startswith("slower 1 device: meter[0] (answer ") for line in lines)
     assert lines[-1] == "WORSE 3 worse"
 
 
@@ -90,6 +90,22 @@ def test_what_cannot_be_told_has_an_exit_code_of_its_own(
     assert code == 4
     assert "too few times to tell: 5 and 5, and it takes 8" in out
     assert out.splitlines()[-1] == "CANNOT BE TOLD  1 cannot be told"
+
+
+def test_of_a_suite_what_is_worse_is_told_and_the_rest_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for suite, names in (("a", "xyz"), ("b", "xyw")):
+        for name in names:
+            verdict = "failed" if (suite, name) == ("b", "y") else "passed"
+            leave(tmp_path / suite / name, path=f"{name}.toml", scenario=name, verdict=verdict)
+    code, out, _ = compare(capsys, tmp_path / "a", tmp_path / "b")
+    assert code == 1
+    gone = "it passed, and is not there any more"
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[:4] == ["ok x", "worse y", f"worse z: {gone}", "new w"]
+    assert "worse verdict: passed -> failed" in lines
+    assert lines[-1] == "WORSE 2 worse"
 
 
 def test_wrong_input(capsys: pytest.CaptureFixture[str], runs: tuple[Path, Path]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from iotsim.cli.look import Look, Trend, brief, live_lines, number, span, standing_text
+from iotsim.cli.look import Look, Trend, brief, live_lines, number, short, span, standing_text
 from iotsim.cli.page import flow, squeeze
 from iotsim.expect.standing import Standing
 from iotsim.simulation.census import Census
@@ -133,7 +133,15 @@ def test_numbers(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0000261, "0.026 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (75.0, "75 s")],
+    [
+        (0.0000061, "6.1 µs"),
+        (0.0000261, "26 µs"),
+        (0.000_312, "310 µs"),
+        (0.0123, "12 ms"),
+        (1.25, "1.2 s"),
+        (75.0, "75 s"),
+        (0.0, "0 µs"),
+    ],
 )
 def test_spans(seconds: float, text: str) -> None:
     assert span(seconds) == text
@@ -150,3 +158,11 @@ def test_what_is_left_out_of_a_name_is_in_its_middle() -> None:
 def test_parts_flow_into_as_many_lines_as_they_need() -> None:
     assert flow(["one", "two", "three"], 14) == ["  one · two", "  three"]
     assert flow(["one", "two", "three"], 0) == ["  one · two · three"]
+
+
+def test_a_run_among_several_is_told_in_a_few_words() -> None:
+    assert short(look()) == (
+        "1 failed, 1 held, 3 pending · 12,345 packets in · 5 dropped · 3 lost · lag 31 ms"
+    )
+    assert short(Look(0.0, Progress(), gateway="starting")) == "gateway starting · 0 packets in"
+    assert short(Look(0.0, Progress(received=1))) == "1 packet in"

@@ -15,7 +15,7 @@ from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 EXIT_ERROR = 2
 EXIT_SKIPPED = 3
@@ -100,8 +100,13 @@ def _run(arguments: Sequence[str]) -> int:
     if "--" in ours:
         dashes = ours.index("--")
         ours, _external_command[:] = ours[:dashes], ours[dashes + 1 :]
+    return guarded(lambda: app(ours, exit_on_error=False, print_error=False))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Do what `command` does; its exit code, or that of the exception that ends it, which is told."""
     try:
-        code = app(ours, exit_on_error=False, print_error=False)
+        code = command()
     except cyclopts.CycloptsError as error:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_ERROR

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.cli.table import print_table, terminal_columns
 from iotsim.results.compare.comparison import OK
-from iotsim.results.compare.figures import SECONDS, change_text, value_text
+from iotsim.results.compare.figures import SECONDS, TOO_FEW, change_text, value_text
 from iotsim.safetext import safe_line
 from iotsim.units import format_duration
 
@@ -38,10 +38,15 @@ def show_comparison(told: SuiteComparison) -> None:
             say("  ok      ", one.name)
         elif several:
             say(f"  {BRIEF[one.comparison.state]:<6}  ", one.name)
-    for name in told.gone:
-        say("  gone    ", name)
-    for name in told.new:
-        say("  new     ", name)
+    for line in told.worse:
+        say("  worse   ", line)
+    for line in told.unsure:
+        say("  unsure  ", line)
+    shown = [*told.worse, *told.unsure]
+    for label, names in (("gone", told.gone), ("new", told.new)):
+        for name in names:
+            if not any(line.startswith(f"{name}: ") for line in shown):
+                say(f"  {label:<6}  ", name)
     for one in told.scenarios:
         if not several or one.comparison.state != OK:
             if several:
@@ -71,23 +76,29 @@ def _show_one(told: Comparison) -> None:
         say("  unsure  ", line)
     for change in told.expectations:
         if change.change in ("mended", "new") or change.after == "warning":
-            word = "worse" if change.after == "warning" else change.change
+            word = "warns" if change.after == "warning" else change.change
             say(
                 f"  {word:<6}  ", f"{change.name}: {change.before or 'not there'} -> {change.after}"
             )
     held = sum(one.state == "held" for one in told.thresholds)
     if held:
         say("  held    ", f"{held} of {len(told.thresholds)} thresholds")
-    figures = [one for one in told.figures if one.before != one.after]
+    figures = [one for one in told.figures if one.before != one.after and not _says_little(one)]
     large = [one for one in told.counters if abs(one.relative or 1.0) >= LEAST_CHANGE]
     large = large[:COUNTERS_TOLD]
-    _show_figures([*figures, *large])
+    _show_figures("figure", figures)
+    _show_figures("counter", large)
     if left := len(told.counters) - len(large) + told.counters_left_out:
         say("  ", f"and {left} counters that changed less")
-    for line in _device_lines(told.devices):
-        say("  ", line)
+    for word, line in _device_lines(told.devices):
+        say(f"  {word:<8}", line)
     _show_words("never seen before", told.new.words, told.new.total)
     _show_words("not seen any more", told.gone.words, told.gone.total)
+
+
+def _says_little(figure: Figure) -> bool:
+    """Whether it is a percentile of too few times, of which the median says as much."""
+    return figure.doubt.startswith(TOO_FEW) and not figure.name.endswith(".p50")
 
 
 def _show_side(label: str, side: Side) -> None:
@@ -96,12 +107,12 @@ def _show_side(label: str, side: Side) -> None:
     say(f"  {label}  ", f"{verdict}, seed {side.seed}, {took}, {side.where}")
 
 
-def _show_figures(figures: list[Figure]) -> None:
+def _show_figures(title: str, figures: list[Figure]) -> None:
     if not figures:
         return
     rows = [
         [
-            f"  {one.name}",
+            f"  {one.name.removeprefix('counter.')}",
             value_text(one.before, one.unit),
             value_text(one.after, one.unit),
             change_text(one),
@@ -109,10 +120,11 @@ def _show_figures(figures: list[Figure]) -> None:
         ]
         for one in figures
     ]
-    print_table([["  figure", "before", "after", "change", ""], *rows], cells=4)
+    print_table([[f"  {title}", "before", "after", "change", ""], *rows], cells=4)
 
 
-def _device_lines(devices: DeviceChanges) -> Iterator[str]:
+def _device_lines(devices: DeviceChanges) -> Iterator[tuple[str, str]]:
+    """What has become of devices, in a word, and of which."""
     named: list[tuple[str, Named]] = [
         ("silent", devices.silent),
         ("gone", devices.gone),
@@ -120,7 +132,7 @@ def _device_lines(devices: DeviceChanges) -> Iterator[str]:
     ]
     for word, names in named:
         if names.total:
-            yield f"{_devices(names.total)} {word}: {_listed(names.devices, names.total)}"
+            yield word, f"{_devices(names.total)}: {_listed(names.devices, names.total)}"
     changed: list[tuple[str, Changed]] = [
         ("slower", devices.slower),
         ("faster", devices.faster),
@@ -135,7 +147,7 @@ def _device_lines(devices: DeviceChanges) -> Iterator[str]:
                 f" -> {value_text(one.after, unit)})"
                 for one in changes.devices
             ]
-            yield f"{_devices(changes.total)} {word}: {_listed(texts, changes.total)}"
+            yield word, f"{_devices(changes.total)}: {_listed(texts, changes.total)}"
 
 
 def _devices(count: int) -> str:

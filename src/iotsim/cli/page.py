@@ -75,6 +75,13 @@ def squeeze(text: str, cells: int, ellipsis: str = "…") -> str:
     return f"{begin}{ellipsis}{end}"
 
 
+def clip(text: str, cells: int, ellipsis: str = "…") -> str:
+    """`text` in at most `cells` columns: what is left out is at its end."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, max(0, cells - cell_len(ellipsis))).rstrip() + ellipsis
+
+
 def flow(parts: Sequence[str], columns: int, *, signs: bool = True) -> list[str]:
     """`parts` in as many lines as they need, broken between them; `columns` 0: in one. `signs`: whether there
     may be more than ASCII between them."""

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from iotsim.cli.console import make_console
 from iotsim.cli.level import Level
-from iotsim.cli.look import Trend, brief, live_lines, look_at
+from iotsim.cli.look import Trend, brief, live_lines, look_at, short
 from iotsim.cli.page import Page
 from iotsim.cli.patience import PatientFile
 from iotsim.cli.verbose import Narrator
@@ -81,10 +81,8 @@ class RunView:
             await self._show_lines(run)
 
     async def _show_to(self, tell: Callable[[str], object], run: Run) -> None:
-        trend = Trend()
         while True:
-            look = look_at(run)
-            tell(brief(look, trend.add(look)))
+            tell(short(look_at(run)))
             self._file.flush()
             await trio.sleep(real_s(TELL_INTERVAL_S))
 

@@ -14,7 +14,7 @@ def report(results: str, /, *documents: str, out: Path | None = None) -> int:
         The results folder of the run; 'last', the newest one; or a scenario, by its name or file: the
         newest of it.
     documents
-        Which: result, junit, xunit, tap, devices.csv, report. Default: all.
+        Which: result, junit, report, xunit, tap, devices.csv. Default: all.
     out
         The folder to write them into. Default: that of the run.
     """

@@ -21,14 +21,13 @@ from iotsim.cli.console import make_console
 from iotsim.cli.github import tell
 from iotsim.cli.level import Level
 from iotsim.cli.look import number
-from iotsim.cli.page import Page, squeeze
+from iotsim.cli.page import Page, clip, squeeze
 from iotsim.cli.patience import PatientFile
 from iotsim.cli.render import COLORS, print_result
 from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from iotsim.results.result import RunResult
 
@@ -72,12 +71,7 @@ class SuiteView:
             self._refresher.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         if self._live is not None:
             self._refresher.join()
@@ -184,8 +178,9 @@ class SuiteView:
             text = Text.assemble((head, "dim"), name)
             if one.text and told >= LEAST_NAME_CELLS:
                 pad = " " * (width - cell_len(name) + 2)
-                text.append(pad + squeeze(self._console.shown(one.text), told, ellipsis), "dim")
+                text.append(pad + clip(self._console.shown(one.text), told, ellipsis), "dim")
             lines.append(text)
         if len(shown) < len(going):
-            lines.append(Text(f"  and {len(going) - len(shown)} more that go on", "dim"))
+            more = f"  and {len(going) - len(shown)} more that go on"
+            lines.append(Text(squeeze(more, columns, ellipsis), "dim"))
         return lines

@@ -52,3 +52,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     from iotsim.pytest_plugin.scenarios import collect
 
     return collect(file_path, parent)
+
+
+@pytest.fixture
+def simulation(request: pytest.FixtureRequest) -> Simulate:
+    """Runs of scenarios: `simulation("lossy.toml")` is entered by `async with` (pytest-trio) or `with`."""
+    from iotsim.pytest_plugin.fixture import Simulate
+
+    return Simulate(request)

@@ -13,23 +13,18 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest._code.code import TerminalRepr
 
 from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from _pytest._io import TerminalWriter
-
     from iotsim.results.result import RunResult
+    from iotsim.scenario.project import Project
 
 NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
 """Files that never are one, also where they cannot be read."""
@@ -69,6 +64,7 @@ def _may_be_scenario(path: Path) -> bool:
 
 
 DECLARED = pytest.StashKey["frozenset[Path]"]()
+PROJECT = pytest.StashKey["Project"]()
 
 
 def declared(config: pytest.Config) -> frozenset[Path]:
@@ -79,17 +75,35 @@ def declared(config: pytest.Config) -> frozenset[Path]:
 
 
 def _declared(config: pytest.Config) -> Iterable[Path]:
+    from iotsim.errors import ScenarioError
+    from iotsim.run.project import may_be_project
+
     named: list[Path] = config.getini("iotsim_scenarios")
     for path in named:
         if not path.exists():
-            raise pytest.UsageError(
-                safe_line(f"iotsim_scenarios: there is no such file or folder: {path}")
-            )
-    if not named:
-        return []
-    from iotsim.cli.files import find_scenarios
+            told = f"iotsim_scenarios: there is no such file or folder: {path}"
+            raise pytest.UsageError(safe_line(told))
+    try:
+        if not named and may_be_project(config.rootpath):
+            named = [path for path in project_of(config).scenarios if path.exists()]
+        if not named:
+            return []
+        from iotsim.cli.files import find_scenarios
 
-    return [Path(os.path.abspath(file)) for file in find_scenarios(list(map(str, named))).files]  # noqa: PTH100 - links stay, as pytest has them
+        files = find_scenarios([str(path) for path in named]).files
+    except ScenarioError as error:
+        raise pytest.UsageError(str(error)) from None
+    return [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 - links stay, as pytest has them
+
+
+def project_of(config: pytest.Config) -> Project:
+    """The project that pytest's rootdir is in, which is also where scenarios are run. ScenarioError tells
+    what is wrong with its file."""
+    from iotsim.run.project import find_project
+
+    if PROJECT not in config.stash:
+        config.stash[PROJECT] = find_project(config.rootpath)
+    return config.stash[PROJECT]
 
 
 class ScenarioFile(pytest.File):
@@ -97,11 +111,13 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[ScenarioItem]:
         from iotsim.errors import ScenarioError
+        from iotsim.pytest_plugin import reports
         from iotsim.scenario.load import merged_combinations
         from iotsim.scenario.merge import Merged
         from iotsim.scenario.parameters import combination_text
         from iotsim.scenario.sources import read_sources
 
+        reports.register(self.config)
         try:
             merged = Merged(read_sources(self.path))
         except ScenarioError:  # which its run tells
@@ -125,29 +141,6 @@ def node_name(text: str) -> str:
     return re.sub(r":{2,}", ":", safe_line(text)).strip()
 
 
-class Unproven(Exception):
-    """A run by which nothing is proven, neither for nor against the gateway."""
-
-
-class Failed(Exception):
-    """A run that has failed."""
-
-
-class Explanation(TerminalRepr):
-    """What a run has printed, in the place of a traceback. ``reprcrash`` has it in a line, for summaries."""
-
-    def __init__(self, path: Path, message: str, text: str) -> None:
-        self.reprcrash = SimpleNamespace(path=str(path), lineno=1, message=message)
-        self.text = text
-
-    def toterminal(self, tw: TerminalWriter) -> None:
-        for line in self.text.splitlines():
-            tw.line(line, bold=False)
-
-    def __str__(self) -> str:
-        return self.text
-
-
 class ScenarioItem(pytest.Item):
     """One run of a scenario, with the parameters of `setting`."""
 
@@ -169,40 +162,35 @@ class ScenarioItem(pytest.Item):
         return self.path, 0, self.name
 
     def setup(self) -> None:
+        from iotsim.pytest_plugin.reports import properties
         from iotsim.results.verdict import Verdict
 
         result, self.output, folder = self._run()
         self.result = result
-        self.user_properties += [
-            ("verdict", result.verdict),
-            ("seed", str(result.seed)),
-            ("repeat", result.repeat),
-            ("results", str(folder)),
-            *((f"parameter.{name}", text) for name, text in result.parameters.items()),
-        ]
+        self.user_properties += properties(result, folder)
         if result.verdict == Verdict.SKIPPED:
             reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
             raise pytest.skip.Exception(reason, _use_item_location=True)
         if result.verdict not in (Verdict.PASSED, Verdict.FAILED):
-            raise Unproven
+            raise self._explained(result)
         if result.verdict == Verdict.PASSED:
             self.add_report_section("call", "iotsim", safe_text(self.output))
 
     def runtest(self) -> None:
         assert self.result is not None
         if self.result.verdict != "passed":
-            raise Failed
+            raise self._explained(self.result)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        result = self.result
-        if result is None or not isinstance(excinfo.value, Unproven | Failed):
-            return super().repr_failure(excinfo)
-        message = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
-        return Explanation(self.path, safe_line(message), safe_text(self.output).strip("\n"))
+    def _explained(self, result: RunResult) -> Exception:
+        """What the run has printed, in the place of a traceback."""
+        from iotsim.pytest_plugin.reports import Explained
+
+        return Explained(result, safe_text(self.output).strip("\n"))
 
     def _run(self) -> tuple[RunResult, str, Path]:
         """Run the scenario; its result, what it printed, and the folder with its results."""
         from iotsim.results.result import set_words
+        from iotsim.run.apart import run_apart
         from iotsim.run.suite import Job
 
         option = self.config.getoption
@@ -211,9 +199,9 @@ class ScenarioItem(pytest.Item):
             if (value := option(f"iotsim_{name}")) is not None:
                 words += [f"--{name}", str(value)]
         words += set_words(self.setting)
-        job = Job(Path(os.path.relpath(self.path)), tuple(words))
+        job = Job(Path(os.path.relpath(self.path, self.config.rootpath)), tuple(words))
         out = results_folder(self.config, self.path.stem, self.nodeid)
-        return (*run_job(job, out), out)
+        return (*run_apart(job, out, self.config.rootpath), out)
 
 
 def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
@@ -228,39 +216,3 @@ def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
             return folder.path
     except IotsimError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def run_job(job: Any, out: Path) -> tuple[RunResult, str]:
-    """Do `job` in a process of its own; its result, and what it printed."""
-    from iotsim import interpreter
-    from iotsim.run.suite import SUITE, judge
-
-    words = ["run", str(job.file), "--out", str(out), *job.words]
-    with os.fdopen(os.memfd_create("iotsim-result", os.MFD_CLOEXEC), "rb") as handed_over:
-        fd = handed_over.fileno()
-        process = subprocess.Popen(
-            interpreter.command("iotsim.__main__", *words),
-            env={**os.environ, SUITE: f"{os.getpid()} {fd}"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(fd,),
-        )
-        try:
-            data, _ = process.communicate()
-        except (
-            BaseException
-        ):  # Ctrl-C, or a time limit: it ends what it has started, and then itself
-            process.send_signal(signal.SIGTERM)
-            process.communicate()
-            raise
-        output = data.decode(errors="replace")
-        handed_over.seek(0)
-        result = judge(
-            job.file,
-            ["run", str(job.file), *job.words],
-            handed_over.read(),
-            process.returncode,
-            output,
-        )
-    return result, output

@@ -7,7 +7,8 @@ is readable at any moment; `result` and `junit` give whole documents that replac
 Modules: `verdict` (what a run comes to, and its exit code), `result` (``result.json``), `jsonl`
 (``events.jsonl``), `formats` (the schemas of both), `context` and `view` (events, read back: around a
 failure, and as they are asked for), `pcapng` (``capture.pcapng``), `cases` (a run as test cases), `junit`
-and `tap` (files of these), `devices` (``devices.csv``), `summary` (the end of a run in a terminal).
+and `tap` (files of these), `devices` (``devices.csv``), `summary` (the end of a run in a terminal),
+`compare` (what changed from one run to another), `trends` (what a history of runs tells).
 
 Alternatives considered: junitparser and the like for XML, which let control characters through into
 documents that nobody can read back; dpkt, scapy and python-pcapng for the capture, which take 3 to

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from iotsim.results.context import ContextLine
     from iotsim.results.result import RunResult
-    from iotsim.results.summary import Row
+    from iotsim.results.summary import Row, Summary
 
 Level = Literal["error", "warning", "notice"]
 MESSAGE_CHARACTERS = 4000
@@ -30,6 +30,8 @@ MOST_OF_A_LEVEL = 10
 """So many annotations of a level the runner takes of a step; it drops the rest without a word."""
 MOST_ROWS = 200
 """So many expectations of a run stand in its table, those first that did not hold."""
+FEW_ROWS = 20
+"""So many where there is no room for more."""
 SUMMARY_BYTES = 1 << 20
 """A step's summary that is larger is not shown at all."""
 ENDING_BYTES = 1000
@@ -156,7 +158,12 @@ def step_summary(entries: Sequence[Entry], room: int = SUMMARY_BYTES) -> str:
     for entry in ordered:
         if entry.result.verdict == Verdict.PASSED and len(entries) > 1:
             continue
-        for text in (_run(entry), _run(Entry(entry.result, entry.folder), MOST_ROWS // 10)):
+        if left:  # in their order: what comes first is told, and the rest counted
+            left += 1
+            continue
+        summary = summarize(entry.result, entry.context)
+        for most_rows in (MOST_ROWS, FEW_ROWS):
+            text = _run(entry, summary, most_rows)
             if size + len(text.encode()) <= room:
                 parts.append(text)
                 size += len(text.encode())
@@ -196,9 +203,8 @@ def _table_of_runs(results: Sequence[RunResult], room: int) -> str:
     return "\n" + "\n".join(["<table>", head, *rows, "</table>"]) + "\n"
 
 
-def _run(entry: Entry, most_rows: int = MOST_ROWS) -> str:
+def _run(entry: Entry, summary: Summary, most_rows: int) -> str:
     result = entry.result
-    summary = summarize(result, entry.context)
     lines = [f"<h3>{_sign(result.verdict)} <code>{_text(result.scenario)}</code></h3>"]
     facts = f"{result.verdict}, seed {result.seed}, {result.duration_s:.1f} s"
     lines.append(f"<p>{_text(facts)}</p>")

@@ -39,7 +39,7 @@ ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
 """Bytes that are held free for the results, as much of it as the disk has."""
 WORK = "work"
 _OWN_FILE = re.compile(
-    r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|gateway\.log|northbound-ca\.pem"
+    r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|index\.html|gateway\.log|northbound-ca\.pem"
     r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))(\.new)?"
 )
 """What a run leaves itself; not what its gateway leaves in its working folder."""
@@ -78,6 +78,10 @@ class ResultsFolder:
 
     def write_junit(self, suites: Sequence[Suite]) -> None:
         self._replace("junit.xml", encode_junit(suites))
+
+    def write_document(self, name: str, data: bytes) -> None:
+        """Put `data` in the place of the document `name`, as `write` does."""
+        self._replace(name, data)
 
     def _replace(self, name: str, data: bytes) -> None:
         try:
@@ -131,9 +135,11 @@ class ResultsFolder:
 
 
 @contextmanager
-def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[ResultsFolder]:
-    """The folder for the results of the scenario `name`: `out`, or one of its own; no other run can
-    have it meanwhile.
+def open_results(
+    name: str, out: Path | ResultsFolder | None, results: Path = RESULTS
+) -> Iterator[ResultsFolder]:
+    """The folder for the results of the scenario `name`: `out`, or one of its own below `results`; no other
+    run can have it meanwhile.
 
     The files of an earlier run are removed, with the working folder of its gateway. A folder that is
     open already is taken as it is. IotsimError if the folder cannot be had.
@@ -141,7 +147,7 @@ def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[Result
     if isinstance(out, ResultsFolder):
         yield out
         return
-    path = _make_folder(name, out)
+    path = _make_folder(name, out, results)
     lock = _lock(path)
     folder = ResultsFolder(path)
     try:
@@ -156,14 +162,14 @@ def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[Result
         os.close(lock)
 
 
-def _make_folder(name: str, out: Path | None) -> Path:
+def _make_folder(name: str, out: Path | None, results: Path) -> Path:
     """Make and return the folder, absolute. Two runs never share one that iotsim chose."""
     try:
         if out is not None:
             make_folder(out)
             _check_writable(out)
             return out.resolve()
-        parent = RESULTS / slug(name)
+        parent = results / slug(name)
         make_folder(parent)
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         for attempt in range(1, 1000):
@@ -175,7 +181,7 @@ def _make_folder(name: str, out: Path | None) -> Path:
             give_to_caller(folder)
             return folder.resolve()
     except (OSError, ValueError) as error:
-        raise _unusable(out or RESULTS, error) from error
+        raise _unusable(out or results, error) from error
     raise IotsimError(f"there are 999 results of this second in {parent}: use --out DIR")
 
 

@@ -7,16 +7,18 @@ that cannot, and where nothing was run at all. `iotsim.run.suite` does several j
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.results.result import RunResult, repeat_command, utc_text
+from iotsim.run import inside
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.failure import sole_cause, write_failure
 from iotsim.run.folder import open_results
 from iotsim.run.html import leave_page
+from iotsim.run.limit import limited
 from iotsim.run.report import RunReport
 from iotsim.run.run import run_scenario
 from iotsim.scenario import load_scenario
@@ -42,24 +44,29 @@ def run_file(
 ) -> RunReport:
     """Run the scenario at `path`, and make the documents that are asked for. IotsimError if there is no
     folder for its results; all else that goes wrong is the report's ``error``."""
-    with open_results(path.stem, options.out) as results:
+    with open_results(path.stem, options.out, options.results) as results:
         options = replace(options, out=results)
-        report = _run_file(path, options, overrides, default_seed=default_seed, progress=progress)
+        report = _run_file(path, results, options, overrides, default_seed, progress)
         return _with_documents(report, options.documents) if options.documents else report
 
 
 def _run_file(
     path: Path,
+    results: ResultsFolder,
     options: RunOptions,
     overrides: Overrides,
-    *,
     default_seed: int,
     progress: Callable[[Run], Awaitable[None]] | None,
 ) -> RunReport:
-    with open_results(path.stem, options.out) as results:
-        options = replace(options, out=results)
+    with ExitStack() as stack:
+        first_s = overrides.default_limit_s if overrides.limit_s is None else overrides.limit_s
+        limit = stack.enter_context(limited(first_s))
         try:
+            inside.tell("loading the scenario")
             scenario = _load(path, options, overrides, default_seed)
+            if limit is not None:
+                limit.set(scenario.limit_s)
+            inside.tell("making what it runs in")
         except BaseException as error:
             seed = default_seed if overrides.seed is None else overrides.seed
             begun = RunResult(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from iotsim.errors import IotsimError
 from iotsim.results.fold import result_of
 from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
-from iotsim.run.folder import ResultsFolder, open_results
+from iotsim.run.folder import RESULTS, ResultsFolder, open_results
 from iotsim.run.guard import guard
 from iotsim.run.html import leave_page
 from iotsim.run.launch import prepare_launch
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 class RunOptions:
     """How to run, apart from what the scenario says.
 
-    ``files``: leave results on disk, in `out` or where `open_results` puts them; without, the
-    result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
+    ``files``: leave results on disk, in `out` or where `open_results` puts them, below `results`; without,
+    the result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
     ``own_process``: the process is there for this run alone, and may end with it where code of the user's
     leaves no other way.
@@ -58,6 +58,7 @@ class RunOptions:
     """
 
     out: Path | ResultsFolder | None = None
+    results: Path = RESULTS
     files: bool = True
     watch: Sequence[EventSink] = ()
     serve: bool = False
@@ -112,7 +113,9 @@ def prepared(
     """
     with ExitStack() as stack:
         if options.files:
-            results = stack.enter_context(open_results(scenario.path.stem, options.out))
+            results = stack.enter_context(
+                open_results(scenario.path.stem, options.out, options.results)
+            )
             results.protocols = _protocols(scenario)
             stack.callback(leave_page, results)
         else:

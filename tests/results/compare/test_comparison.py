@@ -153,6 +153,33 @@ def test_answers_that_do_not_come_any_more() -> None:
     assert (told.devices.silent.total, told.gone.total) == (0, 0)
 
 
+def test_what_was_dropped_from_a_file_with_a_bound_is_not_missing() -> None:
+    before = profile(answers(0.1, 60))
+    note = "events.jsonl is held to 1 MB: 3 MB were dropped, the oldest first"
+    after = profile(answers(0.1, 10), notes=[note])
+    told = compared(before, after, "rate=-5%", "devices.quieter=0", "protocol.gone=0")
+    assert [one.state for one in told.thresholds] == ["unsure"] * 3
+    assert any("dropped events" in note for note in told.notes)
+    # What is new in it is new for all that.
+    newer = profile([*answers(0.1, 10), received(1.0, kind="WRITE")], notes=[note])
+    assert compared(before, newer).new.total == 1
+    assert compared(newer, before).new.total == 0
+
+
+def test_where_there_were_too_many_kinds_none_is_new() -> None:
+    many = profile([received(1.0, kind=f"K{number}") for number in range(300)])
+    told = compared(many, profile([received(1.0, kind="READ")]), "protocol.new=0")
+    assert (told.new.total, [one.state for one in told.thresholds]) == (0, ["unsure"])
+
+
+def test_how_late_a_killed_run_was_is_known_from_its_events() -> None:
+    lag = {"event": "simulator-lag", "t": 1.0, "lag_s": 0.5, "what": "x"}
+    killed = profile([*answers(0.2, 60), lag], verdict="running", lag={}, counters={})
+    told = compared(profile(answers(0.1, 60)), killed, "answer.p50=20%")
+    assert [one.state for one in told.thresholds] == ["unsure"]
+    assert "the simulator itself was late" in told.thresholds[0].why
+
+
 def test_a_figure_that_no_run_has_is_said_to_be_absent() -> None:
     told = compared(profile(), profile(), "gateway.memory=5%", "latency.p50=5%")
     assert [one.state for one in told.thresholds] == ["absent", "absent"]

@@ -100,7 +100,10 @@ def test_times_that_run_backwards_do_no_harm() -> None:
 
 def test_a_run_without_messages_says_so() -> None:
     assert not profile([], counters={"link.received": 5}).messages
+    assert not profile([], counters={"link.sent": 5}).messages
     assert profile([], counters={}).messages  # it was as quiet as that
+    garbage = {"event": "undecodable", "t": 1.0, "device": "meter[0]"}
+    assert profile([garbage], counters={"link.received": 5}).messages
 
 
 def test_what_the_gateway_used() -> None:

@@ -28,9 +28,9 @@ def exact(times: list[float], share: float) -> float:
 
 
 @given(TIMES)
-def test_a_percentile_is_within_one_percent_of_the_exact_one(times: list[float]) -> None:
+def test_a_percentile_is_within_a_thousandth_of_the_exact_one(times: list[float]) -> None:
     for name, told in Spread(times).percentiles().items():
-        assert told.value == pytest.approx(exact(times, PERCENTILES[name]), rel=0.01)
+        assert told.value == pytest.approx(exact(times, PERCENTILES[name]), rel=0.0011)
 
 
 @given(TIMES)
@@ -92,7 +92,7 @@ def test_intervals_miss_the_truth_as_seldom_as_they_say(share: float, count: int
 def test_it_does_not_grow_with_the_number_of_times() -> None:
     spread = Spread((number % 1000 + 1) * 1e-4 for number in range(100_000))
     assert spread.count == 100_000
-    assert len(spread._classes) < 1000
+    assert len(spread._classes) <= 1000
 
 
 def test_what_is_no_time_is_the_shortest() -> None:

@@ -104,9 +104,12 @@ def compare_runs(
         "protocol.new": new.total,
         "protocol.gone": gone.total,
     }
-    heard_both, devices_known = before.messages and after.messages, are_known(before, after)
     for name, count in found.items():
-        known = devices_known if name.startswith("devices.") else heard_both
+        known = are_known(before, after)
+        if name == "protocol.new":
+            known = _words_known(after, before)
+        elif name == "protocol.gone":
+            known = _words_known(before, after)
         told = (0, count) if known else (None, None)
         all_figures.append(Figure(name, COUNT, *told))
     ended = RUNNING not in (before.verdict, after.verdict)
@@ -136,8 +139,13 @@ def _side(run: Profile, where: str) -> Side:
     return Side(where, run.scenario, run.verdict, run.seed, run.started, run.duration_s)
 
 
+def _words_known(these: Profile, those: Profile) -> bool:
+    """Whether it can be said what `these` have that `those` have not."""
+    return these.messages and those.counts_messages and those.vocabulary_whole
+
+
 def _words(these: Profile, those: Profile) -> Words:
-    if not these.messages or not those.messages:
+    if not _words_known(these, those):
         return Words()
     words = list(unseen(these.vocabulary, those.vocabulary))
     return Words(len(words), words[:MOST_WORDS])
@@ -190,6 +198,10 @@ def _notes(before: Profile, after: Profile) -> Iterator[str]:
             yield f"the run {which} tells of no device by itself: there are too many"
         if not run.messages:
             yield f"the run {which} has left no messages: only its counters are compared"
+        if run.cut:
+            yield f"the run {which} has dropped events to keep within a bound: its messages are not counted"
+        if not run.vocabulary_whole:
+            yield f"the run {which} has more kinds of messages or fields than are told apart"
         if run.devices_left_out:
             yield f"of the run {which}, {run.devices_left_out} messages of more devices are not told apart"
     longer = max(before.duration_s, after.duration_s)

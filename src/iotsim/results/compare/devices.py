@@ -93,7 +93,7 @@ def compare_devices(before: Profile, after: Profile) -> DeviceChanges:
 
 def are_known(before: Profile, after: Profile) -> bool:
     """Whether both runs tell of their devices."""
-    return all(run.messages and run.devices_told for run in (before, after))
+    return all(run.counts_messages and run.devices_told for run in (before, after))
 
 
 def place_of(name: str) -> tuple[str, int, str]:

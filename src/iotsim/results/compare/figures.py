@@ -31,6 +31,9 @@ GATEWAY_UNITS = {
     "crashes": COUNT,
     "starts": COUNT,
 }
+LEAST_MESSAGES = 30
+"""Of fewer the rate says little: one more or less, and it is another."""
+TOO_FEW = "too few times to tell"
 NOT_MEASURED = "it was not measured in both runs"
 
 
@@ -116,7 +119,7 @@ def _doubt(
         return ""
     if old.low is None or old.high is None or new.low is None or new.high is None:
         needed = least_count(share, CONFIDENCE)
-        return f"too few times to tell: {counts[0]} and {counts[1]}, and it takes {needed}"
+        return f"{TOO_FEW}: {counts[0]} and {counts[1]}, and it takes {needed}"
     if old.low <= new.high and new.low <= old.high:
         return "within what differs by chance"
     if abs(new.value - old.value) <= lag_s:
@@ -126,25 +129,33 @@ def _doubt(
 
 def _rates(before: Profile, after: Profile) -> Iterator[Figure]:
     def rate(profile: Profile, count: int) -> float | None:
-        return count / profile.duration_s if profile.messages and profile.duration_s > 0 else None
+        known = profile.counts_messages and profile.duration_s > 0
+        return count / profile.duration_s if known else None
 
     for name, old, new in (
         ("rate", before.received + before.sent, after.received + after.sent),
         ("rate.received", before.received, after.received),
         ("rate.sent", before.sent, after.sent),
     ):
-        yield Figure(name, PER_SECOND, rate(before, old), rate(after, new))
+        few = min(old, new) < LEAST_MESSAGES and old != new
+        doubt = (
+            f"there were only {old} and {new} messages" if few and before.counts_messages else ""
+        )
+        yield Figure(name, PER_SECOND, rate(before, old), rate(after, new), doubt=doubt)
 
 
 def _northbound(before: Profile, after: Profile) -> Iterator[Figure]:
     names = sorted(before.northbound.keys() | after.northbound.keys())
     if not names:
         return
-    totals = sum(before.northbound.values()), sum(after.northbound.values())
-    yield Figure("northbound", COUNT, *totals)
+
+    def count(run: Profile, name: str) -> int | None:
+        told = run.northbound.get(name, 0) if name else sum(run.northbound.values())
+        return None if run.cut else told
+
+    yield Figure("northbound", COUNT, count(before, ""), count(after, ""))
     for name in names:
-        counts = before.northbound.get(name, 0), after.northbound.get(name, 0)
-        yield Figure(f"northbound.{name}", COUNT, *counts)
+        yield Figure(f"northbound.{name}", COUNT, count(before, name), count(after, name))
 
 
 def value_text(value: float | None, unit: str) -> str:

@@ -14,6 +14,7 @@ passes the link.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +36,8 @@ MOST_SERVICES = 1000
 MOST_OPEN = 1 << 16
 """So many requests may wait for their answers; the oldest are given up."""
 MEDIAN = {"p50": 0.5}
+_CUT = re.compile(r"events\.\S*jsonl is held to ")
+"""The note of a run whose events were held to a bound, and have exceeded it."""
 
 
 class Times(msgspec.Struct, omit_defaults=True):
@@ -87,11 +90,20 @@ class Profile(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How late the simulator was at worst."""
     messages: bool = True
     """Whether the run has left its messages; without, only what its result tells is known."""
+    cut: bool = False
+    """Events were dropped, since their file was held to a bound: what was counted in them is too little."""
     vocabulary: Words = {}
+    vocabulary_whole: bool = True
+    """Whether nothing was left out of it because there was too much."""
     devices: dict[str, DeviceProfile] = {}
     devices_told: bool = True
     """Whether ``devices`` are there, as far as there are any."""
     devices_left_out: int = 0
+
+    @property
+    def counts_messages(self) -> bool:
+        """Whether it is known how many messages there were."""
+        return self.messages and not self.cut
 
 
 class _Bare(msgspec.Struct, gc=False):
@@ -106,6 +118,7 @@ class _Bare(msgspec.Struct, gc=False):
     layer: str = ""
     in_reply_to: int = 0
     service: str = ""
+    lag_s: float = 0.0
 
 
 class _Line(_Bare, gc=False):
@@ -137,6 +150,8 @@ class _Reader:
         self.times = {name: Spread() for name in TIMES}
         self.northbound: dict[str, int] = {}
         self.vocabulary = Vocabulary()
+        self.undecodable = 0
+        self.lag_s = 0.0
         self._open: dict[int, float] = {}
         """When each request came that has not been answered."""
 
@@ -152,6 +167,10 @@ class _Reader:
                 self._take_received(line)
             elif kind == "sent":
                 self._take_sent(line)
+            elif kind == "undecodable":
+                self.undecodable += 1
+            elif kind == "simulator-lag":
+                self.lag_s = max(self.lag_s, line.lag_s)
             elif kind == "northbound" and (
                 line.service in self.northbound or len(self.northbound) < MOST_SERVICES
             ):
@@ -242,9 +261,13 @@ def profile_of(result: RunResult, lines: Iterable[bytes]) -> Profile:
         counters=result.counters,
         northbound=dict(sorted(reader.northbound.items())),
         gateway=_gateway_figures(result),
-        lag_s=max(result.lag.values(), default=0.0),
-        messages=bool(reader.received or reader.sent) or not result.counters.get("link.received"),
+        # Of a run that was killed, only its events know.
+        lag_s=max([*result.lag.values(), reader.lag_s]),
+        messages=bool(reader.received or reader.sent or reader.undecodable)
+        or not any(result.counters.get(name) for name in ("link.received", "link.sent")),
+        cut=any(_CUT.match(note) for note in result.notes),
         vocabulary=reader.vocabulary.words(),
+        vocabulary_whole=reader.vocabulary.whole,
         devices=seen,
         devices_left_out=reader.left_out,
     )

@@ -45,13 +45,14 @@ class Word(NamedTuple):
 
 
 class Kind:
-    """What messages of one kind held: the names in each field; None where it holds free text."""
+    """What messages of one kind held: the names in each field; None where it holds free text. ``whole``:
+    no field was left out because there were too many."""
 
-    __slots__ = ("count", "fields")
+    __slots__ = ("fields", "whole")
 
     def __init__(self) -> None:
-        self.count = 0
         self.fields: dict[str, set[str] | None] = {}
+        self.whole = True
 
     def look(self, message: Mapping[str, Any], before: str = "", depth: int = DEEPEST) -> None:
         """Take in the fields of `message`, which stands at the path `before`."""
@@ -59,7 +60,10 @@ class Kind:
         for name, value in message.items():
             path = before + name
             if path not in fields:
-                if len(fields) >= MOST_FIELDS or not _PATH_PART.fullmatch(name):
+                if len(fields) >= MOST_FIELDS:
+                    self.whole = False
+                    continue
+                if not _PATH_PART.fullmatch(name):
                     continue
                 fields[path] = set()
             kind = value.__class__
@@ -96,25 +100,30 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str], dict[str, Kind]] = {}
-        self.whole = True
-        """Whether nothing was left out because there was too much of it."""
+        self._whole = True
 
     def add(self, protocol: str, direction: str, message: Mapping[str, Any]) -> None:
         kinds = self._kinds.get((protocol, direction))
         if kinds is None:
             if len(self._kinds) >= MOST_KINDS:
-                self.whole = False
+                self._whole = False
                 return
             kinds = self._kinds[protocol, direction] = {}
         text = kind_of(message)
         kind = kinds.get(text)
         if kind is None:
             if len(kinds) >= MOST_KINDS:
-                self.whole = False
+                self._whole = False
                 return
             kind = kinds[text] = Kind()
-        kind.count += 1
         kind.look(message)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left out because there was too much of it."""
+        return self._whole and all(
+            kind.whole for kinds in self._kinds.values() for kind in kinds.values()
+        )
 
     def words(self) -> dict[str, dict[str, dict[str, dict[str, list[str] | None]]]]:
         """As plain data: protocol -> direction -> kind -> field -> its names, sorted."""

@@ -15,7 +15,7 @@ from iotsim.results.html.rows import (
     UNDECODABLE,
     UNDECODABLE_SENT,
 )
-from iotsim.results.html.table import NOTHING
+from iotsim.results.html.table import NOTHING, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,8 +65,8 @@ def befallen(index: Index, axis: Axis) -> list[dict[str, Any]]:
     entries = sorted(index.befell.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
         {
-            "name": name,
-            "fate": fate,
+            "name": shown(name),
+            "fate": shown(fate),
             "direction": direction,
             "total": len(times),
             "over_time": axis.counts(times),

@@ -93,7 +93,7 @@ class Chooser:
         found: dict[int, array[int]] = {number: array("q") for number in wanted}
         if found:
             for row, number in enumerate(self.rows.devices):
-                if number in found:
+                if number in found and number >= 0:
                     found[number].append(row)
         return found
 

@@ -7,8 +7,7 @@ long as there are not too many of them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.results.html.rows import (
     BROKE,
@@ -45,12 +44,11 @@ COUNTED = ("received", "sent", "undecodable", "not_sent", "impaired", "reboots",
 _NEVER = -1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(NamedTuple):
     """Devices ``name[0]`` on; the first has the number `first`, and lies in the cell `first_cell`."""
 
     name: str
-    count: int
+    devices: int
     first: int
     per_cell: int
     first_cell: int
@@ -79,25 +77,28 @@ class Roster:
         self._numbers: dict[str, int] = {}
 
     def number(self, name: str) -> int:
-        """The number of the device `name`; -1 of one that is none, or one stray too many."""
+        """The number of the device `name`, which is a stray from now on if it is of no fleet; -1 if it has no
+        name, or is one stray too many."""
         try:
             return self._numbers[name]
         except KeyError:
-            number = self._find(name)
+            number = self.known(name)
+            if number < 0 and name and len(self.strays) < MOST_STRAYS:
+                number = self.total + self.strays.setdefault(name, len(self.strays))
             if len(self._numbers) < MOST_NAMES:
                 self._numbers[name] = number
             return number
 
-    def _find(self, name: str) -> int:
+    def known(self, name: str) -> int:
+        """The number of the device `name`; -1 if it has none."""
         fleet_name, bracket, index = name.rpartition("[")
         fleet, digits = self.fleets.get(fleet_name), index[:-1]
         if fleet and bracket and index[-1:] == "]" and digits.isdecimal() and len(digits) < 16:
             place = int(digits)
-            if place < fleet.count and digits == str(place):
+            if place < fleet.devices and digits == str(place):
                 return fleet.first + place
-        if not name or (len(self.strays) == MOST_STRAYS and name not in self.strays):
-            return -1
-        return self.total + self.strays.setdefault(name, len(self.strays))
+        place = self.strays.get(name, -1)
+        return -1 if place < 0 else self.total + place
 
     def cell(self, number: int) -> int:
         """The cell of the device with that number, which is not -1."""
@@ -117,7 +118,7 @@ class Roster:
     def spans(self) -> Iterator[slice]:
         """Of each cell, the numbers of its devices."""
         for fleet in self._in_order:
-            end = fleet.first + fleet.count
+            end = fleet.first + fleet.devices
             for first in range(fleet.first, end, fleet.per_cell):
                 yield slice(first, min(end, first + fleet.per_cell))
         for stray in range(self.total, self.total + len(self.strays)):
@@ -201,7 +202,7 @@ def fleet_map(roster: Roster, rows: Rows, blamed: Mapping[str, int]) -> dict[str
         columns["unanswered"][cell_of(number)] += 1
     states = flags.translate(_STATES)
     for name, state in blamed.items():
-        if (number := roster.number(name)) >= 0:
+        if (number := roster.known(name)) >= 0:
             place = number if each else cell_of(number)
             states[place] = min(states[place], state)
     columns["silent"] = [states[span].count(SILENT) for span in roster.spans()] if each else [None]
@@ -225,7 +226,7 @@ def _told(fleet: Fleet) -> dict[str, Any]:
     told = {name: shown_value(fleet.told.get(name, [])) for name in ("protocols", "addresses")}
     return {
         "name": shown(fleet.name),
-        "count": fleet.count,
+        "count": fleet.devices,
         "per_cell": fleet.per_cell,
         "first_cell": fleet.first_cell,
         "cells": fleet.cells,

@@ -17,7 +17,6 @@ import msgspec
 
 from iotsim.events import Received, Sent, Undecodable
 from iotsim.protocol.device import StandIn
-from iotsim.protocol.examine import dissect
 from iotsim.results.html.table import shown
 from iotsim.results.jsonl import printable
 from iotsim.wire.address import format_address
@@ -267,6 +266,8 @@ class _Layouts:
         protocol = self._protocol(event.protocol)
         if protocol is None:
             return -1
+        from iotsim.protocol.examine import dissect
+
         try:
             dissection = dissect(
                 protocol, data, answer=isinstance(event, Sent), device=StandIn(name=event.device)

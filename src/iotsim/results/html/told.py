@@ -46,9 +46,9 @@ class Explained:
             label = "nearest" if nearest in devices else "also" if nearest else "device"
             self.groups.append((label, devices, text))
         self.groups.sort(key=lambda group: group[0] != "nearest")
-        self.focuses = [
-            Focus(roster.number(devices[0]), self.t) for _, devices, _ in self.groups[:GROUPS_SHOWN]
-        ] or [Focus(None, self.t)]
+        shown_groups = self.groups[:GROUPS_SHOWN]
+        self.focuses = [Focus(roster.known(devices[0]), self.t) for _, devices, _ in shown_groups]
+        self.focuses.append(Focus(None, self.t))
 
     def told(self, around: Sequence[list[int]], output: list[int]) -> dict[str, Any]:
         """An entry of the document's ``expectations``. `around`: the rows of each focus; `output`: of the

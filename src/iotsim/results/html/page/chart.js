@@ -9,8 +9,9 @@ const PLOT_HEIGHT = 100;
  * legend tells the values there.
  */
 function lineChart({ title, note = "", series, scale, format }) {
-  const lines = series.map(({ kind, values }) =>
-    drawn("path", { class: `line ${kind}`, d: linePath(values, scale), "vector-effect": "non-scaling-stroke" }));
+  const lines = series.flatMap(({ kind, values }) => linePaths(values, scale).map((d, at) => drawn("path", {
+    class: `line ${kind}${at ? " alone" : ""}`, d, "vector-effect": "non-scaling-stroke",
+  })));
   const grid = scale.ticks.map((tick) => {
     const y = PLOT_HEIGHT * (1 - scale.at(tick));
     return drawn("line", { class: "grid", x1: 0, x2: PLOT_WIDTH, y1: y, y2: y, "vector-effect": "non-scaling-stroke" });
@@ -46,22 +47,20 @@ function lineChart({ title, note = "", series, scale, format }) {
   };
 }
 
-function linePath(values, scale) {
+/** The lines through values that follow each other, and the points between gaps, which are lines of no length. */
+function linePaths(values, scale) {
   const width = PLOT_WIDTH / values.length;
-  let path = "";
-  let isOpen = false;
+  const isThere = (bin) => values[bin] !== null && values[bin] !== undefined;
+  let lines = "";
+  let points = "";
   values.forEach((value, bin) => {
-    if (value === null || value === undefined) {
-      isOpen = false;
-      return;
-    }
-    const x = ((bin + 0.5) * width).toFixed(2);
-    const y = (PLOT_HEIGHT * (1 - Math.min(1, scale.at(value)))).toFixed(2);
-    // A point between gaps is a line of no length, which round ends make visible.
-    path += isOpen ? `L${x} ${y}` : `M${x} ${y}L${x} ${y}`;
-    isOpen = true;
+    if (!isThere(bin)) return;
+    const place = `${((bin + 0.5) * width).toFixed(2)} ${(PLOT_HEIGHT * (1 - Math.min(1, scale.at(value)))).toFixed(2)}`;
+    if (isThere(bin - 1)) lines += `L${place}`;
+    else if (isThere(bin + 1)) lines += `M${place}`;
+    else points += `M${place}L${place}`;
   });
-  return path;
+  return [lines, points].filter((path, at) => at === 0 || path);
 }
 
 function largest(values) {

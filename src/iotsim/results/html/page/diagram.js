@@ -57,8 +57,10 @@ class Diagram {
     );
   }
 
-  show(items) {
+  /** Shows `items`; `repeats` tells of some how many more like them were left out after them. */
+  show(items, repeats = new Map()) {
     this.items = items;
+    this.repeats = repeats;
     this.places = null;
     this.pairOf = NONE;
     this.setLanes();
@@ -172,7 +174,7 @@ class Diagram {
     }
     let kind = place === this.pairOf ? "paired " : "";
     if (sortOf(item) === MESSAGE) kind += this.drawMessage(lanes, at);
-    else if (sortOf(item) === NORTHBOUND) kind += this.drawNorthbound(lanes, at);
+    else if (sortOf(item) === NORTHBOUND) kind += this.drawNorthbound(lanes, at, this.repeats.get(item) ?? 0);
     else if (sortOf(item) === OUTPUT) {
       const line = run.output.line[at];
       kind += "output";
@@ -199,7 +201,7 @@ class Diagram {
     const isLost = what === "not sent" || LOST.test(messages.fate(row));
     const toDevice = look === "in";
     const label = element("span", { class: "label" },
-      element("b", { text: messages.kind(row) || what }), ...this.summary(row, device));
+      element("b", { text: nameOf(row) }), ...this.summary(row, device));
     lanes.append(this.arrow(this.gatewayLane, lane, toDevice, isLost, label));
     return [look, /undecodable/.test(what) ? "wrong" : "", messages.impaired(row) ? "impaired" : "", isLost ? "lost" : ""].join(" ");
   }
@@ -209,7 +211,7 @@ class Diagram {
     if (this.isCrowded) nodes.push(element("span", { class: "who", text: device }));
     const told = messages.text(row);
     const what = messages.what(row);
-    if (what !== "received" && what !== "sent" && messages.kind(row)) nodes.push(element("span", { class: "badge bad", text: what }));
+    if (what !== "received" && what !== "sent" && nameOf(row) !== what) nodes.push(element("span", { class: "badge bad", text: what }));
     const said = fieldSummary(row);
     if (said) nodes.push(element("span", { class: "said", text: said }));
     const fate = [messages.impaired(row), messages.fate(row)].filter(Boolean).join(": ");
@@ -222,9 +224,11 @@ class Diagram {
     return nodes;
   }
 
-  drawNorthbound(lanes, at) {
-    const text = northboundText(at);
-    const label = element("span", { class: "label", title: text }, element("b", { text }));
+  drawNorthbound(lanes, at, repeats) {
+    const [what, content] = northboundParts(at);
+    const label = element("span", { class: "label" },
+      element("b", { text: repeats ? `${countText(repeats + 1)} × ${what}` : what, title: what }),
+      repeats ? null : element("span", { class: "said", text: content }));
     lanes.append(this.arrow(this.northLane, this.gatewayLane, false, false, label));
     return "out northbound";
   }
@@ -265,11 +269,20 @@ function placed(node, percent) {
 /** meter[2] before meter[10]. */
 const byName = new Intl.Collator("en", { numeric: true }).compare;
 
+/** What a message is called; what has no fields is called by what became of it. */
+function nameOf(row) {
+  const what = messages.what(row);
+  const kind = messages.kind(row);
+  if (kind && kind !== what) return kind;
+  const named = messages.fields(row)?.find(([name]) => name === "kind");
+  return named ? String(named[1]) : what;
+}
+
 /** The fields that tell a message from others like it, in a line. */
 function fieldSummary(row) {
   const fields = messages.fields(row);
   if (!fields) return "";
-  const kind = messages.kind(row);
+  const kind = nameOf(row);
   const telling = [];
   const rest = [];
   fields.forEach(([name, value], field) => {
@@ -277,15 +290,24 @@ function fieldSummary(row) {
     (messages.isConstant(row, field) ? rest : telling).push([name, value]);
   });
   const shown = flatFields([...telling, ...rest].slice(0, SHOWN_FIELDS));
-  return shown.slice(0, 2 * SHOWN_FIELDS).map(([path, value]) => `${path}=${value.slice(0, 80)}`).join("  ");
+  return shown.slice(0, 2 * SHOWN_FIELDS).map(([path, value]) => `${path}=${shortValue(value)}`).join("  ");
 }
 
-function northboundText(at) {
-  const { method, path, status, topic, payload, message, body } = run.northbound.fields[at];
+/** A value in a line of several: of what a 32-bit float makes of 20.4, the digits that it has. */
+function shortValue(text) {
+  return /^-?\d+\.\d{7,}$/.test(text) ? String(Number(Number(text).toPrecision(7))) : text.slice(0, 80);
+}
+
+/** What came northbound, in a few words, and what was in it. */
+function northboundParts(at) {
+  const { method, path, status, topic, payload, message, json, body } = run.northbound.fields[at];
   const value = (part) => (typeof part === "object" && part !== null ? JSON.stringify(part) : String(part));
-  if (method !== undefined) return [method, path, status ? `→ ${status}` : ""].filter(Boolean).map(value).join(" ");
-  if (topic !== undefined) return `${value(topic)} ${value(payload ?? "")}`;
-  return value(message ?? payload ?? body ?? run.northbound.fields[at]);
+  const first = (...parts) => value(parts.find((part) => part !== undefined && part !== null) ?? "");
+  if (method !== undefined) {
+    return [[method, path, status ? `→ ${status}` : ""].filter(Boolean).map(value).join(" "), first(json, body)];
+  }
+  if (topic !== undefined) return [value(topic), first(json, payload)];
+  return [first(message, json, payload, run.northbound.fields[at]), ""];
 }
 
 const MARK_TITLES = {
@@ -302,5 +324,6 @@ const MARK_TITLES = {
 };
 
 function markTitle(mark) {
+  if (mark.what === "expectation") return run.expectations.find(({ number }) => number === mark.number)?.state ?? "decided";
   return MARK_TITLES[mark.what] ?? mark.what;
 }

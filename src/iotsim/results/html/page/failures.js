@@ -1,6 +1,9 @@
 // The messages around each failure, a diagram each.
 
 const DIAGRAMS_SHOWN = 12;
+const MESSAGES_BEFORE = 14;
+const MESSAGES_AFTER = 8;
+const LINES_AROUND = 12;
 
 function startFailures(place) {
   const figures = [];
@@ -26,7 +29,7 @@ function failureFigure({ expectation, group, rows }) {
     figure.append(element("p", { class: "quiet", text: "There are no messages around it." }));
   } else {
     const diagram = new Diagram({ label: `Messages around: ${expectation.name} ${device}`, whole: true });
-    diagram.show(itemsAround(expectation, rows));
+    diagram.show(...withoutRepeats(itemsAround(expectation, nearestRows(rows, expectation.t))));
     figure.append(diagram.node);
   }
   if (device || expectation.t !== null) {
@@ -36,6 +39,28 @@ function failureFigure({ expectation, group, rows }) {
       expectation.t === null ? null : lookButton("All devices at that time", { device: "", ...around })));
   }
   return figure;
+}
+
+/** Of `rows`, which are in the order of time, those next to `t`. */
+function nearestRows(rows, t) {
+  if (t === null) return rows.slice(-MESSAGES_BEFORE - MESSAGES_AFTER);
+  const after = rows.findIndex((row) => messages.t[row] > t);
+  const middle = after === NONE ? rows.length : after;
+  return rows.slice(Math.max(0, middle - MESSAGES_BEFORE), middle + MESSAGES_AFTER);
+}
+
+/** The items, and how often each was followed by others that say the same northbound, which are left out. */
+function withoutRepeats(items) {
+  const repeats = new Map();
+  const kept = [];
+  for (const item of items) {
+    const last = kept.at(-1);
+    const isRepeat = last !== undefined && sortOf(item) === NORTHBOUND && sortOf(last) === NORTHBOUND
+      && northboundParts(placeOf(item))[0] === northboundParts(placeOf(last))[0];
+    if (isRepeat) repeats.set(last, (repeats.get(last) ?? 0) + 1);
+    else kept.push(item);
+  }
+  return [kept, repeats];
 }
 
 /** The rows, and what else happened between the first and the last of them. */
@@ -51,9 +76,9 @@ function itemsAround(expectation, rows) {
   });
   const inside = (sort) => {
     const [first, end] = rowsBetween(TIMES[sort], from, to);
-    return Array.from({ length: Math.min(end - first, 20) }, (_, at) => itemOf(sort, first + at));
+    return Array.from({ length: end - first }, (_, at) => itemOf(sort, first + at));
   };
-  const output = expectation.output.filter((at) => run.output.t[at] >= from && run.output.t[at] <= to);
+  const output = expectation.output.filter((at) => run.output.t[at] >= from && run.output.t[at] <= to).slice(-LINES_AROUND);
   return merged([
     rows.map((row) => itemOf(MESSAGE, row)), marks, inside(NORTHBOUND), output.map((at) => itemOf(OUTPUT, at)),
   ]);

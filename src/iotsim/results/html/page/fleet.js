@@ -276,6 +276,18 @@ function legendItems(map, toggle) {
 }
 
 const DEVICES_LISTED = 12;
+// Column, head, whether it is there also where it is 0 for all, and how a figure is told.
+const DEVICE_FIGURES = [
+  ["received", "received", true],
+  ["sent", "sent", true],
+  ["unanswered", "unanswered", true],
+  ["undecodable", "undecodable", false],
+  ["not_sent", "not sent", false],
+  ["impaired", "impaired", false],
+  ["reboots", "reboots", false],
+  ["slowest", "slowest answer, ms", false, millisecondsText],
+  ["last", "last at, s", true, (t) => t.toFixed(3)],
+];
 
 /** The worst devices, or those of the state that is looked at. */
 function deviceTable(map, choose) {
@@ -285,7 +297,8 @@ function deviceTable(map, choose) {
   }
   const slow = (cell) => cells.slowest(cell) ?? 0;
   all.sort((a, b) => cells.severity(a) - cells.severity(b) || cells.unanswered(b) - cells.unanswered(a) || slow(b) - slow(a) || a - b);
-  const heads = ["Device", "state", "received", "sent", "unanswered", "undecodable", "not sent", "slowest", "last, s"];
+  const figures = DEVICE_FIGURES.filter(([name, , isAlways]) => isAlways || all.some((cell) => cells[name](cell)));
+  const heads = ["Device", "state", ...figures.map(([, head]) => head)];
   const number = (value, text = countText) =>
     element("td", { class: `number${value ? "" : " zero"}`, text: value === null ? "–" : text(value) });
   const caption = map.only ? `Devices: ${map.only}` : "Devices, the worst first";
@@ -297,11 +310,5 @@ function deviceTable(map, choose) {
     element("tbody", {}, ...shown.map((cell) => element("tr", {},
       element("th", { scope: "row" }, element("button", { type: "button", class: "plain", text: cells.name(cell), onclick: () => choose(cell) })),
       element("td", { text: cells.state(cell) }),
-      number(cells.received(cell)),
-      number(cells.sent(cell)),
-      number(cells.unanswered(cell)),
-      number(cells.undecodable(cell)),
-      number(cells.not_sent(cell)),
-      number(cells.slowest(cell), durationText),
-      number(cells.last(cell), threeDigits)))));
+      ...figures.map(([name, , , text]) => number(cells[name](cell), text))))));
 }

@@ -29,6 +29,12 @@ function threeDigits(number) {
   return String(Number(number.toFixed(digits)));
 }
 
+/** Milliseconds for columns of figures, which are read from top to bottom: 0.012, 3.200 */
+function millisecondsText(seconds) {
+  const [whole, part] = (seconds * 1e3).toFixed(3).split(".");
+  return `${countText(Number(whole))}.${part}`;
+}
+
 /** A rate: 12.5, 3 200 */
 function rateText(number) {
   return number === 0 ? "0" : threeDigits(number);

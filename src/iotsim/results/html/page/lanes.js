@@ -28,9 +28,12 @@ function lanes() {
     const marks = run.marks.filter(({ what }) => LANE_OF_MARK[what] === name);
     if (marks.length > 0) nodes.push(laneNode(name, ...laneOfMarks(marks, percent, end)));
   }
-  for (const { name, fate, direction, total, over_time: counts } of run.impairments) {
-    const text = `${name}: ${fate}, ${direction}, ${plural(total, "message")}`;
-    nodes.push(laneNode(name, [strip(counts, "impaired")], 1, `${fate} ${countText(total)}`, text));
+  for (const name of new Set(run.impairments.map((impairment) => impairment.name))) {
+    const all = run.impairments.filter((impairment) => impairment.name === name);
+    const total = all.reduce((sum, impairment) => sum + impairment.total, 0);
+    const told = all.map(({ fate, direction, total: some }) => [countText(some), direction, fate].filter(Boolean).join(" "));
+    const counts = sumOf(all.map(({ over_time: some }) => some), run.axis.bins);
+    nodes.push(laneNode(name, [strip(counts, "impaired")], 1, countText(total), `${name}: ${told.join(", ")}`));
   }
   for (const [name, { t }] of [["output", run.output], ["northbound", run.northbound]]) {
     if (t.length > 0) nodes.push(laneNode(name, [strip(binned(t), name)], 1, countText(t.length), `${plural(t.length, name === "output" ? "line" : "event")}`));

@@ -1,6 +1,7 @@
 // What the gateway printed, beside what reached its other side, aligned in time.
 
 const OUTPUT_ROW = 22;
+const OUTPUT_ROWS = 16;
 
 function startOutput(place) {
   if (run.output.t.length === 0 && run.northbound.t.length === 0) {
@@ -12,14 +13,14 @@ function startOutput(place) {
   const list = new List({
     label: "Gateway output and northbound",
     rowHeight: OUTPUT_ROW,
-    height: 14 * OUTPUT_ROW,
+    height: Math.min(OUTPUT_ROWS, run.output.t.length + run.northbound.t.length) * OUTPUT_ROW,
     draw: (at) => drawOutput(items[at]),
     choose: (at) => {
       full.textContent = fullText(items[at]);
     },
   });
   const head = element("div", { class: "output-head", "aria-hidden": "true" },
-    element("span", { text: "s" }), element("span", { text: "Gateway output" }), element("span", { text: "Northbound" }));
+    ...["s", "Gateway output", "Northbound"].map((text) => element("span", { text })));
   const told = element("p", { class: "found", role: "status" });
   const refresh = () => {
     const range = { words: "", device: "", from: focus.from, to: focus.to, only: "all" };
@@ -45,7 +46,7 @@ function outputTold(shown) {
 function drawOutput(item) {
   const at = placeOf(item);
   const isOutput = sortOf(item) === OUTPUT;
-  const text = isOutput ? run.output.line[at] : `${run.northbound.service[at]}: ${northboundText(at)}`;
+  const text = isOutput ? run.output.line[at] : `${run.northbound.service[at]}: ${northboundParts(at).join(" ")}`;
   const cell = element("span", { class: "text", text });
   return {
     kind: isOutput ? "of-gateway" : "of-northbound",

@@ -56,6 +56,7 @@ const messages = (() => {
   const bytes = new Map(run.bytes.row.map((row, place) => [row, place]));
   const byteOrigin = column(run.bytes.from);
   const byteLayout = column(run.bytes.layout);
+  const byteSize = column(run.bytes.size);
 
   return {
     count,
@@ -90,7 +91,7 @@ const messages = (() => {
     bytes(row) {
       const at = bytes.get(row);
       if (at === undefined) return null;
-      return { hex: run.bytes.hex[at], from: byteOrigin(at), layout: run.layouts[byteLayout(at)] ?? null };
+      return { hex: run.bytes.hex[at], size: byteSize(at), from: byteOrigin(at), layout: run.layouts[byteLayout(at)] ?? null };
     },
   };
 })();

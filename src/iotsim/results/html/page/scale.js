@@ -25,18 +25,20 @@ function roundStep(step) {
   return (part <= 1 ? 1 : part <= 2 ? 2 : part <= 5 ? 5 : 10) * power;
 }
 
+const SECONDS_SHOWN = 120; // of longer runs, minutes
+
 /** Times at the time axis: round numbers of seconds, or of minutes where the run is long. */
 function timeTicks(end, wanted) {
   const rough = end / wanted;
   const long = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
-  const step = rough <= 10 ? roundStep(rough) : (long.find((size) => size >= rough) ?? roundStep(rough));
+  const step = end <= SECONDS_SHOWN ? roundStep(rough) : (long.find((size) => size >= rough) ?? roundStep(rough));
   const ticks = [];
   for (let at = 0; at * step <= end * (1 + 1e-9); at++) ticks.push(at * step);
   return ticks;
 }
 
 function timeTickText(t, end) {
-  if (end <= 120) return `${Number(t.toFixed(6))} s`;
+  if (end <= SECONDS_SHOWN) return `${Number(t.toFixed(6))} s`;
   const hours = Math.floor(t / 3600);
   const minutes = Math.floor((t % 3600) / 60);
   const seconds = String(Math.round(t % 60)).padStart(2, "0");

@@ -26,5 +26,8 @@ function startTheme() {
     }
     apply(select.value);
   });
+  // Paper is light, and what was drawn in colors has to be drawn anew for it.
+  addEventListener("beforeprint", () => apply("light"));
+  addEventListener("afterprint", () => apply(select.value));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => apply(select.value));
 }

@@ -5,7 +5,10 @@ function startTimeline(place) {
   const charts = [rateChart(), ...run.latency.map(latencyChart)].filter(Boolean);
   const ticks = timeTicks(end, 8);
   const axis = element("div", { class: "time-axis", "aria-hidden": "true" }, element("div", { class: "plot" },
-    ...ticks.map((t) => placed(element("span", { text: timeTickText(t, end) }), (100 * t) / end))));
+    ...ticks.map((t) => {
+      const at = (100 * t) / end;
+      return placed(element("span", { class: at < 1 ? "at-start" : at > 98 ? "at-end" : null, text: timeTickText(t, end) }), at);
+    })));
   const cursor = element("div", { class: "cursor", hidden: true }, element("span"));
   const band = element("div", { class: "band", hidden: true });
   const surface = element("div", {
@@ -150,8 +153,8 @@ function latencyTable() {
   const rows = run.latency.flatMap(({ asker, kinds }) => kinds.map((kind) => ({ asker, ...kind })));
   if (rows.length === 0) return null;
   const number = (text) => element("td", { class: "number", text });
-  const time = (value) => number(value === null || value === undefined ? "–" : durationText(value));
-  const heads = ["Request", "asked by", "asked", "answered", "p50", "p90", "p99", "max"];
+  const time = (value) => number(value === null || value === undefined ? "–" : millisecondsText(value));
+  const heads = ["Request", "asked by", "asked", "answered", "p50, ms", "p90, ms", "p99, ms", "max, ms"];
   return element("div", { class: "wide" }, element("table", { class: "figures" },
     element("caption", { text: "Latency by kind of request" }),
     element("thead", {}, element("tr", {}, ...heads.map((text, at) =>
