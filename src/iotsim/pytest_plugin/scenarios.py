@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from iotsim.results.result import RunResult
-    from iotsim.run.suite import Job
     from iotsim.scenario.project import Project
 
 NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
@@ -193,6 +190,7 @@ class ScenarioItem(pytest.Item):
     def _run(self) -> tuple[RunResult, str, Path]:
         """Run the scenario; its result, what it printed, and the folder with its results."""
         from iotsim.results.result import set_words
+        from iotsim.run.apart import run_apart
         from iotsim.run.suite import Job
 
         option = self.config.getoption
@@ -203,7 +201,7 @@ class ScenarioItem(pytest.Item):
         words += set_words(self.setting)
         job = Job(Path(os.path.relpath(self.path, self.config.rootpath)), tuple(words))
         out = results_folder(self.config, self.path.stem, self.nodeid)
-        return (*run_job(job, out, self.config.rootpath), out)
+        return (*run_apart(job, out, self.config.rootpath), out)
 
 
 def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
@@ -218,40 +216,3 @@ def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
             return folder.path
     except IotsimError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def run_job(job: Job, out: Path, root: Path) -> tuple[RunResult, str]:
-    """Do `job` in a process of its own, in the folder `root`; its result, and what it printed."""
-    from iotsim import interpreter
-    from iotsim.run.suite import SUITE, judge
-
-    words = ["run", str(job.file), "--out", str(out), *job.words]
-    with os.fdopen(os.memfd_create("iotsim-result", os.MFD_CLOEXEC), "rb") as handed_over:
-        fd = handed_over.fileno()
-        process = subprocess.Popen(
-            interpreter.command("iotsim.__main__", *words),
-            cwd=root,
-            env={**os.environ, SUITE: f"{os.getpid()} {fd}"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(fd,),
-        )
-        try:
-            data, _ = process.communicate()
-        except (
-            BaseException
-        ):  # Ctrl-C, or a time limit: it ends what it has started, and then itself
-            process.send_signal(signal.SIGTERM)
-            process.communicate()
-            raise
-        output = data.decode(errors="replace")
-        handed_over.seek(0)
-        result = judge(
-            job.file,
-            ["run", str(job.file), *job.words],
-            handed_over.read(),
-            process.returncode,
-            output,
-        )
-    return result, output

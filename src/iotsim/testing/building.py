@@ -53,7 +53,8 @@ def build(
     more: dict[str, Any] = dict(changes or {})
     for section, entries in (("impair", impair), ("fault", fault)):
         if entries:
-            tables = [{**table, "name": name} for name, table in entries.items()]
+            # Whenever it is begun: not from the start on, and so not against any expectation.
+            tables = [{"after": "ready", **table, "name": name} for name, table in entries.items()]
             more[section] = [*more.get(section, ()), *tables]
     path, sources = _sources(source, folders)
     if more:

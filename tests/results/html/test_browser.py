@@ -11,7 +11,7 @@ from tests.results.html import documents
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
-    from tests.results.html.conftest import Browser
+    from tests.results.html.browser import Browser
 
 pytestmark = pytest.mark.needs("chromium", "chromedriver")
 
@@ -381,7 +381,7 @@ def test_hostile_text_does_nothing_wherever_it_is_shown(browser: Browser) -> Non
         if not box.is_selected():
             box.click()
     browser.one("#search").send_keys("onerror")
-    browser.until(lambda: len(browser.all(MESSAGES)) == 4)
+    browser.until(lambda: len(browser.all(MESSAGES)) == 5)
     for selector in (
         MESSAGES,
         "#failures .list-row",

@@ -24,7 +24,7 @@ function failureFigure({ expectation, group, rows }) {
   const device = group?.shown || group?.devices[0] || "";
   const title = element("h3", {}, expectation.name, device ? element("span", { class: "who", text: device }) : null);
   const figure = element("article", { class: "failure" }, title);
-  if (group?.text) figure.append(element("p", { class: "miss", text: group.text, title: group.text }));
+  if (group?.text) figure.append(element("p", { text: group.text }));
   if (rows.length === 0) {
     figure.append(element("p", { class: "quiet", text: "There are no messages around it." }));
   } else {
