@@ -174,9 +174,14 @@ class Diagram {
     }
     const isLost = what === "not sent" || LOST.test(messages.fate(row));
     const toDevice = look === "in";
-    const label = element("span", { class: "label" },
-      element("b", { text: nameOf(row) }), ...this.summary(row, device));
-    lanes.append(this.arrow(this.gatewayLane, lane, toDevice, isLost, label));
+    this.drawArrow(lanes, this.gatewayLane, lane, toDevice, isLost, [
+      element("b", { text: nameOf(row) }), ...this.summary(row, device),
+    ]);
+    const request = messages.request[row];
+    if (request !== NONE) {
+      const text = `+${durationText(messages.t[row] - messages.t[request])}`;
+      lanes.append(element("span", { class: "took", text }));
+    }
     return [look, /undecodable/.test(what) ? "wrong" : "", messages.impaired(row) ? "impaired" : "", isLost ? "lost" : ""].join(" ");
   }
 
@@ -191,31 +196,28 @@ class Diagram {
     const fate = [messages.impaired(row), messages.fate(row)].filter(Boolean).join(": ");
     if (fate) nodes.push(element("span", { class: "badge", text: fate }));
     if (told) nodes.push(element("span", { class: "said", text: told }));
-    const request = messages.request[row];
-    if (request !== NONE) {
-      nodes.push(element("span", { class: "took", text: `+${durationText(messages.t[row] - messages.t[request])}` }));
-    }
     return nodes;
   }
 
   drawNorthbound(lanes, at, repeats) {
     const [what, content] = northboundParts(at);
-    const label = element("span", { class: "label" },
-      element("b", { text: repeats ? `${countText(repeats + 1)} × ${what}` : what, title: what }),
-      repeats ? null : element("span", { class: "said", text: content }));
-    lanes.append(this.arrow(this.northLane, this.gatewayLane, false, false, label));
+    this.drawArrow(lanes, this.northLane, this.gatewayLane, false, false, [
+      element("b", { text: repeats ? `${countText(repeats + 1)} × ${what}` : what }),
+      element("span", { class: "said", text: repeats ? "" : content }),
+    ]);
     return "out northbound";
   }
 
-  /** An arrow between two lanes, `rightward` or not; what is lost does not arrive. */
-  arrow(left, right, rightward, isLost, label) {
-    const width = Math.max(1, right - left);
-    const part = isLost ? 0.72 : 1;
-    const node = element("span", { class: `arrow ${rightward ? "rightward" : "leftward"}` }, element("i", { class: "shaft" }), label);
-    node.style.left = `${left}%`;
-    node.style.width = `${width}%`;
-    node.firstChild.style[rightward ? "right" : "left"] = `${100 * (1 - part)}%`;
-    return node;
+  /**
+   * An arrow between two lanes, `rightward` or not; what is lost does not arrive. Its label begins where it does, and
+   * may be longer.
+   */
+  drawArrow(lanes, left, right, rightward, isLost, label) {
+    const shaft = element("i", { class: "shaft" });
+    if (isLost) shaft.style[rightward ? "right" : "left"] = "28%";
+    const arrow = placed(element("span", { class: `arrow ${rightward ? "rightward" : "leftward"}` }, shaft), left);
+    arrow.style.width = `${Math.max(1, right - left)}%`;
+    lanes.append(arrow, placed(element("span", { class: "label" }, ...label), left));
   }
 }
 
@@ -229,8 +231,8 @@ const LOOKS = {
 
 /** Where lanes are, in percent; what comes northbound is short, and needs less room. */
 function laneSpacing(count, hasNorthbound) {
-  const margin = count < 3 ? 12 : 8;
-  const first = hasNorthbound ? 32 : margin;
+  const margin = count < 3 ? 12 : 10;
+  const first = hasNorthbound ? 30 : margin;
   const between = (100 - margin - first) / (count - 1 - hasNorthbound);
   return (lane) => (hasNorthbound && lane === 0 ? margin : first + (lane - hasNorthbound) * between);
 }

@@ -59,6 +59,7 @@ function startExplorer(place) {
     found.textContent = foundText(items, wanted);
   };
 
+  words.addEventListener("focus", prepareSearch, { once: true });
   let typing = 0;
   form.addEventListener("submit", (event) => event.preventDefault());
   const apply = () => {

@@ -21,6 +21,9 @@ const sortOf = (item) => item % 4;
 const placeOf = (item) => (item - item % 4) / 4;
 const timeOf = (item) => TIMES[sortOf(item)][placeOf(item)];
 
+/** What is told by a row of its device, too. */
+const OF_DEVICES = new Set(["device-failed", "session-failed", "device-rebooted"]);
+
 /** Lists of items, each in the order of time, as one; what was done comes before what followed at once. */
 function merged(lists) {
   const all = lists.filter((list) => list.length > 0);
@@ -33,8 +36,9 @@ function merged(lists) {
 function nameOf(row) {
   const what = messages.what(row);
   const kind = messages.kind(row);
-  if (kind && kind !== what) return kind;
-  const named = messages.fields(row)?.find(([name]) => name === "kind");
+  const fields = messages.fields(row);
+  if (fields && kind && kind !== what) return kind;
+  const named = fields?.find(([name]) => name === "kind");
   return named ? String(named[1]) : what;
 }
 

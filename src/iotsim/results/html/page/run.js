@@ -4,6 +4,9 @@ const run = JSON.parse(document.getElementById("data").textContent);
 
 const NONE = -1;
 
+// The axis ends where its last bin does, also of a run that ended before anything happened.
+run.axis.end = run.axis.bins * run.axis.width;
+
 /** What a column has at a row: a column is a list, or one value for all rows. */
 function column(packed) {
   return Array.isArray(packed) ? (row) => packed[row] : () => packed.all;
