@@ -22,10 +22,12 @@ from iotsim.run.folder import open_results
 from iotsim.run.memory import Memory
 from iotsim.run.suite import Job, SuiteOptions, parse_jobs, run_suite
 from iotsim.run.suitefolder import name_folders
-from iotsim.run.suiteview import PlainView, print_summary
+from iotsim.run.suiteview import print_summary
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from iotsim.results.suite import SuiteResult
     from iotsim.run.suite import Suite
@@ -70,6 +72,38 @@ def hand_over(verdict: str, reason: str = "", name: str = "n", status: int | Non
     )
     codes = {"passed": 0, "failed": 1, "error": 2, "skipped": 3, "inconclusive": 4, "empty": 5}
     return codes[verdict] if status is None else status
+
+
+class PlainView:
+    """Prints what each run printed, below its name and verdict, in the order of the jobs."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._held: dict[int, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in sorted(self._held):
+            print(self._held.pop(number), end="")
+
+    def begun(self, number: int, name: str) -> None:
+        self._names[number] = name
+
+    def progress(self, number: int, text: str) -> None:
+        pass
+
+    def ended(
+        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
+    ) -> None:
+        name = self._names.pop(number)
+        told = f"== {safe_line(name)}: {result.verdict}\n{output}"
+        self._held[number] = self._held.get(number, "") + told
+        first = min(self._names, default=None)
+        for ready in sorted(self._held):
+            if first is None or ready < first:
+                print(self._held.pop(ready), end="", flush=True)
 
 
 class Runs:

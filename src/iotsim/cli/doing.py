@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from iotsim.cli.app import guarded
 from iotsim.cli.github import tell
 from iotsim.cli.level import Level
 from iotsim.cli.progress import RunView
-from iotsim.cli.remember import remember_run
+from iotsim.cli.remember import prepare_to_remember, remember_run
 from iotsim.cli.render import show_report
 from iotsim.cli.streams import open_streams
 from iotsim.cli.terminal import safe_output
@@ -19,6 +20,7 @@ from iotsim.errors import MachineError
 from iotsim.results.verdict import EXIT_SIGNALLED, exit_code
 from iotsim.run import inside
 from iotsim.run.job import run_file
+from iotsim.run.memory import Remembered
 from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
@@ -44,9 +46,14 @@ class Doing:
     overrides: Overrides
     level: Level
 
-    def do_one(self) -> tuple[int, list[Path]]:
-        """Do the only job in this process; its exit code, and the folder of its results, if it was run."""
+    def do_one(self, memory: Memory | None) -> tuple[int, list[Path]]:
+        """Do the only job in this process, and let `memory` know; its exit code, and the folder of its
+        results, if it was run."""
+        began = time.monotonic()
         report = self._do(0, self.options.out)
+        if memory is not None and not self.options.serve:
+            took_s = time.monotonic() - began
+            memory.add({self.jobs[0].identity: Remembered.of(report.result, took_s)})
         return self._told(report), [report.folder]
 
     def do_apart(self, number: int, folder: Path | None) -> int:
@@ -89,10 +96,11 @@ class Doing:
 def do_several(doing: Doing, options: SuiteOptions, memory: Memory) -> tuple[int, list[Path]]:
     """Do all jobs, each in a process of its own, and say what became of them; the exit code, and the folders
     of those that have ended."""
-    # What runs need is imported already: each of their processes is a copy of this one.
+    # What runs need is imported and made here: each of their processes is a copy of this one.
     from iotsim.cli.suiteview import SuiteView
     from iotsim.run.suite import run_suite
     from iotsim.run.suiteview import print_summary
+    from iotsim.run.warmup import warm_up
 
     jobs = doing.jobs
     if doing.level is not Level.QUIET:
@@ -101,6 +109,8 @@ def do_several(doing: Doing, options: SuiteOptions, memory: Memory) -> tuple[int
             if len(several) > 1:
                 free = ", ".join(several[0].varied)
                 print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
+    prepare_to_remember()
+    warm_up({name for job in jobs for name in job.protocols})
     view = SuiteView(len(jobs) * (options.repeat or 1), level=doing.level)
     suite = run_suite(jobs, options, doing.do_apart, view, memory)
     if suite.trouble:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iotsim.cli.files import find_scenarios
+from iotsim.cli.files import find_scenarios, scenarios_of
 from iotsim.cli.parameters import combinations_of, known_parameters
 from iotsim.errors import Problem, ScenarioError
 from iotsim.results.result import set_words
@@ -39,7 +38,7 @@ def find_jobs(
     `given` is what ``--set`` says, `options` and what is `behind` them are the words that go with each run,
     `limit_s` is that of the command line. ScenarioError tells of words that name nothing.
     """
-    files, notes = find_scenarios(words or _of_project(project))
+    files, notes = find_scenarios(words or scenarios_of(project))
     parameters = known_parameters(files, given)
     jobs = []
     for file in files:
@@ -60,27 +59,11 @@ def find_jobs(
                     scenario=name,
                     tags=tags,
                     identity=_identity(file, combination, project.root),
+                    protocols=outline.protocols if outline else frozenset(),
                     limit_s=limit,
                 )
             )
     return jobs, notes
-
-
-def _of_project(project: Project) -> list[str]:
-    """The words that name the project's scenarios, as seen from here."""
-    words = []
-    for path in project.scenarios:
-        if not path.exists():
-            where = f"{project.file} says that scenarios are there, or it is the default"
-            raise ScenarioError([Problem("there is no such file or folder", str(path), hint=where)])
-        words.append(_from_here(path))
-    return words
-
-
-def _from_here(path: Path) -> str:
-    """`path` as people would write it in the current folder."""
-    near = os.path.relpath(path)
-    return near if not near.startswith("../../..") else str(path)
 
 
 def _identity(file: Path, combination: str, root: Path) -> str:

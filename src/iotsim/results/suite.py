@@ -21,8 +21,8 @@ class SuiteRun(msgspec.Struct, omit_defaults=True):
 
     ``name`` is what tells it from the others; ``folder`` is that of its results, relative to the suite's.
     ``verdict`` is that of its result, ``waiting`` if it was not begun, ``running`` while it has not ended.
-    ``seconds`` is how long its process took, ``cpu_s`` what that and its gateway used of processors.
-    ``repetition`` counts from 1, 0 where it is the only one. ``beside`` is how many others ran meanwhile.
+    ``seconds`` is how long its process took. ``repetition`` counts from 1, 0 where it is the only one.
+    ``retried``: it was inconclusive beside others, and this is what came of it alone.
     """
 
     name: str
@@ -38,7 +38,6 @@ class SuiteRun(msgspec.Struct, omit_defaults=True):
     started: str = ""
     duration_s: float = 0.0
     seconds: float = 0.0
-    cpu_s: float = 0.0
     expectations: int = 0
     failed: int = 0
     repeat: str = ""

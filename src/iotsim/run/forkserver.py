@@ -57,11 +57,10 @@ class Begun(NamedTuple):
 
 class Gone(NamedTuple):
     """The child of this ticket has ended. `status` is that of `subprocess.Popen.returncode`; 0 or more is an
-    exit status, -N a signal. ``cpu_s`` is the processor time of it and all that it waited for."""
+    exit status, -N a signal."""
 
     ticket: int
     status: int
-    cpu_s: float = 0.0
 
 
 class ForkServer:
@@ -202,14 +201,13 @@ class _Server:
 
     def _reap(self) -> None:
         while self._tickets:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
             ticket = self._tickets.pop(pid, None)
             if ticket is not None:
                 code = os.waitstatus_to_exitcode(status)
-                cpu_s = usage.ru_utime + usage.ru_stime
-                self._send({"ticket": ticket, "status": code, "cpu_s": cpu_s})
+                self._send({"ticket": ticket, "status": code})
 
     def _end_children(self) -> None:
         """The suite has gone: what runs is to end, so that nothing of it is left."""

@@ -35,6 +35,7 @@ def join(result: int, news: int) -> None:
 
 
 def in_suite() -> bool:
+    """Whether a suite shows how far this run is, and what came of it."""
     return _Ends.news >= 0
 
 

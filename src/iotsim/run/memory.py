@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from iotsim.results.result import RunResult
+
 MEMORY = "runs.json"
 MOST_RUNS = 20_000
 LARGEST_BYTES = 16 << 20
@@ -38,6 +40,13 @@ class Remembered(msgspec.Struct, omit_defaults=True):
     verdict: str
     seconds: float = 0.0
     when: float = 0.0
+
+    @classmethod
+    def of(cls, result: RunResult, seconds: float) -> Remembered:
+        """What to remember of a run that has taken so long. One that was ended before its time is no measure
+        of how long it takes."""
+        whole = result.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE)
+        return cls(result.verdict, round(seconds, 3) if whole else 0.0)
 
     @property
     def failed(self) -> bool:

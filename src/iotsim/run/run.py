@@ -26,7 +26,6 @@ from iotsim.events import CommandDone, Note
 from iotsim.expect.report import Findings
 from iotsim.results.fold import result_of
 from iotsim.results.verdict import Decision, Verdict, decide
-from iotsim.run import inside
 from iotsim.run.collector import settled_memory
 from iotsim.run.crew import Alone, Crew
 from iotsim.run.doubts import Doubts
@@ -68,7 +67,6 @@ if TYPE_CHECKING:
     from iotsim.simulation.commands import Command
 
 WATCH_INTERVAL_S = 1.0
-TELL_INTERVAL_S = 0.5
 LAST_SAMPLE_S = 1.0
 """For so long a last look at what the gateway uses may take."""
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
@@ -111,8 +109,6 @@ async def _run_to_its_end(
             async with run.opened(), trio.open_nursery() as watchers:
                 if progress is not None:
                     watchers.start_soon(progress, run)
-                if inside.in_suite() and not run.virtual:
-                    watchers.start_soon(_tell, run)
                 await run.wait()
                 watchers.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
@@ -127,13 +123,6 @@ async def _heed_signals(received: AsyncIterator[int], run: Run) -> None:
             raise IotsimError(f"{run.beyond_limit}; it did not end {GRACE_S:g} s after that")
         else:
             run.stop_at_limit()
-
-
-async def _tell(run: Run) -> None:
-    """Tell the suite, of which `run` is a part, what it is doing."""
-    while True:
-        inside.tell(what_it_does(run))
-        await trio.sleep(real_s(TELL_INTERVAL_S))
 
 
 @asynccontextmanager

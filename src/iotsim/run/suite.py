@@ -30,6 +30,8 @@ from iotsim.run.limit import GRACE_S
 from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
 from iotsim.run.suitefolder import SuiteFolder
+from iotsim.testbed.helper import start_server as start_helpers
+from iotsim.testbed.serverend import leave_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +59,7 @@ class Job:
     """A run of a suite. ``words`` are the options of ``iotsim run`` with which to run ``file``, those behind
     ``--`` included. ``combination``, of the parameters that are ``varied``, tells it from other runs of the
     same file, ``identity`` from all others of the project. ``scenario`` is the name that the file gives it.
-    ``limit_s`` is what is known of its limit before it is loaded.
+    ``protocols`` and ``limit_s`` are what is known of these before it is loaded.
     """
 
     file: Path
@@ -68,6 +70,7 @@ class Job:
     scenario: str = ""
     tags: tuple[str, ...] = ()
     identity: str = ""
+    protocols: frozenset[str] = frozenset()
     limit_s: float | None = None
 
     @property
@@ -119,7 +122,6 @@ class Ended:
     result: RunResult
     output: str
     seconds: float
-    cpu_s: float = 0.0
     beside: int = 0
     retried: bool = False
 
@@ -412,16 +414,7 @@ class Suite:
             killed_for=one.killed_for,
         )
         took_s = time.monotonic() - one.began
-        ended = Ended(
-            one.turn,
-            one.folder,
-            result,
-            output,
-            took_s,
-            gone.cpu_s,
-            one.beside,
-            retried=one.retried,
-        )
+        ended = Ended(one.turn, one.folder, result, output, took_s, one.beside, retried=one.retried)
         doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
         if doubtful and self._options.retry and not one.retried and not self.stopped_by:
             self._again.append(one.turn)
@@ -471,8 +464,10 @@ def run_suite(
     """
     order = longest_first(jobs, memory.seconds if options.parallel > 1 else {})
     with ExitStack() as stack:
+        stack.enter_context(start_helpers())
         server = start_server(do)
         stack.callback(server.close)
+        leave_server()
         folder = stack.enter_context(SuiteFolder.opened(jobs, options, memory))
         suite = Suite(jobs, options, server, folder, view, order)
         with view:

@@ -98,9 +98,7 @@ class SuiteFolder:
         job = self._jobs[ended.turn.job]
         known = self._news.get(job.identity)
         result = ended.result
-        remembered = Remembered(result.verdict)
-        if result.verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE):
-            remembered.seconds = round(ended.seconds, 3)
+        remembered = Remembered.of(result, ended.seconds)
         # Of several repetitions, one that failed is not made good by the next.
         if known is None or not known.failed or known.verdict == RUNNING or remembered.failed:
             self._news[job.identity] = remembered
@@ -186,7 +184,6 @@ class SuiteFolder:
         run.started = result.started
         run.duration_s = result.duration_s
         run.seconds = round(ended.seconds, 3)
-        run.cpu_s = round(ended.cpu_s, 3)
         run.expectations = len(result.expectations)
         run.failed = sum(not one.passed for one in result.expectations)
         run.repeat = result.repeat

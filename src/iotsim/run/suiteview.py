@@ -1,4 +1,4 @@
-"""Whoever shows how a suite goes on, and the plainest of them."""
+"""Whoever shows how a suite goes on, and what is printed at its end."""
 
 from __future__ import annotations
 
@@ -38,38 +38,6 @@ class SuiteView(Protocol):
     def ended(
         self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
     ) -> None: ...
-
-
-class PlainView:
-    """Prints what each run printed, below its name and verdict, in the order of the jobs."""
-
-    def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._held: dict[int, str] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in sorted(self._held):
-            print(self._held.pop(number), end="")
-
-    def begun(self, number: int, name: str) -> None:
-        self._names[number] = name
-
-    def progress(self, number: int, text: str) -> None:
-        pass
-
-    def ended(
-        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
-    ) -> None:
-        name = self._names.pop(number)
-        told = f"== {safe_line(name)}: {result.verdict}\n{output}"
-        self._held[number] = self._held.get(number, "") + told
-        first = min(self._names, default=None)
-        for ready in sorted(self._held):
-            if first is None or ready < first:
-                print(self._held.pop(ready), end="", flush=True)
 
 
 def print_summary(jobs: Sequence[Job], ended: Sequence[Ended], waiting: int, passes: int) -> None:

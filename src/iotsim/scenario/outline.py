@@ -16,6 +16,7 @@ from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Outline(NamedTuple):
     """``is_scenario``: it has a table of ours. ``parameters`` are the names of its ``${NAME}``. ``parts``
     are the other files that it is made of, by their real paths. ``is_whole``: it has something to check,
-    and a value for each parameter. ``name``, ``tags`` and ``limit_s`` are what it says of itself, as far as
-    that is plainly there: "", none and None else."""
+    and a value for each parameter. ``name``, ``tags``, ``limit_s`` and the names of its ``protocols`` are
+    what it says, as far as that is plainly there: "" and none else."""
 
     is_scenario: bool
     parameters: frozenset[str]
@@ -33,6 +34,7 @@ class Outline(NamedTuple):
     name: str = ""
     tags: tuple[str, ...] = ()
     limit_s: float | None = None
+    protocols: frozenset[str] = frozenset()
 
 
 def read_outline(path: Path) -> Outline | None:
@@ -61,8 +63,19 @@ def read_outline(path: Path) -> Outline | None:
         parameters,
         frozenset(os.path.realpath(source.path) for source in sources[:-1]),
         parameters <= declared and "expect" in tables,
+        protocols=frozenset(_protocols(tables.get("devices"))),
         **_of_itself(tables.get("scenario")),
     )
+
+
+def _protocols(fleets: Any) -> Iterator[str]:
+    """The names that stand for protocols in ``[devices.NAME]``."""
+    for fleet in fleets.values() if isinstance(fleets, dict) else ():
+        named = fleet.get("protocol") if isinstance(fleet, dict) else None
+        for one in named if isinstance(named, list) else [named]:
+            name = one.get("name") if isinstance(one, dict) else one
+            if isinstance(name, str):
+                yield name
 
 
 def _of_itself(head: Any) -> dict[str, Any]:
