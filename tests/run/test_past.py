@@ -12,7 +12,7 @@ from iotsim.errors import IotsimError
 from iotsim.events import ExpectationDecided, Note, Outcome, RunEnded, RunStarted
 from iotsim.results.jsonl import EventEncoder
 from iotsim.results.result import decode_result
-from iotsim.run.documents import write_documents
+from iotsim.run.documents import DOCUMENTS, write_documents
 from iotsim.run.past import PastRun
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_documents_are_made_again(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "events.jsonl", STARTED)
-    with pytest.raises(IotsimError, match="there is no document 'x': result"):
+    with pytest.raises(IotsimError, match="there is no document 'x'"):
         write_documents(PastRun(tmp_path), ["x"])
     with pytest.raises(IotsimError, match="is not written: No such file"):
         write_documents(PastRun(tmp_path), ["junit"], tmp_path / "elsewhere")
@@ -105,3 +105,18 @@ def test_what_a_run_had_said_at_its_start_counts_where_its_events_are_gone(tmp_p
     (tmp_path / "events.jsonl").unlink()
     assert PastRun(tmp_path).result.verdict == "running"
     assert msgspec.json.decode((tmp_path / "result.json").read_bytes())["seed"] == 7
+
+
+def test_every_document_is_made_of_a_killed_run_too(tmp_path: Path) -> None:
+    started = msgspec.structs.replace(
+        STARTED, fleets={"meter": {"count": 1, "addresses": ["10.77.1.1"], "protocols": ["p"]}}
+    )
+    write(tmp_path, "events.jsonl", started, ExpectationDecided(1.0, HELD), note(2.0))
+    written = write_documents(PastRun(tmp_path), tuple(DOCUMENTS))
+    assert [path.name for path in written] == [one.file for one in DOCUMENTS.values()]
+    assert all(path.stat().st_size for path in written)
+    tap = (tmp_path / "results.tap").read_text()
+    assert "not ok 1 - run" in tap
+    assert "was killed" in tap
+    assert "ok 2 - it is read" in tap
+    assert "meter[0],meter,0,10.77.1.1,0,0" in (tmp_path / "devices.csv").read_text()

@@ -28,7 +28,6 @@ from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from iotsim.results.result import RunResult
 
@@ -58,6 +57,7 @@ class SuiteView:
         self._console = make_console(self._file)  # type: ignore[arg-type]  # what consoles need of a file
         self._going: dict[int, _Going] = {}
         self._verdicts: dict[str, int] = {}
+        self._skipped_for: list[str] = []
         self._lock = threading.RLock()
         self._live: Live | None = None
         self._over = threading.Event()
@@ -72,12 +72,7 @@ class SuiteView:
             self._refresher.start()
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         if self._live is not None:
             self._refresher.join()
@@ -136,6 +131,14 @@ class SuiteView:
         head = Text.assemble((f"{result.verdict:<{VERDICT_CELLS}}", style), " ")
         page.hang(head, Text.assemble(name, (f"  {result.duration_s:.1f} s", "dim")))
         if self._level is Level.QUIET:
+            return lines
+        if result.verdict == "skipped":
+            # What this machine lacks is mostly the same for all: it is told once.
+            why = [result.reason, *result.notes]
+            if why != self._skipped_for:
+                self._skipped_for = why
+                for text in filter(None, why):
+                    page.hang("  ", safe_line(text))
             return lines
         passed = result.verdict == "passed"
         if not passed:

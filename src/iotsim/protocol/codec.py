@@ -44,6 +44,7 @@ class Codec:
     ``decode``        bytes -> dict; raises DecodeError
     ``encode``        mapping -> bytes; raises EncodeError
     ``tell``          mapping -> bytes, and what decoding them gives; raises EncodeError
+    ``tells_by_bytes``  whether `tell_bytes` can be left to another process, which JSON leads to
     ``needs_device``  whether all three have to be given the device that the message is for, or from
     ``odd_fields``    the fields of a message that JSON may have no form for (`fields.Schema`)
     ``source``        the Python that does it, for people
@@ -72,6 +73,17 @@ class Codec:
         teller = self._compiler.teller(self._encode_and_decode)
         none = self._compiler.key is None and "(message)" in teller.fallbacks
         return self._encode_and_decode if none else teller.function
+
+    @cached_property
+    def tells_by_bytes(self) -> bool:
+        return not self.needs_device and not self.fallbacks and self.odd_fields == ()
+
+    def tell_bytes(self, data: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What decoding `data` gives, which are `message` encoded."""
+        try:
+            return self.decode(data)
+        except DecodeError:
+            return message  # a protocol may write what it does not read
 
     def _encode_and_decode(
         self, message: Mapping[str, Any], device: Device | None = None

@@ -6,7 +6,8 @@ is readable at any moment; `result` and `junit` give whole documents that replac
 
 Modules: `verdict` (what a run comes to, and its exit code), `result` (``result.json``), `jsonl`
 (``events.jsonl``), `context` (the same, read back), `pcapng` (``capture.pcapng``), `junit`
-(``junit.xml``), `summary` (the end of a run in a terminal).
+(``junit.xml``), `summary` (the end of a run in a terminal), `compare` (what changed from one run to
+another), `trends` (what a history of runs tells).
 
 Alternatives considered: junitparser and the like for XML, which let control characters through into
 documents that nobody can read back; dpkt, scapy and python-pcapng for the capture, which take 3 to

@@ -26,11 +26,12 @@ from iotsim.events import (
     RunEnded,
     RunStarted,
     Sent,
+    Untold,
 )
 from iotsim.match.usual import usual_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MAX_DEPTH = 32
 _WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
@@ -48,17 +49,23 @@ ESSENTIAL: tuple[type[Event], ...] = (
     ),
 )
 """Kinds of events that each run has few of, and without which nobody can tell what it came to."""
-_REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
+REFUSALS = (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError)
+"""What msgspec raises for what it has no form for."""
 
 
 class EventEncoder:
     """`odd_fields`: protocol -> the fields of its messages that may hold what JSON has no form for.
 
     An empty tuple means that there is none, None that any field may, as of a protocol that is not named.
-    Where all that are named have none, no message is looked at.
+    Where all that are named have none, no message is looked at. `tell` makes an event of what is `Untold`
+    yet: of such, `encode` makes lines that are arrays, which `told_lines` replaces.
     """
 
-    def __init__(self, odd_fields: Mapping[str, Sequence[str] | None] | None = None) -> None:
+    def __init__(
+        self,
+        odd_fields: Mapping[str, Sequence[str] | None] | None = None,
+        tell: Callable[[Untold], Sent] | None = None,
+    ) -> None:
         self._odd = {
             protocol: names if names is None else frozenset(names)
             for protocol, names in (odd_fields or {}).items()
@@ -67,6 +74,8 @@ class EventEncoder:
             names is not None and not names for names in self._odd.values()
         )
         self._encoder = msgspec.json.Encoder()
+        self._decode_untold = msgspec.json.Decoder(Untold).decode
+        self._tell = tell
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """`events` as lines, each ended by a newline."""
@@ -86,8 +95,20 @@ class EventEncoder:
             ]
         try:
             return self._encoder.encode_lines(converted)
-        except _REFUSALS:
+        except REFUSALS:
             return b"".join(map(self._encode_one, converted))
+
+    def told_lines(self, data: bytes) -> bytes:
+        """The lines of `data`, which `encode` has made, with those that are still untold made whole."""
+        assert self._tell is not None
+        lines = data.splitlines(keepends=True)
+        places = [place for place, line in enumerate(lines) if line.startswith(b"[")]
+        if not places:
+            return data
+        told = [self._tell(self._decode_untold(lines[place])) for place in places]
+        for place, line in zip(places, self.encode(told).splitlines(keepends=True), strict=True):
+            lines[place] = line
+        return b"".join(lines)
 
     def _plain(self, event: Received | Sent) -> Event:
         """`event`, with a message that JSON has a form for."""
@@ -108,10 +129,13 @@ class EventEncoder:
             message = {**given, **message}
         return msgspec.structs.replace(event, message=message)
 
-    def _encode_one(self, event: Event) -> bytes:
+    def _encode_one(self, event: Event | Untold) -> bytes:
+        if isinstance(event, tuple):
+            assert self._tell is not None
+            event = self._tell(event)
         try:
             return self._encoder.encode(event) + b"\n"
-        except _REFUSALS:
+        except REFUSALS:
             fields: dict[str, Any] = {"event": event.__struct_config__.tag}
             for name in event.__struct_fields__:
                 fields[name] = printable(getattr(event, name))
@@ -155,6 +179,8 @@ def _plain(value: Any, depth: int) -> Any:
         return [_plain(inner, depth - 1) for inner in value]
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name), depth - 1) for name in value.__struct_fields__}
     return usual_text(value) or str(value)
 
 
@@ -189,7 +215,13 @@ def decode_events(lines: Iterable[bytes]) -> Iterator[Event]:
 
     A line that was cut off, as the last one of a killed run, and what is no event is left out.
     """
-    decode = msgspec.json.Decoder(_ANY_EVENT).decode
+    decode = event_decoder()
     for line in lines:
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
             yield decode(line)
+
+
+def event_decoder() -> Callable[[bytes], Event]:
+    """What makes an event of a line. It raises msgspec.MsgspecError, ValueError or RecursionError where the
+    line is none."""
+    return msgspec.json.Decoder(_ANY_EVENT).decode

@@ -54,9 +54,16 @@ class AppendFile:
         except OSError as error:  # a full disk must not end the run, and must not go unseen
             self.lost_appends += 1
             self.error = str(error)
-            with suppress(OSError):
-                os.ftruncate(self._fd, self.size)
-                os.lseek(self._fd, self.size, os.SEEK_SET)
+            self.cut()
+
+    def cut(self) -> None:
+        """Leave nothing in the file that is not whole."""
+        with suppress(OSError):
+            os.ftruncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
+
+    def fileno(self) -> int:
+        return self._fd
 
     def close(self) -> None:
         os.close(self._fd)

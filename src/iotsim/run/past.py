@@ -6,6 +6,7 @@ are read as the one that they would have become.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from contextlib import ExitStack
@@ -90,6 +91,29 @@ class PastRun:
     def events(self) -> Iterator[Event]:
         """The events of the run, in the order of time, without lines that are none."""
         return decode_events(self.lines())
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run has left its results in `folder` itself."""
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return False
+    if any(map(_EVENTS.fullmatch, names)):
+        return True
+    return "result.json" in names and not _is_of_suite(folder / "result.json")
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+
+
+def _is_of_suite(file: Path) -> bool:
+    """Whether a ``result.json`` is that of a suite, whose runs have theirs below."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Head).kind == "suite"
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return False
 
 
 def _parts_of(names: Iterable[str]) -> list[list[str]]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iotsim.events import DeviceFailed, ExpectationDecided
+import msgspec
+
+from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Sent
 from iotsim.results.jsonl import EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
+from iotsim.run.scribe import Busy, Scribe, may_have_scribe
 from iotsim.run.segments import SegmentedFile
 from iotsim.run.site import queue_count
+from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iotsim.events import Event, PacketRecord, RunEnded
+    from iotsim.events import Event, RunEnded, Untold
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
     from iotsim.run.folder import ResultsFolder
@@ -24,11 +28,18 @@ if TYPE_CHECKING:
     from iotsim.simulation.journal import Journal
 
 
+EVENTS, CAPTURE = range(2)
+"""The numbers of files, for a scribe."""
+_pack = msgspec.msgpack.Encoder().encode
+_unpack_packets = msgspec.msgpack.Decoder(list[PacketRecord]).decode
+
+
 class Record:
     """The files of one run in `results`: events, capture and log grow, results are replaced.
 
     `part` is the name of a shard that has files of its own, which are put together at the end. The
-    scenario's bounds are for all of them together.
+    scenario's bounds are for all of them together. With `may_fork`, a process of its own encodes and writes
+    while there is much to record, if that pays.
     """
 
     log: AppendFile
@@ -45,6 +56,7 @@ class Record:
         interface: str,
         part: str = "",
         capture: bool = True,
+        may_fork: bool = False,
     ) -> None:
         self._results = results
         self._files: list[AppendFile] = []
@@ -78,9 +90,12 @@ class Record:
             self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {service.protocol.name: service.protocol.odd_fields for service in services}
+            {service.protocol.name: service.protocol.odd_fields for service in services},
+            self._tell,
         )
         self._journal = journal
+        self._scribe: Scribe | None = None
+        self._busy = Busy() if may_fork and capture and not self.has_bounds else None
         journal.add_event_sink(self._write_events)
         if self.has_bounds:
             journal.add_event_sink(self._mark_failures)
@@ -99,11 +114,13 @@ class Record:
     def names(self) -> list[str]:
         """The files of the run, besides the result."""
         names = [file.path.name for file in self._files]
-        return ["junit.xml", *names, *self._results.folder_names]
+        return ["junit.xml", "report.html", *names, *self._results.folder_names]
 
     def close(self) -> list[str]:
         """Close the files that grow, once the writer is done; what they lack, and why, in words."""
         self._journal.close()
+        if self._scribe is not None:
+            self._scribe.close()
         for file in self._files:
             file.close()
         return [loss for file in self._files for loss in file.losses()]
@@ -116,6 +133,9 @@ class Record:
         self._results.write(result)
 
     def _write_events(self, events: Sequence[Event]) -> None:
+        if self._scribe is not None:
+            self._scribe.append(EVENTS, self._encoder.encode(events))
+            return
         self._events.append(self._encoder.encode(events))
 
     def _mark_failures(self, events: Sequence[Event]) -> None:
@@ -126,7 +146,37 @@ class Record:
         keep = self._keep
         if keep is not None:
             packets = [record for record in packets if keep(record[1], record[2])]
+        if self._scribe is not None:
+            self._scribe.append(CAPTURE, _pack(packets))
+            return
         self._capture.append(self._pcapng.encode(packets))
+        if self._busy is not None and self._busy.now(len(packets)):
+            self._have_scribe()
+
+    def _have_scribe(self) -> None:
+        """Let another process write, if it can be."""
+        if may_have_scribe():
+            try:
+                files = [self._events, self._capture]
+                self._scribe = Scribe(files, self._write_piece)
+            except OSError:
+                self._busy = None
+                return
+            self._journal.leave_telling()
+            self._journal.write_on = self._scribe.push
+
+    def _tell(self, untold: Untold) -> Sent:
+        teller, t, number, index, peer, port, in_reply_to, payload, message = untold
+        protocol, tell, name, _ = self._journal.tellers[teller]
+        who = format_endpoint(peer, port)
+        return Sent(t, number, name(index), who, protocol, tell(payload, message), in_reply_to)
+
+    def _write_piece(self, number: int, piece: bytes) -> None:
+        """In the scribe: write what `piece` holds to the file of this number."""
+        if number == CAPTURE:
+            self._capture.write_now(self._pcapng.encode(_unpack_packets(piece)))
+        else:
+            self._events.write_now(self._encoder.told_lines(piece))
 
 
 def _is_failure(event: Event) -> bool:

@@ -14,6 +14,7 @@ from iotsim.scenario.chains import Chains, DeliveredTable, LatencyTable, PartTab
 from iotsim.scenario.gateway_expectations import GatewayExpectTable, gateway_expectation
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.looks import Looks, Subject
+from iotsim.scenario.messages import names_request
 from iotsim.scenario.order import check_order
 from iotsim.scenario.schema import (
     Duration,
@@ -170,7 +171,7 @@ class ExpectBuilder:
             count_max=most,
             per_s=table.per,
             after=table.after or "",
-            asks="request" in str(raw),
+            asks=names_request(raw),
             severity=table.severity,
             place=place,
         )

@@ -27,6 +27,24 @@ def _programs(value: Any) -> Any:
     return value
 
 
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+-]{0,99}")
+OPERATORS = ("and", "or", "not")
+"""Words that stand between tags where runs are chosen by them."""
+
+
+def _tags(value: list[str]) -> list[str]:
+    for tag in value:
+        if not TAG.fullmatch(tag):
+            raise ValueError(
+                f"{tag[:100]!r} is no tag: letters, digits, and . : / + - _ behind the first"
+            )
+        if tag in OPERATORS:
+            raise ValueError(
+                f"{tag!r} is no tag: it stands between tags, as in 'smoke and not slow'"
+            )
+    return value
+
+
 PROGRAMS = written(
     _programs, type="array", items={"type": "string", "pattern": f"^(?:{PROGRAM.pattern})$"}
 )
@@ -46,10 +64,11 @@ class ScenarioTable(Model):
     until: Literal["settled", "quiet", "gateway_exit", "duration"] | None = None
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
-    tags: Texts = []
+    tags: Annotated[Texts, AfterValidator(_tags)] = []
     requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
     speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+    limit: Annotated[Duration, Field(gt=0)] | None = None
 
 
 def build_head(scenario: Scenario, loading: Loading) -> Scenario:
@@ -66,6 +85,8 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
     if until == "quiet" and table.quiet >= table.duration and loading.duration_known:
         message = "is not shorter than the duration, so the run would never end for it"
         problems.add((*keys, "quiet"), message)
+    given = loading.overrides
+    limit_s = given.default_limit_s if table.limit is None else table.limit
     return replace(
         scenario,
         name=table.name or scenario.path.stem,
@@ -79,4 +100,5 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
         requires=tuple(table.requires),
         speed=table.speed,
         tolerance=table.tolerance,
+        limit_s=limit_s if given.limit_s is None else given.limit_s,
     )

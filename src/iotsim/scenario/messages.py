@@ -31,6 +31,12 @@ RAW = "raw"
 MOST_ELEMENTS = 65_536
 INDEXED = re.compile(r"\[|(?:^|\.)-?[0-9]+(?:\.|$)")
 """In a key: it names an element of an array."""
+REQUEST = re.compile(r"\brequest\b")
+
+
+def names_request(table: Mapping[str, Any]) -> bool:
+    """Whether an expression in `table` may name the ``request`` that a message answers; its name is none."""
+    return any(REQUEST.search(str(value)) for key, value in table.items() if key != "name")
 
 
 def formula(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from iotsim.device.spec import RuleSpec
 from iotsim.match import compile_match
-from iotsim.scenario.messages import TemplateBuilder, formula, value_or_formula
+from iotsim.scenario.messages import TemplateBuilder, formula, names_request, value_or_formula
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import (
     Duration,
@@ -123,7 +123,7 @@ class RuleBuilder:
             times=table.times,
             drop=table.drop,
             unanswered=unanswered,
-            asks="request" in str(raw),
+            asks=names_request(raw),
             service=service,
             place=self.problems.where(keys),
             path=path_text(self.problems.origin(keys)),

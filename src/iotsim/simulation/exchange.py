@@ -27,6 +27,7 @@ from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
+from iotsim.simulation.journal import Teller
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests, answering
 from iotsim.simulation.unmatched import UnmatchedMessages
@@ -156,6 +157,14 @@ class Service:
         self._emit = journal.emit
         self._ids = journal.message_ids
         self._recorded = journal.recording.messages
+        self._teller: int | None = None
+        """Our number among the journal's tellers, once telling is left to it."""
+        codec = self._answer_codec
+        if self._recorded and self._outbound is None and codec.tells_by_bytes:
+            number = len(journal.tellers)
+            leave = partial(setattr, self, "_teller", number)
+            name = partial(_name_at, fleet)
+            journal.tellers.append(Teller(self._name, codec.tell_bytes, name, leave))
         # What nearly every message has in common with those before: who sent it, and the devices' names.
         self._peer: Endpoint = (0, 0)
         self._who = ""
@@ -360,6 +369,26 @@ class Service:
         if not (self._recorded or self._told):
             sending = self._leave(datagram, self._encode(message, device))
             return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
+        if self._teller is not None and not self._told and message.__class__ is dict:
+            payload = self._encode(message, device)
+            sending = self._leave(datagram, payload)
+            if sending is None:
+                # Whoever writes it down tells it, from these bytes.
+                untold = (
+                    self._teller,
+                    self._pump.sent_at,
+                    next(self._ids),
+                    datagram.index,
+                    datagram.peer,
+                    datagram.peer_port,
+                    datagram.id,
+                    payload,
+                    message,
+                )
+                self._emit(untold)  # type: ignore[arg-type]  # only to who tells by itself
+                return ANSWERED
+            wire = self._answer_codec.tell_bytes(payload, message)
+            return self._not_sent_yet(sending, device, datagram, wire)
         payload, wire = self._answer_codec.tell(message, device)
         sending = self._leave(datagram, payload)
         if sending is not None:
@@ -378,6 +407,8 @@ class Service:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+        if not self._told:
+            return
         if datagram.request is not None:
             with answering(device, datagram.request):
                 for observe in self._told:
@@ -532,6 +563,10 @@ class Service:
         """The reply to what is no message, if there is one."""
         error_reply = self.protocol.error_reply
         return None if error_reply is None else error_reply(error, payload)
+
+
+def _name_at(fleet: Fleet, index: int) -> str:
+    return fleet.device(index).name
 
 
 def one_line(error: BaseException) -> str:

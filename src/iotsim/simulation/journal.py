@@ -2,6 +2,9 @@
 
 Making a record costs a fraction of a microsecond, encoding one several times that. So the packet's
 way only appends to two lists, and `flush` hands them on in batches, when the pump has time.
+
+What a device has sent is told as the other side reads it. Where another process writes the records, that
+can be left to it: then events have `Untold` ones among them, which a `Teller` makes whole from the bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from iotsim.events import Event, EventSink, PacketRecord, PacketSink
 
@@ -25,6 +29,19 @@ class Recording(NamedTuple):
 
 
 EVERYTHING = Recording()
+
+
+class Teller(NamedTuple):
+    """Who makes whole, in any process, what was left untold; `leave` is called once that may be.
+
+    `tell` says what the other side reads in a payload, given that and what was encoded; `name` is that of
+    the device at an index.
+    """
+
+    protocol: str
+    tell: Callable[[bytes, Mapping[str, Any]], Mapping[str, Any]]
+    name: Callable[[int], str]
+    leave: Callable[[], object]
 
 
 class Journal:
@@ -45,6 +62,10 @@ class Journal:
             self.packet = _forget
         self.event_count = 0
         self.packet_count = 0
+        self.write_on: Callable[[], bool] = _nothing_left
+        """Has sinks go on with what waits to be written; whether there is still more."""
+        self.unwritten = False
+        self.tellers: list[Teller] = []
         self._event_sinks: list[EventSink] = []
         self._packet_sinks: list[PacketSink] = []
 
@@ -53,6 +74,15 @@ class Journal:
 
     def add_packet_sink(self, sink: PacketSink) -> None:
         self._packet_sinks.append(sink)
+
+    def leave_telling(self) -> bool:
+        """The only sink of events tells by itself from now on, where `tellers` can; False: it is not the only
+        one, and others want events that are whole."""
+        if len(self._event_sinks) != 1:
+            return False
+        for teller in self.tellers:
+            teller.leave()
+        return True
 
     def close(self) -> None:
         """Hand nothing to sinks any more; what is emitted is only counted."""
@@ -71,6 +101,11 @@ class Journal:
             for packet_sink in self._packet_sinks:
                 packet_sink(self.packets)
             self.packets.clear()
+        self.unwritten = self.write_on()
+
+
+def _nothing_left() -> bool:
+    return False
 
 
 def _forget(_record: PacketRecord) -> None:

@@ -275,7 +275,7 @@ class Pump:
         if now + RESOLUTION_S >= self._flushed_at + self._flush_interval_s:
             self.flush(now)
         until = self.timers.next_due()
-        if self.journal.events or self.journal.packets:
+        if self.journal.events or self.journal.packets or self.journal.unwritten:
             until = min(until, self._flushed_at + self._flush_interval_s)
         with trio.CancelScope(deadline=until + self._epoch) as self._sleep:
             await self.link.wait_readable()

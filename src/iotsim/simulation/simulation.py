@@ -21,6 +21,7 @@ from iotsim.expect.slots import FleetView
 from iotsim.net.outcome import dropped
 from iotsim.protocol.registry import users_file
 from iotsim.scenario.actions import build_action
+from iotsim.scenario.problems import nearest
 from iotsim.scenario.selectors import SelectorError, select
 from iotsim.simulation.answertimes import AnswerTimes
 from iotsim.simulation.between import BetweenDevices
@@ -28,6 +29,8 @@ from iotsim.simulation.census import Census, take_census
 from iotsim.simulation.commands import (
     ActOnGateway,
     ActOnNorthbound,
+    Begin,
+    End,
     Reboot,
     SetSignal,
     WriteNote,
@@ -303,6 +306,8 @@ class Simulation:
             fleet, indexes = self._selected(command.devices)
             for index in indexes:
                 self.reboot(fleet, index)
+        elif isinstance(command, (Begin, End)):
+            self._disturb(command, now)
         else:
             fleet, indexes = self._selected(command.devices)
             table = encode_command(command)
@@ -317,6 +322,26 @@ class Simulation:
                     raise IotsimError(str(error)) from None
         self.journal.emit(CommandDone(now, encode_command(command)))
         self.pump.wake()
+
+    def _disturb(self, command: Begin | End, now: float) -> None:
+        """Let the entries of a name be in force from now on, or no longer."""
+        name = command.begin if isinstance(command, Begin) else command.end
+        entries = [one.entry for one in self.scenario.impairments]
+        entries += [one.entry for one in self.scenario.faults]
+        meant = [entry.identity for entry in entries if entry.name == name]
+        if not meant:
+            hint = nearest(name, [entry.name for entry in entries])
+            raise ScenarioError(
+                [Problem(f"there is no impairment or fault '{name[:100]}'", hint=hint)]
+            )
+        for identity in meant:
+            if isinstance(command, Begin):
+                end = math.inf if command.for_s is None else now + command.for_s
+                self.disturbances.hold(identity, now, end)
+                self._conditions.hold(identity, now, end)
+            else:
+                self.disturbances.hold(identity, math.inf, math.inf)
+                self._conditions.release(identity)
 
     def happened(self, name: str, t: float) -> None:
         """A step or an expectation of this name has happened: what comes after it begins."""
