@@ -1,7 +1,9 @@
 """What takes more than a scenario: tests that look at the gateway while it runs, and act on what they see.
 
-The fixture `simulation` comes with iotsim; the scenarios are run by pytest, too, since iotsim.toml names them.
+The fixture `simulation` comes with iotsim; pytest runs the scenarios, too, since iotsim.toml names them.
 """
+
+from itertools import pairwise
 
 
 def test_it_backs_off_from_a_probe_that_is_silent(simulation):
@@ -13,8 +15,8 @@ def test_it_backs_off_from_a_probe_that_is_silent(simulation):
         polls = [sim.wait_for("probe[3]", receives={"kind": "POLL"}) for _ in range(5)]
         while len({poll.message["number"] for poll in polls[-4:]}) > 1:
             polls.append(sim.wait_for("probe[3]", receives={"kind": "POLL"}))
-        gaps = [after.t - before.t for before, after in zip(polls[-4:], polls[-3:])]
-    for gap, asked in zip(gaps, (0.1, 0.2, 0.4)):
+        gaps = [after.t - before.t for before, after in pairwise(polls[-4:])]
+    for gap, asked in zip(gaps, (0.1, 0.2, 0.4), strict=True):
         assert asked - 0.01 < gap < asked + 0.09, gaps
 
 

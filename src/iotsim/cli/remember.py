@@ -19,13 +19,13 @@ def prepare_to_remember() -> None:
     with suppress(ScenarioError):
         project = _project_with_history()
         if project is not None:
-            from iotsim.run.history import origin_of
+            from iotsim.run.origin import origin_of
 
             origin_of(project.root)
 
 
 def _project_with_history() -> Project | None:
-    """The project that this command is called in, if it keeps a history. ScenarioError if its file is wrong."""
+    """The project that we are in, if it keeps a history; ScenarioError if its file is wrong."""
     if not may_be_project():
         return None
     project = find_project()

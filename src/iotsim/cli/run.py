@@ -81,14 +81,12 @@ def run(
     from iotsim.cli.level import level_of
     from iotsim.cli.parameters import option_duration, parse_set
     from iotsim.results.verdict import EXIT_SIGNALLED, Verdict, exit_code
-    from iotsim.run.inside import join_parent
     from iotsim.run.job import leave_verdict
     from iotsim.run.project import find_project
     from iotsim.run.run import RunOptions
     from iotsim.scenario import Overrides
     from iotsim.simulation.journal import Recording
 
-    join_parent()
     named = " ".join(scenarios)
     gateway = external_command()
     words = _repeating_words(

@@ -57,6 +57,7 @@ class SuiteView:
         self._console = make_console(self._file)  # type: ignore[arg-type]  # what consoles need of a file
         self._going: dict[int, _Going] = {}
         self._verdicts: dict[str, int] = {}
+        self._skipped_for: list[str] = []
         self._lock = threading.RLock()
         self._live: Live | None = None
         self._over = threading.Event()
@@ -130,6 +131,14 @@ class SuiteView:
         head = Text.assemble((f"{result.verdict:<{VERDICT_CELLS}}", style), " ")
         page.hang(head, Text.assemble(name, (f"  {result.duration_s:.1f} s", "dim")))
         if self._level is Level.QUIET:
+            return lines
+        if result.verdict == "skipped":
+            # What this machine lacks is mostly the same for all: it is told once.
+            why = [result.reason, *result.notes]
+            if why != self._skipped_for:
+                self._skipped_for = why
+                for text in filter(None, why):
+                    page.hang("  ", safe_line(text))
             return lines
         passed = result.verdict == "passed"
         if not passed:

@@ -9,12 +9,12 @@ memory grows by about 60 bytes a message, and the document not beyond its bounds
 Everything is made from events alone and the same each time; bytes of messages, which events do not have,
 come from the capture or from the protocol's codec, and say so (`raw`).
 
-`page` makes the page of that document, from the template, the styles and the scripts in ``page/``. The scripts
-share one scope; in ``run.js`` is how the document is packed, so that no other knows, and the rest are one
-part of the page each.
+`page` makes the page of that document, from the template, the styles and the scripts in ``page/``. The
+scripts share one scope; in ``run.js`` is how the document is packed, so that no other knows, and the rest are
+one part of the page each.
 
-Alternatives considered, for the charts: uPlot, whose packages on PyPI are one without a repository and one
-that needs IPython and NumPy; plotly, of 4.8 MB; Bokeh, whose page loads its scripts. There are lines over time,
-and bars below them on the same axis: 200 lines of SVG, which follow the theme by themselves, are
-as sharp on paper, and can be read by those who do not see them.
+Alternatives considered, for the charts: uPlot, of whose packages one has no repository and one needs IPython
+and NumPy; plotly, of 4.8 MB; Bokeh, whose page loads its scripts. There are lines over time, and bars below
+them on the same axis: 200 lines of SVG, which follow the theme by themselves, are as sharp on paper, and can
+be read by those who do not see them.
 """

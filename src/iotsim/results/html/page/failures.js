@@ -72,6 +72,7 @@ function itemsAround(expectation, rows) {
   const marks = run.marks.flatMap((mark, at) => {
     const isItself = mark.what === "expectation" && mark.number === expectation.number;
     const isOther = mark.what === "expectation" && !isItself;
+    if (OF_DEVICES.has(mark.what)) return [];
     return isItself || (!isOther && mark.t >= from && mark.t <= to) ? [itemOf(MARK, at)] : [];
   });
   const inside = (sort) => {
