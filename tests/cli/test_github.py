@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +68,14 @@ def test_a_mistake_in_a_scenario_is_annotated_at_its_line(job: CommandLine) -> N
     assert done.status == 2
     (order,) = orders(done.text)
     assert order.startswith("::error file=wrong.toml,line=21,title=wrong%3A error::")
+
+
+def test_errors_come_the_same_way_so_that_none_arrives_behind_the_token(job: CommandLine) -> None:
+    scenario = job.write("wrong.toml", PASSES.replace("within", "wihtin"))
+    process = job.start("run", scenario, stderr=subprocess.PIPE)
+    text, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert "iotsim: " in text.rpartition("::stop-commands::")[2]
 
 
 def test_a_scenario_gives_no_orders(job: CommandLine) -> None:

@@ -102,7 +102,7 @@ def _fault(event: e.FaultChanged) -> tuple[str, str]:
 
 
 DESCRIPTIONS: dict[type[e.Event], Callable[..., tuple[str, str]]] = {
-    e.LinkUp: lambda x: ("link", f"{x.kind} {x.name}, MTU {x.mtu}".replace("  ", " ")),
+    e.LinkUp: lambda x: ("link", f"{' '.join(dict.fromkeys((x.kind, x.name)))}, MTU {x.mtu}"),
     e.GatewayStarted: lambda x: ("gateway", f"started, process {x.pid}: {shlex.join(x.command)}"),
     e.GatewayReady: lambda x: ("gateway", f"ready: {x.how}"),
     e.GatewayOutput: lambda x: (OUTPUT, x.line.expandtabs()),

@@ -37,7 +37,7 @@ PIPE_BYTES = 1 << 20
 PATIENCE_S = 0.5
 READ_BYTES = 1 << 18
 LEAST_CORES = 2
-BUSY_RECORDS = 10_000
+BUSY_RECORDS = 5_000
 BUSY_S = 0.25
 """So many records within so long a time are worth a process."""
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
