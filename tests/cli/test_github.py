@@ -88,6 +88,7 @@ def test_a_scenario_gives_no_orders(job: CommandLine) -> None:
 def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_path: Path) -> None:
     scenario = job.write("fails.toml", FAILS)
     assert "::" not in job("check", scenario).text
+    assert "::" not in job("run", scenario, "--list").text
     job.environment["IOTSIM_SUITE"] = "1 2"
     assert "::" not in job("protocols", "list").text
     del job.environment["GITHUB_ACTIONS"], job.environment["IOTSIM_SUITE"]
