@@ -50,8 +50,8 @@ from iotsim import Protocol
 PROTOCOL = Protocol(
     name="mine",
     port=5600,
-    message=Struct("kind" / Enum(Int8ub, REPORT=1), "mark" / Default(Int8ub, {mark}), "device" / Int8ub, "seq" / Int8ub,
-                   "value" / Float32b),
+    message=Struct("kind" / Enum(Int8ub, REPORT=1), "mark" / Default(Int8ub, {mark}),
+                   "device" / Int8ub, "seq" / Int8ub, "value" / Float32b),
 )
 """
 
