@@ -35,10 +35,13 @@ if TYPE_CHECKING:
 PACKAGES = {
     **DEBIAN_PACKAGES,
     "cc": "gcc libc6-dev",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "editcap": "wireshark-common",
     "knxtool": "knxd knxd-tools",
     "node": "nodejs",
     "npm": "npm",
+    "prove": "perl",
     "text2pcap": "wireshark-common",
     "tftp": "tftp-hpa",
 }

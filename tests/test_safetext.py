@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iotsim.safetext import safe_line, safe_text
+from iotsim.safetext import safe_json, safe_line, safe_text
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,14 @@ def test_no_control_character_is_left(text: str) -> None:
     assert is_safe(safe_text(text))
     assert "\n" not in safe_line(text)
     assert safe_line(safe_text(text)) == safe_line(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_stays_json_and_has_no_character_that_could_deceive(text: str) -> None:
+    shown = safe_json(json.dumps([text], ensure_ascii=False, indent=1))
+    assert json.loads(shown) == [text]
+    assert shown.isascii()
+    assert safe_text(shown) == shown
 
 
 def is_safe(text: str) -> bool:

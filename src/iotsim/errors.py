@@ -95,14 +95,18 @@ class ExpressionError(IotsimError):
     """An expression cannot be compiled, or failed as it was evaluated.
 
     ``text`` is the expression, ``hint`` what was probably meant. ``absent`` is the dotted path of
-    the message's field whose absence made it fail, "" for any other cause.
+    the message's field whose absence made it fail, "" for any other cause. ``column`` is where in the
+    text it is wrong, from 1; 0 where that is not known, as of what failed only when it was evaluated.
     """
 
-    def __init__(self, reason: str, text: str, *, hint: str = "", absent: str = "") -> None:
+    def __init__(
+        self, reason: str, text: str, *, hint: str = "", absent: str = "", column: int = 0
+    ) -> None:
         self.reason = reason
         self.text = text
         self.hint = hint
         self.absent = absent
+        self.column = column
         super().__init__(f"{reason}, in '={text}'")
 
 

@@ -53,7 +53,11 @@ def draw(stream_key: int, index: int, counter: int) -> int:
 
 def unit(stream_key: int, index: int, counter: int = 0) -> float:
     """Uniform in [0, 1)."""
-    return (draw(stream_key, index, counter) >> 11) * 2.0**-53
+    # As `draw` does, in place: there are several for each datagram of a bad network.
+    value = (stream_key + index * INDEX + counter * COUNTER) & MASK
+    value = ((value ^ value >> 32) * FIRST) & MASK
+    value = ((value ^ value >> 29) * SECOND) & MASK
+    return ((value ^ value >> 32) >> 11) * 2.0**-53
 
 
 def normal(stream_key: int, index: int, counter: int = 0) -> float:

@@ -35,3 +35,14 @@ def safe_line(text: str) -> str:
 
 def _escape(character: re.Match[str]) -> str:
     return character[0].encode("unicode_escape").decode("ascii")
+
+
+def safe_json(text: str) -> str:
+    """JSON `text` in which everything but printable ASCII and newlines is escaped as JSON has it, so that
+    it is safe to show, and JSON still."""
+    return re.sub(r"[^ -~\n]", _json_escape, text)
+
+
+def _json_escape(character: re.Match[str]) -> str:
+    units = character[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -176,3 +176,58 @@ def test_a_disk_that_fills_up_costs_no_verdict(iotsim: CommandLine) -> None:
     assert any("events.jsonl lacks" in note and "No space left" in note for note in notes), notes
     lines = (out / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines][-1] == "run-ended"
+
+
+def test_documents_that_are_asked_for_are_made(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not (out / "results.tap").exists()
+    words = [
+        "run",
+        "a.toml",
+        "--out",
+        "out",
+        "-q",
+        "--report",
+        "tap,devices.csv",
+        "--report",
+        "xunit",
+    ]
+    assert run_command_line(words) == 0
+    assert (out / "results.tap").read_text().startswith("TAP version 14\n1..2\nok 1 - run\n")
+    _, row = (out / "devices.csv").read_text().splitlines()
+    assert row.startswith("meter[0],meter,0,10.77.1.1,0,")
+    assert "line=" not in (out / "xunit.xml").read_text()
+    files = json.loads((out / "result.json").read_text())["files"]
+    assert {"results.tap", "devices.csv", "xunit.xml"} <= set(files)
+    assert run_command_line(["run", "a.toml", "--out", "out", "-q"]) == 0
+    assert not (out / "results.tap").exists()
+
+
+def test_a_document_that_there_is_not_runs_nothing(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["run", "a.toml", "--out", "out", "--report", "tap,tpa"]) == 2
+    assert "there is no document 'tpa' (documents: result, junit, " in capsys.readouterr().err
+    assert verdict(out) == "error"
+
+
+def test_a_document_that_cannot_be_made_changes_no_verdict(
+    out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from iotsim.run import documents
+
+    def fail(_past: object) -> bytes:
+        raise RuntimeError("a fault")
+
+    broken = documents.DOCUMENTS["tap"]._replace(build=fail)
+    monkeypatch.setitem(documents.DOCUMENTS, "tap", broken)
+    assert run_command_line(["run", "a.toml", "--out", "out", "-q", "--report", "tap"]) == 0
+    assert "not all are made: RuntimeError('a fault')" in capsys.readouterr().err
+    assert verdict(out) == "passed"
+
+
+def test_a_scenario_with_a_mistake_has_its_documents_too(out: Path) -> None:
+    (out.parent / "a.toml").write_text("[devices]\nx = 1\n")
+    assert run_command_line(["run", "a.toml", "--out", "out", "-q", "--report", "tap"]) == 2
+    assert "not ok 1 - run" in (out / "results.tap").read_text()

@@ -118,3 +118,8 @@ def test_a_deep_or_long_message_stays_short() -> None:
 
 def test_seconds() -> None:
     assert [seconds(value) for value in (0, 0.25, 1.5, 5.0)] == ["0 s", "250 ms", "1.5 s", "5 s"]
+
+
+def test_names_that_are_no_devices_are_listed_as_they_are() -> None:
+    names = ["north.cloud", "north.cloud", "m[x]", "m[²]", "", "m[1]", "m[2]", "m[3]"]
+    assert devices_text(names, 8) == "north.cloud, north.cloud, m[x], m[²], , m[1:4]"

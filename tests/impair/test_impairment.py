@@ -16,6 +16,7 @@ import pytest
 
 from iotsim.impair import Bursts, Copy, Delay, Impairment, ImpairSpec, Passage
 from iotsim.impair.distribution import PARETO_DEVIATION, PARETO_MEAN, PARETO_SHAPE
+from iotsim.impair.fate import DELAYED
 from iotsim.impair.impairment import DUPLICATE, LOST, OVERTAKES, QUEUE_FULL, TOO_LONG
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def made(spec: ImpairSpec, seed: int = 1, identity: str = "radio", count: int = 
 
 def passed(impairment: Impairment, index: int = 0, t: float = 0.0, size: int = 60) -> Fate:
     device: Any = Meter(index)
-    return impairment(Passage(device, None, bytes(size - 28), size, t))
+    return impairment.effect(Passage(device, None, bytes(size - 28), size, t))
 
 
 def fates(spec: ImpairSpec, number: int = MANY, **options: Any) -> list[Fate]:
@@ -54,6 +55,8 @@ def fates(spec: ImpairSpec, number: int = MANY, **options: Any) -> list[Fate]:
 def first(fate: Fate) -> Copy:
     """The original; of what goes on as it is, one that nothing befell."""
     assert not isinstance(fate, str)
+    if isinstance(fate, float):
+        return Copy(fate, fate=DELAYED)
     return Copy() if fate is None else fate[0]
 
 

@@ -98,12 +98,18 @@ RATE = LorawanMacCommand(
     3, "Downlink", data_rate=4, tx_power=2, channel_mask=15, mask_control=0, transmissions=1
 )
 routes, told, joined, kinds, answered = {}, {}, set(), set(), set()
-while len(answered) < 4 or min(told.values()) < 5 or "stat" not in kinds:
+# What each node is still to be told, and of what is on its way, by its token, to which: a concentrator
+# refuses what it would have to send while it sends to another.
+todo, on_its_way = {}, {}
+while len(answered) < 4 or min(told.values()) < 5 or any(todo.values()) or "stat" not in kinds:
     data, address = sock.recvfrom(4096)
     packet = parse(data)
     kinds.add(packet.kind)
     if packet.kind == PacketKind.TX_ACK:
         print("tx", packet.tx_status, flush=True)
+        node = on_its_way.pop(packet.token, None)
+        if node and packet.tx_status == "NONE":
+            todo[node].pop(0)
         continue
     sock.sendto(encode(acknowledgment(packet)), address)
     if packet.kind == PacketKind.PULL_DATA:
@@ -120,15 +126,19 @@ while len(answered) < 4 or min(told.values()) < 5 or "stat" not in kinds:
             joined.add(event.dev_eui)
             transmit = event.accept
         elif event.outcome == "data":
-            count = told[event.dev_addr] = told.get(event.dev_addr, -1) + 1
+            node = event.dev_addr
+            told[node] = told.get(node, 0) + 1
             if event.fport == 10:
-                answered.add(event.dev_addr)
-            if count == 0:
-                transmit = network.answer(event.dev_addr, event.slot, 9, b"hello")
-            elif count == 2:
-                transmit = network.command(event.dev_addr, event.slot, [STATUS, CHANNEL, RATE])
+                answered.add(node)
+            for what in todo.setdefault(node, ["hello", "commands"])[:1]:
+                if what == "hello":
+                    transmit = network.answer(node, event.slot, 9, b"hello")
+                else:
+                    transmit = network.command(node, event.slot, [STATUS, CHANNEL, RATE])
         if transmit is not None and packet.gateway in routes:
             token = heard.timestamp_us % 65536
+            if event.outcome == "data":
+                on_its_way[token] = node
             resp = Packet(PacketKind.PULL_RESP, token, transmit=transmit)
             sock.sendto(encode(resp), routes[packet.gateway])
 print("joined", len(joined), flush=True)

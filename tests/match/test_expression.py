@@ -246,3 +246,23 @@ def test_state_that_is_not_there_is_an_error_where_it_is_known_what_there_is() -
             compile_expression(text, known)
         assert caught.value.hint == "did you mean 'reads'?"
     assert compile_expression("state.raeds", Names()).constant is False
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("msg.kind ==", 12),
+        ("mgs.kind == 1", 1),
+        ("msg.kind = 1", 10),
+        ('"é" == foo', 8),
+        ("1 + (2\n + bar)", 11),
+        ("'\x85' + bar", 7),
+        ("msg.a == 1 and len(1, 2)", 16),
+        ("[x for x in msg.a]", 1),
+        ("1 + msg._x", 5),
+    ],
+)
+def test_what_is_wrong_has_a_place(text: str, column: int) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(text)
+    assert caught.value.column == column

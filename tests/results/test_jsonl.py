@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iotsim.events import Event, GatewayOutput, Note, Received, RunEnded, Sent, Undecodable
-from iotsim.results.jsonl import EventEncoder, plain_message
+from iotsim.events import (
+    Event,
+    GatewayOutput,
+    GatewayResult,
+    Note,
+    Received,
+    RunEnded,
+    Sent,
+    Undecodable,
+)
+from iotsim.results.jsonl import EventEncoder, decode_events, plain_message
 
 values = st.recursive(
     st.none()
@@ -82,6 +91,15 @@ def test_what_a_gateway_prints_never_loses_an_event() -> None:
     lines = [json.loads(line) for line in EventEncoder().encode(events).splitlines()]
     assert [line["event"] for line in lines] == ["note", "gateway-output", "note"]
     assert lines[1]["line"] == "\\ud800\x00"
+
+
+def test_what_a_gateway_printed_last_does_not_cost_the_end_of_the_run() -> None:
+    gateway = GatewayResult(command=["gw"], last_lines=["\udcff"])
+    ended = RunEnded(2.0, "failed", "r", 1.0, [], [], gateway, {}, {}, [])
+    (read,) = decode_events(EventEncoder().encode([ended]).splitlines())
+    assert isinstance(read, RunEnded)
+    assert read.gateway is not None
+    assert read.gateway.last_lines == ["\\udcff"]
 
 
 def test_nesting_without_end_is_cut() -> None:

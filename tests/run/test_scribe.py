@@ -15,11 +15,11 @@ from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.run.flood import BATCH, Flood
 
 from iotsim.run import record, scribe
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
 from iotsim.run.scribe import Busy, Scribe, cores
-from tests.run.flood import BATCH, Flood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,26 +1,36 @@
+"""Suites whose runs are functions in child processes: who proves what, and what the end tells."""
+
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from iotsim.errors import IotsimError, ScenarioError
-from iotsim.results.result import RunResult, decode_result, encode_result
-from iotsim.run import suite
+from iotsim.results.result import RunResult
+from iotsim.results.suite import decode_suite
+from iotsim.run import inside
+from iotsim.run import suite as suites
 from iotsim.run.folder import open_results
-from iotsim.run.suite import SUITE, Job, join_suite, judge, name_folders, parse_jobs, run_suite
+from iotsim.run.memory import Memory
+from iotsim.run.suite import Job, SuiteOptions, parse_jobs, run_suite
+from iotsim.run.suitefolder import name_folders
+from iotsim.run.suiteview import print_summary
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
+    from typing import Self
 
-PASSED = RunResult(
-    scenario="a", path="a.toml", seed=1, verdict="passed", repeat="iotsim run a.toml"
-)
+    from iotsim.results.suite import SuiteResult
+    from iotsim.run.suite import Suite
 
 
 def test_folders_are_named_by_what_differs(tmp_path: Path) -> None:
@@ -42,94 +52,133 @@ def test_long_names_that_begin_alike(tmp_path: Path) -> None:
 
 def test_jobs() -> None:
     assert parse_jobs("3") == 3
-    assert parse_jobs("auto") >= 1
+    assert parse_jobs("auto") >= 2
     for text in ("0", "-1", "x", "", "10000", "٣"):
         with pytest.raises(ScenarioError, match="a number from 1 to 9999, or auto"):
             parse_jobs(text)
 
 
-@pytest.mark.parametrize(
-    ("verdict", "status"),
-    [("passed", 0), ("failed", 1), ("error", 2), ("skipped", 3), ("inconclusive", 4), ("empty", 5)],
-)
-def test_the_verdict_is_that_of_the_result(verdict: str, status: int) -> None:
-    result = RunResult(scenario="a", path="a.toml", seed=1, verdict=verdict)
-    assert judge(Path("a.toml"), [], encode_result(result), status, "") == result
-
-
-def test_a_run_that_was_interrupted_is_the_error_that_it_says() -> None:
-    result = RunResult(scenario="a", path="a.toml", seed=1, verdict="error", reason="interrupted")
-    assert judge(Path("a.toml"), [], encode_result(result), 130, "") == result
-
-
-@pytest.mark.parametrize("data", [b"", b"{}", b"{", b"null", b"[1]", b"\xff"])
-@pytest.mark.parametrize("status", [0, 1, 2, 139, -9])
-def test_an_exit_status_without_a_result_proves_nothing(data: bytes, status: int) -> None:
-    result = judge(Path("x/a.toml"), ["run", "a b.toml"], data, status, "one\nthe last line\n")
-    assert result.verdict == "error"
-    how = "by SIGKILL" if status == -9 else f"with status {status}"
-    assert result.reason == f"it has left no result, and ended {how}: the last line"
-    assert (result.scenario, result.repeat) == ("a", "iotsim run 'a b.toml'")
-
-
-@pytest.mark.parametrize(
-    ("verdict", "status"),
-    [("passed", 1), ("passed", -11), ("passed", 130), ("failed", 0), ("running", 0), ("good", 0)],
-)
-def test_a_result_that_does_not_go_with_the_status_is_no_proof(verdict: str, status: int) -> None:
-    result = RunResult(scenario="a", path="a.toml", seed=1, verdict=verdict)
-    judged = judge(Path("a.toml"), ["run", "a.toml"], encode_result(result), status, "")
-    assert judged.verdict == "error"
-    assert f"its result says {verdict}, but it ended" in judged.reason
-
-
-def test_a_run_by_itself_hands_its_result_to_nobody(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    monkeypatch.delenv(SUITE, raising=False)
-    join_suite()(PASSED)
-    assert capfdbinary.readouterr() == (b"", b"")
-
-
-def child(code: str) -> Sequence[str]:
-    """A process in the place of ``iotsim run``, which can `hand_over` a result with a verdict."""
-    head = (
-        "import sys; from iotsim.run.suite import join_suite; from iotsim.results.result import *\n"
-        "hand = join_suite()\n"
-        "def hand_over(verdict, reason=''):\n"
-        "    hand(RunResult(scenario='n', path=sys.argv[2], seed=7, verdict=verdict, reason=reason,"
-        " repeat='iotsim run ' + sys.argv[2] + ' --seed 7'))\n"
+def hand_over(verdict: str, reason: str = "", name: str = "n", status: int | None = None) -> int:
+    """What a run does at its end: it leaves a result, and ends with the status that goes with it."""
+    inside.hand_over(
+        RunResult(
+            scenario=name,
+            path=name,
+            seed=7,
+            verdict=verdict,
+            reason=reason,
+            repeat=f"iotsim run {name} --seed 7",
+        )
     )
-    return [sys.executable, "-c", head + code]
+    codes = {"passed": 0, "failed": 1, "error": 2, "skipped": 3, "inconclusive": 4, "empty": 5}
+    return codes[verdict] if status is None else status
 
 
-CHILDREN = {
-    "passes.toml": "hand_over('passed')",
-    "fails.toml": "hand_over('failed', 'meter[1]\\nheard \\x1b[1m nothing'); sys.exit(1)",
-    "ends.toml": "print('a rogue'); sys.exit(0)",
-    "crashes.toml": "import os; os.kill(os.getpid(), 11)",
-    "skips.toml": "hand_over('skipped', 'no TUN'); sys.exit(3)",
-}
+class PlainView:
+    """Prints what each run printed, below its name and verdict, in the order of the jobs."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+        self._held: dict[int, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in sorted(self._held):
+            print(self._held.pop(number), end="")
+
+    def begun(self, number: int, name: str) -> None:
+        self._names[number] = name
+
+    def progress(self, number: int, text: str) -> None:
+        pass
+
+    def ended(
+        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
+    ) -> None:
+        name = self._names.pop(number)
+        told = f"== {safe_line(name)}: {result.verdict}\n{output}"
+        self._held[number] = self._held.get(number, "") + told
+        first = min(self._names, default=None)
+        for ready in sorted(self._held):
+            if first is None or ready < first:
+                print(self._held.pop(ready), end="", flush=True)
+
+
+class Runs:
+    """Jobs that are functions, and the suite that does them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.out = folder / "out"
+        self.functions: dict[str, Callable[[], int]] = {}
+        self.view: Any = PlainView()
+
+    def add(self, name: str, function: Callable[[], int]) -> None:
+        self.functions[f"{name}.toml"] = function
+
+    def run(self, **options: Any) -> Suite:
+        names = list(self.functions)
+        limit_s = options.pop("limit_s", None)
+        jobs = [
+            Job(Path(name), ("--seed", "7"), scenario=name, identity=name, limit_s=limit_s)
+            for name in names
+        ]
+        made = SuiteOptions(**{"parallel": 2, "results": self.folder, "out": self.out} | options)
+
+        def do(number: int, _folder: Path | None) -> int:
+            return self.functions[names[number]]()
+
+        memory = Memory(self.out, held=True)
+        suite = run_suite(jobs, made, do, self.view, memory)
+        print_summary(
+            jobs,
+            [suite.ended[turn] for turn in sorted(suite.ended)],
+            len(suite.waiting),
+            suite.passes,
+        )
+        return suite
+
+    @property
+    def result(self) -> SuiteResult:
+        return decode_suite((self.out / "result.json").read_bytes())
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        return {run.name.removesuffix(".toml"): run.verdict for run in self.result.runs}
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    def command(_module: str, _run: str, *words: str) -> list[str]:
-        name = next(word for word in words if word.endswith(".toml"))
-        return [*child(CHILDREN[Path(name).name]), "run", name, *words]
-
-    monkeypatch.setattr(suite.interpreter, "command", command)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.chdir(tmp_path)
-    return [Path(name) for name in CHILDREN]
+    return Runs(tmp_path)
+
+
+def rogue() -> int:
+    print("a rogue")
+    return 0
+
+
+def crash() -> int:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return 0
+
+
+def add_all(runs: Runs) -> None:
+    runs.add("passes", lambda: hand_over("passed", name="passes.toml"))
+    runs.add("fails", lambda: hand_over("failed", "meter[1]\nheard \x1b[1m nothing", "fails.toml"))
+    runs.add("ends", rogue)
+    runs.add("crashes", crash)
+    runs.add("skips", lambda: hand_over("skipped", "no TUN", "skips.toml"))
 
 
 def test_the_end_lists_what_has_not_passed_with_the_line_that_repeats_it(
-    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = run_suite(
-        [Job(file, ("--seed", "7")) for file in files], parallel=2, out=tmp_path / "out"
-    )
-    assert status == 2
+    add_all(runs)
+    suite = runs.run()
+    assert suite.exit_code == 2
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("==")] == [
         "== passes.toml: passed",
@@ -153,12 +202,12 @@ def test_the_end_lists_what_has_not_passed_with_the_line_that_repeats_it(
     ]
 
 
-def test_one_document_has_what_became_of_all(files: list[Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "junit.xml").write_text("of an earlier suite")
-    run_suite([Job(file) for file in files], parallel=2, out=out)
-    root = ET.parse(out / "junit.xml").getroot()
+def test_one_document_has_what_became_of_all(runs: Runs) -> None:
+    add_all(runs)
+    runs.out.mkdir()
+    (runs.out / "junit.xml").write_text("of an earlier suite")
+    runs.run()
+    root = ET.parse(runs.out / "junit.xml").getroot()
     states = {
         element.find("properties/property[@name='verdict']").get("value")  # type: ignore[union-attr]
         for element in root
@@ -166,44 +215,327 @@ def test_one_document_has_what_became_of_all(files: list[Path], tmp_path: Path) 
     assert len(root) == 5
     assert states == {"passed", "failed", "error", "skipped"}
     assert (root.get("failures"), root.get("errors"), root.get("skipped")) == ("1", "2", "1")
+    assert runs.result.verdict == "error"
+    assert runs.result.counts == {"passed": 1, "failed": 1, "error": 2, "skipped": 1}
+    page = (runs.out / "index.html").read_text()
+    assert all(f'href="{name}/"' in page for name in ("passes", "fails", "crashes"))
+    assert "heard \\x1b[1m nothing" in page
 
 
-def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(
-    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_index_leads_to_the_report_of_a_run_that_has_one(runs: Runs) -> None:
+    def reports() -> int:
+        (runs.out / "a-b").mkdir(parents=True)
+        (runs.out / "a-b" / "report.html").write_text("<p>")
+        return hand_over("passed", name="<b>&amp;")
+
+    runs.add("a b", reports)
+    runs.add("other", lambda: hand_over("passed"))
+    runs.run(parallel=1)
+    page = (runs.out / "index.html").read_text()
+    assert 'href="a-b/report.html">&lt;b&gt;&amp;amp;</a>' in page
+    assert 'href="other/"' in page
+
+
+def test_a_run_cannot_tell_what_its_neighbors_have_done(runs: Runs) -> None:
+    """Whatever a run does to its process, the next begins as if it were the first."""
+    traces = runs.folder / "traces"
+
+    def dirty() -> int:
+        found = [name for name in ("left_behind", "iotsim_left") if name in sys.modules]
+        found += [name for name in os.environ if name == "LEFT_BEHIND"]
+        found += [path for path in sys.path if path == "/left/behind"]
+        found += ["cwd"] if Path.cwd() != runs.folder else []
+        found += ["mask"] if signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, ()) else []
+        found += ["handler"] if signal.getsignal(signal.SIGUSR2) != signal.SIG_DFL else []
+        found += ["fd"] if Path("/proc/self/fd/150").exists() else []
+        with traces.open("a") as file:
+            file.write(f"{json.dumps(found)}\n")
+        sys.modules["left_behind"] = sys
+        os.environ["LEFT_BEHIND"] = "1"
+        sys.path.append("/left/behind")
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        os.dup2(0, 150)
+        os.chdir("/")
+        return hand_over("passed")
+
+    for number in range(6):
+        runs.add(f"r{number}", dirty)
+    assert runs.run(parallel=1).exit_code == 0
+    assert [json.loads(line) for line in traces.read_text().splitlines()] == [[]] * 6
+
+
+def test_no_verdict_depends_on_the_order(runs: Runs) -> None:
+    kinds = ["passed", "failed", "error", "skipped", "inconclusive", "empty"]
+    expected = {f"r{n:02}": kinds[n % 6] for n in range(18)}
+    for seed in range(3):
+        order = sorted(expected, key=lambda name: hash((name, seed)))
+        runs.functions.clear()
+        for name in order:
+            runs.add(name, lambda verdict=expected[name]: hand_over(verdict))  # type: ignore[misc]
+        runs.run(parallel=1 + seed * 2)
+        assert runs.verdicts == expected
+
+
+def test_a_run_that_is_killed_hangs_or_eats_its_memory_harms_itself_alone(runs: Runs) -> None:
+    def eat() -> int:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+        eaten = [bytearray(1 << 24) for _ in range(1000)]
+        return len(eaten)
+
+    def kill() -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    def hang() -> int:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(60)
+
+    for name, function in {"eats": eat, "killed": kill, "hangs": hang}.items():
+        runs.add(name, function)
+    for number in range(4):
+        runs.add(f"good{number}", lambda: hand_over("passed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suites, "KILL_S", 0.5)
+        runs.run(limit_s=0.5)
+    by_name = {run.name: run for run in runs.result.runs}
+    assert {name: run.verdict for name, run in by_name.items()} == {
+        **dict.fromkeys(("eats.toml", "killed.toml", "hangs.toml"), "error"),
+        **{f"good{number}.toml": "passed" for number in range(4)},
+    }
+    assert "MemoryError" in by_name["eats.toml"].reason
+    assert "ended by SIGKILL" in by_name["killed.toml"].reason
+    told = "it did not end 0.5 s after its limit of 0.5 s: its process was at hang() at"
+    assert told in by_name["hangs.toml"].reason
+    assert "test_suite.py:" in by_name["hangs.toml"].reason
+
+
+def test_the_kernel_ends_a_run_rather_than_the_suite_where_memory_is_short(runs: Runs) -> None:
+    score = runs.folder / "score"
+
+    def look() -> int:
+        score.write_text(Path("/proc/self/oom_score_adj").read_text())
+        return hand_over("passed")
+
+    runs.add("a", look)
+    runs.run()
+    assert int(score.read_text()) == 500
+    assert int(Path("/proc/self/oom_score_adj").read_text()) < 500
+
+
+def test_what_a_run_leaves_running_does_not_hold_the_suite(runs: Runs) -> None:
+    def leave() -> int:
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+        return hand_over("passed")
+
+    runs.add("a", leave)
+    began = time.monotonic()
+    assert runs.run().exit_code == 0
+    assert time.monotonic() - began < 15
+
+
+def test_much_output_is_kept_at_both_ends(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    def chatter() -> int:
+        print("first")
+        for _ in range(100):
+            print("x" * 20_000)
+        print("last")
+        return hand_over("passed")
+
+    runs.add("a", chatter)
+    assert runs.run().exit_code == 0
+    text = capsys.readouterr().out
+    assert text.startswith("== a.toml: passed\nfirst\n")
+    assert "last\n" in text
+    assert "bytes are left out" in text
+    assert len(text) < 1_200_000
+
+
+def test_nothing_more_is_begun_after_the_first_failure(runs: Runs) -> None:
+    runs.add("a", lambda: hand_over("passed"))
+    runs.add("b", lambda: hand_over("failed", "no"))
+    for name in "cde":
+        runs.add(name, lambda: hand_over("passed"))
+    suite = runs.run(parallel=1, fail_fast=True)
+    assert suite.exit_code == 1
+    assert list(runs.verdicts.values()) == ["passed", "failed", *["waiting"] * 3]
+    assert runs.result.reason == "3 were not begun, since one did not pass"
+    assert runs.result.verdict == "failed"
+
+
+def test_repetitions_have_folders_of_their_own(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    run = suite.Suite.run
+    runs.add("a", lambda: hand_over("passed"))
+    runs.add("b", lambda: hand_over("failed", "no"))
+    suite = runs.run(parallel=1, repeat=3)
+    assert [(run.name, run.folder) for run in runs.result.runs] == [
+        *(("a.toml", f"a/{n}") for n in (1, 2, 3)),
+        *(("b.toml", f"b/{n}") for n in (1, 2, 3)),
+    ]
+    assert suite.exit_code == 1
+    assert "6 of 6 runs: 3 passed, 3 failed" in capsys.readouterr().out
 
-    def run_and_stop(self: suite.Suite, number: int) -> suite.Ended | None:
-        ended = run(self, number)
-        self.stop(signal.SIGTERM)
-        return ended
 
-    monkeypatch.setattr(suite.Suite, "run", run_and_stop)
-    assert run_suite([Job(file) for file in files], parallel=1, out=out) == 143
-    cases = ET.parse(out / "junit.xml").getroot().findall("testsuite/testcase")
+def test_until_one_fails(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    counter = runs.folder / "counter"
+    counter.write_text("")
+
+    def fifth_fails() -> int:
+        with counter.open("a") as file:
+            file.write("x")
+        good = len(counter.read_text()) < 5
+        (runs.out / str(len(counter.read_text()))).mkdir(parents=True)
+        return hand_over("passed") if good else hand_over("failed", "the fifth")
+
+    runs.add("a", fifth_fails)
+    suite = runs.run(parallel=1, repeat=0, until_fail=True)
+    assert suite.exit_code == 1
+    assert [(run.repetition, run.verdict) for run in runs.result.runs] == [
+        (4, "passed"),
+        (5, "failed"),
+    ]
+    assert sorted(path.name for path in runs.out.iterdir() if path.is_dir()) == ["4", "5"]
+    assert "5 of 5 runs: 4 passed, 1 failed" in capsys.readouterr().out
+
+
+def test_what_was_inconclusive_beside_others_is_done_again_alone(runs: Runs) -> None:
+    tries = runs.folder / "tries"
+
+    def doubtful() -> int:
+        with tries.open("a") as file:
+            file.write("x")
+        first = len(tries.read_text()) == 1
+        time.sleep(0.3)
+        return hand_over("inconclusive", "lag") if first else hand_over("passed")
+
+    def other() -> int:
+        time.sleep(0.3)
+        return hand_over("passed")
+
+    runs.add("a", doubtful)
+    for name in "bcd":
+        runs.add(name, other)
+    assert runs.run(parallel=2, retry=True).exit_code == 0
+    assert tries.read_text() == "xx"
+    assert [run.retried for run in runs.result.runs] == [True, False, False, False]
+
+
+def test_what_is_inconclusive_by_itself_stays_so(runs: Runs) -> None:
+    runs.add("a", lambda: hand_over("inconclusive", "lag"))
+    assert runs.run(parallel=2, retry=True).exit_code == 4
+
+
+def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(runs: Runs) -> None:
+    pid = os.getpid()
+
+    def stop() -> int:
+        os.kill(pid, signal.SIGTERM)
+        return hand_over("passed")
+
+    runs.add("a", stop)
+    for name in "bcde":
+        runs.add(name, lambda: hand_over("passed"))
+    before = signal.getsignal(signal.SIGTERM)
+    assert runs.run(parallel=1).exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    cases = ET.parse(runs.out / "junit.xml").getroot().findall("testsuite/testcase")
     messages = [error.get("message", "") for case in cases for error in case.findall("error")]
     assert len(cases) == 5
     assert sum("has not ended" in message for message in messages) == 4
+    assert runs.result.reason == "ended by SIGTERM"
 
 
-def test_two_suites_do_not_share_a_folder(files: list[Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with open_results("other", out), pytest.raises(IotsimError, match="in use"):
-        run_suite([Job(file) for file in files], parallel=1, out=out)
+def test_a_second_signal_ends_at_once_what_heeds_no_first_one(runs: Runs) -> None:
+    pid = os.getpid()
+
+    def stubborn() -> int:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for _ in range(100):
+            os.kill(pid, signal.SIGTERM)
+            time.sleep(0.2)
+        return hand_over("passed")
+
+    runs.add("a", stubborn)
+    assert runs.run().exit_code == 143
+    (run,) = runs.result.runs
+    assert run.reason.startswith("killed: SIGTERM came a second time")
 
 
-def test_what_is_handed_over_cannot_be_reached_by_what_a_run_starts(
-    monkeypatch: pytest.MonkeyPatch,
+def test_where_the_process_that_forks_is_killed_nothing_is_taken_for_passed(runs: Runs) -> None:
+    def murder() -> int:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+        return hand_over("passed")
+
+    runs.add("a", murder)
+    runs.add("b", lambda: hand_over("passed"))
+    assert runs.run(parallel=1).exit_code != 0
+    assert runs.verdicts == {"a": "error", "b": "waiting"}
+
+
+def test_two_suites_do_not_share_a_folder(runs: Runs) -> None:
+    runs.add("a", lambda: hand_over("passed"))
+    with open_results("other", runs.out), pytest.raises(IotsimError, match="in use"):
+        runs.run()
+
+
+def test_how_far_a_run_is_reaches_who_shows_it(runs: Runs) -> None:
+    heard: list[str] = []
+
+    class Heard(PlainView):
+        def progress(self, number: int, text: str) -> None:
+            heard.append(f"{number} {text}")
+
+    def tells() -> int:
+        inside.tell("at the first\nthing")
+        time.sleep(0.3)
+        inside.tell("at the second")
+        time.sleep(0.3)
+        return hand_over("passed")
+
+    runs.view = Heard()
+    runs.add("a", tells)
+    runs.run()
+    assert heard == ["0 at the first thing", "0 at the second"]
+
+
+def test_the_news_of_a_run_never_make_it_wait(runs: Runs) -> None:
+    def tells() -> int:
+        began = time.monotonic()
+        for number in range(20_000):
+            inside.tell(f"{number} {'x' * 400}")
+        assert time.monotonic() - began < 20
+        return hand_over("passed")
+
+    runs.add("a", tells)
+    assert runs.run().exit_code == 0
+
+
+def test_a_run_by_itself_hands_its_result_to_nobody(
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    fd = os.memfd_create("x")
-    monkeypatch.setenv(SUITE, f"{os.getppid()} {fd}")
-    monkeypatch.setattr(suite.linux, "prctl", lambda *_: None)
-    os.set_inheritable(fd, True)
-    hand_over = join_suite()
-    assert not os.get_inheritable(fd)
-    assert SUITE not in os.environ
-    hand_over(PASSED)
-    with os.fdopen(fd, "rb") as file:
-        file.seek(0)
-        assert decode_result(file.read()) == PASSED
+    inside.hand_over(RunResult(scenario="a", path="a.toml", seed=1, verdict="passed"))
+    inside.tell("something")
+    assert not inside.in_suite()
+    assert capfdbinary.readouterr() == (b"", b"")
+
+
+def test_what_is_handed_over_cannot_be_reached_by_what_a_run_starts(runs: Runs) -> None:
+    found = runs.folder / "found"
+
+    def look() -> int:
+        import subprocess
+
+        listed = subprocess.run(["ls", "/proc/self/fd"], capture_output=True, check=True)
+        found.write_bytes(listed.stdout)
+        return hand_over("passed")
+
+    runs.add("a", look)
+    runs.run()
+    assert found.read_text().split() == ["0", "1", "2", "3"]  # the last is the folder that ls reads

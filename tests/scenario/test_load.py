@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -968,3 +969,42 @@ def test_handlers_are_held_against_the_protocol_when_asked(tmp_path: Path) -> No
     path.write_text(HEAD + 'behavior = "odd.py:Odd"\n')
     with pytest.raises(ScenarioError, match="unknown field 'knd' \\(did you mean 'kind'"):
         check_behaviors(load_scenario(path))
+
+
+@pytest.mark.parametrize("tag", ["", "not", "and", "a b", "ü", "-x", "(", "a" * 101])
+def test_what_is_no_tag(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"[scenario]\ntags = ['{tag}']\n")
+    with pytest.raises(ScenarioError, match=r"a\.toml:2:8: scenario\.tags: .* is no tag"):
+        load_scenario(path)
+
+
+def test_a_limit_and_a_tolerance_of_the_project_are_for_files_that_have_none(
+    tmp_path: Path,
+) -> None:
+    overrides = Overrides(default_limit_s=9, default_tolerance=3)
+    path = tmp_path / "a.toml"
+    path.write_text("[scenario]\n")
+    plain = load_scenario(path, overrides=overrides)
+    assert (plain.limit_s, plain.tolerance) == (9, 3)
+    assert load_scenario(path).limit_s is None
+    path.write_text("[scenario]\nlimit = '4s'\ntolerance = 2\n")
+    own = load_scenario(path, overrides=overrides)
+    assert (own.limit_s, own.tolerance) == (4, 2)
+    assert load_scenario(path, overrides=replace(overrides, limit_s=1)).limit_s == 1
+
+
+def test_protocols_of_the_project_are_found(tmp_path: Path) -> None:
+    (tmp_path / "wire").mkdir()
+    (tmp_path / "wire" / "mine.py").write_text(
+        "from construct import Int8ub, Struct\nfrom iotsim import Protocol\n"
+        "PROTOCOL = Protocol(name='mine', port=1, message=Struct('kind' / Int8ub))\n"
+    )
+    path = tmp_path / "scenarios" / "a.toml"
+    path.parent.mkdir()
+    path.write_text("[devices.m]\naddress = '10.77.1.1'\nprotocol = 'mine'\n")
+    with pytest.raises(ScenarioError, match="no protocol 'mine'"):
+        load_scenario(path)
+    overrides = Overrides(protocols=(tmp_path / "wire",))
+    (fleet,) = load_scenario(path, overrides=overrides).fleets
+    assert fleet.services[0].protocol.name == "mine"

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.results.schemas import check_events, validator
 
 from iotsim.cli.files import find_scenarios
 from iotsim.results.fold import fold
+from iotsim.results.formats import RESULT_FILE
 from iotsim.results.jsonl import decode_events
 from iotsim.results.result import decode_result
 from iotsim.scenario.merge import Merged
@@ -117,6 +119,19 @@ def test_its_result_is_a_fold_over_its_events(name: str, runs: dict[str, Future[
         with (out / "events.jsonl").open("rb") as lines:
             folded = fold(decode_events(lines))
         assert folded == decode_result((out / "result.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name_of(path), marks=pytest.mark.needs(*needs(path))) for path in FILES),
+        FORGETS_ONE,
+    ],
+)
+def test_what_it_leaves_is_right_by_the_schemas(name: str, runs: dict[str, Future[Done]]) -> None:
+    for out in runs[name].result().outs:
+        assert check_events(out / "events.jsonl") >= {"run-started", "run-ended"}
+        validator(RESULT_FILE).validate(json.loads((out / "result.json").read_text()))
 
 
 def test_the_quickstart_names_the_meter_that_a_gateway_forgets(

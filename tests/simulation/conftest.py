@@ -59,11 +59,13 @@ def linked(tmp_path: Path) -> Callable[..., Any]:
     which frames go through memory. All devices boot, and all windows begin, at once."""
 
     @asynccontextmanager
-    async def link(text: str) -> AsyncIterator[FarEnd]:
+    async def link(text: str, *, live: bool = False) -> AsyncIterator[FarEnd]:
         scenario = load_text(text, tmp_path / "scenario.toml", default_seed=1)
         ours, theirs = MemoryLink.pair()
         start = trio.current_time()
-        simulation = Simulation(scenario, ours, seed=1, clock=lambda: trio.current_time() - start)
+        simulation = Simulation(
+            scenario, ours, seed=1, clock=lambda: trio.current_time() - start, live=live
+        )
         far_end = FarEnd(simulation, theirs)
         simulation.journal.add_event_sink(far_end._events.extend)
         async with trio.open_nursery() as nursery:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import cyclopts
 
 from iotsim import __version__
+from iotsim.cli.github import workflow
 from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 EXIT_ERROR = 2
 EXIT_SKIPPED = 3
@@ -31,6 +33,10 @@ A capture's are those from or to the protocol's port, each with what it is in it
 
 Exit code: 0 all were messages, 2 one was none or the capture is damaged, 3 the interface cannot be heard, \
 5 there were none."""
+COMPARE_HELP = """Say what has changed from one run to another, or from one suite to another.
+
+Exit code: 0 nothing is worse, 1 something is, 2 the input is wrong, \
+4 something cannot be told (a run was inconclusive, or too short)."""
 
 app = cyclopts.App(
     name="iotsim",
@@ -55,7 +61,11 @@ for _name, _path, _help in (
         "iotsim.cli.explain:explain",
         "Say what a device would do about a datagram, and why.",
     ),
-    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, for editors."),
+    ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, or of results."),
+    ("show", "iotsim.cli.show:show", "Show what happened in a run: its events, a line each."),
+    ("report", "iotsim.cli.report:report", "Make the documents of a run again from its events."),
+    ("compare", "iotsim.cli.compare:compare", COMPARE_HELP),
+    ("history", "iotsim.cli.history:history", "Show how the scenarios of a project have fared."),
     ("exec", "iotsim.cli.execute:execute", "Run a tool inside a running scenario's network."),
     (
         "doctor",
@@ -80,8 +90,13 @@ def external_command() -> tuple[str, ...]:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
-    with safe_output():
+    with safe_output(), workflow() if _is_for_people(arguments) else nullcontext():
         return _run(arguments)
+
+
+def _is_for_people(arguments: Sequence[str]) -> bool:
+    """Whether what is printed is read by people: what programs read gets nothing besides."""
+    return [*arguments[:1]] == ["run"] and "--list" not in arguments
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -90,8 +105,13 @@ def _run(arguments: Sequence[str]) -> int:
     if "--" in ours:
         dashes = ours.index("--")
         ours, _external_command[:] = ours[:dashes], ours[dashes + 1 :]
+    return guarded(lambda: app(ours, exit_on_error=False, print_error=False))
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Do what `command` does; its exit code, or that of the exception that ends it, which is told."""
     try:
-        code = app(ours, exit_on_error=False, print_error=False)
+        code = command()
     except cyclopts.CycloptsError as error:
         print(f"iotsim: {error}", file=sys.stderr)
         return EXIT_ERROR

@@ -19,7 +19,8 @@ def check(
     Parameters
     ----------
     scenarios
-        Files, folders of files, or names of bundled scenarios.
+        Files, folders of files, or names of bundled scenarios. Default: those of the project, as
+        iotsim.toml says.
     behaviors
         Load the files of behaviors too. They are code, and loading them runs it.
     strict
@@ -27,15 +28,17 @@ def check(
     set_
         'NAME=VALUE': the value of '${NAME}' in the scenario; of several, in those that have it.
     """
-    from iotsim.cli.files import find_scenarios
+    from iotsim.cli.files import find_scenarios, scenarios_of
     from iotsim.cli.parameters import known_parameters, parse_set
     from iotsim.errors import Problem, ScenarioError
     from iotsim.expect.text import plural
+    from iotsim.run.project import find_project
     from iotsim.safetext import safe_line
     from iotsim.scenario import Overrides, check_behaviors, each_scenario
     from iotsim.scenario.parameters import combination_text
 
-    files, notes = find_scenarios(scenarios)
+    project = find_project()
+    files, notes = find_scenarios(scenarios or scenarios_of(project))
     for note in notes:
         print(f"iotsim: {note}", file=sys.stderr)
     if not files:
@@ -46,7 +49,11 @@ def check(
         lines = []
         warnings: dict[Problem, None] = {}
         try:
-            given = Overrides(parameters=parameters)
+            given = Overrides(
+                parameters=parameters,
+                default_tolerance=project.tolerance,
+                protocols=project.protocols,
+            )
             for scenario in each_scenario(file, given, warn=warnings.setdefault):
                 if behaviors:
                     check_behaviors(scenario)

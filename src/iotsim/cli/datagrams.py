@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +15,7 @@ from iotsim.cli.streams import is_heard
 from iotsim.expect.text import clip, plural
 from iotsim.protocol.examine import dissect, summary_line
 from iotsim.results.jsonl import printable
-from iotsim.safetext import safe_line
+from iotsim.safetext import safe_json, safe_line
 from iotsim.units import format_duration
 from iotsim.wire.address import format_endpoint
 
@@ -93,18 +92,10 @@ class JsonLines:
             record["error"] = {"reason": error.reason, "path": error.path, "offset": error.offset}
         encoded = msgspec.json.encode(printable(record)).decode()
         # As JSON has it, what would be shown by an escape that JSON does not have.
-        yield NO_ASCII.sub(_escaped, encoded)
+        yield safe_json(encoded)
 
     def tell(self, text: str) -> None:
         print(text, file=sys.stderr)
-
-
-NO_ASCII = re.compile("[^ -~]")
-
-
-def _escaped(character: re.Match[str]) -> str:
-    units = character[0].encode("utf-16-be")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 class Reading:

@@ -83,8 +83,9 @@ def decode(
     from pathlib import Path
 
     from iotsim.protocol.registry import load_protocol
+    from iotsim.run.project import find_project
 
-    protocol = load_protocol(name, [Path()]).protocol
+    protocol = load_protocol(name, [Path(), *find_project().protocols]).protocol
     with ExitStack() as stack:
         try:
             stand_in = _device(state)

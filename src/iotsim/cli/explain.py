@@ -60,6 +60,7 @@ def explain(
     from iotsim.cli.parameters import option_duration, parse_set, parse_values
     from iotsim.errors import Problem, ScenarioError
     from iotsim.run.dryrun import Asked, dry_run
+    from iotsim.run.project import find_project
     from iotsim.scenario import Overrides, load_scenario
     from iotsim.units import parse_endpoint
 
@@ -81,7 +82,9 @@ def explain(
         port=port or None,
         state=parse_values(state or [], "--state"),
     )
-    overrides = Overrides(parameters=parse_set(set_ or []), seed=seed)
+    overrides = Overrides(
+        parameters=parse_set(set_ or []), seed=seed, protocols=find_project().protocols
+    )
     done = dry_run(load_scenario(files[0], overrides=overrides), to, asked)
     for line in describe(done):
         print(line)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from iotsim.scenario.outline import Outline
+    from iotsim.scenario.project import Project
 
 FOREIGN_FOLDERS = ("node_modules", "__pycache__")
 MOST_NAMED = 5
@@ -77,6 +78,21 @@ def find_scenarios(words: Collection[str]) -> Found:
         listed = _some([file for file in outlines if file in parts])
         notes.append(f"only a part of others, so not run by itself: {listed}")
     return Found([file for file in dict.fromkeys(found) if file not in parts], notes)
+
+
+def scenarios_of(project: Project) -> list[str]:
+    """The words that name the project's scenarios, as people would write them here; none without a project.
+
+    ScenarioError if something is not there.
+    """
+    words = []
+    for path in project.scenarios:
+        if not path.exists():
+            hint = f"{project.file} says so, or leaves it at that"
+            raise ScenarioError([Problem("there are no scenarios", str(path), hint=hint)])
+        near = os.path.relpath(path)
+        words.append(str(path) if near.startswith("../../..") else near)
+    return words
 
 
 def _some(files: Sequence[Path]) -> str:

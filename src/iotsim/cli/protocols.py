@@ -30,7 +30,7 @@ def list_() -> int:
     """List the protocols that can be named here, and where they come from."""
     from iotsim.protocol.registry import is_bundled, list_protocols
 
-    rows = list_protocols([Path()])
+    rows = list_protocols(_search())
     width = max((len(name) for name, _ in rows), default=0)
     for name, path in rows:
         if path is None:
@@ -100,7 +100,7 @@ def check(*names: str) -> int:
     from iotsim.protocol.examine import check as examine
     from iotsim.protocol.registry import list_protocols
 
-    chosen = names or tuple(name for name, _ in list_protocols([Path()]))
+    chosen = names or tuple(name for name, _ in list_protocols(_search()))
     wrong = 0
     for name in chosen:
         try:
@@ -195,4 +195,11 @@ def _show_codec(codec: Codec) -> None:
 def _load(name: str) -> LoadedProtocol:
     from iotsim.protocol.registry import load_protocol
 
-    return load_protocol(name, [Path()])
+    return load_protocol(name, _search())
+
+
+def _search() -> list[Path]:
+    """Where protocols are looked for besides the usual places: here, and where the project has them."""
+    from iotsim.run.project import find_project
+
+    return [Path(), *find_project().protocols]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.expect import text
 from iotsim.expect.heard import SAMPLES_EACH, Samples
 from iotsim.expect.lapses import Ground
+from iotsim.expect.standing import Standing
 from iotsim.expect.watcher import BROKEN, HELD, Watcher
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Count(Watcher):
         super().__init__(spec, fleets, tolerance)
         self.minimum = spec.count_min or 0
         self.maximum = spec.count_max
+        self.keeps = not self.minimum
         self.counts = array("I", bytes(4 * self.count))
         self._first = Samples()
         """The first messages that each slot counted."""
@@ -85,6 +87,12 @@ class Count(Watcher):
 
     def came(self, slot: int) -> tuple[int, str]:
         return self.counts[slot], text.arrivals_text(self.counts[slot], self._arrivals(slot))
+
+    def reached(self) -> Standing:
+        if self.count != 1:
+            return super().reached()
+        asked = self.minimum if self.maximum is None else self.maximum
+        return Standing(unit="message", held=self.counts[0], broken=self.broken, total=asked)
 
     def pool(self) -> Export:
         return {

@@ -114,6 +114,8 @@ class Places:
 
 
 class Delivered(Watcher):
+    keeps = True
+
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         super().__init__(spec, fleets, tolerance)
         assert spec.delivered is not None

@@ -9,6 +9,7 @@ from iotsim.expect import text
 from iotsim.expect.bounds import bounds_of
 from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.sanitizer import is_report
+from iotsim.expect.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,16 @@ class GatewayWatcher:
             self.closed = False
             self._read_report(line[:LINE_CHARACTERS], t)
             self.closed = True
+
+    def standing(self) -> Standing:
+        """How far it is now."""
+        keeps = not self._missing and (self.asked.exit is None and self.asked.running is not False)
+        return Standing(
+            self.verdict,
+            keeps=keeps,
+            due=None if math.isinf(self._deadline) else self._deadline,
+            after=self.spec.after if self.waiting else "",
+        )
 
     def deadline(self) -> float:
         return math.inf if self.closed else self._deadline

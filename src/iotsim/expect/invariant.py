@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class _Invariant(Watcher):
     """``matched`` is told of messages that break it."""
 
+    keeps = True
+
     def matched(
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:

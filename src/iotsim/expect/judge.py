@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from iotsim.events import Outcome
     from iotsim.expect.figures import GatewaySample
     from iotsim.expect.spec import Direction, ExpectSpec, Layer
+    from iotsim.expect.standing import Standing
     from iotsim.expect.subscription import Observer
     from iotsim.expect.watcher import Watcher
     from iotsim.match import DeviceView
@@ -216,6 +217,10 @@ class Judge:
     def verdicts(self) -> list[bool | None]:
         """For each expectation its verdict so far; None while it is undecided."""
         return [watcher.verdict for watcher in self._all]
+
+    def standings(self) -> list[Standing]:
+        """For each expectation how far it is."""
+        return [watcher.standing() for watcher in self._all]
 
     def take_decisions(self, now: float) -> list[ExpectationDecided]:
         """What was decided since the last call, as events; nothing once all is: see `tell`."""

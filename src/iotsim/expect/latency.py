@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.expect import text
 from iotsim.expect.join import AsSent
 from iotsim.expect.lapses import Ground
+from iotsim.expect.standing import Standing
 from iotsim.expect.subscription import Subscription, Topic, topic_of, values_of
 from iotsim.expect.watcher import BROKEN, HELD, Watcher
 from iotsim.match import compile_match
@@ -62,6 +63,8 @@ class Open:
 
 
 class Latency(Watcher):
+    keeps = True
+
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         super().__init__(spec, fleets, tolerance)
         assert spec.latency is not None
@@ -201,6 +204,11 @@ class Latency(Watcher):
             self.fail(slot, t, said, Ground(one.t, t, took - self.most_s))
 
     # --- time ---------------------------------------------------------------------------------
+
+    def reached(self) -> Standing:
+        if self.count != 1:
+            return super().reached()
+        return Standing(unit="time", held=self._pairs[0], broken=self.broken)
 
     def deadline(self) -> float:
         if self.closed or self.waiting or not self._order:

@@ -39,6 +39,8 @@ KEPT_TIMES = 1 << 21
 
 
 class Rate(Watcher):
+    keeps = True
+
     def __init__(self, spec: ExpectSpec, fleets: Mapping[str, FleetView], tolerance: float) -> None:
         super().__init__(spec, fleets, tolerance)
         assert spec.per_s is not None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iotsim.expect import text
 from iotsim.expect.lapses import Ground
 from iotsim.expect.northbound import ServiceView, fleet_of
+from iotsim.expect.standing import Standing
 from iotsim.expect.subscription import Subscription, Topic, topic_of, values_of
 from iotsim.expect.watcher import BROKEN, PENDING, Watcher
 from iotsim.match import compile_match
@@ -208,6 +209,13 @@ class Sequence(Watcher):
             return ""
         end = max(self.ready_at, self.slots.boot_time(slot)) + self.window_s
         return text.seconds(round(t - end, 3)) if t > end + EPSILON_S else ""
+
+    def reached(self) -> Standing:
+        standing = super().reached()
+        if self.count == 1:
+            come = len(self.parts) if self.held else len(self._times.get(0, ()))
+            standing = Standing(unit="part", held=come, broken=self.broken, total=len(self.parts))
+        return standing._replace(due=None if math.isinf(self._until) else self._until)
 
     # --- time ---------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ TIMES_SHOWN = 6
 LEAST_RUN = 3
 """Fewer devices in a row are named each by itself."""
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+INDEXED = re.compile(r"(?P<fleet>.*)\[(?P<index>[0-9]{1,9})\]", re.DOTALL)
 MOMENT = re.compile(r"t=([0-9]+\.[0-9]{3}) s")
 
 
@@ -97,8 +98,10 @@ def devices_text(names: Sequence[str], total: int) -> str:
 def _run_of(numbered: tuple[int, str]) -> tuple[str, int]:
     """What names that follow each other, each with its place in the list, have in common."""
     place, name = numbered
-    fleet, _, index = name.rpartition("[")
-    return fleet, int(index[:-1]) - place
+    match = INDEXED.fullmatch(name)
+    if match is None:  # a service's, or of a file that is none of ours: it follows nothing
+        return name, -1 - place
+    return match["fleet"], int(match["index"]) - place
 
 
 def alike(devices: Sequence[str], details: Sequence[str]) -> list[tuple[list[str], str]]:

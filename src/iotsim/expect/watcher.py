@@ -24,6 +24,7 @@ from iotsim.expect import text
 from iotsim.expect.heard import Amount, Samples, nearest
 from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.slots import Slots, selection_text
+from iotsim.expect.standing import Standing
 from iotsim.expect.subscription import Subscription, Topic
 from iotsim.match.nearness import EXACT, FAR
 
@@ -59,6 +60,7 @@ class Note(NamedTuple):
 
 
 NOTHING_TO_SAY = Note("", FAR)
+NOT_COUNTED = Standing()
 
 
 class Watcher:
@@ -70,6 +72,8 @@ class Watcher:
     subscriptions: Sequence[Subscription]
     forbids = False
     """What it looks for should not come: to hold is not to have heard it."""
+    keeps = False
+    """It holds from the start, and until something breaks it."""
     silent = False
     """It may hold because of what was not seen, so that losses put that in doubt."""
 
@@ -156,6 +160,14 @@ class Watcher:
     def margin(self) -> tuple[float, float, str] | None:
         """Of what held, where the kind knows: the time left when the last device did, when, and who."""
         return None
+
+    def reached(self) -> Standing:
+        """How far it is, where there is more to tell than how many devices held."""
+        return (
+            NOT_COUNTED
+            if self.slots.pooled
+            else Standing(unit="device", held=self.held, broken=self.broken, total=self.count)
+        )
 
     def broken_on(self) -> Grounds:
         """What took place when slots broke, and when."""
@@ -266,6 +278,17 @@ class Watcher:
         self.news.append(self)
 
     # --- for reports --------------------------------------------------------------------------
+
+    def standing(self) -> Standing:
+        """How far it is now."""
+        if not self.count:
+            return Standing(self.verdict)
+        standing, keeps = self.reached(), self.keeps
+        if self.spec.quantifier == "none":
+            keeps = not keeps
+            standing = standing._replace(held=standing.broken, broken=standing.held)
+        after = self.spec.after if self.waiting else ""
+        return standing._replace(verdict=self.verdict, keeps=keeps, after=after)
 
     def export(self) -> Export:
         """This watcher's part of the outcome, plain data."""

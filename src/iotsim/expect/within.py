@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
+    from iotsim.expect.standing import Standing
     from iotsim.expect.watcher import Export
     from iotsim.match import DeviceView
 
@@ -91,6 +92,10 @@ class Within(Watcher):
             window = text.seconds(self.window_s)
             return f"the run ended at {text.moment(now)}, before the {window} were over"
         return ""
+
+    def reached(self) -> Standing:
+        due = None if math.isinf(self._last_deadline) else self._last_deadline
+        return super().reached()._replace(due=due)
 
     def broken_on(self) -> Grounds:
         grounds = Grounds()

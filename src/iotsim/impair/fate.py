@@ -51,9 +51,10 @@ class Copy(NamedTuple):
     fate: str = ""
 
 
-Fate: TypeAlias = "str | tuple[Copy, ...] | None"
-"""None: it goes on as it is. A text: it is lost, and why. Else the copies that go on instead, the original
-first; there is at least one."""
+DELAYED = "delayed"
+Fate: TypeAlias = "str | float | tuple[Copy, ...] | None"
+"""None: it goes on as it is. A text: it is lost, and why. A number: it goes on after so many seconds, more
+than 0, and is `DELAYED`. Else the copies that go on instead, the original first; there is at least one."""
 Effect: TypeAlias = Callable[[Passage], Fate]
 
 

@@ -12,26 +12,24 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from iotsim.impair.fate import Copy
+from iotsim.impair.fate import DELAYED, Copy
 from iotsim.rng import draw, key, unit
 
 if TYPE_CHECKING:
     from iotsim.impair.distribution import Delay
-    from iotsim.impair.fate import Fate, Passage
+    from iotsim.impair.fate import Effect, Fate, Passage
     from iotsim.impair.scope import Direction
 
 LOST = "lost"
 TOO_LONG = "longer than the MTU"
 QUEUE_FULL = "the queue was full"
-DELAYED = "delayed"
 DUPLICATE = "a duplicate"
 CORRUPTED = "corrupted"
 OVERTAKES = "overtakes"
 DEFAULT_QUEUE = 1000
 """As netem's limit."""
-_copy: Any = tuple.__new__  # a third of the time that calling the class takes
 COPY_COUNT = 1 << 40
 """Added to the count of a datagram for what its duplicate draws."""
 
@@ -105,7 +103,7 @@ class Line:
 
 
 class Impairment:
-    """The effect of `spec` on what passes between one fleet, of `count` devices, and the gateway in one
+    """The ``effect`` of `spec` on what passes between one fleet, of `count` devices, and the gateway in one
     direction, for one run. It keeps what each device's line has come to."""
 
     def __init__(
@@ -124,17 +122,35 @@ class Impairment:
 
         self._loss, self._turn = stream("loss"), stream("turn")
         self._duplicate, self._reorder = stream("duplicate"), stream("reorder")
-        self._corrupt, self._delay = stream("corrupt"), stream("delay")
+        self._corrupt = stream("corrupt")
         self._counts = array("Q", bytes(8 * count))
         """Per device, how many datagrams have come."""
         self._bad: set[int] = set()
         """The devices whose line is in the bad state."""
         self._lines: dict[int, Line] = {}
-        more = bool(spec.duplicate or spec.reorder or spec.corrupt or spec.rate)
-        self._goes_on = more or spec.delay is not None
-        self._only_delay = None if more else spec.delay
+        self._delays = None if spec.delay is None else spec.delay.draws(stream("delay"))
+        self.effect: Effect = self._simple() or self._whole
 
-    def __call__(self, passage: Passage) -> Fate:
+    def _simple(self) -> Effect | None:
+        """The effect in few steps, where all that the entry does is to lose or to delay."""
+        spec, counts, stream, delays = self.spec, self._counts, self._loss, self._delays
+        if spec.mtu or spec.duplicate or spec.reorder or spec.corrupt or spec.rate:
+            return None
+        share = spec.loss
+        if isinstance(share, Bursts):
+            return None
+
+        def lose_or_delay(passage: Passage) -> Fate:
+            index = passage.device.index
+            number = counts[index]
+            counts[index] = number + 1
+            if share and unit(stream, index, number) < share:
+                return LOST
+            return delays(index, number) or None if delays is not None else None
+
+        return lose_or_delay
+
+    def _whole(self, passage: Passage) -> Fate:
         spec, index = self.spec, passage.device.index
         number = self._counts[index]
         self._counts[index] = number + 1
@@ -142,11 +158,6 @@ class Impairment:
             return TOO_LONG
         if spec.loss and self._is_lost(index, number):
             return LOST
-        if not self._goes_on:
-            return None
-        if self._only_delay is not None:
-            delay_s = self._only_delay.draw(self._delay, index, number)
-            return (_copy(Copy, (delay_s, None, -1, DELAYED)),) if delay_s else None
         copy = self._copy(passage, index, number, "")
         if spec.duplicate and unit(self._duplicate, index, number) < spec.duplicate:
             second = self._copy(passage, index, number + COPY_COUNT, DUPLICATE)
@@ -185,8 +196,8 @@ class Impairment:
             wait_s = waited
         if spec.reorder and unit(self._reorder, index, number) < spec.reorder:
             words.append(OVERTAKES)
-        elif spec.delay is not None:
-            wait_s += spec.delay.draw(self._delay, index, number)
+        elif self._delays is not None:
+            wait_s += self._delays(index, number)
         if wait_s:
             words.append(DELAYED)
         return Copy(wait_s, None, flip, ", ".join(words))

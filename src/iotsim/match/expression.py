@@ -29,7 +29,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from iotsim.errors import ExpressionError
 from iotsim.match.fieldpath import dotted
 from iotsim.match.functions import FUNCTIONS, OPERATORS, doubles, make_list
-from iotsim.match.translate import MESSAGES, NOTHING_KNOWN, RESERVED_NAMES, Names, Translator
+from iotsim.match.translate import (
+    MESSAGES,
+    NOTHING_KNOWN,
+    RESERVED_NAMES,
+    Names,
+    Translator,
+    place,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +111,10 @@ def compile_expression(
         at = f" at column {error.offset}" if error.offset else ""
         indexed = re.search(r"\b([A-Za-z_]\w*)\.([0-9]+)\b", stripped)
         hint = f"write {indexed[1]}[{indexed[2]}]" if indexed else ""
-        raise ExpressionError(f"{error.msg}{at}", stripped, hint=hint) from None
+        # Without an offset it is what should follow that is missing.
+        behind = error.offset - 1 if error.offset else len(stripped)
+        column = place(stripped, error.lineno or 1, behind) + 1
+        raise ExpressionError(f"{error.msg}{at}", stripped, hint=hint, column=column) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(str(error) or "nested too deeply", stripped) from None
     translator = Translator(stripped, names, has_message, schema)

@@ -82,6 +82,16 @@ class Translator:
 
     def translate(self, node: ast.expr, depth: int) -> tuple[ast.expr, str]:
         """The translated node, and what is known of the type of its value."""
+        try:
+            return self._translate(node, depth)
+        except ExpressionError as error:
+            if not error.column:  # the innermost node that is wrong
+                line = lines_of(self.text)[node.lineno - 1].encode()
+                characters = len(line[: node.col_offset].decode(errors="replace"))
+                error.column = place(self.text, node.lineno, characters) + 1
+            raise
+
+    def _translate(self, node: ast.expr, depth: int) -> tuple[ast.expr, str]:
         self.nodes += 1
         if depth > DEEPEST or self.nodes > MOST_NODES:
             raise self.error("too large or nested too deeply")
@@ -287,6 +297,16 @@ def _root_of(node: ast.expr) -> str | None:
         node = node.value
     roots = (*MESSAGES, "state")
     return node.id if isinstance(node, ast.Name) and node.id in roots else None
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of `text` as Python's parser counts them, each with its end."""
+    return [line.decode() for line in text.encode().splitlines(keepends=True)]
+
+
+def place(text: str, line: int, characters: int) -> int:
+    """Where in `text` so many characters of the line `line`, which counts from 1, are behind one."""
+    return sum(map(len, lines_of(text)[: line - 1])) + characters
 
 
 def variable(name: str) -> ast.expr:

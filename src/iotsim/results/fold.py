@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def fold(events: Iterable[Event]) -> RunResult:
-    """The result that `events`, in their order, amount to; "running" if the run has not ended.
+    """The result that `events`, in their order, amount to; ValueError if they do not tell how it started.
 
-    ValueError if they do not tell how it started.
+    If the run has not ended, it is "running", up to the last event.
     """
     started: RunStarted | None = None
     ended: RunEnded | None = None
     outcomes: dict[int, Outcome] = {}
+    last = 0.0
     for event in events:
+        last = event.t
         if isinstance(event, ExpectationDecided):
             outcomes[event.outcome.number] = event.outcome
         elif isinstance(event, RunStarted):
@@ -34,7 +36,10 @@ def fold(events: Iterable[Event]) -> RunResult:
             ended = event
     if started is None:
         raise ValueError("these events do not tell how the run started")
-    return result_of(started, [outcomes[number] for number in sorted(outcomes)], ended)
+    result = result_of(started, [outcomes[number] for number in sorted(outcomes)], ended)
+    if ended is None:
+        result.duration_s = last
+    return result
 
 
 def result_of(
@@ -53,9 +58,9 @@ def result_of(
         speed=started.speed,
         fleets=started.fleets,
         versions=started.versions,
+        expectations=outcomes,
     )
     if ended is not None:
-        result.expectations = outcomes
         result.verdict = ended.verdict
         result.reason = ended.reason
         result.duration_s = ended.duration_s

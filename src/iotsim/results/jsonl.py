@@ -179,6 +179,8 @@ def _plain(value: Any, depth: int) -> Any:
         return [_plain(inner, depth - 1) for inner in value]
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name), depth - 1) for name in value.__struct_fields__}
     return usual_text(value) or str(value)
 
 
@@ -213,7 +215,13 @@ def decode_events(lines: Iterable[bytes]) -> Iterator[Event]:
 
     A line that was cut off, as the last one of a killed run, and what is no event is left out.
     """
-    decode = msgspec.json.Decoder(_ANY_EVENT).decode
+    decode = event_decoder()
     for line in lines:
         with suppress(msgspec.MsgspecError, ValueError, RecursionError):
             yield decode(line)
+
+
+def event_decoder() -> Callable[[bytes], Event]:
+    """What makes an event of a line. It raises msgspec.MsgspecError, ValueError or RecursionError where the
+    line is none."""
+    return msgspec.json.Decoder(_ANY_EVENT).decode

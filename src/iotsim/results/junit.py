@@ -1,95 +1,101 @@
-"""JUnit XML, in the shape that CI systems read (the Jenkins and Surefire dialect).
+"""JUnit XML: the common ground of what GitLab, Jenkins and readers on GitHub take.
 
-A run is a ``testsuite``, each expectation a ``testcase``, and one more testcase, "run", stands for
-all that is no expectation: a crash of the gateway, an error in the scenario, a machine that cannot
-run it. While the run goes on, that testcase holds an error that says so; it is what is left of a
-run that was killed.
+A run is a ``testsuite``, each of its cases (`iotsim.results.cases`) a ``testcase``. There is no standard.
+The strictest reader is Jenkins' xUnit plugin, which refuses what its schema (junit-10.xsd) does not have:
+it gets a document without ``file`` and ``line`` of a testcase (``strict``), which GitLab shows and
+mikepenz/action-junit-report makes annotations of. GitLab takes the first alone of several cases that have
+the same classname and name, no file above 30 MB and, as libxml2 does, no text above 10 MB.
 """
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from iotsim.results.result import RUNNING
-from iotsim.results.verdict import Verdict
-from iotsim.safetext import safe_text
+from iotsim.results.cases import LONGEST_S, RUN_CASE, Case, State, Suite, suite_of
+from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from iotsim.events import Outcome
-    from iotsim.results.result import RunResult
+__all__ = ["RUN_CASE", "Case", "State", "Suite", "encode_junit", "suite_of"]
 
-State = Literal["passed", "failure", "error", "skipped"]
-RUN_CASE = "run"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A ``testcase``. ``kind`` is the type attribute of what went wrong, ``text`` its details."""
-
-    name: str
-    state: State = "passed"
-    kind: str = ""
-    message: str = ""
-    text: str = ""
-    output: str = ""
-    time_s: float = 0.0
-    file: str = ""
+LONGEST_TEXT = 100_000
+LONGEST_ATTRIBUTE = 2_000
+LONGEST_NAME = 250
+"""Characters of a name: of the columns in which test management systems keep it, the narrowest is 255."""
+_CONVENTION = re.compile(r"\[\[(?=\s*[A-Za-z]+\s*[|\]])")
+"""How output tells readers to attach files, or to set properties: for us to say, and not for a gateway."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """A ``testsuite``. ``timestamp`` is ISO 8601 text."""
-
-    name: str
-    cases: Sequence[Case]
-    time_s: float = 0.0
-    timestamp: str = ""
-    properties: Mapping[str, str] | None = None
-    output: str = ""
-
-
-def encode_junit(suites: Sequence[Suite]) -> bytes:
-    """One document of all `suites`."""
+def encode_junit(suites: Sequence[Suite], *, strict: bool = False) -> bytes:
+    """One document of all `suites`. No two cases of it have the same classname and name."""
     root = ET.Element("testsuites", _totals(*suites))
+    if not strict:
+        root.set("skipped", _skipped(*suites))
+    taken: set[tuple[str, str]] = set()
     for suite in suites:
-        element = ET.SubElement(
-            root, "testsuite", {"name": safe_text(suite.name), **_totals(suite)}
-        )
+        name = _attribute(suite.name, LONGEST_NAME)
+        totals = {**_totals(suite), "skipped": _skipped(suite)}
+        element = ET.SubElement(root, "testsuite", {"name": name, **totals})
         if suite.timestamp:
-            element.set("timestamp", suite.timestamp)
+            element.set("timestamp", safe_line(suite.timestamp))
+        if suite.file:
+            element.set("file", _attribute(suite.file))
         if suite.properties:
             properties = ET.SubElement(element, "properties")
-            for name, value in suite.properties.items():
-                ET.SubElement(properties, "property", name=safe_text(name), value=safe_text(value))
+            for key, value in suite.properties.items():
+                ET.SubElement(properties, "property", name=_attribute(key), value=_attribute(value))
         for case in suite.cases:
-            _add_case(element, suite, case)
+            case_name = _distinct(name, _attribute(case.name, LONGEST_NAME), taken)
+            _add_case(element, name, case_name, case, strict=strict)
         if suite.output:
-            ET.SubElement(element, "system-out").text = safe_text(suite.output)
+            ET.SubElement(element, "system-out").text = _text(suite.output)
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _add_case(parent: ET.Element, suite: Suite, case: Case) -> None:
-    element = ET.SubElement(
-        parent,
-        "testcase",
-        name=safe_text(case.name),
-        classname=safe_text(suite.name),
-        time=f"{case.time_s:.3f}",
-    )
-    if case.file:
-        element.set("file", safe_text(case.file))
+def _add_case(parent: ET.Element, classname: str, name: str, case: Case, *, strict: bool) -> None:
+    time = f"{case.seconds:.3f}"
+    element = ET.SubElement(parent, "testcase", name=name, classname=classname, time=time)
+    if case.file and not strict:
+        element.set("file", _attribute(case.file))
+        if case.line:
+            element.set("line", str(case.line))
+    output = [f"warning\n{case.details}"] if case.warning else []
     if case.state != "passed":
-        attributes = {"message": safe_text(case.message)}
+        attributes = {"message": _attribute(case.message)}
         if case.kind:
-            attributes["type"] = safe_text(case.kind)
-        ET.SubElement(element, case.state, attributes).text = safe_text(case.text)
-    if case.output:
-        ET.SubElement(element, "system-out").text = safe_text(case.output)
+            attributes["type"] = _attribute(case.kind)
+        ET.SubElement(element, case.state, attributes).text = _text(case.details)
+    attached = [f"[[ATTACHMENT|{safe_line(path)}]]" for path in case.attached if "]]" not in path]
+    if output or attached:
+        text = "\n".join([*map(_text, output), *attached])
+        ET.SubElement(element, "system-out").text = text
+
+
+def _distinct(classname: str, name: str, taken: set[tuple[str, str]]) -> str:
+    """`name`, with a number if there is a case of that name already."""
+    found, number = name, 1
+    while (classname, found) in taken:
+        number += 1
+        found = f"{name} ({number})"
+    taken.add((classname, found))
+    return found
+
+
+def _attribute(text: str, longest: int = LONGEST_ATTRIBUTE) -> str:
+    """Text for an attribute. Only spaces and what shows stand in it, since parsers turn all others into
+    spaces."""
+    text = _CONVENTION.sub("[ [", safe_line(text[:longest]))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _text(text: str) -> str:
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]}\n… and {len(text) - LONGEST_TEXT} characters more"
+    return _CONVENTION.sub("[ [", safe_text(text))
 
 
 def _totals(*suites: Suite) -> dict[str, str]:
@@ -98,84 +104,9 @@ def _totals(*suites: Suite) -> dict[str, str]:
         "tests": str(len(states)),
         "failures": str(states.count("failure")),
         "errors": str(states.count("error")),
-        "skipped": str(states.count("skipped")),
-        "time": f"{sum(suite.time_s for suite in suites):.3f}",
+        "time": f"{sum(suite.time_s for suite in suites if 0 < suite.time_s < LONGEST_S):.3f}",
     }
 
 
-def suite_of(result: RunResult) -> Suite:
-    """The testsuite of one run."""
-    cases = [_run_case(result)]
-    cases += [_expectation_case(result, expectation) for expectation in result.expectations]
-    properties = {"seed": str(result.seed), "verdict": result.verdict, "repeat": result.repeat}
-    properties |= {f"parameter.{name}": text for name, text in result.parameters.items()}
-    lines = result.gateway.last_lines if result.gateway else []
-    return Suite(
-        name=result.scenario,
-        cases=cases,
-        time_s=result.duration_s,
-        timestamp=result.started,
-        properties=properties,
-        output="\n".join([*result.notes, *lines]),
-    )
-
-
-def _run_case(result: RunResult) -> Case:
-    text = "\n".join([*result.errors, *result.notes])
-    crashed = result.gateway is not None and result.gateway.crashed
-    state: State = "passed"
-    message = result.reason
-    if result.verdict == RUNNING:
-        state, message = "error", "the run has not ended: it is still running, or was killed"
-    elif result.verdict == Verdict.SKIPPED:
-        state = "skipped"
-    elif result.verdict == Verdict.FAILED:
-        state = "failure" if crashed or not _failures(result) else "passed"
-    elif result.verdict != Verdict.PASSED:
-        state = "error"
-    return Case(
-        name=RUN_CASE,
-        state=state,
-        kind=result.verdict,
-        message=message,
-        text=text,
-        time_s=result.duration_s,
-        file=result.path,
-    )
-
-
-def _failures(result: RunResult) -> bool:
-    failed = (e for e in result.expectations if not e.passed and not e.inconclusive)
-    return any(e.severity == "error" for e in failed)
-
-
-def _expectation_case(result: RunResult, expectation: Outcome) -> Case:
-    if expectation.passed and not expectation.error:
-        return Case(name=expectation.name, file=expectation.place)
-    lines = [f"expected: {expectation.expected}", f"actual: {expectation.actual}"]
-    if expectation.error:
-        lines.append(f"error: {expectation.error}")
-    if expectation.inconclusive:
-        lines.append(f"inconclusive: {expectation.inconclusive}")
-    if expectation.nearest:
-        lines.append(f"nearest: {expectation.nearest}")
-    for device, detail in zip(expectation.devices, expectation.details, strict=False):
-        lines.append(f"{device}: {detail}")
-    text = "\n".join(lines)
-    if expectation.error:
-        state: State = "error"
-        kind: str = Verdict.ERROR
-    elif expectation.severity == "warning":
-        return Case(name=expectation.name, output=f"warning\n{text}", file=expectation.place)
-    elif expectation.inconclusive:
-        state, kind = "error", Verdict.INCONCLUSIVE
-    else:
-        state, kind = "failure", expectation.kind
-    return Case(
-        name=expectation.name,
-        state=state,
-        kind=kind,
-        message=expectation.error or expectation.inconclusive or expectation.actual,
-        text=text,
-        file=expectation.place,
-    )
+def _skipped(*suites: Suite) -> str:
+    return str(sum(case.state == "skipped" for suite in suites for case in suite.cases))

@@ -19,48 +19,68 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FORMAT = 1
+"""The version of ``result.json``, which is raised as that of events is (`iotsim.events.FORMAT`)."""
 RUNNING = "running"
 
 
 class RunResult(msgspec.Struct, kw_only=True):
-    """The whole of ``result.json``. Times are seconds."""
+    """What a run came to: the whole of ``result.json``."""
 
     format: int = FORMAT
+    """The version of this format: 1."""
     scenario: str
+    """The scenario's name."""
     path: str
+    """Its file."""
     verdict: str = RUNNING
-    """"running", or one of `iotsim.results.verdict.Verdict`."""
+    """"passed", "failed", "error", "skipped", "inconclusive" or "empty"; "running" until the run has ended,
+    so for ever of one that was killed."""
     reason: str = ""
+    """Why, in a line; "" where the verdict says it all."""
     seed: int
+    """The seed: with the same one, devices are the same and do the same."""
     started: str = ""
     """When t = 0 was, in UTC, as in ISO 8601."""
     duration_s: float = 0.0
+    """How long the run took until everything was judged, in seconds."""
     repeat: str = ""
     """The command that runs the same again."""
     parameters: dict[str, str] = {}
     """Those of the matrix and of ``--set``, as ``--set`` takes them."""
     link: str = ""
+    """The kind of link: tun, tap, loopback or memory."""
     tolerance: float = 1.0
+    """The factor of all windows of time."""
     speed: float = 1.0
+    """How many seconds of the run a real second has."""
     expectations: list[Outcome] = []
+    """What became of each, in the order of the scenario."""
     notes: list[str] = []
+    """What is true of the whole run, for people."""
     errors: list[str] = []
+    """What was wrong with the scenario, a protocol or a behavior."""
     gateway: GatewayResult | None = None
+    """The gateway; null where we started none."""
     fleets: dict[str, dict[str, Any]] = {}
+    """By name of the fleet: ``count``, ``addresses`` (``first-last``, or one) and ``protocols``."""
     counters: dict[str, int] = {}
-    """Packets by outcome, and everything that was dropped, by name."""
+    """Packets by outcome, and everything that was dropped, by name; what is 0 is left out."""
     unmatched: list[Unmatched] = []
     """Messages to which no rule applied, by fleet and kind, the commonest first."""
     lag: dict[str, float] = {}
-    """The simulator's own delays, by name."""
+    """The simulator's own delays in seconds, by name."""
     versions: dict[str, str] = {}
+    """Of iotsim, of Python, of the kernel and of libraries, by name."""
     files: list[str] = []
-    """What the run left besides, relative to this file."""
+    """What the run left besides, relative to this file; folders end with a slash."""
 
 
 def utc_text(unix_time: float) -> str:
-    """``2026-03-14T15:09:26.535+00:00``."""
-    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+    """``2026-03-14T15:09:26.535+00:00``; "" where there is no such date."""
+    try:
+        return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, OSError, ValueError):  # as damaged events may say
+        return ""
 
 
 def repeat_command(
@@ -81,6 +101,12 @@ def repeat_command(
 def set_words(parameters: Mapping[str, str]) -> list[str]:
     """The words of a command line that set `parameters`."""
     return [word for name, text in parameters.items() for word in ("--set", f"{name}={text}")]
+
+
+def title_of(scenario: str, parameters: Mapping[str, str]) -> str:
+    """What a run is called among others: its scenario, with the parameters that tell it from its like."""
+    setting = ", ".join(f"{name}={text}" for name, text in sorted(parameters.items()))
+    return f"{scenario} [{setting}]" if setting else scenario
 
 
 def encode_result(result: RunResult) -> bytes:

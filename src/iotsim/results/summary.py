@@ -95,6 +95,17 @@ def summarize(
     )
 
 
+def state_of(expectation: Outcome) -> str:
+    """What became of it: "passed", "failed", "inconclusive", "warning" or "error"."""
+    if expectation.error:
+        return "error"
+    if expectation.passed:
+        return "passed"
+    if expectation.severity == "warning":
+        return "warning"
+    return "inconclusive" if expectation.inconclusive else "failed"
+
+
 def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row:
     """`context` is of devices that no row has shown yet: the row takes its own out of it."""
     name = safe_line(expectation.name)
@@ -111,17 +122,10 @@ def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row
     facts += [(group.label, str(group)) for group in groups]
     if expectation.place:
         facts.append(("stands in", expectation.place))
-    state = "failed"
-    if expectation.error:
-        state = "error"
-    elif expectation.severity == "warning":
-        state = "warning"
-    elif expectation.inconclusive:
-        state = "inconclusive"
     around = [(group.devices[0], context.pop(group.devices[0], ())) for group in groups]
     return Row(
         name,
-        state,
+        state_of(expectation),
         facts=tuple((label, safe_line(text)) for label, text in facts),
         context=tuple((safe_line(device), tuple(lines)) for device, lines in around if lines),
     )

@@ -31,7 +31,7 @@ EXIT_CODES = {
 EXIT_SIGNALLED = 128
 """Of a run that a signal ended: this and the number of the signal, as shells have it."""
 
-_ORDER = (
+GRAVEST_FIRST = (
     Verdict.ERROR,
     Verdict.FAILED,
     Verdict.INCONCLUSIVE,
@@ -56,7 +56,7 @@ def exit_code(verdict: str) -> int:
 def combine(verdicts: Iterable[str]) -> Verdict:
     """The verdict of several runs: the gravest of theirs, or empty where there was none."""
     present = {Verdict(verdict) for verdict in verdicts}
-    return next((verdict for verdict in _ORDER if verdict in present), Verdict.EMPTY)
+    return next((verdict for verdict in GRAVEST_FIRST if verdict in present), Verdict.EMPTY)
 
 
 def decide(

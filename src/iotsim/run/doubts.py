@@ -38,6 +38,11 @@ class Doubts:
         """How many datagrams the services of the gateway's other side have not taken in time."""
         self._looked_at = 0.0
 
+    @property
+    def lost(self) -> int:
+        """How many packets were dropped before they could be read, as of the last look."""
+        return self._lost_before
+
     def look(self, now: float) -> None:
         """Read the kernel's counters, and report what has become worse since the last look.
 

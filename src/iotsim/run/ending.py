@@ -22,14 +22,26 @@ LEAST_LOOK_S = 0.02
 async def the_end(run: Run, stop: trio.Event) -> None:
     """Wait for what the scenario's ``until`` says, its duration at the longest, or `stop`."""
     scenario = run.scenario
-    duration = trio.CancelScope()
-    if not run.options.serve:
-        duration.deadline = trio.current_time() + scenario.duration_s * scenario.tolerance
     async with trio.open_nursery() as nursery:
 
         async def end_after(event: trio.Event) -> None:
             await event.wait()
             nursery.cancel_scope.cancel()
+
+        async def end_by_itself() -> None:
+            await natural_end(run, scenario.duration_s * scenario.tolerance)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end_after, stop)
+        nursery.start_soon(end_after, run.crew.broken)
+        if not run.options.serve:
+            nursery.start_soon(end_by_itself)
+
+
+async def natural_end(run: Run, duration_s: float) -> None:
+    """Wait for what the scenario's ``until`` says, for `duration_s` at the longest."""
+    scenario = run.scenario
+    async with trio.open_nursery() as nursery:
 
         async def end_when_gone(gateway: Gateway) -> None:
             await _gone(run, gateway)
@@ -44,17 +56,13 @@ async def the_end(run: Run, stop: trio.Event) -> None:
             await _quiet(run)
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(end_after, stop)
-        nursery.start_soon(end_after, run.crew.broken)
-        if not run.options.serve:
-            if scenario.ends == "settled":
-                nursery.start_soon(end_when_settled)
-            if scenario.ends == "quiet":
-                nursery.start_soon(end_when_quiet)
-            if scenario.ends != "duration" and run.gateway is not None:
-                nursery.start_soon(end_when_gone, run.gateway)
-        with duration:
-            await trio.sleep_forever()
+        if scenario.ends == "settled":
+            nursery.start_soon(end_when_settled)
+        if scenario.ends == "quiet":
+            nursery.start_soon(end_when_quiet)
+        if scenario.ends != "duration" and run.gateway is not None:
+            nursery.start_soon(end_when_gone, run.gateway)
+        await trio.sleep(max(0.0, duration_s))
         nursery.cancel_scope.cancel()
 
 

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from iotsim.errors import IotsimError
-from iotsim.results.junit import encode_junit, suite_of
+from iotsim.results.cases import suite_of
+from iotsim.results.junit import encode_junit
 from iotsim.results.result import RUNNING, decode_result, encode_result
 from iotsim.run.files import replace_file
 from iotsim.testbed.users import give_to_caller, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from iotsim.results.junit import Suite
+    from iotsim.protocol.definition import Protocol
+    from iotsim.results.cases import Suite
     from iotsim.results.result import RunResult
 
 RESULTS = Path("results")
@@ -37,7 +39,7 @@ ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
 """Bytes that are held free for the results, as much of it as the disk has."""
 WORK = "work"
 _OWN_FILE = re.compile(
-    r"\.?(result\.json|junit\.xml|gateway\.log|northbound-ca\.pem"
+    r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|index\.html|gateway\.log|northbound-ca\.pem"
     r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))(\.new)?"
 )
 """What a run leaves itself; not what its gateway leaves in its working folder."""
@@ -50,7 +52,8 @@ class ResultsFolder:
     """A folder for the results of one run, at an absolute `path`.
 
     ``folders`` are those that were made in it for the run. ``result`` is what was last written.
-    ``trouble`` says what could not be written, and why.
+    ``trouble`` says what could not be written, and why. ``protocols``: those that the run is about, where
+    they are known; ``has_page``: ``report.html`` was made, or tried.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,6 +61,8 @@ class ResultsFolder:
         self.folders: list[Path] = []
         self.result: RunResult | None = None
         self.trouble = ""
+        self.protocols: Mapping[str, Protocol] | None = None
+        self.has_page = False
         self._room: BinaryIO | None = None
 
     def write(self, result: RunResult) -> None:
@@ -69,10 +74,14 @@ class ResultsFolder:
         if result.verdict != RUNNING:
             self.free_room()
         self._replace("result.json", encode_result(result))
-        self.write_junit([suite_of(result)])
+        self.write_junit([suite_of(result, folder=shown_folder(self.path))])
 
     def write_junit(self, suites: Sequence[Suite]) -> None:
         self._replace("junit.xml", encode_junit(suites))
+
+    def write_document(self, name: str, data: bytes) -> None:
+        """Put `data` in the place of the document `name`, as `write` does."""
+        self._replace(name, data)
 
     def _replace(self, name: str, data: bytes) -> None:
         try:
@@ -126,9 +135,11 @@ class ResultsFolder:
 
 
 @contextmanager
-def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[ResultsFolder]:
-    """The folder for the results of the scenario `name`: `out`, or one of its own; no other run can
-    have it meanwhile.
+def open_results(
+    name: str, out: Path | ResultsFolder | None, results: Path = RESULTS
+) -> Iterator[ResultsFolder]:
+    """The folder for the results of the scenario `name`: `out`, or one of its own below `results`; no other
+    run can have it meanwhile.
 
     The files of an earlier run are removed, with the working folder of its gateway. A folder that is
     open already is taken as it is. IotsimError if the folder cannot be had.
@@ -136,7 +147,7 @@ def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[Result
     if isinstance(out, ResultsFolder):
         yield out
         return
-    path = _make_folder(name, out)
+    path = _make_folder(name, out, results)
     lock = _lock(path)
     folder = ResultsFolder(path)
     try:
@@ -151,14 +162,14 @@ def open_results(name: str, out: Path | ResultsFolder | None) -> Iterator[Result
         os.close(lock)
 
 
-def _make_folder(name: str, out: Path | None) -> Path:
+def _make_folder(name: str, out: Path | None, results: Path) -> Path:
     """Make and return the folder, absolute. Two runs never share one that iotsim chose."""
     try:
         if out is not None:
             make_folder(out)
             _check_writable(out)
             return out.resolve()
-        parent = RESULTS / slug(name)
+        parent = results / slug(name)
         make_folder(parent)
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         for attempt in range(1, 1000):
@@ -170,7 +181,7 @@ def _make_folder(name: str, out: Path | None) -> Path:
             give_to_caller(folder)
             return folder.resolve()
     except (OSError, ValueError) as error:
-        raise _unusable(out or RESULTS, error) from error
+        raise _unusable(out or results, error) from error
     raise IotsimError(f"there are 999 results of this second in {parent}: use --out DIR")
 
 
@@ -234,6 +245,13 @@ def _own_folders(folder: Path) -> list[Path]:
         return []
     named = [folder / name for name in result.files if OWN_FOLDER.fullmatch(name.removesuffix("/"))]
     return [path for path in named if path.is_dir() and not path.is_symlink()]
+
+
+def shown_folder(folder: Path) -> str:
+    """`folder` as others on this machine find it: from the current one, if it is below that."""
+    with suppress(ValueError, OSError):
+        return str(folder.resolve().relative_to(Path.cwd()))
+    return str(folder)
 
 
 def slug(name: str) -> str:

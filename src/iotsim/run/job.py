@@ -7,15 +7,18 @@ that cannot, and where nothing was run at all. `iotsim.run.suite` does several j
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.results.result import RunResult, repeat_command, utc_text
+from iotsim.run import inside
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.failure import sole_cause, write_failure
 from iotsim.run.folder import open_results
+from iotsim.run.html import leave_page
+from iotsim.run.limit import limited
 from iotsim.run.report import RunReport
 from iotsim.run.run import run_scenario
 from iotsim.scenario import load_scenario
@@ -39,12 +42,31 @@ def run_file(
     default_seed: int = 0,
     progress: Callable[[Run], Awaitable[None]] | None = None,
 ) -> RunReport:
-    """Run the scenario at `path`. IotsimError if there is no folder for its results; all else that goes
-    wrong is the report's ``error``."""
-    with open_results(path.stem, options.out) as results:
+    """Run the scenario at `path`, and make the documents that are asked for. IotsimError if there is no
+    folder for its results; all else that goes wrong is the report's ``error``."""
+    with open_results(path.stem, options.out, options.results) as results:
         options = replace(options, out=results)
+        report = _run_file(path, results, options, overrides, default_seed, progress)
+        return _with_documents(report, options.documents) if options.documents else report
+
+
+def _run_file(
+    path: Path,
+    results: ResultsFolder,
+    options: RunOptions,
+    overrides: Overrides,
+    default_seed: int,
+    progress: Callable[[Run], Awaitable[None]] | None,
+) -> RunReport:
+    with ExitStack() as stack:
+        first_s = overrides.default_limit_s if overrides.limit_s is None else overrides.limit_s
+        limit = stack.enter_context(limited(first_s))
         try:
+            inside.tell("loading the scenario")
             scenario = _load(path, options, overrides, default_seed)
+            if limit is not None:
+                limit.set(scenario.limit_s)
+            inside.tell("making what it runs in")
         except BaseException as error:
             seed = default_seed if overrides.seed is None else overrides.seed
             begun = RunResult(
@@ -62,12 +84,28 @@ def run_file(
                 ),
             )
             write_failure(results, begun, error)
+            leave_page(results)
             return _broken(results, error)
         try:
             report = run_scenario(scenario, options, progress)
         except BaseException as error:
             return _broken(results, error)
         return report._replace(trouble=results.trouble)
+
+
+def _with_documents(report: RunReport, names: tuple[str, ...]) -> RunReport:
+    """`report`, once documents of these names are made. One that cannot be is told of, and changes nothing
+    else."""
+    from iotsim.run.documents import write_documents
+    from iotsim.run.past import PastRun
+
+    try:
+        write_documents(PastRun(report.folder), names)
+    except Exception as error:  # the verdict of the run stands
+        why = str(error) if isinstance(error, IotsimError) else repr(error)
+        trouble = f"of the documents {', '.join(names)} not all are made: {why}"
+        return report._replace(trouble=report.trouble or trouble)
+    return report
 
 
 def _load(path: Path, options: RunOptions, overrides: Overrides, default_seed: int) -> Scenario:
@@ -95,3 +133,4 @@ def leave_verdict(out: Path | None, name: str, verdict: Verdict, reason: str) ->
         return
     with suppress(IotsimError), open_results(name, out) as results:
         results.write(RunResult(scenario=name, path="", verdict=verdict, reason=reason, seed=0))
+        leave_page(results)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from iotsim.errors import IotsimError
 from iotsim.results.fold import result_of
 from iotsim.run.failure import sole_cause, with_lesser_way, write_failure
-from iotsim.run.folder import ResultsFolder, open_results
+from iotsim.run.folder import RESULTS, ResultsFolder, open_results
 from iotsim.run.guard import guard
+from iotsim.run.html import leave_page
 from iotsim.run.launch import prepare_launch
 from iotsim.run.northbound.files import prepare_northbound
 from iotsim.run.report import run_started
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iotsim.events import EventSink
+    from iotsim.protocol.definition import Protocol
     from iotsim.run.launch import Launch
     from iotsim.run.northbound.files import NorthboundFiles
     from iotsim.scenario.model import Scenario
@@ -45,23 +47,37 @@ if TYPE_CHECKING:
 class RunOptions:
     """How to run, apart from what the scenario says.
 
-    ``files``: leave results on disk, in `out` or where `open_results` puts them; without, the
-    result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
+    ``files``: leave results on disk, in `out` or where `open_results` puts them, below `results`; without,
+    the result and what `watch` was given are all there is. ``watch`` are called with every batch of events.
     ``drop_privileges``: give up, for good and for the whole process, what only the set-up needed.
     ``own_process``: the process is there for this run alone, and may end with it where code of the user's
     leaves no other way.
-    ``words`` are the options of the command line that repeat the run.
+    ``live``: somebody watches how it goes on, and `Crew.progress` tells all that it can.
+    ``words`` are the options of the command line that repeat the run. ``documents`` are names of
+    `iotsim.run.documents` that are to be made at its end.
     """
 
     out: Path | ResultsFolder | None = None
+    results: Path = RESULTS
     files: bool = True
     watch: Sequence[EventSink] = ()
     serve: bool = False
     drop_privileges: bool = False
     own_process: bool = False
     recording: Recording = EVERYTHING
+    live: bool = False
     words: tuple[str, ...] = ()
     gateway_given: bool = False
+    documents: tuple[str, ...] = ()
+
+    @property
+    def document_files(self) -> list[str]:
+        """The files of ``documents``."""
+        if not self.documents or not self.files:
+            return []
+        from iotsim.run.documents import DOCUMENTS
+
+        return [DOCUMENTS[name].file for name in self.documents]
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,11 @@ class Preparation:
         return self.results.path
 
 
+def _protocols(scenario: Scenario) -> dict[str, Protocol]:
+    services = [service for fleet in scenario.fleets for service in fleet.services]
+    return {service.protocol.name: service.protocol for service in services}
+
+
 @contextmanager
 def prepared(
     scenario: Scenario, options: RunOptions, *, fork: bool = True
@@ -92,7 +113,11 @@ def prepared(
     """
     with ExitStack() as stack:
         if options.files:
-            results = stack.enter_context(open_results(scenario.path.stem, options.out))
+            results = stack.enter_context(
+                open_results(scenario.path.stem, options.out, options.results)
+            )
+            results.protocols = _protocols(scenario)
+            stack.callback(leave_page, results)
         else:
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="iotsim-"))
             results = ResultsFolder(Path(temporary))

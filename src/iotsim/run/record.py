@@ -129,7 +129,7 @@ class Record:
     def names(self) -> list[str]:
         """The files of the run, besides the result."""
         names = [file.path.name for file in self._files]
-        return ["junit.xml", *names, *self._results.folder_names]
+        return ["junit.xml", "report.html", *names, *self._results.folder_names]
 
     def close(self) -> list[str]:
         """Close the files that grow, once the writer is done; what they lack, and why, in words."""

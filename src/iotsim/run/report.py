@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim import __version__
-from iotsim.events import LinkUp, RunEnded, RunStarted
+from iotsim.events import FORMAT, LinkUp, RunEnded, RunStarted
 from iotsim.expect.report import Findings
 from iotsim.expect.text import moment, plural
 from iotsim.results.result import RunResult, counted, repeat_command
@@ -84,6 +84,7 @@ def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> Ru
         versions=versions(),
         fleets=fleets,
         parameters=dict(scenario.parameters),
+        format=FORMAT,
     )
 
 

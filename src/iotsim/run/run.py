@@ -33,6 +33,7 @@ from iotsim.run.ending import the_end
 from iotsim.run.failure import sole_cause
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.gateway import Gateway
+from iotsim.run.limit import GRACE_S, LIMIT_SIGNAL, what_it_does
 from iotsim.run.northbound.opening import Inbox, open_services
 from iotsim.run.preparation import Preparation, RunOptions, prepared
 from iotsim.run.record import Record
@@ -103,7 +104,7 @@ async def _run_to_its_end(
 ) -> RunReport:
     run = Run(scenario, options, preparation)
     # Until the very end: a second Ctrl-C must not spoil what the first one has asked for.
-    with trio.open_signal_receiver(*ending_signals()) as received:
+    with trio.open_signal_receiver(*ending_signals(), LIMIT_SIGNAL) as received:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_heed_signals, received, run)
             async with run.opened(), trio.open_nursery() as watchers:
@@ -117,7 +118,12 @@ async def _run_to_its_end(
 
 async def _heed_signals(received: AsyncIterator[int], run: Run) -> None:
     async for number in received:
-        run.stop(signal.Signals(number))
+        if number != LIMIT_SIGNAL:
+            run.stop(signal.Signals(number))
+        elif run.beyond_limit:
+            raise IotsimError(f"{run.beyond_limit}; it did not end {GRACE_S:g} s after that")
+        else:
+            run.stop_at_limit()
 
 
 @asynccontextmanager
@@ -155,6 +161,8 @@ class Run:
 
     gateway: Gateway | None = field(default=None, init=False)
     stopped_by: signal.Signals | None = field(default=None, init=False)
+    beyond_limit: str = field(default="", init=False)
+    """What it was doing at its limit; "" if it has not come to that."""
     wall_time: float = field(default=EPOCH_OF_VIRTUAL_TIME, init=False)
     over: trio.Event = field(default_factory=trio.Event, init=False)
     result: RunResult = field(init=False)
@@ -192,6 +200,14 @@ class Run:
         if not self.over.is_set():
             self.stopped_by = by or self.stopped_by
             self._stop.set()
+
+    def stop_at_limit(self) -> None:
+        """End the run now, since it takes longer than it may. IotsimError if it has not come to live."""
+        limit_s = self.scenario.limit_s or 0.0
+        self.beyond_limit = f"ended at its limit of {limit_s:g} s: it was {what_it_does(self)}"
+        if not hasattr(self, "crew"):  # nobody would heed it yet
+            raise IotsimError(self.beyond_limit)
+        self._stop.set()
 
     async def do(self, command: Command) -> None:
         """Carry out `command`. ScenarioError or another IotsimError if that cannot be done."""
@@ -284,6 +300,7 @@ class Run:
         names = [] if self._record is None else self._record.names
         if names and preparation.northbound is not None and preparation.northbound.contexts:
             names.append(CA_FILE)
+        names += [name for name in self.options.document_files if name not in names]
         ended = run_ended(self, self._decide(findings), notes, ended_at, names)
         journal.emit(ended)
         journal.flush()
@@ -392,7 +409,7 @@ class Run:
                 await self.gateway.measure()
         verdicts = self.crew.progress().verdicts
         findings = await self.crew.conclude(now, lambda: self.doubts.look(now))
-        if self.stopped_by is not None and not self.options.serve:
+        if self.beyond_limit or (self.stopped_by is not None and not self.options.serve):
             findings = only_decided(findings, verdicts)
         for decision in self.crew.judge.tell(findings.outcomes, now):
             self.crew.journal.emit(decision)
@@ -409,6 +426,8 @@ class Run:
         return Findings(outcomes, findings.notes)
 
     def _decide(self, findings: Findings) -> Decision:
+        if self.beyond_limit:
+            return Decision(Verdict.ERROR, self.beyond_limit)
         if self.stopped_by is not None and not self.options.serve:
             return Decision(Verdict.ERROR, f"interrupted by {self.stopped_by.name}")
         return decide(
@@ -449,6 +468,7 @@ class Run:
                 recording=self.options.recording,
                 rescue=self.preparation.rescue,
                 wall_time=self.wall_time,
+                live=self.options.live,
             )
             return Alone(simulation)
         assert site.testbed is not None
@@ -461,6 +481,7 @@ class Run:
             wall_time=self.wall_time,
             drop_privileges=self.options.drop_privileges,
             recording=self.options.recording,
+            live=self.options.live,
         )
 
     def _fleets(self) -> Iterable[Fleet]:

@@ -91,9 +91,8 @@ class Scribe:
             fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", DeprecationWarning
-                )  # of forks beside threads: none is
+                # Of forks beside threads: none is.
+                warnings.simplefilter("ignore", DeprecationWarning)
                 self.pid = os.fork()
         except OSError:
             os.close(reads)

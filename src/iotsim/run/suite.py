@@ -2,9 +2,12 @@
 its own, some of them at a time.
 
 A process each, since what a run gives up (privileges) or leaves behind (imported protocols) would be
-missing, or in the way, in the next. The verdict of each is the one in the result that its process hands
-over, in a memory file that it inherits; that a process has ended with status 0 proves nothing, since
-what ended it may have been anything.
+missing, or in the way, in the next; `forkserver` makes them, from one that has imported everything already.
+The verdict of each is the one in the result that its process hands over, in a memory file that nobody else
+has; that a process has ended with status 0 proves nothing, since what ended it may have been anything.
+
+`Suite` is one thread around one selector: it begins turns, hears how far they are and how they ended, and
+ends those that take too long. Whoever shows it is a `SuiteView`.
 """
 
 from __future__ import annotations
@@ -12,262 +15,475 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shlex
+import selectors
 import signal
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from iotsim import interpreter
 from iotsim.errors import Problem, ScenarioError
-from iotsim.expect.text import clip
-from iotsim.results.junit import suite_of
-from iotsim.results.result import RunResult, decode_result, encode_result
-from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine, exit_code
-from iotsim.run.folder import open_results, slug
+from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
+from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
+from iotsim.run.judging import judge
+from iotsim.run.limit import GRACE_S
+from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
-from iotsim.safetext import safe_line
-from iotsim.testbed import linux
+from iotsim.run.suitefolder import INDEX, SuiteFolder
+from iotsim.testbed.helper import start_server as start_helpers
+from iotsim.testbed.serverend import leave_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from iotsim.run.folder import ResultsFolder
+    from iotsim.results.result import RunResult
+    from iotsim.run.forkserver import ForkServer
+    from iotsim.run.memory import Memory
+    from iotsim.run.selection import Shard
+    from iotsim.run.suiteview import SuiteView
 
-SUITE = "IOTSIM_SUITE"
-"""The variable that tells a run the process of the suite that it is part of, and where its result goes:
-the numbers of a process and of a descriptor."""
-REASON_CHARACTERS = 200
+RUNS_PER_PROCESSOR = 2
+"""So many runs at a time suit most suites: what runs do most is wait."""
+KILL_S = 2 * GRACE_S
+"""So long after its limit, when a run should have ended itself, in order or not, its process is killed."""
+STACK_S = 1.0
+"""For so long its stack may take to arrive before that."""
+WRITE_INTERVAL_S = 1.0
+HELD_BYTES = 1 << 18
+"""So much of what a run prints is kept, of its beginning and of its end."""
 
 
-class Job(NamedTuple):
+@dataclass(frozen=True)
+class Job:
     """A run of a suite. ``words`` are the options of ``iotsim run`` with which to run ``file``, those behind
-    ``--`` included. ``combination`` tells it from other runs of the same file."""
+    ``--`` included. ``combination``, of the parameters that are ``varied``, tells it from other runs of the
+    same file, ``identity`` from all others of the project. ``scenario`` is the name that the file gives it.
+    ``protocols`` and ``limit_s`` are what is known of these before it is loaded.
+    """
 
     file: Path
     words: tuple[str, ...] = ()
     combination: str = ""
+    varied: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
+    scenario: str = ""
+    tags: tuple[str, ...] = ()
+    identity: str = ""
+    protocols: frozenset[str] = frozenset()
+    limit_s: float | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.scenario} [{self.combination}]" if self.combination else self.scenario
 
     def __str__(self) -> str:
         return f"{self.file} [{self.combination}]" if self.combination else str(self.file)
 
 
-class Ended(NamedTuple):
-    """The run of a suite with this number has ended, and this is what it printed."""
+@dataclass(frozen=True)
+class SuiteOptions:
+    """How to do a suite. ``out`` is its folder, None for one of its own below ``results``.
 
-    number: int
+    ``repeat`` is how often each job is done, 0 for without end. ``until_fail`` ends it after the first turn
+    that does not pass, and keeps of those that passed the last alone. ``fail_fast`` begins nothing more then.
+    ``retry`` does once more, with nothing beside it, what was inconclusive while others ran. ``plan`` marks
+    how a suite was divided, of which this is ``shard``.
+    """
+
+    parallel: int
+    results: Path
+    out: Path | None = None
+    repeat: int = 1
+    until_fail: bool = False
+    fail_fast: bool = False
+    retry: bool = False
+    shard: Shard | None = None
+    plan: str = ""
+
+    @property
+    def repeats(self) -> bool:
+        return self.repeat != 1
+
+
+class Turn(NamedTuple):
+    """The job of this number is to be done, for the time `repetition` (from 1; 0: the only one)."""
+
+    job: int
+    repetition: int = 0
+
+
+@dataclass
+class Ended:
+    """A turn has ended. `output` is what its process printed; `beside` is how many others ran meanwhile."""
+
+    turn: Turn
+    folder: Path
     result: RunResult
     output: str
+    seconds: float
+    beside: int = 0
+    retried: bool = False
+
+
+class _Running:
+    """A turn whose process runs, with our ends of what it writes to."""
+
+    def __init__(self, turn: Turn, folder: Path) -> None:
+        self.turn = turn
+        self.folder = folder
+        self.result = os.memfd_create("iotsim-result", os.MFD_CLOEXEC)
+        self.news, self.their_news = os.pipe2(os.O_CLOEXEC)
+        self.output, self.their_output = os.pipe2(os.O_CLOEXEC)
+        for fd in (self.news, self.output):
+            os.set_blocking(fd, False)
+        self.began = time.monotonic()
+        self.doing = ""
+        self.beside = 0
+        self.retried = False
+        self.kill_at: float | None = None
+        self.asked_for_stack = False
+        self.killed_for = ""
+        self._said = b""
+        self._head = b""
+        self._tail = b""
+        self._left_out = 0
+
+    @property
+    def fds(self) -> tuple[int, int, int]:
+        """The child's ends."""
+        return self.result, self.their_news, self.their_output
+
+    def close_theirs(self) -> None:
+        os.close(self.their_news)
+        os.close(self.their_output)
+
+    def close(self) -> None:
+        for fd in (self.result, self.news, self.output):
+            os.close(fd)
+
+    def read_output(self) -> bool:
+        """Take what is there; False at its end."""
+        data = _read(self.output)
+        if len(self._head) < HELD_BYTES:
+            self._head += data
+        else:
+            self._tail += data
+            if len(self._tail) > 2 * HELD_BYTES:
+                self._left_out += len(self._tail) - HELD_BYTES
+                self._tail = self._tail[-HELD_BYTES:]
+        return bool(data)
+
+    def read_news(self) -> bool:
+        data = _read(self.news)
+        self._said += data
+        *lines, self._said = self._said.split(b"\n")
+        if lines:
+            self.doing = lines[-1].decode(errors="replace")
+        self._said = self._said[-4096:]
+        return bool(data)
+
+    def printed(self) -> str:
+        """What it has printed, without the middle of very much. What it has left running may go on, and is
+        not waited for."""
+        while self.read_output():
+            pass
+        gap = f"\n... ({self._left_out} bytes are left out)\n".encode() if self._left_out else b""
+        return (self._head + gap + self._tail).decode(errors="replace")
+
+    def handed_over(self) -> bytes:
+        return os.pread(self.result, os.fstat(self.result).st_size, 0)
+
+
+def _read(fd: int) -> bytes:
+    """What `fd` has now; empty at its end, and where nothing is there."""
+    try:
+        return os.read(fd, 65536)
+    except BlockingIOError:
+        return b""
 
 
 class Suite:
-    """The runs of one command, each with the folder for its results, None to leave that to it."""
+    """Does `jobs` as `options` say, in children of `server`; tells `view`, and writes into `folder`."""
 
-    def __init__(self, jobs: Sequence[Job], outs: Sequence[Path | None]) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        options: SuiteOptions,
+        server: ForkServer,
+        folder: SuiteFolder,
+        view: SuiteView,
+        order: Sequence[int],
+    ) -> None:
         self._jobs = jobs
-        self._outs = outs
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._options = options
+        self._server = server
+        self._folder = folder
+        self._view = view
+        self._order = order
+        self._turns = self._all_turns()
+        self._again: list[Turn] = []
+        self._running: dict[int, _Running] = {}
+        self._tickets = itertools.count(1)
+        self._selector = selectors.DefaultSelector()
+        self._written_at = 0.0
+        self.ended: dict[Turn, Ended] = {}
+        self.passes = 0
+        """How many turns passed of which nothing else is kept."""
         self.stopped_by = 0
         """The signal that has ended the suite before its time, 0 if none did."""
+        self.over = False
+        self._failed = False
+        self._signals: list[int] = []
 
-    def stop(self, number: int, _frame: object = None) -> None:
-        self.stopped_by = number
-        for process in tuple(self._running):
-            process.terminate()
+    def _all_turns(self) -> Iterator[Turn]:
+        """What is to be done, in this order."""
+        options = self._options
+        if not options.repeats:
+            yield from map(Turn, self._order)
+            return
+        rounds = itertools.count(1) if options.repeat == 0 else range(1, options.repeat + 1)
+        for repetition in rounds:
+            for job in self._order:
+                yield Turn(job, repetition)
 
-    def _is_stopped(self) -> bool:
-        return self.stopped_by != 0
+    def heed(self, number: int, _frame: object = None) -> None:
+        """A signal handler: the first one ends the suite in order, another one at once."""
+        self._signals.append(number)
 
-    def run(self, number: int) -> Ended | None:
-        """Do the job of this number in a process of its own; None if the suite has been stopped before."""
-        if self._is_stopped():
-            return None
-        job, where = self._jobs[number], self._outs[number]
-        out = [] if where is None else ["--out", str(where)]
-        words, options = ["run", str(job.file)], job.words
-        with os.fdopen(os.memfd_create("iotsim-result", os.MFD_CLOEXEC), "rb") as handed_over:
-            fd = handed_over.fileno()
-            process = subprocess.Popen(
-                interpreter.command("iotsim.__main__", *words, *out, *options),
-                env={**os.environ, SUITE: f"{os.getpid()} {fd}"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(fd,),
-            )
-            self._running.add(process)
-            if self._is_stopped():  # while it was being started
-                process.terminate()
-            data, _ = process.communicate()
-            self._running.discard(process)
-            handed_over.seek(0)
-            output = data.decode(errors="replace")
-            code, handed = process.returncode, handed_over.read()
-            result = judge(job.file, [*words, *options], handed, code, output)
-        return Ended(number, result, output)
-
-
-def run_suite(jobs: Sequence[Job], *, parallel: int, out: Path | None) -> int:
-    """Do all `jobs`, `parallel` at a time; the exit code of the gravest verdict.
-
-    In `out` there is a folder for each, and a ``junit.xml`` of all; without it, the combinations of a
-    scenario have one for themselves. IotsimError if a folder cannot be had.
-    """
-    results: dict[int, RunResult] = {}
-    with ExitStack() as stack:
-        outs, documents = _open_folders(jobs, out, stack)
-        suite = Suite(jobs, outs)
-        previous = {number: signal.signal(number, suite.stop) for number in ending_signals()}
+    def run(self) -> None:
+        """Do it all. What there is of it when a signal ends it is in ``ended``."""
+        woken, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        before = {number: signal.signal(number, self.heed) for number in ending_signals()}
+        wakeup = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         try:
-            _write_junit(documents, jobs, results)
-            with ThreadPoolExecutor(parallel) as pool:
-                for ended in filter(None, pool.map(suite.run, range(len(jobs)))):
-                    results[ended.number] = ended.result
-                    print(f"== {safe_line(str(jobs[ended.number]))}: {ended.result.verdict}")
-                    print(ended.output, end="", flush=True)
-                    _write_junit(documents, jobs, results)
+            self._selector.register(woken, selectors.EVENT_READ, lambda: _read(woken))
+            self._selector.register(self._server.socket, selectors.EVENT_READ, self._hear)
+            self._write(now=True)
+            while True:
+                self._heed_signals()
+                self._begin_more()
+                if not self._running:
+                    break
+                for key, _ in self._selector.select(self._patience()):
+                    # One that came before may have ended this one's run, and closed it.
+                    if self._selector.get_map().get(key.fd) is key:
+                        key.data()
+                self._end_late()
+                self._write()
         finally:
-            for ending, handler in previous.items():
+            signal.set_wakeup_fd(wakeup)
+            for ending, handler in before.items():
                 signal.signal(ending, handler)
-        for folder in documents:
-            if folder.trouble:
-                print(f"iotsim: {folder.trouble}")
-    for number, result in results.items():
-        if result.verdict != Verdict.PASSED:
-            print("\n".join(_told_again(jobs[number], result)))
-    verdicts = [Verdict(result.verdict) for result in results.values()]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
-    print(f"{len(verdicts)} of {len(jobs)} scenarios: {counts}")
-    return EXIT_SIGNALLED + suite.stopped_by if suite.stopped_by else EXIT_CODES[combine(verdicts)]
+            self._selector.close()
+            os.close(woken)
+            os.close(wakes)
+            self.over = True
+            self._write(now=True)
 
+    @property
+    def index(self) -> Path:
+        """The page that lists the runs."""
+        return self._folder.path / INDEX
 
-def _open_folders(
-    jobs: Sequence[Job], out: Path | None, stack: ExitStack
-) -> tuple[list[Path | None], dict[ResultsFolder, list[int]]]:
-    """Where the results of each job go, and the folders with a document about several, by their numbers."""
-    by_file: dict[Path, list[int]] = {}
-    for number, job in enumerate(jobs):
-        by_file.setdefault(job.file, []).append(number)
-    outs: list[Path | None] = [None] * len(jobs)
-    documents: dict[ResultsFolder, list[int]] = {}
-    if out is not None:
-        documents[stack.enter_context(open_results("suite", out))] = list(range(len(jobs)))
-    names = name_folders(list(by_file))
-    for file, numbers in by_file.items():
-        combined = len(numbers) > 1 or len(by_file) == 1
-        if out is not None:
-            parent = out / names[file] if len(by_file) > 1 else out
-        elif combined:
-            folder = stack.enter_context(open_results(file.stem, None))
-            documents[folder] = numbers
-            parent = folder.path
+    @property
+    def trouble(self) -> str:
+        """What could not be written, and why."""
+        return self._folder.trouble
+
+    @property
+    def exit_code(self) -> int:
+        """That of the gravest verdict, or of the signal that has ended it all."""
+        if self.stopped_by:
+            return EXIT_SIGNALLED + self.stopped_by
+        return EXIT_CODES[combine(ended.result.verdict for ended in self.ended.values())]
+
+    # --- beginning ----------------------------------------------------------------------------
+
+    def _begin_more(self) -> None:
+        while len(self._running) < self._options.parallel and self._goes_on():
+            turn = next(self._turns, None)
+            if turn is not None:
+                self._begin(turn)
+            elif self._again and not self._running:
+                self._begin(self._again.pop(0), retried=True)
+                return  # alone
+            else:
+                return
+            if self._running and next(iter(self._running.values())).retried:
+                return
+
+    def _goes_on(self) -> bool:
+        if self.stopped_by:
+            return False
+        ends = self._options.fail_fast or self._options.until_fail
+        return not (ends and self._failed)
+
+    def _begin(self, turn: Turn, *, retried: bool = False) -> None:
+        job = self._jobs[turn.job]
+        folder = self._folder.of(turn)
+        ticket = next(self._tickets)
+        one = _Running(turn, folder)
+        one.retried = retried
+        if job.limit_s is not None:
+            one.kill_at = one.began + job.limit_s + KILL_S
+        for other in self._running.values():
+            other.beside += 1
+        one.beside = len(self._running)
+        if not retried:
+            self._view.begun(turn.job, self._name(turn))
+        self._running[ticket] = one
+        self._selector.register(one.output, selectors.EVENT_READ, lambda: self._took_output(one))
+        self._selector.register(one.news, selectors.EVENT_READ, lambda: self._took_news(one))
+        try:
+            self._server.begin(ticket, turn.job, folder, one.fds)
+        finally:
+            one.close_theirs()
+
+    def _name(self, turn: Turn) -> str:
+        again = f" #{turn.repetition}" if turn.repetition else ""
+        return f"{self._jobs[turn.job]}{again}"
+
+    # --- meanwhile ----------------------------------------------------------------------------
+
+    def _took_output(self, one: _Running) -> None:
+        if not one.read_output():
+            self._selector.unregister(one.output)
+
+    def _took_news(self, one: _Running) -> None:
+        if not one.read_news():
+            self._selector.unregister(one.news)
+        elif one.doing:
+            self._view.progress(one.turn.job, one.doing)
+
+    def _patience(self) -> float | None:
+        """How long there may be nothing to do."""
+        times = [one.kill_at for one in self._running.values() if one.kill_at is not None]
+        left = min(times) - time.monotonic() if times else WRITE_INTERVAL_S
+        return max(0.0, min(left, WRITE_INTERVAL_S))
+
+    def _end_late(self) -> None:
+        """End the processes of runs that should have ended themselves."""
+        now = time.monotonic()
+        for ticket, one in self._running.items():
+            if one.kill_at is None or now < one.kill_at:
+                continue
+            if not one.asked_for_stack:
+                one.asked_for_stack = True
+                one.kill_at = now + STACK_S
+                self._server.signal(ticket, STACK_SIGNAL)
+                continue
+            one.kill_at = None
+            limit_s = self._jobs[one.turn.job].limit_s
+            one.killed_for = f"it did not end {KILL_S:g} s after its limit of {limit_s:g} s"
+            self._server.signal(ticket, signal.SIGKILL)
+
+    def _heed_signals(self) -> None:
+        while self._signals:
+            number = self._signals.pop(0)
+            harder = self.stopped_by != 0
+            self.stopped_by = self.stopped_by or number
+            for ticket, one in self._running.items():
+                if harder:
+                    one.killed_for = f"killed: {signal.Signals(number).name} came a second time"
+                self._server.signal(ticket, signal.SIGKILL if harder else number)
+
+    # --- ending -------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        news = self._server.receive()
+        if news is None:  # the server was killed, and its children with it
+            self._selector.unregister(self._server.socket)
+            for ticket in tuple(self._running):
+                self._end(Gone(ticket, -signal.SIGKILL))
+            self.stopped_by = self.stopped_by or signal.SIGTERM
+        elif isinstance(news, Begun):
+            if self.stopped_by and news.ticket in self._running:  # while it was being started
+                self._server.signal(news.ticket, self.stopped_by)
         else:
-            continue
-        inner = distinct_slugs([jobs[number].combination for number in numbers])
-        for number, name in zip(numbers, inner, strict=True):
-            outs[number] = parent / name if combined else parent
-    return outs, documents
+            self._end(news)
+
+    def _end(self, gone: Gone) -> None:
+        one = self._running.pop(gone.ticket)
+        for fd in (one.output, one.news):
+            with suppress(KeyError):
+                self._selector.unregister(fd)
+        output, data = one.printed(), one.handed_over()
+        one.close()
+        result = judge(
+            self._jobs[one.turn.job],
+            data,
+            gone.status,
+            output,
+            doing=one.doing,
+            killed_for=one.killed_for,
+        )
+        took_s = time.monotonic() - one.began
+        ended = Ended(one.turn, one.folder, result, output, took_s, one.beside, retried=one.retried)
+        doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
+        if doubtful and self._options.retry and not one.retried and not self.stopped_by:
+            self._again.append(one.turn)
+            self._view.progress(one.turn.job, "inconclusive: once more, alone, at the end")
+            return
+        self._keep(ended)
+
+    def _keep(self, ended: Ended) -> None:
+        turn = ended.turn
+        passed = ended.result.verdict in (Verdict.PASSED, Verdict.SKIPPED)
+        self._failed = self._failed or not passed
+        if self._options.until_fail and passed:
+            for known in [k for k in self.ended if k.job == turn.job]:
+                del self.ended[known]
+                self._folder.remove(known)
+                self.passes += 1
+        self.ended[turn] = ended
+        self._folder.changed(ended)
+        self._view.ended(turn.job, ended.result, ended.folder, ended.output)
+
+    def _write(self, *, now: bool = False) -> None:
+        if now or time.monotonic() - self._written_at > WRITE_INTERVAL_S:
+            begun = [one.turn for one in self._running.values()]
+            self._folder.write(self, begun)
+            self._written_at = time.monotonic()
+
+    @property
+    def waiting(self) -> list[Turn]:
+        """What has not been begun, of a suite that has an end."""
+        if self._options.repeat == 0 or (self._options.until_fail and self._options.repeats):
+            return []
+        seen = self.ended.keys() | {one.turn for one in self._running.values()}
+        return [turn for turn in self._all_turns() if turn not in seen]
 
 
-def _write_junit(
-    documents: Mapping[ResultsFolder, Sequence[int]],
+def run_suite(
     jobs: Sequence[Job],
-    results: Mapping[int, RunResult],
-) -> None:
-    """In each folder one document of its runs; of those that have not ended it says so."""
-    for folder, numbers in documents.items():
-        suites = []
-        for number in numbers:
-            job = jobs[number]
-            name = f"{job.file.stem} [{job.combination}]" if job.combination else job.file.stem
-            waiting = RunResult(scenario=name, path=str(job.file), seed=0)
-            suites.append(suite_of(results.get(number, waiting)))
-        folder.write_junit(suites)
+    options: SuiteOptions,
+    do: Callable[[int, Path | None], int],
+    view: SuiteView,
+    memory: Memory,
+) -> Suite:
+    """Do all `jobs`, each in a child process in which `do` is called with its number and folder; what there
+    is to tell of it. `memory` has known durations, and gets what becomes of the runs.
 
-
-def _told_again(job: Job, result: RunResult) -> list[str]:
-    """What became of a run that has not passed, and the line that repeats it."""
-    reason = clip(safe_line(result.reason), REASON_CHARACTERS)
-    shown = safe_line(str(job))
-    what = f"{shown}: {reason}" if reason else shown
-    return [f"{result.verdict:<13} {what}", f"{'':13} {safe_line(result.repeat)}"]
-
-
-def judge(
-    file: Path, words: Sequence[str], handed_over: bytes, status: int, output: str
-) -> RunResult:
-    """The result of the run ``iotsim WORDS``, whose process has `handed_over` these bytes, has ended with
-    `status` (-N: by signal N), and has printed `output`.
-
-    An error, if there is no result among them, or one that does not go with the status.
+    IotsimError if the folder cannot be had.
     """
-    try:
-        result = decode_result(handed_over)
-    except msgspec.MsgspecError:
-        *_, last = output.strip().splitlines() or ["it has printed nothing"]
-        result = RunResult(scenario=file.stem, path=str(file), seed=0)
-        wrong = f"it has left no result, and ended {_how(status)}: {last}"
-    else:
-        by_signal = status > EXIT_SIGNALLED and result.verdict == Verdict.ERROR
-        known = result.verdict in EXIT_CODES
-        if by_signal or (known and status == exit_code(result.verdict)):
-            return result
-        wrong = f"its result says {result.verdict}, but it ended {_how(status)}"
-    repeat = result.repeat or shlex.join(["iotsim", *words])
-    return msgspec.structs.replace(result, verdict=Verdict.ERROR, reason=wrong, repeat=repeat)
-
-
-def _how(status: int) -> str:
-    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-
-
-def name_folders(files: Sequence[Path]) -> dict[Path, str]:
-    """A name for the results of each of `files`: its path below the folder that all are in."""
-    common = os.path.commonpath([file.resolve().parent for file in files])
-    inner = [str(file.resolve().relative_to(common).with_suffix("")) for file in files]
-    return dict(zip(files, distinct_slugs(inner), strict=True))
-
-
-def distinct_slugs(texts: Sequence[str]) -> list[str]:
-    """The names of folders for `texts`, all of them different."""
-    found: dict[str, None] = {}
-    for text in texts:
-        name = slug(text)
-        names = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
-        found[next(name for name in names if name not in found)] = None
-    return list(found)
-
-
-def join_suite() -> Callable[[RunResult], None]:
-    """If this process is one run of a suite: end with it, even if it is ended by SIGKILL.
-
-    What is returned hands a result over to the suite; where there is none, it does nothing.
-    """
-    parent, _, number = os.environ.pop(SUITE, "").partition(" ")
-    if not number:
-        return lambda _result: None
-    fd = int(number)
-    os.set_inheritable(fd, False)
-    # It comes when the thread that has started us ends, and that one waits for our end.
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
-    if str(os.getppid()) != parent:  # too late
-        signal.raise_signal(signal.SIGTERM)
-
-    def hand_over(result: RunResult) -> None:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(encode_result(result))
-
-    return hand_over
+    order = longest_first(jobs, memory.seconds if options.parallel > 1 else {})
+    with ExitStack() as stack:
+        stack.enter_context(start_helpers())
+        server = start_server(do)
+        stack.callback(server.close)
+        leave_server()
+        folder = stack.enter_context(SuiteFolder.opened(jobs, options, memory))
+        suite = Suite(jobs, options, server, folder, view, order)
+        with view:
+            suite.run()
+    return suite
 
 
 def parse_jobs(text: str) -> int:
-    """A number of runs at a time, or "auto": one per processor. ScenarioError for anything else."""
+    """A number of runs at a time, or "auto": as many as suit the machine. ScenarioError for anything else."""
     if text == "auto":
-        return len(os.sched_getaffinity(0))
+        return RUNS_PER_PROCESSOR * len(os.sched_getaffinity(0))
     if not re.fullmatch("[1-9][0-9]{0,3}", text, re.ASCII):
         raise ScenarioError([Problem("a number from 1 to 9999, or auto", f"--jobs {text}")])
     return int(text)

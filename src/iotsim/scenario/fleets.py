@@ -191,7 +191,7 @@ def _plan(name: str, raw: Any, loading: Loading) -> FleetPlan | None:
         problems.add((*keys, "data"), f"has {len(data)} rows for {count} devices")
     sound = len(problems) == before
     before = len(problems)
-    services = _services(table, keys, problems)
+    services = _services(table, keys, loading)
     spec = FleetSpec(
         name=name,
         count=count,
@@ -289,7 +289,8 @@ def _announcement(
     return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
 
 
-def _services(table: DeviceTable, keys: Keys, problems: Problems) -> tuple[ServiceSpec, ...]:
+def _services(table: DeviceTable, keys: Keys, loading: Loading) -> tuple[ServiceSpec, ...]:
+    problems = loading.problems
     here = (*keys, "protocol")
     listed = isinstance(table.protocol, list)
     entries = table.protocol if listed else [table.protocol]
@@ -310,7 +311,7 @@ def _services(table: DeviceTable, keys: Keys, problems: Problems) -> tuple[Servi
     services: list[ServiceSpec] = []
     for number, entry in enumerate(entries):
         place = (*here, number) if listed else here
-        service = _service(entry, None if listed else table.port, place, problems)
+        service = _service(entry, None if listed else table.port, place, loading)
         if service is None:
             continue
         if any(service.port == other.port for other in services):
@@ -321,7 +322,8 @@ def _services(table: DeviceTable, keys: Keys, problems: Problems) -> tuple[Servi
     return tuple(services)
 
 
-def _service(entry: Any, port: int | None, keys: Keys, problems: Problems) -> ServiceSpec | None:
+def _service(entry: Any, port: int | None, keys: Keys, loading: Loading) -> ServiceSpec | None:
+    problems = loading.problems
     if isinstance(entry, dict):
         table = check(ProtocolTable, entry, keys, problems)
         if table is None:
@@ -335,7 +337,7 @@ def _service(entry: Any, port: int | None, keys: Keys, problems: Problems) -> Se
         problems.add(keys, "must be the name of a protocol, or { name = ..., port = ... }")
         return None
     try:
-        found = load_protocol(name[:200], [problems.folder_at(keys)])
+        found = load_protocol(name[:200], [problems.folder_at(keys), *loading.overrides.protocols])
     except ProtocolError as error:
         problems.add(keys, str(error))
         return None

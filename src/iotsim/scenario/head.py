@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from iotsim.scenario.schema import Duration, Model, Text, Texts, check, written
+from iotsim.scenario.schema import Duration, Model, Text, check, written
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
@@ -25,6 +25,31 @@ def _programs(value: Any) -> Any:
         if not PROGRAM.fullmatch(name):
             raise ValueError(f"{name[:100]!r} is no name of a program on the PATH, such as 'ping'")
     return value
+
+
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+-]{0,99}")
+OPERATORS = ("and", "or", "not")
+"""Words that stand between tags where runs are chosen by them."""
+
+
+def _tags(value: Any) -> Any:
+    tags = [value] if isinstance(value, str) else value
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("must be a word, or a list of words")
+    for tag in tags:
+        if not TAG.fullmatch(tag):
+            raise ValueError(
+                f"{tag[:100]!r} is no tag: letters, digits, and . : / + - _ behind the first"
+            )
+        if tag in OPERATORS:
+            raise ValueError(
+                f"{tag!r} is no tag: it stands between tags, as in 'smoke and not slow'"
+            )
+    return tags
+
+
+ONE_TAG = {"type": "string", "pattern": f"^(?:{TAG.pattern})$"}
+TAGS = written(_tags, anyOf=[ONE_TAG, {"type": "array", "items": ONE_TAG}])
 
 
 PROGRAMS = written(
@@ -46,10 +71,11 @@ class ScenarioTable(Model):
     until: Literal["settled", "quiet", "gateway_exit", "duration"] | None = None
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
-    tags: Texts = []
+    tags: Annotated[list[str], Field(max_length=1000), BeforeValidator(TAGS)] = []
     requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
     speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+    limit: Annotated[Duration, Field(gt=0)] | None = None
 
 
 def build_head(scenario: Scenario, loading: Loading) -> Scenario:
@@ -66,6 +92,8 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
     if until == "quiet" and table.quiet >= table.duration and loading.duration_known:
         message = "is not shorter than the duration, so the run would never end for it"
         problems.add((*keys, "quiet"), message)
+    given = loading.overrides
+    limit_s = given.default_limit_s if table.limit is None else table.limit
     return replace(
         scenario,
         name=table.name or scenario.path.stem,
@@ -79,4 +107,5 @@ def build_head(scenario: Scenario, loading: Loading) -> Scenario:
         requires=tuple(table.requires),
         speed=table.speed,
         tolerance=table.tolerance,
+        limit_s=limit_s if given.limit_s is None else given.limit_s,
     )

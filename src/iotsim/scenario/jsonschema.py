@@ -200,8 +200,9 @@ def _in_form(form: str, inside: dict[str, Any]) -> dict[str, Any]:
 class _Tables:
     """Makes of pydantic's schema of a model the schema of a TOML table: one definition for each model."""
 
-    def __init__(self, definitions: dict[str, Any]) -> None:
+    def __init__(self, definitions: dict[str, Any], *, placeholders: bool = True) -> None:
         self.definitions = definitions
+        self._placeholders = placeholders
 
     def add(self, model: type[Model]) -> dict[str, Any]:
         """How to refer to `model`, which is defined then, with all that it holds."""
@@ -249,7 +250,7 @@ class _Tables:
             made["properties"] = {k: self._value(v) for k, v in made["properties"].items()}
         if "const" in made:
             made["enum"] = [made.pop("const")]
-        return _with_placeholders(made)
+        return _with_placeholders(made) if self._placeholders else made
 
 
 def _with_placeholders(schema: dict[str, Any]) -> dict[str, Any]:
@@ -262,6 +263,12 @@ def _with_placeholders(schema: dict[str, Any]) -> dict[str, Any]:
     if kind == "string" and "pattern" in schema:
         schema = {**schema, "pattern": f"{schema['pattern']}|{PLACEHOLDER}"}
     return {key: value for key, value in schema.items() if key not in _BOUNDS}
+
+
+def written_schema(model: type[Model], definitions: dict[str, Any]) -> dict[str, Any]:
+    """How to refer to the schema of `model`, which `definitions` gets, with those of all that it holds; none
+    has placeholders."""
+    return _Tables(definitions, placeholders=False).add(model)
 
 
 class Place(NamedTuple):

@@ -252,6 +252,8 @@ def _has_form(value: Any, section: Section) -> bool:
 
 def _overridden(tables: dict[str, Any], given: Overrides) -> dict[str, Any]:
     """`tables` with what the command line says; it is checked as if the file said so."""
+    if given.default_tolerance is not None and isinstance(tables.get("scenario", {}), dict):
+        tables["scenario"] = {"tolerance": given.default_tolerance} | tables.get("scenario", {})
     for table, key, value in (
         ("scenario", "seed", given.seed),
         ("scenario", "tolerance", given.tolerance),

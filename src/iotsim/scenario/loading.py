@@ -12,6 +12,7 @@ from iotsim.scenario.scopes import ScopeBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from iotsim.device.spec import RuleSpec
     from iotsim.scenario.fleets import FleetPlan
@@ -25,6 +26,8 @@ class Overrides:
     """What the command line says instead of the file; None leaves the file's word.
 
     `parameters` are those of ``--set NAME=VALUE``. `environment` is where ``${env.NAME}`` is looked up.
+    `default_tolerance` and `default_limit_s` are for a file that says nothing of these. `protocols` are
+    folders in which protocols are looked for that do not stand beside the scenario.
     """
 
     link: str | None = None
@@ -32,6 +35,10 @@ class Overrides:
     seed: int | None = None
     tolerance: float | None = None
     duration_s: float | None = None
+    limit_s: float | None = None
+    default_tolerance: float | None = None
+    default_limit_s: float | None = None
+    protocols: tuple[Path, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 

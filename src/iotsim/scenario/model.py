@@ -156,6 +156,7 @@ class Scenario:
     requires: tuple[str, ...] = ()
     speed: float = 1.0
     tolerance: float = 1.0
+    limit_s: float | None = None
     routes: tuple[tuple[int, int], ...] = ()
     impairments: tuple[ImpairEntry, ...] = ()
     faults: tuple[FaultEntry, ...] = ()

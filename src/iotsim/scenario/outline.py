@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import ScenarioError
@@ -12,8 +13,10 @@ from iotsim.scenario.placeholders import is_parameter, names_in, strings
 from iotsim.scenario.sections import SECTIONS
 from iotsim.scenario.sources import COMPOSING, read_sources
 from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
+from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -21,12 +24,17 @@ if TYPE_CHECKING:
 class Outline(NamedTuple):
     """``is_scenario``: it has a table of ours. ``parameters`` are the names of its ``${NAME}``. ``parts``
     are the other files that it is made of, by their real paths. ``is_whole``: it has something to check,
-    and a value for each parameter."""
+    and a value for each parameter. ``name``, ``tags``, ``limit_s`` and the names of its ``protocols`` are
+    what it says, as far as that is plainly there: "" and none else."""
 
     is_scenario: bool
     parameters: frozenset[str]
     parts: frozenset[str] = frozenset()
     is_whole: bool = True
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    limit_s: float | None = None
+    protocols: frozenset[str] = frozenset()
 
 
 def read_outline(path: Path) -> Outline | None:
@@ -55,7 +63,36 @@ def read_outline(path: Path) -> Outline | None:
         parameters,
         frozenset(os.path.realpath(source.path) for source in sources[:-1]),
         parameters <= declared and "expect" in tables,
+        protocols=frozenset(_protocols(tables.get("devices"))),
+        **_of_itself(tables.get("scenario")),
     )
+
+
+def _protocols(fleets: Any) -> Iterator[str]:
+    """The names that stand for protocols in ``[devices.NAME]``."""
+    for fleet in fleets.values() if isinstance(fleets, dict) else ():
+        named = fleet.get("protocol") if isinstance(fleet, dict) else None
+        for one in named if isinstance(named, list) else [named]:
+            name = one.get("name") if isinstance(one, dict) else one
+            if isinstance(name, str):
+                yield name
+
+
+def _of_itself(head: Any) -> dict[str, Any]:
+    """What ``[scenario]`` says that suites choose by. Whether it is right is for loading to tell."""
+    found: dict[str, Any] = {}
+    if not isinstance(head, dict):
+        return found
+    name, tags, limit = head.get("name"), head.get("tags"), head.get("limit")
+    if isinstance(name, str) and not names_in(name):
+        found["name"] = name
+    tags = [tags] if isinstance(tags, str) else tags
+    if isinstance(tags, list):
+        found["tags"] = tuple(tag for tag in tags if isinstance(tag, str))
+    if isinstance(limit, str):
+        with suppress(ValueError):
+            found["limit_s"] = parse_duration(limit)
+    return found
 
 
 def _is_scenario(tables: dict[str, Any]) -> bool:

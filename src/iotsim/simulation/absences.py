@@ -33,6 +33,10 @@ class Absences:
             self._reasons.remove(reason)
             self._changed()
 
+    @property
+    def any(self) -> bool:
+        return bool(self._reasons)
+
     def is_away(self, index: int, now: float) -> bool:
         return any(reason(index, now) for reason in self._reasons)
 

@@ -11,7 +11,7 @@ to do are the same thing. As JSON each is an object whose ``do`` names the kind:
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -49,6 +49,20 @@ class Reboot(_Command, tag="reboot"):
     devices: str
 
 
+class Begin(_Command, tag="begin"):
+    """Let the impairment or the fault of this name be in force from now on, for so many seconds, or until
+    it is told to end; whatever times the scenario gives it are over with that."""
+
+    begin: str
+    for_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class End(_Command, tag="end"):
+    """Let the impairment or the fault of this name be in force no longer."""
+
+    end: str
+
+
 class WriteNote(_Command, tag="note"):
     """Put a text into the events."""
 
@@ -69,7 +83,7 @@ class ActOnNorthbound(_Command, tag="northbound"):
 
 
 Command: TypeAlias = (
-    SetState | Send | SetSignal | Reboot | WriteNote | ActOnGateway | ActOnNorthbound
+    SetState | Send | SetSignal | Reboot | Begin | End | WriteNote | ActOnGateway | ActOnNorthbound
 )
 
 

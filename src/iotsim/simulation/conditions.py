@@ -62,6 +62,8 @@ class Conditions:
         """By fleet, what says so."""
         self._active: dict[str, list[Undo]] = {}
         """How to undo what holds, by the identity of its entry."""
+        self._periods: dict[str, tuple[FaultEntry, Period]] = {}
+        """When each is in force, by the identity of its entry."""
 
     def add(self, fleet: Fleet, hosts: Hosts, pool: FleetHosts) -> Absences:
         """The devices of `fleet` are `pool` in `hosts`."""
@@ -88,6 +90,10 @@ class Conditions:
         """Whether a device has no part in anything now, for whatever reason."""
         return self._absences[fleet].is_away(index, now)
 
+    def any_away(self, fleet: str) -> bool:
+        """Whether there is a reason for any device of this fleet to be away."""
+        return self._absences[fleet].any
+
     def is_down(self, fleet: str, index: int, now: float) -> bool:
         """Whether a device is, because of a reboot."""
         return now < self._down[fleet].get(index, 0.0)
@@ -98,10 +104,28 @@ class Conditions:
             if one.on_message or isinstance(one.spec, f.Said):
                 continue
             period = one.entry.period()
+            self._periods[one.entry.identity] = one, period
             if period.after:
                 self._moments.call_after(period.after, partial(self._follow, one, period))
             else:
                 self._schedule(one, period)
+
+    def hold(self, identity: str, begin: float, end: float) -> None:
+        """Let the fault of this entry, if it is one that lasts or happens, be in force from `begin`, which is
+        now, to `end`."""
+        if identity in self._periods:
+            one, period = self._periods[identity]
+            period.begin, period.end = begin, end
+            self._begin(one, period, begin)
+
+    def release(self, identity: str) -> None:
+        """Let it be in force no longer."""
+        if identity in self._periods:
+            one, period = self._periods[identity]
+            period.begin = period.end = math.inf
+            if identity in self._active:
+                self._undo(one)
+                self._tell(one, begun=False)
 
     def _follow(self, one: FaultEntry, period: Period, t: float) -> None:
         period.start(t)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from iotsim.events import Unmatched  # noqa: TC001  # msgspec reads it
+from iotsim.expect.standing import Standing, add_standings
+from iotsim.simulation.census import Census, add_censuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class Counters(msgspec.Struct, kw_only=True):
@@ -33,7 +35,12 @@ class Counters(msgspec.Struct, kw_only=True):
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far a crew is. ``verdicts``: for each expectation, None while it is undecided."""
+    """How far a crew is. ``verdicts``: for each expectation, None while it is undecided.
+
+    ``lag``: how late the simulator was at worst, in seconds. The rest is there only where somebody watches
+    the run (``live`` in `Simulation`): ``standings`` of the expectations, the `Census` of the devices, and
+    the ``answer_times`` as `AnswerTimes` counts them.
+    """
 
     received: int = 0
     heard_at: float | None = None
@@ -41,7 +48,42 @@ class Progress(msgspec.Struct, kw_only=True):
     answered: int = 0
     pending: int = 0
     dropped: int = 0
+    sent: int = 0
     verdicts: list[bool | None] = []
+    lag: float = 0.0
+    standings: list[Standing] = []
+    census: Census | None = None
+    answer_times: dict[int, int] = {}
+
+
+def add_progress(
+    parts: Sequence[Progress], own: Sequence[Standing], verdicts: list[bool | None]
+) -> Progress:
+    """That of several shards as one, whose expectations have come to `verdicts`. `own` are the standings of
+    the run's own judge, whose process has no devices."""
+    answer_times: Counter[int] = Counter()
+    for part in parts:
+        answer_times.update(part.answer_times)
+    standings = []
+    if parts and all(part.standings for part in parts):
+        for number, verdict in enumerate(verdicts):
+            shares = [own[number], *(part.standings[number] for part in parts)]
+            standings.append(add_standings(shares, verdict))
+    censuses = [part.census for part in parts if part.census is not None]
+    heard = [part.heard_at for part in parts if part.heard_at is not None]
+    return Progress(
+        received=sum(part.received for part in parts),
+        heard_at=min(heard, default=None),
+        answered=sum(part.answered for part in parts),
+        pending=sum(part.pending for part in parts),
+        dropped=sum(part.dropped for part in parts),
+        sent=sum(part.sent for part in parts),
+        verdicts=verdicts,
+        lag=max((part.lag for part in parts), default=0.0),
+        standings=standings,
+        census=add_censuses(censuses) if censuses else None,
+        answer_times=dict(answer_times),
+    )
 
 
 def add_counters(parts: Iterable[Counters]) -> Counters:

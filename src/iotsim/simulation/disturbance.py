@@ -124,6 +124,12 @@ class Disturbances:
         met = {scope.entry.name for scope in self._scopes if scope.met}
         return [name for name in names if name not in met]
 
+    def hold(self, identity: str, begin: float, end: float) -> None:
+        """Let this entry be in force from `begin` to `end`, whatever the scenario says."""
+        if identity in self._periods:
+            period = self._periods[identity]
+            period.begin, period.end = begin, end
+
     def scope(
         self,
         entry: EntrySpec,
@@ -165,7 +171,7 @@ class Disturbances:
             if scope is not None:
                 name = one.entry.name
                 fates = self.fates(name)
-                effect = self._impairment(one, fleet, direction)
+                effect = self._impairment(one, fleet, direction).effect
                 stages.append(Stage(scope, effect, name, fates))
         if self._faults is not None:
             stages += self._faults.stages(self, fleet, service, direction)

@@ -21,11 +21,16 @@ from iotsim.expect.slots import FleetView
 from iotsim.net.outcome import dropped
 from iotsim.protocol.registry import users_file
 from iotsim.scenario.actions import build_action
+from iotsim.scenario.problems import nearest
 from iotsim.scenario.selectors import SelectorError, select
+from iotsim.simulation.answertimes import AnswerTimes
 from iotsim.simulation.between import BetweenDevices
+from iotsim.simulation.census import Census, take_census
 from iotsim.simulation.commands import (
     ActOnGateway,
     ActOnNorthbound,
+    Begin,
+    End,
     Reboot,
     SetSignal,
     WriteNote,
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
 
 DRAIN_S = 0.5
 """After this long, what still waits at the end is not answered any more."""
+CENSUS_INTERVAL_S = 0.2
 MOST_LEFT_OVER = 1 << 16
 TOO_LATE = dropped("too-late")
 
@@ -83,6 +89,7 @@ class Simulation:
 
     `clock` gives the seconds since the start of the run, which is at the Unix time `wall_time`; a real second
     has as many of them as the scenario's ``pace`` says.
+    `live`: somebody watches it, and `progress` tells all that it can.
     ``settled`` is set once every expectation is decided, ``heard`` once somebody else than a device has
     sent a datagram to one, at ``heard_at``; ``failed_devices`` are those that a rule or behavior of theirs
     has stopped, or whose session has failed. Of a fleet that several processes share, this one owns the
@@ -103,6 +110,7 @@ class Simulation:
         recording: Recording = EVERYTHING,
         rescue: Rescue | None = None,
         wall_time: float = 0.0,
+        live: bool = False,
     ) -> None:
         self.shard = shard
         self._drain_s = DRAIN_S * scenario.pace
@@ -183,6 +191,11 @@ class Simulation:
             for name, fleet in self.fleets.items():
                 self._attach(name, fleet)
             self._modules = self._modules.pop_all()
+        self._answer_times = AnswerTimes() if live else None
+        if self._answer_times is not None:
+            self.journal.add_event_sink(self._answer_times.look)
+        self._census: Census | None = None
+        self._census_at = -math.inf
         self.pump.receive = self.hosts.receive
         self.pump.on_turn = self._on_turn
         self._deadline = math.inf
@@ -293,6 +306,8 @@ class Simulation:
             fleet, indexes = self._selected(command.devices)
             for index in indexes:
                 self.reboot(fleet, index)
+        elif isinstance(command, (Begin, End)):
+            self._disturb(command, now)
         else:
             fleet, indexes = self._selected(command.devices)
             table = encode_command(command)
@@ -307,6 +322,26 @@ class Simulation:
                     raise IotsimError(str(error)) from None
         self.journal.emit(CommandDone(now, encode_command(command)))
         self.pump.wake()
+
+    def _disturb(self, command: Begin | End, now: float) -> None:
+        """Let the entries of a name be in force from now on, or no longer."""
+        name = command.begin if isinstance(command, Begin) else command.end
+        entries = [one.entry for one in self.scenario.impairments]
+        entries += [one.entry for one in self.scenario.faults]
+        meant = [entry.identity for entry in entries if entry.name == name]
+        if not meant:
+            hint = nearest(name, [entry.name for entry in entries])
+            raise ScenarioError(
+                [Problem(f"there is no impairment or fault '{name[:100]}'", hint=hint)]
+            )
+        for identity in meant:
+            if isinstance(command, Begin):
+                end = math.inf if command.for_s is None else now + command.for_s
+                self.disturbances.hold(identity, now, end)
+                self._conditions.hold(identity, now, end)
+            else:
+                self.disturbances.hold(identity, math.inf, math.inf)
+                self._conditions.release(identity)
 
     def happened(self, name: str, t: float) -> None:
         """A step or an expectation of this name has happened: what comes after it begins."""
@@ -377,14 +412,32 @@ class Simulation:
     def progress(self) -> Progress:
         """How far it is."""
         outcomes = self.pump.outcomes.by_category()
-        return Progress(
+        progress = Progress(
             received=self.pump.frames_received,
             heard_at=self.heard_at,
             answered=outcomes["answered"],
             pending=outcomes["pending"],
             dropped=outcomes["dropped"],
+            sent=self.link.statistics()["sent"],
             verdicts=self.judge.verdicts(),
+            lag=max(self.pump.lag(), self.pump.timers.lateness),
         )
+        if self._answer_times is not None:
+            progress.standings = self.judge.standings()
+            progress.census = self._look_at_devices()
+            progress.answer_times = dict(self._answer_times.counts)
+        return progress
+
+    def _look_at_devices(self) -> Census:
+        """Where devices are, or were at the last look."""
+        now = self.clock()
+        if self._census is None or now - self._census_at >= CENSUS_INTERVAL_S:
+            failed = len(self.failed_devices)
+            self._census = take_census(
+                self.fleets.values(), self._conditions, self.shard, failed, now
+            )
+            self._census_at = now
+        return self._census
 
     def counters(self) -> Counters:
         """Everything that was counted here."""

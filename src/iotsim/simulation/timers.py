@@ -71,8 +71,8 @@ class Timers:
     """Calls in the order of their time, in seconds of the run.
 
     `on_earliest` is called with the time of a timer that has become the next one to fire: whoever
-    sleeps until the next one must then sleep less. `on_late` is called with the time at which a timer
-    was due, and the later one at which it fires. Time goes `speed` times as fast as in reality.
+    sleeps until the next one must then sleep less. `on_late` is called with the time since when timers
+    were due that fire later, at the other one. Time goes `speed` times as fast as in reality.
     """
 
     def __init__(self, speed: float = 1.0) -> None:
@@ -116,13 +116,16 @@ class Timers:
         heap = self._heap
         fired = 0
         reached = now + RESOLUTION_S
+        first = True
         while heap and heap[0][0] <= reached and fired < limit:
             due, _, timer = heapq.heappop(heap)
             if timer.pending:
-                if now - due > self.lateness:
-                    self.lateness = now - due
-                if now - due > self._late_s:
-                    self.on_late(due, now)
+                if first:  # of what is due now, the first was due before all others
+                    first = False
+                    if now - due > self.lateness:
+                        self.lateness = now - due
+                    if now - due > self._late_s:
+                        self.on_late(due, now)
                 timer.fire()
             else:
                 self._cancelled -= 1

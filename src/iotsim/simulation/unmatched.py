@@ -27,7 +27,7 @@ MOST_FIELDS = 2
 
 
 class UnmatchedMessages:
-    """Those to one service of `fleet`, the one of this `index`; `journal` learns of the first of each kind."""
+    """Those to one service of `fleet`, that of `index`; `journal` learns of the first of each kind."""
 
     def __init__(self, fleet: Fleet, index: int, journal: Journal) -> None:
         self.found: dict[str, Unmatched] = {}

@@ -18,8 +18,7 @@ import msgspec
 
 from iotsim.errors import DecodeError
 from iotsim.events import Impaired, NotSent, Sent
-from iotsim.impair.fate import Passage, names
-from iotsim.impair.impairment import DELAYED
+from iotsim.impair.fate import DELAYED, Passage, names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.simulation.watchdog import FAULTS, Stalled
@@ -151,13 +150,23 @@ class Way:
             transit.at += 1
             if fits is not None and not fits(transit):
                 continue
-            message = transit.said if scope.spoken else transit.message
-            if not scope.hits(transit.device, message, transit.t):
-                continue
+            if scope.for_all:
+                period = scope.period
+                if not period.begin <= transit.t < period.end:
+                    continue
+                scope.met = True
+            else:
+                message = transit.said if scope.spoken else transit.message
+                if not scope.hits(transit.device, message, transit.t):
+                    continue
             fate = effect(transit)
             if fate is None:
                 continue
             transit.impaired = names(transit.impaired, name) if transit.impaired else name
+            if isinstance(fate, float):
+                fates[DELAYED] += 1
+                transit.fate = names(transit.fate, DELAYED) if transit.fate else DELAYED
+                return self._held_for(transit, fate)
             if isinstance(fate, str):
                 fates[fate] += 1
                 return self._lost(transit, fate)
@@ -201,8 +210,10 @@ class Way:
             transit.size += len(payload) - len(transit.payload)
             transit.payload = payload
             transit.changed = True
-        if delay_s <= 0:
-            return None
+        return self._held_for(transit, delay_s) if delay_s > 0 else None
+
+    def _held_for(self, transit: Transit, delay_s: float) -> str:
+        """It goes on in `delay_s` seconds; the outcome for now."""
         held = self._held
         if held.count >= MOST_HELD:
             held.refused += 1
@@ -294,6 +305,7 @@ class Outbound(Way):
         super().__init__(stages, pump, held)
         self._decode = decode
         self._journal = journal
+        self._recorded = journal.recording.messages
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
@@ -353,13 +365,15 @@ class Outbound(Way):
 
     def _left(self, transit: Transit) -> None:
         """Tell of what has left, with what befell it."""
+        if not (self._recorded and transit.impaired):
+            self._tell(transit)
+            return
         events = self._journal.events
         before = len(events)
         self._tell(transit)
-        if transit.impaired:
-            for event in events[before:]:
-                if isinstance(event, Sent):
-                    _note(event, transit)
+        for event in events[before:]:
+            if isinstance(event, Sent):
+                _note(event, transit)
 
     def lose(self, transit: Transit) -> None:
         name, number = transit.device.name, transit.datagram.id

@@ -29,7 +29,7 @@ from iotsim.testbed.helper import Helper, spawn_helper
 from iotsim.testbed.process import OPEN, ExitStatus, GatewayProcess, Open, Sample, Streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from iotsim.testbed.plan import TestbedPlan
@@ -98,6 +98,7 @@ class Testbed:
         self._opening: dict[int, trio.Event] = {}
         self._opened: dict[int, channel.Message] = {}
         self._nursery: trio.Nursery | None = None
+        self._listening: list[trio.CancelScope] = []
         self._sending = trio.Lock()
         self._gone = trio.Event()
 
@@ -187,8 +188,21 @@ class Testbed:
             raise GatewayStartError(
                 f"{what} cannot be started{whose}: {culprit}: {refusal['reason']}"
             )
-        self._nursery.start_soon(process._read_output)
+        self._keep_up(process._read_output)
         return process
+
+    def _keep_up(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Let `function` go on as long as the testbed does: also while a block that was cancelled, or has
+        failed, still waits in there for the end of its gateway."""
+        assert self._nursery is not None
+        scope = trio.CancelScope(shield=True)
+        self._listening.append(scope)
+
+        async def listen() -> None:
+            with scope:
+                await function()
+
+        self._nursery.start_soon(listen)
 
     async def _request(self, values: dict[str, Any], fds: Sequence[int] = ()) -> None:
         sock = self._helper.sock
@@ -286,12 +300,14 @@ async def open_testbed(plan: TestbedPlan, helper: Helper | None = None) -> Async
         try:
             async with trio.open_nursery() as nursery:
                 testbed._nursery = nursery
-                nursery.start_soon(testbed._listen)
+                testbed._keep_up(testbed._listen)
                 try:
                     yield testbed
                 finally:
                     testbed._nursery = None
                     nursery.cancel_scope.cancel()
+                    for scope in testbed._listening:
+                        scope.cancel()
         finally:
             testbed._note_gone()
             testbed._close()

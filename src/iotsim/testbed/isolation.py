@@ -88,8 +88,8 @@ def userns_fix() -> str:
             return fix
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         return (
-            "start the container with --cap-add SYS_ADMIN --cap-add NET_ADMIN "
-            "--device /dev/net/tun --security-opt seccomp=unconfined "
+            "start the container with --device /dev/net/tun --cap-add SYS_ADMIN "
+            "--cap-add NET_ADMIN, and where AppArmor confines it with "
             "--security-opt apparmor=unconfined"
         )
     return "run iotsim as root, or allow user namespaces to this user"

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.capabilities import Capability
 from iotsim.testbed import linux
+from iotsim.testbed.serverend import leave_server
 from iotsim.testbed.users import sudo_user
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def drop_privileges(results: Path, *scenario_folders: Path) -> None:
 
     Call it once the helper has been started, in the main thread, before there is another.
     """
+    leave_server()
     user = sudo_user()
     if user is None:
         drop_capabilities(ALL_FILES if os.geteuid() == 0 else 0)

@@ -126,6 +126,7 @@ async def test_a_worker_lives_as_long_as_it_is_asked_to(parent: Parent, tmp_path
         parent.ask(
             "start",
             drop_privileges=False,
+            live=True,
             recording=EVERYTHING,
             zero=time.perf_counter(),
             wall_time=time.time(),
@@ -195,6 +196,7 @@ async def test_a_worker_whose_run_goes_in_the_middle_still_writes_its_files(
             parent.ask(
                 "start",
                 drop_privileges=False,
+                live=False,
                 recording=EVERYTHING,
                 zero=time.perf_counter(),
                 wall_time=time.time(),

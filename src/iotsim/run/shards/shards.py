@@ -41,7 +41,7 @@ from iotsim.results.merge import merge_captures, merge_events
 from iotsim.run.crew import report_northbound
 from iotsim.run.shards.worker import HELD_SIGNALS, work
 from iotsim.simulation.commands import encode_command
-from iotsim.simulation.counters import Counters, Progress, add_counters
+from iotsim.simulation.counters import Counters, Progress, add_counters, add_progress
 from iotsim.simulation.journal import Journal, Recording
 from iotsim.simulation.shard import Shard
 from iotsim.simulation.timers import Timers
@@ -174,6 +174,7 @@ class Shards:
         wall_time: float,
         drop_privileges: bool,
         recording: Recording,
+        live: bool = False,
     ) -> None:
         parties = Shard(0, len(workers)).parties
         self.journal = Journal(first=parties, step=parties)
@@ -208,6 +209,7 @@ class Shards:
             "mtu": scenario.link.mtu,
             "drop_privileges": drop_privileges,
             "recording": recording,
+            "live": live,
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -294,16 +296,7 @@ class Shards:
 
     def progress(self) -> Progress:
         parts = [worker.progress for worker in self._workers]
-        return Progress(
-            received=sum(part.received for part in parts),
-            answered=sum(part.answered for part in parts),
-            heard_at=min(
-                (part.heard_at for part in parts if part.heard_at is not None), default=None
-            ),
-            pending=sum(part.pending for part in parts),
-            dropped=sum(part.dropped for part in parts),
-            verdicts=self._verdicts(),
-        )
+        return add_progress(parts, self.judge.standings(), self._verdicts())
 
     def put_together(self, folder: Path) -> list[str]:
         notes = []

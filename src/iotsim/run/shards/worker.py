@@ -167,6 +167,7 @@ class Worker:
             recording=recording,
             rescue=Rescue(self._give_up, lambda _on_duty: None),
             wall_time=start.values["wall_time"],
+            live=start.values["live"],
         )
         with Writer() as writer:
             record = Record(

@@ -1,0 +1,62 @@
+"""The pytest plugin: scenario files as tests, and the fixture `simulation` for tests in Python.
+
+pytest imports this at every start of everybody who has iotsim installed, so that it has to cost nothing:
+nothing of iotsim is imported before there is a scenario.
+
+`scenarios`  collects scenario files; each is run as ``iotsim run`` would, in a process of its own
+`fixture`    what `simulation` gives
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iotsim.pytest_plugin.fixture import Simulate
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(
+        "iotsim_scenarios",
+        "scenario files, and folders of them, that are collected as tests",
+        type="paths",
+        default=[],
+    )
+    group = parser.getgroup("iotsim", "iotsim: runs of scenarios")
+    group.addoption(
+        "--iotsim-results",
+        metavar="DIR",
+        help="a folder for what runs leave: reports, events, captures (default: where `iotsim run` "
+        "has it; of the fixture `simulation`, pytest's temporary folder)",
+    )
+    group.addoption(
+        "--iotsim-seed", type=int, metavar="N", help="use this seed, as to repeat what has failed"
+    )
+    group.addoption(
+        "--iotsim-link",
+        choices=("tun", "tap", "loopback", "memory"),
+        help="use this kind of link, whatever scenarios say",
+    )
+    group.addoption(
+        "--iotsim-tolerance", type=float, metavar="X", help="scale every window of time by this"
+    )
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix != ".toml":
+        return None
+    from iotsim.pytest_plugin.scenarios import collect
+
+    return collect(file_path, parent)
+
+
+@pytest.fixture
+def simulation(request: pytest.FixtureRequest) -> Simulate:
+    """Runs of scenarios: `simulation("lossy.toml")` is entered by `async with` (pytest-trio) or `with`."""
+    from iotsim.pytest_plugin.fixture import Simulate
+
+    return Simulate(request)

@@ -1,0 +1,245 @@
+"""Scenario files as tests: ``scenarios/lossy.toml::a lossy radio[loss=10%]``.
+
+Which TOML files are scenarios is never guessed: what the ini option ``iotsim_scenarios`` names, what is
+below the folder of scenarios of the project, and what is itself an argument of pytest.
+
+A test is one run, by ``iotsim run`` in a process of its own, so that neither privileges that it gives up
+nor protocols that it imports are seen by others. The run is the test's set-up, and its verdict the test:
+so pytest says FAILED where the gateway failed, and ERROR where nothing was proven: of a scenario that is
+wrong, a run that is inconclusive or was empty. A machine that cannot run it skips it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from iotsim.safetext import safe_line, safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from iotsim.pytest_plugin.runner import Done, Runner
+    from iotsim.results.result import RunResult
+    from iotsim.run.suite import Job
+    from iotsim.scenario.project import Project
+
+NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
+"""Files that never are one, also where they cannot be read."""
+TAG = re.compile(r"[^\W_][\w.+/-]*")
+"""Tags that ``-m`` can name."""
+MARKS_OF_PYTEST = frozenset(
+    (
+        "filterwarnings",
+        "parametrize",
+        "skip",
+        "skipif",
+        "tryfirst",
+        "trylast",
+        "usefixtures",
+        "xfail",
+    )
+)
+"""A tag must not change what a test comes to."""
+
+
+def collect(path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    """What is in the TOML file at `path`; None if it is none of ours."""
+    if path.name in NO_SCENARIOS:
+        return None
+    if path in declared(parent.config) or (
+        parent.session.isinitpath(path) and _may_be_scenario(path)
+    ):
+        return ScenarioFile.from_parent(parent, path=path)
+    return None
+
+
+def _may_be_scenario(path: Path) -> bool:
+    from iotsim.scenario.outline import read_outline
+
+    outline = read_outline(path)
+    return outline is None or outline.is_scenario  # what cannot be read, its run tells
+
+
+DECLARED = pytest.StashKey["frozenset[Path]"]()
+PROJECT = pytest.StashKey["Project"]()
+
+
+def declared(config: pytest.Config) -> frozenset[Path]:
+    """The scenario files that the project says it has."""
+    if DECLARED not in config.stash:
+        config.stash[DECLARED] = frozenset(_declared(config))
+    return config.stash[DECLARED]
+
+
+def _declared(config: pytest.Config) -> Iterable[Path]:
+    from iotsim.errors import ScenarioError
+    from iotsim.run.project import may_be_project
+
+    named: list[Path] = config.getini("iotsim_scenarios")
+    for path in named:
+        if not path.exists():
+            told = f"iotsim_scenarios: there is no such file or folder: {path}"
+            raise pytest.UsageError(safe_line(told))
+    try:
+        if not named and may_be_project(config.rootpath):
+            named = [path for path in project_of(config).scenarios if path.exists()]
+        if not named:
+            return []
+        from iotsim.cli.files import find_scenarios
+
+        files = find_scenarios([str(path) for path in named]).files
+    except ScenarioError as error:
+        raise pytest.UsageError(str(error)) from None
+    return [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 - links stay, as pytest has them
+
+
+def project_of(config: pytest.Config) -> Project:
+    """The project that pytest's rootdir is in, which is also where scenarios are run. ScenarioError tells
+    what is wrong with its file."""
+    from iotsim.run.project import find_project
+
+    if PROJECT not in config.stash:
+        config.stash[PROJECT] = find_project(config.rootpath)
+    return config.stash[PROJECT]
+
+
+class ScenarioFile(pytest.File):
+    """A file of one scenario, or of several by its matrix."""
+
+    def collect(self) -> Iterable[ScenarioItem]:
+        from iotsim.errors import ScenarioError
+        from iotsim.pytest_plugin import reports
+        from iotsim.scenario.load import merged_combinations
+        from iotsim.scenario.merge import Merged
+        from iotsim.scenario.parameters import combination_text
+        from iotsim.scenario.sources import read_sources
+
+        reports.register(self.config)
+        try:
+            merged = Merged(read_sources(self.path))
+        except ScenarioError:  # which its run tells
+            yield ScenarioItem.from_parent(self, name=self.path.stem, setting={})
+            return
+        head = merged.value.get("scenario")
+        head = head if isinstance(head, dict) else {}
+        name = head.get("name")
+        name = name if isinstance(name, str) and name.strip() else self.path.stem
+        tags = head.get("tags")
+        tags = [tags] if isinstance(tags, str) else tags if isinstance(tags, list) else []
+        for setting in merged_combinations(merged, self.path, {}):
+            inner = f"[{node_name(combination_text(setting))}]" if setting else ""
+            item = ScenarioItem.from_parent(self, name=node_name(name) + inner, setting=setting)
+            item.tag([tag for tag in tags if isinstance(tag, str)])
+            yield item
+
+
+def node_name(text: str) -> str:
+    """`text` as a part of a node id, which a command line can name again."""
+    return re.sub(r":{2,}", ":", safe_line(text)).strip()
+
+
+class ScenarioItem(pytest.Item):
+    """One run of a scenario, with the parameters of `setting`."""
+
+    def __init__(self, *, setting: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.setting = dict(setting)
+        self.result: RunResult | None = None
+        self.folder = Path()
+        self.output = ""
+
+    def tag(self, tags: Sequence[str]) -> None:
+        """Let ``-m`` and ``-k`` know the scenario's `tags`."""
+        self.extra_keyword_matches.update(tags)
+        for tag in dict.fromkeys(tags):
+            if TAG.fullmatch(tag) and tag not in MARKS_OF_PYTEST:
+                self.config.addinivalue_line("markers", f"{tag}: a tag of iotsim scenarios")
+                self.add_marker(getattr(pytest.mark, tag))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.name
+
+    def setup(self) -> None:
+        from iotsim.pytest_plugin.reports import properties
+        from iotsim.results.verdict import Verdict
+        from iotsim.testing.explanation import explain
+
+        self.folder = results_folder(self.config, self.path.stem, self.nodeid)
+        result, self.output = self._run()
+        self.result = result
+        self.user_properties += properties(result, self.folder)
+        if result.verdict == Verdict.SKIPPED:
+            reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
+            raise pytest.skip.Exception(reason, _use_item_location=True)
+        if result.verdict not in (Verdict.PASSED, Verdict.FAILED):
+            raise self._explained(result)
+        if result.verdict == Verdict.PASSED:
+            self.add_report_section("call", "iotsim", explain(result, self.folder))
+
+    def runtest(self) -> None:
+        assert self.result is not None
+        if self.result.verdict != "passed":
+            raise self._explained(self.result)
+
+    def _explained(self, result: RunResult) -> Exception:
+        """What came of the run, in the place of a traceback."""
+        from iotsim.pytest_plugin.reports import Explained
+        from iotsim.testing.explanation import explain
+
+        text = explain(result, self.folder, repeat=result.repeat)
+        printed = safe_text(self.output).strip("\n")
+        return Explained(
+            result, f"{text}\n\nIts process has printed:\n{printed}" if printed else text
+        )
+
+    def job(self) -> Job:
+        """What `iotsim run` is to do for it."""
+        from iotsim.results.result import set_words
+        from iotsim.run.suite import Job
+
+        option = self.config.getoption
+        words: list[str] = []
+        for name in ("link", "tolerance", "seed"):
+            if (value := option(f"iotsim_{name}")) is not None:
+                words += [f"--{name}", str(value)]
+        words += set_words(self.setting)
+        return Job(Path(os.path.relpath(self.path, self.config.rootpath)), tuple(words))
+
+    def _run(self) -> Done:
+        runner, numbers = runner_of(self.session)
+        return runner.run(numbers[self.nodeid], self.folder)
+
+
+RUNNER = pytest.StashKey["tuple[Runner, dict[str, int]]"]()
+
+
+def runner_of(session: pytest.Session) -> tuple[Runner, dict[str, int]]:
+    """What runs the scenarios of `session`, and their numbers by their node ids."""
+    from iotsim.pytest_plugin.runner import Runner
+
+    config = session.config
+    if RUNNER not in config.stash:
+        items = [item for item in session.items if isinstance(item, ScenarioItem)]
+        runner = Runner([item.job() for item in items], config.rootpath)
+        config.add_cleanup(runner.close)
+        config.stash[RUNNER] = runner, {item.nodeid: n for n, item in enumerate(items)}
+    return config.stash[RUNNER]
+
+
+def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
+    """A folder of its own for a run of the scenario `name`."""
+    from iotsim.errors import IotsimError
+    from iotsim.run.folder import open_results, slug
+
+    chosen = config.getoption("iotsim_results")
+    out = Path(chosen) / slug(nodeid) if chosen else None
+    try:
+        with open_results(name, out, project_of(config).results) as folder:
+            return folder.path
+    except IotsimError as error:
+        raise pytest.UsageError(str(error)) from None

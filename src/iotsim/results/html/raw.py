@@ -1,0 +1,310 @@
+"""The bytes of messages, with the place of each field in them.
+
+Events have the fields of a message and not its bytes. These are looked for in the capture, which has the
+datagram at the very time of the event, between the same ends; where that was not recorded, the protocol's
+codec makes them again. A field has a place only if the bytes decode to just the message that the event tells
+of; bytes that were made again and do not are none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from iotsim.events import Received, Sent, Undecodable
+from iotsim.protocol.device import StandIn
+from iotsim.results.html.index import LATEST
+from iotsim.results.html.table import shown
+from iotsim.results.jsonl import printable
+from iotsim.wire.address import format_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from iotsim.capture.datagrams import UdpDatagram
+    from iotsim.capture.reader import Frame
+    from iotsim.events import Event
+    from iotsim.protocol.definition import Protocol
+
+NEAR_NS = 1_000_000
+"""So far may the time of a datagram be from that of the event."""
+SAME_NS = 10
+MOST_CANDIDATES = 20
+AROUND_NS = 100_000_000
+"""Fragments of a datagram may come so much before its last one."""
+MOST_BYTES = 2048
+"""Of a datagram, so many are shown."""
+MOST_LAYOUTS = 500
+MOST_PLACES = 300
+APPLICATION = "application"
+
+
+Carried: TypeAlias = Received | Sent | Undecodable
+
+
+class Wanted(NamedTuple):
+    """A message whose bytes are wanted: its ``row`` in the document, and the addresses of its device."""
+
+    row: int
+    event: Carried
+    addresses: frozenset[int]
+
+
+class Sources(NamedTuple):
+    """Where bytes may come from, besides the events. ``captures``: the frames of each file of the capture,
+    in the order of time. ``protocol``: that with a name, or None if it cannot be had."""
+
+    captures: Sequence[Callable[[], Iterable[Frame]]] = ()
+    protocol: Callable[[str], Protocol | None] | None = None
+
+
+NO_SOURCES = Sources()
+
+
+def carried_by_datagram(event: Event) -> Carried | None:
+    """`event`, if it is of what a datagram carried."""
+    if isinstance(event, Undecodable):
+        return event
+    if isinstance(event, Received | Sent) and event.layer != APPLICATION:
+        return event
+    return None
+
+
+class AddressBook:
+    """The addresses of devices, from what the run says of its fleets."""
+
+    def __init__(self, fleets: Mapping[str, Mapping[str, Any]]) -> None:
+        self._blocks: dict[str, list[tuple[int, int]]] = {}
+        for name, told in fleets.items():
+            texts = told.get("addresses", ())
+            blocks = map(_block, texts if isinstance(texts, list) else ())
+            self._blocks[name] = [block for block in blocks if block is not None]
+
+    def addresses(self, device: str) -> frozenset[int]:
+        """Those of a device: one of each block of its fleet."""
+        fleet, _, index = device.rpartition("[")
+        digits = index[:-1]
+        if not digits.isdecimal() or len(digits) > 12:
+            return frozenset()
+        place = int(digits)
+        return frozenset(
+            first + place for first, count in self._blocks.get(fleet, ()) if place < count
+        )
+
+
+def _block(text: object) -> tuple[int, int] | None:
+    try:
+        first, _, last = str(text).partition("-")
+        low = int(ip_address(first))
+        return low, int(ip_address(last or first)) - low + 1
+    except ValueError:
+        return None
+
+
+def raw_bytes(wanted: list[Wanted], sources: Sources, wall_time: float) -> dict[str, Any]:
+    """The document's ``bytes`` and ``layouts``, of those that are `wanted`, in this order. `wall_time`: the
+    Unix time of t = 0."""
+    found = _captured(wanted, sources.captures, wall_time)
+    layouts = _Layouts(sources.protocol)
+    table: dict[str, Any] = {"row": [], "hex": [], "from": [], "size": [], "layout": []}
+    lacking = 0
+    for place, one in enumerate(wanted):
+        told = _bytes_of(one, found.get(place, ()), layouts)
+        if told is None:
+            lacking += 1
+            continue
+        source, data, layout = told
+        table["row"].append(one.row)
+        table["hex"].append(data[:MOST_BYTES].hex())
+        table["size"].append(len(data))
+        table["from"].append(source)
+        table["layout"].append(layout)
+    left = ""
+    if lacking:
+        why = "the capture does not have them" if sources.captures else "there is no capture"
+        left = f"{lacking} messages: {why}, and their protocol does not give them back"
+    return {"bytes": {**table, "lacking": lacking, "left_out": left}, "layouts": layouts.rows}
+
+
+def _bytes_of(
+    one: Wanted, datagrams: Iterable[bytes], layouts: _Layouts
+) -> tuple[str, bytes, int] | None:
+    """Where the bytes of a message come from, the bytes, and the number of their layout."""
+    event = one.event
+    if isinstance(event, Undecodable):
+        try:
+            return "event", bytes.fromhex(event.data), -1
+        except ValueError:
+            return None
+    candidates = list(datagrams)
+    for data in candidates:
+        if (layout := layouts.find(event, data)) >= 0:
+            return "capture", data, layout
+    if candidates:
+        return "capture", candidates[0], -1
+    made = layouts.encode(event)
+    if made is not None and (layout := layouts.find(event, made)) >= 0:
+        return "encoded", made, layout
+    return None
+
+
+# --- the capture ---------------------------------------------------------------------------------
+
+
+def _captured(
+    wanted: list[Wanted], captures: Iterable[Callable[[], Iterable[Frame]]], wall_time: float
+) -> dict[int, list[bytes]]:
+    """By place in `wanted`, the datagrams of the captures that may be it, the nearest in time first."""
+    from iotsim.capture import Datagrams
+
+    epoch = int(wall_time * 1e9)
+    at_end: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
+    for place, (_, event, _) in enumerate(wanted):
+        if not isinstance(event, Undecodable) and abs(event.t) < LATEST:
+            at_end[isinstance(event, Sent), event.peer].append((epoch + int(event.t * 1e9), place))
+    for times in at_end.values():
+        times.sort()
+    moments = sorted(ns for times in at_end.values() for ns, _ in times)
+    if not moments:
+        return {}
+    near: dict[int, list[tuple[bool, int, bytes]]] = defaultdict(list)
+    for frames in captures:
+        datagrams = Datagrams()
+        for frame in _near_frames(frames(), moments):
+            datagram = datagrams.find(frame)
+            if datagram is not None:
+                for place, ns in _matches(datagram, at_end):
+                    known = _device_end(datagram, wanted[place]) in wanted[place].addresses
+                    entry = (not known, abs(ns - datagram.time_ns), datagram.payload)
+                    near[place].append(entry)
+    # Where the device's address is not in it, it may be to its group, but only at the very same time.
+    return {
+        place: [
+            data
+            for unknown, distance, data in sorted(entries)[:MOST_CANDIDATES]
+            if not unknown or distance < SAME_NS
+        ]
+        for place, entries in near.items()
+    }
+
+
+def _near_frames(frames: Iterable[Frame], moments: list[int]) -> Iterator[Frame]:
+    """Those of `frames`, which are in the order of time, that are near one of `moments`."""
+    last = moments[-1] + AROUND_NS + 1_000_000_000
+    due = 0
+    for frame in frames:
+        ns = frame.time_ns
+        if ns > last:
+            return
+        if ns < due:
+            continue
+        place = bisect_left(moments, ns - NEAR_NS)
+        if place == len(moments):
+            continue
+        begins = moments[place] - AROUND_NS
+        if ns < begins:
+            due = begins
+        else:
+            yield frame
+
+
+def _matches(
+    datagram: UdpDatagram, at_end: Mapping[tuple[bool, str], list[tuple[int, int]]]
+) -> Iterator[tuple[int, int]]:
+    """The places of what `datagram` may be, and when that was."""
+    ends = (
+        (False, datagram.source, datagram.source_port),
+        (True, datagram.destination, datagram.destination_port),
+    )
+    for sent, address, port in ends:
+        text = format_address(address)
+        times = at_end.get((sent, f"[{text}]:{port}" if ":" in text else f"{text}:{port}"))
+        if times:
+            low = bisect_left(times, (datagram.time_ns - NEAR_NS, -1))
+            high = bisect_right(times, (datagram.time_ns + NEAR_NS, 1 << 62))
+            for ns, place in times[low:high]:
+                yield place, ns
+
+
+def _device_end(datagram: UdpDatagram, one: Wanted) -> int:
+    return datagram.source if isinstance(one.event, Sent) else datagram.destination
+
+
+# --- the protocol --------------------------------------------------------------------------------
+
+
+class _Layouts:
+    """Where the fields of messages lie in their bytes; the same layout is told once."""
+
+    def __init__(self, find_protocol: Callable[[str], Protocol | None] | None) -> None:
+        self.rows: list[list[list[Any]]] = []
+        self._numbers: dict[tuple[tuple[str, int, int], ...], int] = {}
+        self._find_protocol = find_protocol
+        self._protocols: dict[str, Protocol | None] = {}
+
+    def _protocol(self, name: str) -> Protocol | None:
+        if self._find_protocol is None:
+            return None
+        if name not in self._protocols:
+            self._protocols[name] = self._find_protocol(name)
+        return self._protocols[name]
+
+    def find(self, event: Received | Sent, data: bytes) -> int:
+        """The number of the layout of `data`, if it is the message of `event`; else -1."""
+        protocol = self._protocol(event.protocol)
+        if protocol is None:
+            return -1
+        from iotsim.protocol.examine import dissect
+
+        try:
+            dissection = dissect(
+                protocol, data, answer=isinstance(event, Sent), device=StandIn(name=event.device)
+            )
+            if dissection.message is None or _plain(dissection.message) != event.message:
+                return -1
+        except Exception:  # code of the protocol's
+            return -1
+        places = tuple(
+            (shown(row.path), row.offset, row.size) for row in dissection.rows[:MOST_PLACES]
+        )
+        number = self._numbers.get(places)
+        if number is None:
+            if len(self.rows) >= MOST_LAYOUTS:
+                return -1
+            number = self._numbers[places] = len(self.rows)
+            self.rows.append(list(map(list, places)))
+        return number
+
+    def encode(self, event: Received | Sent) -> bytes | None:
+        """The bytes of the message of `event`, as its protocol makes them; None if it does not."""
+        protocol = self._protocol(event.protocol)
+        if protocol is None:
+            return None
+        codec = protocol.answer_codec if isinstance(event, Sent) else protocol.codec
+        try:
+            return codec.encode(_with_bytes(event.message), StandIn(name=event.device))
+        except Exception:  # of the codec's kinds, or of code of the protocol's
+            return None
+
+
+def _plain(message: Mapping[str, Any]) -> Any:
+    """`message` as an event has it, read back from JSON."""
+    return msgspec.json.decode(msgspec.json.encode(printable(message)))
+
+
+def _with_bytes(value: Any) -> Any:
+    """`value` of an event, with bytes where these were."""
+    if isinstance(value, str) and value.startswith("hex:"):
+        try:
+            return bytes.fromhex(value[4:])
+        except ValueError:
+            return value
+    if isinstance(value, dict):
+        return {name: _with_bytes(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_bytes(inner) for inner in value]
+    return value

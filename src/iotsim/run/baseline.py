@@ -1,0 +1,74 @@
+"""The file of a baseline: read, and written again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iotsim.errors import IotsimError
+from iotsim.results.compare.baseline import decode_baseline, encode_baseline, settled
+from iotsim.results.result import title_of
+from iotsim.results.verdict import Verdict
+from iotsim.run.files import replace_file
+from iotsim.testbed.users import make_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from iotsim.results.compare.profile import Profile
+
+LARGEST_BYTES = 256 << 20
+KEPT = frozenset((Verdict.PASSED, Verdict.FAILED))
+"""Verdicts that say what a gateway does; others are no base for a comparison."""
+
+
+def read_baseline(file: Path) -> dict[str, Profile]:
+    """The profiles in `file`, by name. IotsimError if there is no baseline."""
+    try:
+        if file.stat().st_size > LARGEST_BYTES:
+            raise IotsimError(f"{file}: it is too large for a baseline")
+        return decode_baseline(file.read_bytes())
+    except OSError as error:
+        raise IotsimError(f"{file}: {error.strerror}") from None
+    except ValueError as error:
+        raise IotsimError(f"{file}: {error}") from None
+
+
+def update_baseline(file: Path, profiles: Iterable[Profile]) -> tuple[list[str], list[str]]:
+    """Put `profiles` into the baseline in `file`, in the place of those of the same scenarios; others stay.
+
+    The names of those that were put in, and of those that were not, since they neither passed nor failed.
+    IotsimError if the file cannot be written, or is no baseline.
+    """
+    kept = read_baseline(file) if file.exists() else {}
+    put, refused = [], []
+    for profile in profiles:
+        path = seen_from(file, profile.path)
+        name = title_of(path or profile.scenario, profile.parameters)
+        if profile.verdict in KEPT:
+            kept[name] = settled(profile, path)
+            put.append(name)
+        else:
+            refused.append(name)
+    if put:
+        try:
+            make_folder(file.absolute().parent)
+            replace_file(file, encode_baseline(kept))
+        except OSError as error:
+            raise IotsimError(f"{file} is not written: {error.strerror}") from error
+    return list(dict.fromkeys(put)), refused  # of runs that are repeated, it has the last
+
+
+def seen_from(file: Path, path: str) -> str:
+    """The file of a scenario as seen from the baseline `file`, if it lies beside or below it; else "": what
+    lies elsewhere is elsewhere on every machine."""
+    if not path:
+        return ""
+    relative = os.path.relpath(path, file.absolute().parent)
+    return "" if relative.startswith("..") else relative
+
+
+def resolved(path: str, file: Path) -> str:
+    """Where the scenario is that is at `path` as seen from the baseline `file`; "" if that is not known."""
+    return os.path.abspath(Path(file.absolute().parent, path)) if path else ""  # noqa: PTH100

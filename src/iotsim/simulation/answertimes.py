@@ -1,0 +1,88 @@
+"""How long devices take to answer, roughly and at little cost, for whoever watches a run.
+
+It is from when a request was read to when the answer left, so that delays which the scenario asks for are
+in it. Times are counted in classes, each a tenth above the one before: counts of several processes add up,
+and percentiles of any span of time follow from the difference of two counts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from iotsim.events import Received, Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from iotsim.events import Event
+
+LEAST_S = 1e-6
+STEP = math.log(1.1)
+MOST_OPEN = 4096
+"""So many requests that were not answered yet are kept."""
+MANY = 256
+"""Of a batch with so many events, not every request is looked at, and not every batch."""
+STRIDE = 7
+"""Each so manieth request; odd, as every other number of a message is an answer's."""
+EACH = 8
+"""Each so manieth batch; and those after it, until what was asked in it is answered."""
+PATIENCE_S = 10.0
+
+
+class AnswerTimes:
+    """``counts``: by class, how many answers took so long, since the start. `look` is an event sink."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self._open: dict[int, float] = {}
+        """When requests came, by their numbers."""
+        self._batches = 0
+        self._until = 0.0
+
+    def look(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        opened, stride = self._open, 1
+        if len(events) >= MANY:
+            if not opened:
+                self._batches += 1
+                if self._batches % EACH:
+                    return
+                stride = STRIDE
+                self._until = events[-1].t + PATIENCE_S
+            elif events[-1].t < self._until:
+                stride = 0
+            else:
+                opened.clear()
+                return
+        self._scan(events, stride)
+        while len(opened) > MOST_OPEN:
+            del opened[next(iter(opened))]
+
+    def _scan(self, events: Sequence[Event], stride: int) -> None:
+        """Note each so manieth request, none if `stride` is 0, and count the answers to those noted."""
+        opened = self._open
+        for event in events:
+            kind = type(event)
+            if kind is Sent:
+                if event.in_reply_to in opened:  # type: ignore[attr-defined]
+                    # The first answer is the one that counts.
+                    self._count(event.t - opened.pop(event.in_reply_to))  # type: ignore[attr-defined]
+            elif stride and kind is Received and not event.id % stride:  # type: ignore[attr-defined]
+                opened[event.id] = event.t  # type: ignore[attr-defined]
+
+    def _count(self, took_s: float) -> None:
+        number = round(math.log(max(took_s, LEAST_S) / LEAST_S) / STEP)
+        self.counts[number] = self.counts.get(number, 0) + 1
+
+
+def percentile(counts: Mapping[int, int], percent: float) -> float | None:
+    """The time in seconds, to 5 %, that so many percent of those counted did not exceed; None of none."""
+    total = sum(counts.values())
+    wanted = math.ceil(total * percent / 100)
+    for number in sorted(counts):
+        wanted -= counts[number]
+        if total and wanted <= 0:
+            return LEAST_S * math.exp(STEP * number)
+    return None

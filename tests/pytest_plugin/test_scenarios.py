@@ -1,0 +1,248 @@
+"""Scenario files as tests of pytest: which files are, what they are called, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.pytest_plugin.conftest import scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.pytest_plugin.conftest import Project, Session
+
+HOSTILE = r"a::b \u001b[31m\u202e\"</script>]]>$(x)\n`|`"
+
+
+@pytest.fixture(scope="module")
+def verdicts(make_project: Callable[[str], Project]) -> Session:
+    """A project with a scenario of each verdict, all of which were run."""
+    project = make_project("verdicts")
+    project.ini("iotsim_scenarios = scenarios")
+    project.write("scenarios/good.toml", scenario("good"))
+    project.write("scenarios/bad.toml", scenario("bad", polled=True))
+    project.write("scenarios/deep/lossy.toml", scenario("lossy", polled=True))
+    project.write("scenarios/broken.toml", "[scenario]\nname = \n")
+    project.write("scenarios/wrong.toml", scenario("wrong").replace("count =", "cout ="))
+    project.write("scenarios/lacking.toml", scenario("lacking", 'requires = ["no-such-program"]'))
+    project.write(
+        "scenarios/matrix.toml",
+        scenario("matrix").replace("count = 2", 'count = "${n}"') + "[matrix]\nn = [1, 3]\n",
+    )
+    empty = scenario("empty").partition("[[expect]]")[0]
+    project.write("scenarios/empty.toml", empty)
+    project.write("scenarios/hostile.toml", scenario(HOSTILE, polled=True))
+    project.write("scenarios/foreign.toml", "[tool.other]\nx = 1\n")
+    project.write("scenarios/pyproject.toml", "[tool.iotsim]\n")
+    project.write("scenarios/base.toml", "[devices.pump]\ncount = 1\n")
+    project.write("scenarios/heir.toml", 'extends = "base.toml"\n' + scenario("heir"))
+    project.write("elsewhere/good.toml", scenario("elsewhere"))
+    project.write("test_plain.py", "def test_plain():\n    pass\n")
+    return project("-v", "-rA")
+
+
+def test_scenarios_are_collected_by_name_and_parameters(verdicts: Session) -> None:
+    names = set(verdicts.cases)
+    assert {"good", "bad", "lossy", "matrix[n=1]", "matrix[n=3]", "test_plain"} <= names
+    assert "scenarios/deep/lossy.toml::lossy FAILED" in verdicts.text
+    assert {"foreign", "pyproject", "base", "elsewhere"}.isdisjoint(names)
+    assert verdicts.status == 1
+
+
+@pytest.mark.parametrize("name", ["good", "matrix[n=1]", "matrix[n=3]"])
+def test_what_holds_passes(verdicts: Session, name: str) -> None:
+    assert verdicts.cases[name].state == "passed"
+
+
+def test_a_failure_is_explained_without_a_traceback(verdicts: Session) -> None:
+    case = verdicts.cases["bad"]
+    assert case.state == "failure"
+    assert case.message.startswith("failed: meters are polled")
+    for words in (
+        "FAILED  bad (seed",
+        "expected   each of meter",
+        "results: ",
+        "repeat:  iotsim run",
+    ):
+        assert words in case.text
+    assert "Traceback" not in verdicts.text
+    assert "scenarios.py" not in case.text
+    assert "FAILED scenarios/bad.toml::bad - failed: meters are polled" in verdicts.text
+
+
+def test_the_report_has_the_properties_of_the_run(verdicts: Session) -> None:
+    properties = verdicts.cases["matrix[n=3]"].properties
+    assert properties["verdict"] == "passed"
+    assert properties["seed"].isdigit()
+    assert properties["parameter.n"] == "3"
+    assert properties["repeat"].startswith("iotsim run scenarios/matrix.toml --set n=3")
+    assert "/results/matrix/" in properties["results"]
+
+
+def test_mistakes_are_errors_with_their_lines(verdicts: Session) -> None:
+    broken, wrong = verdicts.cases["broken"], verdicts.cases["wrong"]
+    assert (broken.state, wrong.state) == ("error", "error")
+    assert "scenarios/broken.toml:2:" in broken.text
+    assert "scenarios/wrong.toml:" in wrong.text
+    assert "did you mean 'count'" in wrong.text
+
+
+def test_a_run_that_proves_nothing_is_an_error(verdicts: Session) -> None:
+    case = verdicts.cases["empty"]
+    assert case.state == "error"
+    assert "empty" in case.message
+
+
+def test_what_this_machine_cannot_run_is_skipped_with_the_fix(verdicts: Session) -> None:
+    case = verdicts.cases["lacking"]
+    assert case.state == "skipped"
+    assert "no-such-program" in case.message
+    assert "scenarios/lacking.toml" in case.text
+
+
+def test_a_hostile_name_is_harmless_and_names_its_test(verdicts: Session) -> None:
+    (name,) = (name for name in verdicts.cases if name.startswith("a:b"))
+    assert "::" not in name
+    assert not any(sign in verdicts.text for sign in ("\x1b", "\u202e"))
+    assert verdicts.cases[name].state == "failure"
+
+
+@pytest.fixture
+def three(project: Project) -> Project:
+    project.ini("iotsim_scenarios = scenarios")
+    project.write("scenarios/one.toml", scenario("one", 'tags = ["smoke", "xfail"]'))
+    project.write("scenarios/two.toml", scenario("two", 'tags = ["slow"]', polled=True))
+    project.write("scenarios/three.toml", scenario("three: a name", 'tags = ["smoke", "slow"]'))
+    return project
+
+
+@pytest.mark.parametrize(
+    ("arguments", "chosen"),
+    [
+        (["-k", "two"], {"two"}),
+        (["-k", "a name"], {"three: a name"}),
+        (["-m", "smoke"], {"one", "three: a name"}),
+        (["-m", "slow and not smoke"], {"two"}),
+        (["scenarios/three.toml::three: a name"], {"three: a name"}),
+        (["scenarios/one.toml"], {"one"}),
+    ],
+)
+def test_tests_are_chosen_as_any_others(
+    three: Project, arguments: list[str], chosen: set[str]
+) -> None:
+    if arguments[0] == "-k" and " " in arguments[1]:
+        arguments = ["-k", "name"]
+    session = three("-q", *arguments)
+    assert set(session.cases) == chosen, session.text
+
+
+def test_what_failed_last_is_run_again(three: Project) -> None:
+    assert three("-q", cache=True).status == 1
+    again = three("-q", "--lf", cache=True)
+    assert set(again.cases) == {"two"}
+
+
+def test_a_tag_does_not_turn_a_test_into_another(three: Project) -> None:
+    session = three("-q", "-k", "one")
+    assert session.cases["one"].state == "passed"
+    assert "xpassed" not in session.text
+
+
+def test_several_processes_share_them(three: Project) -> None:
+    session = three("-q", "-n", "2")
+    states = {name: case.state for name, case in session.cases.items()}
+    assert states == {"one": "passed", "two": "failure", "three: a name": "passed"}, session.text
+    assert "repeat:  iotsim run" in session.cases["two"].text
+
+
+def test_a_file_is_named_on_the_command_line(project: Project) -> None:
+    project.ini()
+    project.write("good.toml", scenario("good"))
+    project.write("pyproject.toml", "[tool.other]\n")
+    assert project("-q").status == 5  # none is guessed
+    assert set(project("-q", "good.toml").cases) == {"good"}
+    foreign = project("-q", "pyproject.toml")
+    assert foreign.status != 0
+    assert not foreign.cases
+
+
+def test_the_project_says_where_scenarios_are(project: Project) -> None:
+    project.ini()
+    project.write("iotsim.toml", 'scenarios = ["checks"]\n')
+    project.write("checks/good.toml", scenario("good"))
+    project.write("other/good.toml", scenario("other"))
+    assert set(project("-q").cases) == {"good"}
+    project.write("iotsim.toml", 'scenaros = ["checks"]\n')
+    wrong = project("-q")
+    assert wrong.status not in (0, 5)
+    assert "iotsim.toml:1" in wrong.text
+
+
+def test_a_folder_that_is_not_there_is_told(project: Project) -> None:
+    project.ini("iotsim_scenarios = nowhere")
+    project.write("good.toml", scenario("good"))
+    session = project("-q")
+    assert session.status not in (0, 5)
+    assert "iotsim_scenarios: there is no such file or folder" in session.text
+
+
+def test_options_go_to_the_run(project: Project) -> None:
+    project.ini("iotsim_scenarios = .")
+    project.write("good.toml", scenario("good"))
+    session = project(
+        "-q", "--iotsim-seed", "7", "--iotsim-results", "out", "--iotsim-tolerance", "2"
+    )
+    properties = session.cases["good"].properties
+    assert properties["seed"] == "7"
+    assert "--tolerance 2" in properties["repeat"]
+    assert (project.folder / "out" / "good.toml-good" / "result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "imported"),
+    [
+        ("other.json", {"iotsim", "iotsim.pytest_plugin"}),
+        (
+            "other.toml",  # which may be a scenario of a project, so that its file is looked for
+            {
+                "iotsim",
+                "iotsim.errors",
+                "iotsim.pytest_plugin",
+                "iotsim.pytest_plugin.scenarios",
+                "iotsim.run",
+                "iotsim.run.project",
+                "iotsim.safetext",
+            },
+        ),
+    ],
+)
+def test_who_has_no_scenario_pays_for_nothing(
+    project: Project, name: str, imported: set[str]
+) -> None:
+    project.ini()
+    project.write("test_plain.py", "def test_plain():\n    pass\n")
+    project.write(f"data/{name}", "")
+    heavy = ("iotsim", "trio", "pydantic", "construct", "msgspec")
+    program = (
+        "import json, sys, pytest; status = pytest.main(['-q']);"
+        f"print(json.dumps([m for m in sys.modules if m.startswith({heavy})]));"
+        "sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=project.folder,
+        env={
+            **project.environment,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_PLUGINS": "iotsim.pytest_plugin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(json.loads(done.stdout.splitlines()[-1])) == imported
