@@ -29,7 +29,7 @@ from iotsim.run.judging import judge
 from iotsim.run.limit import GRACE_S
 from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
-from iotsim.run.suitefolder import SuiteFolder
+from iotsim.run.suitefolder import INDEX, SuiteFolder
 from iotsim.testbed.helper import start_server as start_helpers
 from iotsim.testbed.serverend import leave_server
 
@@ -280,6 +280,11 @@ class Suite:
             os.close(wakes)
             self.over = True
             self._write(now=True)
+
+    @property
+    def index(self) -> Path:
+        """The page that lists the runs."""
+        return self._folder.path / INDEX
 
     @property
     def trouble(self) -> str:
