@@ -18,7 +18,7 @@ from rich.text import Text
 HERE = Path(__file__).parent
 IOTSIM = Path(sys.executable).parent / "iotsim"
 COLUMNS = 104
-PROGRESS = " packets in · "
+PROGRESS = " packets in"
 FORGETFUL = "python3 examples/polling_gateway.py --devices 10.77.1.1-10.77.1.13 --rounds 1"
 
 

@@ -216,6 +216,9 @@ def iotsim(tmp_path: Path, command_line_in: Callable[[Path], CommandLine]) -> It
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(needs)
     config.pluginmanager.register(interop)
+    # In a job of CI, too, commands are to print what they print anywhere.
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        os.environ.pop(name, None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # As in the background of a script; runs that tests interrupt would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)

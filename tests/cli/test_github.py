@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,14 @@ def test_a_mistake_in_a_scenario_is_annotated_at_its_line(job: CommandLine) -> N
     assert order.startswith("::error file=wrong.toml,line=21,title=wrong%3A error::")
 
 
+def test_errors_come_the_same_way_so_that_none_arrives_behind_the_token(job: CommandLine) -> None:
+    scenario = job.write("wrong.toml", PASSES.replace("within", "wihtin"))
+    process = job.start("run", scenario, stderr=subprocess.PIPE)
+    text, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert "iotsim: " in text.rpartition("::stop-commands::")[2]
+
+
 def test_a_scenario_gives_no_orders(job: CommandLine) -> None:
     hostile = r'name = "\n::error::pwned\n::stop-commands::x"'
     done = job.run(job.write("hostile.toml", FAILS.replace('name = "the meter reports"', hostile)))
@@ -79,6 +88,7 @@ def test_a_scenario_gives_no_orders(job: CommandLine) -> None:
 def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_path: Path) -> None:
     scenario = job.write("fails.toml", FAILS)
     assert "::" not in job("check", scenario).text
+    assert "::" not in job("run", scenario, "--list").text
     job.environment["IOTSIM_SUITE"] = "1 2"
     assert "::" not in job("protocols", "list").text
     del job.environment["GITHUB_ACTIONS"], job.environment["IOTSIM_SUITE"]
@@ -89,3 +99,19 @@ def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_pa
 def test_a_summary_that_cannot_be_written_decides_nothing(job: CommandLine) -> None:
     job.environment["GITHUB_STEP_SUMMARY"] = str(job.folder / "none" / "summary.md")
     assert job.run(job.write("passes.toml", PASSES)).status == 0
+
+
+def test_a_suite_tells_of_all_its_runs_once(job: CommandLine, tmp_path: Path) -> None:
+    job.write("a.toml", PASSES)
+    job.write("b.toml", FAILS)
+    job.write("c.toml", PASSES.replace("within", "wihtin"))
+    done = job("run", "a.toml", "b.toml", "c.toml", "--jobs", "2", "--out", "out")
+    assert done.status == 2
+    told = sorted(orders(done.text))
+    assert len(told) == 2
+    assert told[0].startswith("::error file=b.toml,line=17,title=b%3A the meter reports::")
+    assert told[1].startswith("::error file=c.toml,line=21,title=c%3A error::")
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("## ❌ iotsim: 1 passed, 1 failed, 1 error\n")
+    assert summary.count("<h3>") == 2
+    assert done.text.count("::stop-commands::") == 1

@@ -245,6 +245,23 @@ def test_a_failed_run_stays_failed_and_shows_what_is_new_about_it(command: Comma
     assert (code, "worse" in out) == (1, False)
 
 
+def test_a_suite_is_compared_scenario_by_scenario(iotsim: CommandLine) -> None:
+    names = [f"s{number}.toml" for number in range(4)]
+    for name in names:
+        iotsim.write(name, PASSES)
+    words = ["run", *names, "--seed", "1", "--jobs", "2", "--baseline", "base.json"]
+    done = iotsim(*words, "--update-baseline")
+    assert (done.status, done.text.splitlines()[-1]) == (0, "4 runs are in base.json now")
+    before = (iotsim.folder / "base.json").read_bytes()
+    done = iotsim(*words)
+    assert (done.status, done.text.splitlines()[-1]) == (0, "NOTHING WORSE")
+    iotsim.write("s2.toml", PASSES.replace("the meter reports", "it has another name"))
+    done = iotsim(*words, "--repeat", "2", "--quiet")
+    assert (done.status, done.text.splitlines()[-1]) == (1, "WORSE  2 worse")
+    assert "the meter reports: passed -> not there" in done.text
+    assert (iotsim.folder / "base.json").read_bytes() == before
+
+
 def test_what_is_not_in_the_baseline_is_named(command: Command) -> None:
     command("run", "a.toml", "-q", "--baseline", "base.json", "--update-baseline")
     Path("c.toml").write_text(PASSES)

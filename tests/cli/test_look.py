@@ -133,7 +133,15 @@ def test_numbers(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0000261, "0.026 ms"), (0.0123, "12 ms"), (1.25, "1.2 s"), (75.0, "75 s")],
+    [
+        (0.0000061, "6.1 µs"),
+        (0.0000261, "26 µs"),
+        (0.000_312, "310 µs"),
+        (0.0123, "12 ms"),
+        (1.25, "1.2 s"),
+        (75.0, "75 s"),
+        (0.0, "0 µs"),
+    ],
 )
 def test_spans(seconds: float, text: str) -> None:
     assert span(seconds) == text
@@ -157,3 +165,4 @@ def test_a_run_among_several_is_told_in_a_few_words() -> None:
         "1 failed, 1 held, 3 pending · 12,345 packets in · 5 dropped · 3 lost · lag 31 ms"
     )
     assert short(Look(0.0, Progress(), gateway="starting")) == "gateway starting · 0 packets in"
+    assert short(Look(0.0, Progress(received=1))) == "1 packet in"

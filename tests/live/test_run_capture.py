@@ -65,7 +65,14 @@ def test_it_passes_and_leaves_everything(done: Quickstart) -> None:
     run = done.run
     assert run.status == 0, run.text
     assert "PASSED" in run.text
-    names = {"result.json", "events.jsonl", "capture.pcapng", "junit.xml", "gateway.log"}
+    names = {
+        "result.json",
+        "events.jsonl",
+        "capture.pcapng",
+        "junit.xml",
+        "report.html",
+        "gateway.log",
+    }
     assert names <= {path.name for path in run.out.iterdir()}
     assert {"result.json", *run.result["files"]} == {*names, "work/"}
     assert not [path.name for path in run.out.iterdir() if path.name.startswith(".")]

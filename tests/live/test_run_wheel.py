@@ -47,6 +47,7 @@ def install_wheel(iotsim: CommandLine) -> tuple[Path, dict[str, Done]]:
         "protocols": iotsim("protocols", "list"),
         "check": iotsim("check", "quickstart"),
         "schema": iotsim("schema"),
+        "schema of events": iotsim("schema", "events"),
         "init": iotsim("init", "starter"),
         "wireshark": iotsim("protocols", "wireshark", "coap", "-o", "coap.lua"),
     }
@@ -85,5 +86,6 @@ def test_what_is_bundled_is_found_by_name(done: tuple[Path, dict[str, Done]]) ->
     assert "sensornet  bundled" in said["protocols"].text
     assert "quickstart.toml: ok, 14 devices" in said["check"].text
     assert '"the longest that a run takes' in said["schema"].text
+    assert "A line of events.jsonl, version 1" in said["schema of events"].text
     assert "wrote starter/scenario.toml" in said["init"].text
     assert said["wireshark"].status == 0, said["wireshark"].text

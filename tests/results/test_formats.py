@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import msgspec
 import pytest
 from tests.results.schemas import check_events, validator
 
 from docs import reference
 from iotsim import events
+from iotsim.results import result
 from iotsim.results.formats import EVENTS_FILE, RESULT_FILE, fields_of, kinds
 from iotsim.results.jsonl import EventEncoder, decode_events
 from iotsim.results.result import RunResult, encode_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 HOSTILE = "\x1b[2J\u202e</script>]]>'\"=1+1\ud800\n"
 UNMATCHED = events.Unmatched(fleet="m", protocol="p", kind="", count=2, t=1.0, device="m[0]")
@@ -133,7 +135,7 @@ def test_no_description_speaks_of_classes() -> None:
 
 
 def test_a_result_is_right_by_its_schema() -> None:
-    result = RunResult(
+    made = RunResult(
         scenario=HOSTILE,
         path="x",
         seed=1,
@@ -143,7 +145,7 @@ def test_a_result_is_right_by_its_schema() -> None:
         fleets=VALUES["dict[str, dict[str, Any]]"],
     )
     judge = validator(RESULT_FILE)
-    judge.validate(json.loads(encode_result(result)))
+    judge.validate(json.loads(encode_result(made)))
     judge.validate(json.loads(encode_result(RunResult(scenario="x", path="", seed=1))))
     with pytest.raises(jsonschema.ValidationError):
         judge.validate({"format": 1, "verdict": "passed"})
@@ -169,3 +171,19 @@ def test_what_was_written_before_there_was_a_version_is_read() -> None:
 def test_types_are_told_in_the_words_of_json() -> None:
     told = {field.name: field.type for field in fields_of(events.Undecodable)}
     assert (told["offset"], told["sent"], told["data"]) == ("integer or null", "boolean", "string")
+
+
+def test_within_a_version_what_there_was_stays_and_what_is_new_may_be_absent() -> None:
+    """formats-1.json is version 1 as it was first: field -> type, and whether it is always there. What is
+    asked for here has been promised to those who read files; a change of it raises the version."""
+    promised = json.loads((Path(__file__).parent / "formats-1.json").read_text())
+    assert (events.FORMAT, result.FORMAT) == (1, 1)
+    records = [record for part in reference.PARTS.values() for record in part]
+    for record in records:
+        now = {told.name: told for told in fields_of(record)}
+        before = promised[record.__struct_config__.tag or record.__name__]
+        for name, (kind, required) in before.items():
+            assert now[name].type == kind, (record, name)
+            assert (now[name].default is msgspec.NODEFAULT) == required, (record, name)
+        added = [told for name, told in now.items() if name not in before]
+        assert all(told.default is not msgspec.NODEFAULT for told in added), record

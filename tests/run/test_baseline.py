@@ -77,6 +77,17 @@ def test_a_run_is_not_compared_with_that_of_another_scenario(file: Path, tmp_pat
     assert (told.scenarios, told.new) == ([], ["b"])
 
 
+def test_runs_that_are_repeated_are_all_compared_with_the_one(file: Path, tmp_path: Path) -> None:
+    update_baseline(file, [profile(path="ci/a.toml", scenario="a")])
+    for number, verdict in enumerate(("passed", "failed", "passed")):
+        leave(tmp_path / "out" / str(number), path="ci/a.toml", scenario="a", verdict=verdict)
+    told = compare_found(find_in_baseline(file), find_runs(tmp_path / "out"), partly=True)
+    assert [one.comparison.state for one in told.scenarios] == ["ok", "worse", "ok"]
+    runs = [profile(path="ci/a.toml", seed=seed) for seed in (1, 2)]
+    assert update_baseline(file, runs)[0] == ["a.toml"]
+    assert [one.seed for one in read_baseline(file).values()] == [2]
+
+
 def test_compare_takes_a_baseline_on_either_side(file: Path, tmp_path: Path) -> None:
     update_baseline(file, [profile(path="ci/a.toml")])
     folder = leave(tmp_path / "out", path="ci/a.toml", verdict="failed")

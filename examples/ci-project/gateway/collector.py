@@ -2,8 +2,8 @@
 """The product of this sample project: a gateway that collects soil moisture and passes it on to a cloud.
 
 Every --interval it polls each probe; one that does not answer is asked again, --retries times, waiting twice
-as long each time. Each reading is posted to the cloud once; while the cloud is away, readings wait, the oldest
-first. It ends on SIGTERM, with status 0.
+as long each time. Each reading is posted to the cloud once; while the cloud is away, readings wait. It ends
+on SIGTERM, with status 0.
 """
 
 from __future__ import annotations

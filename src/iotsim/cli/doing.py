@@ -13,7 +13,7 @@ from iotsim.cli.app import guarded
 from iotsim.cli.github import tell
 from iotsim.cli.level import Level
 from iotsim.cli.progress import RunView
-from iotsim.cli.remember import remember_run
+from iotsim.cli.remember import prepare_to_remember, remember_run
 from iotsim.cli.render import show_report
 from iotsim.cli.streams import open_streams
 from iotsim.cli.terminal import safe_output
@@ -109,6 +109,7 @@ def do_several(doing: Doing, options: SuiteOptions, memory: Memory) -> tuple[int
             if len(several) > 1:
                 free = ", ".join(several[0].varied)
                 print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
+    prepare_to_remember()
     warm_up({name for job in jobs for name in job.protocols})
     view = SuiteView(len(jobs) * (options.repeat or 1), level=doing.level)
     suite = run_suite(jobs, options, doing.do_apart, view, memory)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import contextmanager, suppress
+import sys
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,7 +52,9 @@ def workflow() -> Iterator[None]:
     token = secrets.token_hex(16)
     print(f"::stop-commands::{token}", flush=True)
     try:
-        yield
+        # Else what goes another way to the runner might arrive only after the token.
+        with redirect_stderr(sys.stdout):
+            yield
     finally:
         print(f"::{token}::", flush=True)
         told, _told = _told, None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
+from iotsim.cli.console import IN_ASCII
 from iotsim.cli.page import flow, squeeze
 from iotsim.expect.text import plural
 from iotsim.safetext import safe_line
@@ -112,13 +113,17 @@ def live_lines(
         for parts in (run_parts(look), traffic_parts(look, trend), device_parts(look))
         for line in flow(parts, columns, signs=signs)
     ]
-    return [*lines, *_expectation_lines(look, columns, rows - len(lines) - 1, ellipsis, signs)]
+    lines += _expectation_lines(look, columns, rows - len(lines) - 1, ellipsis, signs)
+    if not signs:
+        for line in lines:
+            line.plain = line.plain.translate(IN_ASCII)
+    return lines
 
 
 def brief(look: Look, trend: Trend | None = None) -> str:
     """The same as one line without an end, for a log."""
     progress = look.progress
-    received = f"{number(progress.received)} packets in"
+    received = f"{_packets(progress.received)} in"
     if trend is not None and trend.in_rate >= 1:
         received += f" ({number(trend.in_rate)}/s)"
     parts = [f"{look.t:.1f} s", received, f"{number(progress.answered)} answered"]
@@ -138,9 +143,7 @@ def short(look: Look) -> str:
     parts = [", ".join(told)] if told else []
     if look.gateway and look.gateway != "ready":
         parts.append(f"gateway {look.gateway}")
-    return " · ".join(
-        [*parts, f"{number(look.progress.received)} packets in", *_trouble_parts(look)]
-    )
+    return " · ".join([*parts, f"{_packets(look.progress.received)} in", *_trouble_parts(look)])
 
 
 def run_parts(look: Look) -> list[str]:
@@ -155,7 +158,7 @@ def traffic_parts(look: Look, trend: Trend) -> list[str]:
     """What passes, how fast, and what is wrong with it."""
     progress = look.progress
     parts = [
-        f"{number(progress.received)} packets in ({number(trend.in_rate)}/s)",
+        f"{_packets(progress.received)} in ({number(trend.in_rate)}/s)",
         f"{number(progress.sent)} out ({number(trend.out_rate)}/s)",
     ]
     if trend.answer_times:
@@ -218,9 +221,17 @@ def number(value: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A span of time to two digits: ``0.31 ms``, ``12 ms``, ``1.2 s``."""
-    value, unit = (seconds, "s") if seconds >= 1 else (seconds * 1e3, "ms")
-    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+    """A span of time to two digits: ``310 µs``, ``12 ms``, ``1.2 s``."""
+    value, unit = seconds, "s"
+    for smaller in ("ms", "µs"):
+        if value < 1:
+            value, unit = value * 1e3, smaller
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:.0f} {unit}" if rounded >= 10 else f"{rounded:g} {unit}"
+
+
+def _packets(count: int) -> str:
+    return "1 packet" if count == 1 else f"{number(count)} packets"
 
 
 def _devices(census: Census) -> str:

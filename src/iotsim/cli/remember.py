@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iotsim.run.project import may_be_project
+from iotsim.errors import ScenarioError
+from iotsim.run.project import find_project, may_be_project
 
 if TYPE_CHECKING:
     from iotsim.run.report import RunReport
+    from iotsim.scenario.project import Project
+
+
+def prepare_to_remember() -> None:
+    """Before processes are forked that will remember a run each: find out once what is the same for all."""
+    with suppress(ScenarioError):
+        project = _project_with_history()
+        if project is not None:
+            from iotsim.run.origin import origin_of
+
+            origin_of(project.root)
+
+
+def _project_with_history() -> Project | None:
+    """The project that we are in, if it keeps a history; ScenarioError if its file is wrong."""
+    if not may_be_project():
+        return None
+    project = find_project()
+    return None if project.history is None else project
 
 
 def remember_run(report: RunReport, *, serve: bool = False) -> None:
@@ -17,17 +38,14 @@ def remember_run(report: RunReport, *, serve: bool = False) -> None:
     Not one that was served, or ended before its time: its verdict says nothing of the scenario. What goes
     wrong with the history is told, and changes nothing else.
     """
-    if serve or report.stopped_by is not None or not may_be_project():
+    if serve or report.stopped_by is not None:
         return
-    from iotsim.errors import ScenarioError
-    from iotsim.run.project import find_project
-
     try:
-        project = find_project()
+        project = _project_with_history()
     except ScenarioError as error:
         print(f"iotsim: this run is not in the history: {error}", file=sys.stderr)
         return
-    if project.history is None:
+    if project is None or project.history is None:
         return
     from iotsim.run.history import remember
 

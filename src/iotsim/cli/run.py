@@ -80,15 +80,13 @@ def run(
     from iotsim.cli.jobs import choose_jobs, find_jobs, list_jobs, memory_of, suite_options, warn
     from iotsim.cli.level import level_of
     from iotsim.cli.parameters import option_duration, parse_set
-    from iotsim.results.verdict import Verdict, exit_code
-    from iotsim.run.inside import join_parent
+    from iotsim.results.verdict import EXIT_SIGNALLED, Verdict, exit_code
     from iotsim.run.job import leave_verdict
     from iotsim.run.project import find_project
     from iotsim.run.run import RunOptions
     from iotsim.scenario import Overrides
     from iotsim.simulation.journal import Recording
 
-    join_parent()
     named = " ".join(scenarios)
     gateway = external_command()
     words = _repeating_words(
@@ -157,10 +155,11 @@ def run(
         code, folders = doing.do_one(memory if out is None else None)
     else:
         code, folders = do_several(doing, how, memory)
-    if comparing is None or not folders:
+    if comparing is None or not folders or code >= EXIT_SIGNALLED:
         return code
     # Also where something has failed: it shows what is new about that.
-    return code or comparing.settle(folders, quiet=quiet)
+    compared = comparing.settle(folders, quiet=quiet)
+    return code or compared
 
 
 def _document_names(texts: list[str] | None) -> tuple[str, ...]:

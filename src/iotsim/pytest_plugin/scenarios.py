@@ -23,7 +23,9 @@ from iotsim.safetext import safe_line, safe_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from iotsim.pytest_plugin.runner import Done, Runner
     from iotsim.results.result import RunResult
+    from iotsim.run.suite import Job
     from iotsim.scenario.project import Project
 
 NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
@@ -148,6 +150,7 @@ class ScenarioItem(pytest.Item):
         super().__init__(**kwargs)
         self.setting = dict(setting)
         self.result: RunResult | None = None
+        self.folder = Path()
         self.output = ""
 
     def tag(self, tags: Sequence[str]) -> None:
@@ -164,17 +167,19 @@ class ScenarioItem(pytest.Item):
     def setup(self) -> None:
         from iotsim.pytest_plugin.reports import properties
         from iotsim.results.verdict import Verdict
+        from iotsim.testing.explanation import explain
 
-        result, self.output, folder = self._run()
+        self.folder = results_folder(self.config, self.path.stem, self.nodeid)
+        result, self.output = self._run()
         self.result = result
-        self.user_properties += properties(result, folder)
+        self.user_properties += properties(result, self.folder)
         if result.verdict == Verdict.SKIPPED:
             reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
             raise pytest.skip.Exception(reason, _use_item_location=True)
         if result.verdict not in (Verdict.PASSED, Verdict.FAILED):
             raise self._explained(result)
         if result.verdict == Verdict.PASSED:
-            self.add_report_section("call", "iotsim", safe_text(self.output))
+            self.add_report_section("call", "iotsim", explain(result, self.folder))
 
     def runtest(self) -> None:
         assert self.result is not None
@@ -182,15 +187,19 @@ class ScenarioItem(pytest.Item):
             raise self._explained(self.result)
 
     def _explained(self, result: RunResult) -> Exception:
-        """What the run has printed, in the place of a traceback."""
+        """What came of the run, in the place of a traceback."""
         from iotsim.pytest_plugin.reports import Explained
+        from iotsim.testing.explanation import explain
 
-        return Explained(result, safe_text(self.output).strip("\n"))
+        text = explain(result, self.folder, repeat=result.repeat)
+        printed = safe_text(self.output).strip("\n")
+        return Explained(
+            result, f"{text}\n\nIts process has printed:\n{printed}" if printed else text
+        )
 
-    def _run(self) -> tuple[RunResult, str, Path]:
-        """Run the scenario; its result, what it printed, and the folder with its results."""
+    def job(self) -> Job:
+        """What `iotsim run` is to do for it."""
         from iotsim.results.result import set_words
-        from iotsim.run.apart import run_apart
         from iotsim.run.suite import Job
 
         option = self.config.getoption
@@ -199,9 +208,27 @@ class ScenarioItem(pytest.Item):
             if (value := option(f"iotsim_{name}")) is not None:
                 words += [f"--{name}", str(value)]
         words += set_words(self.setting)
-        job = Job(Path(os.path.relpath(self.path, self.config.rootpath)), tuple(words))
-        out = results_folder(self.config, self.path.stem, self.nodeid)
-        return (*run_apart(job, out, self.config.rootpath), out)
+        return Job(Path(os.path.relpath(self.path, self.config.rootpath)), tuple(words))
+
+    def _run(self) -> Done:
+        runner, numbers = runner_of(self.session)
+        return runner.run(numbers[self.nodeid], self.folder)
+
+
+RUNNER = pytest.StashKey["tuple[Runner, dict[str, int]]"]()
+
+
+def runner_of(session: pytest.Session) -> tuple[Runner, dict[str, int]]:
+    """What runs the scenarios of `session`, and their numbers by their node ids."""
+    from iotsim.pytest_plugin.runner import Runner
+
+    config = session.config
+    if RUNNER not in config.stash:
+        items = [item for item in session.items if isinstance(item, ScenarioItem)]
+        runner = Runner([item.job() for item in items], config.rootpath)
+        config.add_cleanup(runner.close)
+        config.stash[RUNNER] = runner, {item.nodeid: n for n, item in enumerate(items)}
+    return config.stash[RUNNER]
 
 
 def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
@@ -212,7 +239,7 @@ def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
     chosen = config.getoption("iotsim_results")
     out = Path(chosen) / slug(nodeid) if chosen else None
     try:
-        with open_results(name, out) as folder:
+        with open_results(name, out, project_of(config).results) as folder:
             return folder.path
     except IotsimError as error:
         raise pytest.UsageError(str(error)) from None

@@ -57,7 +57,7 @@ def update_baseline(file: Path, profiles: Iterable[Profile]) -> tuple[list[str],
             replace_file(file, encode_baseline(kept))
         except OSError as error:
             raise IotsimError(f"{file} is not written: {error.strerror}") from error
-    return put, refused
+    return list(dict.fromkeys(put)), refused  # of runs that are repeated, it has the last
 
 
 def seen_from(file: Path, path: str) -> str:

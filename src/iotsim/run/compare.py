@@ -182,7 +182,7 @@ def compare_found(
     """What has changed from the runs `old` to `new`. `partly`: the new ones need not be all, and so nothing
     is gone, nor is a single one compared with whatever single one there is."""
     single = len(old) == len(new) == 1 and not partly
-    pairs = [(0, 0)] if single else pair_up(old, new)
+    pairs = [(0, 0)] if single else match_each(old, new) if partly else pair_up(old, new)
     told = SuiteComparison()
     for here, there in pairs:
         one, other = old[here], new[there]
@@ -213,8 +213,8 @@ def pair_up(old: Sequence[Found], new: Sequence[Found]) -> list[tuple[int, int]]
     """
     keys: list[Callable[[Found], Hashable]] = [
         lambda one: one.path and (one.path, _setting(one), one.name),
-        lambda one: one.path and (one.path, _setting(one)),
-        lambda one: one.scenario and (one.scenario, _setting(one)),
+        _file_key,
+        _scenario_key,
         lambda one: one.name,
     ]
     left, right = dict(enumerate(old)), dict(enumerate(new))
@@ -226,6 +226,26 @@ def pair_up(old: Sequence[Found], new: Sequence[Found]) -> list[tuple[int, int]]
                 pairs.append((theirs[value], number))
                 del left[theirs[value]], right[number]
     return sorted(pairs, key=lambda pair: pair[1])
+
+
+def match_each(old: Sequence[Found], new: Sequence[Found]) -> list[tuple[int, int]]:
+    """The same where each of `new` is by itself: of one scenario there may be several, as of runs that are
+    repeated, and all are compared with the one of `old`."""
+    left = dict(enumerate(old))
+    known = [_unique(left, key) for key in (_file_key, _scenario_key)]
+    pairs = []
+    for number, one in enumerate(new):
+        found = [known[0].get(_file_key(one)), known[1].get(_scenario_key(one))]
+        pairs += [(place, number) for place in found if place is not None][:1]
+    return pairs
+
+
+def _file_key(one: Found) -> Hashable:
+    return one.path and (one.path, _setting(one))
+
+
+def _scenario_key(one: Found) -> Hashable:
+    return one.scenario and (one.scenario, _setting(one))
 
 
 def _setting(one: Found) -> tuple[tuple[str, str], ...]:

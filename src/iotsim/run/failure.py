@@ -49,7 +49,7 @@ def write_failure(results: ResultsFolder, begun: RunResult, error: BaseException
         reason = "interrupted by SIGINT"
     elif isinstance(error, IotsimError):
         details = str(error)
-    notes = [details] if details and details != reason else []
+    notes = [line.strip() for line in details.splitlines()] if details != reason else []
     results.write(msgspec.structs.replace(begun, verdict=verdict, reason=reason, notes=notes))
 
 

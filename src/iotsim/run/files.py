@@ -125,6 +125,11 @@ class Writer:
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in the place of the file at `path`: a reader sees the old or the new, never half."""
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(data)
-    give_to_caller(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(data)
+        give_to_caller(temporary)
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()  # half a file would keep room that a full disk does not have
+        raise

@@ -186,6 +186,8 @@ def _connect(file: Path, mode: str) -> sqlite3.Connection:
     # Transactions are begun and ended here, and by nobody else.
     database = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None)
     database.execute("PRAGMA foreign_keys = ON")
+    # In WAL mode nothing breaks by that; the last runs may be missing after a power cut.
+    database.execute("PRAGMA synchronous = NORMAL")
     return database
 
 

@@ -2,7 +2,7 @@
 
 It is made once the result is written, and decides nothing: if it cannot be made, a note says why. Bytes of
 messages need the capture, and the protocols: those of the run itself, or, later on, the bundled ones and
-those of the current folder. No others are executed, whatever a results folder says.
+those of the current folder and its project. No others are executed, whatever a results folder says.
 """
 
 from __future__ import annotations
@@ -71,16 +71,17 @@ def leave_page(results: ResultsFolder) -> None:
     else:
         return
     note = f"{FILE} is not written: {why} (iotsim report DIR makes it again)"
-    with suppress(KeyboardInterrupt):
+    with suppress(Exception, KeyboardInterrupt):
         results.write(msgspec.structs.replace(result, notes=[*result.notes, note]))
     results.trouble = results.trouble or note
 
 
 def _find_protocol(name: str) -> Protocol | None:
     from iotsim.protocol.registry import load_protocol
+    from iotsim.run.project import find_project
 
     try:
-        return load_protocol(name, [Path()]).protocol
+        return load_protocol(name, [Path(), *find_project().protocols]).protocol
     except IotsimError:
         return None
 

@@ -6,20 +6,16 @@ Where there is no suite, nothing of this does anything.
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from iotsim.results.result import encode_result
-from iotsim.testbed import linux
 
 if TYPE_CHECKING:
     from iotsim.results.result import RunResult
 
 SUITE = "IOTSIM_SUITE"
-"""Set for the processes of a suite's runs, and for all that they start: who reports for all is the suite. To
-`join_parent` it says more: the number of the process that the result is for, and of the descriptor that takes
-it."""
+"""Set for the processes of a suite's runs, and for all that they start: who reports for all is the suite."""
 LONGEST_WORDS = 500
 
 
@@ -36,21 +32,6 @@ def join(result: int, news: int) -> None:
     _Ends.result, _Ends.news = result, news
     os.set_blocking(news, False)
     os.environ[SUITE] = "1"
-
-
-def join_parent() -> None:
-    """If this process was started for one run by `iotsim.run.apart`: end with whoever has started it, even if
-    that is ended by SIGKILL, and hand the result over to it."""
-    parent, _, number = os.environ.get(SUITE, "").partition(" ")
-    if not number:
-        return
-    os.environ[SUITE] = "1"
-    _Ends.result = int(number)
-    os.set_inheritable(_Ends.result, False)
-    # It comes when the thread that has started us ends, and that one waits for our end.
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
-    if str(os.getppid()) != parent:  # too late
-        signal.raise_signal(signal.SIGTERM)
 
 
 def in_suite() -> bool:

@@ -22,9 +22,12 @@ STEP = math.log(1.1)
 MOST_OPEN = 4096
 """So many requests that were not answered yet are kept."""
 MANY = 256
+"""Of a batch with so many events, not every request is looked at, and not every batch."""
 STRIDE = 7
-"""Of a batch with so many events, each so manieth request is looked at; odd, as every other number of a
-message is an answer's."""
+"""Each so manieth request; odd, as every other number of a message is an answer's."""
+EACH = 8
+"""Each so manieth batch; and those after it, until what was asked in it is answered."""
+PATIENCE_S = 10.0
 
 
 class AnswerTimes:
@@ -34,19 +37,40 @@ class AnswerTimes:
         self.counts: dict[int, int] = {}
         self._open: dict[int, float] = {}
         """When requests came, by their numbers."""
+        self._batches = 0
+        self._until = 0.0
 
     def look(self, events: Sequence[Event]) -> None:
-        opened, stride = self._open, 1 if len(events) < MANY else STRIDE
-        for event in events:
-            kind = type(event)
-            if kind is Received:
-                if not event.id % stride:  # type: ignore[attr-defined]
-                    opened[event.id] = event.t  # type: ignore[attr-defined]
-            elif kind is Sent and event.in_reply_to in opened:  # type: ignore[attr-defined]
-                # The first answer is the one that counts.
-                self._count(event.t - opened.pop(event.in_reply_to))  # type: ignore[attr-defined]
+        if not events:
+            return
+        opened, stride = self._open, 1
+        if len(events) >= MANY:
+            if not opened:
+                self._batches += 1
+                if self._batches % EACH:
+                    return
+                stride = STRIDE
+                self._until = events[-1].t + PATIENCE_S
+            elif events[-1].t < self._until:
+                stride = 0
+            else:
+                opened.clear()
+                return
+        self._scan(events, stride)
         while len(opened) > MOST_OPEN:
             del opened[next(iter(opened))]
+
+    def _scan(self, events: Sequence[Event], stride: int) -> None:
+        """Note each so manieth request, none if `stride` is 0, and count the answers to those noted."""
+        opened = self._open
+        for event in events:
+            kind = type(event)
+            if kind is Sent:
+                if event.in_reply_to in opened:  # type: ignore[attr-defined]
+                    # The first answer is the one that counts.
+                    self._count(event.t - opened.pop(event.in_reply_to))  # type: ignore[attr-defined]
+            elif stride and kind is Received and not event.id % stride:  # type: ignore[attr-defined]
+                opened[event.id] = event.t  # type: ignore[attr-defined]
 
     def _count(self, took_s: float) -> None:
         number = round(math.log(max(took_s, LEAST_S) / LEAST_S) / STEP)

@@ -43,8 +43,9 @@ def build(
     A path is looked for in `folders`, the first of which is also where relative files of a text or of
     tables are. `changes` are tables that win over those of the file, as if a file that extends it said so.
     `impair` and `fault` are further entries by their names; they are in force only once they are begun
-    (`iotsim.simulation.commands.Begin`). ScenarioError tells all that is wrong, FileNotFoundError that there
-    is no such file.
+    (`iotsim.simulation.commands.Begin`). Over a memory link that `overrides` ask for, nobody starts the
+    gateway's command: the test stands in its place. ScenarioError tells all that is wrong,
+    FileNotFoundError that there is no such file.
     """
     if isinstance(source, Scenario):
         if changes or impair or fault:
@@ -53,12 +54,18 @@ def build(
     more: dict[str, Any] = dict(changes or {})
     for section, entries in (("impair", impair), ("fault", fault)):
         if entries:
-            tables = [{**table, "name": name} for name, table in entries.items()]
+            # Whenever it is begun: not from the start on, and so not against any expectation.
+            tables = [{"after": "ready", **table, "name": name} for name, table in entries.items()]
             more[section] = [*more.get(section, ()), *tables]
     path, sources = _sources(source, folders)
     if more:
         sources = [*sources, Source(path, document_of(more, "changes"))]
+    memory = overrides is not None and overrides.link == "memory"
+    if overrides is not None and memory:
+        overrides = replace(overrides, link=None)
     scenario = load_merged(Merged(sources), path, overrides, default_seed)
+    if memory:
+        scenario = scenario.over("memory")
     return _waiting(scenario, {*(impair or ()), *(fault or ())})
 
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.device.fleet import SimDevice
+    from iotsim.device.spec import ServiceSpec
     from iotsim.events import Event, Outcome
     from iotsim.expect.spec import Layer
     from iotsim.northbound.rules import Answer
@@ -392,7 +393,8 @@ class LiveRun:
 
 
 class LiveDevices:
-    """Devices that a selector names. ``state``, ``address`` and ``signal`` are of a sole one."""
+    """Devices that a selector names. ``state``, ``address``, ``signal``, ``encode`` and ``decode`` are of a
+    sole one."""
 
     def __init__(self, sim: LiveRun, selector: str) -> None:
         self._sim = sim
@@ -434,6 +436,24 @@ class LiveDevices:
         if name not in self._fleet.signals:
             raise ScenarioError([Problem(f"'{self._fleet.spec.name}' has no signal {name!r:.100}")])
         return self._sole.signal(name, self._sim.now)
+
+    def encode(self, message: Mapping[str, Any], *, protocol: str | None = None) -> bytes:
+        """The bytes of a message to them, by the protocol of this name, or their first."""
+        return self._service(protocol).protocol.codec.encode(message, self._sole)
+
+    def decode(self, payload: bytes, *, protocol: str | None = None) -> dict[str, Any]:
+        """What a message of theirs says. DecodeError if it is none."""
+        message: dict[str, Any] = self._service(protocol).protocol.answer_codec.decode(
+            payload, self._sole
+        )
+        return message
+
+    def _service(self, protocol: str | None) -> ServiceSpec:
+        for service in self._fleet.spec.services:
+            if protocol in (None, service.protocol.name):
+                return service
+        what = "protocol" if protocol is None else repr(protocol)
+        raise ScenarioError([Problem(f"'{self._fleet.spec.name}' speaks no {what:.100}")])
 
     def received(
         self, match: Mapping[str, Any] | None = None, *, layer: Layer = "application"

@@ -11,7 +11,7 @@ from tests.results.html import documents
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
-    from tests.results.html.conftest import Browser
+    from tests.results.html.browser import Browser
 
 pytestmark = pytest.mark.needs("chromium", "chromedriver")
 
@@ -101,6 +101,16 @@ def test_each_failure_has_the_messages_around_it(browser: Browser) -> None:
     assert any("8 of 8 did not" in row for row in rows)
     assert any("undecodable" in row and "magic" in row for row in rows)
     assert any("POST /readings" in row for row in rows)
+
+
+def test_devices_that_failed_in_another_way_are_folded_away(browser: Browser) -> None:
+    browser.open(documents.failed())
+    (folded,) = browser.all("#failures details")
+    assert folded.find_element("css selector", "summary").text.endswith("also lamp[0]")
+    assert not folded.find_elements("css selector", ".list-row")
+    folded.find_element("css selector", "summary").click()
+    browser.until(lambda: folded.find_elements("css selector", ".list-row"))
+    assert "lamp[0]" in folded.find_element("css selector", ".lane-names").text
 
 
 def test_a_message_shows_its_fields_and_each_field_its_bytes(browser: Browser) -> None:
@@ -381,7 +391,7 @@ def test_hostile_text_does_nothing_wherever_it_is_shown(browser: Browser) -> Non
         if not box.is_selected():
             box.click()
     browser.one("#search").send_keys("onerror")
-    browser.until(lambda: len(browser.all(MESSAGES)) == 4)
+    browser.until(lambda: len(browser.all(MESSAGES)) == 5)
     for selector in (
         MESSAGES,
         "#failures .list-row",

@@ -1,4 +1,4 @@
-"""Which messages are kept whole where there is no room for all: what a reader looks for, and honestly told."""
+"""Which messages are kept whole where there is no room for all: what a reader looks for."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_a_reader_looks_for_is_kept(events: list[Event]) -> None:
         *[e.id for e in everything if e.t * 1e6 > t][: choice.AFTER],  # type: ignore[attr-defined]
     ]
     assert [rows[row]["id"] for row in group["rows"]] == expected
-    slowest = [latency["slowest"] for latency in document["latency"]][0]
+    (slowest,) = (latency["slowest"] for latency in document["latency"])
     assert rows[slowest[0]]["id"] == 90_002
     assert [row["id"] for row in rows if row["reply"] == slowest[0]] == [90_003]
 

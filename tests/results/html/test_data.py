@@ -44,11 +44,10 @@ gaps = st.integers(0, 3_000_000).map(lambda us: us / 1e6)
 def runs(draw: st.DrawFn) -> list[Event]:
     """The events of a run: requests, of which some are answered, later, once or several times."""
     events: list[Event] = [run_started(DEVICES)]
-    t, number = 0.0, 0
+    t = 0.0
     open_requests: list[tuple[int, int]] = []
-    for _ in range(draw(st.integers(0, 40))):
+    for number in range(1, draw(st.integers(1, 40))):
         t = round(t + draw(gaps), 6)
-        number += 1
         device = draw(st.integers(0, DEVICES - 1))
         what = draw(st.sampled_from(["read", "read", "answer", "tell", "undecodable", "not sent"]))
         name = f"meter[{device}]"

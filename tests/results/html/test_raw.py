@@ -81,10 +81,10 @@ def test_bytes_are_those_of_the_datagram_at_that_time_between_these_ends() -> No
     assert "status.quality" in answer_layout
 
 
-def test_what_was_held_is_looked_for_where_it_passed() -> None:
+def test_what_a_device_got_later_is_looked_for_when_it_came() -> None:
     data = PROTOCOL.codec.encode(READ)
     held = received(1.25, READ, impaired="slow", fate="delayed", delay_s=0.25)
-    document = told([held], [frame(1.0, PEER, "10.77.1.2", data)])
+    document = told([held], [frame(1.25, PEER, "10.77.1.2", data)])
     assert document["bytes"]["from"] == ["capture"]
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from iotsim.events import Received, Sent, Undecodable
 from iotsim.protocol.device import StandIn
+from iotsim.results.html.index import LATEST
 from iotsim.results.html.table import shown
 from iotsim.results.jsonl import printable
 from iotsim.wire.address import format_address
@@ -163,9 +164,8 @@ def _captured(
     epoch = int(wall_time * 1e9)
     at_end: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
     for place, (_, event, _) in enumerate(wanted):
-        t = _passed_at(event)
-        if t is not None:
-            at_end[isinstance(event, Sent), event.peer].append((epoch + int(t * 1e9), place))
+        if not isinstance(event, Undecodable) and abs(event.t) < LATEST:
+            at_end[isinstance(event, Sent), event.peer].append((epoch + int(event.t * 1e9), place))
     for times in at_end.values():
         times.sort()
     moments = sorted(ns for times in at_end.values() for ns, _ in times)
@@ -190,14 +190,6 @@ def _captured(
         ]
         for place, entries in near.items()
     }
-
-
-def _passed_at(event: Carried) -> float | None:
-    """When the message of `event` was on the link; None where that is not asked, or cannot be."""
-    if isinstance(event, Undecodable) or not abs(event.t) < 1e9:
-        return None
-    held = event.delay_s if isinstance(event, Received) and abs(event.delay_s) < 1e6 else 0.0
-    return event.t - held
 
 
 def _near_frames(frames: Iterable[Frame], moments: list[int]) -> Iterator[Frame]:

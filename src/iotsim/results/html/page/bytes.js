@@ -52,12 +52,16 @@ class Detail {
       choose: (place) => {
         const [path, value] = flat[place];
         told.textContent = `${path} = ${value}${dump ? dump.light(path) : ""}`;
+        dump?.bringToSight(path);
       },
     });
     const choose = (path) => {
       const at = flat.findIndex(([name]) => name === path || isWithin(name, path) || isWithin(path, name));
       if (at !== NONE) list.activate(at);
     };
+    if (dump) parts.push(dump.node);
+    else if (fields) parts.push(element("p", { class: "quiet", text: lackingText() }));
+    if (fields) parts.push(told);
     if (list) {
       parts.push(list.node);
       list.show(flat.length);
@@ -67,8 +71,6 @@ class Detail {
       });
       list.node.addEventListener("mouseleave", () => dump?.hint(null));
     }
-    if (dump) parts.push(told, dump.node);
-    else if (fields) parts.push(told, element("p", { class: "quiet", text: run.bytes.left_out ? `No bytes: ${run.bytes.left_out}` : "The bytes of this message are in capture.pcapng." }));
     this.node.replaceChildren(...parts.filter(Boolean));
     this.node.scrollTop = 0;
   }
@@ -85,18 +87,21 @@ class Detail {
   }
 }
 
+function lackingText() {
+  return run.bytes.left_out ? `Its bytes are not here: ${run.bytes.left_out}.` : "Its bytes are in capture.pcapng.";
+}
+
 function factsOf(row) {
   const what = messages.what(row);
-  const toDevice = what !== "sent" && what !== "not sent" && what !== "undecodable sent";
+  const ways = { sent: ["from", "to"], "not sent": ["from", "to"], "undecodable sent": ["from", "to"] };
+  const [ofDevice, ofPeer] = ways[what] ?? ["by", "from"];
   const device = messages.device(row);
   const peer = messages.peer(row);
+  const number = messages.id[row] ? `number ${messages.id[row]}` : "";
   const facts = [
     ["Time", `${momentText(messages.t[row])} s`],
-    ["What", what],
-    [toDevice ? "To" : "From", device],
-    [toDevice ? "From" : "To", peer],
-    ["Protocol", [messages.protocol(row), messages.layer(row)].filter(Boolean).join(", ")],
-    ["Number", messages.id[row] ? String(messages.id[row]) : ""],
+    ["What", [what, device && `${ofDevice} ${device}`, peer && `${ofPeer} ${peer}`].filter(Boolean).join(" ")],
+    ["As", [messages.protocol(row), messages.layer(row), number].filter(Boolean).join(", ")],
     ["Impaired by", messages.impaired(row)],
     ["Fate", messages.fate(row)],
     ["Held", messages.delay(row) ? durationText(messages.delay(row)) : ""],
@@ -132,7 +137,7 @@ class Dump {
       "figure",
       { class: "dump" },
       element("figcaption", { text: `${plural(size, "byte")}, ${origins[from] ?? from}${shown < size ? `: the first ${countText(shown)}` : ""}` }),
-      element("div", { class: "dump-lines", onclick: (event) => this.onClick(event) }, ...lines),
+      this.lines = element("div", { class: "dump-lines", onclick: (event) => this.onClick(event) }, ...lines),
     );
   }
 
@@ -168,8 +173,14 @@ class Dump {
     if (parts.length === 0) return "";
     const first = Math.min(...parts.map(([, offset]) => offset));
     const end = Math.max(...parts.map(([, offset, size]) => offset + size));
-    this.cells[first >> 3]?.[0].scrollIntoView({ block: "nearest" });
     return `  (${bitsText(first, end)})`;
+  }
+
+  bringToSight(path) {
+    const [part] = this.partsOf(path);
+    const line = part && this.lines.children[Math.floor((part[1] >> 3) / BYTES_IN_LINE)];
+    // Scrolled here rather than by the browser, which would move the page as well.
+    if (line) this.lines.scrollTop = line.offsetTop - this.lines.offsetTop - line.offsetHeight;
   }
 
   /** Highlights them lightly, as long as the pointer is there. */

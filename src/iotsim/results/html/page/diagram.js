@@ -1,37 +1,8 @@
 // A sequence diagram: time runs down, each party has a lifeline, each message is an arrow.
-//
-// What it shows are items, each a number: 4 * place + sort. So a list of all that a run kept is cheap to make,
-// to filter and to sort.
 
-const MESSAGE = 0;
-const OUTPUT = 1;
-const NORTHBOUND = 2;
-const MARK = 3;
 const LANES_OF_DEVICES = 4;
 const ROW_HEIGHT = 30;
-const BORING_FIELDS = new Set(["magic", "version", "crc", "checksum", "length"]);
-const SHOWN_FIELDS = 6;
 const LOST = /\b(lost|longer than the MTU|queue was full|offline|down|mute)\b/;
-
-const TIMES = {
-  [MESSAGE]: messages.t,
-  [OUTPUT]: run.output.t,
-  [NORTHBOUND]: run.northbound.t,
-  [MARK]: run.marks.map((mark) => mark.t),
-};
-
-const itemOf = (sort, place) => 4 * place + sort;
-const sortOf = (item) => item % 4;
-const placeOf = (item) => (item - item % 4) / 4;
-const timeOf = (item) => TIMES[sortOf(item)][placeOf(item)];
-
-/** Lists of items, each in the order of time, as one; what was done comes before what followed at once. */
-function merged(lists) {
-  const all = lists.filter((list) => list.length > 0);
-  if (all.length === 1) return all[0];
-  const rank = { [MARK]: 0, [MESSAGE]: 1, [NORTHBOUND]: 2, [OUTPUT]: 3 };
-  return all.flat().sort((a, b) => timeOf(a) - timeOf(b) || rank[sortOf(a)] - rank[sortOf(b)] || a - b);
-}
 
 class Diagram {
   constructor({ label, height, whole = false }) {
@@ -173,8 +144,11 @@ class Diagram {
       lanes.append(placed(element("i", { class: `waiting ${part}` }), this.laneOf(device)));
     }
     let kind = place === this.pairOf ? "paired " : "";
-    if (sortOf(item) === MESSAGE) kind += this.drawMessage(lanes, at);
-    else if (sortOf(item) === NORTHBOUND) kind += this.drawNorthbound(lanes, at, this.repeats.get(item) ?? 0);
+    let label = null;
+    if (sortOf(item) === MESSAGE) {
+      kind += this.drawMessage(lanes, at);
+      label = spokenMessage(at);
+    } else if (sortOf(item) === NORTHBOUND) kind += this.drawNorthbound(lanes, at, this.repeats.get(item) ?? 0);
     else if (sortOf(item) === OUTPUT) {
       const line = run.output.line[at];
       kind += "output";
@@ -185,7 +159,7 @@ class Diagram {
       lanes.append(element("span", { class: "divider", title: mark.text },
         element("b", { text: markTitle(mark) }), element("span", { text: mark.text })));
     }
-    return { kind, nodes: [time, lanes] };
+    return { kind, label, nodes: [time, lanes] };
   }
 
   drawMessage(lanes, row) {
@@ -200,9 +174,14 @@ class Diagram {
     }
     const isLost = what === "not sent" || LOST.test(messages.fate(row));
     const toDevice = look === "in";
-    const label = element("span", { class: "label" },
-      element("b", { text: nameOf(row) }), ...this.summary(row, device));
-    lanes.append(this.arrow(this.gatewayLane, lane, toDevice, isLost, label));
+    this.drawArrow(lanes, this.gatewayLane, lane, toDevice, isLost, [
+      element("b", { text: nameOf(row) }), ...this.summary(row, device),
+    ]);
+    const request = messages.request[row];
+    if (request !== NONE) {
+      const text = `+${durationText(messages.t[row] - messages.t[request])}`;
+      lanes.append(element("span", { class: "took", text }));
+    }
     return [look, /undecodable/.test(what) ? "wrong" : "", messages.impaired(row) ? "impaired" : "", isLost ? "lost" : ""].join(" ");
   }
 
@@ -217,31 +196,28 @@ class Diagram {
     const fate = [messages.impaired(row), messages.fate(row)].filter(Boolean).join(": ");
     if (fate) nodes.push(element("span", { class: "badge", text: fate }));
     if (told) nodes.push(element("span", { class: "said", text: told }));
-    const request = messages.request[row];
-    if (request !== NONE) {
-      nodes.push(element("span", { class: "took", text: `+${durationText(messages.t[row] - messages.t[request])}` }));
-    }
     return nodes;
   }
 
   drawNorthbound(lanes, at, repeats) {
     const [what, content] = northboundParts(at);
-    const label = element("span", { class: "label" },
-      element("b", { text: repeats ? `${countText(repeats + 1)} × ${what}` : what, title: what }),
-      repeats ? null : element("span", { class: "said", text: content }));
-    lanes.append(this.arrow(this.northLane, this.gatewayLane, false, false, label));
+    this.drawArrow(lanes, this.northLane, this.gatewayLane, false, false, [
+      element("b", { text: repeats ? `${countText(repeats + 1)} × ${what}` : what }),
+      element("span", { class: "said", text: repeats ? "" : content }),
+    ]);
     return "out northbound";
   }
 
-  /** An arrow between two lanes, `rightward` or not; what is lost does not arrive. */
-  arrow(left, right, rightward, isLost, label) {
-    const width = Math.max(1, right - left);
-    const part = isLost ? 0.72 : 1;
-    const node = element("span", { class: `arrow ${rightward ? "rightward" : "leftward"}` }, element("i", { class: "shaft" }), label);
-    node.style.left = `${left}%`;
-    node.style.width = `${width}%`;
-    node.firstChild.style[rightward ? "right" : "left"] = `${100 * (1 - part)}%`;
-    return node;
+  /**
+   * An arrow between two lanes, `rightward` or not; what is lost does not arrive. Its label begins where it does, and
+   * may be longer.
+   */
+  drawArrow(lanes, left, right, rightward, isLost, label) {
+    const shaft = element("i", { class: "shaft" });
+    if (isLost) shaft.style[rightward ? "right" : "left"] = "28%";
+    const arrow = placed(element("span", { class: `arrow ${rightward ? "rightward" : "leftward"}` }, shaft), left);
+    arrow.style.width = `${Math.max(1, right - left)}%`;
+    lanes.append(arrow, placed(element("span", { class: "label" }, ...label), left));
   }
 }
 
@@ -255,8 +231,8 @@ const LOOKS = {
 
 /** Where lanes are, in percent; what comes northbound is short, and needs less room. */
 function laneSpacing(count, hasNorthbound) {
-  const margin = count < 3 ? 12 : 8;
-  const first = hasNorthbound ? 32 : margin;
+  const margin = count < 3 ? 12 : 10;
+  const first = hasNorthbound ? 30 : margin;
   const between = (100 - margin - first) / (count - 1 - hasNorthbound);
   return (lane) => (hasNorthbound && lane === 0 ? margin : first + (lane - hasNorthbound) * between);
 }
@@ -268,62 +244,3 @@ function placed(node, percent) {
 
 /** meter[2] before meter[10]. */
 const byName = new Intl.Collator("en", { numeric: true }).compare;
-
-/** What a message is called; what has no fields is called by what became of it. */
-function nameOf(row) {
-  const what = messages.what(row);
-  const kind = messages.kind(row);
-  if (kind && kind !== what) return kind;
-  const named = messages.fields(row)?.find(([name]) => name === "kind");
-  return named ? String(named[1]) : what;
-}
-
-/** The fields that tell a message from others like it, in a line. */
-function fieldSummary(row) {
-  const fields = messages.fields(row);
-  if (!fields) return "";
-  const kind = nameOf(row);
-  const telling = [];
-  const rest = [];
-  fields.forEach(([name, value], field) => {
-    if (BORING_FIELDS.has(name) || value === kind) return;
-    (messages.isConstant(row, field) ? rest : telling).push([name, value]);
-  });
-  const shown = flatFields([...telling, ...rest].slice(0, SHOWN_FIELDS));
-  return shown.slice(0, 2 * SHOWN_FIELDS).map(([path, value]) => `${path}=${shortValue(value)}`).join("  ");
-}
-
-/** A value in a line of several: of what a 32-bit float makes of 20.4, the digits that it has. */
-function shortValue(text) {
-  return /^-?\d+\.\d{7,}$/.test(text) ? String(Number(Number(text).toPrecision(7))) : text.slice(0, 80);
-}
-
-/** What came northbound, in a few words, and what was in it. */
-function northboundParts(at) {
-  const { method, path, status, topic, payload, message, json, body } = run.northbound.fields[at];
-  const value = (part) => (typeof part === "object" && part !== null ? JSON.stringify(part) : String(part));
-  const first = (...parts) => value(parts.find((part) => part !== undefined && part !== null) ?? "");
-  if (method !== undefined) {
-    return [[method, path, status ? `→ ${status}` : ""].filter(Boolean).map(value).join(" "), first(json, body)];
-  }
-  if (topic !== undefined) return [value(topic), first(json, payload)];
-  return [first(message, json, payload, run.northbound.fields[at]), ""];
-}
-
-const MARK_TITLES = {
-  "link-up": "link up",
-  "gateway-started": "gateway started",
-  "gateway-ready": "gateway ready",
-  "gateway-exited": "gateway exited",
-  "gateway-paused": "gateway paused",
-  "device-failed": "device failed",
-  "session-failed": "session failed",
-  "device-rebooted": "device rebooted",
-  "run-ended": "end of the run",
-  lag: "simulator late",
-};
-
-function markTitle(mark) {
-  if (mark.what === "expectation") return run.expectations.find(({ number }) => number === mark.number)?.state ?? "decided";
-  return MARK_TITLES[mark.what] ?? mark.what;
-}

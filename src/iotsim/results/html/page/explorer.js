@@ -56,13 +56,10 @@ function startExplorer(place) {
     shown = asText;
     const items = wantedItems({ ...wanted, sorts: new Set(checked) });
     diagram.show(items);
-    const count = items.reduce((sum, item) => sum + (sortOf(item) === MESSAGE ? 1 : 0), 0);
-    const { total, whole } = run.messages;
-    found.textContent = count === messages.count && whole
-      ? plural(count, "message")
-      : `${countText(count)} of ${plural(messages.count, "message")}${whole ? "" : ` that the page has, of ${countText(total)} in all`}`;
+    found.textContent = foundText(items, wanted);
   };
 
+  words.addEventListener("focus", prepareSearch, { once: true });
   let typing = 0;
   form.addEventListener("submit", (event) => event.preventDefault());
   const apply = () => {
@@ -100,6 +97,14 @@ function startExplorer(place) {
   place.append(diagram.node);
   refresh();
   return { diagram, show: (changes) => focus.set(changes) };
+}
+
+/** How many messages are shown, of how many, and whether the run had others like them. */
+function foundText(items, { device, from, to }) {
+  const count = items.reduce((sum, item) => sum + (sortOf(item) === MESSAGE ? 1 : 0), 0);
+  if (count === messages.count) return `${plural(count, "message")}${run.messages.whole ? "" : ` of ${countText(run.messages.total)}`}`;
+  const shown = `${countText(count)} of ${plural(messages.count, "message")}`;
+  return isComplete(device.trim(), from, to) ? shown : `${shown}; the run had more, which are not in the page`;
 }
 
 /** Suggestions: fleets, and the devices that failed. */

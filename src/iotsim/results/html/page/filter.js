@@ -39,6 +39,16 @@ function searchText(item) {
   return text;
 }
 
+/** Makes the texts of messages little by little, while whoever is about to search still types. */
+function prepareSearch() {
+  let row = 0;
+  const goOn = (deadline) => {
+    while (row < messages.count && deadline.timeRemaining() > 2) searchText(itemOf(MESSAGE, row++));
+    if (row < messages.count) requestIdleCallback(goOn);
+  };
+  window.requestIdleCallback?.(goOn);
+}
+
 function textOf(item) {
   const at = placeOf(item);
   if (sortOf(item) === OUTPUT) return run.output.line[at];
@@ -70,6 +80,7 @@ function wantedItems({ words, device, from, to, only, sorts }) {
         if (!verdicts.has(name)) verdicts.set(name, isOfDevice(name));
         if (!verdicts.get(name) || !isWanted(at)) continue;
       }
+      if (sort === MARK && OF_DEVICES.has(run.marks[at].what)) continue;
       const item = itemOf(sort, at);
       if (parts.length > 0 && !parts.every((part) => searchText(item).includes(part))) continue;
       list.push(item);

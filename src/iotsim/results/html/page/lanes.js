@@ -24,6 +24,10 @@ function lanes() {
   const { end } = run.axis;
   const percent = (t) => `${Math.min(100, Math.max(0, (100 * t) / end))}%`;
   const nodes = [];
+  if (!run.messages.whole) {
+    const kept = run.messages.spans.map(([t, until]) => ({ t, until, what: "kept", text: "" }));
+    nodes.push(laneNode("messages here", ...laneOfMarks(kept, percent, end), "", "Times of which all messages are in the page"));
+  }
   for (const name of LANE_ORDER) {
     const marks = run.marks.filter(({ what }) => LANE_OF_MARK[what] === name);
     if (marks.length > 0) nodes.push(laneNode(name, ...laneOfMarks(marks, percent, end)));
@@ -66,7 +70,7 @@ function laneOfMarks(marks, percent, end) {
     }
     const node = element("span", {
       class: `${lasts ? "bar" : "tick"} of-${mark.what}${mark.bad ? " bad" : ""}`,
-      title: `${momentText(mark.t)} s: ${markTitle(mark)}: ${mark.text}`,
+      title: mark.text ? `${momentText(mark.t)} s: ${markTitle(mark)}: ${mark.text}` : null,
     }, lasts ? element("span", { text: mark.text }) : null);
     node.style.left = percent(mark.t);
     node.style.top = `${line * 18 + 2}px`;

@@ -2,7 +2,7 @@
 
 class List {
   /**
-   * `draw(place)` gives the content of a row, as nodes and a class; `choose(place)` is called when one is chosen.
+   * `draw(place)` gives the content of a row: nodes, a class, and a label where they do not say it all; `choose(place)` is called when one is chosen.
    * With `whole`, all rows are drawn at once, and the list is as high as they are.
    */
   constructor({ label, rowHeight, height, whole = false, draw, choose = () => {} }) {
@@ -70,11 +70,12 @@ class List {
   }
 
   drawRow(place) {
-    const { nodes, kind } = this.draw(place);
+    const { nodes, kind, label = null } = this.draw(place);
     const row = element("div", {
       id: `${this.prefix}-${place}`,
       class: `list-row ${kind}`,
       role: "option",
+      "aria-label": label,
       "aria-selected": String(place === this.active),
       "aria-posinset": place + 1,
       "aria-setsize": this.count,

@@ -4,6 +4,9 @@ const run = JSON.parse(document.getElementById("data").textContent);
 
 const NONE = -1;
 
+// The axis ends where its last bin does, also of a run that ended before anything happened.
+run.axis.end = run.axis.bins * run.axis.width;
+
 /** What a column has at a row: a column is a list, or one value for all rows. */
 function column(packed) {
   return Array.isArray(packed) ? (row) => packed[row] : () => packed.all;
@@ -53,6 +56,8 @@ const messages = (() => {
     pair(asked, answered);
   }
 
+  const shapes = run.shapes.map(({ fields, columns: values }) =>
+    fields.map((name, field) => [name, column(values[field])]));
   const bytes = new Map(run.bytes.row.map((row, place) => [row, place]));
   const byteOrigin = column(run.bytes.from);
   const byteLayout = column(run.bytes.layout);
@@ -78,9 +83,8 @@ const messages = (() => {
 
     /** Fields as [name, value], in order; null where there is no message. */
     fields(row) {
-      const shape = run.shapes[shapeAt(row)];
-      if (!shape) return null;
-      return shape.fields.map((name, field) => [name, column(shape.columns[field])(place[row])]);
+      const shape = shapes[shapeAt(row)];
+      return shape ? shape.map(([name, valueAt]) => [name, valueAt(place[row])]) : null;
     },
     /** Whether a field is the same in all messages that look like this one. */
     isConstant(row, field) {
@@ -115,7 +119,8 @@ function rowsBetween(t, from, to) {
 function flatFields(fields) {
   const flat = [];
   const walk = (path, value, depth) => {
-    if (value !== null && typeof value === "object" && depth < 16) {
+    if (typeof value === "string") flat.push([path, value]);
+    else if (value !== null && typeof value === "object" && depth < 16) {
       const isList = Array.isArray(value);
       const inner = Object.entries(value);
       if (inner.length === 0) flat.push([path, isList ? "[]" : "{}"]);
@@ -129,6 +134,14 @@ function flatFields(fields) {
   for (const [name, value] of fields) walk(name, value, 0);
   return flat;
 }
+
+/** Whether all messages of `device` ("" for any) between two times (null: no end) are in the page. */
+function isComplete(device, from, to) {
+  if (run.messages.whole || wholeDevices.has(device)) return true;
+  return run.messages.spans.some(([first, last]) => first <= (from ?? 0) && (to ?? run.axis.end) <= last);
+}
+
+const wholeDevices = new Set(run.messages.whole_devices.map(stringAt));
 
 /** What the page looks at: a range of time (null: all of it) and a device ("" for all). */
 const focus = {
