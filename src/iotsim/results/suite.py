@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from iotsim.results.jsonl import printable
 from iotsim.results.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +67,12 @@ class SuiteResult(msgspec.Struct):
 
 
 def encode_suite(result: SuiteResult) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
+    """`result` as indented JSON, ended by a newline."""
+    try:
+        data = msgspec.json.encode(result)
+    except UnicodeEncodeError:  # names of files that are no UTF-8
+        data = msgspec.json.encode(printable(msgspec.to_builtins(result)))
+    return msgspec.json.format(data, indent=1) + b"\n"
 
 
 def decode_suite(data: bytes) -> SuiteResult:

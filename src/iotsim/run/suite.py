@@ -441,6 +441,7 @@ class Suite:
         self.ended[turn] = ended
         self._folder.changed(ended)
         self._view.ended(turn.job, ended.result, ended.folder, ended.output)
+        ended.output = ""  # it is told, and of many runs it would be much
 
     def _write(self, *, now: bool = False) -> None:
         began = time.monotonic()
