@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Sent
-from iotsim.results.jsonl import EventEncoder, essential_lines
+from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
@@ -35,6 +35,7 @@ SHARE_OF_NAME = 512
 EVENTS, CAPTURE = range(2)
 """The numbers of files, for a scribe."""
 _pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
     tuple[bytes, list[PacketRecord], dict[int, list[str]]]
 ).decode
@@ -71,6 +72,7 @@ class Record:
         middle = f".{part}" if part else ""
         queues = queue_count(scenario)
         parts = 1 if queues == 1 else queues + 1
+        self._has_capture = capture
         if capture:
             linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
             description = f"{scenario.link.kind} link of {scenario.name}: its devices are in here"
@@ -105,12 +107,11 @@ class Record:
             self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {service.protocol.name: service.protocol.odd_fields for service in services},
-            self._tell,
+            {service.protocol.name: service.protocol.odd_fields for service in services}
         )
         self._journal = journal
         self.scribe: Scribe | None = None
-        self._busy = Busy() if may_fork and capture and not self.has_bounds else None
+        self._busy = Busy() if may_fork and not self.has_bounds else None
         journal.add_event_sink(self._write_events)
         if self.has_bounds:
             journal.add_event_sink(self._mark_failures)
@@ -149,9 +150,11 @@ class Record:
 
     def _write_events(self, events: Sequence[Event]) -> None:
         if self.scribe is not None:
-            self.scribe.append(EVENTS, self._encoder.encode(events))
+            self.scribe.append(EVENTS, self._pack_events(events))
             return
         self._events.append(self._encoder.encode(events))
+        if self._busy is not None and self._busy.now(len(events)):
+            self.have_scribe()
 
     def _mark_failures(self, events: Sequence[Event]) -> None:
         if any(map(_is_failure, events)):
@@ -184,13 +187,22 @@ class Record:
         """Let another process write, if it can be."""
         if may_have_scribe():
             try:
-                files = [self._events, self._capture]
+                # By their numbers.
+                files = [self._events, self._capture] if self._has_capture else [self._events]
                 self.scribe = Scribe(files, self._write_piece)
             except OSError:
                 self._busy = None
                 return
             self._journal.leave_telling()
             self._journal.write_on = self.scribe.push
+
+    def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
+        """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
+        try:
+            return _pack(events)
+        except REFUSALS:
+            told = [self._tell(event) if isinstance(event, tuple) else event for event in events]
+            return self._encoder.encode(told)
 
     def _tell(self, untold: Untold) -> Sent:
         teller, t, number, index, peer, port, in_reply_to, payload, message = untold
@@ -203,8 +215,13 @@ class Record:
         if number == CAPTURE:
             names, packets, remarks = _unpack_packets(piece)
             self._capture.write_now(names + self._encode_packets(packets, remarks))
-        else:
-            self._events.write_now(self._encoder.told_lines(piece))
+            return
+        if not piece.startswith(b"{"):  # as no packed list does
+            tell = self._tell
+            piece = self._encoder.encode_plain(
+                [tell(event) if event.__class__ is list else event for event in _unpack(piece)]
+            )
+        self._events.write_now(piece)
 
 
 def _is_failure(event: Event) -> bool:
