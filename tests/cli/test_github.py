@@ -88,6 +88,7 @@ def test_a_scenario_gives_no_orders(job: CommandLine) -> None:
 def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_path: Path) -> None:
     scenario = job.write("fails.toml", FAILS)
     assert "::" not in job("check", scenario).text
+    assert "::" not in job("run", scenario, "--list").text
     job.environment["IOTSIM_SUITE"] = "1 2"
     assert "::" not in job("protocols", "list").text
     del job.environment["GITHUB_ACTIONS"], job.environment["IOTSIM_SUITE"]
@@ -98,3 +99,19 @@ def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_pa
 def test_a_summary_that_cannot_be_written_decides_nothing(job: CommandLine) -> None:
     job.environment["GITHUB_STEP_SUMMARY"] = str(job.folder / "none" / "summary.md")
     assert job.run(job.write("passes.toml", PASSES)).status == 0
+
+
+def test_a_suite_tells_of_all_its_runs_once(job: CommandLine, tmp_path: Path) -> None:
+    job.write("a.toml", PASSES)
+    job.write("b.toml", FAILS)
+    job.write("c.toml", PASSES.replace("within", "wihtin"))
+    done = job("run", "a.toml", "b.toml", "c.toml", "--jobs", "2", "--out", "out")
+    assert done.status == 2
+    told = sorted(orders(done.text))
+    assert len(told) == 2
+    assert told[0].startswith("::error file=b.toml,line=17,title=b%3A the meter reports::")
+    assert told[1].startswith("::error file=c.toml,line=21,title=c%3A error::")
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("## ❌ iotsim: 1 passed, 1 failed, 1 error\n")
+    assert summary.count("<h3>") == 2
+    assert done.text.count("::stop-commands::") == 1

@@ -124,9 +124,9 @@ def no_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_the_live_lines_at_80_columns() -> None:
     assert live_lines(80) == [
         "9 of 40 ended · 1 failed · 8 passed",
-        "    3.5 s  meters of the n…te=0 loss=20%]  1 failed, 1 held, 2 pending · gatewa…",
-        "    3.5 s  meters of the n…te=1 loss=20%]  1 failed, 1 held, 2 pending · gatewa…",
-        "    3.5 s  meters of the n…te=2 loss=20%]  1 failed, 1 held, 2 pending · gatewa…",
+        "    3.5 s  meters of the north [rate=0 loss=20%]  1 failed, 1 held, 2 pending ·…",
+        "    3.5 s  meters of the north [rate=1 loss=20%]  1 failed, 1 held, 2 pending ·…",
+        "    3.5 s  meters of the north [rate=2 loss=20%]  1 failed, 1 held, 2 pending ·…",
     ]
 
 

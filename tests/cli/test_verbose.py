@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from iotsim import events as e
 from iotsim.cli.console import SafeConsole
-from iotsim.cli.verbose import DESCRIPTIONS, Narrator, describe
+from iotsim.cli.verbose import DESCRIPTIONS, MOST_A_SECOND, Narrator, describe
 
 UNTOLD = {
     # One or more for each message: they are in events.jsonl, and `iotsim show` answers from there.
@@ -103,6 +104,7 @@ def narrated(batches: list[list[e.Event]], columns: int = 0) -> str:
         narrator(batch)
     assert file.getvalue() == ""
     narrator.begin()
+    narrator.end()
     return file.getvalue()
 
 
@@ -128,3 +130,25 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     assert max(map(len, told.splitlines())) <= columns
     assert [word for word in told.split() if word.startswith("word")] == text.split()
     assert told.count("x") == 500
+
+
+def test_of_a_gateway_that_prints_without_end_some_lines_are_shown_each_second() -> None:
+    lines = [e.GatewayOutput(n / 1000, f"line {n}") for n in range(2500)]
+    told = narrated([[*lines, e.StepDone(2.5, "a")]]).splitlines()
+    shown = [line for line in told if re.search(r"\| +line \d+$", line)]
+    assert len(shown) == 3 * MOST_A_SECOND
+    left_out = [line.strip() for line in told if "more line" in line]
+    assert left_out == [
+        "and 800 more lines: events.jsonl has all",
+        "and 800 more lines: events.jsonl has all",
+        "and 300 more lines: events.jsonl has all",
+    ]
+    assert any(line.endswith("step     a") for line in told)
+
+
+def test_of_a_fleet_that_reboots_some_devices_are_shown() -> None:
+    reboots: list[e.Event] = [e.DeviceRebooted(1.0, f"m[{n}]") for n in range(10_000)]
+    told = narrated([reboots, [e.FaultChanged(1.0, "f", "reboot", "m", begun=True)]]).splitlines()
+    assert len(told) == MOST_A_SECOND + 2
+    assert told[-2].endswith("fault    f begins: reboot, m")
+    assert told[-1].strip() == "and 9800 more lines: events.jsonl has all"

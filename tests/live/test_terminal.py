@@ -218,3 +218,25 @@ def test_several_queues_are_seen_as_one(
     assert "14 devices active" in said
     assert re.search(r"answers p50 [\d.]+ [mµ]s, p99 [\d.]+ [mµ]s", said)
     assert screen.wait() == 0
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_several_scenarios_have_a_live_line_each(
+    terminal: Callable[..., Screen], columns: int
+) -> None:
+    names = ("brown_out", "busy_meter")
+    files = [f"scenarios/faults/{name}.toml" for name in names]
+    screen = terminal(*files, "--jobs", "2", columns=columns)
+    said = screen.until(
+        lambda text: re.search(r"out\.toml +\d.*\n.*eter\.toml +\d.*(held|pending)", text)
+    )
+    assert "0 of 2 ended" in said
+    assert screen.wait() == 0
+    for name in names:
+        assert any(
+            re.fullmatch(rf"passed +scenarios/faults/{name}\.toml  [\d.]+ s", line)
+            for line in screen.everything
+        )
+    assert screen.everything[-1] == "2 of 2 scenarios: 2 passed"
+    assert not any("pending" in line for line in screen.everything)
+    assert all(len(line) <= columns for line in printed(screen))

@@ -183,7 +183,12 @@ def test_the_summary_of_a_run_tells_its_failures_whole() -> None:
     assert text.startswith("## ❌ iotsim: failed\n\n<h3>")
     said = Tags(text).text
     for part in (
-        *("polls", "failed, seed 7, 1.2 s", "every meter is polled", "1 of 14 did not: meter[13]"),
+        *(
+            "polls",
+            "failed, seed 7, 1.2 s, /repo/tests/polls.toml",
+            "every meter is polled",
+            "1 of 14 did not: meter[13]",
+        ),
         "expected   each of meter (14 devices) receives kind READ within 5 s",
         "stands in  /repo/tests/polls.toml:27",
         "around meter[13]\n      t=1.000 s  received    kind=READ  from 10.77.0.1:40000",
@@ -204,6 +209,18 @@ def test_several_runs_have_a_table_and_those_that_passed_are_not_told_again() ->
     assert text.count("<h3>") == 1
     assert Tags(text).text.count("good") == 1
     assert "0 of 1" in text
+
+
+def test_the_runs_of_a_matrix_are_told_from_each_other() -> None:
+    entries = [
+        Entry(run(parameters={"rate": rate, "loss": "5%"}, expectations=[outcome()]))
+        for rate in ("1", "2")
+    ]
+    said = Tags(step_summary(entries)).text
+    assert said.count("polls [rate=1 loss=5%]") == 2
+    assert said.count("polls [rate=2 loss=5%]") == 2
+    titles = [one.title for one in annotations_of([e.result for e in entries], in_repository)]
+    assert titles == [f"polls [rate={n} loss=5%]: every meter is polled" for n in "12"]
 
 
 def test_no_text_of_others_is_markup() -> None:

@@ -71,5 +71,10 @@ def test_how_to_repeat() -> None:
     assert repeat_command("x.toml", 1) == "iotsim run x.toml --seed 1"
 
 
+@pytest.mark.parametrize("time", [1e300, -1e300, float("nan"), float("inf"), 1e12])
+def test_a_time_that_is_no_date_is_not_told(time: float) -> None:
+    assert utc_text(time) == ""
+
+
 def test_times_are_utc() -> None:
     assert utc_text(1_700_000_000.25) == "2023-11-14T22:13:20.250+00:00"

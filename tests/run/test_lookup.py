@@ -63,6 +63,14 @@ def test_a_folder_is_itself_or_the_only_one_in_it(tmp_path: Path) -> None:
         find_results(str(tmp_path / "out"), tmp_path)
 
 
+def test_a_suite_is_no_run_but_its_runs_are(tmp_path: Path) -> None:
+    suite = leave(tmp_path / "suite/1", 300)
+    (suite / "index.html").write_text("")
+    found = leave(suite / "a", 200)
+    assert find_results("last", tmp_path) == found
+    assert find_results(str(suite), tmp_path) == found
+
+
 def test_what_a_gateway_left_is_no_run(tmp_path: Path) -> None:
     found = leave(tmp_path / "a/1", 100)
     leave(found / "work", 200)

@@ -90,8 +90,13 @@ def external_command() -> tuple[str, ...]:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. What a user did wrong is said in a line, without traceback."""
-    with safe_output(), workflow() if [*arguments[:1]] == ["run"] else nullcontext():
+    with safe_output(), workflow() if _is_for_people(arguments) else nullcontext():
         return _run(arguments)
+
+
+def _is_for_people(arguments: Sequence[str]) -> bool:
+    """Whether what is printed is read by people: what programs read gets nothing besides."""
+    return [*arguments[:1]] == ["run"] and "--list" not in arguments
 
 
 def _run(arguments: Sequence[str]) -> int:

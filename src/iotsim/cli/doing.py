@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotsim.cli.app import guarded
@@ -25,7 +26,6 @@ from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from iotsim.run.folder import ResultsFolder
     from iotsim.run.memory import Memory
@@ -115,6 +115,14 @@ def do_several(doing: Doing, options: SuiteOptions, memory: Memory) -> tuple[int
     suite = run_suite(jobs, options, doing.do_apart, view, memory)
     if suite.trouble:
         print(f"iotsim: {suite.trouble}")
+    if doing.level is not Level.QUIET:
+        print(safe_line(f"results: {_near(suite.index)}"))
     ended = [suite.ended[turn] for turn in sorted(suite.ended)]
     print_summary(jobs, ended, len(suite.waiting), suite.passes)
     return suite.exit_code, [one.folder for one in ended]
+
+
+def _near(path: Path) -> str:
+    """`path` as seen from the current folder, if it is below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -62,6 +62,8 @@ class RunView:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        if self._narrator is not None:
+            self._narrator.end()
         self._file.close()
 
     async def show(self, run: Run) -> None:

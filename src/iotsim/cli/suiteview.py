@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 VERDICT_CELLS = 12
 REFRESH_S = 0.2
 LEAST_NAME_CELLS = 20
+LEAST_TEXT_CELLS = 28
+HEAD_CELLS = 11
+GAP_CELLS = 2
 
 
 class _Going(NamedTuple):
@@ -179,14 +182,16 @@ class SuiteView:
         room = max(1, rows - 2)
         shown = going if len(going) <= room else going[: room - 1]
         width = max((cell_len(one.name) for one in shown), default=0)
-        width = min(width, max(LEAST_NAME_CELLS, columns // 2 - 10))
+        width = min(
+            width, max(LEAST_NAME_CELLS, columns - HEAD_CELLS - GAP_CELLS - LEAST_TEXT_CELLS)
+        )
         for one in shown:
             head = f"  {now - one.since:5.1f} s  "
             name = squeeze(one.name, min(width, columns - len(head)), ellipsis)
-            told = columns - len(head) - width - 2
+            told = columns - len(head) - width - GAP_CELLS
             text = Text.assemble((head, "dim"), name)
             if one.text and told >= LEAST_NAME_CELLS:
-                pad = " " * (width - cell_len(name) + 2)
+                pad = " " * (width - cell_len(name) + GAP_CELLS)
                 text.append(pad + clip(self._console.shown(one.text), told, ellipsis), "dim")
             lines.append(text)
         if len(shown) < len(going):

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from iotsim import events as e
 from iotsim.cli.page import Page
+from iotsim.expect.text import plural
 from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 
 WHAT_CELLS = 8
 OUTPUT = "|"
+MOST_A_SECOND = 200
+"""So many lines are shown of what may come in any number: to show one takes 0.1 ms, in which nobody
+simulates."""
+UNCOUNTED = (e.GatewayOutput, e.DeviceRebooted, e.DeviceFailed, e.SessionFailed, e.NoRule)
+"""What comes in any number."""
 STYLES = {"held": "green", "failed": "red", "in doubt": "yellow", "late": "yellow", "error": "red"}
 
 
 class Narrator:
-    """An event sink that prints to `console` what `describe` says, from `begin` on."""
+    """An event sink that prints to `console` what `describe` says, from `begin` until `end`."""
 
     def __init__(self, console: SafeConsole) -> None:
         self._console = console
@@ -31,6 +37,10 @@ class Narrator:
         self._early: list[e.Event] = []
         self._told: dict[int, str] = {}
         """By its number, what was told of an expectation."""
+        self._second = -1
+        self._shown = 0
+        """How many of those that are bounded were shown in this second."""
+        self._left_out = 0
 
     def begin(self) -> None:
         """What was to be printed first has been."""
@@ -38,28 +48,51 @@ class Narrator:
         early, self._early = self._early, []
         self(early)
 
+    def end(self) -> None:
+        """Nothing comes any more."""
+        self._print(self._lines_left_out())
+
     def __call__(self, batch: Sequence[e.Event]) -> None:
         found = [event for event in batch if type(event) in DESCRIPTIONS]
         if not self._begun:
             self._early += found
             return
-        found = [event for event in found if self._is_news(event)]
-        if not found:
-            return
         lines: list[Text] = []
         page = Page(self._console, lines.append)
         for event in found:
+            if isinstance(event, UNCOUNTED):
+                if self._is_too_much(event):
+                    continue
+                lines += self._lines_left_out()
+            elif isinstance(event, e.ExpectationDecided) and not self._is_news(event):
+                continue
             what, text = describe(event)
             when = f"  {event.t:8.3f} s  "
             head = Text.assemble((when, "dim"), (f"{what:<{WHAT_CELLS}} ", STYLES.get(what, "")))
             page.hang(head, text, "dim" if what == OUTPUT else "")
-        # All at once, as each printing redraws what is live below.
-        self._console.print(Group(*lines))
+        self._print(lines)
 
-    def _is_news(self, event: e.Event) -> bool:
-        """Of an expectation more may be known at the end: only what changes its verdict is news."""
-        if not isinstance(event, e.ExpectationDecided):
-            return True
+    def _print(self, lines: Sequence[Text]) -> None:
+        if lines:  # all at once, as each printing redraws what is live below
+            self._console.print(Group(*lines))
+
+    def _is_too_much(self, event: e.Event) -> bool:
+        second = int(event.t)
+        if second != self._second:
+            self._second, self._shown = second, 0
+        self._shown += 1
+        self._left_out += self._shown > MOST_A_SECOND
+        return self._shown > MOST_A_SECOND
+
+    def _lines_left_out(self) -> list[Text]:
+        count, self._left_out = self._left_out, 0
+        if not count:
+            return []
+        told = f"and {plural(count, 'more line')}: events.jsonl has all"
+        return [Text(f"{'':14}{told}", "dim")]
+
+    def _is_news(self, event: e.ExpectationDecided) -> bool:
+        """More may be known of it at the end: only what changes its verdict is news."""
         number, state = event.outcome.number, _state(event.outcome)
         told, self._told[number] = self._told.get(number), state
         return told != state

@@ -165,6 +165,8 @@ class Fleet:
         """What the names of all devices begin with: each event has a name in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
         self.created = 0
+        self.newcomers: list[int] | None = None
+        """The indexes of devices that were made since somebody has looked, if somebody does."""
         self.boots_later = bool(spec.ramp_s) or (
             spec.boot_delay is not None and spec.boot_delay.high_s > 0
         )
@@ -236,6 +238,8 @@ class Fleet:
         if device is None:
             device = self.devices[index] = self._kind(self, index)
             self.created += 1
+            if self.newcomers is not None:
+                self.newcomers.append(index)
         return device
 
     def initial_state(self, index: int) -> dict[str, Any]:

@@ -79,12 +79,9 @@ class Suite:
     file: str = ""
 
 
-def suite_of(result: RunResult, *, combination: str = "", folder: str = "") -> Suite:
-    """The cases of one run.
-
-    ``combination`` tells it from other runs of the same scenario. With a ``folder``, which is that of its
-    results, files of a run that has not passed are attached.
-    """
+def suite_of(result: RunResult, *, folder: str = "") -> Suite:
+    """The cases of one run. With a ``folder``, which is that of its results, files of a run that has not
+    passed are attached."""
     cases = [_run_case(result, folder)]
     cases += [_expectation_case(result, expectation) for expectation in result.expectations]
     properties = {"seed": str(result.seed), "verdict": result.verdict, "repeat": result.repeat}
@@ -93,7 +90,7 @@ def suite_of(result: RunResult, *, combination: str = "", folder: str = "") -> S
         properties["iotsim"] = version
     lines = result.gateway.last_lines if result.gateway else []
     return Suite(
-        name=f"{result.scenario} [{combination}]" if combination else result.scenario,
+        name=result.scenario,
         cases=cases,
         time_s=result.duration_s,
         timestamp=result.started,

@@ -102,7 +102,7 @@ def annotations_of(
 
 def _of_run(result: RunResult, in_repository: Callable[[str], str]) -> list[Annotation]:
     summary = summarize(result)
-    name, found = safe_line(result.scenario), []
+    name, found = _name(result), []
     for row, expectation in zip(summary.rows, result.expectations, strict=True):
         if row.state == "passed":
             continue
@@ -121,6 +121,12 @@ def _of_run(result: RunResult, in_repository: Callable[[str], str]) -> list[Anno
         title = f"{name}: {result.verdict}"
         found.append(_placed(level, title, message, file, line, in_repository))
     return found
+
+
+def _name(result: RunResult) -> str:
+    """What tells the run from others: of a matrix there are several of one scenario."""
+    values = " ".join(f"{name}={value}" for name, value in result.parameters.items())
+    return safe_line(f"{result.scenario} [{values}]" if values else result.scenario)
 
 
 def _placed(
@@ -191,23 +197,25 @@ def _table_of_runs(results: Sequence[RunResult], room: int) -> str:
         held = sum(one.passed for one in result.expectations)
         row = (
             f"<tr><td>{_sign(result.verdict)} {_text(result.verdict)}</td>"
-            f"<td><code>{_text(result.scenario)}</code></td>"
+            f"<td><code>{_text(_name(result))}</code></td>"
+            f"<td><code>{_text(result.path)}</code></td>"
             f"<td>{held} of {len(result.expectations)}</td><td>{result.duration_s:.1f} s</td></tr>"
         )
         size += len(row.encode())
         if size > room:
-            rows.append(f"<tr><td colspan=4>and {len(results) - number} more</td></tr>")
+            rows.append(f"<tr><td colspan=5>and {len(results) - number} more</td></tr>")
             break
         rows.append(row)
-    head = "<tr><th>verdict</th><th>scenario</th><th>held</th><th>time</th></tr>"
+    titles = ("verdict", "scenario", "file", "held", "time")
+    head = f"<tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"
     return "\n" + "\n".join(["<table>", head, *rows, "</table>"]) + "\n"
 
 
 def _run(entry: Entry, summary: Summary, most_rows: int) -> str:
     result = entry.result
-    lines = [f"<h3>{_sign(result.verdict)} <code>{_text(result.scenario)}</code></h3>"]
+    lines = [f"<h3>{_sign(result.verdict)} <code>{_text(_name(result))}</code></h3>"]
     facts = f"{result.verdict}, seed {result.seed}, {result.duration_s:.1f} s"
-    lines.append(f"<p>{_text(facts)}</p>")
+    lines.append(f"<p>{_text(facts)}, <code>{_text(result.path)}</code></p>")
     if summary.reason:
         lines.append(f"<p><code>{_text(summary.reason)}</code></p>")
     lines += [f"<p><code>{_text(note)}</code></p>" for note in summary.notes]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 TIME = re.compile(rb'"t":(-?[0-9.eE+-]+)')
-ENHANCED_PACKET = 6
+NAMES, ENHANCED_PACKET = 4, 6
 LARGEST_BLOCK = 1 << 24
 CHUNK_RECORDS = 4096
 CHUNK_BYTES = 1 << 20
@@ -41,7 +41,7 @@ def merge_events(parts: Sequence[Iterable[bytes]]) -> Iterator[bytes]:
 
 
 def merge_captures(parts: Sequence[BinaryIO]) -> Iterator[bytes]:
-    """The packet blocks of all `parts` by their time, without the headers of sections.
+    """The packets of all `parts` by their time, and the names before them, without the headers of sections.
 
     All parts describe the same single interface, so that the header of one is that of all.
     """
@@ -113,6 +113,8 @@ def _chunks_of_packets(file: BinaryIO) -> Iterator[Timed]:
             if kind == ENHANCED_PACKET and length >= _LEAST_PACKET:
                 high, low = _PACKET_TIME.unpack_from(data, at + _PACKET_TIME_AT)
                 latest = max(latest, high << 32 | low)
+                timed.append((latest, data[at : at + length]))
+            elif kind == NAMES:  # of those whose packets follow
                 timed.append((latest, data[at : at + length]))
             at += length
         data = data[at:]

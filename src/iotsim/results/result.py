@@ -76,8 +76,11 @@ class RunResult(msgspec.Struct, kw_only=True):
 
 
 def utc_text(unix_time: float) -> str:
-    """``2026-03-14T15:09:26.535+00:00``."""
-    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+    """``2026-03-14T15:09:26.535+00:00``; "" where there is no such date."""
+    try:
+        return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, OSError, ValueError):  # as damaged events may say
+        return ""
 
 
 def repeat_command(

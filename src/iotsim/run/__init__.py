@@ -16,11 +16,17 @@
     folder       where results lie, whose it is, and the results that replace each other
     past         results read back; `documents` are made from them
     lookup       which results somebody means
-    compare      past runs found and compared; `baseline`, the file that keeps their figures
+    compare      past runs found and compared, each with its `counterparts`; `baseline`, the file
+                 that keeps their figures
     history      the runs of a project, in SQLite; `origin`, the commit that a run is of
     failure      what is left of a run that could not go to its end
     job          one scenario file, from its name to its results, whatever goes wrong
-    suite        several scenarios in one command
+    suite        several scenarios in one command: `forkserver` makes their processes, `warmup` what they
+                 start from, `inside` is a run's way to tell, `judging` what it has proved, `suitefolder`
+                 what is left; `selection`, `memory` say which runs are done, `suiteview` is told of them
+    apart        one run in a fresh process, for tests
+    limit        how long a run may take
+    project      the iotsim.toml of the user's
     collector    the garbage collector, told what it is dealing with
 
 The event loop may run on `trio.testing.MockClock` with autojump when the link is the memory link: hours

@@ -12,9 +12,10 @@ from iotsim.results.result import decode_result
 from iotsim.run.folder import OWN_FOLDER, RESULTS, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 LAST = "last"
+SUITE_FILE = "index.html"
 DEEPEST = 4
 """Folders below that of all results: scenario, time, and those of a suite or a matrix."""
 MOST_READ = 1_000
@@ -73,7 +74,7 @@ def _newest_first(below: Path) -> Iterator[Path]:
         folder = Path(top)
         if len(folder.relative_to(below).parts) >= DEEPEST:
             folders.clear()
-        if any(map(_is_result, names)):
+        if _are_results(names):
             folders[:] = [name for name in folders if not OWN_FOLDER.fullmatch(name)]
             found.append((_changed(folder), folder))
     return (folder for _, folder in sorted(found, reverse=True))
@@ -81,13 +82,15 @@ def _newest_first(below: Path) -> Iterator[Path]:
 
 def _has_results(folder: Path) -> bool:
     try:
-        return any(_is_result(name) for name in os.listdir(folder))  # noqa: PTH208
+        return _are_results(os.listdir(folder))  # noqa: PTH208
     except OSError:
         return False
 
 
-def _is_result(name: str) -> bool:
-    return name == "result.json" or (name.startswith("events") and name.endswith(".jsonl"))
+def _are_results(names: Collection[str]) -> bool:
+    """Whether these are files of a run; a suite has a ``result.json`` too, and an index."""
+    events = any(name.startswith("events") and name.endswith(".jsonl") for name in names)
+    return events or ("result.json" in names and SUITE_FILE not in names)
 
 
 def _changed(folder: Path) -> float:

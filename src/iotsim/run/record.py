@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Sent
-from iotsim.results.jsonl import EventEncoder, essential_lines
-from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
+from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
+from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
+from iotsim.run.names import Names
 from iotsim.run.scribe import Busy, Scribe, may_have_scribe
-from iotsim.run.segments import SegmentedFile
+from iotsim.run.segments import SEGMENTS, SegmentedFile
 from iotsim.run.site import queue_count
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from iotsim.device.fleet import Fleet
     from iotsim.events import Event, RunEnded, Untold
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
@@ -28,18 +30,23 @@ if TYPE_CHECKING:
     from iotsim.simulation.journal import Journal
 
 
+SHARE_OF_NAME = 512
+"""In a capture with a bound, for so many bytes of a segment there may be one name. Each has all of them."""
 EVENTS, CAPTURE = range(2)
 """The numbers of files, for a scribe."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack_packets = msgspec.msgpack.Decoder(list[PacketRecord]).decode
+_unpack = msgspec.msgpack.Decoder().decode
+_unpack_packets = msgspec.msgpack.Decoder(
+    tuple[bytes, list[PacketRecord], dict[int, list[str]]]
+).decode
 
 
 class Record:
     """The files of one run in `results`: events, capture and log grow, results are replaced.
 
     `part` is the name of a shard that has files of its own, which are put together at the end. The
-    scenario's bounds are for all of them together. With `may_fork`, a process of its own encodes and writes
-    while there is much to record, if that pays.
+    scenario's bounds are for all of them together. The capture names the devices of `fleets`. With
+    `may_fork`, a process of its own encodes and writes while there is much to record, if that pays.
     """
 
     log: AppendFile
@@ -56,6 +63,7 @@ class Record:
         interface: str,
         part: str = "",
         capture: bool = True,
+        fleets: Iterable[Fleet] = (),
         may_fork: bool = False,
     ) -> None:
         self._results = results
@@ -64,15 +72,24 @@ class Record:
         middle = f".{part}" if part else ""
         queues = queue_count(scenario)
         parts = 1 if queues == 1 else queues + 1
+        self._has_capture = capture
         if capture:
             linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
-            self._pcapng = PcapngWriter(linktype, name=interface, epoch=wall_time)
+            description = f"{scenario.link.kind} link of {scenario.name}: its devices are in here"
+            self._pcapng = PcapngWriter(
+                linktype, name=interface, description=description, epoch=wall_time
+            )
             path, head = folder / f"capture{middle}.pcapng", self._pcapng.header()
             if bounds.capture is None:
+                self._names = Names(scenario, fleets)
                 self._capture = AppendFile(path, writer)
                 self._capture.append(head)
             else:
-                self._capture = SegmentedFile(path, writer, bounds.capture // parts, head=head)
+                bound = bounds.capture // parts
+                self._names = Names(scenario, fleets, bound // SEGMENTS // SHARE_OF_NAME)
+                self._capture = SegmentedFile(
+                    path, writer, bound, head=head, heading=heading_blocks
+                )
             self._files.append(self._capture)
             only = journal.recording.only
             self._keep = make_filter(scenario, only) if only else None
@@ -90,12 +107,11 @@ class Record:
             self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {service.protocol.name: service.protocol.odd_fields for service in services},
-            self._tell,
+            {service.protocol.name: service.protocol.odd_fields for service in services}
         )
         self._journal = journal
-        self._scribe: Scribe | None = None
-        self._busy = Busy() if may_fork and capture and not self.has_bounds else None
+        self.scribe: Scribe | None = None
+        self._busy = Busy() if may_fork and not self.has_bounds else None
         journal.add_event_sink(self._write_events)
         if self.has_bounds:
             journal.add_event_sink(self._mark_failures)
@@ -119,8 +135,8 @@ class Record:
     def close(self) -> list[str]:
         """Close the files that grow, once the writer is done; what they lack, and why, in words."""
         self._journal.close()
-        if self._scribe is not None:
-            self._scribe.close()
+        if self.scribe is not None:
+            self.scribe.close()
         for file in self._files:
             file.close()
         return [loss for file in self._files for loss in file.losses()]
@@ -133,37 +149,60 @@ class Record:
         self._results.write(result)
 
     def _write_events(self, events: Sequence[Event]) -> None:
-        if self._scribe is not None:
-            self._scribe.append(EVENTS, self._encoder.encode(events))
+        if self.scribe is not None:
+            self.scribe.append(EVENTS, self._pack_events(events))
             return
         self._events.append(self._encoder.encode(events))
+        if self._busy is not None and self._busy.now(len(events)):
+            self.have_scribe()
 
     def _mark_failures(self, events: Sequence[Event]) -> None:
         if any(map(_is_failure, events)):
             self.mark()
 
     def _write_packets(self, packets: Sequence[PacketRecord]) -> None:
-        keep = self._keep
+        keep, remarks = self._keep, self._journal.remarks
         if keep is not None:
-            packets = [record for record in packets if keep(record[1], record[2])]
-        if self._scribe is not None:
-            self._scribe.append(CAPTURE, _pack(packets))
+            kept = [place for place, record in enumerate(packets) if keep(record[1], record[2])]
+            remarks = {now: remarks[old] for now, old in enumerate(kept) if old in remarks}
+            packets = [packets[place] for place in kept]
+        names = self._names.new()
+        if self.scribe is not None:
+            self.scribe.append(CAPTURE, _pack((names, packets, remarks)))
             return
-        self._capture.append(self._pcapng.encode(packets))
+        if names:
+            self._capture.append(names)
+        self._capture.append(self._encode_packets(packets, remarks))
         if self._busy is not None and self._busy.now(len(packets)):
-            self._have_scribe()
+            self.have_scribe()
 
-    def _have_scribe(self) -> None:
+    def _encode_packets(
+        self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[str]]
+    ) -> bytes:
+        if remarks:
+            return self._pcapng.encode_remarked(packets, remarks)
+        return self._pcapng.encode(packets)
+
+    def have_scribe(self) -> None:
         """Let another process write, if it can be."""
         if may_have_scribe():
             try:
-                files = [self._events, self._capture]
-                self._scribe = Scribe(files, self._write_piece)
+                # By their numbers.
+                files = [self._events, self._capture] if self._has_capture else [self._events]
+                self.scribe = Scribe(files, self._write_piece)
             except OSError:
                 self._busy = None
                 return
             self._journal.leave_telling()
-            self._journal.write_on = self._scribe.push
+            self._journal.write_on = self.scribe.push
+
+    def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
+        """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
+        try:
+            return _pack(events)
+        except REFUSALS:
+            told = [self._tell(event) if isinstance(event, tuple) else event for event in events]
+            return self._encoder.encode(told)
 
     def _tell(self, untold: Untold) -> Sent:
         teller, t, number, index, peer, port, in_reply_to, payload, message = untold
@@ -174,9 +213,15 @@ class Record:
     def _write_piece(self, number: int, piece: bytes) -> None:
         """In the scribe: write what `piece` holds to the file of this number."""
         if number == CAPTURE:
-            self._capture.write_now(self._pcapng.encode(_unpack_packets(piece)))
-        else:
-            self._events.write_now(self._encoder.told_lines(piece))
+            names, packets, remarks = _unpack_packets(piece)
+            self._capture.write_now(names + self._encode_packets(packets, remarks))
+            return
+        if not piece.startswith(b"{"):  # as no packed list does
+            tell = self._tell
+            piece = self._encoder.encode_plain(
+                [tell(event) if event.__class__ is list else event for event in _unpack(piece)]
+            )
+        self._events.write_now(piece)
 
 
 def _is_failure(event: Event) -> bool:

@@ -54,8 +54,9 @@ from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.timescale import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
+    from iotsim.device.fleet import Fleet
     from iotsim.events import Event, RunEnded
     from iotsim.link.base import Link
     from iotsim.northbound.rules import Answer
@@ -483,6 +484,10 @@ class Run:
             live=self.options.live,
         )
 
+    def _fleets(self) -> Iterable[Fleet]:
+        """Those that are simulated in this process."""
+        return self.crew.simulation.fleets.values() if isinstance(self.crew, Alone) else ()
+
     def _make_record(self, writer: Writer) -> Record | None:
         if not self.options.files:
             return None
@@ -494,6 +499,7 @@ class Run:
             wall_time=self.wall_time,
             interface=self.site.link.name,
             capture=self.options.recording.packets,
+            fleets=self._fleets(),
             may_fork=self.options.own_process and not self.virtual and not self.preparation.workers,
         )
 

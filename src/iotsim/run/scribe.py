@@ -91,22 +91,21 @@ class Scribe:
             fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", DeprecationWarning
-                )  # of forks beside threads: none is
-                self._child = os.fork()
+                # Of forks beside threads: none is.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.pid = os.fork()
         except OSError:
             os.close(reads)
             os.close(self._pipe)
             raise
-        if self._child == 0:
+        if self.pid == 0:
             self._serve(reads)
         os.close(reads)
         os.set_blocking(self._pipe, False)
 
     def append(self, number: int, piece: bytes) -> None:
         """Have `piece` written to the file of this number, soon."""
-        if not self._child:
+        if not self.pid:
             self._write(number, piece)
             return
         self._given[number] += 1
@@ -117,7 +116,7 @@ class Scribe:
     def push(self) -> bool:
         """Put into the pipe what it has room for; whether anything is left."""
         waiting = self._waiting
-        while waiting and self._child:
+        while waiting and self.pid:
             since, data = waiting[0]
             try:
                 written = os.write(self._pipe, data)
@@ -137,17 +136,17 @@ class Scribe:
 
     def close(self) -> None:
         """Wait until all is written. The files are this process's again."""
-        if self._child:
+        if self.pid:
             os.set_blocking(self._pipe, True)
             self.push()
-        if self._child:
+        if self.pid:
             self._take_over()
 
     def _take_over(self) -> None:
         self._waiting.clear()
         os.close(self._pipe)
-        os.waitpid(self._child, 0)
-        self._child = 0
+        os.waitpid(self.pid, 0)
+        self.pid = 0
         for number, file in enumerate(self._files):
             size, lost, error, done = _STATE.unpack_from(self._state, number * _STATE.size)
             file.size = size or file.size

@@ -53,7 +53,8 @@ def _nothing(_data: bytes) -> bytes:
 class SegmentedFile(AppendFile):
     """A growing file that is held to `bound` bytes, but for a single append.
 
-    Each segment begins with `head`. `essence` finds those records in data that are never dropped.
+    Each segment begins with `head`, and with what `heading` finds in the data of those before it. `essence`
+    finds those records in data that are never dropped.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SegmentedFile(AppendFile):
         bound: int,
         *,
         head: bytes = b"",
+        heading: Callable[[bytes], bytes] = _nothing,
         essence: Callable[[bytes], bytes] = _nothing,
     ) -> None:
         super().__init__(path, writer)
@@ -70,6 +72,8 @@ class SegmentedFile(AppendFile):
         self._bound = bound
         self._segment_bytes = min(bound // SEGMENTS, LARGEST_SEGMENT)
         self._head = head
+        self._file_head_bytes = len(head)
+        self._find_heading = heading
         self._find_essence = essence
         self._essence = b""
         self._full: list[Segment] = []
@@ -89,6 +93,7 @@ class SegmentedFile(AppendFile):
         if self.size > len(self._head) and self.size + len(data) > self._segment_bytes:
             self._begin_segment()
         super().write_now(data)
+        self._head += self._find_heading(data)
         self._essence += self._find_essence(data)
 
     def _mark_now(self) -> None:
@@ -154,7 +159,7 @@ class SegmentedFile(AppendFile):
                 for path in others:
                     end = whole.seek(0, os.SEEK_END)
                     try:
-                        _copy(path, len(self._head), whole)
+                        _copy(path, self._file_head_bytes, whole)
                     except OSError:
                         whole.truncate(end)
                         raise

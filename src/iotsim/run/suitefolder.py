@@ -25,7 +25,7 @@ from iotsim.results.suite import (
     encode_suite,
 )
 from iotsim.results.verdict import Verdict, combine
-from iotsim.run.folder import open_results, slug
+from iotsim.run.folder import open_results, shown_folder, slug
 from iotsim.run.memory import Remembered
 from iotsim.run.report import versions
 
@@ -102,7 +102,7 @@ class SuiteFolder:
         # Of several repetitions, one that failed is not made good by the next.
         if known is None or not known.failed or known.verdict == RUNNING or remembered.failed:
             self._news[job.identity] = remembered
-        self._junit[ended.turn] = suite_of(result)
+        self._junit[ended.turn] = suite_of(result, folder=shown_folder(self.of(ended.turn)))
 
     def write(self, suite: Suite, begun: Sequence[Turn]) -> None:
         """Write the documents as of now, while those that have `begun` go on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from iotsim.scenario.schema import Duration, Model, Text, Texts, check, written
+from iotsim.scenario.schema import Duration, Model, Text, check, written
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
@@ -32,8 +32,11 @@ OPERATORS = ("and", "or", "not")
 """Words that stand between tags where runs are chosen by them."""
 
 
-def _tags(value: list[str]) -> list[str]:
-    for tag in value:
+def _tags(value: Any) -> Any:
+    tags = [value] if isinstance(value, str) else value
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("must be a word, or a list of words")
+    for tag in tags:
         if not TAG.fullmatch(tag):
             raise ValueError(
                 f"{tag[:100]!r} is no tag: letters, digits, and . : / + - _ behind the first"
@@ -42,7 +45,11 @@ def _tags(value: list[str]) -> list[str]:
             raise ValueError(
                 f"{tag!r} is no tag: it stands between tags, as in 'smoke and not slow'"
             )
-    return value
+    return tags
+
+
+ONE_TAG = {"type": "string", "pattern": f"^(?:{TAG.pattern})$"}
+TAGS = written(_tags, anyOf=[ONE_TAG, {"type": "array", "items": ONE_TAG}])
 
 
 PROGRAMS = written(
@@ -64,7 +71,7 @@ class ScenarioTable(Model):
     until: Literal["settled", "quiet", "gateway_exit", "duration"] | None = None
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
-    tags: Annotated[Texts, AfterValidator(_tags)] = []
+    tags: Annotated[list[str], Field(max_length=1000), BeforeValidator(TAGS)] = []
     requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
     speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0

@@ -120,7 +120,10 @@ class Service:
             self._requests = Requests(echo, self._respond, pump.timers, self._unanswered)
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
-        self.unmatched = UnmatchedMessages(fleet, index, journal.emit)
+        self.unmatched = UnmatchedMessages(fleet, index, journal)
+        self._remark = journal.remark_in
+        self._remark_out = journal.remark_out
+        self._packets = journal.packets
         self.receive: PortHandler = self._receive
         self._noting: Datagram | None = None
         """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
@@ -516,6 +519,7 @@ class Service:
         datagram.id = next(self._ids)
         now = datagram.time
         self._report_undecodable(device, datagram, payload, error, now, datagram.id)
+        self._remark(f"{device.name}: no message of {self._name}: {error}")
         self._judge.undecodable(device, now, error)
         if self._inbound is not None:
             return self._inbound.take(device, datagram, payload, None, None)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from iotsim.events import IN, OUT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
@@ -47,8 +49,8 @@ class Teller(NamedTuple):
 class Journal:
     """The events and packets of a run. ``emit`` and ``packet`` are list appends.
 
-    ``message_ids`` gives the numbers of messages: `first`, and then each `step` further, so that several
-    processes never give the same.
+    ``remarks`` are what there is to say of packets, until these are handed on. ``message_ids`` gives the
+    numbers of messages: `first`, and then each `step` further, so that several processes never give the same.
     """
 
     def __init__(self, recording: Recording = EVERYTHING, *, first: int = 1, step: int = 1) -> None:
@@ -57,6 +59,10 @@ class Journal:
         self.events: list[Event] = []
         self.packets: list[PacketRecord] = []
         self.emit = self.events.append
+        self.remarks: dict[int, list[str]] = {}
+        """What there is to say of a packet, by its place in ``packets``."""
+        self.at_link = False
+        """The last packet that came in is being handled now, and nothing else."""
         self.packet: Callable[[PacketRecord], None] = self.packets.append
         if not recording.packets:
             self.packet = _forget
@@ -74,6 +80,22 @@ class Journal:
 
     def add_packet_sink(self, sink: PacketSink) -> None:
         self._packet_sinks.append(sink)
+
+    def remark_in(self, text: str) -> None:
+        """Say `text` of the packet from the link that is being handled, if one is."""
+        if not self.at_link:
+            return
+        packets = self.packets
+        for place in range(len(packets) - 1, -1, -1):
+            if packets[place][1] == IN:
+                self.remarks.setdefault(place, []).append(text)
+                return
+
+    def remark_out(self, before: int, text: str) -> None:
+        """Say `text` of what has just left, if there were `before` packets before it did."""
+        place = len(self.packets) - 1
+        if place >= before and self.packets[place][1] == OUT:
+            self.remarks.setdefault(place, []).append(text)
 
     def leave_telling(self) -> bool:
         """The only sink of events tells by itself from now on, where `tellers` can; False: it is not the only
@@ -101,6 +123,7 @@ class Journal:
             for packet_sink in self._packet_sinks:
                 packet_sink(self.packets)
             self.packets.clear()
+            self.remarks.clear()
         self.unwritten = self.write_on()
 
 

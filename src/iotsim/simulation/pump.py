@@ -142,6 +142,7 @@ class Pump:
         """Let `receive` handle a frame that did not come from the link, and count it in `outcomes`."""
         self._apart -= 1
         number, self.frames_received = self.frames_received, self._apart
+        at_link, self.journal.at_link = self.journal.at_link, False
         try:
             now = self.clock()
             outcome = receive(frame, now)
@@ -149,6 +150,7 @@ class Pump:
             self._note(outcome, frame, now, outcomes)
         finally:
             self.frames_received = number
+            self.journal.at_link = at_link
 
     def receive_copy(
         self, frame: bytes, receive: Callable[[bytes, float], str] | None = None
@@ -156,10 +158,12 @@ class Pump:
         """Handle a frame that is counted and recorded in another process, as one from the link or by
         `receive`."""
         number, self.frames_received = self.frames_received, NO_FRAME
+        at_link, self.journal.at_link = self.journal.at_link, False
         try:
             (receive or self.receive)(frame, self.clock())
         finally:
             self.frames_received = number
+            self.journal.at_link = at_link
 
     def discard(self, limit: int, outcome: str) -> int:
         """Leave up to `limit` frames that wait unhandled, with this outcome; how many they were."""
@@ -219,6 +223,7 @@ class Pump:
         clock, receive, outcomes = self.clock, self.receive, self.outcomes
         record = self.journal.packet
         frames = self.link.receive_nowait(BATCH_FRAMES)
+        self.journal.at_link = True
         for frame in frames:
             now = clock()
             record((now, IN, frame))
@@ -227,6 +232,7 @@ class Pump:
             outcomes[outcome] += 1
             if outcome is not ANSWERED:
                 self._note(outcome, frame, now, outcomes)
+        self.journal.at_link = False
         now = clock()
         waited = self.behind or bool(frames)
         self.behind = len(frames) >= BATCH_FRAMES
@@ -252,7 +258,11 @@ class Pump:
         """Keep in mind what is pending, and report what was dropped, the first times."""
         if outcome is PENDING:
             self._pending[self.frames_received] = outcomes
-        elif outcome[0] == "d" and outcomes[outcome] <= DROP_EVENTS_PER_REASON:
+            return
+        if outcome[0] != "d":
+            return
+        self.journal.remark_in(f"dropped: {outcome.partition('.')[2]}")
+        if outcomes[outcome] <= DROP_EVENTS_PER_REASON:
             head = frame[HEADER_BYTES : HEADER_BYTES + DROP_EVENT_BYTES].hex()
             self.journal.emit(PacketDropped(now, outcome.partition(".")[2], head))
 

@@ -298,7 +298,9 @@ class SpeakingService(Service):
                 wire = self._answer_codec.decode(datagram, device)
             except DecodeError:
                 wire = {}  # a protocol may write what it does not read
+        packets = len(self._packets)
         self._send_payload(device, datagram, peer, wire, None)
+        self._remark_out(packets, f"{device.name}: sent again")
 
     def _encoded(
         self, device: SimDevice, message: Mapping[str, Any], said: Mapping[str, Any] | None

@@ -15,9 +15,10 @@ from iotsim.expect.text import value_text
 from iotsim.simulation.requests import field_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.simulation.journal import Journal
 
 MOST_KINDS = 32
 OTHERS = "of other kinds"
@@ -26,18 +27,20 @@ MOST_FIELDS = 2
 
 
 class UnmatchedMessages:
-    """Those to one service of `fleet`, the one of this `index`; `emit` is told of the first of each kind."""
+    """Those to one service of `fleet`, that of `index`; `journal` learns of the first of each kind."""
 
-    def __init__(self, fleet: Fleet, index: int, emit: Callable[[NoRule], object]) -> None:
+    def __init__(self, fleet: Fleet, index: int, journal: Journal) -> None:
         self.found: dict[str, Unmatched] = {}
         self._fleet = fleet
         self._protocol = fleet.spec.services[index].protocol
         self._rules = rules_about(fleet.spec.rules, index)
-        self._emit = emit
+        self._emit = journal.emit
+        self._remark = journal.remark_in
         self._paths = [path.split(".") for path in self._kind_fields()]
 
     def add(self, device: SimDevice, message: Mapping[str, Any], now: float) -> None:
         """No rule has applied to `message`."""
+        self._remark(f"{device.name}: no rule applies")
         kind = self._kind_of(message)
         known = self.found.get(kind)
         if known is None and len(self.found) >= MOST_KINDS:

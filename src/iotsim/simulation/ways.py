@@ -19,9 +19,10 @@ import msgspec
 from iotsim.errors import DecodeError
 from iotsim.events import Impaired, NotSent, Sent
 from iotsim.impair.fate import DELAYED, Passage, names
-from iotsim.net.datagram import Datagram, Waiting
+from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.units import format_duration
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ MOST_HELD = 1_000_000
 MANY_HELD = 10_000
 """From so many on, messages are decoded again rather than kept."""
 TOO_MANY = "too many datagrams were held already"
+SHOWN_BYTES = 64
+"""So many of a datagram that was changed are shown as they were, beside the packet."""
 OVERHEAD_IPV4, OVERHEAD_IPV6 = 28, 48
 """Bytes of the headers of IP and UDP."""
 
@@ -73,7 +76,8 @@ class Transit(Passage, kw_only=True, gc=False):
     """A passage, and where it stands: before stage number ``at`` of ``way``.
 
     ``datagram`` is what brought it, or what it answers; ``luggage`` is for the way's end; ``late`` tells
-    that it was held. It is its own timer, since there may be a million.
+    that it was held, and ``was`` are the bytes before they were changed. It is its own timer, since there
+    may be a million.
     """
 
     way: Way
@@ -81,6 +85,7 @@ class Transit(Passage, kw_only=True, gc=False):
     luggage: Any
     at: int = 0
     late: bool = False
+    was: bytes = b""
 
     pending: ClassVar[bool] = True
 
@@ -201,6 +206,7 @@ class Way:
         if flip >= 0:
             transit.flip = flip
         if payload is not None:
+            transit.was = transit.was or transit.payload
             transit.size += len(payload) - len(transit.payload)
             transit.payload = payload
             transit.changed = True
@@ -245,6 +251,7 @@ class Inbound(Way):
     ) -> None:
         super().__init__(stages, pump, held)
         self._emit = journal.emit
+        self._remark = journal.remark_in
         self._recorded = journal.recording.messages
         self._deliver = deliver
 
@@ -259,8 +266,10 @@ class Inbound(Way):
         """A datagram has come at the link, which `event` tells, if anything does."""
         transit = self.begin(device, datagram, payload, message, datagram.time, None)
         outcome = self.go(transit)
-        if event is not None and transit.impaired:
-            _note(event, transit)
+        if transit.impaired:
+            self._remark(_befell(transit))
+            if event is not None:
+                _note(event, transit)
         return outcome
 
     def arrive(self, transit: Transit) -> str:
@@ -318,11 +327,15 @@ class Outbound(Way):
 
     def arrive(self, transit: Transit) -> str:
         datagram, payload = transit.datagram, transit.payload
+        packets = len(self._journal.packets)
         if transit.flip >= 0:  # which the gateway's stack will not take
             self._leave_corrupt(datagram, payload, transit.flip)
+            self._journal.remark_out(packets, _befell(transit))
             return self._lost(transit, "")
         sending = self._leave(datagram, payload)
         if sending is None:
+            if transit.impaired:
+                self._journal.remark_out(packets, _befell(transit))
             self._left(transit)
             return ANSWERED
 
@@ -366,7 +379,27 @@ class Outbound(Way):
         name, number = transit.device.name, transit.datagram.id
         reason, message = transit.fate, transit.message
         now = self._pump.clock()
+        if transit.flip < 0 and not transit.late and transit.datagram.frame != NO_FRAME:
+            self._journal.remark_in(f"the answer of {_befell(transit)}")
         self._journal.emit(NotSent(now, name, reason, number, transit.impaired, message))
+
+
+def _befell(transit: Transit) -> str:
+    """What befell a datagram, for people: what is beside it in the capture, as it is on the link."""
+    fate = transit.fate or "duplicated"  # what is the first of several goes on as it is
+    if transit.delay_s:
+        held = f"{DELAYED} {format_duration(transit.delay_s)}"
+        fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
+    device: Any = transit.device
+    text = f"{device.name}: {fate} ({transit.impaired})"
+    if transit.flip >= 0:
+        text += "; one bit of the UDP datagram is wrong"
+    if transit.was:
+        inbound = isinstance(transit.way, Inbound)
+        other = transit.payload if inbound else transit.was
+        shown = other[:SHOWN_BYTES].hex() + ("…" if len(other) > SHOWN_BYTES else "")
+        text += f"; as {'it reached the device' if inbound else 'the device sent it'}: {shown}"
+    return text
 
 
 def _note(event: Received | Sent, passage: Passage) -> None:

@@ -103,6 +103,16 @@ def test_each_failure_has_the_messages_around_it(browser: Browser) -> None:
     assert any("POST /readings" in row for row in rows)
 
 
+def test_devices_that_failed_in_another_way_are_folded_away(browser: Browser) -> None:
+    browser.open(documents.failed())
+    (folded,) = browser.all("#failures details")
+    assert folded.find_element("css selector", "summary").text.endswith("also lamp[0]")
+    assert not folded.find_elements("css selector", ".list-row")
+    folded.find_element("css selector", "summary").click()
+    browser.until(lambda: folded.find_elements("css selector", ".list-row"))
+    assert "lamp[0]" in folded.find_element("css selector", ".lane-names").text
+
+
 def test_a_message_shows_its_fields_and_each_field_its_bytes(browser: Browser) -> None:
     browser.open(documents.failed())
     (row, *_) = [row for row in browser.all(MESSAGES) if "REPORT" in row.text]

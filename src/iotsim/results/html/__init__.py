@@ -3,8 +3,8 @@
 `data` is the way from the lines of ``events.jsonl`` to one document of plain data, which the page embeds.
 The lines are read twice. The first time, everything is counted, and of each message a few numbers are kept
 (`index`, `rows`); from these come the charts (`charts`), the fleet map (`fleet`) and the choice of messages
-that are kept whole (`choice`). The second time, only those are decoded again (`second`, `messages`). So memory
-grows by about 60 bytes a message, and the document does not grow beyond its bounds, however long the run.
+that are kept whole (`choice`). The second time, only those are decoded again (`second`, `messages`). So
+memory grows by about 60 bytes a message, and the document not beyond its bounds, however long the run.
 
 Everything is made from events alone and the same each time; bytes of messages, which events do not have,
 come from the capture or from the protocol's codec, and say so (`raw`).

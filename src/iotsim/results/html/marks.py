@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MOST_MARKS = 2000
 MOST_OF_A_KIND = 400
 CHARACTERS = 300
+OF_A_STEP_S = 0.01
+"""A command that comes so soon before a step was done is the step's."""
 
 
 class Marks:
@@ -90,9 +92,11 @@ class Marks:
             case FaultChanged():
                 self._fault(t, event)
             case StepDone():
+                self._drop_commands(t)
                 self.add(t, "step", event.name)
             case CommandDone():
-                self.add(t, "command", str(shown_value(event.command)))
+                told = shown_value(event.command)
+                self.add(t, "command", ", ".join(f"{key}={told[key]}" for key in told))
             case ExpectationDecided():
                 outcome = event.outcome
                 text = f"{outcome.name}: {outcome.actual}"
@@ -111,6 +115,14 @@ class Marks:
             case RunEnded():
                 bad = event.verdict not in ("passed", "empty", "skipped", "inconclusive")
                 self.add(t, "run-ended", f"{event.verdict}: {event.reason}", **_bad(bad))
+
+    def _drop_commands(self, t: float) -> None:
+        """Forget the commands that a step at `t` has just given: it says what they do."""
+        while self.marks and self.marks[-1]["what"] == "command":
+            if self.marks[-1]["t"] < t - OF_A_STEP_S:
+                break
+            self._counts["command"] -= 1
+            del self.marks[-1]
 
     def _fault(self, t: float, event: FaultChanged) -> None:
         key, text = (

@@ -179,6 +179,7 @@ class Worker:
                 interface=link.name,
                 part=f"shard{self._shard.number}",
                 capture=recording.packets,
+                fleets=simulation.fleets.values(),
             )
             if record.has_bounds:
                 simulation.journal.add_event_sink(_marking_failures(simulation.judge, record))

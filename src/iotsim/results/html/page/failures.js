@@ -1,26 +1,36 @@
 // The messages around each failure, a diagram each.
 
-const DIAGRAMS_SHOWN = 12;
+const GRAVITY = ["error", "failed", "inconclusive", "warning"];
+const FAILURES_SHOWN = 12;
 const MESSAGES_BEFORE = 14;
 const MESSAGES_AFTER = 8;
 const LINES_AROUND = 12;
 
 function startFailures(place) {
-  const figures = [];
-  for (const expectation of run.expectations) {
-    if (expectation.state === "passed") continue;
+  // In the order of the expectations above, which the page has put by their gravity.
+  const missed = run.expectations.filter(({ state }) => state !== "passed");
+  missed.sort((a, b) => GRAVITY.indexOf(a.state) - GRAVITY.indexOf(b.state));
+  missed.slice(0, FAILURES_SHOWN).forEach((expectation) => {
     const groups = expectation.groups.filter(({ rows }) => rows.length > 0);
-    const views = groups.map((group) => ({ expectation, group, rows: group.rows }));
-    if (groups.length === 0) views.push({ expectation, group: expectation.groups[0] ?? null, rows: expectation.rows });
-    figures.push(...views);
-  }
-  for (const view of figures.slice(0, DIAGRAMS_SHOWN)) place.append(failureFigure(view));
-  if (figures.length > DIAGRAMS_SHOWN) {
-    place.append(element("p", { class: "quiet", text: `${plural(figures.length - DIAGRAMS_SHOWN, "more failure")}: see Messages.` }));
+    const [first = expectation.groups[0] ?? null, ...others] = groups;
+    place.append(failureFigure(expectation, first, first?.rows.length ? first.rows : expectation.rows));
+    for (const group of others) place.append(folded(expectation, group));
+  });
+  if (missed.length > FAILURES_SHOWN) {
+    const text = `${plural(missed.length - FAILURES_SHOWN, "more expectation")} did not hold: see their messages below.`;
+    place.append(element("p", { class: "quiet", text }));
   }
 }
 
-function failureFigure({ expectation, group, rows }) {
+/** The diagram of devices that failed in another way, drawn once it is unfolded. */
+function folded(expectation, group) {
+  const summary = element("summary", {}, `${expectation.name}: also `, element("span", { class: "who", text: group.shown || group.devices[0] }));
+  const details = element("details", { class: "folded" }, summary);
+  details.addEventListener("toggle", () => details.append(failureFigure(expectation, group, group.rows)), { once: true });
+  return details;
+}
+
+function failureFigure(expectation, group, rows) {
   const device = group?.shown || group?.devices[0] || "";
   const title = element("h3", {}, expectation.name, device ? element("span", { class: "who", text: device }) : null);
   const figure = element("article", { class: "failure" }, title);
