@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from iotsim import events
-from iotsim.results import formats, result
+from iotsim.results import formats, result, suite
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs/results.md"
@@ -28,6 +28,7 @@ PARTS = {
         events.GatewayLife,
         events.GatewayFigures,
     ],
+    "suite": [suite.SuiteResult, suite.SuiteRun],
 }
 
 
@@ -42,6 +43,7 @@ def schemas() -> dict[str, str]:
     made = {
         formats.EVENTS_FILE: formats.events_schema(),
         formats.RESULT_FILE: formats.result_schema(),
+        formats.SUITE_FILE: formats.suite_schema(),
     }
     return {
         name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

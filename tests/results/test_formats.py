@@ -14,8 +14,8 @@ from tests.results.schemas import check_events, validator
 
 from docs import reference
 from iotsim import events
-from iotsim.results import result
-from iotsim.results.formats import EVENTS_FILE, RESULT_FILE, fields_of, kinds
+from iotsim.results import result, suite
+from iotsim.results.formats import EVENTS_FILE, RESULT_FILE, SUITE_FILE, fields_of, kinds
 from iotsim.results.jsonl import EventEncoder, decode_events
 from iotsim.results.result import RunResult, encode_result
 
@@ -121,9 +121,9 @@ def test_a_field_that_came_later_is_no_mistake(judge: jsonschema.Draft202012Vali
 
 
 def test_every_field_has_a_description() -> None:
-    for name in (EVENTS_FILE, RESULT_FILE):
+    for name in (EVENTS_FILE, RESULT_FILE, SUITE_FILE):
         schema = validator(name).schema
-        for record in [*schema["$defs"].values(), *([schema] if name == RESULT_FILE else [])]:
+        for record in [*schema["$defs"].values(), *([schema] if name != EVENTS_FILE else [])]:
             assert record["description"]
             for key, field in record.get("properties", {}).items():
                 assert key == "event" or field["description"], (record["title"], key)
@@ -149,6 +149,24 @@ def test_a_result_is_right_by_its_schema() -> None:
     judge.validate(json.loads(encode_result(RunResult(scenario="x", path="", seed=1))))
     with pytest.raises(jsonschema.ValidationError):
         judge.validate({"format": 1, "verdict": "passed"})
+
+
+def test_the_result_of_a_suite_is_right_by_its_schema() -> None:
+    made = suite.SuiteResult(
+        format=suite.FORMAT,
+        kind="suite",
+        verdict="failed",
+        started="",
+        seconds=1.5,
+        jobs=2,
+        counts={"failed": 1},
+        runs=[suite.SuiteRun(name=HOSTILE, scenario="x", path="\udcff.toml", verdict="failed")],
+    )
+    encoded = suite.encode_suite(made)
+    validator(SUITE_FILE).validate(json.loads(encoded))
+    assert suite.decode_suite(encoded).runs[0].path == "\\udcff.toml"
+    with pytest.raises(jsonschema.ValidationError):
+        validator(RESULT_FILE).validate(json.loads(encoded))
 
 
 def test_a_file_of_every_kind_is_right(tmp_path: Path) -> None:
@@ -177,7 +195,7 @@ def test_within_a_version_what_there_was_stays_and_what_is_new_may_be_absent() -
     """formats-1.json is version 1 as it was first: field -> type, and whether it is always there. What is
     asked for here has been promised to those who read files; a change of it raises the version."""
     promised = json.loads((Path(__file__).parent / "formats-1.json").read_text())
-    assert (events.FORMAT, result.FORMAT) == (1, 1)
+    assert (events.FORMAT, result.FORMAT, suite.FORMAT) == (1, 1, 1)
     records = [record for part in reference.PARTS.values() for record in part]
     for record in records:
         now = {told.name: told for told in fields_of(record)}

@@ -11,6 +11,7 @@ from iotsim.events import FORMAT, Event, Outcome, Unmatched
 from iotsim.results.devices import COLUMNS
 from iotsim.results.formats import kinds
 from iotsim.results.result import GatewayResult, RunResult
+from iotsim.results.suite import SuiteResult, SuiteRun
 from iotsim.results.verdict import EXIT_CODES
 from iotsim.run.documents import DOCUMENTS
 
@@ -42,7 +43,7 @@ def test_every_field_of_every_event_is_told_of() -> None:
 
 
 def test_every_field_of_what_events_and_the_result_hold_is_told_of() -> None:
-    for record in (Unmatched, RunResult, Outcome, GatewayResult):
+    for record in (Unmatched, RunResult, Outcome, GatewayResult, SuiteResult, SuiteRun):
         told = [names(field)[0] for field, _, _ in rows(record.__name__, "###")]
         assert told == list(record.__struct_fields__)
 

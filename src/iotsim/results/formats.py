@@ -1,8 +1,8 @@
 """The formats of ``events.jsonl`` and ``result.json`` as JSON Schemas, made from their records.
 
-Types and defaults are those of the records, texts are their docstrings. ``events.schema.json`` and
-``result.schema.json`` beside this module are what came of it: they are what ``iotsim schema`` prints,
-and whoever changes a record sees in them what changes for those who read files.
+Types and defaults are those of the records, texts are their docstrings. ``events.schema.json`` and the like
+beside this module are what came of it: they are what ``iotsim schema`` prints, and whoever changes a record
+sees in them what changes for those who read files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from iotsim import events
-from iotsim.results import result
+from iotsim.results import result, suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 EVENTS_FILE = "events.schema.json"
 RESULT_FILE = "result.schema.json"
+SUITE_FILE = "suite.schema.json"
 _NAME = re.compile(r"`([A-Z]\w+)`")
 _CODE = re.compile(r"``([^`]+)``")
 
@@ -60,13 +61,20 @@ def events_schema() -> dict[str, Any]:
 
 
 def result_schema() -> dict[str, Any]:
-    """The schema of ``result.json``."""
-    _, definitions = msgspec.json.schema_components(
-        [result.RunResult], ref_template="#/$defs/{name}"
-    )
-    whole = _described(
-        "RunResult", definitions.pop("RunResult"), {}, title=f"result.json, version {result.FORMAT}"
-    )
+    """The schema of the ``result.json`` of a run."""
+    return _whole(result.RunResult, f"result.json, version {result.FORMAT}")
+
+
+def suite_schema() -> dict[str, Any]:
+    """The schema of the ``result.json`` of a suite."""
+    return _whole(suite.SuiteResult, f"result.json of a suite, version {suite.FORMAT}")
+
+
+def _whole(record: type[msgspec.Struct], title: str) -> dict[str, Any]:
+    """The schema of a document that is one record."""
+    _, definitions = msgspec.json.schema_components([record], ref_template="#/$defs/{name}")
+    name = record.__name__
+    whole = _described(name, definitions.pop(name), {}, title=title)
     inner = {name: _described(name, schema, {}) for name, schema in definitions.items()}
     return {"$schema": DRAFT, **whole, "$defs": inner}
 
@@ -141,10 +149,10 @@ def _unmarked(text: str, names: dict[str, str]) -> str:
 
 
 def _records() -> Iterator[type[msgspec.Struct]]:
-    yield result.RunResult
-    for value in vars(events).values():
-        if isinstance(value, type) and issubclass(value, msgspec.Struct):
-            yield value
+    for module in (events, result, suite):
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, msgspec.Struct):
+                yield value
 
 
 def _meanings(record: type) -> dict[str, str]:
