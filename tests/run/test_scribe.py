@@ -201,15 +201,27 @@ def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     file.close()
 
 
-def test_much_in_a_short_time_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
+@pytest.mark.parametrize(
+    ("records", "passed_s", "worked_s", "is_busy"),
+    [
+        (10_000, 0.2, 0.19, True),
+        (10_000, 0.2, 0.05, False),  # others have the core, or nothing is to be done
+        (10_000, 5.0, 4.9, False),  # they are few for so long a time
+        (1_000, 0.2, 0.19, False),
+        (10_000, 0.01, 0.01, False),  # it may be over in a moment
+    ],
+)
+def test_much_to_record_and_a_core_to_itself_is_busy(
+    monkeypatch: pytest.MonkeyPatch, records: int, passed_s: float, worked_s: float, is_busy: bool
+) -> None:
+    now = worked = 0.0
     monkeypatch.setattr(scribe.time, "monotonic", lambda: now)
+    monkeypatch.setattr(scribe.time, "thread_time", lambda: worked)
     busy = Busy()
-    assert not busy.now(scribe.BUSY_RECORDS - 1)
-    now = 10.0
-    assert not busy.now(1), "in ten seconds"
-    now += scribe.BUSY_S / 2
-    assert busy.now(scribe.BUSY_RECORDS)
+    now, worked = passed_s, worked_s
+    assert busy.now(records) == is_busy
+    now, worked = now + 0.2, worked + 0.2
+    assert busy.now(100_000), "what was before does not count"
 
 
 @pytest.mark.parametrize(
