@@ -108,9 +108,19 @@ def test_of_a_suite_what_is_worse_is_told_and_the_rest_named(
     assert lines[-1] == "WORSE 2 worse"
 
 
+def test_results_may_be_named_by_their_scenario(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    leave(tmp_path / "results" / "meters" / "1", verdict="passed")
+    leave(tmp_path / "other", verdict="failed")
+    assert compare(capsys, "meters.toml", "other")[0] == 1
+    assert compare(capsys, "last", "results/meters")[0] == 0
+
+
 def test_wrong_input(capsys: pytest.CaptureFixture[str], runs: tuple[Path, Path]) -> None:
     code, _, err = compare(capsys, runs[0], runs[1] / "nothing")
-    assert (code, "no results in" in err) == (2, True)
+    assert (code, "no results of" in err) == (2, True)
     code, _, err = compare(capsys, *runs, "--threshold", "rat=5%", "--threshold", "rate=x")
     assert (code, len(err.splitlines())) == (2, 2)
     assert "did you mean rate?" in err

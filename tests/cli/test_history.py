@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from iotsim.cli.history import parse_since
 from iotsim.errors import ScenarioError
 from iotsim.results.trends import HistoryRun
 from iotsim.run.history import add_run, read_history
+from iotsim.run.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +142,29 @@ def test_a_suite_with_several_jobs_adds_all(iotsim: CommandLine) -> None:
     runs = read_history(iotsim.folder / FILE)
     assert sorted(run.path for run in runs) == names
     assert {run.path for run in runs if run.verdict == "failed"} == {"s3.toml"}
+
+
+@pytest.mark.needs("git")
+@pytest.mark.usefixtures("project")
+def test_a_verdict_that_hangs_on_the_seed_is_a_flake_and_a_change_of_the_scenario_is_none(
+    command: Command,
+) -> None:
+    Path("a.toml").write_text(PASSES.replace('"3s"', '"500ms"'))
+    Path("iotsim.toml").write_text(f'[history]\nfile = "{FILE}"\n')
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    for words in (["init"], ["add", "."], ["commit", "-m", "one"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    origin_of.cache_clear()
+    codes = []
+    while len(set(codes)) < 2 and len(codes) < 30:  # half of the seeds pass
+        codes.append(command("run", "a.toml", "-q", "--seed", str(len(codes)))[0])
+    Path("a.toml").write_text(PASSES)
+    command("run", "a.toml", "-q", "--seed", "1")
+    (told,) = json.loads(command("history", "--json")[1])["scenarios"]
+    assert set(codes) == {0, 1}
+    assert (told["runs"], told["pairs"]) == (len(codes) + 1, len(codes) - 1)
+    assert (told["flips"], told["flips_with_one_seed"]) == (1, 0)
+    assert f"(1 flip of {len(codes) - 1}, 0 with the same seed)" in command("history")[1]
 
 
 @pytest.mark.usefixtures("project")

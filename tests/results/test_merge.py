@@ -15,7 +15,7 @@ from iotsim.events import IN, OUT, Note, PacketRecord
 from iotsim.results import merge
 from iotsim.results.jsonl import EventEncoder
 from iotsim.results.merge import merge_captures, merge_events
-from iotsim.results.pcapng import LINKTYPE_RAW, PcapngWriter
+from iotsim.results.pcapng import LINKTYPE_RAW, PcapngWriter, encode_names
 from iotsim.wire import ipv4, virtio
 
 if TYPE_CHECKING:
@@ -144,3 +144,11 @@ def test_parts_without_anything() -> None:
     assert b"".join(merge_events([])) == b""
     assert b"".join(merge_events([io.BytesIO(), io.BytesIO()])) == b""
     assert b"".join(merge_captures([io.BytesIO(), io.BytesIO(capture(0, []))])) == b""
+
+
+def test_names_stand_before_the_packets_of_those_they_name() -> None:
+    names = encode_names([(bytes([10, 77, 1, 1]), "meter[0]")])
+    late = capture(0, [5.0]) + names + capture(0, [6.0], header=False)
+    whole = b"".join(merge_captures([io.BytesIO(capture(1, [1.0, 7.0])), io.BytesIO(late)]))
+    kinds = [struct.unpack_from("<I", block)[0] for block in blocks(whole)]
+    assert kinds == [6, 6, 4, 6, 6]

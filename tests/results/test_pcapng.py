@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.events import IN, OUT
-from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
+from iotsim.results.pcapng import (
+    COMMENT_BYTES,
+    LINKTYPE_ETHERNET,
+    LINKTYPE_RAW,
+    MOST_COMMENTS,
+    PcapngWriter,
+    encode_names,
+    heading_blocks,
+)
 from iotsim.wire.checksum import checksum, pseudo_header_sum
 from iotsim.wire.virtio import PLAIN, complete_checksum, needs_checksum
 
@@ -117,6 +125,70 @@ def test_a_stream_may_be_cut_anywhere_between_batches() -> None:
     for number in range(3):
         data += writer.encode([(number, IN, frame)] * number)
         assert len(blocks(data)) == 2 + number * (number + 1) // 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([IN, OUT]), st.binary(max_size=80)), max_size=6),
+    st.dictionaries(st.integers(0, 5), st.lists(st.text(max_size=600), max_size=10)),
+)
+def test_any_remarks_leave_blocks_whole_and_packets_as_they_are(
+    frames: list[tuple[int, bytes]], remarks: dict[int, list[str]]
+) -> None:
+    records = [(0.1, direction, frame) for direction, frame in frames]
+    writer = PcapngWriter(LINKTYPE_ETHERNET)
+    given_to = {place: texts for place, texts in remarks.items() if place < len(records)}
+    found = blocks(writer.encode_remarked(records, given_to))
+    plain = blocks(writer.encode(records))
+    assert [packet_of(body) for _, body in found] == [packet_of(body) for _, body in plain]
+
+
+def test_a_remark_is_an_option_and_is_bounded() -> None:
+    frame = udp4(GATEWAY, METER, b"x", partial=True)
+    writer = PcapngWriter(LINKTYPE_RAW)
+    texts = ["lost\x1b[31m\n", "é" * COMMENT_BYTES, *["more"] * MOST_COMMENTS]
+    data = writer.encode_remarked([(0, IN, frame)] * 3, {1: texts})
+    first, remarked, last = blocks(data)
+    assert first == last == blocks(writer.encode([(0, IN, frame)]))[0]
+    body = remarked[1][20 + 32 :]
+    options = []
+    while body:
+        code, length = unpack_from("<HH", body)
+        options.append((code, body[4 : 4 + length]))
+        body = body[4 + length + -length % 4 :]
+    assert [code for code, _ in options] == [2, *[1] * MOST_COMMENTS, 0]
+    assert options[1][1] == rb"lost\x1b[31m\n", "no control character is left"
+    assert COMMENT_BYTES - 4 <= len(options[2][1]) <= COMMENT_BYTES
+    assert options[2][1].decode().endswith("é…"), "it is cut between characters"
+
+
+def test_names_are_blocks_of_their_own() -> None:
+    names = [(METER, "meter[0]"), (bytes(15) + b"\1", "mete\0r"), *[(GATEWAY, "x" * 1000)] * 1500]
+    data = encode_names(names)
+    assert {kind for kind, _ in blocks(data)} == {4}
+    assert blocks(data)[0][1].startswith(b"\1\0\x0d\0" + METER + b"meter[0]\0\0\0\0")
+    frame = udp4(GATEWAY, METER, b"x", partial=True)
+    packets = PcapngWriter(LINKTYPE_RAW).encode([(0, IN, frame)])
+    assert heading_blocks(data + packets) == data
+    assert heading_blocks(packets) == encode_names([]) == b""
+
+
+@pytest.mark.needs("tshark")
+def test_tshark_reads_names_and_remarks(tmp_path: Path) -> None:
+    writer = PcapngWriter(LINKTYPE_RAW, name="iotsim0", description="devices", epoch=EPOCH)
+    names = encode_names([(METER, "meter[0]"), (GATEWAY, "gateway")])
+    records = [(0.1, IN, udp4(GATEWAY, METER, b"x", partial=True))] * 2
+    remarked = writer.encode_remarked(records, {1: ["lost (lossy)", "an emoji: 🔥"]})
+    path = tmp_path / "capture.pcapng"
+    path.write_bytes(writer.header() + names + remarked)
+    command = ["tshark", "-N", "n", "-r", str(path), "-T", "fields", "-E", "separator=;"]
+    for name in ("ip.src_host", "ip.dst_host", "frame.comment", "frame.interface_description"):
+        command += ["-e", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "gateway;meter[0];;devices",
+        "gateway;meter[0];lost (lossy),an emoji: 🔥;devices",
+    ]
 
 
 @pytest.mark.needs("tshark")

@@ -47,8 +47,10 @@ GATEWAY = parse_address("10.77.0.1"), 40000
 class Flood:
     """``record`` is what is recorded in `folder`; `clock` gives the seconds of the run."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float], *, scribe: bool) -> None:
-        scenario = load_text(SCENARIO, folder / "flood.toml", default_seed=1)
+    def __init__(
+        self, folder: Path, clock: Callable[[], float], *, scribe: bool = False, more: str = ""
+    ) -> None:
+        scenario = load_text(SCENARIO + more, folder / "flood.toml", default_seed=1)
         ours, self.theirs = MemoryLink.pair(scenario.link.mtu)
         self.simulation = Simulation(scenario, ours, seed=1, clock=clock, wall_time=1.7e9)
         self.writer = Writer(NO_THREAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,16 @@ def test_runs_that_are_repeated_are_all_compared_with_the_one(file: Path, tmp_pa
     runs = [profile(path="ci/a.toml", seed=seed) for seed in (1, 2)]
     assert update_baseline(file, runs)[0] == ["a.toml"]
     assert [one.seed for one in read_baseline(file).values()] == [2]
+
+
+def test_who_updates_it_at_the_same_time_loses_nothing(file: Path) -> None:
+    def put(number: int) -> None:
+        update_baseline(file, [profile(path=f"ci/{number}.toml")])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(40)))
+    assert len(read_baseline(file)) == 40
+    assert [path.name for path in file.parent.iterdir()] == ["base.json"]
 
 
 def test_compare_takes_a_baseline_on_either_side(file: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.results.compare.made import leave, lines_of, profile, received
 
 from iotsim.errors import IotsimError
-from iotsim.run.compare import Found, compare_folders, find_runs, pair_up
+from iotsim.run.compare import compare_folders, find_runs
+from iotsim.run.counterparts import Found, pair_up
 
 if TYPE_CHECKING:
     from pathlib import Path

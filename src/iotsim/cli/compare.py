@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    before: Path,
-    after: Path,
+    before: str,
+    after: str,
     /,
     *,
     threshold: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None,
@@ -25,7 +26,8 @@ def compare(
     Parameters
     ----------
     before
-        The results folder of a run, or a folder with those of several.
+        The results folder of a run, a folder with those of several, or a baseline; or 'last', or a
+        scenario, for the newest results there are of it.
     after
         The same of what is compared with it.
     threshold
@@ -39,7 +41,7 @@ def compare(
     from iotsim.safetext import safe_json
 
     thresholds = parse_thresholds(threshold or ())
-    told = compare_folders(before, after, thresholds)
+    told = compare_folders(_meant(before), _meant(after), thresholds)
     if json:
         print(safe_json(encode_comparison(told).decode()), end="")
     else:
@@ -51,6 +53,13 @@ def compare(
             print(f"iotsim: --threshold {text}: no run has such a figure", file=sys.stderr)
         return 2
     return EXIT_CODES[told.state]
+
+
+def _meant(word: str) -> Path:
+    """What `word` means: a file or a folder, else what `iotsim.run.lookup` finds; IotsimError if nothing."""
+    from iotsim.run.lookup import find_results
+
+    return Path(word) if os.path.exists(word) else find_results(word)  # noqa: PTH110
 
 
 def parse_thresholds(texts: list[str] | tuple[str, ...]) -> list[Threshold]:

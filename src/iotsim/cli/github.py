@@ -10,7 +10,6 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
@@ -48,6 +47,8 @@ def workflow() -> Iterator[None]:
     if os.environ.get("GITHUB_ACTIONS") != "true" or os.environ.get(PART_OF_A_SUITE):
         yield
         return
+    import secrets
+
     _told = []
     token = secrets.token_hex(16)
     print(f"::stop-commands::{token}", flush=True)

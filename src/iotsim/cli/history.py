@@ -92,6 +92,7 @@ def _print_json(told: list[ScenarioHistory], file: str) -> None:
 
 def _show(told: ScenarioHistory) -> None:
     from iotsim.cli.compared import say
+    from iotsim.expect.text import plural
     from iotsim.results.compare.figures import SECONDS, value_text
     from iotsim.results.result import title_of
     from iotsim.results.trends import verdict_line
@@ -110,18 +111,20 @@ def _show(told: ScenarioHistory) -> None:
     green = told.last_green
     say("  last green  ", "never" if green is None else _run_text(green))
     for one in told.expectations[:EXPECTATIONS_TOLD]:
-        flips = f", {one.flips} flips" if one.flips else ""
+        flips = f", {plural(one.flips, 'flip')}" if one.flips else ""
         say("  not passed  ", f"{one.name}: in {one.failed} of {told.runs} runs{flips}")
 
 
 def _flake_rate(told: ScenarioHistory) -> str:
+    from iotsim.expect.text import plural
+
     if told.flake_rate is None:
         if not any(run.commit for run in told.trend):
             return "not known: the project is in no git repository with a commit"
         return "not known: no two runs had the same commit and inputs"
     text = f"{100 * told.flake_rate:.3g}%"
     if told.flips:
-        text += f" ({told.flips} flips of {told.pairs}"
+        text += f" ({plural(told.flips, 'flip')} of {told.pairs}"
         return f"{text}, {told.flips_with_one_seed} with the same seed)"
     return f"{text} (no flip of {told.pairs})"
 

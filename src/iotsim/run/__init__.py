@@ -16,7 +16,8 @@
     folder       where results lie, whose it is, and the results that replace each other
     past         results read back; `documents` are made from them
     lookup       which results somebody means
-    compare      past runs found and compared; `baseline`, the file that keeps their figures
+    compare      past runs found and compared, each with its `counterparts`; `baseline`, the file
+                 that keeps their figures
     history      the runs of a project, in SQLite; `origin`, the commit that a run is of
     failure      what is left of a run that could not go to its end
     job          one scenario file, from its name to its results, whatever goes wrong

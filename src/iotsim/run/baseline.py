@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ from iotsim.run.files import replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from iotsim.results.compare.profile import Profile
 
@@ -41,23 +43,36 @@ def update_baseline(file: Path, profiles: Iterable[Profile]) -> tuple[list[str],
     The names of those that were put in, and of those that were not, since they neither passed nor failed.
     IotsimError if the file cannot be written, or is no baseline.
     """
-    kept = read_baseline(file) if file.exists() else {}
-    put, refused = [], []
+    fresh: dict[str, Profile] = {}
+    refused = []
     for profile in profiles:
         path = seen_from(file, profile.path)
         name = title_of(path or profile.scenario, profile.parameters)
         if profile.verdict in KEPT:
-            kept[name] = settled(profile, path)
-            put.append(name)
+            fresh[name] = settled(profile, path)  # of runs that are repeated, the last
         else:
             refused.append(name)
-    if put:
-        try:
+    try:
+        if fresh:
             make_folder(file.absolute().parent)
-            replace_file(file, encode_baseline(kept))
-        except OSError as error:
-            raise IotsimError(f"{file} is not written: {error.strerror}") from error
-    return list(dict.fromkeys(put)), refused  # of runs that are repeated, it has the last
+            with _alone_in(file.absolute().parent):
+                kept = read_baseline(file) if file.exists() else {}
+                replace_file(file, encode_baseline(kept | fresh))
+    except OSError as error:
+        raise IotsimError(f"{file} is not written: {error.strerror}") from error
+    return list(fresh), refused
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let others who update a baseline in `folder` wait, so that nobody's is lost."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network file systems cannot lock
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def seen_from(file: Path, path: str) -> str:

@@ -50,6 +50,8 @@ KILL_S = 2 * GRACE_S
 STACK_S = 1.0
 """For so long its stack may take to arrive before that."""
 WRITE_INTERVAL_S = 1.0
+WRITING_SHARE = 0.03
+"""How much of the time may go into writing what there is so far, which of many runs takes a while."""
 HELD_BYTES = 1 << 18
 """So much of what a run prints is kept, of its beginning and of its end."""
 
@@ -226,7 +228,7 @@ class Suite:
         self._running: dict[int, _Running] = {}
         self._tickets = itertools.count(1)
         self._selector = selectors.DefaultSelector()
-        self._written_at = 0.0
+        self._write_at = 0.0
         self.ended: dict[Turn, Ended] = {}
         self.passes = 0
         """How many turns passed of which nothing else is kept."""
@@ -439,12 +441,14 @@ class Suite:
         self.ended[turn] = ended
         self._folder.changed(ended)
         self._view.ended(turn.job, ended.result, ended.folder, ended.output)
+        ended.output = ""  # it is told, and of many runs it would be much
 
     def _write(self, *, now: bool = False) -> None:
-        if now or time.monotonic() - self._written_at > WRITE_INTERVAL_S:
-            begun = [one.turn for one in self._running.values()]
-            self._folder.write(self, begun)
-            self._written_at = time.monotonic()
+        began = time.monotonic()
+        if now or began > self._write_at:
+            self._folder.write(self, [one.turn for one in self._running.values()])
+            took_s = time.monotonic() - began
+            self._write_at = began + max(WRITE_INTERVAL_S, took_s / WRITING_SHARE)
 
     @property
     def waiting(self) -> list[Turn]:

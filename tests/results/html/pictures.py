@@ -94,7 +94,7 @@ def main() -> None:
         next(row for row in rows if "REPORT" in row.text).click()
         fields = figure.find_elements("css selector", ".field")
         next(field for field in fields if field.text.startswith("value")).click()
-        browser.resize(WIDTH, 640)
+        browser.resize(WIDTH, 590)
         show(browser, figure)
         take(browser, "messages")
         browser.resize(WIDTH, HEIGHT)
@@ -119,7 +119,7 @@ def main() -> None:
 
         browser.open_file(failed, width=A4[0], height=A4[1])
         browser.emulate("print", "light")
-        browser.run("scrollTo(0, 0)")
+        browser.run("document.body.style.margin = '10mm'; scrollTo(0, 0)")
         take(browser, "print")
 
 

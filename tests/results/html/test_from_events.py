@@ -91,7 +91,13 @@ def test_a_run_that_was_cut_off_anywhere_is_drawn(browser: Browser, left: int) -
 
 
 @pytest.mark.parametrize(
-    "fleets", [{}, {"meter": {"count": 0}}, {"a": {"count": 1}, "b": {"count": 25_000}}]
+    "fleets",
+    [
+        {},
+        {"meter": {"count": 0}},
+        {"a": {"count": 1}, "b": {"count": 25_000}},
+        {f"f{at}": {"count": 2} for at in range(2000)},
+    ],
 )
 def test_fleets_of_any_size_have_a_map(browser: Browser, fleets: dict[str, dict[str, int]]) -> None:
     browser.open(document_of([run_started(fleets=fleets), run_ended(1.5)]))

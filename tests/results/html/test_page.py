@@ -116,6 +116,35 @@ def test_expectations_stand_first_and_the_gravest_of_them_first() -> None:
     assert places == sorted(places)
 
 
+def test_devices_that_failed_alike_are_told_of_once() -> None:
+    document = documents.failed()
+    alike = {
+        "label": "device",
+        "devices": ["meter[38]"],
+        "text": "heard it late",
+        "shown": "",
+        "rows": [],
+    }
+    document["expectations"][0] |= {
+        "nearest": "",
+        "groups": [*document["expectations"][0]["groups"], alike],
+    }
+    for told in ("meter[39]: heard nothing in that time", "meter[38]: heard it late"):
+        assert Parsed(render_page(document)).text.count(told) == 1
+
+
+def test_it_tells_how_the_gateway_ended() -> None:
+    document = documents.passed()
+    gateway = {"crashed": True, "signal": "SIGSEGV", "status": None, "last_lines": ["one", "<two>"]}
+    for ended, told in (
+        (gateway, "crashed, ended by SIGSEGV"),
+        (gateway, "one\n<two>"),
+        (gateway | {"crashed": False, "signal": "", "status": 0}, "exited with status 0"),
+        (gateway | {"crashed": False, "signal": ""}, "still ran"),
+    ):
+        assert told in Parsed(render_page(document | {"gateway": ended})).text
+
+
 def test_it_is_the_same_each_time() -> None:
     assert render_page(documents.failed()) == render_page(documents.failed())
 

@@ -98,6 +98,43 @@ def test_a_datagram_of_the_same_time_may_be_another_message() -> None:
     document = told([received(1.25, READ)], frames[:1])
     assert document["bytes"]["hex"] == [other.hex()]
     assert document["bytes"]["layout"] == [-1]
+    # What is only near that time is not taken for it.
+    document = told([received(1.2501, READ)], frames[:1], lambda _: None)
+    assert document["bytes"]["row"] == []
+
+
+def test_what_came_to_another_device_at_the_same_time_is_not_taken_for_it() -> None:
+    data = PROTOCOL.codec.encode(READ)
+    document = told([received(1.25, READ)], [frame(1.25, PEER, "10.77.1.4", data)], lambda _: None)
+    assert document["bytes"]["row"] == []
+
+
+def test_what_came_to_a_group_came_to_each_of_it() -> None:
+    data = PROTOCOL.codec.encode(READ)
+    for group in ("239.1.2.3", "10.77.255.255"):
+        document = told([received(1.25, READ)], [frame(1.25, PEER, group, data)], lambda _: None)
+        assert document["bytes"]["hex"] == [data.hex()]
+
+
+def test_a_device_without_an_address_is_known_by_what_it_says() -> None:
+    data = PROTOCOL.codec.encode(READ)
+    stray = received(1.25, READ)
+    stray.device = "other[0]"
+    frames = [frame(1.25, PEER, "10.99.0.1", data)]
+    assert told([stray], frames)["bytes"]["from"] == ["capture"]
+    assert told([stray], frames, lambda _: None)["bytes"]["row"] == []
+
+
+def test_datagrams_of_one_time_are_not_kept_for_every_message() -> None:
+    answer = PROTOCOL.answer_codec.encode(REPORT)
+    message = PROTOCOL.answer_codec.decode(answer)
+    events = [
+        Sent(1.0, n + 1, "meter[1]", f"{PEER}:{PEER_PORT}", "sensornet", message)
+        for n in range(100)
+    ]
+    frames = [frame(1.0, "10.77.1.2", PEER, answer)] * 5000
+    document = told(list(events), frames)
+    assert document["bytes"]["from"] == ["capture"] * 100
 
 
 def test_without_a_capture_the_codec_makes_them_again() -> None:

@@ -7,13 +7,15 @@ inconclusive, skipped or did not end, or since the times are too few, is *unsure
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from iotsim.results.compare.devices import DeviceChanges, are_known, compare_devices
 from iotsim.results.compare.figures import COUNT, Figure, figures_of
-from iotsim.results.compare.thresholds import FOUND_UNITS, Check, check
+from iotsim.results.compare.notes import differences
+from iotsim.results.compare.thresholds import Check, check
 from iotsim.results.compare.vocabulary import Word, unseen
 from iotsim.results.result import RUNNING
 from iotsim.results.verdict import GRAVEST_FIRST, Verdict
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 OK, UNSURE, WORSE = "ok", "unsure", "worse"
 EXIT_CODES = {OK: 0, WORSE: 1, UNSURE: 4}
+MOST_NOTES = 50
 MOST_WORDS = 50
 MOST_COUNTERS = 200
 PROVEN = frozenset((Verdict.PASSED, Verdict.FAILED, Verdict.ERROR, Verdict.EMPTY))
@@ -92,26 +95,9 @@ def compare_runs(
 ) -> Comparison:
     """What has changed from the run `before` to the run `after`, which lie `where`."""
     figures = figures_of(before, after)
-    all_figures = [*figures]
     devices = compare_devices(before, after)
     new, gone = (_words(these, those) for these, those in ((after, before), (before, after)))
-    found = dict.fromkeys(FOUND_UNITS, 0) | {
-        "devices.gone": devices.gone.total,
-        "devices.new": devices.new.total,
-        "devices.silent": devices.silent.total,
-        "devices.slower": devices.slower.total,
-        "devices.quieter": devices.quieter.total,
-        "protocol.new": new.total,
-        "protocol.gone": gone.total,
-    }
-    for name, count in found.items():
-        known = are_known(before, after)
-        if name == "protocol.new":
-            known = _words_known(after, before)
-        elif name == "protocol.gone":
-            known = _words_known(before, after)
-        told = (0, count) if known else (None, None)
-        all_figures.append(Figure(name, COUNT, *told))
+    found = _found_figures(before, after, devices, new, gone)
     ended = RUNNING not in (before.verdict, after.verdict)
     heard = after.messages and after.verdict != RUNNING
     changes = list(_expectation_changes(before, after))
@@ -120,10 +106,10 @@ def compare_runs(
     comparison = Comparison(
         before=_side(before, where[0]),
         after=_side(after, where[1]),
-        notes=list(_notes(before, after)),
+        notes=list(islice(differences(before, after), MOST_NOTES)),
         expectations=[one for one in changes if one.before != one.after],
         expectations_alike=sum(one.before == one.after for one in changes),
-        thresholds=check(thresholds, all_figures, heard=heard, ended=ended),
+        thresholds=check(thresholds, [*figures, *found], heard=heard, ended=ended),
         figures=[one for one in figures if not one.name.startswith("counter.")],
         counters=counters[:MOST_COUNTERS],
         counters_left_out=len(counters[MOST_COUNTERS:]),
@@ -133,6 +119,24 @@ def compare_runs(
     )
     _judge(comparison)
     return comparison
+
+
+def _found_figures(
+    before: Profile, after: Profile, devices: DeviceChanges, new: Words, gone: Words
+) -> Iterator[Figure]:
+    """What was found by comparing, as figures: before, there was nothing of it."""
+    totals = {
+        f"devices.{name}": getattr(devices, name).total
+        for name in ("gone", "new", "silent", "slower", "quieter")
+    }
+    for name, count in totals.items():
+        yield _found(name, count, known=are_known(before, after))
+    yield _found("protocol.new", new.total, known=_words_known(after, before))
+    yield _found("protocol.gone", gone.total, known=_words_known(before, after))
+
+
+def _found(name: str, count: int, *, known: bool) -> Figure:
+    return Figure(name, COUNT, 0 if known else None, count if known else None)
 
 
 def _side(run: Profile, where: str) -> Side:
@@ -166,47 +170,6 @@ def _expectation_changes(before: Profile, after: Profile) -> Iterator[Expectatio
         else:
             change = "other"
         yield ExpectationChange(name, change, old, new)
-
-
-def _notes(before: Profile, after: Profile) -> Iterator[str]:
-    """What differs in the runs themselves, and what one may not conclude."""
-    for what, old, new in (
-        ("scenarios", before.scenario, after.scenario),
-        ("links", before.link, after.link),
-        ("tolerances", before.tolerance, after.tolerance),
-        ("speeds", before.speed, after.speed),
-    ):
-        if old != new:
-            yield f"the {what} differ: {old}, {new}"
-    for name in sorted(before.parameters.keys() | after.parameters.keys()):
-        values = [run.parameters.get(name, "not set") for run in (before, after)]
-        if values[0] != values[1]:
-            yield f"the parameter {name} differs: {values[0]}, {values[1]}"
-    for name in sorted(before.fleets.keys() | after.fleets.keys()):
-        counts = [run.fleets.get(name, 0) for run in (before, after)]
-        if counts[0] != counts[1]:
-            yield f"the fleet {name} differs: {counts[0]} devices, {counts[1]} devices"
-    for name in sorted(before.versions.keys() & after.versions.keys()):
-        if before.versions[name] != after.versions[name]:
-            yield f"{name} is another: {before.versions[name]}, {after.versions[name]}"
-    if before.seed != after.seed:
-        yield f"the seeds differ ({before.seed}, {after.seed}): what is drawn by them differs, too"
-    for which, run in (("before", before), ("after", after)):
-        if run.verdict == RUNNING:
-            yield f"the run {which} has not ended: what it has left is not whole"
-        if not run.devices_told:
-            yield f"the run {which} tells of no device by itself: there are too many"
-        if not run.messages:
-            yield f"the run {which} has left no messages: only its counters are compared"
-        if run.cut:
-            yield f"the run {which} has dropped events to keep within a bound: its messages are not counted"
-        if not run.vocabulary_whole:
-            yield f"the run {which} has more kinds of messages or fields than are told apart"
-        if run.devices_left_out:
-            yield f"of the run {which}, {run.devices_left_out} messages of more devices are not told apart"
-    longer = max(before.duration_s, after.duration_s)
-    if longer and min(before.duration_s, after.duration_s) < 0.9 * longer:
-        yield "the runs did not take as long: counts differ for that alone"
 
 
 def _judge(told: Comparison) -> None:

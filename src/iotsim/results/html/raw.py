@@ -8,50 +8,29 @@ of; bytes that were made again and do not are none.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from iotsim.events import Received, Sent, Undecodable
 from iotsim.protocol.device import StandIn
-from iotsim.results.html.index import LATEST
+from iotsim.results.html.captured import SAME_NS, Candidate, Carried, Wanted, find_datagrams
 from iotsim.results.html.table import shown
 from iotsim.results.jsonl import printable
-from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from iotsim.capture.datagrams import UdpDatagram
     from iotsim.capture.reader import Frame
     from iotsim.events import Event
     from iotsim.protocol.definition import Protocol
 
-NEAR_NS = 1_000_000
-"""So far may the time of a datagram be from that of the event."""
-SAME_NS = 10
-MOST_CANDIDATES = 20
-AROUND_NS = 100_000_000
-"""Fragments of a datagram may come so much before its last one."""
 MOST_BYTES = 2048
 """Of a datagram, so many are shown."""
 MOST_LAYOUTS = 500
 MOST_PLACES = 300
 APPLICATION = "application"
-
-
-Carried: TypeAlias = Received | Sent | Undecodable
-
-
-class Wanted(NamedTuple):
-    """A message whose bytes are wanted: its ``row`` in the document, and the addresses of its device."""
-
-    row: int
-    event: Carried
-    addresses: frozenset[int]
 
 
 class Sources(NamedTuple):
@@ -108,7 +87,7 @@ def _block(text: object) -> tuple[int, int] | None:
 def raw_bytes(wanted: list[Wanted], sources: Sources, wall_time: float) -> dict[str, Any]:
     """The document's ``bytes`` and ``layouts``, of those that are `wanted`, in this order. `wall_time`: the
     Unix time of t = 0."""
-    found = _captured(wanted, sources.captures, wall_time)
+    found = find_datagrams(wanted, sources.captures, wall_time)
     layouts = _Layouts(sources.protocol)
     table: dict[str, Any] = {"row": [], "hex": [], "from": [], "size": [], "layout": []}
     lacking = 0
@@ -131,7 +110,7 @@ def raw_bytes(wanted: list[Wanted], sources: Sources, wall_time: float) -> dict[
 
 
 def _bytes_of(
-    one: Wanted, datagrams: Iterable[bytes], layouts: _Layouts
+    one: Wanted, candidates: Sequence[Candidate], layouts: _Layouts
 ) -> tuple[str, bytes, int] | None:
     """Where the bytes of a message come from, the bytes, and the number of their layout."""
     event = one.event
@@ -140,101 +119,16 @@ def _bytes_of(
             return "event", bytes.fromhex(event.data), -1
         except ValueError:
             return None
-    candidates = list(datagrams)
-    for data in candidates:
+    for _, data in candidates:
         if (layout := layouts.find(event, data)) >= 0:
             return "capture", data, layout
-    if candidates:
-        return "capture", candidates[0], -1
+    # Others near that time may be of other messages.
+    if candidates and candidates[0].distance < SAME_NS:
+        return "capture", candidates[0].data, -1
     made = layouts.encode(event)
     if made is not None and (layout := layouts.find(event, made)) >= 0:
         return "encoded", made, layout
     return None
-
-
-# --- the capture ---------------------------------------------------------------------------------
-
-
-def _captured(
-    wanted: list[Wanted], captures: Iterable[Callable[[], Iterable[Frame]]], wall_time: float
-) -> dict[int, list[bytes]]:
-    """By place in `wanted`, the datagrams of the captures that may be it, the nearest in time first."""
-    from iotsim.capture import Datagrams
-
-    epoch = int(wall_time * 1e9)
-    at_end: dict[tuple[bool, str], list[tuple[int, int]]] = defaultdict(list)
-    for place, (_, event, _) in enumerate(wanted):
-        if not isinstance(event, Undecodable) and abs(event.t) < LATEST:
-            at_end[isinstance(event, Sent), event.peer].append((epoch + int(event.t * 1e9), place))
-    for times in at_end.values():
-        times.sort()
-    moments = sorted(ns for times in at_end.values() for ns, _ in times)
-    if not moments:
-        return {}
-    near: dict[int, list[tuple[bool, int, bytes]]] = defaultdict(list)
-    for frames in captures:
-        datagrams = Datagrams()
-        for frame in _near_frames(frames(), moments):
-            datagram = datagrams.find(frame)
-            if datagram is not None:
-                for place, ns in _matches(datagram, at_end):
-                    known = _device_end(datagram, wanted[place]) in wanted[place].addresses
-                    entry = (not known, abs(ns - datagram.time_ns), datagram.payload)
-                    near[place].append(entry)
-    # Where the device's address is not in it, it may be to its group, but only at the very same time.
-    return {
-        place: [
-            data
-            for unknown, distance, data in sorted(entries)[:MOST_CANDIDATES]
-            if not unknown or distance < SAME_NS
-        ]
-        for place, entries in near.items()
-    }
-
-
-def _near_frames(frames: Iterable[Frame], moments: list[int]) -> Iterator[Frame]:
-    """Those of `frames`, which are in the order of time, that are near one of `moments`."""
-    last = moments[-1] + AROUND_NS + 1_000_000_000
-    due = 0
-    for frame in frames:
-        ns = frame.time_ns
-        if ns > last:
-            return
-        if ns < due:
-            continue
-        place = bisect_left(moments, ns - NEAR_NS)
-        if place == len(moments):
-            continue
-        begins = moments[place] - AROUND_NS
-        if ns < begins:
-            due = begins
-        else:
-            yield frame
-
-
-def _matches(
-    datagram: UdpDatagram, at_end: Mapping[tuple[bool, str], list[tuple[int, int]]]
-) -> Iterator[tuple[int, int]]:
-    """The places of what `datagram` may be, and when that was."""
-    ends = (
-        (False, datagram.source, datagram.source_port),
-        (True, datagram.destination, datagram.destination_port),
-    )
-    for sent, address, port in ends:
-        text = format_address(address)
-        times = at_end.get((sent, f"[{text}]:{port}" if ":" in text else f"{text}:{port}"))
-        if times:
-            low = bisect_left(times, (datagram.time_ns - NEAR_NS, -1))
-            high = bisect_right(times, (datagram.time_ns + NEAR_NS, 1 << 62))
-            for ns, place in times[low:high]:
-                yield place, ns
-
-
-def _device_end(datagram: UdpDatagram, one: Wanted) -> int:
-    return datagram.source if isinstance(one.event, Sent) else datagram.destination
-
-
-# --- the protocol --------------------------------------------------------------------------------
 
 
 class _Layouts:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from iotsim.events import GatewayOutput, Northbound
+from iotsim.results.html.captured import Carried, Wanted
 from iotsim.results.html.choice import choose_lines
 from iotsim.results.html.index import code_of
 from iotsim.results.html.messages import Messages
 from iotsim.results.html.over_time import near
-from iotsim.results.html.raw import Carried, Wanted, carried_by_datagram
+from iotsim.results.html.raw import carried_by_datagram
 from iotsim.results.html.rows import NO_ROW
 from iotsim.results.html.table import seconds, shown, shown_value
 from iotsim.results.jsonl import event_decoder

@@ -60,7 +60,7 @@ class Diagram {
     this.gatewayLane = at(north.length);
     this.head.replaceChildren(...names.map((name, lane) => {
       const node = placed(element("span", { text: name, title: name }), at(lane));
-      node.style.maxWidth = `${2 * Math.min(at(lane), 100 - at(lane))}%`;
+      node.style.maxWidth = `min(${2 * at(lane)}%, ${2 * (100 - at(lane))}% + 2 * var(--took))`;
       return node;
     }));
     this.lifelines.replaceChildren(...names.map((_, lane) => placed(element("span"), at(lane))));
@@ -169,7 +169,7 @@ class Diagram {
     const look = LOOKS[what] ?? "about";
     if (look === "about") {
       const text = [this.isCrowded ? device : "", what, messages.text(row) || messages.fate(row)].filter(Boolean).join(": ");
-      lanes.append(placed(element("span", { class: "note device-note", text, title: text }), lane));
+      lanes.append(placed(element("span", { class: `note device-note${FAILURES.has(what) ? " bad" : ""}`, text, title: text }), lane));
       return "about";
     }
     const isLost = what === "not sent" || LOST.test(messages.fate(row));
@@ -221,6 +221,7 @@ class Diagram {
   }
 }
 
+const FAILURES = new Set(["device failed", "session failed", "packet dropped"]);
 const LOOKS = {
   received: "in",
   sent: "out",
@@ -231,9 +232,10 @@ const LOOKS = {
 
 /** Where lanes are, in percent; what comes northbound is short, and needs less room. */
 function laneSpacing(count, hasNorthbound) {
-  const margin = count < 3 ? 12 : 10;
+  const margin = 10;
+  const last = 97;
   const first = hasNorthbound ? 30 : margin;
-  const between = (100 - margin - first) / (count - 1 - hasNorthbound);
+  const between = (last - first) / (count - 1 - hasNorthbound);
   return (lane) => (hasNorthbound && lane === 0 ? margin : first + (lane - hasNorthbound) * between);
 }
 

@@ -75,6 +75,15 @@ class FleetMap {
     this.node = element("div", { class: "fleet" },
       element("h3", {}, fleet.name, element("span", { class: "quiet", text: fleetText(fleet) })), this.canvas);
     new ResizeObserver(onNextFrame(() => this.redraw())).observe(this.node);
+    // There may be thousands of fleets: those that nobody sees have no picture.
+    this.isNear = false;
+    new IntersectionObserver(([{ isIntersecting }]) => this.setNear(isIntersecting), { rootMargin: "600px" }).observe(this.node);
+    addEventListener("beforeprint", () => this.setNear(true));
+  }
+
+  setNear(isNear) {
+    this.isNear = isNear;
+    this.redraw();
   }
 
   redraw() {
@@ -82,9 +91,10 @@ class FleetMap {
     const ratio = window.devicePixelRatio || 1;
     this.perLine = Math.max(1, Math.floor(width / this.pitch));
     const height = Math.ceil(this.fleet.cells / this.perLine) * this.pitch;
-    this.canvas.width = width * ratio;
-    this.canvas.height = height * ratio;
     this.canvas.style.height = `${height}px`;
+    this.canvas.width = this.isNear ? width * ratio : 0;
+    this.canvas.height = this.isNear ? height * ratio : 0;
+    if (!this.isNear) return;
     const context = this.canvas.getContext("2d");
     context.scale(ratio, ratio);
     const size = this.pitch - (this.pitch > 8 ? 2 : 1);
