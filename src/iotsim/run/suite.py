@@ -27,6 +27,7 @@ from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
 from iotsim.run.judging import judge
 from iotsim.run.limit import GRACE_S
+from iotsim.run.running import Running, read
 from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
 from iotsim.run.suitefolder import INDEX, SuiteFolder
@@ -52,8 +53,6 @@ STACK_S = 1.0
 WRITE_INTERVAL_S = 1.0
 WRITING_SHARE = 0.03
 """How much of the time may go into writing what there is so far, which of many runs takes a while."""
-HELD_BYTES = 1 << 18
-"""So much of what a run prints is kept, of its beginning and of its end."""
 
 
 @dataclass(frozen=True)
@@ -128,83 +127,6 @@ class Ended:
     retried: bool = False
 
 
-class _Running:
-    """A turn whose process runs, with our ends of what it writes to."""
-
-    def __init__(self, turn: Turn, folder: Path) -> None:
-        self.turn = turn
-        self.folder = folder
-        self.result = os.memfd_create("iotsim-result", os.MFD_CLOEXEC)
-        self.news, self.their_news = os.pipe2(os.O_CLOEXEC)
-        self.output, self.their_output = os.pipe2(os.O_CLOEXEC)
-        for fd in (self.news, self.output):
-            os.set_blocking(fd, False)
-        self.began = time.monotonic()
-        self.doing = ""
-        self.beside = 0
-        self.retried = False
-        self.kill_at: float | None = None
-        self.asked_for_stack = False
-        self.killed_for = ""
-        self._said = b""
-        self._head = b""
-        self._tail = b""
-        self._left_out = 0
-
-    @property
-    def fds(self) -> tuple[int, int, int]:
-        """The child's ends."""
-        return self.result, self.their_news, self.their_output
-
-    def close_theirs(self) -> None:
-        os.close(self.their_news)
-        os.close(self.their_output)
-
-    def close(self) -> None:
-        for fd in (self.result, self.news, self.output):
-            os.close(fd)
-
-    def read_output(self) -> bool:
-        """Take what is there; False at its end."""
-        data = _read(self.output)
-        if len(self._head) < HELD_BYTES:
-            self._head += data
-        else:
-            self._tail += data
-            if len(self._tail) > 2 * HELD_BYTES:
-                self._left_out += len(self._tail) - HELD_BYTES
-                self._tail = self._tail[-HELD_BYTES:]
-        return bool(data)
-
-    def read_news(self) -> bool:
-        data = _read(self.news)
-        self._said += data
-        *lines, self._said = self._said.split(b"\n")
-        if lines:
-            self.doing = lines[-1].decode(errors="replace")
-        self._said = self._said[-4096:]
-        return bool(data)
-
-    def printed(self) -> str:
-        """What it has printed, without the middle of very much. What it has left running may go on, and is
-        not waited for."""
-        while self.read_output():
-            pass
-        gap = f"\n... ({self._left_out} bytes are left out)\n".encode() if self._left_out else b""
-        return (self._head + gap + self._tail).decode(errors="replace")
-
-    def handed_over(self) -> bytes:
-        return os.pread(self.result, os.fstat(self.result).st_size, 0)
-
-
-def _read(fd: int) -> bytes:
-    """What `fd` has now; empty at its end, and where nothing is there."""
-    try:
-        return os.read(fd, 65536)
-    except BlockingIOError:
-        return b""
-
-
 class Suite:
     """Does `jobs` as `options` say, in children of `server`; tells `view`, and writes into `folder`."""
 
@@ -225,7 +147,7 @@ class Suite:
         self._order = order
         self._turns = self._all_turns()
         self._again: list[Turn] = []
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._tickets = itertools.count(1)
         self._selector = selectors.DefaultSelector()
         self._write_at = 0.0
@@ -259,7 +181,7 @@ class Suite:
         before = {number: signal.signal(number, self.heed) for number in ending_signals()}
         wakeup = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         try:
-            self._selector.register(woken, selectors.EVENT_READ, lambda: _read(woken))
+            self._selector.register(woken, selectors.EVENT_READ, lambda: read(woken))
             self._selector.register(self._server.socket, selectors.EVENT_READ, self._hear)
             self._write(now=True)
             while True:
@@ -325,7 +247,7 @@ class Suite:
         job = self._jobs[turn.job]
         folder = self._folder.of(turn)
         ticket = next(self._tickets)
-        one = _Running(turn, folder)
+        one = Running(turn, folder)
         one.retried = retried
         if job.limit_s is not None:
             one.kill_at = one.began + job.limit_s + KILL_S
@@ -348,11 +270,11 @@ class Suite:
 
     # --- meanwhile ----------------------------------------------------------------------------
 
-    def _took_output(self, one: _Running) -> None:
+    def _took_output(self, one: Running) -> None:
         if not one.read_output():
             self._selector.unregister(one.output)
 
-    def _took_news(self, one: _Running) -> None:
+    def _took_news(self, one: Running) -> None:
         if not one.read_news():
             self._selector.unregister(one.news)
         elif one.doing:
