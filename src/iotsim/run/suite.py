@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from iotsim.errors import Problem, ScenarioError
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
+from iotsim.run.inside import OVER
 from iotsim.run.judging import judge
 from iotsim.run.limit import GRACE_S
 from iotsim.run.running import Running, read
@@ -32,6 +33,7 @@ from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
 from iotsim.run.suitefolder import INDEX, SuiteFolder
 from iotsim.testbed.helper import start_server as start_helpers
+from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.serverend import leave_server
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ RUNS_PER_PROCESSOR = 2
 """So many runs at a time suit most suites: what runs do most is wait."""
 KILL_S = 2 * GRACE_S
 """So long after its limit, when a run should have ended itself, in order or not, its process is killed."""
+LEAVING_S = 600.0
+"""For so long a run with a limit may take to write, once it is over: the page of a long one takes a while."""
 STACK_S = 1.0
 """For so long its stack may take to arrive before that."""
 WRITE_INTERVAL_S = 1.0
@@ -89,7 +93,8 @@ class SuiteOptions:
     ``repeat`` is how often each job is done, 0 for without end. ``until_fail`` ends it after the first turn
     that does not pass, and keeps of those that passed the last alone. ``fail_fast`` begins nothing more then.
     ``retry`` does once more, with nothing beside it, what was inconclusive while others ran. ``plan`` marks
-    how a suite was divided, of which this is ``shard``.
+    how a suite was divided, of which this is ``shard``. ``drop_privileges``: give up for good, and for the
+    whole process, what only runs need.
     """
 
     parallel: int
@@ -101,6 +106,7 @@ class SuiteOptions:
     retry: bool = False
     shard: Shard | None = None
     plan: str = ""
+    drop_privileges: bool = False
 
     @property
     def repeats(self) -> bool:
@@ -278,6 +284,8 @@ class Suite:
         if not one.read_news():
             self._selector.unregister(one.news)
         elif one.doing:
+            if one.doing == OVER and one.kill_at is not None:
+                one.kill_at = time.monotonic() + LEAVING_S
             self._view.progress(one.turn.job, one.doing)
 
     def _patience(self) -> float | None:
@@ -300,6 +308,8 @@ class Suite:
             one.kill_at = None
             limit_s = self._jobs[one.turn.job].limit_s
             one.killed_for = f"it did not end {KILL_S:g} s after its limit of {limit_s:g} s"
+            if one.doing == OVER:
+                one.killed_for = f"it did not end {LEAVING_S:g} s after it was over"
             self._server.signal(ticket, signal.SIGKILL)
 
     def _heed_signals(self) -> None:
@@ -400,6 +410,8 @@ def run_suite(
         stack.callback(server.close)
         leave_server()
         folder = stack.enter_context(SuiteFolder.opened(jobs, options, memory))
+        if options.drop_privileges:
+            drop_privileges(folder.path)
         suite = Suite(jobs, options, server, folder, view, order)
         with view:
             suite.run()
