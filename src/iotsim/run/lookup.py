@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError
 from iotsim.results.result import decode_result
+from iotsim.run.files import read_file
 from iotsim.run.folder import OWN_FOLDER, RESULTS, slug
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def find_results(word: str, below: Path = RESULTS) -> Path:
     # A scenario is called otherwise than its file.
     for folder in islice(_newest_first(below), MOST_READ):
         try:
-            result = decode_result((folder / "result.json").read_bytes())
+            result = decode_result(read_file(folder / "result.json"))
         except (OSError, ValueError):
             continue
         if word in (result.scenario, result.path):
