@@ -87,6 +87,8 @@ def portraits(iotsim: CommandLine, suite: bool, environment: dict[str, str]) -> 
     out = iotsim.folder / "out"
     done = iotsim("run", "all", "--jobs", "2", "--out", out, "-q")
     assert done.status == 0, done.text
+    owner = int(environment.get("SUDO_UID", "0"))
+    assert {path.lstat().st_uid for path in (out, *out.rglob("*"))} == {owner}
     folders = [out / name for name in names] if suite else [out]
     found: list[Any] = [(folder / "gateway.log").read_text() for folder in folders]
     found.append(json.loads((seen / "meter[0].json").read_text()))

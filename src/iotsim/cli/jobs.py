@@ -120,6 +120,7 @@ def suite_options(flags: SuiteFlags, project: Project, out: Path | None, plan: s
         retry=auto,
         shard=None if flags.shard is None else parse_shard(flags.shard),
         plan=plan,
+        drop_privileges=True,
     )
 
 
