@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.pytest_plugin.conftest import Project, Session
 
 TIMEOUT_S = 30.0
+SENSORNET = Path(__file__).parents[2] / "protocols/sensornet.py"
 METERS = '''
 TEXT = """
 [scenario]
@@ -57,6 +58,11 @@ def test_mistake(simulation):
 def test_lacking(simulation):
     with simulation(TEXT, changes={"scenario": {"requires": ["no-such-program"]}}):
         pass
+
+def test_doubtful(simulation):
+    with simulation(TEXT) as sim:
+        sim.run.crew.judge.lapses.late(0.1, 5.0)
+        sim.wait_for("meter[0]", receives={"kind": "READ"}, within="2s")
 
 def test_asyncio(simulation):
     import asyncio
@@ -123,6 +129,12 @@ def test_a_mistake_of_the_scenario_has_its_line(outcomes: Session) -> None:
     assert "problems.py" not in case.text
 
 
+def test_what_our_own_lateness_may_have_done_is_no_failure(outcomes: Session) -> None:
+    case = outcomes.cases["test_doubtful"]
+    assert case.state == "error"
+    assert "inconclusive: the simulator itself was up to 4.9 s late" in case.text
+
+
 @pytest.mark.parametrize("name", ["test_lacking", "test_awaited_lacking"])
 def test_a_machine_that_lacks_something_skips_with_the_fix(outcomes: Session, name: str) -> None:
     case = outcomes.cases[name]
@@ -132,6 +144,25 @@ def test_a_machine_that_lacks_something_skips_with_the_fix(outcomes: Session, na
 
 def test_another_event_loop_is_told_what_to_write(outcomes: Session) -> None:
     assert "write `with simulation(...)`" in outcomes.cases["test_asyncio"].text
+
+
+def test_a_project_says_where_protocols_are(project: Project) -> None:
+    project.ini()
+    project.write("iotsim.toml", 'protocols = ["formats"]\n')
+    project.write(
+        "formats/ours.py", SENSORNET.read_text().replace('name="sensornet"', 'name="ours"')
+    )
+    project.write(
+        "tests/test_ours.py",
+        METERS
+        + """
+def test_ours(simulation):
+    with simulation(TEXT.replace("sensornet", "ours"), judge=False) as sim:
+        assert sim.device("meter[0]").encode({"kind": "READ", "device": 1, "seq": 1})
+""",
+    )
+    session = project("-q")
+    assert session.cases["test_ours"].state == "passed", session.text
 
 
 def test_plain_tests_need_no_other_plugin(project: Project) -> None:

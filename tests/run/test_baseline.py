@@ -119,5 +119,5 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(IotsimError, match="is not written"):
         update_baseline(tmp_path / "a" / "base.json", [profile()])
-    with pytest.raises(IotsimError, match="Is a directory"):
+    with pytest.raises(IotsimError, match="it is no file"):
         update_baseline(tmp_path, [profile()])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iotsim.run import files
-from iotsim.run.files import NO_THREAD, AppendFile, Writer, replace_file
+from iotsim.run.files import NO_THREAD, AppendFile, Writer, open_file, read_file, replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,3 +113,49 @@ def test_what_does_not_fit_leaves_nothing_of_itself(
     file.close()
     assert (tmp_path / "file").read_bytes() == b"line 0....\nline 1....\nthe last one\n"
     assert file.losses() == ["file lacks 2 batches: [Errno 28] No space left on device"]
+
+
+@pytest.mark.parametrize("name", ["result.json", ".result.json.new"])
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / name).symlink_to(precious)
+    replace_file(tmp_path / "result.json", b"new")
+    assert (tmp_path / "result.json").read_bytes() == b"new"
+    assert not (tmp_path / "result.json").is_symlink()
+    assert precious.read_text() == "precious"
+
+
+def test_a_file_that_grows_is_not_behind_a_link(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "events.jsonl").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"):
+        AppendFile(tmp_path / "events.jsonl", Writer(NO_THREAD))
+    assert precious.read_text() == "precious"
+
+
+def test_a_document_that_has_no_room_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "report.html"
+    replace_file(path, b"old")
+    monkeypatch.setattr(files, "give_to_caller", full)
+    with pytest.raises(OSError, match="No space"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_only_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 10)
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    assert read_file(tmp_path / "file") == read_file(tmp_path / "link") == b"x" * 10
+    for name in ("pipe", "endless", "."):
+        with pytest.raises(OSError, match="it is no file"):
+            open_file(tmp_path / name)

@@ -79,7 +79,7 @@ def test_the_files_of_an_earlier_run_go_and_nothing_else(tmp_path: Path) -> None
     ours = [
         *("result.json", "junit.xml", "gateway.log", "events.jsonl", "capture.pcapng"),
         *("events.shard3.jsonl", "capture.12.pcapng", "events.shard0.7.jsonl"),
-        *(".result.json.new", ".events.jsonl.new"),
+        *(".result.json.new", ".report.html.0a1b2c3d.new"),
     ]
     theirs = ["mine.txt", "events.mine.jsonl", "work/db", "result.json.bak"]
     for name in (*ours, *theirs):
@@ -89,6 +89,48 @@ def test_the_files_of_an_earlier_run_go_and_nothing_else(tmp_path: Path) -> None
         assert results.path == tmp_path
         left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
         assert left == set(theirs)
+
+
+def test_links_in_the_place_of_files_go_and_what_they_lead_to_stays(tmp_path: Path) -> None:
+    precious, folder = tmp_path / "precious", tmp_path / "out"
+    precious.mkdir()
+    (precious / "file").write_text("precious")
+    folder.mkdir()
+    names = ("result.json", "events.jsonl", ".result.json.new", ".result.json.0a1b2c3d.new")
+    for name in names:
+        (folder / name).symlink_to(precious / "file")
+    (folder / "work").symlink_to(precious)
+    (folder / "capture.pcapng").symlink_to("/dev/zero")
+    os.mkfifo(folder / "junit.xml")
+    with open_results("x", folder) as results:
+        assert [one.name for one in folder.iterdir()] == ["work"]
+        results.write(BLANK)
+        assert results.make_folder() == folder / "work_2"
+    assert (precious / "file").read_text() == "precious"
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_goes(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl" / "mine").mkdir(parents=True)
+    (tmp_path / "result.json").write_text("mine")
+    with (
+        pytest.raises(IotsimError, match=r"events\.jsonl is a folder"),
+        open_results("x", tmp_path),
+    ):
+        pass
+    assert {one.name for one in tmp_path.iterdir()} == {"events.jsonl", "result.json"}
+
+
+@pytest.mark.parametrize("found", ["deep", "pipe", "endless"])
+def test_no_result_of_an_earlier_run_stops_the_next(tmp_path: Path, found: str) -> None:
+    result = tmp_path / "result.json"
+    if found == "deep":
+        result.write_bytes(b'{"scenario":' + b"[" * 100_000)
+    elif found == "pipe":
+        os.mkfifo(result)
+    else:
+        result.symlink_to("/dev/zero")
+    with open_results("x", tmp_path):
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:

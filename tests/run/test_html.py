@@ -177,3 +177,23 @@ def test_captures_of_segments_and_processes_are_read_one_after_the_other(
     (out / "capture.shard1.pcapng").write_bytes(b"no capture at all")
     data = page_data(PastRun(out))
     assert set(data["bytes"]["from"]) == {"capture"}
+
+
+def test_a_run_that_was_killed_gets_its_page_from_what_it_has_left(
+    file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(file, out)
+    events = (out / "events.jsonl").read_bytes()
+    (out / "events.jsonl").write_bytes(events[: events.index(b'"run-ended"') + 40])
+    capture = (out / "capture.pcapng").read_bytes()
+    (out / "capture.pcapng").write_bytes(capture[:-30])
+    for name in ("result.json", "junit.xml", "report.html"):
+        (out / name).unlink()
+    data = page_data(PastRun(out))
+    assert (data["run"]["verdict"], data["run"]["ended"]) == ("running", False)
+    assert [one["state"] for one in data["expectations"]] == ["passed"]
+    assert data["messages"]["whole"]
+    assert len(data["bytes"]["row"]) == data["messages"]["count"]
+    write_documents(PastRun(out), ["report"])
+    assert b"every meter reports" in (out / "report.html").read_bytes()

@@ -172,7 +172,7 @@ class ScenarioItem(pytest.Item):
         self.folder = results_folder(self.config, self.path.stem, self.nodeid)
         result, self.output = self._run()
         self.result = result
-        self.user_properties += properties(result, self.folder)
+        self.user_properties[:] = properties(result, self.folder)  # those of the last attempt
         if result.verdict == Verdict.SKIPPED:
             reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
             raise pytest.skip.Exception(reason, _use_item_location=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 32
 _WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
-_TAGS_WITH_MESSAGE = frozenset(kind.__struct_config__.tag for kind in _WITH_MESSAGE)
+_TAGS_WITH_MESSAGE = frozenset(("received", "sent"))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _ANY_EVENT: Any = Union[tuple(Event.__subclasses__())]  # noqa: UP007  # of what is not known here
 ESSENTIAL: tuple[type[Event], ...] = (

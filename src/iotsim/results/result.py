@@ -119,8 +119,11 @@ def encode_result(result: RunResult) -> bytes:
 
 
 def decode_result(data: bytes) -> RunResult:
-    """The result that `data` holds. Raises msgspec.MsgspecError (a ValueError) where it is none."""
-    return msgspec.json.decode(data, type=RunResult)
+    """The result that `data` holds. Raises ValueError (msgspec.MsgspecError is one) where it is none."""
+    try:
+        return msgspec.json.decode(data, type=RunResult)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def counted(counters: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from iotsim.errors import IotsimError
 from iotsim.results.compare.baseline import decode_baseline, encode_baseline, settled
 from iotsim.results.result import title_of
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import replace_file
+from iotsim.run.files import read_file, replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read_baseline(file: Path) -> dict[str, Profile]:
     try:
         if file.stat().st_size > LARGEST_BYTES:
             raise IotsimError(f"{file}: it is too large for a baseline")
-        return decode_baseline(file.read_bytes())
+        return decode_baseline(read_file(file))
     except OSError as error:
         raise IotsimError(f"{file}: {error.strerror}") from None
     except ValueError as error:

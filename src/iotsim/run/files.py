@@ -10,9 +10,12 @@ would be overtaken by a clock that jumps.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import queue
+import secrets
+import stat
 import threading
 import time
 from contextlib import suppress
@@ -22,12 +25,14 @@ from iotsim.testbed.users import give_to_caller
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 BACKLOG_BYTES = 256 << 20
 PATIENCE_S = 0.005
 """A write that takes longer shows that the disk is slow."""
 NO_THREAD = math.inf
-_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class AppendFile:
@@ -123,13 +128,37 @@ class Writer:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file at `path`: a reader sees the old or the new, never half."""
-    temporary = path.with_name(f".{path.name}.new")
+    """Put `data` in the place of the file at `path`: a reader sees the old or the new, never half.
+
+    A link at `path` is replaced itself. OSError if it cannot be; then all is as before.
+    """
+    # Nobody can have put a link there that leads elsewhere, and no two processes share it.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        temporary.write_bytes(data)
-        give_to_caller(temporary)
+        with os.fdopen(os.open(temporary, _ANEW, 0o666), "wb") as file:
+            file.write(data)
+            give_to_caller(file.fileno())
         temporary.replace(path)
     except OSError:
         with suppress(OSError):
             temporary.unlink()  # half a file would keep room that a full disk does not have
         raise
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file at `path`, opened for reading. OSError if there is none, or it is something else: a pipe, or a
+    device. Results of others may hold one, to be waited for without end."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        return os.fdopen(fd, "rb")
+    except OSError:
+        os.close(fd)
+        raise
+
+
+def read_file(path: Path) -> bytes:
+    """What the file at `path` holds; OSError as of `open_file`."""
+    with open_file(path) as file:
+        return file.read()

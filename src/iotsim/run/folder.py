@@ -23,7 +23,7 @@ from iotsim.errors import IotsimError
 from iotsim.results.cases import suite_of
 from iotsim.results.junit import encode_junit
 from iotsim.results.result import RUNNING, decode_result, encode_result
-from iotsim.run.files import replace_file
+from iotsim.run.files import read_file, replace_file
 from iotsim.testbed.users import give_to_caller, make_folder
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
 WORK = "work"
 _OWN_FILE = re.compile(
     r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|index\.html|gateway\.log|northbound-ca\.pem"
-    r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))(\.new)?"
+    r"|(events|capture)(\.shard\d+)?(\.\d+)?\.(jsonl|pcapng))((\.[0-9a-f]{8})?\.new)?"
 )
 """What a run leaves itself; not what its gateway leaves in its working folder."""
 NORTHBOUND = "northbound"
@@ -227,11 +227,14 @@ def _lock(folder: Path) -> int:
 
 def _remove_earlier(folder: Path) -> None:
     """Remove what an earlier run has left in `folder`, and nothing else."""
+    own_files = [path for path in folder.iterdir() if _OWN_FILE.fullmatch(path.name)]
+    for path in own_files:
+        if path.is_dir() and not path.is_symlink():
+            raise OSError(errno.EISDIR, f"in there, {path.name} is a folder")
     for own in _own_folders(folder):
         shutil.rmtree(own, ignore_errors=True)
-    for path in folder.iterdir():
-        if _OWN_FILE.fullmatch(path.name) and not (path.is_dir() and not path.is_symlink()):
-            path.unlink()
+    for path in own_files:
+        path.unlink()
 
 
 def _own_folders(folder: Path) -> list[Path]:
@@ -240,8 +243,8 @@ def _own_folders(folder: Path) -> list[Path]:
     Only what it names is ours to remove: others may have a folder of that name here.
     """
     try:
-        result = decode_result((folder / "result.json").read_bytes())
-    except (OSError, msgspec.MsgspecError):
+        result = decode_result(read_file(folder / "result.json"))
+    except (OSError, ValueError):
         return []
     named = [folder / name for name in result.files if OWN_FOLDER.fullmatch(name.removesuffix("/"))]
     return [path for path in named if path.is_dir() and not path.is_symlink()]

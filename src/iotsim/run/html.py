@@ -16,7 +16,7 @@ import msgspec
 
 from iotsim.errors import IotsimError
 from iotsim.results.result import RUNNING
-from iotsim.run.files import replace_file
+from iotsim.run.files import open_file, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -97,7 +97,7 @@ def _frames(path: Path) -> Callable[[], Iterator[Frame]]:
         from iotsim.capture import CaptureError, read_frames
 
         # What cannot be read has no bytes for anybody; one of a killed run may end within a packet.
-        with suppress(OSError, CaptureError), path.open("rb") as file:
+        with suppress(OSError, CaptureError), open_file(path) as file:
             yield from read_frames(file)
 
     return frames

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError
 from iotsim.results.result import decode_result
-from iotsim.run.folder import OWN_FOLDER, RESULTS, slug
+from iotsim.run.files import read_file
+from iotsim.run.folder import OWN_FOLDER, shown_folder, slug
+from iotsim.run.project import find_project
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -22,15 +24,18 @@ MOST_READ = 1_000
 MOST_NAMED = 5
 
 
-def find_results(word: str, below: Path = RESULTS) -> Path:
+def find_results(word: str, below: Path | None = None) -> Path:
     """The folder of results that `word` means, IotsimError if there is none.
 
     It is a folder; or ``last``, the newest results in `below`; or a scenario, by its name, its file, or that
-    of a bundled one: the newest results of it in `below`.
+    of a bundled one: the newest results of it in `below`. Without that it is where the project, of which the
+    current folder is part, has its results.
     """
     path = Path(word)
     if path.is_dir():
         return _the_one_in(path)
+    if below is None:
+        below = Path(shown_folder(find_project().results))
     if word == LAST:
         newest = next(_newest_first(below), None)
         if newest is None:
@@ -43,7 +48,7 @@ def find_results(word: str, below: Path = RESULTS) -> Path:
     # A scenario is called otherwise than its file.
     for folder in islice(_newest_first(below), MOST_READ):
         try:
-            result = decode_result((folder / "result.json").read_bytes())
+            result = decode_result(read_file(folder / "result.json"))
         except (OSError, ValueError):
             continue
         if word in (result.scenario, result.path):

@@ -17,7 +17,7 @@ import msgspec
 from iotsim.errors import IotsimError
 from iotsim.results.result import RUNNING
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import replace_file
+from iotsim.run.files import open_file, replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ class Memory:
 
     def _read(self) -> dict[str, Remembered]:
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 data = file.read(LARGEST_BYTES)
             return msgspec.json.decode(data, type=_File).runs
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (OSError, ValueError, RecursionError):
             return {}
 
     @contextlib.contextmanager

@@ -21,6 +21,7 @@ from iotsim.results.fold import fold
 from iotsim.results.jsonl import decode_events
 from iotsim.results.merge import merge_events
 from iotsim.results.result import RUNNING, RunResult, decode_result
+from iotsim.run.files import open_file, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,13 +47,13 @@ class PastRun:
         self._parts = _parts_of(names)
         self._written: RunResult | None = None
         try:
-            self._written = decode_result((folder / "result.json").read_bytes())
+            self._written = decode_result(read_file(folder / "result.json"))
         except FileNotFoundError:
             if not self._parts:
                 raise IotsimError(
                     f"no results in {folder}: neither result.json nor events.jsonl is there"
                 ) from None
-        except (OSError, msgspec.MsgspecError, ValueError):
+        except (OSError, ValueError):
             pass  # the events may know
 
     @cached_property
@@ -75,7 +76,7 @@ class PastRun:
             def opened(names: Iterable[str]) -> Iterator[bytes]:
                 for name in names:
                     # In binary, a line ends at a newline and nowhere else.
-                    yield from stack.enter_context((self.folder / name).open("rb"))
+                    yield from stack.enter_context(open_file(self.folder / name))
 
             parts = [opened(names) for names in self._parts]
             try:
@@ -111,7 +112,7 @@ class _Head(msgspec.Struct):
 def _is_of_suite(file: Path) -> bool:
     """Whether a ``result.json`` is that of a suite, whose runs have theirs below."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Head).kind == "suite"
+        return msgspec.json.decode(read_file(file), type=_Head).kind == "suite"
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return False
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iotsim.run.files import AppendFile
+from iotsim.run.files import AppendFile, replace_file
 from iotsim.units import format_size
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class SegmentedFile(AppendFile):
         left = self._head + segment.essence if segment.essence else b""
         try:
             if left:
-                segment.path.write_bytes(left)
+                replace_file(segment.path, left)
             else:
                 segment.path.unlink()
         except OSError as error:

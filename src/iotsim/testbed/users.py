@@ -64,11 +64,16 @@ def may_become(user: User) -> bool:
     )
 
 
-def give_to_caller(path: Path) -> None:
-    """Let what this process has just made at `path` belong to the user who called sudo."""
+def give_to_caller(made: Path | int) -> None:
+    """Let what this process has just `made`, at a path or open as a descriptor, belong to the user who called
+    sudo."""
     user = sudo_user()
-    if user is not None:
-        os.chown(path, user.uid, user.gid, follow_symlinks=False)
+    if user is None:
+        return
+    if isinstance(made, int):
+        os.fchown(made, user.uid, user.gid)
+    else:
+        os.chown(made, user.uid, user.gid, follow_symlinks=False)
 
 
 def make_folder(path: Path) -> None:
