@@ -177,3 +177,48 @@ def test_captures_of_segments_and_processes_are_read_one_after_the_other(
     (out / "capture.shard1.pcapng").write_bytes(b"no capture at all")
     data = page_data(PastRun(out))
     assert set(data["bytes"]["from"]) == {"capture"}
+
+
+@pytest.mark.parametrize("place", ["protocols/p.py", "p.py", "p/__init__.py", "far/p.py", "link"])
+def test_no_code_that_stands_in_results_is_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    code = f"from pathlib import Path\nPath({str(tmp_path / 'executed')!r}).touch()\n"
+    code += "from iotsim import Protocol\nPROTOCOL = None\n"
+    outside = tmp_path / "far" / "p.py"
+    path = (
+        outside
+        if place == "far/p.py"
+        else results / "protocols/p.py"
+        if place == "link"
+        else results / place
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(code)
+    if place == "far/p.py":
+        (results / "iotsim.toml").write_text('protocols = ["../far"]\n')
+    below = results / "below"
+    below.mkdir()
+    if place == "link":
+        (below / "protocols").symlink_to(results / "protocols")
+    monkeypatch.chdir(below if place == "link" else results)
+    assert html._find_protocol(results, "p") is None
+    assert not (tmp_path / "executed").exists()
+    assert html._find_protocol(results, "sensornet") is not None, "those that come with iotsim"
+
+
+def test_protocols_of_the_project_around_the_results_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iotsim.toml").touch()
+    (tmp_path / "protocols").mkdir()
+    (tmp_path / "protocols/p.py").write_text(
+        "from construct import Int8ub, Struct\nfrom iotsim import Protocol\n"
+        'PROTOCOL = Protocol(name="p", message=Struct("kind" / Int8ub), port=7000)\n'
+    )
+    results = tmp_path / "results"
+    results.mkdir()
+    monkeypatch.chdir(results)
+    assert html._find_protocol(results, "p") is not None

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 RESULTS = Path("results")
 SLUG_CHARACTERS = 60
-ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
-"""Bytes that are held free for the results, as much of it as the disk has."""
+ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10)
+"""Bytes that are held free for the results: the most that leaves `SHARE_LEFT` of what the disk has free."""
+SHARE_LEFT = 3 / 4
 WORK = "work"
 _OWN_FILE = re.compile(
     r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|index\.html|gateway\.log|northbound-ca\.pem"
@@ -95,8 +96,10 @@ class ResultsFolder:
         It is in a file without a name, so that it is free again however the run ends.
         """
         with suppress(OSError):
+            disk = os.statvfs(self.path)
+            most = (1 - SHARE_LEFT) * disk.f_bavail * disk.f_frsize
             self._room = tempfile.TemporaryFile(dir=self.path, buffering=0)  # noqa: SIM115
-            for size in ROOMS:
+            for size in (size for size in ROOMS if size <= most):
                 try:
                     os.posix_fallocate(self._room.fileno(), 0, size)
                 except OSError:
