@@ -1,4 +1,4 @@
-"""Results of others: whatever a results folder holds, each document is made of it, and is what it claims to be.
+"""Results of others: of whatever a results folder holds each document is made, and is what it claims to be.
 
 An input is what stands in ``events.jsonl``; its first line may be what stands in ``result.json`` instead.
 """

@@ -151,6 +151,26 @@ def test_the_room_that_is_held_leaves_most_of_the_disk(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("there", ["nothing", "a folder", "a link"])
+def test_a_folder_that_was_moved_away_gets_no_results_and_nor_does_what_is_there_now(
+    tmp_path: Path, there: str
+) -> None:
+    folder, moved = tmp_path / "out", tmp_path / "moved"
+    other = tmp_path / "other"
+    other.mkdir()
+    with open_results("x", folder) as results:
+        results.write(BLANK)
+        folder.rename(moved)
+        if there == "a folder":
+            folder.mkdir()
+        elif there == "a link":
+            folder.symlink_to(other)
+        results.write(PASSED)
+        assert "result.json is not written" in results.trouble
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert decode_result((moved / "result.json").read_bytes()).verdict == "running"
+
+
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
     with open_results("x", tmp_path) as results:
         results.write(PASSED)

@@ -54,10 +54,11 @@ class ResultsFolder:
 
     ``folders`` are those that were made in it for the run. ``result`` is what was last written.
     ``trouble`` says what could not be written, and why. ``protocols``: those that the run is about, where
-    they are known; ``has_page``: ``report.html`` was made, or tried.
+    they are known; ``has_page``: ``report.html`` was made, or tried. `made` tells this folder from others that may
+    come to be at its path.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made: os.stat_result | None = None) -> None:
         self.path = path
         self.folders: list[Path] = []
         self.result: RunResult | None = None
@@ -65,6 +66,12 @@ class ResultsFolder:
         self.protocols: Mapping[str, Protocol] | None = None
         self.has_page = False
         self._room: BinaryIO | None = None
+        self._made = made
+
+    def check(self) -> None:
+        """OSError if what is at ``path`` now is another folder than this one, or none."""
+        if self._made is not None and not os.path.samestat(self._made, self.path.stat()):
+            raise OSError(errno.ESTALE, "somebody has put another folder in its place")
 
     def write(self, result: RunResult) -> None:
         """Put `result`, in its two forms, in the place of what was there. A disk that is full is no
@@ -86,6 +93,7 @@ class ResultsFolder:
 
     def _replace(self, name: str, data: bytes) -> None:
         try:
+            self.check()
             replace_file(self.path / name, data)
         except OSError as error:
             self.trouble = self.trouble or f"{self.path / name} is not written: {error.strerror}"
@@ -152,7 +160,7 @@ def open_results(
         return
     path = _make_folder(name, out, results)
     lock = _lock(path)
-    folder = ResultsFolder(path)
+    folder = ResultsFolder(path, os.fstat(lock))
     try:
         try:
             _remove_earlier(path)

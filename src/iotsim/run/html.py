@@ -62,6 +62,7 @@ def leave_page(results: ResultsFolder) -> None:
         return
     results.has_page = True
     try:
+        results.check()
         page = build_page(PastRun(results.path), results.protocols)
         replace_file(results.path / FILE, page)
     except KeyboardInterrupt:
