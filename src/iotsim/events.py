@@ -36,9 +36,6 @@ FORMAT = 1
 """The version of ``events.jsonl``. A new kind of event, and a new field that has a default, leave it as it
 is. It is raised when a kind or a field goes, is renamed, or comes to mean something else: another unit,
 another type, another moment."""
-Untold: TypeAlias = tuple[int, float, int, int, int, int, int, bytes, Mapping[str, Any]]
-"""A `Sent` whose message has not been told yet: (teller, t, id, device's index, peer's address and port,
-in_reply_to, payload, what was encoded). The teller is a number; see `iotsim.simulation.journal`."""
 
 
 class Event(msgspec.Struct, tag_field="event", omit_defaults=True, gc=False):
@@ -189,6 +186,24 @@ class Sent(Event, tag="sent"):
     """What they did, for people; it may be lost."""
     delay_s: float = 0.0
     """How long they held it."""
+
+
+class Untold(msgspec.Struct, array_like=True, gc=False):
+    """A `Sent` that is no event yet: the process that writes it down makes one of it, from its bytes.
+
+    ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` is that of the device,
+    and ``message`` what was encoded.
+    """
+
+    t: float
+    id: int
+    in_reply_to: int
+    teller: int
+    index: int
+    peer: int
+    peer_port: int
+    payload: bytes
+    message: Mapping[str, Any]
 
 
 class Impaired(Event, tag="impaired"):
@@ -502,4 +517,5 @@ class RunEnded(Event, tag="run-ended"):
 
 
 EventSink: TypeAlias = Callable[[Sequence[Event]], None]
+AnyEventSink: TypeAlias = Callable[[Sequence[Event | Untold]], None]
 PacketSink: TypeAlias = Callable[[Sequence[PacketRecord]], None]

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from iotsim.cli.look import Look, Trend, brief, live_lines, number, short, span, standing_text
+from iotsim.cli.figures import number, span
+from iotsim.cli.look import Look, Trend, brief, live_lines, short
 from iotsim.cli.page import flow, squeeze
+from iotsim.cli.standings import standing_text
 from iotsim.expect.standing import Standing
 from iotsim.simulation.census import Census
 from iotsim.simulation.counters import Progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -281,3 +282,15 @@ def test_shares_that_divide_the_same_suite_alike_have_the_same_mark(
         assert suite.shard == f"{number}/2"
     assert len(plans) == 1
     assert len(names) == len(set(names)) == 4
+
+
+def test_a_file_whose_name_is_no_text_is_a_run_as_any_other(iotsim: CommandLine) -> None:
+    write(iotsim.folder / "all", "usual")
+    odd = os.fsdecode(os.fsencode(iotsim.folder / "all") + b"/\xff\n\x1b[1m.toml")
+    (iotsim.folder / "all" / "usual.toml").rename(odd)
+    write(iotsim.folder / "all", "usual")
+    done = iotsim.run("all", "--jobs", "2", "-q")
+    assert done.status == 0, done.text
+    assert suite_in(iotsim.out).counts == {"passed": 2}
+    assert "\x1b" not in done.text + (iotsim.out / "index.html").read_text()
+    assert iotsim("run", "all", "--failed", "--out", iotsim.out).status == 5

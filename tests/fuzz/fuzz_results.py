@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from driver import fuzz, instrumented
@@ -202,7 +203,7 @@ def forge(value: Any, chosen: random.Random) -> None:
     elif kind < 0.8:
         value[key] = chosen.choice(alike)
     else:
-        value[key] = chosen.choice([*TEXTS, *NUMBERS, *OTHERS, "deep"])
+        value[key] = deepcopy(chosen.choice([*TEXTS, *NUMBERS, *OTHERS, "deep"]))
 
 
 if __name__ == "__main__":

@@ -160,8 +160,22 @@ def killed(iotsim: CommandLine, attempt: int) -> None:
     if {"run-started", "received"} <= {event["event"] for event in events}:
         assert age_of_last_event(events, killed_at) < 1.0
         assert json.loads((iotsim.out / "result.json").read_text())["verdict"] == "running"
+        check_it_can_be_told_of(iotsim)
     else:
         assert delay is not None
+
+
+def check_it_can_be_told_of(iotsim: CommandLine) -> None:
+    """What a killed run has left is shown, and documents are made of it, that say what it is."""
+    shown = iotsim("show", iotsim.out, "--kind", "received")
+    assert shown.status == 0, shown.text
+    assert shown.text.splitlines()[-1].endswith("it is still running, or was killed")
+    made = iotsim("report", iotsim.out)
+    assert made.status == 0, made.text
+    assert "not ok 1 - run" in (iotsim.out / "results.tap").read_text()
+    assert "or was killed" in (iotsim.out / "junit.xml").read_text()
+    assert len((iotsim.out / "devices.csv").read_text().splitlines()) > 1
+    assert json.loads((iotsim.out / "result.json").read_text())["verdict"] == "running"
 
 
 KILLS = 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -155,7 +156,10 @@ def twice(iotsim: CommandLine) -> list[dict[str, bytes]]:
         out = iotsim.folder / name
         status = iotsim("run", scenario, "--seed", str(seed), "--out", out).status
         assert status == 1
-        outs.append({path.name: path.read_bytes() for path in out.iterdir() if path.is_file()})
+        files = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+        # It says where the files of a run that failed are.
+        files["junit.xml"] = files["junit.xml"].replace(f"[[ATTACHMENT|{name}/".encode(), b"[[")
+        outs.append(files)
     return outs
 
 
@@ -230,6 +234,27 @@ def suite_ended(iotsim: CommandLine, number: int) -> tuple[Done, list[str]]:
         lambda: all(f'"interrupted by {by}"' in path.read_text() for path in results), "the runs"
     )
     return done, [path.name for path in iotsim.out.iterdir()]
+
+
+def interrupted(iotsim: CommandLine) -> Done:
+    """A suite in whose terminal somebody presses Ctrl-C, which all of its processes get."""
+    for name in ("a", "b"):
+        command = f'command = ["sh", "-c", "touch {iotsim.folder}/{name}.up; sleep 60"]'
+        iotsim.meters(name=f"all/{name}.toml", gateway=command, until="duration")
+    suite = iotsim.start("run", "all", "--jobs", "2", "--out", iotsim.out)
+    up = [iotsim.folder / f"{name}.up" for name in ("a", "b")]
+    iotsim.wait_for(lambda: all(path.exists() for path in up), "the gateways", suite)
+    os.killpg(suite.pid, signal.SIGINT)
+    return iotsim.finish(suite)
+
+
+@needs_tun
+@background(job=interrupted)
+def test_ctrl_c_in_a_terminal_ends_all_runs_in_order(done: Done) -> None:
+    assert done.status == 128 + signal.SIGINT, done.text
+    assert "2 of 2 scenarios: 2 error" in done.text
+    assert done.text.count("interrupted by SIGINT") >= 2
+    assert done.result["reason"] == "ended by SIGINT"
 
 
 @needs_tun

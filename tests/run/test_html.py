@@ -187,13 +187,8 @@ def test_no_code_that_stands_in_results_is_executed(
     results.mkdir()
     code = f"from pathlib import Path\nPath({str(tmp_path / 'executed')!r}).touch()\n"
     code += "from iotsim import Protocol\nPROTOCOL = None\n"
-    outside = tmp_path / "far" / "p.py"
-    path = (
-        outside
-        if place == "far/p.py"
-        else results / "protocols/p.py"
-        if place == "link"
-        else results / place
+    path = {"far/p.py": tmp_path / place, "link": results / "protocols/p.py"}.get(
+        place, results / place
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(code)
@@ -222,3 +217,23 @@ def test_protocols_of_the_project_around_the_results_are_found(
     results.mkdir()
     monkeypatch.chdir(results)
     assert html._find_protocol(results, "p") is not None
+
+
+def test_a_run_that_was_killed_gets_its_page_from_what_it_has_left(
+    file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(file, out)
+    events = (out / "events.jsonl").read_bytes()
+    (out / "events.jsonl").write_bytes(events[: events.index(b'"run-ended"') + 40])
+    capture = (out / "capture.pcapng").read_bytes()
+    (out / "capture.pcapng").write_bytes(capture[:-30])
+    for name in ("result.json", "junit.xml", "report.html"):
+        (out / name).unlink()
+    data = page_data(PastRun(out))
+    assert (data["run"]["verdict"], data["run"]["ended"]) == ("running", False)
+    assert [one["state"] for one in data["expectations"]] == ["passed"]
+    assert data["messages"]["whole"]
+    assert len(data["bytes"]["row"]) == data["messages"]["count"]
+    write_documents(PastRun(out), ["report"])
+    assert b"every meter reports" in (out / "report.html").read_bytes()

@@ -6,9 +6,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.run.flood import DEVICES, Flood
 
 from iotsim.run import record
-from tests.run.flood import DEVICES, Flood
 
 if TYPE_CHECKING:
     from pathlib import Path

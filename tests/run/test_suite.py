@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import signal
@@ -161,6 +162,7 @@ def rogue() -> int:
 
 
 def crash() -> int:
+    faulthandler.disable()  # pytest's, which would tell of it on its own error output
     os.kill(os.getpid(), signal.SIGSEGV)
     return 0
 
@@ -311,6 +313,22 @@ def test_a_run_that_is_killed_hangs_or_eats_its_memory_harms_itself_alone(runs: 
     told = "it did not end 0.5 s after its limit of 0.5 s: its process was at hang() at"
     assert told in by_name["hangs.toml"].reason
     assert "test_suite.py:" in by_name["hangs.toml"].reason
+
+
+def test_writing_what_is_left_is_no_part_of_the_limit(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writes_long() -> int:
+        inside.tell(inside.OVER)
+        time.sleep(2)
+        return hand_over("passed")
+
+    runs.add("a", writes_long)
+    monkeypatch.setattr(suites, "KILL_S", 0.3)
+    assert runs.run(limit_s=0.2).exit_code == 0
+    monkeypatch.setattr(suites, "LEAVING_S", 0.3)
+    assert runs.run(limit_s=0.2).exit_code == 2
+    assert runs.result.runs[0].reason.startswith("it did not end 0.3 s after it was over")
 
 
 def test_the_kernel_ends_a_run_rather_than_the_suite_where_memory_is_short(runs: Runs) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.results.schemas import check_events, validator
+from tests.results.test_junit import schema as junit_schema
 
 from iotsim.cli.files import find_scenarios
 from iotsim.results.fold import fold
@@ -60,7 +61,11 @@ def run(path: Path, out: Path, *command: str) -> Done:
         timeout=TIMEOUT_S, cwd=REPOSITORY, check=False,
     )  # fmt: skip
     logs = "".join(file.read_text() for file in sorted(out.rglob("gateway.log")))
-    outs = sorted(file.parent for file in out.rglob("result.json"))
+    outs = sorted(
+        file.parent
+        for file in out.rglob("result.json")
+        if not (file.parent / "index.html").exists()  # of a suite
+    )
     return Done(done.returncode, done.stdout + logs, outs)
 
 
@@ -132,6 +137,7 @@ def test_what_it_leaves_is_right_by_the_schemas(name: str, runs: dict[str, Futur
     for out in runs[name].result().outs:
         assert check_events(out / "events.jsonl") >= {"run-started", "run-ended"}
         validator(RESULT_FILE).validate(json.loads((out / "result.json").read_text()))
+        junit_schema(strict=False).validate((out / "junit.xml").read_text())
 
 
 def test_the_quickstart_names_the_meter_that_a_gateway_forgets(

@@ -47,7 +47,7 @@ app = cyclopts.App(
     suppress_keyboard_interrupt=False,
 )
 USAGE = {
-    "run": "Usage: iotsim run [OPTIONS] SCENARIO... [-- COMMAND]",
+    "run": "Usage: iotsim run [OPTIONS] [SCENARIO...] [-- COMMAND]",
     "exec": "Usage: iotsim exec [RUN] -- COMMAND",
 }
 """Of the commands that take what stands behind ``--``, which the parser never sees."""

@@ -71,7 +71,8 @@ def _identity(file: Path, combination: str, root: Path) -> str:
     path = file.resolve()
     top = root.resolve()
     name = str(path.relative_to(top)) if path.is_relative_to(top) else str(path)
-    return f"{name} [{combination}]" if combination else name
+    whole = f"{name} [{combination}]" if combination else name
+    return whole.encode(errors="backslashreplace").decode()  # of a file whose name is no UTF-8
 
 
 def memory_of(project: Project, out: Path | None) -> Memory:
@@ -119,6 +120,7 @@ def suite_options(flags: SuiteFlags, project: Project, out: Path | None, plan: s
         retry=auto,
         shard=None if flags.shard is None else parse_shard(flags.shard),
         plan=plan,
+        drop_privileges=True,
     )
 
 

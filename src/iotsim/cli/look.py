@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from iotsim.cli.console import IN_ASCII
-from iotsim.cli.page import flow, squeeze
-from iotsim.expect.text import plural
+from iotsim.cli.figures import number, span
+from iotsim.cli.page import flow
+from iotsim.cli.standings import standing_lines
 from iotsim.safetext import safe_line
 from iotsim.simulation.answertimes import percentile
 from iotsim.simulation.counters import Progress
@@ -24,7 +24,6 @@ from iotsim.simulation.counters import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iotsim.expect.standing import Standing
     from iotsim.run.run import Run
     from iotsim.simulation.census import Census
 
@@ -32,13 +31,6 @@ RATE_S = 2.0
 """Rates and latencies are those of so long a time before."""
 LEAST_RATE_S = 0.5
 LEAST_LAG_S = 0.02
-BAR_FROM_COLUMNS = 100
-BAR_CELLS = 20
-STATE_CELLS = 9
-HEAD_CELLS = 2 + STATE_CELLS
-GAP_CELLS = 2
-NOUNS = {"device": "device", "message": "message", "part": "step", "time": "time"}
-STYLES = {"held": "green", "failed": "red", "pending": "", "waiting": "dim"}
 
 
 @dataclass(frozen=True)
@@ -107,13 +99,14 @@ def live_lines(
 ) -> list[Text]:
     """The lines that show a look in a terminal of this size. `signs`: whether its encoding has more than
     ASCII."""
-    ellipsis = "…" if signs else "..."
     lines = [
         Text(line)
         for parts in (run_parts(look), traffic_parts(look, trend), device_parts(look))
         for line in flow(parts, columns, signs=signs)
     ]
-    lines += _expectation_lines(look, columns, rows - len(lines) - 1, ellipsis, signs)
+    room = rows - len(lines) - 1
+    standings = look.progress.standings
+    lines += standing_lines(look.names, standings, look.t, columns, room, signs=signs)
     if not signs:
         for line in lines:
             line.plain = line.plain.translate(IN_ASCII)
@@ -189,47 +182,6 @@ def device_parts(look: Look) -> list[str]:
     return [_devices(census), *shown] if shown else []
 
 
-def standing_text(standing: Standing, t: float) -> str:
-    """How far an expectation is, in words; "" where there is nothing to tell but its state."""
-    held, broken, total = standing.held, standing.broken, standing.total
-    if standing.after:
-        return f"after '{safe_line(standing.after)}'"
-    text = ""
-    if standing.unit == "time":
-        text = f"{number(held)} times measured"
-    elif standing.keeps and standing.unit == "message":
-        text = f"{plural(held, 'message')}, at most {number(total)}"
-    elif standing.keeps and standing.unit == "device" and broken:
-        text = f"{number(broken)} of {number(total)} devices broke it"
-    elif standing.keeps and standing.verdict is None:
-        text = "holds so far"
-    elif standing.unit and total > 1:
-        text = f"{number(held)} of {number(total)} {NOUNS[standing.unit]}s"
-        if broken:
-            text += f", {number(broken)} failed"
-    if standing.verdict is None and standing.due is not None and standing.due > t:
-        left = f"{standing.due - t:.1f} s left"
-        text = f"{text}, {left}" if text else left
-    return text
-
-
-def number(value: float) -> str:
-    """``12,345``; ``1.23 M`` from a million on."""
-    if value >= 1e6:
-        return f"{value / 1e6:.2f} M"
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
-
-
-def span(seconds: float) -> str:
-    """A span of time to two digits: ``310 µs``, ``12 ms``, ``1.2 s``."""
-    value, unit = seconds, "s"
-    for smaller in ("ms", "µs"):
-        if value < 1:
-            value, unit = value * 1e3, smaller
-    rounded = float(f"{value:.2g}")
-    return f"{rounded:.0f} {unit}" if rounded >= 10 else f"{rounded:g} {unit}"
-
-
 def _packets(count: int) -> str:
     return "1 packet" if count == 1 else f"{number(count)} packets"
 
@@ -259,79 +211,3 @@ def _trouble_parts(look: Look) -> list[str]:
     if progress.lag >= LEAST_LAG_S:
         parts.append(f"lag {span(progress.lag)}")
     return parts
-
-
-def _state(standing: Standing) -> str:
-    if standing.verdict is None:
-        return "waiting" if standing.after else "pending"
-    return "held" if standing.verdict else "failed"
-
-
-def _expectation_lines(
-    look: Look, columns: int, rows: int, ellipsis: str, signs: bool
-) -> list[Text]:
-    """The expectations, those first that failed, and then those that are open; the rest is counted."""
-    pairs = list(zip(look.names, look.progress.standings, strict=False))
-    ranks = {"failed": 0, "pending": 1, "waiting": 2, "held": 3}
-    pairs.sort(key=lambda pair: ranks[_state(pair[1])])
-    rows_of = [
-        _Row(name, _state(one), _told(one, look.t, columns, signs=signs)) for name, one in pairs
-    ]
-    place = _place(rows_of, columns)
-    blocks = [_row_lines(row, place, columns, ellipsis) for row in rows_of]
-    lines: list[Text] = []
-    for place, block in enumerate(blocks):
-        last = place == len(blocks) - 1
-        if len(lines) + len(block) > rows - (not last):
-            states = [_state(standing) for _, standing in pairs[place:]]
-            counts = (f"{states.count(s)} {s}" for s in ranks if s in states)
-            more = f"  and {len(states)} more: {', '.join(counts)}"
-            return [*lines, Text(squeeze(more, columns, ellipsis), "dim")] if rows > 0 else []
-        lines += block
-    return lines
-
-
-class _Row(NamedTuple):
-    name: str
-    state: str
-    told: str
-
-
-def _told(standing: Standing, t: float, columns: int, *, signs: bool) -> str:
-    """How far it is, with a bar where there is room for one."""
-    text = standing_text(standing, t)
-    counted = standing.total > 1 and not (standing.keeps or standing.after)
-    if columns < BAR_FROM_COLUMNS or not counted or not text:
-        return text
-    return f"{_bar(standing.held / standing.total, signs=signs)}  {text}"
-
-
-def _place(rows: Sequence[_Row], columns: int) -> int:
-    """How many columns the names have, so that what is told of each begins at the same place."""
-    room = columns - HEAD_CELLS
-    ends = [
-        cell_len(row.name)
-        for row in rows
-        if row.told and cell_len(row.name) + GAP_CELLS + cell_len(row.told) <= room
-    ]
-    longest = max((cell_len(row.told) for row in rows), default=0)
-    return min(max(ends, default=0), max(0, room - GAP_CELLS - longest))
-
-
-def _row_lines(row: _Row, place: int, columns: int, ellipsis: str) -> list[Text]:
-    head = Text.assemble("  ", (f"{row.state:<{STATE_CELLS}}", STYLES[row.state]))
-    room = max(1, columns - HEAD_CELLS)
-    name = squeeze(row.name, room, ellipsis)
-    if not row.told:
-        return [Text.assemble(head, name)]
-    gap = max(GAP_CELLS, place + GAP_CELLS - cell_len(name))
-    if cell_len(name) + gap + cell_len(row.told) <= room:
-        return [Text.assemble(head, name, " " * gap, (row.told, "dim"))]
-    told = (squeeze(row.told, room, ellipsis), "dim")
-    return [Text.assemble(head, name), Text.assemble(" " * HEAD_CELLS, told)]
-
-
-def _bar(share: float, *, signs: bool) -> str:
-    full = int(BAR_CELLS * min(1.0, share))
-    done, rest = ("█", "░") if signs else ("#", ".")
-    return done * full + rest * (BAR_CELLS - full)

@@ -54,7 +54,8 @@ class PatientFile:
     def write(self, text: str) -> int:
         if self._fd is None:
             self._stream.write(text)
-        elif len(self._kept) > MOST_KEPT:
+        elif self._lines_left_out or len(self._kept) > MOST_KEPT:
+            # All that comes until it is told: what is printed has one gap, in its place.
             self._lines_left_out += text.count("\n")
         else:
             self._kept += text.encode(self.encoding, "backslashreplace")

@@ -18,9 +18,9 @@ from rich.live import Live
 from rich.text import Text
 
 from iotsim.cli.console import make_console
+from iotsim.cli.figures import number
 from iotsim.cli.github import tell
 from iotsim.cli.level import Level
-from iotsim.cli.look import number
 from iotsim.cli.page import Page, clip, squeeze
 from iotsim.cli.patience import PatientFile
 from iotsim.cli.render import COLORS, print_result

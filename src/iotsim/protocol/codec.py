@@ -44,7 +44,7 @@ class Codec:
     ``decode``        bytes -> dict; raises DecodeError
     ``encode``        mapping -> bytes; raises EncodeError
     ``tell``          mapping -> bytes, and what decoding them gives; raises EncodeError
-    ``tells_by_bytes``  whether `tell_bytes` can be left to another process, which JSON leads to
+    ``tells_by_bytes``  whether `tell_bytes` needs no code of the user's, so that any process can do it
     ``needs_device``  whether all three have to be given the device that the message is for, or from
     ``odd_fields``    the fields of a message that JSON may have no form for (`fields.Schema`)
     ``source``        the Python that does it, for people
@@ -76,7 +76,7 @@ class Codec:
 
     @cached_property
     def tells_by_bytes(self) -> bool:
-        return not self.needs_device and not self.fallbacks and self.odd_fields == ()
+        return not self.needs_device and not self.fallbacks
 
     def tell_bytes(self, data: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """What decoding `data` gives, which are `message` encoded."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.assertion.rewrite import assertstate_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,9 +47,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def import_as_ever(config: pytest.Config) -> None:
+    """Let pytest import the rest of iotsim as Python does.
+
+    It rewrites the assertions of whatever a plugin's wheel brings, to explain those that fail: of all our
+    modules, which takes a second where it cannot keep them, as in an installation that is root's. Nothing
+    public turns that off; where the name is another one, it is as slow as before.
+    """
+    hook = getattr(config.stash.get(assertstate_key, None), "hook", None)
+    getattr(hook, "_must_rewrite", set()).discard("iotsim")
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     if file_path.suffix != ".toml":
         return None
+    import_as_ever(parent.config)
     from iotsim.pytest_plugin.scenarios import collect
 
     return collect(file_path, parent)
@@ -57,6 +70,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.fixture
 def simulation(request: pytest.FixtureRequest) -> Simulate:
     """Runs of scenarios: `simulation("lossy.toml")` is entered by `async with` (pytest-trio) or `with`."""
+    import_as_ever(request.config)
     from iotsim.pytest_plugin.fixture import Simulate
 
     return Simulate(request)

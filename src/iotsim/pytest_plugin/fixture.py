@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ import trio
 
 from iotsim.errors import IotsimError, MachineError
 from iotsim.pytest_plugin import reports
+from iotsim.pytest_plugin.scenarios import project_of
 from iotsim.run.folder import slug
+from iotsim.run.project import may_be_project
 from iotsim.safetext import safe_line
 from iotsim.scenario.loading import Overrides
 from iotsim.testing.blocking import blocking_run
@@ -91,8 +94,13 @@ class Simulate:
             duration_s=None if duration is None else in_seconds(duration),
             parameters={name: _as_set(value) for name, value in (parameters or {}).items()},
         )
-        item = self._request.node
-        folders = [item.path.parent, item.config.rootpath]
+        item, config = self._request.node, self._request.config
+        if may_be_project(config.rootpath):
+            project = project_of(config)
+            overrides = replace(
+                overrides, protocols=project.protocols, default_tolerance=project.tolerance
+            )
+        folders = [item.path.parent, config.rootpath]
         if isinstance(scenario, (str, Path)) and "\n" not in str(scenario):
             folders.reverse()
         load = partial(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest._code.code import TerminalRepr
 
+from iotsim.results.verdict import Verdict
 from iotsim.run.failure import sole_cause
 from iotsim.safetext import safe_line
+from iotsim.testing.waiting import Inconclusive
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -57,7 +59,8 @@ def register(config: pytest.Config) -> None:
 
 class Reports:
     """Lets reports tell of what was raised, and not of the groups that the nurseries it passed have put
-    around it; of a run that did not pass, they have its explanation."""
+    around it; of a run that did not pass, they have its explanation. Where nothing was proven against the
+    gateway, that is an error and no failure: for pytest, what is not the test's own is its set-up's."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -76,6 +79,11 @@ class Reports:
         report = yield
         if isinstance(cause, Explained):
             report.longrepr = Explanation(item.path, cause.result, cause.text)
+            proven = cause.result.verdict == Verdict.FAILED
+        else:
+            proven = not isinstance(cause, Inconclusive)
+        if not proven and report.when == "call":
+            report.when = "setup"
         return report
 
 

@@ -172,7 +172,7 @@ class ScenarioItem(pytest.Item):
         self.folder = results_folder(self.config, self.path.stem, self.nodeid)
         result, self.output = self._run()
         self.result = result
-        self.user_properties += properties(result, self.folder)
+        self.user_properties[:] = properties(result, self.folder)  # those of the last attempt
         if result.verdict == Verdict.SKIPPED:
             reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
             raise pytest.skip.Exception(reason, _use_item_location=True)
@@ -192,10 +192,11 @@ class ScenarioItem(pytest.Item):
         from iotsim.testing.explanation import explain
 
         text = explain(result, self.folder, repeat=result.repeat)
-        printed = safe_text(self.output).strip("\n")
-        return Explained(
-            result, f"{text}\n\nIts process has printed:\n{printed}" if printed else text
-        )
+        lines = safe_text(self.output).strip("\n").splitlines()
+        printed = [line for line in lines if line.removeprefix("iotsim: ").strip() not in text]
+        if printed:
+            text = "\n".join([text, "", "Its process has printed:", *printed])
+        return Explained(result, text)
 
     def job(self) -> Job:
         """What `iotsim run` is to do for it."""

@@ -26,7 +26,6 @@ from iotsim.events import (
     RunEnded,
     RunStarted,
     Sent,
-    Untold,
 )
 from iotsim.match.usual import usual_text
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 32
 _WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
+_TAGS_WITH_MESSAGE = frozenset(("received", "sent"))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _ANY_EVENT: Any = Union[tuple(Event.__subclasses__())]  # noqa: UP007  # of what is not known here
 ESSENTIAL: tuple[type[Event], ...] = (
@@ -57,15 +57,10 @@ class EventEncoder:
     """`odd_fields`: protocol -> the fields of its messages that may hold what JSON has no form for.
 
     An empty tuple means that there is none, None that any field may, as of a protocol that is not named.
-    Where all that are named have none, no message is looked at. `tell` makes an event of what is `Untold`
-    yet: of such, `encode` makes lines that are arrays, which `told_lines` replaces.
+    Where all that are named have none, no message is looked at.
     """
 
-    def __init__(
-        self,
-        odd_fields: Mapping[str, Sequence[str] | None] | None = None,
-        tell: Callable[[Untold], Sent] | None = None,
-    ) -> None:
+    def __init__(self, odd_fields: Mapping[str, Sequence[str] | None] | None = None) -> None:
         self._odd = {
             protocol: names if names is None else frozenset(names)
             for protocol, names in (odd_fields or {}).items()
@@ -74,8 +69,6 @@ class EventEncoder:
             names is not None and not names for names in self._odd.values()
         )
         self._encoder = msgspec.json.Encoder()
-        self._decode_untold = msgspec.json.Decoder(Untold).decode
-        self._tell = tell
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """`events` as lines, each ended by a newline."""
@@ -98,17 +91,15 @@ class EventEncoder:
         except REFUSALS:
             return b"".join(map(self._encode_one, converted))
 
-    def told_lines(self, data: bytes) -> bytes:
-        """The lines of `data`, which `encode` has made, with those that are still untold made whole."""
-        assert self._tell is not None
-        lines = data.splitlines(keepends=True)
-        places = [place for place, line in enumerate(lines) if line.startswith(b"[")]
-        if not places:
-            return data
-        told = [self._tell(self._decode_untold(lines[place])) for place in places]
-        for place, line in zip(places, self.encode(told).splitlines(keepends=True), strict=True):
-            lines[place] = line
-        return b"".join(lines)
+    def encode_plain(self, events: Sequence[dict[str, Any] | Event]) -> bytes:
+        """As `encode`, of events some of which are what msgspec makes plain dicts of."""
+        if not self._as_they_are:
+            for event in events:
+                if event.__class__ is dict and event["event"] in _TAGS_WITH_MESSAGE:
+                    names = self._odd.get(event["protocol"])
+                    if names is None or not event["message"].keys().isdisjoint(names):
+                        event["message"] = plain_message(event["message"])
+        return self.encode(events)  # type: ignore[arg-type]  # which looks no closer at others
 
     def _plain(self, event: Received | Sent) -> Event:
         """`event`, with a message that JSON has a form for."""
@@ -129,13 +120,12 @@ class EventEncoder:
             message = {**given, **message}
         return msgspec.structs.replace(event, message=message)
 
-    def _encode_one(self, event: Event | Untold) -> bytes:
-        if isinstance(event, tuple):
-            assert self._tell is not None
-            event = self._tell(event)
+    def _encode_one(self, event: Event | dict[str, Any]) -> bytes:
         try:
             return self._encoder.encode(event) + b"\n"
         except REFUSALS:
+            if isinstance(event, dict):
+                return self._encoder.encode(printable(event)) + b"\n"
             fields: dict[str, Any] = {"event": event.__struct_config__.tag}
             for name in event.__struct_fields__:
                 fields[name] = printable(getattr(event, name))

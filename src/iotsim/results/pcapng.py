@@ -41,7 +41,7 @@ LINKTYPE_RAW = 101
 """IPv4 and IPv6 packets without a link header, as a TUN has them."""
 
 _OPTION = Struct("<HH")
-_PACKET_HEAD = Struct("<IIIIIII")
+_PACKET_HEAD = Struct("<QIIIQ")
 _FLAGS_AND_LENGTH = Struct("<HHIHHI")
 _LENGTH = Struct("<I")
 _BLOCK_HEAD = Struct("<II")
@@ -66,8 +66,9 @@ _UDP_CHECKSUM = HEADER_LENGTH + 26
 _UDP_PAYLOAD = HEADER_LENGTH + 28
 _UDP_LEAST = 28
 
-Shape: TypeAlias = "tuple[int, bytes, Callable[..., bytes]]"
-"""The block's total length, its end behind the packet, and how a plain UDP packet is packed whole."""
+Shape: TypeAlias = "tuple[int, bytes, int, int, Callable[..., bytes]]"
+"""Length of the packet, the block's end behind it, type and length of the block in one number, both lengths
+of the packet in another, and how a plain UDP packet is packed whole."""
 
 
 class PcapngWriter:
@@ -80,7 +81,7 @@ class PcapngWriter:
         self._name = name
         self._description = description
         self._epoch_ns = int(epoch * 1e9)
-        # Length of a packet -> what its block looks like, one per direction.
+        # Length of a frame -> what the block of its packet looks like, one per direction.
         self._shapes: tuple[dict[int, Shape], ...] = ({}, {})
 
     def header(self) -> bytes:
@@ -117,38 +118,42 @@ class PcapngWriter:
         append = parts.append
         epoch, shapes = self._epoch_ns, self._shapes
         from_bytes = int.from_bytes
+        high, since = 0, epoch
         for t, direction, frame in records:
-            ns = epoch + int(t * 1e9)
-            length = len(frame) - HEADER_LENGTH
+            low = int(t * 1e9) + since
+            if not 0 <= low <= 0xFFFFFFFF:
+                ns = low + (high << 32)
+                high, low = ns >> 32, ns & 0xFFFFFFFF
+                since = epoch - (high << 32)
             try:
-                total, tail, pack_udp = shapes[direction][length]
+                length, tail, block, lengths, pack_udp = shapes[direction][len(frame)]
             except KeyError:
-                if length < 0:
+                if len(frame) < HEADER_LENGTH:
                     continue  # not even a header: there is no packet in it
-                total, tail, pack_udp = self._make_shape(direction, length)
-            high, low = ns >> 32, ns & 0xFFFFFFFF
+                shape = self._make_shape(direction, len(frame))
+                length, tail, block, lengths, pack_udp = shape
             if frame[:HEADER_LENGTH] == _PLAIN_UDP and length >= _UDP_LEAST:
                 # The sum may be taken over words of either byte order (RFC 1071, section 2), and in
                 # this one an odd length needs no padding.
                 checksum = -from_bytes(frame[_UDP_START:], "little") % 65535 or 65535
                 head, payload = frame[HEADER_LENGTH:_UDP_CHECKSUM], frame[_UDP_PAYLOAD:]
-                append(
-                    pack_udp(6, total, 0, high, low, length, length, head, checksum, payload, tail)
-                )
+                append(pack_udp(block, 0, high, low, lengths, head, checksum, payload, tail))
             else:
-                append(_PACKET_HEAD.pack(6, total, 0, high, low, length, length))
+                append(_PACKET_HEAD.pack(block, 0, high, low, lengths))
                 append(complete_checksum(frame))
                 append(tail)
         return b"".join(parts)
 
-    def _make_shape(self, direction: int, length: int) -> Shape:
+    def _make_shape(self, direction: int, size: int) -> Shape:
+        length = size - HEADER_LENGTH
         padding = -length % 4
         total = _EPB_FIXED_BYTES + length + padding
         flags = _OUTBOUND if direction else _INBOUND
         tail = bytes(padding) + _FLAGS_AND_LENGTH.pack(2, 4, flags, 0, 0, total)
         payload = max(0, length - _UDP_LEAST)
         pack_udp = Struct(f"{_PACKET_HEAD.format}26sH{payload}s{len(tail)}s").pack
-        self._shapes[direction][length] = made = total, tail, pack_udp
+        made = length, tail, PACKET | total << 32, length | length << 32, pack_udp
+        self._shapes[direction][size] = made
         return made
 
 

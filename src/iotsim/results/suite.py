@@ -93,7 +93,7 @@ def encode_suite(result: SuiteResult) -> bytes:
     """`result` as indented JSON, ended by a newline."""
     try:
         data = msgspec.json.encode(result)
-    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+    except UnicodeEncodeError:  # names of files that are no UTF-8
         data = msgspec.json.encode(printable(msgspec.to_builtins(result)))
     return msgspec.json.format(data, indent=1) + b"\n"
 

@@ -31,13 +31,17 @@ def render_index(result: SuiteResult, reports: Mapping[str, str]) -> bytes:
         rows=[
             {
                 "run": run,
-                "link": quote(reports.get(run.folder) or f"{run.folder}/") if run.folder else "",
+                "link": _link(reports.get(run.folder) or f"{run.folder}/") if run.folder else "",
                 "report": run.folder in reports,
             }
             for _, run in rows
         ],
     )
     return text.encode(errors="backslashreplace")
+
+
+def _link(path: str) -> str:
+    return quote(path, errors="backslashreplace")
 
 
 def _grave(run: SuiteRun) -> int:

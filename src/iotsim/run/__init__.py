@@ -24,7 +24,6 @@
     suite        several scenarios in one command: `forkserver` makes their processes, `warmup` what they
                  start from, `inside` is a run's way to tell, `judging` what it has proved, `suitefolder`
                  what is left; `selection`, `memory` say which runs are done, `suiteview` is told of them
-    apart        one run in a fresh process, for tests
     limit        how long a run may take
     project      the iotsim.toml of the user's
     collector    the garbage collector, told what it is dealing with

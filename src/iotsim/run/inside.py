@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SUITE = "IOTSIM_SUITE"
 """Set for the processes of a suite's runs, and for all that they start: who reports for all is the suite."""
 LONGEST_WORDS = 500
+OVER = "writing what is left of it"
+"""What a run is doing once its limit does not count any more."""
 
 
 class _Ends:

@@ -47,6 +47,7 @@ def run_file(
     with open_results(path.stem, options.out, options.results) as results:
         options = replace(options, out=results)
         report = _run_file(path, results, options, overrides, default_seed, progress)
+        inside.tell(inside.OVER)
         return _with_documents(report, options.documents) if options.documents else report
 
 
@@ -59,12 +60,14 @@ def _run_file(
     progress: Callable[[Run], Awaitable[None]] | None,
 ) -> RunReport:
     with ExitStack() as stack:
-        first_s = overrides.default_limit_s if overrides.limit_s is None else overrides.limit_s
+        # Who serves by hand is bounded by what the command line says, and nothing else.
+        default_s = None if options.serve else overrides.default_limit_s
+        first_s = default_s if overrides.limit_s is None else overrides.limit_s
         limit = stack.enter_context(limited(first_s))
         try:
             inside.tell("loading the scenario")
             scenario = _load(path, options, overrides, default_seed)
-            if limit is not None:
+            if limit is not None and not options.serve:
                 limit.set(scenario.limit_s)
             inside.tell("making what it runs in")
         except BaseException as error:

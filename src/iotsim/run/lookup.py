@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from iotsim.errors import IotsimError
 from iotsim.results.result import decode_result
 from iotsim.run.files import read_file
-from iotsim.run.folder import OWN_FOLDER, RESULTS, slug
+from iotsim.run.folder import OWN_FOLDER, shown_folder, slug
+from iotsim.run.project import find_project
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -23,15 +24,18 @@ MOST_READ = 1_000
 MOST_NAMED = 5
 
 
-def find_results(word: str, below: Path = RESULTS) -> Path:
+def find_results(word: str, below: Path | None = None) -> Path:
     """The folder of results that `word` means, IotsimError if there is none.
 
     It is a folder; or ``last``, the newest results in `below`; or a scenario, by its name, its file, or that
-    of a bundled one: the newest results of it in `below`.
+    of a bundled one: the newest results of it in `below`. Without that it is where the project, of which the
+    current folder is part, has its results.
     """
     path = Path(word)
     if path.is_dir():
         return _the_one_in(path)
+    if below is None:
+        below = Path(shown_folder(find_project().results))
     if word == LAST:
         newest = next(_newest_first(below), None)
         if newest is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Sent
-from iotsim.results.jsonl import EventEncoder, essential_lines
+from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Untold
+from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
@@ -16,13 +16,12 @@ from iotsim.run.names import Names
 from iotsim.run.scribe import Busy, Scribe, may_have_scribe
 from iotsim.run.segments import SEGMENTS, SegmentedFile
 from iotsim.run.site import queue_count
-from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet
-    from iotsim.events import Event, RunEnded, Untold
+    from iotsim.events import Event, RunEnded
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
     from iotsim.run.folder import ResultsFolder
@@ -35,6 +34,7 @@ SHARE_OF_NAME = 512
 EVENTS, CAPTURE = range(2)
 """The numbers of files, for a scribe."""
 _pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
     tuple[bytes, list[PacketRecord], dict[int, list[str]]]
 ).decode
@@ -71,6 +71,7 @@ class Record:
         middle = f".{part}" if part else ""
         queues = queue_count(scenario)
         parts = 1 if queues == 1 else queues + 1
+        self._has_capture = capture
         if capture:
             linktype = LINKTYPE_ETHERNET if scenario.link.kind == "tap" else LINKTYPE_RAW
             description = f"{scenario.link.kind} link of {scenario.name}: its devices are in here"
@@ -105,15 +106,14 @@ class Record:
             self._files.append(self.log)
         services = [service for fleet in scenario.fleets for service in fleet.services]
         self._encoder = EventEncoder(
-            {service.protocol.name: service.protocol.odd_fields for service in services},
-            self._tell,
+            {service.protocol.name: service.protocol.odd_fields for service in services}
         )
         self._journal = journal
         self.scribe: Scribe | None = None
-        self._busy = Busy() if may_fork and capture and not self.has_bounds else None
-        journal.add_event_sink(self._write_events)
+        self._busy = Busy() if may_fork and not self.has_bounds else None
+        journal.add_sink_of_any(self._write_events)
         if self.has_bounds:
-            journal.add_event_sink(self._mark_failures)
+            journal.add_sink_of_any(self._mark_failures)
 
     @property
     def has_bounds(self) -> bool:
@@ -149,13 +149,15 @@ class Record:
                 file.write(self._encoder.encode([ended]))
         self._results.write(result)
 
-    def _write_events(self, events: Sequence[Event]) -> None:
+    def _write_events(self, events: Sequence[Event | Untold]) -> None:
         if self.scribe is not None:
-            self.scribe.append(EVENTS, self._encoder.encode(events))
+            self.scribe.append(EVENTS, self._pack_events(events))
             return
-        self._events.append(self._encoder.encode(events))
+        self._events.append(self._encoder.encode(cast("Sequence[Event]", events)))  # as yet
+        if self._busy is not None and self._busy.now(len(events)):
+            self.have_scribe()
 
-    def _mark_failures(self, events: Sequence[Event]) -> None:
+    def _mark_failures(self, events: Sequence[Event | Untold]) -> None:
         if any(map(_is_failure, events)):
             self.mark()
 
@@ -186,7 +188,8 @@ class Record:
         """Let another process write, if it can be."""
         if may_have_scribe():
             try:
-                files = [self._events, self._capture]
+                # By their numbers.
+                files = [self._events, self._capture] if self._has_capture else [self._events]
                 self.scribe = Scribe(files, self._write_piece)
             except OSError:
                 self._busy = None
@@ -194,22 +197,31 @@ class Record:
             self._journal.leave_telling()
             self._journal.write_on = self.scribe.push
 
-    def _tell(self, untold: Untold) -> Sent:
-        teller, t, number, index, peer, port, in_reply_to, payload, message = untold
-        protocol, tell, name, _ = self._journal.tellers[teller]
-        who = format_endpoint(peer, port)
-        return Sent(t, number, name(index), who, protocol, tell(payload, message), in_reply_to)
+    def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
+        """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
+        try:
+            return _pack(events)
+        except REFUSALS:
+            tell = self._journal.tell
+            return self._encoder.encode(
+                [tell(event) if isinstance(event, Untold) else event for event in events]
+            )
 
     def _write_piece(self, number: int, piece: bytes) -> None:
         """In the scribe: write what `piece` holds to the file of this number."""
         if number == CAPTURE:
             names, packets, remarks = _unpack_packets(piece)
             self._capture.write_now(names + self._encode_packets(packets, remarks))
-        else:
-            self._events.write_now(self._encoder.told_lines(piece))
+            return
+        if not piece.startswith(b"{"):  # as no packed list does
+            tell = self._journal.tell
+            piece = self._encoder.encode_plain(
+                [tell(Untold(*one)) if one.__class__ is list else one for one in _unpack(piece)]
+            )
+        self._events.write_now(piece)
 
 
-def _is_failure(event: Event) -> bool:
+def _is_failure(event: Event | Untold) -> bool:
     return isinstance(event, DeviceFailed) or (
         isinstance(event, ExpectationDecided) and not event.outcome.passed
     )

@@ -115,13 +115,13 @@ class Scribe:
 
     def push(self) -> bool:
         """Put into the pipe what it has room for; whether anything is left."""
-        waiting = self._waiting
+        waiting, now = self._waiting, time.monotonic()
         while waiting and self.pid:
             since, data = waiting[0]
             try:
                 written = os.write(self._pipe, data)
             except BlockingIOError:
-                if time.monotonic() - since < PATIENCE_S:
+                if now - since < PATIENCE_S:
                     return True
                 _wait_for_room(self._pipe)
                 continue
@@ -160,6 +160,7 @@ class Scribe:
     # --- in the child --------------------------------------------------------------------------------------
 
     def _serve(self, pipe: int) -> NoReturn:
+        status = 1
         try:
             signal.set_wakeup_fd(-1)
             for number in HEEDED:
@@ -172,8 +173,9 @@ class Scribe:
             data = b""
             while more := os.read(pipe, READ_BYTES):
                 data = self._write_whole(data + more)
+            status = 0
         finally:
-            os._exit(0)
+            os._exit(status)  # nothing of the run's is to be done here
 
     def _write_whole(self, data: bytes) -> bytes:
         """Write the pieces that are whole; what is left."""

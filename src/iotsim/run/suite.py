@@ -25,12 +25,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from iotsim.errors import Problem, ScenarioError
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
+from iotsim.run.inside import OVER
 from iotsim.run.judging import judge
 from iotsim.run.limit import GRACE_S
+from iotsim.run.running import Running, read
 from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
 from iotsim.run.suitefolder import INDEX, SuiteFolder
 from iotsim.testbed.helper import start_server as start_helpers
+from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.serverend import leave_server
 
 if TYPE_CHECKING:
@@ -47,11 +50,13 @@ RUNS_PER_PROCESSOR = 2
 """So many runs at a time suit most suites: what runs do most is wait."""
 KILL_S = 2 * GRACE_S
 """So long after its limit, when a run should have ended itself, in order or not, its process is killed."""
+LEAVING_S = 600.0
+"""For so long a run with a limit may take to write, once it is over: the page of a long one takes a while."""
 STACK_S = 1.0
 """For so long its stack may take to arrive before that."""
 WRITE_INTERVAL_S = 1.0
-HELD_BYTES = 1 << 18
-"""So much of what a run prints is kept, of its beginning and of its end."""
+WRITING_SHARE = 0.03
+"""How much of the time may go into writing what there is so far, which of many runs takes a while."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ class SuiteOptions:
     ``repeat`` is how often each job is done, 0 for without end. ``until_fail`` ends it after the first turn
     that does not pass, and keeps of those that passed the last alone. ``fail_fast`` begins nothing more then.
     ``retry`` does once more, with nothing beside it, what was inconclusive while others ran. ``plan`` marks
-    how a suite was divided, of which this is ``shard``.
+    how a suite was divided, of which this is ``shard``. ``drop_privileges``: give up for good, and for the
+    whole process, what only runs need.
     """
 
     parallel: int
@@ -100,6 +106,7 @@ class SuiteOptions:
     retry: bool = False
     shard: Shard | None = None
     plan: str = ""
+    drop_privileges: bool = False
 
     @property
     def repeats(self) -> bool:
@@ -126,83 +133,6 @@ class Ended:
     retried: bool = False
 
 
-class _Running:
-    """A turn whose process runs, with our ends of what it writes to."""
-
-    def __init__(self, turn: Turn, folder: Path) -> None:
-        self.turn = turn
-        self.folder = folder
-        self.result = os.memfd_create("iotsim-result", os.MFD_CLOEXEC)
-        self.news, self.their_news = os.pipe2(os.O_CLOEXEC)
-        self.output, self.their_output = os.pipe2(os.O_CLOEXEC)
-        for fd in (self.news, self.output):
-            os.set_blocking(fd, False)
-        self.began = time.monotonic()
-        self.doing = ""
-        self.beside = 0
-        self.retried = False
-        self.kill_at: float | None = None
-        self.asked_for_stack = False
-        self.killed_for = ""
-        self._said = b""
-        self._head = b""
-        self._tail = b""
-        self._left_out = 0
-
-    @property
-    def fds(self) -> tuple[int, int, int]:
-        """The child's ends."""
-        return self.result, self.their_news, self.their_output
-
-    def close_theirs(self) -> None:
-        os.close(self.their_news)
-        os.close(self.their_output)
-
-    def close(self) -> None:
-        for fd in (self.result, self.news, self.output):
-            os.close(fd)
-
-    def read_output(self) -> bool:
-        """Take what is there; False at its end."""
-        data = _read(self.output)
-        if len(self._head) < HELD_BYTES:
-            self._head += data
-        else:
-            self._tail += data
-            if len(self._tail) > 2 * HELD_BYTES:
-                self._left_out += len(self._tail) - HELD_BYTES
-                self._tail = self._tail[-HELD_BYTES:]
-        return bool(data)
-
-    def read_news(self) -> bool:
-        data = _read(self.news)
-        self._said += data
-        *lines, self._said = self._said.split(b"\n")
-        if lines:
-            self.doing = lines[-1].decode(errors="replace")
-        self._said = self._said[-4096:]
-        return bool(data)
-
-    def printed(self) -> str:
-        """What it has printed, without the middle of very much. What it has left running may go on, and is
-        not waited for."""
-        while self.read_output():
-            pass
-        gap = f"\n... ({self._left_out} bytes are left out)\n".encode() if self._left_out else b""
-        return (self._head + gap + self._tail).decode(errors="replace")
-
-    def handed_over(self) -> bytes:
-        return os.pread(self.result, os.fstat(self.result).st_size, 0)
-
-
-def _read(fd: int) -> bytes:
-    """What `fd` has now; empty at its end, and where nothing is there."""
-    try:
-        return os.read(fd, 65536)
-    except BlockingIOError:
-        return b""
-
-
 class Suite:
     """Does `jobs` as `options` say, in children of `server`; tells `view`, and writes into `folder`."""
 
@@ -223,10 +153,10 @@ class Suite:
         self._order = order
         self._turns = self._all_turns()
         self._again: list[Turn] = []
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._tickets = itertools.count(1)
         self._selector = selectors.DefaultSelector()
-        self._written_at = 0.0
+        self._write_at = 0.0
         self.ended: dict[Turn, Ended] = {}
         self.passes = 0
         """How many turns passed of which nothing else is kept."""
@@ -257,7 +187,7 @@ class Suite:
         before = {number: signal.signal(number, self.heed) for number in ending_signals()}
         wakeup = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         try:
-            self._selector.register(woken, selectors.EVENT_READ, lambda: _read(woken))
+            self._selector.register(woken, selectors.EVENT_READ, lambda: read(woken))
             self._selector.register(self._server.socket, selectors.EVENT_READ, self._hear)
             self._write(now=True)
             while True:
@@ -323,7 +253,7 @@ class Suite:
         job = self._jobs[turn.job]
         folder = self._folder.of(turn)
         ticket = next(self._tickets)
-        one = _Running(turn, folder)
+        one = Running(turn, folder)
         one.retried = retried
         if job.limit_s is not None:
             one.kill_at = one.began + job.limit_s + KILL_S
@@ -346,14 +276,16 @@ class Suite:
 
     # --- meanwhile ----------------------------------------------------------------------------
 
-    def _took_output(self, one: _Running) -> None:
+    def _took_output(self, one: Running) -> None:
         if not one.read_output():
             self._selector.unregister(one.output)
 
-    def _took_news(self, one: _Running) -> None:
+    def _took_news(self, one: Running) -> None:
         if not one.read_news():
             self._selector.unregister(one.news)
         elif one.doing:
+            if one.doing == OVER and one.kill_at is not None:
+                one.kill_at = time.monotonic() + LEAVING_S
             self._view.progress(one.turn.job, one.doing)
 
     def _patience(self) -> float | None:
@@ -376,6 +308,8 @@ class Suite:
             one.kill_at = None
             limit_s = self._jobs[one.turn.job].limit_s
             one.killed_for = f"it did not end {KILL_S:g} s after its limit of {limit_s:g} s"
+            if one.doing == OVER:
+                one.killed_for = f"it did not end {LEAVING_S:g} s after it was over"
             self._server.signal(ticket, signal.SIGKILL)
 
     def _heed_signals(self) -> None:
@@ -439,12 +373,14 @@ class Suite:
         self.ended[turn] = ended
         self._folder.changed(ended)
         self._view.ended(turn.job, ended.result, ended.folder, ended.output)
+        ended.output = ""  # it is told, and of many runs it would be much
 
     def _write(self, *, now: bool = False) -> None:
-        if now or time.monotonic() - self._written_at > WRITE_INTERVAL_S:
-            begun = [one.turn for one in self._running.values()]
-            self._folder.write(self, begun)
-            self._written_at = time.monotonic()
+        began = time.monotonic()
+        if now or began > self._write_at:
+            self._folder.write(self, [one.turn for one in self._running.values()])
+            took_s = time.monotonic() - began
+            self._write_at = began + max(WRITE_INTERVAL_S, took_s / WRITING_SHARE)
 
     @property
     def waiting(self) -> list[Turn]:
@@ -474,6 +410,8 @@ def run_suite(
         stack.callback(server.close)
         leave_server()
         folder = stack.enter_context(SuiteFolder.opened(jobs, options, memory))
+        if options.drop_privileges:
+            drop_privileges(folder.path)
         suite = Suite(jobs, options, server, folder, view, order)
         with view:
             suite.run()

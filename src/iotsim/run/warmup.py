@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING
 
 from iotsim.errors import IotsimError
 from iotsim.protocol.registry import bundled_folder, load_file
+from iotsim.results.html.data import report_data
+from iotsim.results.html.page import render_page
+from iotsim.results.html.raw import Sources
+from iotsim.results.result import RunResult
+from iotsim.results.verdict import Verdict
 from iotsim.run.report import versions
 from iotsim.scenario import load_text
 
@@ -45,11 +50,17 @@ within = "5s"
 
 def warm_up(protocols: Collection[str]) -> None:
     """Prepare for runs, among whose protocols are those of these names."""
+    import encodings.unicode_escape
     import encodings.utf_8_sig  # noqa: F401
 
-    import rich._emoji_codes  # noqa: F401
+    import iotsim.capture.pcapng
+    import iotsim.protocol.examine
+    import iotsim.run.past  # noqa: F401
 
     versions()
+    # Of a run that was about nothing: its template is compiled then.
+    nothing = RunResult(scenario="", path="", verdict=Verdict.EMPTY, seed=0)
+    render_page(report_data(list, nothing, Sources([], lambda _name: None)))
     folder = bundled_folder()
     # What is relative is looked for beside the file: among ours.
     load_text(ORDINARY, folder / "ordinary.toml")

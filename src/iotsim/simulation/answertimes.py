@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from iotsim.events import Received, Sent
+from iotsim.events import Received, Sent, Untold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ PATIENCE_S = 10.0
 
 
 class AnswerTimes:
-    """``counts``: by class, how many answers took so long, since the start. `look` is an event sink."""
+    """``counts``: by class, how many answers took so long, since the start. `look` is a sink of them."""
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
@@ -40,7 +40,7 @@ class AnswerTimes:
         self._batches = 0
         self._until = 0.0
 
-    def look(self, events: Sequence[Event]) -> None:
+    def look(self, events: Sequence[Event | Untold]) -> None:
         if not events:
             return
         opened, stride = self._open, 1
@@ -60,17 +60,17 @@ class AnswerTimes:
         while len(opened) > MOST_OPEN:
             del opened[next(iter(opened))]
 
-    def _scan(self, events: Sequence[Event], stride: int) -> None:
+    def _scan(self, events: Sequence[Event | Untold], stride: int) -> None:
         """Note each so manieth request, none if `stride` is 0, and count the answers to those noted."""
         opened = self._open
         for event in events:
             kind = type(event)
-            if kind is Sent:
-                if event.in_reply_to in opened:  # type: ignore[attr-defined]
+            if kind is Sent or kind is Untold:
+                if event.in_reply_to in opened:  # type: ignore[union-attr]
                     # The first answer is the one that counts.
-                    self._count(event.t - opened.pop(event.in_reply_to))  # type: ignore[attr-defined]
-            elif stride and kind is Received and not event.id % stride:  # type: ignore[attr-defined]
-                opened[event.id] = event.t  # type: ignore[attr-defined]
+                    self._count(event.t - opened.pop(event.in_reply_to))  # type: ignore[union-attr]
+            elif stride and kind is Received and not event.id % stride:  # type: ignore[union-attr]
+                opened[event.id] = event.t  # type: ignore[union-attr]
 
     def _count(self, took_s: float) -> None:
         number = round(math.log(max(took_s, LEAST_S) / LEAST_S) / STEP)

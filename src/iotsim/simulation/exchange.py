@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.reaction import NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
-from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable
+from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable, Untold
 from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
@@ -377,18 +377,19 @@ class Service:
             sending = self._leave(datagram, payload)
             if sending is None:
                 # Whoever writes it down tells it, from these bytes.
-                untold = (
-                    self._teller,
-                    self._pump.sent_at,
-                    next(self._ids),
-                    datagram.index,
-                    datagram.peer,
-                    datagram.peer_port,
-                    datagram.id,
-                    payload,
-                    message,
+                self._emit(
+                    Untold(
+                        self._pump.sent_at,
+                        next(self._ids),
+                        datagram.id,
+                        self._teller,
+                        datagram.index,
+                        datagram.peer,
+                        datagram.peer_port,
+                        payload,
+                        message,
+                    )
                 )
-                self._emit(untold)  # type: ignore[arg-type]  # only to who tells by itself
                 return ANSWERED
             wire = self._answer_codec.tell_bytes(payload, message)
             return self._not_sent_yet(sending, device, datagram, wire)

@@ -10,15 +10,16 @@ can be left to it: then events have `Untold` ones among them, which a `Teller` m
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from iotsim.events import IN, OUT
+from iotsim.events import IN, OUT, Sent, Untold
+from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from iotsim.events import Event, EventSink, PacketRecord, PacketSink
+    from iotsim.events import AnyEventSink, Event, EventSink, PacketRecord, PacketSink
 
 
 class Recording(NamedTuple):
@@ -56,7 +57,7 @@ class Journal:
     def __init__(self, recording: Recording = EVERYTHING, *, first: int = 1, step: int = 1) -> None:
         self.recording = recording
         self.message_ids = count(first, step)
-        self.events: list[Event] = []
+        self.events: list[Event | Untold] = []
         self.packets: list[PacketRecord] = []
         self.emit = self.events.append
         self.remarks: dict[int, list[str]] = {}
@@ -72,11 +73,18 @@ class Journal:
         """Has sinks go on with what waits to be written; whether there is still more."""
         self.unwritten = False
         self.tellers: list[Teller] = []
+        self._left = False
         self._event_sinks: list[EventSink] = []
+        self._sinks_of_any: list[AnyEventSink] = []
         self._packet_sinks: list[PacketSink] = []
 
     def add_event_sink(self, sink: EventSink) -> None:
+        """Have `sink` given all events, whole."""
         self._event_sinks.append(sink)
+
+    def add_sink_of_any(self, sink: AnyEventSink) -> None:
+        """The same, for one that also takes what is `Untold`."""
+        self._sinks_of_any.append(sink)
 
     def add_packet_sink(self, sink: PacketSink) -> None:
         self._packet_sinks.append(sink)
@@ -98,25 +106,47 @@ class Journal:
             self.remarks.setdefault(place, []).append(text)
 
     def leave_telling(self) -> bool:
-        """The only sink of events tells by itself from now on, where `tellers` can; False: it is not the only
-        one, and others want events that are whole."""
-        if len(self._event_sinks) != 1:
+        """Leave messages untold from now on, where `tellers` can tell; False: there are sinks of events that
+        are whole."""
+        if self._event_sinks:
             return False
+        self._left = True
         for teller in self.tellers:
             teller.leave()
         return True
 
+    def _all_told(self) -> list[Event]:
+        return [self.tell(one) if isinstance(one, Untold) else one for one in self.events]
+
+    def tell(self, untold: Untold) -> Sent:
+        """The event that `untold` stands for."""
+        protocol, tell, name, _ = self.tellers[untold.teller]
+        return Sent(
+            untold.t,
+            untold.id,
+            name(untold.index),
+            format_endpoint(untold.peer, untold.peer_port),
+            protocol,
+            tell(untold.payload, untold.message),
+            untold.in_reply_to,
+        )
+
     def close(self) -> None:
         """Hand nothing to sinks any more; what is emitted is only counted."""
         self._event_sinks.clear()
+        self._sinks_of_any.clear()
         self._packet_sinks.clear()
 
     def flush(self) -> None:
         """Hand everything gathered to the sinks. The lists stay the same objects, emptied."""
         if self.events:
             self.event_count += len(self.events)
-            for sink in self._event_sinks:
-                sink(self.events)
+            for taker in self._sinks_of_any:
+                taker(self.events)
+            if self._event_sinks:
+                whole = self._all_told() if self._left else cast("list[Event]", self.events)
+                for sink in self._event_sinks:
+                    sink(whole)
             self.events.clear()
         if self.packets:
             self.packet_count += len(self.packets)

@@ -2,6 +2,10 @@
 
 `gateway`     runs in virtual time, in an event loop
 `transcript`  what a device hears and says, as text; without an event loop
+`live`        runs over any link, with all that takes part in them in the hands of a test
+`blocking`    the same for plain functions; pytest's fixture `simulation` gives both
+
+`building`, `waiting`, `sockets` and `explanation` are parts of the last two.
 """
 
 from __future__ import annotations

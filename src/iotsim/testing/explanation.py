@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ def _lines(result: RunResult, folder: Path | None, repeat: str) -> Iterator[str]
         yield from (f"    | {line}" for line in summary.gateway_lines)
     if folder is not None:
         report = folder / REPORT
-        yield safe_line(f"  results: {report if report.exists() else folder}")
+        near = os.path.relpath(report if report.exists() else folder)
+        yield safe_line(f"  results: {folder if near.startswith('..') else near}")
     if repeat:
         yield safe_line(f"  repeat:  {repeat}")
 

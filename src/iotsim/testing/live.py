@@ -44,7 +44,7 @@ from iotsim.simulation.commands import (
 from iotsim.testing.building import ScenarioSource, build
 from iotsim.testing.explanation import explain
 from iotsim.testing.sockets import Socket, Sockets
-from iotsim.testing.waiting import Lines, Looking, NotSeen, Seen, Wanted
+from iotsim.testing.waiting import Inconclusive, Lines, Looking, NotSeen, Seen, Wanted
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
@@ -78,10 +78,6 @@ class RunFailed(AssertionError):  # noqa: N818
         self.verdict = verdict
         self.result = result
         super().__init__(text)
-
-
-class Inconclusive(NotSeen):
-    """What was waited for did not come, and the simulator itself may be to blame."""
 
 
 @dataclass(frozen=True)

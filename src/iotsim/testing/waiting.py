@@ -36,6 +36,10 @@ class NotSeen(AssertionError):  # noqa: N818
     """What a test has waited for did not come in time; the text says what came nearest."""
 
 
+class Inconclusive(NotSeen):
+    """It did not come, and the simulator itself may be to blame."""
+
+
 class Wanted(Protocol):
     """What a test looks for among events. ``text`` says what, for people."""
 
