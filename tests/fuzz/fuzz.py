@@ -1,4 +1,4 @@
-"""Fuzzes what reads bytes from the network, and scenarios: ``python tests/fuzz/fuzz.py --seconds 60``.
+"""Fuzzes what reads bytes of others, scenarios and results: ``python tests/fuzz/fuzz.py --seconds 60``.
 
 Each harness ``fuzz_NAME.py`` gets its share of the time, as many at once as there are processors.
 What was found in earlier runs to lead far is kept in build/fuzz/NAME; an input that fails is left

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -131,6 +132,43 @@ def test_no_result_of_an_earlier_run_stops_the_next(tmp_path: Path, found: str) 
         result.symlink_to("/dev/zero")
     with open_results("x", tmp_path):
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("free", [0, 8 << 10, 80 << 10, 2 << 20, 5 << 20, 1 << 40])
+def test_the_room_that_is_held_leaves_most_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    known = os.statvfs(tmp_path)
+    disk = SimpleNamespace(f_bavail=free // known.f_frsize, f_frsize=known.f_frsize)
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    results = ResultsFolder(tmp_path)
+    results.hold_room()
+    assert results._room is not None
+    held = os.fstat(results._room.fileno()).st_size
+    results.free_room()
+    assert held <= free / 4
+    assert held >= min(free / 16, 4 << 20) or free < 64 << 10
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["nothing", "a folder", "a link"])
+def test_a_folder_that_was_moved_away_gets_no_results_and_nor_does_what_is_there_now(
+    tmp_path: Path, there: str
+) -> None:
+    folder, moved = tmp_path / "out", tmp_path / "moved"
+    other = tmp_path / "other"
+    other.mkdir()
+    with open_results("x", folder) as results:
+        results.write(BLANK)
+        folder.rename(moved)
+        if there == "a folder":
+            folder.mkdir()
+        elif there == "a link":
+            folder.symlink_to(other)
+        results.write(PASSED)
+        assert "result.json is not written" in results.trouble
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert decode_result((moved / "result.json").read_bytes()).verdict == "running"
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:

@@ -179,6 +179,46 @@ def test_captures_of_segments_and_processes_are_read_one_after_the_other(
     assert set(data["bytes"]["from"]) == {"capture"}
 
 
+@pytest.mark.parametrize("place", ["protocols/p.py", "p.py", "p/__init__.py", "far/p.py", "link"])
+def test_no_code_that_stands_in_results_is_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    code = f"from pathlib import Path\nPath({str(tmp_path / 'executed')!r}).touch()\n"
+    code += "from iotsim import Protocol\nPROTOCOL = None\n"
+    path = {"far/p.py": tmp_path / place, "link": results / "protocols/p.py"}.get(
+        place, results / place
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(code)
+    if place == "far/p.py":
+        (results / "iotsim.toml").write_text('protocols = ["../far"]\n')
+    below = results / "below"
+    below.mkdir()
+    if place == "link":
+        (below / "protocols").symlink_to(results / "protocols")
+    monkeypatch.chdir(below if place == "link" else results)
+    assert html._find_protocol(results, "p") is None
+    assert not (tmp_path / "executed").exists()
+    assert html._find_protocol(results, "sensornet") is not None, "those that come with iotsim"
+
+
+def test_protocols_of_the_project_around_the_results_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iotsim.toml").touch()
+    (tmp_path / "protocols").mkdir()
+    (tmp_path / "protocols/p.py").write_text(
+        "from construct import Int8ub, Struct\nfrom iotsim import Protocol\n"
+        'PROTOCOL = Protocol(name="p", message=Struct("kind" / Int8ub), port=7000)\n'
+    )
+    results = tmp_path / "results"
+    results.mkdir()
+    monkeypatch.chdir(results)
+    assert html._find_protocol(results, "p") is not None
+
+
 def test_a_run_that_was_killed_gets_its_page_from_what_it_has_left(
     file: Path, tmp_path: Path
 ) -> None:

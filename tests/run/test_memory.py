@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iotsim.errors import IotsimError
+from iotsim.results.verdict import Verdict
+from iotsim.run import memory
+from iotsim.run.folder import open_results
 from iotsim.run.memory import MOST_RUNS, Memory, Remembered
 
 if TYPE_CHECKING:
@@ -86,3 +89,12 @@ def test_it_does_not_grow_for_ever(tmp_path: Path) -> None:
     assert "new" in runs
     assert "old0" not in runs
     assert json.loads((tmp_path / "runs.json").read_text())["format"] == 1
+
+
+def test_nobody_waits_for_a_run_that_has_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LOCK_PATIENCE_S", 0.0)
+    with open_results("x", tmp_path):
+        Memory(tmp_path).add({"a": Remembered(Verdict.PASSED)})
+    assert Memory(tmp_path).runs["a"].verdict == "passed"

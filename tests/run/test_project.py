@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from iotsim.errors import ScenarioError
+from iotsim.run import project
 from iotsim.run.project import find_project, may_be_project
 
 if TYPE_CHECKING:
@@ -69,6 +71,17 @@ def test_what_lies_in_a_folder_that_everybody_shares_is_nobodys(top: Path) -> No
     top.chmod(0o1777)
     assert find_project(top / "deeper").file is None
     assert find_project(top).file == top / "iotsim.toml"
+
+
+def test_where_everybody_may_write_a_file_of_another_user_is_nobodys(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (top / "iotsim.toml").write_text("")
+    monkeypatch.setattr(project, "_trusted", lambda: {os.geteuid() + 1})
+    assert find_project(top).file == top / "iotsim.toml"
+    top.chmod(0o1777)
+    assert find_project(top).file is None
+    assert not may_be_project(top)
 
 
 def test_whether_there_may_be_one_is_known_without_reading_it(top: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import pytest
 from iotsim.errors import IotsimError, ScenarioError
 from iotsim.results.result import RunResult
 from iotsim.results.suite import decode_suite
-from iotsim.run import inside
+from iotsim.run import forkserver, inside
 from iotsim.run import suite as suites
 from iotsim.run.folder import open_results
 from iotsim.run.memory import Memory
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
     from iotsim.results.suite import SuiteResult
     from iotsim.run.suite import Suite
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
 def test_folders_are_named_by_what_differs(tmp_path: Path) -> None:
@@ -153,6 +157,8 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.chdir(tmp_path)
+    # Other tests may have left threads, which do nothing.
+    monkeypatch.setattr(forkserver, "check_threads", lambda: None)
     return Runs(tmp_path)
 
 
@@ -495,6 +501,18 @@ def test_where_the_process_that_forks_is_killed_nothing_is_taken_for_passed(runs
     runs.add("b", lambda: hand_over("passed"))
     assert runs.run(parallel=1).exit_code != 0
     assert runs.verdicts == {"a": "error", "b": "waiting"}
+
+
+def test_nothing_is_forked_beside_a_thread() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with pytest.raises(IotsimError, match=r"with one thread, and this has \d+"):
+            forkserver.start_server(lambda _number, _folder: 0)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_two_suites_do_not_share_a_folder(runs: Runs) -> None:

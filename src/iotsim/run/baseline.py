@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from iotsim.errors import IotsimError
 from iotsim.results.compare.baseline import decode_baseline, encode_baseline, settled
 from iotsim.results.result import title_of
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import read_file, replace_file
+from iotsim.run.files import lock_folder, read_file, replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from iotsim.results.compare.profile import Profile
 
 LARGEST_BYTES = 256 << 20
+LOCK_PATIENCE_S = 10.0
 KEPT = frozenset((Verdict.PASSED, Verdict.FAILED))
 """Verdicts that say what a gateway does; others are no base for a comparison."""
 
@@ -68,8 +68,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Let others who update a baseline in `folder` wait, so that nobody's is lost."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):  # some network file systems cannot lock
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        lock_folder(fd, LOCK_PATIENCE_S)
         yield
     finally:
         os.close(fd)

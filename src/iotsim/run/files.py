@@ -11,6 +11,7 @@ would be overtaken by a clock that jumps.
 from __future__ import annotations
 
 import errno
+import fcntl
 import math
 import os
 import queue
@@ -31,6 +32,7 @@ BACKLOG_BYTES = 256 << 20
 PATIENCE_S = 0.005
 """A write that takes longer shows that the disk is slow."""
 NO_THREAD = math.inf
+LOCK_LOOK_S = 0.01
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -162,3 +164,22 @@ def read_file(path: Path) -> bytes:
     """What the file at `path` holds; OSError as of `open_file`."""
     with open_file(path) as file:
         return file.read()
+
+
+def lock_folder(fd: int, patience_s: float) -> None:
+    """Keep the folder that is open as `fd` from others who lock it, until it is closed.
+
+    A run holds the folder of its results for as long as it goes on. So after `patience_s`, as where the file
+    system cannot lock, there is no lock, and no error.
+    """
+    deadline = time.monotonic() + patience_s
+    with suppress(OSError):
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(LOCK_LOOK_S)
+            else:
+                return

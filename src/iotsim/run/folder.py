@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 RESULTS = Path("results")
 SLUG_CHARACTERS = 60
-ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10)
-"""Bytes that are held free for the results, as much of it as the disk has."""
+ROOMS = (4 << 20, 1 << 20, 256 << 10, 64 << 10, 16 << 10)
+"""Bytes that are held free for the results: the most that leaves `SHARE_LEFT` of what the disk has free."""
+SHARE_LEFT = 3 / 4
 WORK = "work"
 _OWN_FILE = re.compile(
     r"\.?(result\.json|junit\.xml|xunit\.xml|results\.tap|devices\.csv|report\.html|index\.html|gateway\.log|northbound-ca\.pem"
@@ -53,10 +54,11 @@ class ResultsFolder:
 
     ``folders`` are those that were made in it for the run. ``result`` is what was last written.
     ``trouble`` says what could not be written, and why. ``protocols``: those that the run is about, where
-    they are known; ``has_page``: ``report.html`` was made, or tried.
+    they are known; ``has_page``: ``report.html`` was made, or tried. `made` tells this folder from others
+    that may come to be at its path.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made: os.stat_result | None = None) -> None:
         self.path = path
         self.folders: list[Path] = []
         self.result: RunResult | None = None
@@ -64,6 +66,12 @@ class ResultsFolder:
         self.protocols: Mapping[str, Protocol] | None = None
         self.has_page = False
         self._room: BinaryIO | None = None
+        self._made = made
+
+    def check(self) -> None:
+        """OSError if what is at ``path`` now is another folder than this one, or none."""
+        if self._made is not None and not os.path.samestat(self._made, self.path.stat()):
+            raise OSError(errno.ESTALE, "somebody has put another folder in its place")
 
     def write(self, result: RunResult) -> None:
         """Put `result`, in its two forms, in the place of what was there. A disk that is full is no
@@ -85,6 +93,7 @@ class ResultsFolder:
 
     def _replace(self, name: str, data: bytes) -> None:
         try:
+            self.check()
             replace_file(self.path / name, data)
         except OSError as error:
             self.trouble = self.trouble or f"{self.path / name} is not written: {error.strerror}"
@@ -95,8 +104,10 @@ class ResultsFolder:
         It is in a file without a name, so that it is free again however the run ends.
         """
         with suppress(OSError):
+            disk = os.statvfs(self.path)
+            most = (1 - SHARE_LEFT) * disk.f_bavail * disk.f_frsize
             self._room = tempfile.TemporaryFile(dir=self.path, buffering=0)  # noqa: SIM115
-            for size in ROOMS:
+            for size in (size for size in ROOMS if size <= most):
                 try:
                     os.posix_fallocate(self._room.fileno(), 0, size)
                 except OSError:
@@ -149,7 +160,7 @@ def open_results(
         return
     path = _make_folder(name, out, results)
     lock = _lock(path)
-    folder = ResultsFolder(path)
+    folder = ResultsFolder(path, os.fstat(lock))
     try:
         try:
             _remove_earlier(path)

@@ -2,13 +2,15 @@
 
 It is made once the result is written, and decides nothing: if it cannot be made, a note says why. Bytes of
 messages need the capture, and the protocols: those of the run itself, or, later on, the bundled ones and
-those of the current folder and its project. No others are executed, whatever a results folder says.
+those of the current folder and its project. No others are executed, whatever a results folder says, and none
+that stands in there: results may be of others, and looked at from inside.
 """
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +48,7 @@ def page_data(past: PastRun, protocols: Mapping[str, Protocol] | None = None) ->
     from iotsim.results.html.raw import Sources
 
     result = past.result
-    find = _find_protocol if protocols is None else protocols.get
+    find = partial(_find_protocol, past.folder) if protocols is None else protocols.get
     captures = [_frames(path) for path in _captures(past.folder)]
     return report_data(past.lines, result, Sources(captures, find))
 
@@ -60,6 +62,7 @@ def leave_page(results: ResultsFolder) -> None:
         return
     results.has_page = True
     try:
+        results.check()
         page = build_page(PastRun(results.path), results.protocols)
         replace_file(results.path / FILE, page)
     except KeyboardInterrupt:
@@ -76,13 +79,22 @@ def leave_page(results: ResultsFolder) -> None:
     results.trouble = results.trouble or note
 
 
-def _find_protocol(name: str) -> Protocol | None:
-    from iotsim.protocol.registry import load_protocol
+def _find_protocol(results: Path, name: str) -> Protocol | None:
+    from iotsim.protocol.registry import candidates, load_protocol
     from iotsim.run.project import find_project
 
+    def is_in_results(path: Path) -> bool:
+        inside = results.resolve()
+        return any(one.is_relative_to(inside) for one in (path.absolute(), path.resolve()))
+
     try:
-        return load_protocol(name, [Path(), *find_project().protocols]).protocol
-    except IotsimError:
+        project = find_project()
+        ours = project.file is None or not is_in_results(project.file)
+        search = [Path(), *(project.protocols if ours else ())]
+        if any(is_in_results(path) for path in candidates(name, search) if path.is_file()):
+            return None
+        return load_protocol(name, search).protocol
+    except (IotsimError, OSError, ValueError):
         return None
 
 

@@ -7,7 +7,6 @@ that is damaged, or that cannot be written, is no reason to fail: it is as if no
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ import msgspec
 from iotsim.errors import IotsimError
 from iotsim.results.result import RUNNING
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import open_file, replace_file
+from iotsim.run.files import lock_folder, open_file, replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 MEMORY = "runs.json"
 MOST_RUNS = 20_000
 LARGEST_BYTES = 16 << 20
+LOCK_PATIENCE_S = 0.5
 GOOD = (Verdict.PASSED, Verdict.SKIPPED)
 """Of a machine that cannot do a run, another attempt makes no other."""
 
@@ -114,8 +114,7 @@ class Memory:
             return
         fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with contextlib.suppress(OSError):
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            lock_folder(fd, LOCK_PATIENCE_S)
             yield
         finally:
             os.close(fd)

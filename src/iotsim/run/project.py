@@ -2,8 +2,8 @@
 
 In each folder ``iotsim.toml`` is looked for, and then ``pyproject.toml`` with a table ``[tool.iotsim]``. The
 search ends with the first that is found, and at the top of a repository (a folder with ``.git``): what lies
-above that is somebody else's. Nor does it go up into folders that everybody shares, such as /tmp: a project
-may name protocols, which are code.
+above that is somebody else's. Nor does it go up into folders that everybody shares, such as /tmp; where it
+begins in one, it takes no file of another user. A project may name protocols, which are code.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ def may_be_project(start: Path | None = None) -> bool:
 def _files(start: Path) -> Iterator[tuple[Path, str]]:
     """The files that may be about a project that `start` is in, the nearest first, with what they say."""
     for folder in (start, *start.parents):
-        if folder != start and _is_everybodys(folder):
+        everybodys = _is_everybodys(folder)
+        if folder != start and everybodys:
             return
         own = folder / OWN_FILE
-        if os.path.isfile(own):  # noqa: PTH113 - what cannot be looked at is not there
+        if _is_there(own, everybodys=everybodys):
             yield own, _read(own)
         shared = folder / SHARED_FILE
-        if os.path.isfile(shared):  # noqa: PTH113
+        if _is_there(shared, everybodys=everybodys):
             text = _read(shared)
             if "iotsim" in text:
                 yield shared, text
@@ -70,6 +71,24 @@ def _is_everybodys(folder: Path) -> bool:
     except OSError:
         return False
     return bool(mode & stat.S_IWOTH and mode & stat.S_ISVTX)
+
+
+def _is_there(path: Path, *, everybodys: bool) -> bool:
+    """Whether `path` is a file; in a folder of `everybodys`, one of this user, or of root."""
+    try:
+        found = path.stat()
+        owners = {found.st_uid, path.lstat().st_uid}
+    except (OSError, ValueError):  # what cannot be looked at is not there
+        return False
+    return stat.S_ISREG(found.st_mode) and not (everybodys and owners - _trusted())
+
+
+def _trusted() -> set[int]:
+    """The users whose files may be executed as this user: itself, root, and who called sudo."""
+    from iotsim.testbed.users import sudo_user
+
+    caller = sudo_user()
+    return {0, os.geteuid(), *(() if caller is None else (caller.uid,))}
 
 
 def _read(path: Path) -> str:

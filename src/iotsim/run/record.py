@@ -143,8 +143,10 @@ class Record:
     def finish(self, ended: RunEnded, result: RunResult) -> None:
         """Put the last event behind all others, also of shards, and `result` in its place."""
         self._results.free_room()
-        with suppress(OSError), self._events.path.open("ab") as file:
-            file.write(self._encoder.encode([ended]))
+        with suppress(OSError):
+            self._results.check()
+            with self._events.path.open("ab") as file:
+                file.write(self._encoder.encode([ended]))
         self._results.write(result)
 
     def _write_events(self, events: Sequence[Event | Untold]) -> None:

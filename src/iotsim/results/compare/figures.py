@@ -31,6 +31,7 @@ GATEWAY_UNITS = {
     "crashes": COUNT,
     "starts": COUNT,
 }
+LARGEST = 1e100
 LEAST_MESSAGES = 30
 """Of fewer the rate says little: one more or less, and it is another."""
 TOO_FEW = "too few times to tell"
@@ -51,6 +52,10 @@ class Figure(msgspec.Struct, omit_defaults=True):
     counts: tuple[int, int] | None = None
     doubt: str = ""
 
+    def __post_init__(self) -> None:
+        # Forged results may hold numbers with which floats cannot be reckoned.
+        self.before, self.after = _bounded(self.before), _bounded(self.after)
+
     @property
     def change(self) -> float | None:
         """By how much it has changed, None if that cannot be said."""
@@ -61,6 +66,10 @@ class Figure(msgspec.Struct, omit_defaults=True):
         """The same as a share of what it was; None also if that was 0."""
         change = self.change
         return None if change is None or not self.before else change / self.before
+
+
+def _bounded(number: float | None) -> float | None:
+    return None if number is None else max(-LARGEST, min(number, LARGEST))
 
 
 def figures_of(before: Profile, after: Profile) -> list[Figure]:

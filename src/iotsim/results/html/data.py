@@ -34,6 +34,7 @@ LEAST_SHARE = 1 / 64
 MOST_OUTPUT, MOST_OUTPUT_BYTES = 5000, 1 << 20
 MOST_NORTHBOUND, MOST_NORTHBOUND_BYTES = 2000, 1 << 20
 OUTPUT_AROUND = 10
+LATEST_WALL_TIME = 1e10
 BYTES_OF_FAILURES, BYTES_OF_OTHERS = 1500, 200
 MOMENTS = 50
 """Of so many messages around failures, and of so many others, the bytes are looked for."""
@@ -78,6 +79,8 @@ def report_data(
         share /= 2
     here = second.messages.number_of
     wall_time = 0.0 if index.started is None else index.started.wall_time
+    if not 0 <= wall_time < LATEST_WALL_TIME:
+        wall_time = 0.0  # no clock has shown that, and no capture has it
     around = [[here[row] for row in rows if row in here] for rows in choice.around]
     return {
         "format": FORMAT,

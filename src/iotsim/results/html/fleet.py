@@ -222,8 +222,17 @@ def fleet_map(roster: Roster, rows: Rows, blamed: Mapping[str, int]) -> dict[str
     }
 
 
+def _texts(value: object) -> list[str]:
+    """The texts in `value`, which foreign results may have made anything."""
+    return (
+        [text for text in shown_value(value) if isinstance(text, str)]
+        if isinstance(value, list)
+        else []
+    )
+
+
 def _told(fleet: Fleet) -> dict[str, Any]:
-    told = {name: shown_value(fleet.told.get(name, [])) for name in ("protocols", "addresses")}
+    told = {name: _texts(fleet.told.get(name)) for name in ("protocols", "addresses")}
     return {
         "name": shown(fleet.name),
         "count": fleet.devices,

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from iotsim.results.html.data import encode_data
+from iotsim.results.html.index import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,12 +102,14 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _count(number: int) -> str:
-    """``12 345``, with narrow spaces that do not break."""
-    return f"{number:,}".replace(",", "\u202f")
+def _count(number: int | str) -> str:
+    """``12 345``, with narrow spaces that do not break. One that is text, as of forged results, stays."""
+    return number if isinstance(number, str) else f"{number:,}".replace(",", "\u202f")
 
 
 def _seconds(seconds: float) -> str:
+    if not abs(seconds) < LATEST:
+        return f"{seconds:.3g} s"
     if seconds < 120:
         return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
