@@ -17,7 +17,7 @@ import pytest
 from iotsim.errors import IotsimError, ScenarioError
 from iotsim.results.result import RunResult
 from iotsim.results.suite import decode_suite
-from iotsim.run import inside
+from iotsim.run import forkserver, inside
 from iotsim.run import suite as suites
 from iotsim.run.folder import open_results
 from iotsim.run.memory import Memory
@@ -495,6 +495,30 @@ def test_where_the_process_that_forks_is_killed_nothing_is_taken_for_passed(runs
     runs.add("b", lambda: hand_over("passed"))
     assert runs.run(parallel=1).exit_code != 0
     assert runs.verdicts == {"a": "error", "b": "waiting"}
+
+
+def test_where_the_process_that_forks_has_gone_what_was_to_begin_has_failed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = []
+
+    def start_server(do: Any) -> Any:
+        servers.append(forkserver.start_server(do))
+        return servers[0]
+
+    class Murderer(PlainView):
+        def begun(self, number: int, name: str) -> None:
+            super().begun(number, name)
+            os.kill(servers[0].pid, signal.SIGKILL)
+            os.waitid(os.P_PID, servers[0].pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(suites, "start_server", start_server)
+    runs.view = Murderer()
+    for name in "abc":
+        runs.add(name, lambda: hand_over("passed"))
+    assert runs.run(parallel=2).exit_code not in (0, 1)
+    assert runs.verdicts == {"a": "error", "b": "error", "c": "waiting"}
+    assert runs.result.verdict == "error"
 
 
 def test_two_suites_do_not_share_a_folder(runs: Runs) -> None:
