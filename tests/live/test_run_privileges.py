@@ -282,3 +282,24 @@ class TestAsAnOrdinaryUser:
         uid = home.user.uid
         found = portrait(home.run(ORDINARY, gateway=f"user = {uid}", uid=uid))
         assert (found["uid"], found["user"]) == (uid, str(uid))
+
+
+@pytest.mark.needs("userns")
+@pytest.mark.parametrize("ordinary", [False, True], ids=["sudo", "ordinary"])
+def test_runs_of_a_suite_are_whose_they_are_alone(home: PrivateHome, ordinary: bool) -> None:
+    uid = home.user.uid
+    for name in ("a", "b"):
+        command = COMMAND.replace("portrait.py", "../portrait.py")
+        scenario = home.iotsim.meters(name=f"all/{name}.toml", gateway=command, expect=OPENED)
+        for path in (scenario.parent, scenario):
+            os.chown(path, uid, uid)
+    environment = home.environment(ORDINARY if ordinary else SUDO)
+    words = home.words("run", "all", "--jobs", "2", "--out", "results/all", uid=uid * ordinary)
+    out = home.user.home / "results" / "all"
+    done = home.iotsim.finish(home.iotsim.start_other(words, env=environment), out)
+    assert done.status == 0, done.text
+    for name in ("a", "b"):
+        found = json.loads((out / name / "gateway.log").read_text().splitlines()[-1])
+        assert (found["uid"], found["raw"]) == (uid, False)
+    assert home.owners() == {uid}
+    assert json.loads((out / "result.json").read_text())["counts"] == {"passed": 2}

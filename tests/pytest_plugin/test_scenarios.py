@@ -181,6 +181,35 @@ def test_the_project_says_where_scenarios_are(project: Project) -> None:
     wrong = project("-q")
     assert wrong.status not in (0, 5)
     assert "iotsim.toml:1" in wrong.text
+    assert "scenarios.py" not in wrong.text
+
+
+def test_parameters_go_to_those_that_have_them(project: Project) -> None:
+    project.ini("iotsim_scenarios = .")
+    project.write("good.toml", scenario("good"))
+    text = scenario("matrix", 'duration = "${m}s"').replace('duration = "10s"\n', "")
+    text = text.replace("count = 2", 'count = "${n}"')
+    project.write("matrix.toml", text + "[matrix]\nn = [1, 3]\nm = [5, 6]\n")
+    project.write(
+        "test_meters.py",
+        """
+def test_meters(simulation):
+    with simulation("matrix.toml", parameters={"m": 5}, judge=False) as sim:
+        assert len(sim.device("meter").names) == 3
+""",
+    )
+    session = project("-q", "--iotsim-set", "n=3")
+    assert {name: case.state for name, case in session.cases.items()} == {
+        "good": "passed",
+        "matrix[m=5]": "passed",
+        "matrix[m=6]": "passed",
+        "test_meters": "passed",
+    }, session.text
+    assert session.cases["matrix[m=6]"].properties["parameter.n"] == "3"
+    wrong = project("-q", "--iotsim-set", "n")
+    assert wrong.status == 2
+    assert "'n' is no NAME=VALUE" in wrong.text
+    assert "scenarios.py" not in wrong.text
 
 
 def test_a_folder_that_is_not_there_is_told(project: Project) -> None:

@@ -343,3 +343,11 @@ async def test_the_block_fails_by_what_it_raises(
             raise ZeroDivisionError
     assert sim.result.verdict != "running"  # its files are whole
     assert any("results: " in note for note in failed.value.__notes__)
+
+
+def test_a_loop_that_breaks_leaves_nobody_waiting(simulation: Simulate) -> None:
+    with pytest.raises(RuntimeError, match="the run is over"):  # noqa: PT012, SIM117
+        with simulation(METERS, judge=False) as sim:
+            sim._loop._soon(lambda: 1 / 0)  # what trio takes for a bug of its own
+            sim.sleep("1h")
+    assert sim._loop.over

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOOPBACK = """
 [scenario]
 duration = "60s"
-limit = "1s"
+limit = "4s"
 [link]
 kind = "loopback"
 [devices.meter]
@@ -77,7 +77,7 @@ def test_it_tells_what_it_was_waiting_for(tmp_path: Path) -> None:
     began = time.monotonic()
     reason, notes = run(path)
     waiting = "waiting for 2 of 2 expectations: 'every meter is read', 'nothing is rebooted'"
-    assert reason == f"ended at its limit of 1 s: it was {waiting}"
+    assert reason == f"ended at its limit of 4 s: it was {waiting}"
     assert "2 of 2 expectations were not decided yet." in notes
     assert time.monotonic() - began < 30
 
@@ -85,14 +85,14 @@ def test_it_tells_what_it_was_waiting_for(tmp_path: Path) -> None:
 def test_what_the_command_line_says_goes_before_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(LOOPBACK)
-    assert run(path, limit_s=0.6)[0].startswith("ended at its limit of 0.6 s")
+    assert run(path, limit_s=0.5)[0].startswith("ended at its limit of 0.5 s")
 
 
 def test_virtual_time_has_a_limit_in_real_time(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(HOUR)
-    reason, _ = run(path, default_limit_s=1.0)
-    assert reason.startswith("ended at its limit of 1 s: it was waiting for 1 of 1 expectation")
+    reason, _ = run(path, default_limit_s=4.0)
+    assert reason.startswith("ended at its limit of 4 s: it was waiting for 1 of 1 expectation")
 
 
 def test_loading_is_a_part_of_it(tmp_path: Path) -> None:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.run.flood import BATCH, Flood
 
+from iotsim.events import Sent
 from iotsim.run import record, scribe
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
 from iotsim.run.scribe import Busy, Scribe, cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from iotsim.events import Event
 
 PR_SET_CHILD_SUBREAPER = 36
 ROOT = Path(__file__).parents[2]
@@ -91,6 +94,31 @@ def test_what_a_message_answers_and_carries_is_told_as_ever(tmp_path: Path) -> N
     assert last["device"] == "meter[19]"
     assert last["message"]["value"] == 19.5
     assert last["message"]["unit"] == "NONE", "as the other side reads it, with defaults"
+
+
+def test_who_wants_whole_events_gets_them(tmp_path: Path) -> None:
+    before: list[Event] = []
+    run = Flood(tmp_path, lambda: 0.0, scribe=True)
+    run.simulation.journal.add_event_sink(before.extend)
+    run.record.have_scribe()
+    run.ask(3)
+    assert run.close() == []
+    assert [event["event"] for event in events_of(tmp_path)].count("sent") == 3
+    assert [type(event) for event in before].count(Sent) == 3
+
+
+def test_who_comes_when_messages_are_left_to_a_scribe_gets_whole_events_too(tmp_path: Path) -> None:
+    later: list[Event] = []
+    run = Flood(tmp_path, lambda: 0.0, scribe=True)
+    run.record.have_scribe()
+    run.ask(3)
+    run.simulation.journal.add_event_sink(later.extend)
+    run.ask(3)
+    assert run.close() == []
+    sent = [event for event in later if isinstance(event, Sent)]
+    in_file = [event for event in events_of(tmp_path) if event["event"] == "sent"][3:]
+    assert [dict(event.message) for event in sent] == [event["message"] for event in in_file]
+    assert [event.device for event in sent] == [event["device"] for event in in_file]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -201,15 +229,27 @@ def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     file.close()
 
 
-def test_much_in_a_short_time_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
+@pytest.mark.parametrize(
+    ("records", "passed_s", "worked_s", "is_busy"),
+    [
+        (10_000, 0.2, 0.19, True),
+        (10_000, 0.2, 0.05, False),  # others have the core, or nothing is to be done
+        (10_000, 5.0, 4.9, False),  # they are few for so long a time
+        (1_000, 0.2, 0.19, False),
+        (10_000, 0.01, 0.01, False),  # it may be over in a moment
+    ],
+)
+def test_much_to_record_and_a_core_to_itself_is_busy(
+    monkeypatch: pytest.MonkeyPatch, records: int, passed_s: float, worked_s: float, is_busy: bool
+) -> None:
+    now = worked = 0.0
     monkeypatch.setattr(scribe.time, "monotonic", lambda: now)
+    monkeypatch.setattr(scribe.time, "thread_time", lambda: worked)
     busy = Busy()
-    assert not busy.now(scribe.BUSY_RECORDS - 1)
-    now = 10.0
-    assert not busy.now(1), "in ten seconds"
-    now += scribe.BUSY_S / 2
-    assert busy.now(scribe.BUSY_RECORDS)
+    now, worked = passed_s, worked_s
+    assert busy.now(records) == is_busy
+    now, worked = now + 0.2, worked + 0.2
+    assert busy.now(100_000), "what was before does not count"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
     from iotsim.results.suite import SuiteResult
     from iotsim.run.suite import Suite
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
 def test_folders_are_named_by_what_differs(tmp_path: Path) -> None:
@@ -155,6 +159,8 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.chdir(tmp_path)
+    # Other tests may have left threads, which do nothing.
+    monkeypatch.setattr(forkserver, "check_threads", lambda: None)
     return Runs(tmp_path)
 
 
@@ -521,6 +527,18 @@ def test_where_the_process_that_forks_has_gone_what_was_to_begin_has_failed(
     assert runs.run(parallel=2).exit_code not in (0, 1)
     assert runs.verdicts == {"a": "error", "b": "error", "c": "waiting"}
     assert runs.result.verdict == "error"
+
+
+def test_nothing_is_forked_beside_a_thread() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        with pytest.raises(IotsimError, match=r"with one thread, and this has \d+"):
+            forkserver.start_server(lambda _number, _folder: 0)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_two_suites_do_not_share_a_folder(runs: Runs) -> None:

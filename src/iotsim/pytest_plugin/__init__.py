@@ -43,6 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="use this kind of link, whatever scenarios say",
     )
     group.addoption(
+        "--iotsim-set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the value of ${NAME} in the scenarios that have it; of a matrix, this value alone",
+    )
+    group.addoption(
         "--iotsim-tolerance", type=float, metavar="X", help="scale every window of time by this"
     )
 

@@ -24,7 +24,7 @@ import trio
 
 from iotsim.errors import IotsimError, MachineError
 from iotsim.pytest_plugin import reports
-from iotsim.pytest_plugin.scenarios import project_of
+from iotsim.pytest_plugin.scenarios import parameters_for, project_of
 from iotsim.run.folder import slug
 from iotsim.run.project import may_be_project
 from iotsim.safetext import safe_line
@@ -111,6 +111,7 @@ class Simulate:
             impair=impair,
             fault=fault,
             overrides=overrides,
+            default_parameters=lambda tables: parameters_for(tables, config),
             default_seed=TEST_SEED,
         )
         return Simulation(self, load, judge=judge)

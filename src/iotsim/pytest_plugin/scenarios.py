@@ -84,7 +84,7 @@ def _declared(config: pytest.Config) -> Iterable[Path]:
     for path in named:
         if not path.exists():
             told = f"iotsim_scenarios: there is no such file or folder: {path}"
-            raise pytest.UsageError(safe_line(told))
+            raise pytest.Collector.CollectError(safe_line(told))
     try:
         if not named and may_be_project(config.rootpath):
             named = [path for path in project_of(config).scenarios if path.exists()]
@@ -94,7 +94,7 @@ def _declared(config: pytest.Config) -> Iterable[Path]:
 
         files = find_scenarios([str(path) for path in named]).files
     except ScenarioError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.Collector.CollectError(str(error)) from None
     return [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 - links stay, as pytest has them
 
 
@@ -131,11 +131,27 @@ class ScenarioFile(pytest.File):
         name = name if isinstance(name, str) and name.strip() else self.path.stem
         tags = head.get("tags")
         tags = [tags] if isinstance(tags, str) else tags if isinstance(tags, list) else []
-        for setting in merged_combinations(merged, self.path, {}):
-            inner = f"[{node_name(combination_text(setting))}]" if setting else ""
+        given = parameters_for(merged.value, self.config)
+        for setting in merged_combinations(merged, self.path, given):
+            free = {name: text for name, text in setting.items() if name not in given}
+            inner = f"[{node_name(combination_text(free))}]" if free else ""
             item = ScenarioItem.from_parent(self, name=node_name(name) + inner, setting=setting)
             item.tag([tag for tag in tags if isinstance(tag, str)])
             yield item
+
+
+def parameters_for(tables: Mapping[str, Any], config: pytest.Config) -> dict[str, str]:
+    """Those that the command line sets and that a scenario with these tables has."""
+    from iotsim.cli.parameters import parse_set
+    from iotsim.errors import ScenarioError
+    from iotsim.scenario.placeholders import names_in, strings
+
+    try:
+        given = parse_set(config.getoption("iotsim_set"))
+    except ScenarioError as error:
+        raise pytest.Collector.CollectError(f"--iotsim-set: {error}") from None
+    names = {name for _, text in strings(tables) for name in names_in(text)} if given else set()
+    return {name: text for name, text in given.items() if name in names}
 
 
 def node_name(text: str) -> str:
@@ -243,4 +259,4 @@ def results_folder(config: pytest.Config, name: str, nodeid: str) -> Path:
         with open_results(name, out, project_of(config).results) as folder:
             return folder.path
     except IotsimError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

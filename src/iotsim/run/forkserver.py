@@ -105,7 +105,7 @@ class ForkServer:
 def start_server(do: Do) -> ForkServer:
     """Fork the server, whose children call `do` with the number of their job and its folder: what that
     returns is their exit status. IotsimError where this process has more than one thread."""
-    _check_threads()
+    check_threads()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -128,7 +128,8 @@ def start_server(do: Do) -> ForkServer:
     return ForkServer(pid, ours)
 
 
-def _check_threads() -> None:
+def check_threads() -> None:
+    """IotsimError if this process has other threads, whose locks a fork would copy as they are."""
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are enough
     if threads != 1:
         raise IotsimError(f"runs are forked from a process with one thread, and this has {threads}")
@@ -181,7 +182,7 @@ class _Server:
                     os.kill(pid, values["signal"])
             return
         try:
-            _check_threads()
+            check_threads()
             pid = os.fork()
         except (OSError, IotsimError) as error:
             os.write(fds[2], f"iotsim: the run cannot be started: {error}\n".encode())

@@ -18,7 +18,7 @@ from iotsim.run.capturefilter import make_filter
 from iotsim.run.failure import sole_cause, write_failure
 from iotsim.run.folder import open_results
 from iotsim.run.html import leave_page
-from iotsim.run.limit import limited
+from iotsim.run.limit import limited, stop_counting
 from iotsim.run.report import RunReport
 from iotsim.run.run import run_scenario
 from iotsim.scenario import load_scenario
@@ -71,6 +71,7 @@ def _run_file(
                 limit.set(scenario.limit_s)
             inside.tell("making what it runs in")
         except BaseException as error:
+            stop_counting()  # nothing is to disturb what is left of it
             seed = default_seed if overrides.seed is None else overrides.seed
             begun = RunResult(
                 scenario=path.stem,

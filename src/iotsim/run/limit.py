@@ -2,8 +2,9 @@
 
 A timer of the process counts it (SIGALRM), since it is for whatever a run may hang in: loading, a link that
 does not come up, a gateway that does not end, virtual time that does not advance. Before there is an event
-loop it is an exception; in the event loop a signal like those that end a run in order. When the run has not
-ended `GRACE_S` after that, a second one ends it in whatever it is.
+loop it is an exception; in the event loop a signal like those that end a run in order. It comes again and
+again, since some code swallows exceptions; the first one in the event loop that is `GRACE_S` late ends the
+run in whatever it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ if TYPE_CHECKING:
 LIMIT_SIGNAL = signal.SIGALRM
 GRACE_S = 10.0
 """For so long the end may take: the gateway is stopped, and files are written."""
+AGAIN_S = 0.5
 MOST_NAMED = 3
+
+
+class _Counting:
+    limit: Limit | None = None
+
+
+def stop_counting() -> None:
+    """The run is over: its limit, if it has one, does not count any more."""
+    if _Counting.limit is not None:
+        _Counting.limit.set(None)
 
 
 class Limit:
@@ -42,7 +54,7 @@ class Limit:
         left_s = 0.0
         if seconds is not None:
             left_s = max(1e-3, self._began + seconds - time.monotonic())
-        signal.setitimer(signal.ITIMER_REAL, left_s, GRACE_S if left_s else 0.0)
+        signal.setitimer(signal.ITIMER_REAL, left_s, AGAIN_S if left_s else 0.0)
 
     @property
     def text(self) -> str:
@@ -64,11 +76,13 @@ def limited(seconds: float | None) -> Iterator[Limit | None]:
         )
 
     before = signal.signal(LIMIT_SIGNAL, reached)
+    _Counting.limit = limit
     try:
         limit.set(seconds)
         yield limit
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        stop_counting()
+        _Counting.limit = None
         signal.signal(LIMIT_SIGNAL, before)
 
 

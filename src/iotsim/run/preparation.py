@@ -20,6 +20,7 @@ from iotsim.run.folder import RESULTS, ResultsFolder, open_results
 from iotsim.run.guard import guard
 from iotsim.run.html import leave_page
 from iotsim.run.launch import prepare_launch
+from iotsim.run.limit import stop_counting
 from iotsim.run.northbound.files import prepare_northbound
 from iotsim.run.report import run_started
 from iotsim.run.shards.shards import WorkerProcess, dismiss_workers, fork_workers
@@ -166,6 +167,7 @@ def prepared(
                 results, workers, launch, northbound, plan, helper, rescue, time_scale
             )
         except BaseException as error:
+            stop_counting()  # nothing is to disturb what is left of it
             cause = with_lesser_way(sole_cause(error), scenario)
             fail(cause)
             if isinstance(cause, (IotsimError, KeyboardInterrupt)):

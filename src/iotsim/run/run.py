@@ -12,6 +12,7 @@ own counters. Last the results are written, which until then said "running".
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ from iotsim.run.ending import the_end
 from iotsim.run.failure import sole_cause
 from iotsim.run.files import NO_THREAD, PATIENCE_S, Writer
 from iotsim.run.gateway import Gateway
-from iotsim.run.limit import GRACE_S, LIMIT_SIGNAL, what_it_does
+from iotsim.run.limit import GRACE_S, LIMIT_SIGNAL, stop_counting, what_it_does
 from iotsim.run.northbound.opening import Inbox, open_services
 from iotsim.run.preparation import Preparation, RunOptions, prepared
 from iotsim.run.record import Record
@@ -113,17 +114,20 @@ async def _run_to_its_end(
                 await run.wait()
                 watchers.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
+        stop_counting()
     return RunReport(run.result, preparation.folder, run.stopped_by)
 
 
 async def _heed_signals(received: AsyncIterator[int], run: Run) -> None:
+    give_up = math.inf
     async for number in received:
         if number != LIMIT_SIGNAL:
             run.stop(signal.Signals(number))
-        elif run.beyond_limit:
-            raise IotsimError(f"{run.beyond_limit}; it did not end {GRACE_S:g} s after that")
-        else:
+        elif not run.beyond_limit:
             run.stop_at_limit()
+            give_up = time.monotonic() + GRACE_S
+        elif time.monotonic() > give_up:
+            raise IotsimError(f"{run.beyond_limit}; it did not end {GRACE_S:g} s after that")
 
 
 @asynccontextmanager

@@ -37,9 +37,13 @@ PIPE_BYTES = 1 << 20
 PATIENCE_S = 0.5
 READ_BYTES = 1 << 18
 LEAST_CORES = 2
-BUSY_RECORDS = 5_000
-BUSY_S = 0.25
-"""So many records within so long a time are worth a process."""
+LEAST_RECORDS = 2_000
+LOOK_S = 0.1
+"""After so many records, and so long, is it looked whether a process pays."""
+BUSY_RATE = 20_000
+"""Records a second: events or packets, of which there are two for a request."""
+BUSY_SHARE = 0.7
+"""Of the time, that this process works."""
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Sent by a terminal to all processes of a command; they are for the run to heed."""
 ERROR_BYTES = 96
@@ -53,19 +57,28 @@ _DONE = Struct("<Q")
 
 
 class Busy:
-    """Whether there is so much to record that a process for it pays."""
+    """Whether there is so much to record that a process for it pays: it takes more work than it saves this
+    one, so only where this one has a core to itself, and needs all of it."""
 
     def __init__(self) -> None:
         self._records = 0
         self._since = time.monotonic()
+        self._worked = time.thread_time()
 
     def now(self, records: int) -> bool:
         """`records` more have come."""
         self._records += records
-        if self._records < BUSY_RECORDS:
+        if self._records < LEAST_RECORDS:
             return False
-        before, self._since, self._records = self._since, time.monotonic(), 0
-        return self._since - before < BUSY_S
+        passed_s = time.monotonic() - self._since
+        if passed_s < LOOK_S:
+            return False
+        worked_s = time.thread_time() - self._worked
+        rate, share = self._records / passed_s, worked_s / passed_s
+        self._records = 0
+        self._since += passed_s
+        self._worked += worked_s
+        return rate >= BUSY_RATE and share >= BUSY_SHARE
 
 
 class Scribe:

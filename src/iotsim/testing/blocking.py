@@ -121,6 +121,7 @@ class Loop:
             self._clock = ScaledClock(pace)
         self._virtual = virtual
         self._calls = 0
+        self._unanswered: set[Future[Any]] = set()
         self._up: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, name="iotsim run", daemon=True)
         self._token: trio.lowlevel.TrioToken
@@ -204,8 +205,16 @@ class Loop:
     # --- between the threads ------------------------------------------------------------------
 
     def _live(self) -> None:
-        with suppress(BaseException):
+        broken: BaseException | None = None
+        try:
             trio.run(self._serve, clock=self._clock)
+        except BaseException as error:  # which is ours: what calls raise is theirs
+            broken = error
+        for future in (self._up, *tuple(self._unanswered)):
+            if not future.done():
+                over = RuntimeError(OVER)
+                over.__cause__ = broken
+                future.set_exception(over)
 
     async def _serve(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -223,6 +232,8 @@ class Loop:
     def _submit(self, function: Callable[[], Any]) -> tuple[Future[Any], trio.CancelScope]:
         """Let `function` be called in the loop; what it will give, and the scope of the call."""
         done: Future[Any] = Future()
+        self._unanswered.add(done)
+        done.add_done_callback(self._unanswered.discard)
         scope = trio.CancelScope()
 
         async def perform() -> None:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim.errors import Problem, ScenarioError
 from iotsim.scenario.load import load_merged
+from iotsim.scenario.loading import Overrides
 from iotsim.scenario.merge import Merged, Source
 from iotsim.scenario.model import Scenario
 from iotsim.scenario.sources import read_sources
 from iotsim.scenario.toml import DEEPEST, MOST_VALUES, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from iotsim.scenario.loading import Overrides
+    from collections.abc import Callable, Mapping, Sequence
 
 ScenarioSource: TypeAlias = "Scenario | Mapping[str, Any] | Path | str"
 TEXT_NAME, BUILT_NAME = "(text)", "(tables)"
@@ -35,6 +34,7 @@ def build(
     impair: Mapping[str, Mapping[str, Any]] | None = None,
     fault: Mapping[str, Mapping[str, Any]] | None = None,
     overrides: Overrides | None = None,
+    default_parameters: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
     default_seed: int = 1,
 ) -> Scenario:
     """The scenario that `source` is: a loaded one, tables as TOML would have them, a file's path, or, if it
@@ -43,7 +43,8 @@ def build(
     A path is looked for in `folders`, the first of which is also where relative files of a text or of
     tables are. `changes` are tables that win over those of the file, as if a file that extends it said so.
     `impair` and `fault` are further entries by their names; they are in force only once they are begun
-    (`iotsim.simulation.commands.Begin`). Over a memory link that `overrides` ask for, nobody starts the
+    (`iotsim.simulation.commands.Begin`). `default_parameters` gives values of parameters, where `overrides`
+    have none, from the tables of the scenario. Over a memory link that `overrides` ask for, nobody starts the
     gateway's command: the test stands in its place. ScenarioError tells all that is wrong,
     FileNotFoundError that there is no such file.
     """
@@ -60,10 +61,14 @@ def build(
     path, sources = _sources(source, folders)
     if more:
         sources = [*sources, Source(path, document_of(more, "changes"))]
-    memory = overrides is not None and overrides.link == "memory"
-    if overrides is not None and memory:
+    merged, overrides = Merged(sources), overrides or Overrides()
+    if default_parameters is not None:
+        parameters = {**default_parameters(merged.value), **overrides.parameters}
+        overrides = replace(overrides, parameters=parameters)
+    memory = overrides.link == "memory"
+    if memory:
         overrides = replace(overrides, link=None)
-    scenario = load_merged(Merged(sources), path, overrides, default_seed)
+    scenario = load_merged(merged, path, overrides, default_seed)
     if memory:
         scenario = scenario.over("memory")
     return _waiting(scenario, {*(impair or ()), *(fault or ())})
