@@ -48,7 +48,7 @@ def test_what_another_user_has_put_into_a_folder_of_everybodys_is_not_executed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
 ) -> None:
     shared = tmp_path / "shared"
-    text = f"open({str(tmp_path / 'executed')!r}, 'w')\n" + good("sensornet", 1)
+    text = f"import os\nos.mkdir({str(tmp_path / 'executed')!r})\n" + good("sensornet", 1)
     if planted == "protocols":
         write(shared / "protocols", "sensornet", text)
     elif planted == "sensornet":
