@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import os
@@ -18,9 +19,10 @@ import pytest
 from iotsim.errors import IotsimError, ScenarioError
 from iotsim.results.result import RunResult
 from iotsim.results.suite import decode_suite
+from iotsim.run import folder as folders
 from iotsim.run import forkserver, inside
 from iotsim.run import suite as suites
-from iotsim.run.folder import open_results
+from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.memory import Memory
 from iotsim.run.suite import Job, SuiteOptions, parse_jobs, run_suite
 from iotsim.run.suitefolder import name_folders
@@ -503,6 +505,30 @@ def test_where_the_process_that_forks_is_killed_nothing_is_taken_for_passed(runs
     assert runs.verdicts == {"a": "error", "b": "waiting"}
 
 
+def test_where_the_process_that_forks_has_gone_what_was_to_begin_has_failed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = []
+
+    def start_server(do: Any) -> Any:
+        servers.append(forkserver.start_server(do))
+        return servers[0]
+
+    class Murderer(PlainView):
+        def begun(self, number: int, name: str) -> None:
+            super().begun(number, name)
+            os.kill(servers[0].pid, signal.SIGKILL)
+            os.waitid(os.P_PID, servers[0].pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(suites, "start_server", start_server)
+    runs.view = Murderer()
+    for name in "abc":
+        runs.add(name, lambda: hand_over("passed"))
+    assert runs.run(parallel=2).exit_code not in (0, 1)
+    assert runs.verdicts == {"a": "error", "b": "error", "c": "waiting"}
+    assert runs.result.verdict == "error"
+
+
 def test_nothing_is_forked_beside_a_thread() -> None:
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
@@ -575,3 +601,27 @@ def test_what_is_handed_over_cannot_be_reached_by_what_a_run_starts(runs: Runs) 
     runs.add("a", look)
     runs.run()
     assert found.read_text().split() == ["0", "1", "2", "3"]  # the last is the folder that ls reads
+
+
+def test_the_end_of_a_suite_has_room_on_a_disk_that_its_runs_have_filled(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = True
+    really_free_room = ResultsFolder.free_room
+
+    def free_room(folder: ResultsFolder) -> None:
+        nonlocal full
+        full = False
+        really_free_room(folder)
+
+    def replace_file(path: Path, data: bytes) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_bytes(data)
+
+    monkeypatch.setattr(ResultsFolder, "free_room", free_room)
+    monkeypatch.setattr(folders, "replace_file", replace_file)
+    runs.add("a", lambda: hand_over("passed"))
+    assert runs.run().trouble == ""
+    assert runs.verdicts == {"a": "passed"}
+    assert ET.parse(runs.out / "junit.xml").getroot().get("failures") == "0"

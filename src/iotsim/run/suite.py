@@ -22,7 +22,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from iotsim.errors import Problem, ScenarioError
+from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
 from iotsim.run.inside import OVER
@@ -266,7 +266,9 @@ class Suite:
         self._selector.register(one.output, selectors.EVENT_READ, lambda: self._took_output(one))
         self._selector.register(one.news, selectors.EVENT_READ, lambda: self._took_news(one))
         try:
-            self._server.begin(ticket, turn.job, folder, one.fds)
+            # Of a server that was killed, `_hear` ends what it was to run.
+            with suppress(IotsimError):
+                self._server.begin(ticket, turn.job, folder, one.fds)
         finally:
             one.close_theirs()
 

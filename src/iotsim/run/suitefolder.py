@@ -108,6 +108,9 @@ class SuiteFolder:
         """Write the documents as of now, while those that have `begun` go on."""
         waiting = suite.waiting
         result = self._result(suite, begun, waiting)
+        self._folder.trouble = ""  # of what was not written meanwhile, all is written now
+        if suite.over:
+            self._folder.free_room()
         self._folder.write_document("result.json", encode_suite(result))
         suites = [self._junit[turn] for turn in sorted(suite.ended)]
         for turn in (*begun, *waiting):
