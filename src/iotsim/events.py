@@ -405,8 +405,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     """Its place among the scenario's expectations, from 0."""
     times: tuple[float | None, ...] = ()
-    """When what made each of ``devices`` fail took place, in the same order: for a message that was lost, when
-    it was sent; null where only ``t`` is known. Empty where that is so of all."""
+    """When what made each of ``devices`` fail took place, in the same order: of a message that was lost,
+    when it was sent; null where only ``t`` is known. Empty where that is so of all."""
     services: tuple[str, ...] = ()
     """The northbound services that it looks at, where it failed for devices."""
 

@@ -133,6 +133,15 @@ def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row
     )
 
 
+def alike_of(expectation: Outcome) -> list[tuple[list[str], str]]:
+    """The devices that made it fail, those together of which the same is to be told, and that."""
+    try:
+        return alike(expectation.devices, expectation.details)
+    except ValueError:  # details that no run of ours has told
+        told = zip(expectation.devices, expectation.details, strict=False)
+        return [([name], text) for name, text in told]
+
+
 def groups_of(expectation: Outcome) -> list[Group]:
     """The first groups of devices that made `expectation` fail alike, the nearest first."""
     nearest = expectation.nearest.partition(": ")[0]
@@ -143,7 +152,7 @@ def groups_of(expectation: Outcome) -> list[Group]:
             text,
             expectation.moment(expectation.devices.index(devices[0])),
         )
-        for devices, text in alike(expectation.devices, expectation.details)
+        for devices, text in alike_of(expectation)
     ]
     groups.sort(key=lambda group: group.label != "nearest")
     return groups[:GROUPS_SHOWN]

@@ -262,12 +262,12 @@ def test_what_made_a_device_fail_is_shown_and_not_when_that_was_decided() -> Non
     )
     rows = messages(document)
     (told,) = document["expectations"]
-    assert [group["t"] for group in told["groups"]] == [500_000, 1_000_000]
+    assert [group["t"] for group in told["groups"]] == [0.5, 1.0]
     for group, lost in zip(told["groups"], (0.5, 1.0), strict=True):
         times = [rows[row]["t"] for row in group["rows"]]
         assert min(times) <= lost * 1e6 <= max(times) <= 10e6
     assert max(rows[row]["t"] for row in told["rows"]) <= 10e6
-    assert told["t"] == 90_000_000
+    assert told["t"] == 90.0
 
 
 def test_the_time_axis_has_what_happened() -> None:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from iotsim.expect.text import alike
 from iotsim.results.html.choice import Focus
 from iotsim.results.html.fleet import FAILED, IN_DOUBT, WARNING
 from iotsim.results.html.marks import decided_at, possible
 from iotsim.results.html.table import seconds, shown, shown_value
-from iotsim.results.summary import GROUPS_SHOWN, state_of
+from iotsim.results.summary import GROUPS_SHOWN, alike_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ class Explained:
         if self.state == "passed" or not detailed:
             return
         nearest = outcome.nearest.partition(": ")[0]
-        for devices, text in _alike(outcome):
+        for devices, text in alike_of(outcome):
             label = "nearest" if nearest in devices else "also" if nearest else "device"
             own = outcome.moment(outcome.devices.index(devices[0]))
             t = None if own is None else possible(own, end)
@@ -90,15 +89,6 @@ class Explained:
             "rows": everybody,
             "output": output,
         }
-
-
-def _alike(outcome: Outcome) -> list[tuple[list[str], str]]:
-    try:
-        return alike(outcome.devices, outcome.details)
-    except ValueError:  # details that no run of ours has told
-        return [
-            ([name], text) for name, text in zip(outcome.devices, outcome.details, strict=False)
-        ]
 
 
 def explained(outcomes: Sequence[Outcome], roster: Roster, end: float) -> list[Explained]:
