@@ -380,7 +380,7 @@ class LiveRun:
         if gateway is not None and gateway.state in ("exited", "down", "returning", "waiting"):
             crash = gateway.crash or f"the gateway is not running ({gateway.state})"
             lines.append(f"  {crash}")
-            lines += [f"    | {line}" for line in gateway.console.last_lines[-5:]]
+            lines += [f"    | {line}" for line in gateway.console.last_lines]
         doubt = self.run.crew.judge.lapses.doubt(Ground(begun, now, math.inf))
         text = "\n".join(safe_line(line) for line in lines)
         if doubt:
