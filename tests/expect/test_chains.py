@@ -8,6 +8,7 @@ from typing import Any
 from tests.expect.transcript import COMMAND, READ, FakeDevice, Transcript, expectation
 
 from iotsim.expect.join import Join
+from iotsim.expect.northbound import fleet_of
 from iotsim.expect.pairing import echo_key
 from iotsim.expect.spec import (
     DeliveredExpectation,
@@ -216,6 +217,27 @@ def test_what_made_each_device_fail_is_told_with_its_own_time() -> None:
     assert outcome.times == (0.0, 1.25, 2.5)
     assert outcome.details[1].startswith("1 of 4 lost: kind=REPORT seq=1 value=21.5 (t=1.250 s)")
     assert [outcome.moment(place) for place in range(4)] == [0.0, 1.25, 2.5, outcome.t]
+
+
+def test_what_came_up_instead_begins_with_what_the_match_asks_for() -> None:
+    run = Deliveries(
+        no_reading_lost(match="north.json.seq == msg.seq and north.json.value < msg.value")
+    )
+    run.send(1, 20.5, 0.1)
+    fields = {
+        "headers": {"x": "y" * 300},
+        "json": {"name": "z" * 300, "seq": 1, "value": 99},
+        "status": 200,
+    }
+    for observe in run.judge.northbound("cloud"):
+        observe(None, fields, 0.2)  # type: ignore[arg-type]
+    assert "does not, in json.seq=1 json.value=99 json={name=zzz" in run.end(9.0).details[0]
+    service = expectation(
+        "never", devices=(DeviceSelection(fleet_of("cloud"), range(1)),), match={"status": 200}
+    )
+    run = Deliveries(service)
+    run.up(1, 20.5, 0.5)
+    assert run.end().nearest.startswith("status=200 json={seq=1 value=20.5} path=/")
 
 
 def test_a_message_that_broke_it_and_the_end_of_a_window_are_such_times() -> None:

@@ -296,10 +296,12 @@ class Delivered(Watcher):
         for t, fields in self._strays:
             if not reading.t <= t <= reading.t + self.window_s + EPSILON_S:
                 continue
-            came = text.at(f"there came {text.message_text(fields)}", t)
+            came = text.at(f"there came {text.north_text(fields, match.asked)}", t)
             wrong = match.differences(reading.message, reading.device, reading.t, fields)
             if match.equalities and not wrong:  # only the rest of it does not hold
-                return True, text.at(f"{ALL_BUT_THE_REST} in {text.message_text(fields)}", t)
+                return True, text.at(
+                    f"{ALL_BUT_THE_REST} in {text.north_text(fields, match.asked)}", t
+                )
             if 0 < len(wrong) < len(match.equalities):
                 best = min(filter(None, (best, (len(wrong), t, text.at(", ".join(wrong), t)))))
         return (True, best[2]) if best else (False, came)

@@ -203,6 +203,12 @@ class Watcher:
         """What kept the end from being a fair one: it came early, or the gateway never did."""
         return ""
 
+    def said(self, message: Mapping[str, Any] | None) -> str:
+        """A message in words: of a service's, first what the match asks for."""
+        if message is None or not self.spec.service:
+            return text.message_text(message)
+        return text.north_text(message, [one.field for one in self.matcher.conditions])
+
     # --- for the kinds ------------------------------------------------------------------------
 
     def subscribe(self, *, unless: Matcher | None = None, missed: bool = False) -> Subscription:

@@ -52,7 +52,7 @@ class Within(Watcher):
             self.note(slot, text.at(f"the right one came {late} too late", t), t=t)
             return
         if self.spec.quantifier == "none":
-            self.note(slot, text.at(text.message_text(message), t), t=t)
+            self.note(slot, text.at(self.said(message), t), t=t)
         lateness = -math.inf  # before the window begins
         if self.ready_at is not None:
             lateness = t - max(self.ready_at, self.slots.boot_time(slot))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from iotsim.expect.text import clip, message_text, value_text
+from iotsim.expect.text import clip, message_text, north_text, value_text
 from iotsim.match import compile_expression
 from iotsim.match.expression import Names
 from iotsim.safetext import safe_line
@@ -27,6 +27,8 @@ ASKED = 1 << 16
 LONGEST_LINE = 2_000
 KIND_WIDTH = 15
 NORTHBOUND = "northbound"
+MOST_NORTH = 1000
+"""So many characters of what a northbound service was sent are shown."""
 MOST_FIELDS = 200
 BEFORE = 20
 AFTER = 8
@@ -256,6 +258,8 @@ def _told(event: Mapping[str, Any], seen: Seen) -> Iterator[str]:
         yield f"{event.get('path') or 'datagram'}: {event.get('reason')}{place}: {event.get('data')}"
     elif what == "expectation-decided":
         yield _decided(event.get("outcome"))
+    elif what == NORTHBOUND and isinstance(event.get("fields"), dict):
+        yield f"{event.get('service')}  {north_text(event['fields'], most=MOST_NORTH)}"
     elif what == "no-rule" and isinstance(event.get("unmatched"), dict):
         yield message_text(event["unmatched"])
     elif what not in ("received", "sent"):
