@@ -404,6 +404,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How an expression of the expectation itself failed, which makes the scenario wrong; else ""."""
     number: int = 0
     """Its place among the scenario's expectations, from 0."""
+    times: tuple[float | None, ...] = ()
+    """When what made each of ``devices`` fail took place, in the same order: of a message that was lost,
+    when it was sent; null where only ``t`` is known. Empty where that is so of all."""
+    services: tuple[str, ...] = ()
+    """The northbound services that it looks at, where it failed for devices."""
+
+    def moment(self, place: int) -> float | None:
+        """When to look for what the device at this place of ``devices`` heard; None: at the end."""
+        own = self.times[place] if place < len(self.times) else None
+        return self.t if own is None else own
 
 
 class ExpectationDecided(Event, tag="expectation-decided"):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from iotsim.cli.app import run_command_line
@@ -16,6 +17,7 @@ from iotsim.events import (
     ExpectationDecided,
     GatewayOutput,
     GatewayReady,
+    Northbound,
     Outcome,
     Received,
     RunEnded,
@@ -169,6 +171,40 @@ def test_what_led_to_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
         "    1.500000 s  ---  failed: every meter is polled: 1 of 2 did not: meter[1]"
     )
     assert [line.split()[0] for line in told[4:6]] == ["2.000000", "2.100000"]
+
+
+def test_each_device_is_shown_around_what_it_has_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = msgspec.structs.replace(
+        FAILED,
+        kind="delivered",
+        devices=("meter[0]", "meter[1]"),
+        details=("1 of 9 lost: seq=100", "1 of 9 changed: seq=301"),
+        times=(10.0, 30.1),
+        services=("cloud",),
+        t=90.0,
+    )
+    happened: list[Event] = [STARTED]
+    for n in range(800):
+        t = n / 10
+        happened += polled(n, t, f"meter[{n % 2}]")
+        happened += [Northbound(t, 5000 + n, "cloud", {"json": {"seq": n}})] * 5
+        happened.append(Northbound(t, 9000 + n, "other", {}))
+    write(*happened, ExpectationDecided(90.0, outcome), ENDED)
+    told = show(capsys, "--around", "polled")
+    text = "\n".join(told)
+    assert " 10.000000 s  ---  " in text
+    assert " 30.100000 s  ---  " in text
+    assert "meter[1]: 1 of 9 changed: seq=301" in text
+    lost = next(place for place, line in enumerate(told) if "---" in line)
+    assert {line.split()[3] for line in told[:lost]} == {"meter[0]", "northbound"}
+    assert any("kind=READ seq=100" in line for line in told[:lost])
+    assert any("northbound" in line and "seq=101" in line for line in told[lost:])
+    assert "other" not in text
+    assert "seq=799" not in text
+    assert "---  failed: every meter is polled" in told[-2]
+    alone = show(capsys, "--around", "polled", "--device", "meter[1]")
+    assert "meter[0]" not in "\n".join(alone[:-2])
+    assert any("kind=READ seq=301" in line for line in alone)
 
 
 def test_around_what_was_decided_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

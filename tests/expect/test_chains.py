@@ -5,9 +5,10 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
-from tests.expect.transcript import COMMAND, READ, FakeDevice, Transcript
+from tests.expect.transcript import COMMAND, READ, FakeDevice, Transcript, expectation
 
 from iotsim.expect.join import Join
+from iotsim.expect.northbound import fleet_of
 from iotsim.expect.pairing import echo_key
 from iotsim.expect.spec import (
     DeliveredExpectation,
@@ -158,17 +159,18 @@ def test_a_million_pairs_take_no_more_memory_than_a_thousand() -> None:
 
 def no_reading_lost(**fields: Any) -> ExpectSpec:
     written = fields.pop("match", "north.json.seq == msg.seq and north.json.value == msg.value")
+    devices = fields.pop("devices", ONE)
     asked = {"minimum": 1, "maximum": 1, "within_s": 1.0, **fields}
     delivered = DeliveredExpectation(SENT, "cloud", Join(written, NAMES), **asked)
     matcher = SENT.matcher
-    return ExpectSpec("lost", "delivered", "each", ONE, "sends", matcher, delivered=delivered)
+    return ExpectSpec("lost", "delivered", "each", devices, "sends", matcher, delivered=delivered)
 
 
 class Deliveries(Transcript):
-    def send(self, seq: int, value: float, t: float) -> None:
+    def send(self, seq: int, value: float, t: float, index: int = 0) -> None:
         self.judge.advance(t)
         for observe in self.judge.observers("meter", "sends"):
-            observe(FakeDevice(0), {"kind": "REPORT", "seq": seq, "value": value}, t)
+            observe(FakeDevice(index), {"kind": "REPORT", "seq": seq, "value": value}, t)
 
     def up(self, seq: int, value: float, t: float, status: int | None = 200) -> None:
         self.judge.advance(t)
@@ -192,11 +194,64 @@ def test_a_delivery_says_which_readings_were_lost_doubled_changed_and_late() -> 
     outcome = run.end(9.0)
     assert not outcome.passed
     told = outcome.details[0]
-    assert "1 lost: kind=REPORT seq=1 value=20.5" in told
-    assert "1 changed: kind=REPORT seq=2" in told
+    assert "1 of 7 lost: kind=REPORT seq=1 value=20.5" in told
+    assert "1 of 7 changed: kind=REPORT seq=2" in told
     assert "north.json.value was 21.5 instead of 20.5" in told
-    assert "1 doubled: kind=REPORT seq=3" in told
-    assert "1 late: kind=REPORT seq=6 value=20.5 (t=0.600 s) came 400 ms too late" in told
+    assert "1 of 7 doubled: kind=REPORT seq=3" in told
+    assert "1 of 7 late: kind=REPORT seq=6 value=20.5 (t=0.600 s) came 400 ms too late" in told
+    assert outcome.times == (
+        0.1,
+    )  # when the one that was lost was sent, not when its time was over
+    assert outcome.services == ("cloud",)
+
+
+def test_what_made_each_device_fail_is_told_with_its_own_time() -> None:
+    run = Deliveries(no_reading_lost(devices=FLEET))
+    for seq in range(4):
+        for index in range(3):
+            run.send(seq, 20.5 + index, seq + index / 4, index)
+            if seq != index:
+                run.up(seq, 20.5 + index, seq + index / 4)
+    outcome = run.end(9.0)
+    assert outcome.devices == ("meter[0]", "meter[1]", "meter[2]")
+    assert outcome.times == (0.0, 1.25, 2.5)
+    assert outcome.details[1].startswith("1 of 4 lost: kind=REPORT seq=1 value=21.5 (t=1.250 s)")
+    assert [outcome.moment(place) for place in range(4)] == [0.0, 1.25, 2.5, outcome.t]
+
+
+def test_what_came_up_instead_begins_with_what_the_match_asks_for() -> None:
+    run = Deliveries(
+        no_reading_lost(match="north.json.seq == msg.seq and north.json.value < msg.value")
+    )
+    run.send(1, 20.5, 0.1)
+    fields = {
+        "headers": {"x": "y" * 300},
+        "json": {"name": "z" * 300, "seq": 1, "value": 99},
+        "status": 200,
+    }
+    for observe in run.judge.northbound("cloud"):
+        observe(None, fields, 0.2)  # type: ignore[arg-type]
+    assert "does not, in json.seq=1 json.value=99 json={name=zzz" in run.end(9.0).details[0]
+    service = expectation(
+        "never", devices=(DeviceSelection(fleet_of("cloud"), range(1)),), match={"status": 200}
+    )
+    run = Deliveries(service)
+    run.up(1, 20.5, 0.5)
+    assert run.end().nearest.startswith("status=200 json={seq=1 value=20.5} path=/")
+
+
+def test_a_message_that_broke_it_and_the_end_of_a_window_are_such_times() -> None:
+    run = Transcript(expectation("never"))
+    run.hear(0, 1.5)
+    run.hear(2, 3.5)
+    assert run.end().times == (1.5, 3.5)
+    run = Transcript(expectation("within", within_s=2.0))
+    run.hear(0, 1.0)
+    run.hear(2, 2.5)
+    assert run.end().times == (2.0, 2.5)
+    outcome = Transcript(expectation("count", count_min=2)).end()
+    assert outcome.total == 3
+    assert outcome.times == ()  # the end alone has shown it
 
 
 def test_what_comes_up_much_later_again_is_doubled_unless_it_is_another_readings() -> None:

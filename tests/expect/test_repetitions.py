@@ -73,7 +73,7 @@ def test_what_is_said_again_and_goes_up_again_is_doubled() -> None:
     come_up(run, 1.3, 7)
     outcome = run.end()
     assert not outcome.passed
-    assert outcome.nearest.startswith("meter[0]: 1 doubled:")
+    assert outcome.nearest.startswith("meter[0]: 1 of 1 doubled:")
 
 
 @pytest.mark.parametrize(("again_at", "seq", "index"), [(2.5, 7, 0), (1.2, 8, 0), (1.2, 7, 1)])
@@ -87,7 +87,8 @@ def test_later_another_and_that_of_another_are_readings_of_their_own(
     say(run, again_at, seq, index)
     outcome = run.end()
     assert not outcome.passed
-    assert "1 lost" in outcome.nearest + outcome.actual
+    sent = 1 if index and quantifier == "each" else 2
+    assert f"1 of {sent} lost" in outcome.nearest + outcome.actual
 
 
 def test_where_messages_have_no_number_each_is_a_reading() -> None:
@@ -95,7 +96,7 @@ def test_where_messages_have_no_number_each_is_a_reading() -> None:
     say(run, 1.0, 7)
     come_up(run, 1.1, 7)
     say(run, 1.2, 7)
-    assert "1 lost" in run.end().nearest
+    assert "1 of 2 lost" in run.end().nearest
 
 
 def test_a_match_that_fails_by_what_is_no_equality_says_so() -> None:
@@ -104,7 +105,7 @@ def test_a_match_that_fails_by_what_is_no_equality_says_so() -> None:
     come_up(run, 1.1, 7)
     come_up(run, 1.2, 8)
     nearest = run.end().nearest
-    assert nearest.startswith("meter[0]: 1 changed:")
+    assert nearest.startswith("meter[0]: 1 of 1 changed:")
     assert "the rest of it does not, in value=7 status=200" in nearest
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.expect.transcript import Transcript
 
-from iotsim.expect.sanitizer import is_report
+from iotsim.expect.sanitizer import Report, is_report, worth_showing
 from iotsim.expect.spec import ExpectSpec, GatewayExpectation
 
 REPORTS = """
@@ -80,3 +80,87 @@ def test_an_expectation_fails_with_the_line() -> None:
     assert outcome.expected == "the gateway prints no report of a sanitizer"
     assert outcome.actual == "it printed ==7==ERROR: LeakSanitizer: detected memory leaks"
     assert outcome.t == 2.0
+
+
+STACK_OVERFLOW = """\
+=================================================================
+==2==ERROR: AddressSanitizer: stack-buffer-overflow on address 0x7ffc8 at pc 0x7f3 bp 0x7ff sp 0x7fe
+WRITE of size 900 at 0x7ffc8 thread T0
+    #0 0x7f39a in __interceptor_memcpy (/lib/x86_64-linux-gnu/libasan.so.8+0x3d39a) (BuildId: 7f)
+    #1 0x55d41 in take src/gateway.c:149
+    #2 0x55d42 in main src/gateway.c:201:7
+    #3 0x7f2a0 in __libc_start_main (/lib/libc.so.6+0x2a0)
+
+Address 0x7ffc8 is located in stack of thread T0 at offset 96 in frame
+    #0 0x55d43 in take src/gateway.c:140
+""".splitlines()
+LEGEND = [f"  Shadow byte legend, line {n}" for n in range(50)]
+TOLD = (
+    "==2==ERROR: AddressSanitizer: stack-buffer-overflow on address 0x7ffc8, "
+    "#0 __interceptor_memcpy, #1 take src/gateway.c:149, #2 main src/gateway.c:201:7"
+)
+
+
+@pytest.mark.parametrize("at_its_end", [False, True])
+def test_an_expectation_tells_what_a_report_says_and_where_that_was(at_its_end: bool) -> None:
+    run = Transcript(ExpectSpec("it", "gateway", gateway=GatewayExpectation(no_report=True)))
+    if at_its_end:
+        run.end(3.0)
+    for line in [*STACK_OVERFLOW, *LEGEND, "==2==ABORTING"]:
+        run.judge.gateway_output(line, 2.0)
+    (outcome,) = run.judge.gateway_outcomes()
+    assert not outcome.passed
+    assert outcome.actual == f"it printed {TOLD}"
+    assert outcome.t == 2.0
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            """\
+==9== Invalid write of size 4
+==9==    at 0x10916B: take (gateway.c:149)
+==9==    by 0x109190: main (gateway.c:201)
+==9==  Address 0x4a5 is 0 bytes after a block of size 40 alloc'd
+==9==    at 0x484: malloc (vg_replace_malloc.c:381)""",
+            "==9== Invalid write of size 4, #0 take (gateway.c:149), #1 main (gateway.c:201)",
+        ),
+        (
+            """\
+WARNING: DATA RACE
+Write at 0x00c0 by goroutine 7:
+  main.take()
+      /src/main.go:14 +0x44
+
+Previous read at 0x00c0 by main goroutine:
+  main.main()
+      /src/main.go:20 +0x88""",
+            "WARNING: DATA RACE, #0 main.take() /src/main.go:14",
+        ),
+        (
+            """\
+AddressSanitizer:DEADLYSIGNAL
+=================================================================
+==7==ERROR: AddressSanitizer: SEGV on unknown address 0x000 (pc 0x55 bp 0x7f sp 0x7f T0)
+    #0 0x55d41 in take src/gateway.c:149""",
+            "==7==ERROR: AddressSanitizer: SEGV on unknown address 0x000, #0 take src/gateway.c:149",
+        ),
+        ("g.c:1:2: runtime error: oh\npolling\n#1 of 3", "g.c:1:2: runtime error: oh"),
+        ("WARNING: DATA RACE\n" + "x\n" * 50 + "#0 take", "WARNING: DATA RACE"),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_a_report(lines: str, told: str) -> None:
+    first, *others = lines.splitlines()
+    report = Report(first)
+    for line in others:
+        report.take(line)
+    assert str(report) == told
+
+
+def test_of_a_program_that_a_sanitizer_has_ended_the_begin_of_the_report_is_shown() -> None:
+    shown = worth_showing(["polling", *STACK_OVERFLOW, *LEGEND, "==2==ABORTING"], 10)
+    assert shown == [*STACK_OVERFLOW[1:7], *STACK_OVERFLOW[8:10], LEGEND[-1], "==2==ABORTING"]
+    plain = [f"line {n}" for n in range(30)]
+    assert worth_showing(plain, 10) == plain[-10:]
+    assert worth_showing(plain[:3], 10) == plain[:3]

@@ -109,7 +109,7 @@ def run(scenario: Path, bug: str, out: Path, *, seed: int = 7) -> Done:
 VARYING = [
     (r"(?<![\d.])\d+(\.\d+)?(?= ?((ms|s|MB|kB|B|us)\b|%))", "…"),  # times, sizes, shares
     (r"\b\d+(?= (file descriptors|threads|messages|came)\b)", "…"),  # how many, in that time
-    (r"\b\d+(?= (lost|changed|doubled|out of order): )", "…"),
+    (r"\b\d+ of \d+(?= (lost|changed|doubled|out of order): )", "… of …"),
     (r"; magic=.*", ""),  # more of the same
     (r"\b(crc|seq)=\d+", r"\1=…"),
     (r"\bseq was \d+", "seq was …"),

@@ -112,8 +112,8 @@ def test_each_bug_has_a_scenario_and_says_what_is_wrong() -> None:
         ("value=20.13078 from 10.77.0.1:41234", "value=… from 10.77.0.1:…"),
         ("meter[3] of 14, to 10.77.0.1:5600", "meter[3] of 14, to 10.77.0.1:5600"),
         ("it used 29.0% of a core, 87.3 MB", "it used …% of a core, … MB"),
-        ('{"id": "1.12", "seq": 3}: 1 lost: a', '{"id": "…", "seq": …}: … lost: a'),
-        ("2 out of order: magic=SN; magic=SN", "… out of order: magic=SN"),
+        ('{"id": "1.12", "seq": 3}: 1 of 9 lost: a', '{"id": "…", "seq": …}: … of … lost: a'),
+        ("2 of 9 out of order: magic=SN; magic=SN", "… of … out of order: magic=SN"),
     ],
 )
 def test_what_differs_from_run_to_run_is_not_shown(text: str, shown: str) -> None:

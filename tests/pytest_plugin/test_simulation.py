@@ -160,6 +160,29 @@ async def test_what_did_not_come_is_explained_by_what_came_nearest(
             await sim.northbound("cloud").wait_for({"path": "/x"}, within="1s")
 
 
+async def test_what_came_before_since_is_told_and_is_never_the_nearest(
+    simulation: Simulate, autojump_clock: MockClock, codec: Any
+) -> None:
+    async with simulation(METERS, judge=False) as sim:
+        sock = sim.socket()
+        for seq in (3, 4, 5):
+            await sock.sendto(read(codec, seq), (ADDRESSES[0], 5600))
+            await sim.sleep(1)
+        last = await sim.wait_for("meter[0]", receives={"kind": "READ", "seq": 5})
+        wanted = {"kind": "READ", "seq": 4}
+        with pytest.raises(NotSeen) as missed:
+            await sim.wait_for("meter[0]", receives=wanted, since=last, within="1s")
+        assert "one came at t=1.0" in str(missed.value)
+        assert "before `since`" in str(missed.value)
+        assert "nearest" not in str(missed.value)
+        with pytest.raises(NotSeen, match=r"nearest: .*seq was 5 instead of 4") as missed:
+            await sim.wait_for("meter[0]", receives=wanted, since="1.5s", within="1s")
+        assert "since t=1.500 s: 1 message was received" in str(missed.value)
+        with pytest.raises(NotSeen) as missed:
+            await sim.wait_for("meter[0]", receives={"kind": "READ"}, since="4s", within="1s")
+        assert "the last of 3 came at t=2.0" in str(missed.value)
+
+
 @pytest.mark.parametrize(
     ("what", "words"),
     [

@@ -205,6 +205,23 @@ def test_the_messages_around_a_device_are_shown_once_in_a_run() -> None:
     assert [device for device, _ in two.context] == ["meter[1]"]
 
 
+def test_each_device_is_shown_around_what_made_it_fail() -> None:
+    texts = "1 of 9 lost: seq=2 (t=0.200 s)", "1 of 9 changed: seq=7 (t=0.700 s): value was 1"
+    outcome = failed("delivered", *texts, t=30.0, times=(0.2, 0.7))
+    moments = moments_wanted([outcome])
+    assert moments == {"meter[0]": 0.2, "meter[1]": 0.7}
+    lines = lines_of(*(received(n / 10, f"meter[{n % 2}]", seq=n) for n in range(300)))
+    (row,) = summarize(run_of(outcome), device_context(lines, moments)).rows
+    shown = {device: [line.text for line in told] for device, told in row.context}
+    assert shown["meter[0]"] == ["seq=0", "seq=2", "seq=4", "seq=6"]
+    assert shown["meter[1]"] == ["seq=1", "seq=3", "seq=5", "seq=7", "seq=9", "seq=11"]
+
+
+def test_a_time_that_is_not_told_of_a_device_is_that_of_the_decision() -> None:
+    outcome = failed("x", "a", "b", "c d", t=3.0, times=(None, 2.0))
+    assert moments_wanted([outcome]) == {"meter[0]": 3.0, "meter[1]": 2.0, "meter[2]": 3.0}
+
+
 def test_a_pool_or_a_gateway_has_no_devices_to_tell_of() -> None:
     outcome = failed("pool", nearest="heard 3 messages; nearest: kind was READ instead of ACK")
     (row,) = summarize(run_of(outcome)).rows

@@ -115,6 +115,33 @@ def test_northbound_messages_have_fields_too() -> None:
     assert numbers(Choice(where=Where("msg.json.value == 3")), up) == [7]
 
 
+def test_what_went_northbound_begins_with_what_it_says() -> None:
+    headers = {f"x-header-{n}": "y" * 50 for n in range(20)}
+    reading = {
+        "id": "1.12",
+        "device": 3,
+        "seq": 7,
+        "unit": "degree Celsius",
+        "name": "z" * 40,
+        "value": 21.5,
+    }
+    fields = {
+        "method": "POST",
+        "path": "/readings",
+        "query": {},
+        "headers": headers,
+        "json": reading,
+        "body": "{…}",
+        "status": 200,
+    }
+    (seen,) = choose(lines(events.Northbound(1.0, 7, "cloud", fields)), Choice())
+    told = Teller().line(seen)
+    assert "northbound       cloud  json={id=1.12 device=3 seq=7" in told
+    assert "value=21.5} method=POST path=/readings" in told
+    assert told.index("body={…}") < told.index("headers={")
+    assert told.endswith("#7")
+
+
 def test_what_is_no_event_is_passed_over() -> None:
     foreign = [
         b"",

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from iotsim.events import Outcome
     from iotsim.results.result import RunResult
-    from iotsim.results.view import Choice, Seen, Where
+    from iotsim.results.view import Choice, Seen, Teller, Where
+    from iotsim.run.past import PastRun
 
 T = TypeVar("T")
 Option: TypeAlias = Annotated[T, cyclopts.Parameter(negative=(), show_default=False)]
@@ -57,14 +58,13 @@ def show(
         Only events for which this expression holds, in the language of scenarios: 'msg.kind == "READ"'.
         There are msg, request (what a message answers), device.name, device.index, device.address and t.
     around
-        What the devices that made this expectation fail heard and said when it was decided. Its name, or a
-        part of it.
+        What the devices that made this expectation fail heard and said when what made them fail took place,
+        and what came of it on the gateway's other side. Its name, or a part of it.
     json
         The lines of events.jsonl as they are; what is told besides goes to standard error.
     """
     from iotsim.expect.text import plural
-    from iotsim.results.view import BEFORE, MOMENTS, Choice, Teller, choose
-    from iotsim.results.view import around as cut
+    from iotsim.results.view import Choice, Teller, choose
     from iotsim.run.lookup import find_results
     from iotsim.run.past import PastRun
 
@@ -81,14 +81,7 @@ def show(
     teller = Teller(_width(result))
     printer = _Printer(json=json)
     if around:
-        outcome = _find_expectation(around, result)
-        chosen = _of_expectation(chosen, outcome, MOMENTS)
-        earlier, later = cut(choose(past.lines(), chosen), outcome.t)
-        printer.all(earlier, teller)
-        printer.tell(teller.mark(outcome.t, _decision(outcome)))
-        printer.all(later, teller)
-        if len(earlier) == BEFORE:
-            printer.tell(f"before these there was more: --to {earlier[0].t:.6f}s")
+        _show_around(_find_expectation(around, result), past, chosen, printer, teller)
     else:
         printer.all(choose(past.lines(), chosen), teller)
     printer.tell(f"{plural(printer.count, 'event')} of {result.scenario} in {past.folder}")
@@ -99,6 +92,38 @@ def show(
         if condition.failed and not printer.count:
             return EXIT_ERROR
     return 0 if printer.count else EXIT_EMPTY
+
+
+def _show_around(
+    outcome: Outcome, past: PastRun, chosen: Choice, printer: _Printer, teller: Teller
+) -> None:
+    """What led to an outcome: where its devices failed at times of their own, around each of the first."""
+    from iotsim.results.summary import GROUPS_SHOWN, groups_of
+    from iotsim.results.view import BEFORE, MOMENTS, around, choose
+
+    wanted = chosen.device
+    told = zip(outcome.devices, outcome.details, strict=False)
+    places: Sequence[tuple[Sequence[str], float | None, str]] = [
+        ([device], outcome.moment(place), f"{device}: {text}")
+        for place, (device, text) in enumerate(told)
+        if wanted is not None and wanted(device)
+    ]
+    places = places[:GROUPS_SHOWN]
+    if wanted is None:
+        groups = groups_of(outcome)
+        places = [([one.devices[0]], one.t, str(one)) for one in groups]
+    if all(t == outcome.t for _, t, _ in places):
+        places = [(outcome.devices, outcome.t, "")]
+    for devices, t, text in places:
+        own = _of_devices(chosen, devices, outcome, MOMENTS)
+        earlier, later = around(choose(past.lines(), own), t)
+        printer.all(earlier, teller)
+        printer.tell(teller.mark(t, text or _decision(outcome)))
+        printer.all(later, teller)
+        if len(earlier) >= BEFORE:
+            printer.tell(f"before these there was more: --to {earlier[0].t:.6f}s")
+    if places[0][2]:
+        printer.tell(teller.mark(outcome.t, _decision(outcome)))
 
 
 class _Printer:
@@ -231,13 +256,16 @@ def _find_expectation(text: str, result: RunResult) -> Outcome:
     return found[0]
 
 
-def _of_expectation(chosen: Choice, outcome: Outcome, moments: frozenset[str]) -> Choice:
-    """`chosen`, of the devices that made an expectation fail alone, and with what may have been the cause."""
-    named, before = frozenset(outcome.devices), chosen.device
-    if named and before is None:
-        chosen = chosen._replace(device=named.__contains__)
+def _of_devices(
+    chosen: Choice, devices: Sequence[str], outcome: Outcome, moments: frozenset[str]
+) -> Choice:
+    """`chosen`, of these devices that made an expectation fail alone, with what may have been the cause, and
+    with what the services got that it looks at."""
+    if devices and (chosen.device is None or devices != outcome.devices):
+        chosen = chosen._replace(device=frozenset(devices).__contains__)
     elif chosen.device is None:
         return chosen
+    chosen = chosen._replace(services=outcome.services)
     return chosen if chosen.kinds is not None else chosen._replace(besides=moments)
 
 

@@ -65,7 +65,7 @@ class Count(Watcher):
             self.hold(slot, t)
         else:
             times = [t for t, _ in self._arrivals(slot)][: count - 1]
-            last = text.message_text(message)
+            last = self.said(message)
             # One is proof where none may come; of several, our late answers may have made more.
             ground = Ground(times[0] if times else self.began, t) if self.maximum else None
             self.fail(slot, t, text.last_text(f"{count} came", times, last, count - 1), ground)
@@ -106,6 +106,6 @@ class Count(Watcher):
         """When and what the first messages were that `slot` counted."""
         who = self.slots.pooled
         return [
-            (t, (f"{device.name} " if who else "") + text.message_text(message))
+            (t, (f"{device.name} " if who else "") + self.said(message))
             for t, message, device in self._first.of(slot)
         ]

@@ -14,6 +14,7 @@ what asks for a minimum fails. Watching goes on when it is broken, so that the e
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,8 @@ class Delivered(Watcher):
             self.window_s = spec.delivered.within_s * tolerance
         self._view = AsSent(ServiceView(fleet_of(spec.delivered.northbound)), remember=False)
         self._number = 0
+        self._sent_by = array("I", bytes(4 * self.count))
+        """How many readings of each slot there were."""
         self._open: deque[Reading] = deque()
         self._over: deque[Reading] = deque()
         self._opened = Places()
@@ -170,6 +173,7 @@ class Delivered(Watcher):
         if first is not None and first.t + self.window_s + EPSILON_S >= t:
             return
         self._number += 1
+        self._sent_by[slot] += 1
         key = match.own_key(copy, was, t) if match.equalities else LOOSE
         reading = Reading(slot, self._number, copy, was, t, key)
         if said:
@@ -292,10 +296,12 @@ class Delivered(Watcher):
         for t, fields in self._strays:
             if not reading.t <= t <= reading.t + self.window_s + EPSILON_S:
                 continue
-            came = text.at(f"there came {text.message_text(fields)}", t)
+            came = text.at(f"there came {text.north_text(fields, match.asked)}", t)
             wrong = match.differences(reading.message, reading.device, reading.t, fields)
             if match.equalities and not wrong:  # only the rest of it does not hold
-                return True, text.at(f"{ALL_BUT_THE_REST} in {text.message_text(fields)}", t)
+                return True, text.at(
+                    f"{ALL_BUT_THE_REST} in {text.north_text(fields, match.asked)}", t
+                )
             if 0 < len(wrong) < len(match.equalities):
                 best = min(filter(None, (best, (len(wrong), t, text.at(", ".join(wrong), t)))))
         return (True, best[2]) if best else (False, came)
@@ -361,12 +367,15 @@ class Delivered(Watcher):
 
     def export(self) -> Export:
         for slot, troubles in self._troubles.items():
+            sent = self._sent_by[slot]
             said = [
-                f"{count} {kind}: {'; '.join(one.text for one in troubles if one.kind == kind)}"
+                f"{count} of {sent} {kind}: {'; '.join(one.text for one in troubles if one.kind == kind)}"
                 for kind in TROUBLES
                 if (count := self._counts[slot][kind])
             ]
-            self._notes[slot] = Note(text.clip("; ".join(said), text.NOTE_CHARACTERS), EXACT)
+            told = text.clip("; ".join(said), text.NOTE_CHARACTERS)
+            first = min(troubles, key=lambda one: TROUBLES.index(one.kind))
+            self._notes[slot] = Note(told, EXACT, first.ground.begin)
         return super().export()
 
     def expectation(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.expect import text
 from iotsim.expect.bounds import bounds_of
 from iotsim.expect.lapses import Ground, Grounds
-from iotsim.expect.sanitizer import is_report
+from iotsim.expect.sanitizer import Report, is_report
 from iotsim.expect.standing import Standing
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class GatewayWatcher:
         self.decided_at: float | None = None
         self.closed = False
         self.why = ""
+        self._report: Report | None = None
+        """What a sanitizer prints, which has broken it."""
         self.error = ""
         self.waiting = bool(spec.after)
         """What it comes after has not come."""
@@ -63,6 +65,7 @@ class GatewayWatcher:
 
     def output(self, line: str, t: float) -> None:
         """The gateway printed `line`."""
+        self._go_on(line)
         if self.closed or self.waiting:
             return
         line = line[:LINE_CHARACTERS]
@@ -105,6 +108,7 @@ class GatewayWatcher:
 
     def last_words(self, line: str, t: float) -> None:
         """It printed `line` while it was being stopped, when all is judged: it may report only then."""
+        self._go_on(line)
         if self.asked.no_report and self.verdict:
             self.closed = False
             self._read_report(line[:LINE_CHARACTERS], t)
@@ -180,7 +184,14 @@ class GatewayWatcher:
 
     def _read_report(self, line: str, t: float) -> None:
         if self.asked.no_report and is_report(line):
-            self._fail(t, f"it printed {text.value_text(line)}")
+            self._report = Report(line)
+            self._fail(t, f"it printed {self._report}")
+
+    def _go_on(self, line: str) -> None:
+        """The report may go on with `line`."""
+        if self._report is not None:
+            self._report.take(line[:LINE_CHARACTERS])
+            self.why = f"it printed {self._report}"
 
     def _finish_bounds(self) -> None:
         """What the whole time shows; what cannot be told of a bound leaves it open."""

@@ -28,7 +28,7 @@ class _Invariant(Watcher):
         self.fail(slot, t, who + self.violation(message, device, t), None)
 
     def violation(self, message: Mapping[str, Any] | None, device: DeviceView, t: float) -> str:
-        return text.message_text(message)
+        return self.said(message)
 
     def settle_pending(self, now: float) -> None:
         self.state[: self.count] = self.state[: self.count].replace(bytes([PENDING]), bytes([HELD]))
@@ -64,7 +64,7 @@ class Always(_Invariant):
             why = text.mismatch_text(self.always.explain(message, device, t))
         except IotsimError as error:
             why = str(error)
-        return f"{why} in {text.message_text(message)}"
+        return f"{why} in {self.said(message)}"
 
     def expectation(self) -> str:
         which = f" with {self.matcher.text}" if self.matcher.conditions else ""

@@ -61,6 +61,11 @@ class Join:
         used = _names_in(tree)
         self.uses_state = "state" in used
         self.uses_north = "north" in used
+        paths = dict.fromkeys(filter(None, map(_north_path, ast.walk(tree))))
+        self.asked = [
+            path for path in paths if not any(other.startswith(f"{path}.") for other in paths)
+        ]
+        """The fields of the northbound message that it names, as paths."""
         self.uses_own = bool(used & {*OWN, *names.signals})
         for conjunct in _conjuncts(tree):
             sides = _sides(conjunct, {*OWN, *names.signals})
@@ -137,6 +142,15 @@ def _key(compute: Callable[[], list[Any]]) -> Key:
 
 def _shown(value: Any) -> str:
     return "absent" if value is _Absent else text.value_text(value)
+
+
+def _north_path(node: ast.AST) -> str:
+    """``json.seq`` of ``north.json.seq``; "" of anything else."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join(reversed(names)) if isinstance(node, ast.Name) and node.id == "north" else ""
 
 
 def _names_in(node: ast.AST) -> set[str]:

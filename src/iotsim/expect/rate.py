@@ -134,7 +134,7 @@ class Rate(Watcher):
         if times:
             said = f"{len(times) + 1} within {text.seconds(round(t - times[0], 6))}"
         ground = Ground(times[0], t, self.per_s - (t - times[0])) if times else None
-        self.fail(slot, t, text.last_text(said, times, text.message_text(message)), ground)
+        self.fail(slot, t, text.last_text(said, times, self.said(message)), ground)
 
     def deadline(self) -> float:
         return math.inf if self.closed else self._window_end

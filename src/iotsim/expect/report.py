@@ -183,27 +183,30 @@ def _outcome(number: int, parts: Sequence[Part], *, silent: bool) -> Outcome:
         return Outcome(**common, actual=_with_ending(why, parts), nearest=near)
     culprits = [culprit for part in parts for culprit in part["culprits"]]
     culprits = sorted(culprits, key=itemgetter(0, 2))[:MAX_DEVICES]
-    names = tuple(device_text(name, index) for _, name, index, _, _ in culprits)
+    names = tuple(device_text(name, index) for _, name, index, *_ in culprits)
+    times = tuple(t for *_, t in culprits)
     devices = sum(part["devices"] for part in parts)
     total = held if quantifier == "none" else broken
     nearest = ""
     near = [part["nearest"] for part in parts if part["nearest"]]
     if near and not silent:
-        _, name, index, _, detail = min(near, key=lambda told: (told[3], told[0], told[2]))
+        _, name, index, _, detail, _ = min(near, key=lambda told: (told[3], told[0], told[2]))
         nearest = f"{device_text(name, index)}: {detail}"
     actual = _failed_text(first, total, devices, names)
     if quantifier != "none":  # there, what should not come has come, however the run ended
         actual = _with_ending(actual, parts)
     if first["service"]:
-        said = culprits[0][-1] if culprits and not silent else ""
+        said = culprits[0][4] if culprits and not silent else ""
         return Outcome(**common, actual=actual, nearest=said)
     return Outcome(
         **common,
         actual=actual,
         nearest=nearest,
         devices=names,
-        details=() if silent else tuple(detail for *_, detail in culprits),
+        details=() if silent else tuple(detail for *_, detail, _ in culprits),
         total=total,
+        times=times if any(t is not None for t in times) else (),
+        services=tuple(first["services"]),
     )
 
 

@@ -15,6 +15,9 @@ VALUE_CHARACTERS = 60
 MESSAGE_CHARACTERS = 200
 DEEPEST = 4
 NOTE_CHARACTERS = 500
+CONTENT = ("json", "payload", "message", "body")
+"""The fields of what northbound services are sent that hold what it says, the best first."""
+LAST = ("headers",)
 TIMES_SHOWN = 6
 LEAST_RUN = 3
 """Fewer devices in a row are named each by itself."""
@@ -46,7 +49,7 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def value_text(value: Any, depth: int = 0) -> str:
+def value_text(value: Any, depth: int = 0, most: int = VALUE_CHARACTERS) -> str:
     """One value: names as they are, bytes as ``hex:0aff``, anything odd escaped."""
     if isinstance(value, bool):
         text = "true" if value else "false"
@@ -61,7 +64,7 @@ def value_text(value: Any, depth: int = 0) -> str:
         text = f"{value:.7g}"
     else:
         text = repr(value)
-    return clip(text, VALUE_CHARACTERS)
+    return clip(text, most)
 
 
 def message_text(message: Mapping[str, Any] | None) -> str:
@@ -78,6 +81,32 @@ def message_text(message: Mapping[str, Any] | None) -> str:
             break
         parts.append(part)
     return " ".join(parts) or "an empty message"
+
+
+def north_text(
+    fields: Mapping[str, Any], asked: Sequence[str] = (), most: int = MESSAGE_CHARACTERS
+) -> str:
+    """What a northbound service was sent, on one line: what was `asked` for, by the paths of its fields, then
+    what it says, and its headers last."""
+    parts = {path: _dug(fields, path) for path in asked}
+    parts = {path: value for path, value in parts.items() if value is not None}
+    content = [name for name in CONTENT if fields.get(name) is not None][:1]
+    others = [name for name in fields if name not in (*content, *CONTENT, *LAST)]
+    rest = [name for name in (*CONTENT, *LAST) if name in fields and name not in content]
+    parts |= {name: fields[name] for name in (*content, *others, *rest) if name not in parts}
+    told = (
+        f"{name}={value_text(value, most=most if name in content else VALUE_CHARACTERS)}"
+        for name, value in parts.items()
+    )
+    return clip(" ".join(told), most) or "an empty message"
+
+
+def _dug(fields: Mapping[str, Any], path: str) -> Any:
+    """The value at a path of names with dots between; None without one."""
+    value: Any = fields
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def devices_text(names: Sequence[str], total: int) -> str:

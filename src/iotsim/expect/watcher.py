@@ -23,6 +23,7 @@ from iotsim.errors import ExpressionError
 from iotsim.expect import text
 from iotsim.expect.heard import Amount, Samples, nearest
 from iotsim.expect.lapses import Ground, Grounds
+from iotsim.expect.northbound import services_of
 from iotsim.expect.slots import Slots, selection_text
 from iotsim.expect.standing import Standing
 from iotsim.expect.subscription import Subscription, Topic
@@ -57,6 +58,8 @@ class Note(NamedTuple):
 
     text: str
     rank: Rank = EXACT
+    t: float | None = None
+    """When that was."""
 
 
 NOTHING_TO_SAY = Note("", FAR)
@@ -169,6 +172,10 @@ class Watcher:
             else Standing(unit="device", held=self.held, broken=self.broken, total=self.count)
         )
 
+    def moment(self, slot: int) -> float | None:
+        """When what made `slot` fail took place; None: that is not known of it alone."""
+        return self._notes.get(slot, NOTHING_TO_SAY).t
+
     def broken_on(self) -> Grounds:
         """What took place when slots broke, and when."""
         return self._broken_on
@@ -195,6 +202,12 @@ class Watcher:
     def ending(self, now: float) -> str:
         """What kept the end from being a fair one: it came early, or the gateway never did."""
         return ""
+
+    def said(self, message: Mapping[str, Any] | None) -> str:
+        """A message in words: of a service's, first what the match asks for."""
+        if message is None or not self.spec.service:
+            return text.message_text(message)
+        return text.north_text(message, [one.field for one in self.matcher.conditions])
 
     # --- for the kinds ------------------------------------------------------------------------
 
@@ -232,14 +245,14 @@ class Watcher:
             self._broken_on.add(Ground(self.ready_at or 0.0, t) if on is WINDOW else on)
         self.state[slot] = BROKEN
         self.broken += 1
-        self.note(slot, text.at(why, t))
+        self.note(slot, text.at(why, t), t=t)
         self._count_in(t)
 
-    def note(self, slot: int, why: str, rank: Rank = EXACT) -> None:
-        """Keep `why` to be told of `slot`, unless something nearer is there already."""
+    def note(self, slot: int, why: str, rank: Rank = EXACT, t: float | None = None) -> None:
+        """Keep `why`, which was at `t`, to be told of `slot`, unless something nearer is there already."""
         known = self._notes.get(slot)
         if rank < known.rank if known else len(self._notes) < MAX_NOTES:
-            self._notes[slot] = Note(why, rank)
+            self._notes[slot] = Note(why, rank, t)
 
     def trouble(
         self,
@@ -305,6 +318,7 @@ class Watcher:
             "forbids": self.forbids,
             "decoding": self._decoding(),
             "service": self.spec.service,
+            "services": sorted(services_of(self.spec)),
             "direction": "northbound" if self.spec.service else self.spec.direction,
             "whom": self.whom,
             "expected": self.expectation(),
@@ -450,7 +464,7 @@ class Watcher:
 
     def _told(self, slot: int) -> list[Any]:
         note = self._notes.get(slot, NOTHING_TO_SAY)
-        return [*self.slots.place(slot), note.rank, note.text]
+        return [*self.slots.place(slot), note.rank, note.text, self.moment(slot)]
 
 
 def quantified(quantifier: str, held: int, broken: int) -> bool:

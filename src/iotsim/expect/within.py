@@ -49,10 +49,10 @@ class Within(Watcher):
             if len(self._too_late) < MAX_NOTES:
                 self._too_late.setdefault(slot, t)
             late = text.seconds(round(t - deadline, 3))
-            self.note(slot, text.at(f"the right one came {late} too late", t))
+            self.note(slot, text.at(f"the right one came {late} too late", t), t=t)
             return
         if self.spec.quantifier == "none":
-            self.note(slot, text.at(text.message_text(message), t))
+            self.note(slot, text.at(self.said(message), t), t=t)
         lateness = -math.inf  # before the window begins
         if self.ready_at is not None:
             lateness = t - max(self.ready_at, self.slots.boot_time(slot))
@@ -110,6 +110,13 @@ class Within(Watcher):
             if self.state[slot] == BROKEN:
                 grounds.add(self._ground(slot))
         return grounds
+
+    def moment(self, slot: int) -> float | None:
+        """The first one that came too late, else the end of its time."""
+        own = super().moment(slot)
+        if own is not None or self.ready_at is None:
+            return own
+        return min(self._deadline_of(slot), self._watched_until)
 
     def _ground(self, slot: int) -> Ground:
         if self.ready_at is None:

@@ -53,12 +53,14 @@ class Summary:
     repeat: str
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """Devices of which the same is to be told."""
 
     label: str
     devices: Sequence[str]
     text: str
+    t: float | None
+    """When what made the first of them fail took place; None: at the end."""
 
     def __str__(self) -> str:
         return f"{devices_text(self.devices, len(self.devices))}: {self.text}"
@@ -68,8 +70,8 @@ def moments_wanted(expectations: Sequence[Outcome]) -> dict[str, float | None]:
     """Of which devices `device_context` should tell, and when: those that `summarize` shows."""
     moments: dict[str, float | None] = {}
     for expectation in expectations:
-        for group in _groups(expectation):
-            moments.setdefault(group.devices[0], expectation.t)
+        for group in groups_of(expectation):
+            moments.setdefault(group.devices[0], group.t)
     return moments
 
 
@@ -116,7 +118,7 @@ def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row
         facts.append(("error", expectation.error))
     if expectation.inconclusive:
         facts.append(("in doubt", expectation.inconclusive))
-    groups = _groups(expectation)
+    groups = groups_of(expectation)
     if expectation.nearest and not (groups and groups[0].label == "nearest"):
         facts.append(("nearest", expectation.nearest))
     facts += [(group.label, str(group)) for group in groups]
@@ -131,12 +133,26 @@ def _row(expectation: Outcome, context: dict[str, Sequence[ContextLine]]) -> Row
     )
 
 
-def _groups(expectation: Outcome) -> list[_Group]:
+def alike_of(expectation: Outcome) -> list[tuple[list[str], str]]:
+    """The devices that made it fail, those together of which the same is to be told, and that."""
+    try:
+        return alike(expectation.devices, expectation.details)
+    except ValueError:  # details that no run of ours has told
+        told = zip(expectation.devices, expectation.details, strict=False)
+        return [([name], text) for name, text in told]
+
+
+def groups_of(expectation: Outcome) -> list[Group]:
     """The first groups of devices that made `expectation` fail alike, the nearest first."""
     nearest = expectation.nearest.partition(": ")[0]
     groups = [
-        _Group("nearest" if nearest in devices else "also" if nearest else "device", devices, text)
-        for devices, text in alike(expectation.devices, expectation.details)
+        Group(
+            "nearest" if nearest in devices else "also" if nearest else "device",
+            devices,
+            text,
+            expectation.moment(expectation.devices.index(devices[0])),
+        )
+        for devices, text in alike_of(expectation)
     ]
     groups.sort(key=lambda group: group.label != "nearest")
     return groups[:GROUPS_SHOWN]

@@ -7,11 +7,12 @@ that answers may belong to are remembered for a while, and so are the lines befo
 from __future__ import annotations
 
 from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from iotsim.expect.text import clip, message_text, value_text
+from iotsim.expect.text import clip, message_text, north_text, value_text
 from iotsim.match import compile_expression
 from iotsim.match.expression import Names
 from iotsim.safetext import safe_line
@@ -25,6 +26,9 @@ ASKED = 1 << 16
 """So many messages, at least, are remembered for the answers to them."""
 LONGEST_LINE = 2_000
 KIND_WIDTH = 15
+NORTHBOUND = "northbound"
+MOST_NORTH = 1000
+"""So many characters of what a northbound service was sent are shown."""
 MOST_FIELDS = 200
 BEFORE = 20
 AFTER = 8
@@ -45,6 +49,7 @@ class _Head(msgspec.Struct):
     id: int = 0
     device: str = ""
     in_reply_to: int = 0
+    service: str = ""
 
 
 class Asked(NamedTuple):
@@ -67,7 +72,7 @@ class Seen(NamedTuple):
 class Choice(NamedTuple):
     """Which events are wanted: of these devices, from a time to another, of these kinds, and for which
     ``where`` holds. None: any. Those of no device are wanted only where any device is; those of the kinds
-    ``besides`` always are, within the times."""
+    ``besides`` always are, within the times, and so is what the northbound ``services`` are sent."""
 
     device: Callable[[str], bool] | None = None
     start: float = float("-inf")
@@ -75,6 +80,7 @@ class Choice(NamedTuple):
     kinds: Collection[str] | None = None
     where: Where | None = None
     besides: Collection[str] = ()
+    services: Collection[str] = ()
 
 
 class _Device:
@@ -155,7 +161,7 @@ def _message_of(asked: Asked | None) -> dict[str, Any] | None:
 
 def choose(lines: Iterable[bytes], choice: Choice) -> Iterator[Seen]:
     """Those of the events in `lines` that are wanted. What is no event is passed over."""
-    device, start, end, kinds, where, besides = choice
+    device, start, end, kinds, where, besides, services = choice
     decode_head = msgspec.json.Decoder(_Head).decode
     asked: dict[int, Asked] = {}
     before: dict[int, Asked] = {}
@@ -166,7 +172,8 @@ def choose(lines: Iterable[bytes], choice: Choice) -> Iterator[Seen]:
             continue
         what = head.event
         if what not in besides:
-            if device is not None and not (head.device and device(head.device)):
+            is_ours = device is None or (head.device and device(head.device))
+            if not is_ours and not (what == NORTHBOUND and head.service in services):
                 continue
             if what == "received":
                 if len(asked) >= ASKED:
@@ -189,15 +196,24 @@ def choose(lines: Iterable[bytes], choice: Choice) -> Iterator[Seen]:
 def around(
     seen: Iterable[Seen], moment: float | None, before: int = BEFORE, after: int = AFTER
 ) -> tuple[list[Seen], list[Seen]]:
-    """The last of `seen` up to a moment, and the first behind it. The moment None is the end of the run."""
-    earlier: deque[Seen] = deque(maxlen=before)
+    """The last of `seen` up to a moment, and the first behind it. The moment None is the end of the run.
+
+    As many again of what northbound services are sent: where that is much, the rest is still there.
+    """
+    earlier: dict[bool, deque[tuple[int, Seen]]] = {
+        is_north: deque(maxlen=before) for is_north in (False, True)
+    }
     later: list[Seen] = []
-    for one in seen:
+    room = {False: after, True: after}
+    for place, one in enumerate(seen):
+        is_north = one.event["event"] == NORTHBOUND
         if moment is None or one.t <= moment:
-            earlier.append(one)
-        elif len(later) < after:
+            earlier[is_north].append((place, one))
+        elif room[is_north]:
+            room[is_north] -= 1
             later.append(one)
-    return list(earlier), later
+    kept = sorted([*earlier[False], *earlier[True]], key=itemgetter(0))
+    return [one for _, one in kept], later
 
 
 class Teller:
@@ -242,6 +258,8 @@ def _told(event: Mapping[str, Any], seen: Seen) -> Iterator[str]:
         yield f"{event.get('path') or 'datagram'}: {event.get('reason')}{place}: {event.get('data')}"
     elif what == "expectation-decided":
         yield _decided(event.get("outcome"))
+    elif what == NORTHBOUND and isinstance(event.get("fields"), dict):
+        yield f"{event.get('service')}  {north_text(event['fields'], most=MOST_NORTH)}"
     elif what == "no-rule" and isinstance(event.get("unmatched"), dict):
         yield message_text(event["unmatched"])
     elif what not in ("received", "sent"):

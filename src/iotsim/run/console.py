@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
 
 from iotsim.clock import real_s
 from iotsim.events import GatewayOutput, Note
+from iotsim.expect.sanitizer import worth_showing
 from iotsim.run.output import OutputText
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 MOST_LINES = 1000
 """So many lines of a second become events. A gateway that prints without end must not drown the rest."""
 LAST_LINES = 10
+LINES_KEPT = 200
+"""A sanitizer prints a legend of about fifty behind what tells where the program was."""
 PROMPT_S = 0.05
 """Text that waits for so long for the end of its line is taken for a prompt, and a line of its own."""
 
@@ -33,7 +37,7 @@ class Console:
         log: Callable[[bytes], object],
         on_line: Callable[[str, float], None],
     ) -> None:
-        self.last_lines: list[str] = []
+        self._last: deque[str] = deque(maxlen=LINES_KEPT)
         self._emit = emit
         self._clock = clock
         self._log = log
@@ -43,6 +47,11 @@ class Console:
         self._second = 0.0
         self._lines = 0
         """How many lines there have been since `_second`."""
+
+    @property
+    def last_lines(self) -> list[str]:
+        """Of a program that a sanitizer has ended, the begin of its report, too."""
+        return worth_showing([*self._last], LAST_LINES)
 
     async def read(
         self, output: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope, ended: trio.Event
@@ -77,8 +86,9 @@ class Console:
             return
         now = self._clock()
         self._report(line, now)
-        before = self.last_lines[:-1] if self._prompt else self.last_lines
-        self.last_lines = [*before[1 - LAST_LINES :], line]
+        if self._prompt and self._last:
+            self._last.pop()
+        self._last.append(line)
         self._on_line(line, now)
 
     def _report(self, text: str, now: float) -> None:

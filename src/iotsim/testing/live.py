@@ -44,7 +44,7 @@ from iotsim.simulation.commands import (
 from iotsim.testing.building import ScenarioSource, build
 from iotsim.testing.explanation import explain
 from iotsim.testing.sockets import Socket, Sockets
-from iotsim.testing.waiting import Inconclusive, Lines, Looking, NotSeen, Seen, Wanted
+from iotsim.testing.waiting import Inconclusive, Lines, Looking, NotSeen, Seen, Wanted, told_of
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ class LiveRun:
         try:
             return await self._seen.wait(wanted, since=since, timeout_s=window_s)
         except trio.TooSlowError:
-            error = self._not_seen(wanted, begun, window_s)
+            error = self._not_seen(wanted, begun, window_s, since)
         raise error
 
     async def wait_held(self, *names: str, within: Time | None = None) -> None:
@@ -369,10 +369,12 @@ class LiveRun:
                 )
         return names or known
 
-    def _not_seen(self, wanted: Wanted, begun: float, window_s: float) -> NotSeen:
-        events, now = self.events, self.now
+    def _not_seen(
+        self, wanted: Wanted, begun: float, window_s: float, since: Event | float | None
+    ) -> NotSeen:
+        now = self.now
         lines = [f"{wanted.text}: not within {window_s:g} s (t={begun:.3f} s to t={now:.3f} s)"]
-        lines.append(f"  {wanted.missed(events)}")
+        lines.append(f"  {told_of(wanted, self._seen, since)}")
         ended = self._seen.ended
         if ended is not None:
             lines.append(f"  the run has ended: {ended.reason or ended.verdict}")
@@ -380,7 +382,7 @@ class LiveRun:
         if gateway is not None and gateway.state in ("exited", "down", "returning", "waiting"):
             crash = gateway.crash or f"the gateway is not running ({gateway.state})"
             lines.append(f"  {crash}")
-            lines += [f"    | {line}" for line in gateway.console.last_lines[-5:]]
+            lines += [f"    | {line}" for line in gateway.console.last_lines]
         doubt = self.run.crew.judge.lapses.doubt(Ground(begun, now, math.inf))
         text = "\n".join(safe_line(line) for line in lines)
         if doubt:

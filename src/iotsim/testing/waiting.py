@@ -102,6 +102,14 @@ class Seen:
                     raise trio.TooSlowError
                 await self._news.wait()
 
+    def split(self, since: Event | float | None) -> tuple[list[Event], list[Event]]:
+        """What came before `since`, which may be an event that is in neither, and what after."""
+        events = self.all()
+        if isinstance(since, (int, float)):
+            return [e for e in events if e.t < since], [e for e in events if e.t >= since]
+        place = next((n for n, event in enumerate(events) if event is since), None)
+        return ([], events) if place is None else (events[:place], events[place + 1 :])
+
     async def news(self) -> None:
         """Wait until something happens."""
         await self._news.wait()
@@ -121,6 +129,20 @@ class Seen:
         first = self._count - len(self._kept)
         begin = max(number, first)
         return enumerate(list(islice(self._kept, begin - first, None)), begin)
+
+
+def told_of(wanted: Wanted, seen: Seen, since: Event | float | None) -> str:
+    """What there was instead of what was `wanted`, from `since` on, and whether it had come before that."""
+    before, events = seen.split(since)
+    told = wanted.missed(events)
+    if since is None:
+        return told
+    begin = since if isinstance(since, (int, float)) else since.t
+    early = [event.t for event in before if wanted.matches(event)]
+    if early:
+        which = "one" if len(early) == 1 else f"the last of {len(early)}"
+        told += f"; {which} came at {moment(early[-1])}, before `since`"
+    return f"since {moment(begin)}: {told}"
 
 
 class Looking:

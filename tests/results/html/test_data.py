@@ -251,6 +251,25 @@ def test_expectations_come_with_the_messages_around_the_failure() -> None:
     assert found == ["heard", "failed", "failed", "in doubt"]
 
 
+def test_what_made_a_device_fail_is_shown_and_not_when_that_was_decided() -> None:
+    texts = "1 of 9 lost: seq=2 (t=0.500 s)", "1 of 9 changed: seq=5: value was 1 (t=1.000 s)"
+    failed = failed_outcome(
+        90.0, "meter[0]", "meter[1]", kind="delivered", details=texts, times=(0.5, 1.0)
+    )
+    polled = [read(n, n / 10, n % 2) for n in range(1, 1000)]
+    document = document_of(
+        [run_started(), *polled, ExpectationDecided(90.0, failed), run_ended(99.0)]
+    )
+    rows = messages(document)
+    (told,) = document["expectations"]
+    assert [group["t"] for group in told["groups"]] == [0.5, 1.0]
+    for group, lost in zip(told["groups"], (0.5, 1.0), strict=True):
+        times = [rows[row]["t"] for row in group["rows"]]
+        assert min(times) <= lost * 1e6 <= max(times) <= 10e6
+    assert max(rows[row]["t"] for row in told["rows"]) <= 10e6
+    assert told["t"] == 90.0
+
+
 def test_the_time_axis_has_what_happened() -> None:
     nearest = Unmatched(
         fleet="meter",

@@ -115,8 +115,9 @@ def encode_data(document: dict[str, Any]) -> str:
 
 
 def _moments(expectations: Sequence[Explained]) -> list[float]:
-    """When expectations failed."""
-    return sorted({one.t for one in expectations if one.state != "passed"})[:MOMENTS]
+    """When expectations failed, and what made them fail took place."""
+    failed = [one for one in expectations if one.state != "passed"]
+    return sorted({t for one in failed for t in (one.t, one.around)})[:MOMENTS]
 
 
 def _told_expectations(
@@ -127,7 +128,7 @@ def _told_expectations(
     for one in expectations:
         own = around[focus : focus + len(one.focuses)]
         focus += len(one.focuses)
-        output = second.output_near(one.t) if one.state != "passed" else []
+        output = second.output_near(one.around) if one.state != "passed" else []
         told.append(one.told(own, output))
     return told
 

@@ -149,7 +149,12 @@ def _exit(event: GatewayExited) -> str:
 
 def decided_at(outcome: Outcome, end: float) -> float:
     """When `outcome` was decided; at the `end` where it does not say, or says what cannot be."""
-    return outcome.t if outcome.t is not None and EARLIEST <= outcome.t <= LATEST else end
+    return possible(outcome.t, end)
+
+
+def possible(t: float | None, end: float) -> float:
+    """A time that an outcome tells; the `end` where it tells none, or one that cannot be."""
+    return t if t is not None and EARLIEST <= t <= LATEST else end
 
 
 def marks_of(index: Index) -> dict[str, Any]:

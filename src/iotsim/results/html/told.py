@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from iotsim.expect.text import alike
 from iotsim.results.html.choice import Focus
 from iotsim.results.html.fleet import FAILED, IN_DOUBT, WARNING
-from iotsim.results.html.marks import decided_at
+from iotsim.results.html.marks import decided_at, possible
 from iotsim.results.html.table import seconds, shown, shown_value
-from iotsim.results.summary import GROUPS_SHOWN, state_of
+from iotsim.results.summary import GROUPS_SHOWN, alike_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,18 +36,28 @@ class Explained:
         self.outcome = outcome
         self.state = state_of(outcome)
         self.t = decided_at(outcome, end)
-        self.groups: list[tuple[str, list[str], str]] = []
+        self.groups: list[tuple[str, list[str], str, float | None]] = []
+        """Label, devices, text, and when what made the first of them fail took place; None: at the end."""
+        self.around = self.t
+        """When what made it fail took place."""
         self.focuses: list[Focus] = []
         if self.state == "passed" or not detailed:
             return
         nearest = outcome.nearest.partition(": ")[0]
-        for devices, text in _alike(outcome):
+        for devices, text in alike_of(outcome):
             label = "nearest" if nearest in devices else "also" if nearest else "device"
-            self.groups.append((label, devices, text))
+            own = outcome.moment(outcome.devices.index(devices[0]))
+            t = None if own is None else possible(own, end)
+            self.groups.append((label, devices, text, t))
         self.groups.sort(key=lambda group: group[0] != "nearest")
         shown_groups = self.groups[:GROUPS_SHOWN]
-        self.focuses = [Focus(roster.known(devices[0]), self.t) for _, devices, _ in shown_groups]
-        self.focuses.append(Focus(None, self.t))
+        self.focuses = [
+            Focus(roster.known(devices[0]), end if t is None else t)
+            for _, devices, _, t in shown_groups
+        ]
+        if self.groups:
+            self.around = self.focuses[0].t
+        self.focuses.append(Focus(None, self.around))
 
     def told(self, around: Sequence[list[int]], output: list[int]) -> dict[str, Any]:
         """An entry of the document's ``expectations``. `around`: the rows of each focus; `output`: of the
@@ -70,24 +79,16 @@ class Explained:
                     "devices": list(map(shown, devices)),
                     "text": shown(text),
                     "shown": shown(devices[0]) if place < GROUPS_SHOWN else "",
+                    "t": None if t is None else seconds(t),
                     "rows": rows,
                 }
-                for place, ((label, devices, text), rows) in enumerate(
+                for place, ((label, devices, text, t), rows) in enumerate(
                     zip(self.groups, own, strict=True)
                 )
             ],
             "rows": everybody,
             "output": output,
         }
-
-
-def _alike(outcome: Outcome) -> list[tuple[list[str], str]]:
-    try:
-        return alike(outcome.devices, outcome.details)
-    except ValueError:  # details that no run of ours has told
-        return [
-            ([name], text) for name, text in zip(outcome.devices, outcome.details, strict=False)
-        ]
 
 
 def explained(outcomes: Sequence[Outcome], roster: Roster, end: float) -> list[Explained]:

@@ -32,6 +32,7 @@ function folded(expectation, group) {
 
 function failureFigure(expectation, group, rows) {
   const device = group?.shown || group?.devices[0] || "";
+  const t = group?.t ?? expectation.t;
   const title = element("h3", {}, expectation.name, device ? element("span", { class: "who", text: device }) : null);
   const figure = element("article", { class: "failure" }, title);
   if (group?.text) figure.append(element("p", { text: group.text }));
@@ -39,14 +40,14 @@ function failureFigure(expectation, group, rows) {
     figure.append(element("p", { class: "quiet", text: "There are no messages around it." }));
   } else {
     const diagram = new Diagram({ label: `Messages around: ${expectation.name} ${device}`, whole: true });
-    diagram.show(...withoutRepeats(itemsAround(expectation, nearestRows(rows, expectation.t))));
+    diagram.show(...withoutRepeats(itemsAround(expectation, nearestRows(rows, t), t)));
     figure.append(diagram.node);
   }
-  if (device || expectation.t !== null) {
-    const around = expectation.t === null ? {} : { from: Math.max(0, expectation.t - 2), to: expectation.t + 1 };
+  if (device || t !== null) {
+    const around = t === null ? {} : { from: Math.max(0, t - 2), to: t + 1 };
     figure.append(element("p", { class: "more" },
       device ? lookButton(`All of ${device}`, { device, from: null, to: null }) : null,
-      expectation.t === null ? null : lookButton("All devices at that time", { device: "", ...around })));
+      t === null ? null : lookButton("All devices at that time", { device: "", ...around })));
   }
   return figure;
 }
@@ -74,9 +75,9 @@ function withoutRepeats(items) {
 }
 
 /** The rows, and what else happened between the first and the last of them. */
-function itemsAround(expectation, rows) {
+function itemsAround(expectation, rows, t) {
   const times = rows.map((row) => messages.t[row]);
-  if (expectation.t !== null) times.push(expectation.t);
+  if (t !== null) times.push(t);
   const from = Math.min(...times);
   const to = Math.max(...times);
   const marks = run.marks.flatMap((mark, at) => {
