@@ -46,8 +46,8 @@ _PLACE = re.compile(
 
 class Entry(NamedTuple):
     """A run for the summary. ``folder`` is where its results are, as text; ``context`` are the messages
-    around its failures, as `iotsim.results.context.device_context` gives them; ``repetition`` is which it was of
-    several of the same (from 1), 0 if it was the only one."""
+    around its failures, as `iotsim.results.context.device_context` gives them; ``repetition`` is which it
+    was of several of the same (from 1), 0 if it was the only one."""
 
     result: RunResult
     folder: str = ""

@@ -47,7 +47,8 @@ def read_baseline(file: Path) -> dict[str, Profile]:
 def update_baseline(file: Path, profiles: Iterable[Profile]) -> Updated:
     """Put `profiles` into the baseline in `file`, in the place of those of the same scenarios; others stay.
 
-    Only those that passed: a failure in a baseline would be what is expected from then on. IotsimError if the file cannot be written, or is no baseline.
+    Only those that passed: a failure in a baseline would be what is expected from then on.
+    IotsimError if the file cannot be written, or is no baseline.
     """
     fresh: dict[str, Profile] = {}
     refused: dict[str, str] = {}
