@@ -101,6 +101,19 @@ def test_runs_that_begin_again_are_counted_each_time(monkeypatch: pytest.MonkeyP
     assert file.getvalue().count("passed") == 3
 
 
+def test_what_the_result_says_its_output_does_not_say_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view, file = show(Level.NORMAL, monkeypatch)
+    reason = "b.toml:5: the gateway cannot be started: ../gw: No such file or directory"
+    broken = RunResult(scenario="b", path="b.toml", seed=1, verdict="error", reason=reason)
+    with view:
+        view.begun(Turn(0), "b")
+        view.ended(Turn(0), broken, None, f"iotsim: {reason}\n")
+    assert " ".join(file.getvalue().split()).count(reason) == 1
+    assert "|" not in file.getvalue()
+
+
 def test_repetitions_at_the_same_time_end_by_their_own_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -149,9 +149,16 @@ class SuiteView:
             print_result(page, result, folder)
             add()
         if output and (self._level is Level.VERBOSE or not (passed or result.expectations)):
-            for line in safe_text(output).splitlines():
+            told = {safe_line(text) for text in (result.reason, *result.errors, *result.notes)}
+            printed = [
+                line
+                for line in safe_text(output).splitlines()
+                if line.removeprefix("iotsim: ") not in told
+            ]
+            for line in printed:
                 page.hang("    | ", line, "dim", repeat=True)
-            add()
+            if printed:
+                add()
         return lines
 
     def _say_line(self, what: str, style: str, text: str) -> None:
