@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from iotsim.results.suite import SuiteResult
-    from iotsim.run.suite import Suite
+    from iotsim.run.suite import Suite, Turn
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -85,28 +85,28 @@ class PlainView:
     """Prints what each run printed, below its name and verdict, in the order of the jobs."""
 
     def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._held: dict[int, str] = {}
+        self._names: dict[Turn, str] = {}
+        self._held: dict[Turn, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in sorted(self._held):
-            print(self._held.pop(number), end="")
+        for turn in sorted(self._held):
+            print(self._held.pop(turn), end="")
 
-    def begun(self, number: int, name: str) -> None:
-        self._names[number] = name
+    def begun(self, turn: Turn, name: str) -> None:
+        self._names[turn] = name
 
-    def progress(self, number: int, text: str) -> None:
+    def progress(self, turn: Turn, text: str) -> None:
         pass
 
     def ended(
-        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
+        self, turn: Turn, result: RunResult, folder: Path | None = None, output: str = ""
     ) -> None:
-        name = self._names.pop(number)
+        name = self._names.pop(turn)
         told = f"== {safe_line(name)}: {result.verdict}\n{output}"
-        self._held[number] = self._held.get(number, "") + told
+        self._held[turn] = self._held.get(turn, "") + told
         first = min(self._names, default=None)
         for ready in sorted(self._held):
             if first is None or ready < first:
@@ -457,7 +457,9 @@ def test_what_is_inconclusive_by_itself_stays_so(runs: Runs) -> None:
     assert runs.run(parallel=2, retry=True).exit_code == 4
 
 
-def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(runs: Runs) -> None:
+def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
     pid = os.getpid()
 
     def stop() -> int:
@@ -474,7 +476,10 @@ def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(runs:
     messages = [error.get("message", "") for case in cases for error in case.findall("error")]
     assert len(cases) == 5
     assert sum("has not ended" in message for message in messages) == 4
-    assert runs.result.reason == "ended by SIGTERM"
+    assert runs.result.reason == "ended by SIGTERM, 4 were not begun"
+    assert capsys.readouterr().out.endswith("; 4 not begun\n")
+    # And whoever does again what has failed does these.
+    assert Memory(runs.out, held=True).failed() >= {f"{name}.toml" for name in "bcde"}
 
 
 def test_a_second_signal_ends_at_once_what_heeds_no_first_one(runs: Runs) -> None:
@@ -551,8 +556,8 @@ def test_how_far_a_run_is_reaches_who_shows_it(runs: Runs) -> None:
     heard: list[str] = []
 
     class Heard(PlainView):
-        def progress(self, number: int, text: str) -> None:
-            heard.append(f"{number} {text}")
+        def progress(self, turn: Turn, text: str) -> None:
+            heard.append(f"{turn.job} {text}")
 
     def tells() -> int:
         inside.tell("at the first\nthing")

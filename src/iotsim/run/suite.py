@@ -261,7 +261,7 @@ class Suite:
             other.beside += 1
         one.beside = len(self._running)
         if not retried:
-            self._view.begun(turn.job, self._name(turn))
+            self._view.begun(turn, self._name(turn))
         self._running[ticket] = one
         self._selector.register(one.output, selectors.EVENT_READ, lambda: self._took_output(one))
         self._selector.register(one.news, selectors.EVENT_READ, lambda: self._took_news(one))
@@ -288,7 +288,7 @@ class Suite:
         elif one.doing:
             if one.doing == OVER and one.kill_at is not None:
                 one.kill_at = time.monotonic() + LEAVING_S
-            self._view.progress(one.turn.job, one.doing)
+            self._view.progress(one.turn, one.doing)
 
     def _patience(self) -> float | None:
         """How long there may be nothing to do."""
@@ -359,7 +359,7 @@ class Suite:
         doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
         if doubtful and self._options.retry and not one.retried and not self.stopped_by:
             self._again.append(one.turn)
-            self._view.progress(one.turn.job, "inconclusive: once more, alone, at the end")
+            self._view.progress(one.turn, "inconclusive: once more, alone, at the end")
             return
         self._keep(ended)
 
@@ -374,7 +374,7 @@ class Suite:
                 self.passes += 1
         self.ended[turn] = ended
         self._folder.changed(ended)
-        self._view.ended(turn.job, ended.result, ended.folder, ended.output)
+        self._view.ended(turn, ended.result, ended.folder, ended.output)
         ended.output = ""  # it is told, and of many runs it would be much
 
     def _write(self, *, now: bool = False) -> None:
