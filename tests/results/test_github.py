@@ -217,10 +217,10 @@ def test_the_runs_of_a_matrix_are_told_from_each_other() -> None:
         for rate in ("1", "2")
     ]
     said = Tags(step_summary(entries)).text
-    assert said.count("polls [rate=1 loss=5%]") == 2
-    assert said.count("polls [rate=2 loss=5%]") == 2
+    assert said.count("polls [loss=5%, rate=1]") == 2
+    assert said.count("polls [loss=5%, rate=2]") == 2
     titles = [one.title for one in annotations_of([e.result for e in entries], in_repository)]
-    assert titles == [f"polls [rate={n} loss=5%]: every meter is polled" for n in "12"]
+    assert titles == [f"polls [loss=5%, rate={n}]: every meter is polled" for n in "12"]
 
 
 def test_no_text_of_others_is_markup() -> None:
@@ -264,3 +264,27 @@ def test_a_summary_is_never_larger_than_what_is_shown() -> None:
             assert "There is no room here for" in text
             assert text.count("<h3>") > 3
     assert step_summary(entries, 20).encode() == b""
+
+
+def test_a_reason_without_a_place_is_no_name_of_a_file() -> None:
+    """Whatever the reason, a relative path of that name would be in the repository."""
+    reason = "the gateway cannot be started: ../batgw: No such file or directory"
+    (one,) = annotations_of([run("error", reason=reason)], lambda path: path.removeprefix("/repo/"))
+    assert str(one).startswith("::error file=tests/polls.toml,line=1,title=polls%3A error::")
+    assert one.message.startswith(reason)
+
+
+def test_of_a_run_that_decided_nothing_nothing_held() -> None:
+    text = step_summary([Entry(run("error", reason="odd")), Entry(run("passed"))])
+    assert "0 of 0" not in text
+    assert "none decided" in text
+
+
+def test_parameters_that_are_in_the_name_are_not_told_twice() -> None:
+    one = run("failed", scenario="a lossy radio [loss=20%]", parameters={"loss": "20%"})
+    assert "title=a lossy radio [loss=20%25]%3A failed::" in str(
+        annotations_of([one], in_repository)[0]
+    )
+    text = step_summary([Entry(one), Entry(one)])
+    assert "a lossy radio [loss=20%]" in text
+    assert "[loss=20%] [" not in text

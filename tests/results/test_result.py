@@ -13,6 +13,7 @@ from iotsim.results.result import (
     decode_result,
     encode_result,
     repeat_command,
+    title_of,
     utc_text,
 )
 
@@ -78,3 +79,23 @@ def test_a_time_that_is_no_date_is_not_told(time: float) -> None:
 
 def test_times_are_utc() -> None:
     assert utc_text(1_700_000_000.25) == "2023-11-14T22:13:20.250+00:00"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "parameters", "expected"),
+    [
+        ("polls", {}, "polls"),
+        ("polls", {"loss": "20%", "count": "3"}, "polls [count=3, loss=20%]"),
+        ("radio [loss=20%]", {"loss": "20%"}, "radio [loss=20%]"),
+        ("radio [loss=20%, count=3]", {"loss": "20%", "count": "3"}, "radio [loss=20%, count=3]"),
+        ("radio [loss=20%]", {"loss": "20%", "seed": "1"}, "radio [loss=20%] [seed=1]"),
+        ("radio [loss=20%]", {"loss": "2"}, "radio [loss=20%] [loss=2]"),
+        ("radio [who=meter[0]]", {"who": "meter[0]"}, "radio [who=meter[0]]"),
+        (f"radio [a={'x' * 100}]", {"a": "x" * 200}, f"radio [a={'x' * 100}]"),
+        ("radio ]", {"a": "1"}, "radio ] [a=1]"),
+    ],
+)
+def test_each_parameter_is_told_once(
+    scenario: str, parameters: dict[str, str], expected: str
+) -> None:
+    assert title_of(scenario, parameters) == expected

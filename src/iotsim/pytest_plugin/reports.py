@@ -90,7 +90,7 @@ class Reports:
 def properties(result: RunResult, folder: Path | None) -> list[tuple[str, object]]:
     """What reports of a test have of its run, by the names that junit.xml of ``iotsim run`` has for them."""
     found: list[tuple[str, object]] = [
-        ("verdict", result.verdict),
+        ("verdict", str(result.verdict)),  # of its enum, xdist can send nothing
         ("seed", str(result.seed)),
         ("repeat", result.repeat),
     ]

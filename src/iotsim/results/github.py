@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from iotsim.expect.text import clip, plural
+from iotsim.results.result import title_of
 from iotsim.results.summary import summarize
 from iotsim.results.verdict import Verdict
 from iotsim.safetext import safe_line
@@ -113,7 +114,7 @@ def _of_run(result: RunResult, in_repository: Callable[[str], str]) -> list[Anno
         found.append(_placed(level, f"{name}: {row.name}", message, file, line, in_repository))
     if result.verdict != Verdict.PASSED and not any(one.level == "error" for one in found):
         file, line, told = _split(result.reason)
-        if not in_repository(file):
+        if not line or not in_repository(file):  # a reason without a place could be any name
             file, line, told = result.path, 1, result.reason
         level = "warning" if result.verdict == Verdict.SKIPPED else "error"
         message = safe_line(told or result.reason or result.verdict)
@@ -125,8 +126,7 @@ def _of_run(result: RunResult, in_repository: Callable[[str], str]) -> list[Anno
 
 def _name(result: RunResult) -> str:
     """What tells the run from others: of a matrix there are several of one scenario."""
-    values = " ".join(f"{name}={value}" for name, value in result.parameters.items())
-    return safe_line(f"{result.scenario} [{values}]" if values else result.scenario)
+    return safe_line(title_of(result.scenario, result.parameters))
 
 
 def _placed(
@@ -195,11 +195,12 @@ def _table_of_runs(results: Sequence[RunResult], room: int) -> str:
     rows, size = [], 0
     for number, result in enumerate(results):
         held = sum(one.passed for one in result.expectations)
+        told = f"{held} of {len(result.expectations)}" if result.expectations else "none decided"
         row = (
             f"<tr><td>{_sign(result.verdict)} {_text(result.verdict)}</td>"
             f"<td><code>{_text(_name(result))}</code></td>"
             f"<td><code>{_text(result.path)}</code></td>"
-            f"<td>{held} of {len(result.expectations)}</td><td>{result.duration_s:.1f} s</td></tr>"
+            f"<td>{told}</td><td>{result.duration_s:.1f} s</td></tr>"
         )
         size += len(row.encode())
         if size > room:

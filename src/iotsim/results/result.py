@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of ``result.json``, which is raised as that of events is (`iotsim.events.FORMAT`)."""
 RUNNING = "running"
+MOST_OF_A_VALUE = 100
+"""So many characters of a parameter's value stand in a name."""
 
 
 class RunResult(msgspec.Struct, kw_only=True):
@@ -104,8 +106,14 @@ def set_words(parameters: Mapping[str, str]) -> list[str]:
 
 
 def title_of(scenario: str, parameters: Mapping[str, str]) -> str:
-    """What a run is called among others: its scenario, with the parameters that tell it from its like."""
-    setting = ", ".join(f"{name}={text}" for name, text in sorted(parameters.items()))
+    """What a run is called among others: its scenario, with the parameters that tell it from its like, those
+    left out that its name has in brackets already, as that of a run of a matrix does."""
+    told = f", {scenario.rpartition(' [')[2][:-1]}, " if scenario.endswith("]") else ""
+    setting = ", ".join(
+        f"{name}={text}"
+        for name, text in sorted(parameters.items())
+        if f", {name}={text[:MOST_OF_A_VALUE]}, " not in told
+    )
     return f"{scenario} [{setting}]" if setting else scenario
 
 

@@ -54,8 +54,8 @@ class ResultsFolder:
 
     ``folders`` are those that were made in it for the run. ``result`` is what was last written.
     ``trouble`` says what could not be written, and why. ``protocols``: those that the run is about, where
-    they are known; ``has_page``: ``report.html`` was made, or tried. `made` tells this folder from others that
-    may come to be at its path.
+    they are known; ``has_page``: ``report.html`` was made, or tried. `made` tells this folder from others
+    that may come to be at its path.
     """
 
     def __init__(self, path: Path, made: os.stat_result | None = None) -> None:
