@@ -71,12 +71,17 @@ def message_text(message: Mapping[str, Any] | None) -> str:
     """A message on one line: ``kind=READ seq=3``."""
     if message is None:
         return "what could not be decoded"
+    told = (f"{name}={value_text(value)}" for name, value in message.items())
+    return _joined(told, MESSAGE_CHARACTERS)
+
+
+def _joined(told: Iterable[str], most: int) -> str:
+    """As many parts of a message as there is room for."""
     parts: list[str] = []
     length = 0
-    for name, value in message.items():
-        part = f"{name}={value_text(value)}"
+    for part in told:
         length += len(part) + 1
-        if length > MESSAGE_CHARACTERS:
+        if length > most:
             parts.append("…")
             break
         parts.append(part)
@@ -95,10 +100,10 @@ def north_text(
     rest = [name for name in (*CONTENT, *LAST) if name in fields and name not in content]
     parts |= {name: fields[name] for name in (*content, *others, *rest) if name not in parts}
     told = (
-        f"{name}={value_text(value, most=most if name in content else VALUE_CHARACTERS)}"
+        f"{name}={value_text(value, most=most // 2 if name in content else VALUE_CHARACTERS)}"
         for name, value in parts.items()
     )
-    return clip(" ".join(told), most) or "an empty message"
+    return _joined(told, most)
 
 
 def _dug(fields: Mapping[str, Any], path: str) -> Any:
