@@ -38,6 +38,9 @@ OURS = {
 BARE = ", log and capture off"
 FAILURES = (OursError, PairError, TimeoutExpired, OSError)
 
+SAMPLE_S = 0.1
+"""How often the processor time of a run is looked at, of which a request's is made."""
+
 Measured = dict[str, float]
 
 
@@ -114,9 +117,12 @@ def rates(bench: Bench) -> dict[str, Any]:
         def run() -> Measured:
             requests = str(bench.count(200_000))
             done = bench.ours(
-                scenario, *load, "--requests", requests, options=options, check_records=not bare
-            )
+                scenario, *load, "--requests", requests,
+                options=options, check_records=not bare, sample_s=SAMPLE_S,
+            )  # fmt: skip
+            began, lasted_s = done.load["started_unix"], done.load["seconds"]
             return {
+                "cpu_us": 1e6 * done.usage.cpu_share(began, began + lasted_s) / done.load["rate"],
                 "rate": done.load["rate"] if bare else done.rate,
                 "rate without flush": done.load["rate"],
                 "flush_s": done.flush_s,

@@ -138,3 +138,22 @@ def test_a_folder_that_vanishes_meanwhile_is_no_fault(
     monkeypatch.setattr(os, "scandir", vanishing)
     assert run_command_line(["check", "some"]) == 0
     assert "some/right.toml: ok" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_a_base_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base.toml").write_text(WRONG.partition("[[expect]]")[0])
+    (tmp_path / "own").mkdir()
+    for name in "abc":
+        text = f"extends = '../base.toml'\n[gateway]\nport = '${{{name}}}'\n"
+        (tmp_path / "own" / f"{name}.toml").write_text(text)
+    assert run_command_line(["check", "own"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "base.toml:" in line]) == 5
+    assert len([line for line in lines if line.startswith("own/")]) == 3
+    assert len(lines) == 8
+    assert run_command_line(["check", "own/a.toml", "own/b.toml", "right.toml"]) == 2
+    lines = [line for line in capsys.readouterr().out.splitlines() if "base.toml:" in line]
+    assert len(lines) == 5
+    assert all(", for own/a.toml, own/b.toml" in line for line in lines)

@@ -102,3 +102,28 @@ def test_what_cannot_be_read_may_have_any_parameter() -> None:
 def test_a_single_scenario_is_to_have_them_all() -> None:
     file = write("one.toml")
     assert known_parameters([file], {"a": "1"}) == {file: {"a": "1"}}
+
+
+@pytest.mark.parametrize("word", ["smok", "scenarios/smok", "scenarios/smok.toml", "smoke", "Smoke"])
+def test_a_name_that_is_none_is_held_against_those_of_the_project_first(word: str) -> None:
+    write("iotsim.toml", "")
+    write("scenarios/smoke.toml")
+    write("scenarios/outage.toml")
+    with pytest.raises(ScenarioError) as caught:
+        find_scenarios([word])
+    (problem,) = caught.value.problems
+    assert problem.hint == "did you mean 'scenarios/smoke.toml'?"
+
+
+def test_a_name_that_is_near_to_none_is_told_what_there_is() -> None:
+    def hint(word: str) -> str:
+        with pytest.raises(ScenarioError) as caught:
+            find_scenarios([word])
+        return caught.value.problems[0].hint
+
+    assert hint("quikstart") == "did you mean 'quickstart'?"
+    assert hint("xyzxyz").startswith("bundled: ")
+    write("iotsim.toml", "")
+    write("scenarios/smoke.toml")
+    assert hint("xyzxyz") == "the project has scenarios/smoke.toml"
+    assert hint("quikstart") == "did you mean 'quickstart'?"

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.run.flood import BATCH, Flood
 
+from iotsim.events import Sent
 from iotsim.run import record, scribe
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
 from iotsim.run.scribe import Busy, Scribe, cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from iotsim.events import Event
 
 PR_SET_CHILD_SUBREAPER = 36
 ROOT = Path(__file__).parents[2]
@@ -91,6 +94,31 @@ def test_what_a_message_answers_and_carries_is_told_as_ever(tmp_path: Path) -> N
     assert last["device"] == "meter[19]"
     assert last["message"]["value"] == 19.5
     assert last["message"]["unit"] == "NONE", "as the other side reads it, with defaults"
+
+
+def test_who_wants_whole_events_gets_them(tmp_path: Path) -> None:
+    before: list[Event] = []
+    run = Flood(tmp_path, lambda: 0.0, scribe=True)
+    run.simulation.journal.add_event_sink(before.extend)
+    run.record.have_scribe()
+    run.ask(3)
+    assert run.close() == []
+    assert [event["event"] for event in events_of(tmp_path)].count("sent") == 3
+    assert [type(event) for event in before].count(Sent) == 3
+
+
+def test_who_comes_when_messages_are_left_to_a_scribe_gets_whole_events_too(tmp_path: Path) -> None:
+    later: list[Event] = []
+    run = Flood(tmp_path, lambda: 0.0, scribe=True)
+    run.record.have_scribe()
+    run.ask(3)
+    run.simulation.journal.add_event_sink(later.extend)
+    run.ask(3)
+    assert run.close() == []
+    sent = [event for event in later if isinstance(event, Sent)]
+    in_file = [event for event in events_of(tmp_path) if event["event"] == "sent"][3:]
+    assert [dict(event.message) for event in sent] == [event["message"] for event in in_file]
+    assert [event.device for event in sent] == [event["device"] for event in in_file]
 
 
 @pytest.mark.parametrize("seed", range(6))

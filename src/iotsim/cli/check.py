@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from iotsim.errors import Problem
 
 
 def check(
@@ -15,6 +22,8 @@ def check(
     set_: Annotated[list[str] | None, cyclopts.Parameter(name="--set", negative=())] = None,
 ) -> int:
     """Check scenarios, and print everything that is wrong with them.
+
+    What is wrong with a file that several of them have in common is told once.
 
     Parameters
     ----------
@@ -30,7 +39,7 @@ def check(
     """
     from iotsim.cli.files import find_scenarios, scenarios_of
     from iotsim.cli.parameters import known_parameters, parse_set
-    from iotsim.errors import Problem, ScenarioError
+    from iotsim.errors import ScenarioError
     from iotsim.expect.text import plural
     from iotsim.run.project import find_project
     from iotsim.safetext import safe_line
@@ -45,6 +54,7 @@ def check(
         print("iotsim: no scenario found: name a file, a folder, or a bundled one", file=sys.stderr)
         return 5
     problems = 0
+    told: dict[Problem | str, list[Path]] = {}
     for file, parameters in known_parameters(files, parse_set(set_ or [])).items():
         lines = []
         warnings: dict[Problem, None] = {}
@@ -70,9 +80,20 @@ def check(
             found = list(warnings)
         problems += len(warnings) if strict else 0
         for problem in found:
-            print(safe_line(str(problem)))
-        told = f", {plural(len(warnings), 'warning')}" if warnings else ""
+            told.setdefault(problem, []).append(file)
+        many = f", {plural(len(warnings), 'warning')}" if warnings else ""
         word = "wrong" if strict and warnings else "ok"
         for name, counts in lines:
-            print(safe_line(f"{name}: {word}, {counts}{told}"))
+            told.setdefault(f"{name}: {word}, {counts}{many}", []).append(file)
+    for one, concerned in told.items():
+        print(safe_line(one if isinstance(one, str) else _problem_text(one, concerned, files)))
     return 2 if problems else 0
+
+
+def _problem_text(problem: Problem, concerned: Sequence[Path], checked: Sequence[Path]) -> str:
+    """`problem` as a line; of a file that several scenarios have in common, with those it concerns."""
+    from iotsim.cli.files import some_files
+
+    if len(concerned) == len(checked) or [problem.file] == [str(file) for file in concerned]:
+        return str(problem)
+    return str(replace(problem, message=f"{problem.message}, for {some_files(concerned)}"))

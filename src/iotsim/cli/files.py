@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import Problem, ScenarioError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FOREIGN_FOLDERS = ("node_modules", "__pycache__")
 MOST_NAMED = 5
+MOST_NEAR = 3
 
 
 class Found(NamedTuple):
@@ -66,18 +67,44 @@ def find_scenarios(words: Collection[str]) -> Found:
         elif "\0" not in word and (bundled / f"{word}.toml").is_file():
             found.append(bundled / f"{word}.toml")
         else:
-            names = ", ".join(scenario_names(bundled))
-            unknown.append(Problem("there is no such scenario", word, hint=f"bundled: {names}"))
+            unknown.append(Problem("there is no such scenario", word, hint=_near(word, bundled)))
     if unknown:
         raise ScenarioError(unknown)
     if foreign:
-        notes.append(f"no scenario, so left out: {_some(foreign)}")
+        notes.append(f"no scenario, so left out: {some_files(foreign)}")
     named = {Path(word) for word in words}
     parts = _mere_parts(found, outlines) - named
     if parts:
-        listed = _some([file for file in outlines if file in parts])
+        listed = some_files([file for file in outlines if file in parts])
         notes.append(f"only a part of others, so not run by itself: {listed}")
     return Found([file for file in dict.fromkeys(found) if file not in parts], notes)
+
+
+def _near(word: str, bundled: Path) -> str:
+    """A hint with what `word` was probably meant to be: a scenario of the project, or a bundled one."""
+    import difflib
+
+    from iotsim.match.fieldpath import MOST_KNOWN
+    from iotsim.run.project import find_project
+
+    project = find_project()
+    ours = [
+        Path(os.path.relpath(file))
+        for place in project.scenarios
+        for file in (sorted(_toml_files(place, [])) if place.is_dir() else [place])
+        if file.is_file()
+    ]
+    names = scenario_names(bundled)
+    stem = PurePath(word).stem.lower()[:100]
+    for known in ({str(file): file.stem for file in ours}, dict(zip(names, names, strict=True))):
+        stems = list(dict.fromkeys(called.lower() for called in known.values()))[:MOST_KNOWN]
+        near = difflib.get_close_matches(stem, stems, 1)
+        found = [name for name, called in known.items() if called.lower() in near][:MOST_NEAR]
+        if found:
+            return f"did you mean {' or '.join(map(repr, found))}?"
+    if ours:
+        return f"the project has {some_files(ours)}"
+    return f"bundled: {', '.join(names)}"
 
 
 def scenarios_of(project: Project) -> list[str]:
@@ -88,14 +115,15 @@ def scenarios_of(project: Project) -> list[str]:
     words = []
     for path in project.scenarios:
         if not path.exists():
-            hint = f"{project.file} says so, or leaves it at that"
+            hint = f"'scenarios' of {project.file} tells where they are; the default is scenarios/"
             raise ScenarioError([Problem("there are no scenarios", str(path), hint=hint)])
         near = os.path.relpath(path)
         words.append(str(path) if near.startswith("../../..") else near)
     return words
 
 
-def _some(files: Sequence[Path]) -> str:
+def some_files(files: Sequence[Path]) -> str:
+    """The first few of `files`, and how many more there are."""
     shown = ", ".join(map(str, files[:MOST_NAMED]))
     more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
     return shown + more

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 
-def schema(what: Literal["scenario", "project", "events", "result"] = "scenario", /) -> int:
-    """Print a JSON Schema: of scenarios, of iotsim.toml, of the lines of events.jsonl, or of result.json.
+def schema(
+    what: Literal["scenario", "project", "events", "result", "suite"] = "scenario", /
+) -> int:
+    """Print a JSON Schema: of what users write, or of what runs leave.
 
     With that of scenarios an editor completes keys, tells what they mean, and marks what is wrong. A
     scenario names it in its first line, '#:schema ./iotsim.schema.json', for editors with Taplo, such as
@@ -15,9 +17,10 @@ def schema(what: Literal["scenario", "project", "events", "result"] = "scenario"
     Parameters
     ----------
     what
-        'scenario', 'project', 'events' or 'result'.
+        'scenario', 'project' (iotsim.toml), 'events' (the lines of events.jsonl), 'result' (result.json) or
+        'suite' (that of a suite).
     """
-    if what in ("events", "result"):
+    if what not in ("scenario", "project"):
         from importlib.resources import files
 
         print(files("iotsim.results").joinpath(f"{what}.schema.json").read_text("utf-8"), end="")

@@ -108,7 +108,7 @@ def unable(config: pytest.Config, texts: Iterable[str]) -> BaseException:
 def properties(result: RunResult, folder: Path | None) -> list[tuple[str, object]]:
     """What reports of a test have of its run, by the names that junit.xml of ``iotsim run`` has for them."""
     found: list[tuple[str, object]] = [
-        ("verdict", str(result.verdict)),  # no enum: pytest-xdist sends plain types only
+        ("verdict", str(result.verdict)),  # of its enum, xdist can send nothing
         ("seed", str(result.seed)),
         ("repeat", result.repeat),
     ]

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SHARE_OF_NAME = 512
 """In a capture with a bound, for so many bytes of a segment there may be one name. Each has all of them."""
+MOST_DEVICES = 100_000
+"""With more, a process forked from the run would take much memory: little of it stays shared."""
 EVENTS, CAPTURE = range(2)
 """The numbers of files, for a scribe."""
 _pack = msgspec.msgpack.Encoder().encode
@@ -110,7 +112,9 @@ class Record:
         )
         self._journal = journal
         self.scribe: Scribe | None = None
-        self._busy = Busy() if may_fork and not self.has_bounds else None
+        devices = sum(fleet.count for fleet in scenario.fleets)
+        may_fork = may_fork and devices <= MOST_DEVICES and not self.has_bounds
+        self._busy = Busy() if may_fork else None
         journal.add_sink_of_any(self._write_events)
         if self.has_bounds:
             journal.add_sink_of_any(self._mark_failures)
