@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MEMORY = "runs.json"
 MOST_RUNS = 20_000
 LARGEST_BYTES = 16 << 20
-LOCK_PATIENCE_S = 0.5
+LOCK_PATIENCE_S = 5.0
 GOOD = (Verdict.PASSED, Verdict.SKIPPED)
 """Of a machine that cannot do a run, another attempt makes no other."""
 
