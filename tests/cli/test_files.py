@@ -104,7 +104,9 @@ def test_a_single_scenario_is_to_have_them_all() -> None:
     assert known_parameters([file], {"a": "1"}) == {file: {"a": "1"}}
 
 
-@pytest.mark.parametrize("word", ["smok", "scenarios/smok", "scenarios/smok.toml", "smoke", "Smoke"])
+@pytest.mark.parametrize(
+    "word", ["smok", "scenarios/smok", "scenarios/smok.toml", "smoke", "Smoke"]
+)
 def test_a_name_that_is_none_is_held_against_those_of_the_project_first(word: str) -> None:
     write("iotsim.toml", "")
     write("scenarios/smoke.toml")

@@ -15,6 +15,7 @@ from tests.screen import Screen
 from iotsim.cli.level import Level
 from iotsim.cli.suiteview import SuiteView
 from iotsim.results.result import RunResult
+from iotsim.run.suite import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +37,12 @@ def test_a_log_has_a_line_for_each_run_and_failures_whole(
 ) -> None:
     view, file = show(Level.NORMAL, monkeypatch)
     with view:
-        view.begun(0, "good")
-        view.begun(1, "meters [rate=2]")
-        view.progress(0, "1.0 s · 12 packets in")
+        view.begun(Turn(0), "good")
+        view.begun(Turn(1), "meters [rate=2]")
+        view.progress(Turn(0), "1.0 s · 12 packets in")
         assert file.getvalue() == ""  # nothing that would change again
-        view.ended(0, PASSED, tmp_path, "what its process printed")
-        view.ended(1, failed_run(), tmp_path, "what its process printed")
+        view.ended(Turn(0), PASSED, tmp_path, "what its process printed")
+        view.ended(Turn(1), failed_run(), tmp_path, "what its process printed")
     text = file.getvalue()
     lines = text.splitlines()
     assert lines[:2] == ["passed       good  1.2 s", "failed       meters [rate=2]  5.0 s"]
@@ -55,16 +56,16 @@ def test_a_log_has_a_line_for_each_run_and_failures_whole(
 def test_quiet_is_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     view, file = show(Level.QUIET, monkeypatch)
     with view:
-        view.begun(1, "polls")
-        view.ended(1, failed_run())
+        view.begun(Turn(1), "polls")
+        view.ended(Turn(1), failed_run())
     assert file.getvalue() == "failed       polls  5.0 s\n"
 
 
 def test_verbose_tells_what_begins_and_what_was_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     view, file = show(Level.VERBOSE, monkeypatch)
     with view:
-        view.begun(0, "good\x1b[2J")
-        view.ended(0, PASSED, None, "one\ntwo\x1b[2J\n")
+        view.begun(Turn(0), "good\x1b[2J")
+        view.ended(Turn(0), PASSED, None, "one\ntwo\x1b[2J\n")
     assert file.getvalue().splitlines() == [
         r"begun        good\x1b[2J",
         r"passed       good\x1b[2J  1.2 s",
@@ -82,8 +83,8 @@ def test_where_there_is_no_more_to_tell_it_tells_what_was_printed(
         scenario="b", path="b.toml", seed=1, verdict="error", reason="it has crashed"
     )
     with view:
-        view.begun(0, "b")
-        view.ended(0, broken, None, "Traceback\n  KeyError\n")
+        view.begun(Turn(0), "b")
+        view.ended(Turn(0), broken, None, "Traceback\n  KeyError\n")
         view.say("and so on")
     text = file.getvalue()
     assert "it has crashed" in text
@@ -95,21 +96,48 @@ def test_runs_that_begin_again_are_counted_each_time(monkeypatch: pytest.MonkeyP
     view, file = show(Level.NORMAL, monkeypatch)
     with view:
         for _ in range(3):
-            view.begun(0, "good")
-            view.ended(0, PASSED)
+            view.begun(Turn(0), "good")
+            view.ended(Turn(0), PASSED)
     assert file.getvalue().count("passed") == 3
+
+
+def test_what_the_result_says_its_output_does_not_say_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view, file = show(Level.NORMAL, monkeypatch)
+    reason = "b.toml:5: the gateway cannot be started: ../gw: No such file or directory"
+    broken = RunResult(scenario="b", path="b.toml", seed=1, verdict="error", reason=reason)
+    with view:
+        view.begun(Turn(0), "b")
+        view.ended(Turn(0), broken, None, f"iotsim: {reason}\n")
+    assert " ".join(file.getvalue().split()).count(reason) == 1
+    assert "|" not in file.getvalue()
+
+
+def test_repetitions_at_the_same_time_end_by_their_own_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view, file = show(Level.NORMAL, monkeypatch)
+    with view:
+        for repetition in (1, 2, 3):
+            view.begun(Turn(0, repetition), f"smoke.toml #{repetition}")
+        for repetition in (2, 3, 1):
+            view.ended(Turn(0, repetition), PASSED)
+    names = [line.split("  ")[-2].strip() for line in file.getvalue().splitlines()]
+    assert names == ["smoke.toml #2", "smoke.toml #3", "smoke.toml #1"]
 
 
 def live_lines(columns: int, rows: int = 24, going: int = 3) -> list[str]:
     view = SuiteView(40)
     for number in range(9):
-        view.begun(number, "x")
-        view.ended(number, PASSED if number else failed_run())
+        view.begun(Turn(number), "x")
+        view.ended(Turn(number), PASSED if number else failed_run())
     for number in range(going):
-        view.begun(number, f"meters of the north [rate={number} loss=20%]")
-        view._going[number] = view._going[number]._replace(since=0.0)
+        view.begun(Turn(number), f"meters of the north [rate={number} loss=20%]")
+        view._going[Turn(number)] = view._going[Turn(number)]._replace(since=0.0)
         view.progress(
-            number, "1 failed, 1 held, 2 pending · gateway down · 1,234 packets in · 20 dropped"
+            Turn(number),
+            "1 failed, 1 held, 2 pending · gateway down · 1,234 packets in · 20 dropped",
         )
     return [line.plain for line in view.lines(columns, rows, 3.5)]
 
@@ -146,17 +174,18 @@ open_streams()
 from iotsim.cli.terminal import safe_output
 from iotsim.cli.suiteview import SuiteView
 from iotsim.results.result import RunResult
+from iotsim.run.suite import Turn
 
 def work(view, number):
-    view.begun(number, f"scenario {number}")
+    view.begun(Turn(number), f"scenario {number}")
     for step in range(20):
-        view.progress(number, f"step {step} " + "x" * 200)
+        view.progress(Turn(number), f"step {step} " + "x" * 200)
         time.sleep(0.05)
     verdict = "failed" if number == 2 else "passed"
     result = RunResult(
         scenario=f"scenario {number}", path="a.toml", seed=1, verdict=verdict, reason="because " * 20
     )
-    view.ended(number, result)
+    view.ended(Turn(number), result)
 
 with safe_output():
     with SuiteView(4) as view:
@@ -205,9 +234,9 @@ def test_many_threads_may_tell_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def work(first: int) -> None:
         for number in range(first, first + 50):
-            view.begun(number, f"s{number}")
-            view.progress(number, "x")
-            view.ended(number, PASSED)
+            view.begun(Turn(number), f"s{number}")
+            view.progress(Turn(number), "x")
+            view.ended(Turn(number), PASSED)
 
     with view:
         threads = [threading.Thread(target=work, args=(100 * n,)) for n in range(8)]

@@ -90,7 +90,7 @@ def check_table(result: RunResult, lines: list[bytes]) -> None:
 
 
 def check_github(result: RunResult) -> None:
-    for annotation in annotations_of([result], lambda path: path):
+    for annotation in annotations_of([Entry(result)], lambda path: path):
         assert len(str(annotation).splitlines()) == 1
         assert str(annotation).startswith(f"::{annotation.level} ")
     assert "<script" not in step_summary([Entry(result, "out")])

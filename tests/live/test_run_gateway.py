@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,23 @@ def test_a_command_that_cannot_be_started_is_an_error_in_a_line(done: Done) -> N
     assert (done.result["verdict"], done.result["reason"]) == ("error", reason)
     assert reason in (done.out / "junit.xml").read_text()
     assert [event["event"] for event in done.events] == ["run-started", "link-up"]
+
+
+def no_gateway_beside(iotsim: CommandLine) -> Done:
+    return iotsim.run(iotsim.meters(gateway='command = ["../batgw", "-v"]'))
+
+
+@background(job=no_gateway_beside)
+def test_a_command_that_is_not_there_is_named_with_its_line_and_folders(done: Done) -> None:
+    assert done.status == 2
+    folder = done.out.parent
+    (line,) = (one for one in done.text.splitlines() if "cannot be started" in one)
+    assert re.fullmatch(
+        r"iotsim: \S*\.toml:\d+: the gateway cannot be started: \.\./batgw: No such file or directory "
+        rf"\(looked for in {re.escape(str(folder))} and {re.escape(str(folder.parent))}\)",
+        line,
+    )
+    assert f"iotsim: {done.result['reason']}" == line
 
 
 READY = {

@@ -88,6 +88,14 @@ def test_the_loopback_link_moves_the_devices_and_answers(run: Run) -> None:
     assert done.log.startswith("answer 127.")
 
 
+def test_a_gateway_that_wants_the_devices_port_on_loopback_is_told_why_not(run: Run) -> None:
+    bind = "import socket; socket.socket(type=socket.SOCK_DGRAM).bind(('0.0.0.0', 5600))"
+    scenario = run.iotsim.meters(gateway=f'command = ["python3", "-ISuc", "{bind}"]')
+    done = run.iotsim_run(scenario, "--link", "loopback")
+    assert done.status == 1, done.text
+    assert any("the devices' ports are taken" in note for note in done.result["notes"])
+
+
 ONE_IS_READ = """
 [[expect]]
 name = "the first is read"

@@ -42,6 +42,30 @@ def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_protocol("sensornet").protocol.port == 1
 
 
+@pytest.mark.needs("root")  # to give files to another user
+@pytest.mark.parametrize("planted", ["protocols", "sensornet.py", "sensornet"])
+def test_what_another_user_has_put_into_a_folder_of_everybodys_is_not_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    shared = tmp_path / "shared"
+    text = f"import os\nos.mkdir({str(tmp_path / 'executed')!r})\n" + good("sensornet", 1)
+    if planted == "protocols":
+        write(shared / "protocols", "sensornet", text)
+    elif planted == "sensornet":
+        write(shared / "sensornet", "__init__", text)
+    else:
+        write(shared, "sensornet", text)
+    os.chown(shared / planted, 65534, 65534)
+    monkeypatch.chdir(shared)
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    shared.chmod(0o1777)
+    loaded = load_protocol("sensornet", [shared])
+    assert loaded.path == (bundled_folder() / "sensornet.py").resolve()
+    assert not (tmp_path / "executed").exists()
+    shared.chmod(0o755)
+    assert load_protocol("sensornet", [shared]).protocol.port == 1
+
+
 def test_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     loaded = load_protocol("sensornet")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests import processes
+from tests.pytest_plugin.conftest import scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +141,24 @@ def test_a_machine_that_lacks_something_skips_with_the_fix(outcomes: Session, na
     case = outcomes.cases[name]
     assert case.state == "skipped"
     assert "no-such-program" in case.message
+    assert "; fix: " in case.message
+
+
+def test_where_it_is_wanted_that_is_an_error(project: Project) -> None:
+    project.ini("trio_mode = true", "iotsim_strict = true", "iotsim_scenarios = scenarios")
+    project.write("test_meters.py", METERS + TESTS + AWAITED)
+    project.write("scenarios/lacking.toml", scenario("lacking", 'requires = ["no-such-program"]'))
+    session = project("-q", "-k", "lacking")
+    assert session.status == 1
+    assert {name: case.state for name, case in session.cases.items()} == {
+        "test_lacking": "error",
+        "test_awaited_lacking": "error",
+        "lacking": "error",
+    }
+    assert session.text.count("ERROR test_meters.py") == 2
+    assert "this machine cannot run it: " in session.cases["lacking"].message
+    assert "no-such-program" in session.cases["test_lacking"].message
+    assert "Traceback" not in session.text
 
 
 def test_another_event_loop_is_told_what_to_write(outcomes: Session) -> None:

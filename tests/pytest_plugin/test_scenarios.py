@@ -276,3 +276,14 @@ def test_who_has_no_scenario_pays_for_nothing(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(json.loads(done.stdout.splitlines()[-1])) == imported
+
+
+def test_several_processes_tell_of_errors_too(project: Project) -> None:
+    """What a report has must be plain: that of a run with a mistake is made by another way."""
+    project.ini("iotsim_scenarios = scenarios")
+    project.write("scenarios/wrong.toml", scenario("wrong").replace("count =", "cout ="))
+    project.write("scenarios/lacking.toml", scenario("lacking", 'requires = ["no-such-program"]'))
+    session = project("-q", "-n", "2")
+    assert "INTERNALERROR" not in session.text
+    states = {name: case.state for name, case in session.cases.items()}
+    assert states == {"wrong": "error", "lacking": "skipped"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from iotsim.results.github import (
     step_summary,
 )
 from iotsim.results.result import RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 HOSTILE = (
     "x%0A::error::y\r\n::set-output name=a::b\n::stop-commands::t\n<script>alert(1)</script>"
@@ -55,6 +58,12 @@ def run(verdict: str = "failed", **changes: Any) -> RunResult:
     return RunResult(**{**fields, **changes})
 
 
+def annotated(
+    results: Iterable[RunResult], in_repository: Callable[[str], str]
+) -> list[Annotation]:
+    return annotations_of(map(Entry, results), in_repository)
+
+
 def in_repository(path: str) -> str:
     return path.removeprefix("/repo/") if path.startswith("/repo/") else ""
 
@@ -64,7 +73,7 @@ def in_repository(path: str) -> str:
 
 def test_a_failed_expectation_is_annotated_where_it_stands() -> None:
     held = outcome(name="held", passed=True)
-    (one,) = annotations_of([run(expectations=[outcome(), held])], in_repository)
+    (one,) = annotated([run(expectations=[outcome(), held])], in_repository)
     assert str(one) == (
         "::error file=tests/polls.toml,line=27,title=polls%3A every meter is polled::"
         "expected: each of meter (14 devices) receives kind READ within 5 s%0A"
@@ -112,14 +121,14 @@ def test_a_failed_expectation_is_annotated_where_it_stands() -> None:
 def test_each_verdict_but_passed_is_annotated_once(
     verdict: str, changes: dict[str, Any], expected: list[tuple[str, str, int]]
 ) -> None:
-    found = annotations_of([run(verdict, **changes)], in_repository)
+    found = annotated([run(verdict, **changes)], in_repository)
     assert [(one.level, one.file, one.line) for one in found] == expected
 
 
 def test_what_is_more_than_the_runner_takes_is_told_of() -> None:
     expectations = [outcome(name=f"e{number}") for number in range(14)]
     warnings = [outcome(name="w", severity="warning")] * 2
-    found = annotations_of([run(expectations=expectations + warnings)], in_repository)
+    found = annotated([run(expectations=expectations + warnings)], in_repository)
     errors = [one for one in found if one.level == "error"]
     assert len(errors) == MOST_OF_A_LEVEL
     assert errors[-1].title == "5 more"
@@ -143,7 +152,7 @@ def test_no_text_of_others_is_an_order() -> None:
     assert unescaped(match[1]) == HOSTILE
     assert unescaped(match[3]) == HOSTILE
     hostile = run(scenario=HOSTILE, reason=HOSTILE, repeat=HOSTILE, path=HOSTILE)
-    for found in annotations_of([hostile], lambda path: path):
+    for found in annotated([hostile], lambda path: path):
         assert str(found).count("\n") == 0
 
 
@@ -219,7 +228,7 @@ def test_the_runs_of_a_matrix_are_told_from_each_other() -> None:
     said = Tags(step_summary(entries)).text
     assert said.count("polls [loss=5%, rate=1]") == 2
     assert said.count("polls [loss=5%, rate=2]") == 2
-    titles = [one.title for one in annotations_of([e.result for e in entries], in_repository)]
+    titles = [one.title for one in annotations_of(entries, in_repository)]
     assert titles == [f"polls [loss=5%, rate={n}]: every meter is polled" for n in "12"]
 
 
@@ -269,7 +278,7 @@ def test_a_summary_is_never_larger_than_what_is_shown() -> None:
 def test_a_reason_without_a_place_is_no_name_of_a_file() -> None:
     """Whatever the reason, a relative path of that name would be in the repository."""
     reason = "the gateway cannot be started: ../batgw: No such file or directory"
-    (one,) = annotations_of([run("error", reason=reason)], lambda path: path.removeprefix("/repo/"))
+    (one,) = annotated([run("error", reason=reason)], lambda path: path.removeprefix("/repo/"))
     assert str(one).startswith("::error file=tests/polls.toml,line=1,title=polls%3A error::")
     assert one.message.startswith(reason)
 
@@ -282,9 +291,15 @@ def test_of_a_run_that_decided_nothing_nothing_held() -> None:
 
 def test_parameters_that_are_in_the_name_are_not_told_twice() -> None:
     one = run("failed", scenario="a lossy radio [loss=20%]", parameters={"loss": "20%"})
-    assert "title=a lossy radio [loss=20%25]%3A failed::" in str(
-        annotations_of([one], in_repository)[0]
-    )
+    assert "title=a lossy radio [loss=20%25]%3A failed::" in str(annotated([one], in_repository)[0])
     text = step_summary([Entry(one), Entry(one)])
     assert "a lossy radio [loss=20%]" in text
     assert "[loss=20%] [" not in text
+
+
+def test_repetitions_are_told_from_each_other() -> None:
+    entries = [Entry(run("error", reason="odd"), repetition=number) for number in (3, 4)]
+    said = Tags(step_summary(entries)).text
+    assert said.count("polls #3") == said.count("polls #4") == 2
+    titles = [one.title for one in annotations_of(entries, in_repository)]
+    assert titles == ["polls #3: error", "polls #4: error"]

@@ -23,7 +23,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_is_made_with_its_folder(file: Path) -> None:
-    assert update_baseline(file, [profile(path="ci/a.toml")]) == (["a.toml"], [])
+    assert update_baseline(file, [profile(path="ci/a.toml")]) == (["a.toml"], {}, 1)
     assert list(read_baseline(file)) == ["a.toml"]
 
 
@@ -41,10 +41,17 @@ def test_combinations_are_told_apart(file: Path) -> None:
     assert update_baseline(file, runs)[0] == ["a.toml [qos=0]", "a.toml [qos=1]"]
 
 
-@pytest.mark.parametrize("verdict", ["inconclusive", "error", "skipped", "empty", "running", "x"])
-def test_a_run_that_shows_nothing_of_the_gateway_is_no_baseline(file: Path, verdict: str) -> None:
-    assert update_baseline(file, [profile(path="ci/a.toml", verdict=verdict)]) == ([], ["a.toml"])
+@pytest.mark.parametrize(
+    "verdict", ["failed", "inconclusive", "error", "skipped", "empty", "running", "x"]
+)
+def test_a_run_that_has_not_passed_is_no_baseline(file: Path, verdict: str) -> None:
+    bad = profile(path="ci/a.toml", verdict=verdict)
+    assert update_baseline(file, [bad]) == ([], {"a.toml": verdict}, 0)
     assert not file.exists()
+    update_baseline(file, [profile(path="ci/a.toml"), profile(path="ci/b.toml")])
+    before = file.read_bytes()
+    assert update_baseline(file, [bad]) == ([], {"a.toml": verdict}, 2)
+    assert file.read_bytes() == before
 
 
 def test_what_lies_elsewhere_is_known_by_its_name(file: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,7 @@ def test_what_passes_the_bound_is_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "BACKLOG_BYTES", 10)
+    monkeypatch.setattr(files, "_waits", count().__next__)
     with Writer(0.0) as writer:
         file = AppendFile(tmp_path / "file", writer)
         file.append(b"in place")
@@ -55,18 +57,22 @@ def test_what_passes_the_bound_is_dropped_and_counted(
 def test_a_thread_takes_over_only_from_a_slow_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = iter([0.0, 0.001, 1.0, 1.5])
+    seconds = iter([0.0, 0.001, 1.0, 1.5, 2.0, 2.5])
     monkeypatch.setattr(files.time, "perf_counter", lambda: next(seconds))
+    waits = iter([0, 1, 1, 5, 6])
+    monkeypatch.setattr(files, "_waits", lambda: next(waits))
     with Writer(0.1) as writer:
         file = AppendFile(tmp_path / "file", writer)
         before = threading.active_count()
         file.append(b"quick ")
         assert threading.active_count() == before
+        file.append(b"preempted ")
+        assert threading.active_count() == before, "the disk was not waited for"
         file.append(b"slow ")
         assert threading.active_count() == before + 1
         file.append(b"by the thread")
     file.close()
-    assert (tmp_path / "file").read_bytes() == b"quick slow by the thread"
+    assert (tmp_path / "file").read_bytes() == b"quick preempted slow by the thread"
 
 
 def test_a_full_disk_is_counted_and_named() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,15 @@ def test_hostile_texts_are_kept_as_texts(file: Path) -> None:
     first, second = read_history(file)
     assert first.scenario == "x\\ud800'); DROP TABLE runs; --\x1b[2J"
     assert len(second.reason) <= history.LONGEST_TEXT
+
+
+@pytest.mark.parametrize("forged", ["[" * 10_000, '{"a":' + "[" * 10_000, "[]", "x", b"\xff"])
+def test_parameters_that_are_none_are_an_error(file: Path, forged: str | bytes) -> None:
+    add_run(file, run())
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE runs SET parameters = ?", (forged,))
+    with pytest.raises(HistoryError):
+        read_history(file)
 
 
 def test_of_each_scenario_the_newest_are_kept_and_the_last_green_one(file: Path) -> None:

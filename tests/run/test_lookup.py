@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iotsim.errors import IotsimError
+from iotsim.events import Outcome
 from iotsim.results.result import RunResult, encode_result
+from iotsim.results.suite import SuiteResult, SuiteRun, encode_suite
 from iotsim.run.lookup import find_results
 
 if TYPE_CHECKING:
@@ -69,6 +71,71 @@ def test_a_suite_is_no_run_but_its_runs_are(tmp_path: Path) -> None:
     found = leave(suite / "a", 200)
     assert find_results("last", tmp_path) == found
     assert find_results(str(suite), tmp_path) == found
+
+
+def leave_suite(folder: Path, **runs: str) -> Path:
+    """A suite whose runs, begun in this order, have these verdicts; the last of them ended last. Of each
+    there is an expectation called after it, and "replies", which those that failed did not hold."""
+    listed = []
+    for number, (name, verdict) in enumerate(runs.items()):
+        run = leave(folder / name, 1000.0 + number, scenario=name)
+        names = (f"{name} is polled", "replies")
+        outcomes = [made(one, passed=one != "replies" or verdict == "passed") for one in names]
+        result = RunResult(
+            scenario=name, path="a.toml", seed=1, verdict=verdict, expectations=outcomes
+        )
+        (run / "result.json").write_bytes(encode_result(result))
+        os.utime(run / "result.json", (1000.0 + number, 1000.0 + number))
+        listed.append(SuiteRun(name, name, "a.toml", verdict, name))
+    told = SuiteResult(1, "suite", "failed", "", 1.0, 1, {}, listed)
+    (folder / "result.json").write_bytes(encode_suite(told))
+    (folder / "index.html").write_text("")
+    return folder
+
+
+def made(name: str, *, passed: bool) -> Outcome:
+    return Outcome(
+        name=name, kind="within", passed=passed, severity="error", expected="a", actual="b"
+    )
+
+
+def test_the_last_of_a_suite_is_the_first_that_did_not_pass(tmp_path: Path) -> None:
+    leave(tmp_path / "a/1", 100)
+    suite = leave_suite(
+        tmp_path / "suite/1", a="passed", b="failed", c="error", d="running", e="passed"
+    )
+    assert find_results("last", tmp_path) == suite / "b"
+
+
+def test_the_last_of_a_suite_that_passed_is_what_ended_last(tmp_path: Path) -> None:
+    suite = leave_suite(tmp_path / "suite/1", a="passed", b="passed")
+    assert find_results("last", tmp_path) == suite / "b"
+
+
+def test_of_a_suite_an_expectation_tells_which_run_is_meant(tmp_path: Path) -> None:
+    suite = leave_suite(tmp_path / "suite/1", a="passed", b="failed", c="failed", d="passed")
+    for word in ("last", str(suite)):
+        assert find_results(word, tmp_path, expectation="D is polled") == suite / "d"
+        assert find_results(word, tmp_path, expectation="replies") == suite / "b"
+    with pytest.raises(IotsimError, match=r"name one: .*/b \(failed\), .*/c \(failed\), .*/a"):
+        find_results(str(suite), tmp_path, expectation="nothing")
+
+
+def test_what_a_suite_says_leads_out_of_it_nowhere(tmp_path: Path) -> None:
+    leave(tmp_path / "elsewhere/1", 100)
+    suite = leave_suite(tmp_path / "suite/1", a="passed")
+    told = SuiteResult(
+        1,
+        "suite",
+        "failed",
+        "",
+        1.0,
+        1,
+        {},
+        [SuiteRun("x", "x", "x", "failed", "../../elsewhere/1")],
+    )
+    (suite / "result.json").write_bytes(encode_suite(told))
+    assert find_results("last", tmp_path) == suite / "a"
 
 
 def test_what_a_gateway_left_is_no_run(tmp_path: Path) -> None:

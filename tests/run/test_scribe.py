@@ -195,6 +195,7 @@ def test_the_run_does_not_wait_for_a_scribe_that_is_late(
     os.kill(by.pid, signal.SIGSTOP)
     for number in range(400):
         by.append(0, b"%10d" % number * 1000)
+        by.write_on()
     assert by.push(), "more than the pipe has room for is still here"
     os.kill(by.pid, signal.SIGCONT)
     by.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import json
 import os
@@ -18,9 +19,10 @@ import pytest
 from iotsim.errors import IotsimError, ScenarioError
 from iotsim.results.result import RunResult
 from iotsim.results.suite import decode_suite
+from iotsim.run import folder as folders
 from iotsim.run import forkserver, inside
 from iotsim.run import suite as suites
-from iotsim.run.folder import open_results
+from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.memory import Memory
 from iotsim.run.suite import Job, SuiteOptions, parse_jobs, run_suite
 from iotsim.run.suitefolder import name_folders
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from iotsim.results.suite import SuiteResult
-    from iotsim.run.suite import Suite
+    from iotsim.run.suite import Suite, Turn
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -83,28 +85,28 @@ class PlainView:
     """Prints what each run printed, below its name and verdict, in the order of the jobs."""
 
     def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-        self._held: dict[int, str] = {}
+        self._names: dict[Turn, str] = {}
+        self._held: dict[Turn, str] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in sorted(self._held):
-            print(self._held.pop(number), end="")
+        for turn in sorted(self._held):
+            print(self._held.pop(turn), end="")
 
-    def begun(self, number: int, name: str) -> None:
-        self._names[number] = name
+    def begun(self, turn: Turn, name: str) -> None:
+        self._names[turn] = name
 
-    def progress(self, number: int, text: str) -> None:
+    def progress(self, turn: Turn, text: str) -> None:
         pass
 
     def ended(
-        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
+        self, turn: Turn, result: RunResult, folder: Path | None = None, output: str = ""
     ) -> None:
-        name = self._names.pop(number)
+        name = self._names.pop(turn)
         told = f"== {safe_line(name)}: {result.verdict}\n{output}"
-        self._held[number] = self._held.get(number, "") + told
+        self._held[turn] = self._held.get(turn, "") + told
         first = min(self._names, default=None)
         for ready in sorted(self._held):
             if first is None or ready < first:
@@ -455,7 +457,9 @@ def test_what_is_inconclusive_by_itself_stays_so(runs: Runs) -> None:
     assert runs.run(parallel=2, retry=True).exit_code == 4
 
 
-def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(runs: Runs) -> None:
+def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
     pid = os.getpid()
 
     def stop() -> int:
@@ -472,7 +476,10 @@ def test_of_those_that_a_signal_has_kept_from_running_the_document_says_so(runs:
     messages = [error.get("message", "") for case in cases for error in case.findall("error")]
     assert len(cases) == 5
     assert sum("has not ended" in message for message in messages) == 4
-    assert runs.result.reason == "ended by SIGTERM"
+    assert runs.result.reason == "ended by SIGTERM, 4 were not begun"
+    assert capsys.readouterr().out.endswith("; 4 not begun\n")
+    # And whoever does again what has failed does these.
+    assert Memory(runs.out, held=True).failed() >= {f"{name}.toml" for name in "bcde"}
 
 
 def test_a_second_signal_ends_at_once_what_heeds_no_first_one(runs: Runs) -> None:
@@ -503,6 +510,30 @@ def test_where_the_process_that_forks_is_killed_nothing_is_taken_for_passed(runs
     assert runs.verdicts == {"a": "error", "b": "waiting"}
 
 
+def test_where_the_process_that_forks_has_gone_what_was_to_begin_has_failed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = []
+
+    def start_server(do: Any) -> Any:
+        servers.append(forkserver.start_server(do))
+        return servers[0]
+
+    class Murderer(PlainView):
+        def begun(self, number: int, name: str) -> None:
+            super().begun(number, name)
+            os.kill(servers[0].pid, signal.SIGKILL)
+            os.waitid(os.P_PID, servers[0].pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(suites, "start_server", start_server)
+    runs.view = Murderer()
+    for name in "abc":
+        runs.add(name, lambda: hand_over("passed"))
+    assert runs.run(parallel=2).exit_code not in (0, 1)
+    assert runs.verdicts == {"a": "error", "b": "error", "c": "waiting"}
+    assert runs.result.verdict == "error"
+
+
 def test_nothing_is_forked_beside_a_thread() -> None:
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
@@ -525,8 +556,8 @@ def test_how_far_a_run_is_reaches_who_shows_it(runs: Runs) -> None:
     heard: list[str] = []
 
     class Heard(PlainView):
-        def progress(self, number: int, text: str) -> None:
-            heard.append(f"{number} {text}")
+        def progress(self, turn: Turn, text: str) -> None:
+            heard.append(f"{turn.job} {text}")
 
     def tells() -> int:
         inside.tell("at the first\nthing")
@@ -575,3 +606,27 @@ def test_what_is_handed_over_cannot_be_reached_by_what_a_run_starts(runs: Runs) 
     runs.add("a", look)
     runs.run()
     assert found.read_text().split() == ["0", "1", "2", "3"]  # the last is the folder that ls reads
+
+
+def test_the_end_of_a_suite_has_room_on_a_disk_that_its_runs_have_filled(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = True
+    really_free_room = ResultsFolder.free_room
+
+    def free_room(folder: ResultsFolder) -> None:
+        nonlocal full
+        full = False
+        really_free_room(folder)
+
+    def replace_file(path: Path, data: bytes) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_bytes(data)
+
+    monkeypatch.setattr(ResultsFolder, "free_room", free_room)
+    monkeypatch.setattr(folders, "replace_file", replace_file)
+    runs.add("a", lambda: hand_over("passed"))
+    assert runs.run().trouble == ""
+    assert runs.verdicts == {"a": "passed"}
+    assert ET.parse(runs.out / "junit.xml").getroot().get("failures") == "0"

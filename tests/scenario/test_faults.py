@@ -209,6 +209,15 @@ def test_problems(text: str, problem: str) -> None:
     assert problem in told(text)
 
 
+def test_all_that_is_wrong_with_malformed_fields_is_told() -> None:
+    for devices in ("meter", "meter[9]"):
+        found = told(f"devices = '{devices}'\nmalform = {{ valeu = 3, seqq = 4, status = {{}} }}")
+        assert "unknown field 'valeu' of sensornet (did you mean 'value'?)" in found
+        assert "unknown field 'seqq' of sensornet (did you mean 'seq'?)" in found
+        assert "must be a value, not a table" in found
+        assert ("there is no 'meter[9]'" in found) == (devices == "meter[9]")
+
+
 @pytest.mark.parametrize("kind", ["tun", "loopback"])
 def test_on_loopback_addresses_are_not_the_scenarios(kind: str) -> None:
     text = (

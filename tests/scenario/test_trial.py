@@ -110,6 +110,10 @@ def compiled(value: Any) -> Any:
             {"kind": "NAME", "name": "\N{DEGREE SIGN}C", "blob": b"ab"},
             ["name: cannot be encoded: ..."],
         ),
+        (
+            {"kind": "NAME", "name": "\N{DEGREE SIGN}C", "blob": b"abc"},
+            ["name: cannot be encoded: ...", "blob: cannot be encoded: ..."],
+        ),
         ({"kind": "NAME", "name": "a", "blob": b"abc"}, ["blob: cannot be encoded: ..."]),
         ({"kind": "NAME", "name": "=signal", "blob": "=signal"}, []),
         ({"kind": "PAIR", "pair": [1]}, ["pair: cannot be encoded: ..."]),

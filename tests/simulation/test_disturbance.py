@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -415,4 +416,5 @@ async def test_an_entry_that_was_for_nothing_is_told(
     async with simulated(text) as gateway:
         gateway.send("meter[0]", READ)
         await trio.sleep(1)
-    assert "No message came that this was for: never." in gateway.run.result.notes
+    (note,) = [one for one in gateway.run.result.notes if "touched no message" in one]
+    assert re.fullmatch(r"The impairment 'never' \(.*\.toml:[0-9]+\) touched no message\.", note)

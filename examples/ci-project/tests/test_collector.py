@@ -26,7 +26,7 @@ def test_it_says_which_probe_is_lost_and_finds_it_again(simulation):
         address = sim.device("probe[7]").address
         with sim.during("gone"):
             sim.wait_for(output=f"{address} does not answer", within="10s")
-        back = sim.wait_for("probe[7]", sends={"kind": "READING"}, since=str(sim.now) + "s")
+        back = sim.wait_for("probe[7]", sends={"kind": "READING"}, since=sim.now)
         sim.northbound("cloud").wait_for(
             receives={"json.probe": address, "json.number": back.message["number"]}
         )
@@ -37,6 +37,6 @@ def test_a_restart_loses_no_more_than_what_it_held(simulation):
         sim.northbound("cloud").wait_for(receives={"method": "POST"})
         sim.gateway.restart()
         sim.gateway.wait_ready()
-        since = f"{sim.now}s"
+        since = sim.now
         for probe in sim.device("probe").names:
             sim.wait_for(probe, sends={"kind": "READING"}, since=since)

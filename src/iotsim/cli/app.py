@@ -49,8 +49,10 @@ app = cyclopts.App(
 USAGE = {
     "run": "Usage: iotsim run [OPTIONS] [SCENARIO...] [-- COMMAND]",
     "exec": "Usage: iotsim exec [RUN] -- COMMAND",
+    "check": "Usage: iotsim check [OPTIONS] [SCENARIO...]",
 }
-"""Of the commands that take what stands behind ``--``, which the parser never sees."""
+"""Of the commands that take what stands behind ``--``, which the parser never sees, or whose words the
+parser has no better name for."""
 # Named by path, so that one command's imports are not every command's; for which the overview has to
 # be told what they do.
 for _name, _path, _help in (

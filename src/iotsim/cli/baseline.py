@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 
 from iotsim.errors import IotsimError, Problem, ScenarioError
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +26,7 @@ class BaselineFlags:
     """Compare what was run with this file, and fail if something is worse."""
 
     update_baseline: Annotated[bool, cyclopts.Parameter(negative=())] = False
-    """Put what was run into that file, in the place of what it has of the same scenarios."""
+    """Put those runs that passed into that file, in the place of what it has of the same scenarios."""
 
     threshold: Annotated[list[str] | None, cyclopts.Parameter(negative=())] = None
     """'FIGURE=LIMIT': how much a figure may change from the baseline, such as 'latency.p95=20%' or
@@ -74,12 +75,12 @@ class Base:
     def _put(self, profiles: list[Profile]) -> int:
         from iotsim.run.baseline import update_baseline
 
-        put, refused = update_baseline(self.file, profiles)
-        for name in refused:
-            print(f"iotsim: {name} has neither passed nor failed: no baseline", file=sys.stderr)
-        runs = "1 run is" if len(put) == 1 else f"{len(put)} runs are"
-        print(f"{runs} in {self.file} now")
-        return 0
+        updated = update_baseline(self.file, profiles)
+        for name, verdict in updated.refused.items():
+            told = f"{name} is not put into {self.file}: it has not passed ({verdict})"
+            print(f"iotsim: {safe_line(told)}", file=sys.stderr)
+        print(f"{self.file}: {len(updated.put)} updated, {updated.in_all} in all")
+        return 0  # where one is refused, that its run has not passed says the rest
 
 
 def base_of(flags: BaselineFlags) -> Base | None:

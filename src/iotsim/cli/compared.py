@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from iotsim.cli.table import print_table, terminal_columns
+from iotsim.expect.text import plural
 from iotsim.results.compare.comparison import OK
 from iotsim.results.compare.figures import SECONDS, TOO_FEW, change_text, value_text
 from iotsim.safetext import safe_line
@@ -89,7 +90,7 @@ def _show_one(told: Comparison) -> None:
     _show_figures("figure", figures)
     _show_figures("counter", large)
     if left := len(told.counters) - len(large) + told.counters_left_out:
-        say("  ", f"and {left} counters that changed less")
+        say("  ", f"and {plural(left, 'counter')} that changed less")
     for word, line in _device_lines(told.devices):
         say(f"  {word:<8}", line)
     _show_words("never seen before", told.new.words, told.new.total)

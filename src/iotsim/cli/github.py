@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from iotsim.results.context import ContextLine
+    from iotsim.results.github import Entry
     from iotsim.results.result import RunResult
 
 PART_OF_A_SUITE = "IOTSIM_SUITE"
@@ -28,15 +29,17 @@ PART_OF_A_SUITE = "IOTSIM_SUITE"
 class _Told(NamedTuple):
     result: RunResult
     folder: Path | None
+    repetition: int = 0
 
 
 _told: list[_Told] | None = None
 
 
-def tell(result: RunResult, folder: Path | None) -> None:
-    """A run has come to `result`: `workflow` tells of it, where there is a job."""
+def tell(result: RunResult, folder: Path | None, repetition: int = 0) -> None:
+    """A run has come to `result`: `workflow` tells of it, where there is a job. `repetition` is which one it
+    was of several (from 1), 0 if it was the only one."""
     if _told is not None:
-        _told.append(_Told(result, folder))
+        _told.append(_Told(result, folder, repetition))
 
 
 @contextmanager
@@ -60,24 +63,22 @@ def workflow() -> Iterator[None]:
         print(f"::{token}::", flush=True)
         told, _told = _told, None
         if told:
-            _print_annotations(told)
-            _write_summary(told)
+            from iotsim.results.github import Entry, annotations_of
+
+            entries = [
+                Entry(one.result, _shown(one.folder), _context(one), one.repetition) for one in told
+            ]
+            for annotation in annotations_of(entries, _in_repository):
+                print(annotation, flush=True)
+            _write_summary(entries)
 
 
-def _print_annotations(told: list[_Told]) -> None:
-    from iotsim.results.github import annotations_of
-
-    for annotation in annotations_of([one.result for one in told], _in_repository):
-        print(annotation, flush=True)
-
-
-def _write_summary(told: list[_Told]) -> None:
-    from iotsim.results.github import SUMMARY_BYTES, Entry, step_summary
+def _write_summary(entries: Sequence[Entry]) -> None:
+    from iotsim.results.github import SUMMARY_BYTES, step_summary
 
     path = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not path:
         return
-    entries = [Entry(one.result, _shown(one.folder), _context(one)) for one in told]
     with suppress(OSError):  # it decides nothing
         known = Path(path).stat().st_size if Path(path).exists() else 0
         text = step_summary(entries, max(0, SUMMARY_BYTES - known - 1))

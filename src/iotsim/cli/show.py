@@ -44,7 +44,8 @@ def show(
     Parameters
     ----------
     results
-        A results folder; 'last', the newest one; or a scenario, by its name or file: the newest of it.
+        A results folder; 'last', the newest one, and of a suite the first run that did not pass; or a
+        scenario, by its name or file: the newest of it.
     device
         Only of these devices: 'meter', 'meter[3]', 'meter[0:10]'. May be given several times.
     from_
@@ -59,7 +60,8 @@ def show(
         There are msg, request (what a message answers), device.name, device.index, device.address and t.
     around
         What the devices that made this expectation fail heard and said when what made them fail took place,
-        and what came of it on the gateway's other side. Its name, or a part of it.
+        and what came of it on the gateway's other side. Its name, or a part of it; of a suite, the run that
+        has it.
     json
         The lines of events.jsonl as they are; what is told besides goes to standard error.
     """
@@ -68,7 +70,7 @@ def show(
     from iotsim.run.lookup import find_results
     from iotsim.run.past import PastRun
 
-    past = PastRun(find_results(results))
+    past = PastRun(find_results(results, expectation=around))
     result = past.result
     condition = _parse_where(where, result) if where else None
     chosen = Choice(

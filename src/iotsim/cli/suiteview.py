@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.results.result import RunResult
+    from iotsim.run.suite import Turn
 
 VERDICT_CELLS = 12
 REFRESH_S = 0.2
@@ -48,7 +49,7 @@ class _Going(NamedTuple):
 class SuiteView:
     """Shows how `total` runs go, on `level`. A context manager: the live lines are there inside of it.
 
-    `begun`, `progress` and `ended` may be called by any thread. A run is known by its number. What has ended
+    `begun`, `progress` and `ended` may be called by any thread. A run is known by its turn. What has ended
     is told to `iotsim.cli.github`, too.
     """
 
@@ -58,7 +59,7 @@ class SuiteView:
         stream: Any = sys.stdout
         self._file = PatientFile(getattr(stream, "rich_proxied_file", stream))
         self._console = make_console(self._file)  # type: ignore[arg-type]  # what consoles need of a file
-        self._going: dict[int, _Going] = {}
+        self._going: dict[Turn, _Going] = {}
         self._verdicts: dict[str, int] = {}
         self._skipped_for: list[str] = []
         self._lock = threading.RLock()
@@ -86,27 +87,27 @@ class SuiteView:
 
     # --- what happens -------------------------------------------------------------------------
 
-    def begun(self, number: int, name: str) -> None:
-        """The run of this number has begun."""
+    def begun(self, turn: Turn, name: str) -> None:
+        """The run of this turn has begun."""
         with self._lock:
-            self._going[number] = _Going(safe_line(name), time.monotonic())
+            self._going[turn] = _Going(safe_line(name), time.monotonic())
             if self._level is Level.VERBOSE and self._live is None:
                 self._say_line("begun", "", safe_line(name))
             self._file.flush()
 
-    def progress(self, number: int, text: str) -> None:
+    def progress(self, turn: Turn, text: str) -> None:
         """How far it is, in one line; the last one is shown."""
         with self._lock:
-            if number in self._going:
-                self._going[number] = self._going[number]._replace(text=safe_line(text))
+            if turn in self._going:
+                self._going[turn] = self._going[turn]._replace(text=safe_line(text))
 
     def ended(
-        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
+        self, turn: Turn, result: RunResult, folder: Path | None = None, output: str = ""
     ) -> None:
         """It has come to `result`, whose files are in `folder`, and has printed `output`."""
-        tell(result, folder)
+        tell(result, folder, turn.repetition)
         with self._lock:
-            name = self._going.pop(number, _Going(safe_line(result.scenario), 0.0)).name
+            name = self._going.pop(turn, _Going(safe_line(result.scenario), 0.0)).name
             self._verdicts[result.verdict] = self._verdicts.get(result.verdict, 0) + 1
             lines = self._lines_about(name, result, folder, output)
             # All at once, as each printing redraws what is live below.
@@ -148,9 +149,16 @@ class SuiteView:
             print_result(page, result, folder)
             add()
         if output and (self._level is Level.VERBOSE or not (passed or result.expectations)):
-            for line in safe_text(output).splitlines():
+            told = {safe_line(text) for text in (result.reason, *result.errors, *result.notes)}
+            printed = [
+                line
+                for line in safe_text(output).splitlines()
+                if line.removeprefix("iotsim: ") not in told
+            ]
+            for line in printed:
                 page.hang("    | ", line, "dim", repeat=True)
-            add()
+            if printed:
+                add()
         return lines
 
     def _say_line(self, what: str, style: str, text: str) -> None:

@@ -21,10 +21,15 @@ Steps: TypeAlias = "tuple[str | int, ...]"
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A hint with the name in `known` that `name` was probably meant to be, or ""."""
+    found = meant(name, known)
+    return f"did you mean '{found}'?" if found else ""
+
+
+def meant(name: str, known: Collection[str]) -> str:
+    """The name in `known` that `name` was probably meant to be, or ""."""
     if len(known) > MOST_KNOWN:
         return ""
-    found = difflib.get_close_matches(name[:100], sorted(known), 1)
-    return f"did you mean '{found[0]}'?" if found else ""
+    return next(iter(difflib.get_close_matches(name[:100], sorted(known), 1)), "")
 
 
 def dotted(steps: Steps) -> str:

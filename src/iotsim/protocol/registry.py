@@ -4,6 +4,7 @@ A protocol ``mine`` is looked for, in this order: in each folder of the search (
 as ``protocols/mine.py`` and ``mine.py``; in ``./protocols``; among the bundled ones; and as an
 entry point of the group ``iotsim.protocols``. The first that is found is taken. In the place of each
 ``mine.py`` a package ``mine/__init__.py`` may stand, whose modules import each other by relative names.
+Where such a folder is one that everybody may write to (/tmp), what another user has put there is left out.
 
 A protocol file is Python, and is executed. Nothing else is: a file beside a scenario is only taken
 for a protocol if it assigns ``PROTOCOL`` at its top level, which is read off its syntax tree. It
@@ -17,6 +18,7 @@ import ast
 import difflib
 import importlib
 import os
+import stat
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,16 +88,33 @@ def bundled_folder() -> Path:
 def candidates(name: str, search: Sequence[Path] = ()) -> Iterator[Path]:
     """The files that may hold the protocol ``name``, in order."""
     for folder in _folders(search):
-        yield folder / f"{name}.py"
-        yield folder / name / "__init__.py"
+        if not _is_planted(folder / f"{name}.py"):
+            yield folder / f"{name}.py"
+        if not _is_planted(folder / name):
+            yield folder / name / "__init__.py"
 
 
 def _folders(search: Sequence[Path]) -> Iterator[Path]:
     for folder in search:
-        yield Path(folder) / "protocols"
+        inner = Path(folder) / "protocols"
+        yield from () if _is_planted(inner) else (inner,)
         yield Path(folder)
-    yield Path("protocols")
+    yield from () if _is_planted(Path("protocols")) else (Path("protocols"),)
     yield bundled_folder()
+
+
+def _is_planted(path: Path) -> bool:
+    """Whether another user has put `path` into a folder that is everybody's, such as /tmp: it is code, and
+    nobody has asked for it by its place."""
+    try:
+        mode = path.parent.stat().st_mode
+        if not (mode & stat.S_IWOTH and mode & stat.S_ISVTX):
+            return False
+        owner = path.lstat().st_uid
+    except (OSError, ValueError):
+        return False
+    caller = os.environ.get("SUDO_UID", "")
+    return owner not in (0, os.geteuid()) and str(owner) != caller
 
 
 def _name_of(path: Path) -> str:
@@ -140,6 +159,9 @@ def list_protocols(search: Sequence[Path] = ()) -> list[tuple[str, Path | None]]
             continue
         for path in sorted((*folder.glob("*.py"), *folder.glob("*/__init__.py"))):
             name = _name_of(path)
+            entry = path.parent if path.name == "__init__.py" else path
+            if _is_planted(entry):
+                continue
             if name not in found and NAME.match(name) and _declares_protocol(path):
                 found[name] = path
     for entry in _entry_points():

@@ -27,12 +27,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="paths",
         default=[],
     )
+    parser.addini(
+        "iotsim_strict",
+        "what this machine cannot run is an error, and not skipped",
+        type="bool",
+        default=False,
+    )
     group = parser.getgroup("iotsim", "iotsim: runs of scenarios")
     group.addoption(
         "--iotsim-results",
         metavar="DIR",
         help="a folder for what runs leave: reports, events, captures (default: where `iotsim run` "
         "has it; of the fixture `simulation`, pytest's temporary folder)",
+    )
+    group.addoption(
+        "--iotsim-strict",
+        action="store_true",
+        help="what this machine cannot run is an error, and not skipped (ini: iotsim_strict)",
     )
     group.addoption(
         "--iotsim-seed", type=int, metavar="N", help="use this seed, as to repeat what has failed"

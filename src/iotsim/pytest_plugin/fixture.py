@@ -148,10 +148,8 @@ class Simulate:
         return shlex.join(["pytest", self._request.node.nodeid, "--iotsim-seed", str(seed)])
 
     def skip(self, error: MachineError) -> BaseException:
-        """What skips the test on a machine that cannot run it."""
-        skipped = pytest.skip.Exception(
-            safe_line(" ".join(str(error).split())), _use_item_location=True
-        )
+        """What skips the test on a machine that cannot run it, or is its error."""
+        skipped = reports.unable(self._request.config, [str(error)])
         self._request.node.stash[reports.SKIPPED] = skipped
         return skipped
 

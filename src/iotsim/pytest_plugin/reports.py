@@ -10,11 +10,11 @@ from _pytest._code.code import TerminalRepr
 
 from iotsim.results.verdict import Verdict
 from iotsim.run.failure import sole_cause
-from iotsim.safetext import safe_line
+from iotsim.safetext import safe_line, safe_text
 from iotsim.testing.waiting import Inconclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from _pytest._io import TerminalWriter
@@ -35,11 +35,14 @@ class Explained(Exception):  # noqa: N818
         super().__init__(text)
 
 
-class Explanation(TerminalRepr):
-    """`text`, in the place of a traceback; ``reprcrash`` has `result` in a line, for summaries."""
+class Unable(Exception):  # noqa: N818
+    """This machine cannot run a test, and that is an error here."""
 
-    def __init__(self, path: Path, result: RunResult, text: str) -> None:
-        message = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
+
+class Explanation(TerminalRepr):
+    """`text`, in the place of a traceback; ``reprcrash`` has `message`, for summaries."""
+
+    def __init__(self, path: Path, message: str, text: str) -> None:
         self.reprcrash = SimpleNamespace(path=str(path), lineno=1, message=safe_line(message))
         self.text = text
 
@@ -78,8 +81,13 @@ class Reports:
                 call.excinfo = pytest.ExceptionInfo.from_exception(cause)
         report = yield
         if isinstance(cause, Explained):
-            report.longrepr = Explanation(item.path, cause.result, cause.text)
-            proven = cause.result.verdict == Verdict.FAILED
+            result = cause.result
+            message = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
+            report.longrepr = Explanation(item.path, message, cause.text)
+            proven = result.verdict == Verdict.FAILED
+        elif isinstance(cause, Unable):
+            report.longrepr = Explanation(item.path, str(cause), str(cause))
+            proven = False
         else:
             proven = not isinstance(cause, Inconclusive)
         if not proven and report.when == "call":
@@ -87,10 +95,20 @@ class Reports:
         return report
 
 
+def unable(config: pytest.Config, texts: Iterable[str]) -> BaseException:
+    """What ends a test that this machine cannot run, as `texts` tell: it is skipped, or an error where the
+    project, or the command line, wants that."""
+    lines = [line.strip() for text in texts for line in safe_text(text).splitlines()]
+    reason = safe_line("; ".join(filter(None, lines)))
+    if config.getoption("iotsim_strict") or config.getini("iotsim_strict"):
+        return Unable(f"this machine cannot run it: {reason}")
+    return pytest.skip.Exception(reason, _use_item_location=True)
+
+
 def properties(result: RunResult, folder: Path | None) -> list[tuple[str, object]]:
     """What reports of a test have of its run, by the names that junit.xml of ``iotsim run`` has for them."""
     found: list[tuple[str, object]] = [
-        ("verdict", str(result.verdict)),  # of its enum, xdist can send nothing
+        ("verdict", str(result.verdict)),  # no enum: pytest-xdist sends plain types only
         ("seed", str(result.seed)),
         ("repeat", result.repeat),
     ]

@@ -162,6 +162,9 @@ def node_name(text: str) -> str:
 class ScenarioItem(pytest.Item):
     """One run of a scenario, with the parameters of `setting`."""
 
+    obj = None
+    """What plugins such as pytest-trio, with its ``trio_mode``, look at to see whether a test is theirs."""
+
     def __init__(self, *, setting: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.setting = dict(setting)
@@ -181,7 +184,7 @@ class ScenarioItem(pytest.Item):
         return self.path, 0, self.name
 
     def setup(self) -> None:
-        from iotsim.pytest_plugin.reports import properties
+        from iotsim.pytest_plugin.reports import properties, unable
         from iotsim.results.verdict import Verdict
         from iotsim.testing.explanation import explain
 
@@ -190,8 +193,7 @@ class ScenarioItem(pytest.Item):
         self.result = result
         self.user_properties[:] = properties(result, self.folder)  # those of the last attempt
         if result.verdict == Verdict.SKIPPED:
-            reason = " ".join(safe_line(text) for text in (result.reason, *result.notes))
-            raise pytest.skip.Exception(reason, _use_item_location=True)
+            raise unable(self.config, (result.reason, *result.notes))
         if result.verdict not in (Verdict.PASSED, Verdict.FAILED):
             raise self._explained(result)
         if result.verdict == Verdict.PASSED:

@@ -46,11 +46,13 @@ _PLACE = re.compile(
 
 class Entry(NamedTuple):
     """A run for the summary. ``folder`` is where its results are, as text; ``context`` are the messages
-    around its failures, as `iotsim.results.context.device_context` gives them."""
+    around its failures, as `iotsim.results.context.device_context` gives them; ``repetition`` is which it
+    was of several of the same (from 1), 0 if it was the only one."""
 
     result: RunResult
     folder: str = ""
     context: Mapping[str, Sequence[ContextLine]] | None = None
+    repetition: int = 0
 
 
 class Annotation(NamedTuple):
@@ -78,7 +80,7 @@ def _property(text: str) -> str:
 
 
 def annotations_of(
-    results: Iterable[RunResult], in_repository: Callable[[str], str]
+    entries: Iterable[Entry], in_repository: Callable[[str], str]
 ) -> list[Annotation]:
     """One for each expectation that did not hold, at its place, and for each run that failed by
     something else. `in_repository`: path -> the same, relative to the root of the repository, or "" if it is
@@ -86,7 +88,7 @@ def annotations_of(
 
     No more than the runner takes: the last of a level tells how many there are besides.
     """
-    found = [one for result in results for one in _of_run(result, in_repository)]
+    found = [one for entry in entries for one in _of_run(entry, in_repository)]
     kept: list[Annotation] = []
     for level in ("error", "warning", "notice"):
         those = [one for one in found if one.level == level]
@@ -101,9 +103,10 @@ def annotations_of(
     return kept
 
 
-def _of_run(result: RunResult, in_repository: Callable[[str], str]) -> list[Annotation]:
+def _of_run(entry: Entry, in_repository: Callable[[str], str]) -> list[Annotation]:
+    result = entry.result
     summary = summarize(result)
-    name, found = _name(result), []
+    name, found = _name(entry), []
     for row, expectation in zip(summary.rows, result.expectations, strict=True):
         if row.state == "passed":
             continue
@@ -124,9 +127,10 @@ def _of_run(result: RunResult, in_repository: Callable[[str], str]) -> list[Anno
     return found
 
 
-def _name(result: RunResult) -> str:
-    """What tells the run from others: of a matrix there are several of one scenario."""
-    return safe_line(title_of(result.scenario, result.parameters))
+def _name(entry: Entry) -> str:
+    """What tells the run from others: of a matrix, or with repetitions, there are several of one scenario."""
+    again = f" #{entry.repetition}" if entry.repetition else ""
+    return safe_line(title_of(entry.result.scenario, entry.result.parameters) + again)
 
 
 def _placed(
@@ -156,7 +160,7 @@ def step_summary(entries: Sequence[Entry], room: int = SUMMARY_BYTES) -> str:
     ordered = sorted(entries, key=lambda entry: entry.result.verdict == Verdict.PASSED)
     parts = [_headline(entries)]
     if len(entries) > 1:
-        parts.append(_table_of_runs([entry.result for entry in ordered], room // 2))
+        parts.append(_table_of_runs(ordered, room // 2))
     size = len("".join(parts).encode()) + ENDING_BYTES
     if size > room:
         return _headline(entries) if len(_headline(entries).encode()) <= room else ""
@@ -191,20 +195,21 @@ def _headline(entries: Sequence[Entry]) -> str:
     return f"## {_sign(gravest)} iotsim: {counts}\n"
 
 
-def _table_of_runs(results: Sequence[RunResult], room: int) -> str:
+def _table_of_runs(entries: Sequence[Entry], room: int) -> str:
     rows, size = [], 0
-    for number, result in enumerate(results):
+    for number, entry in enumerate(entries):
+        result = entry.result
         held = sum(one.passed for one in result.expectations)
         told = f"{held} of {len(result.expectations)}" if result.expectations else "none decided"
         row = (
             f"<tr><td>{_sign(result.verdict)} {_text(result.verdict)}</td>"
-            f"<td><code>{_text(_name(result))}</code></td>"
+            f"<td><code>{_text(_name(entry))}</code></td>"
             f"<td><code>{_text(result.path)}</code></td>"
             f"<td>{told}</td><td>{result.duration_s:.1f} s</td></tr>"
         )
         size += len(row.encode())
         if size > room:
-            rows.append(f"<tr><td colspan=5>and {len(results) - number} more</td></tr>")
+            rows.append(f"<tr><td colspan=5>and {len(entries) - number} more</td></tr>")
             break
         rows.append(row)
     titles = ("verdict", "scenario", "file", "held", "time")
@@ -214,7 +219,7 @@ def _table_of_runs(results: Sequence[RunResult], room: int) -> str:
 
 def _run(entry: Entry, summary: Summary, most_rows: int) -> str:
     result = entry.result
-    lines = [f"<h3>{_sign(result.verdict)} <code>{_text(_name(result))}</code></h3>"]
+    lines = [f"<h3>{_sign(result.verdict)} <code>{_text(_name(entry))}</code></h3>"]
     facts = f"{result.verdict}, seed {result.seed}, {result.duration_s:.1f} s"
     lines.append(f"<p>{_text(facts)}, <code>{_text(result.path)}</code></p>")
     if summary.reason:

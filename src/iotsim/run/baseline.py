@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import IotsimError
 from iotsim.results.compare.baseline import decode_baseline, encode_baseline, settled
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 256 << 20
 LOCK_PATIENCE_S = 10.0
-KEPT = frozenset((Verdict.PASSED, Verdict.FAILED))
-"""Verdicts that say what a gateway does; others are no base for a comparison."""
+
+
+class Updated(NamedTuple):
+    """The names of runs that were ``put`` into a baseline, the verdicts by names of those that were
+    ``refused``, and how many runs are ``in_all`` in it now."""
+
+    put: list[str]
+    refused: dict[str, str]
+    in_all: int
 
 
 def read_baseline(file: Path) -> dict[str, Profile]:
@@ -37,30 +44,34 @@ def read_baseline(file: Path) -> dict[str, Profile]:
         raise IotsimError(f"{file}: {error}") from None
 
 
-def update_baseline(file: Path, profiles: Iterable[Profile]) -> tuple[list[str], list[str]]:
+def update_baseline(file: Path, profiles: Iterable[Profile]) -> Updated:
     """Put `profiles` into the baseline in `file`, in the place of those of the same scenarios; others stay.
 
-    The names of those that were put in, and of those that were not, since they neither passed nor failed.
+    Only those that passed: a failure in a baseline would be what is expected from then on.
     IotsimError if the file cannot be written, or is no baseline.
     """
     fresh: dict[str, Profile] = {}
-    refused = []
+    refused: dict[str, str] = {}
+    in_all = 0
     for profile in profiles:
         path = seen_from(file, profile.path)
         name = title_of(path or profile.scenario, profile.parameters)
-        if profile.verdict in KEPT:
+        if profile.verdict == Verdict.PASSED:
             fresh[name] = settled(profile, path)  # of runs that are repeated, the last
         else:
-            refused.append(name)
+            refused[name] = profile.verdict
     try:
         if fresh:
             make_folder(file.absolute().parent)
             with _alone_in(file.absolute().parent):
                 kept = read_baseline(file) if file.exists() else {}
                 replace_file(file, encode_baseline(kept | fresh))
+                in_all = len(kept | fresh)
+        elif file.exists():
+            in_all = len(read_baseline(file))
     except OSError as error:
         raise IotsimError(f"{file} is not written: {error.strerror}") from error
-    return list(fresh), refused
+    return Updated(list(fresh), refused, in_all)
 
 
 @contextmanager

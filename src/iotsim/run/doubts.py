@@ -32,6 +32,11 @@ class Doubts:
             for spec in scenario.fleets
         )
         self._listening = f"they listen at {'; '.join(ports)}"
+        self._entries = {
+            one.entry.name: f"The {what} '{one.entry.name}' ({one.entry.place})"
+            for what, entries in (("impairment", scenario.impairments), ("fault", scenario.faults))
+            for one in entries
+        }
         self._lag_reported = LEAST_BOUND_S * scenario.pace
         self._lost_before = 0
         self.lost_northbound: Callable[[], int] = lambda: 0
@@ -97,9 +102,10 @@ class Doubts:
     def notes(self) -> list[str]:
         """What people should know of the run besides."""
         notes = list(self._crew.counters().notes)
-        idle = self._crew.counters().idle
-        if idle:
-            notes.append(f"No message came that this was for: {', '.join(idle)}.")
+        notes += [
+            f"{self._entries.get(name, f'{name!r}')} touched no message."
+            for name in self._crew.counters().idle
+        ]
         full = self._gateway_errors().get("gateway.UdpRcvbufErrors", 0)
         if full:
             lost = f"it lost {full} datagrams there"

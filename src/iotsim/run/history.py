@@ -298,7 +298,9 @@ def _select(database: sqlite3.Connection, since: float) -> list[HistoryRun]:
         failed.setdefault(number, {})[name] = state
     for number, *values in rows:
         fields = dict(zip(_COLUMNS, values, strict=True))
-        fields["parameters"] = msgspec.json.decode(fields["parameters"])
+        fields["parameters"] = msgspec.json.decode(
+            fields["parameters"], type=dict[str, str], strict=False
+        )
         fields["expectations"] = failed.get(number, {})
         runs.append(msgspec.convert(fields, HistoryRun, strict=False))
     return runs

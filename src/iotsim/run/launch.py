@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Launch:
-    """A command, and what it finds. `user` None is whoever runs iotsim."""
+    """A command, and what it finds. `user` None is whoever runs iotsim. `place` is where the command stands
+    in the scenario, "" if it was given; `missed` are the folders that do not have what its first word names.
+    """
 
     command: tuple[str, ...]
     env: Mapping[str, str]
@@ -35,6 +37,8 @@ class Launch:
     terminal: bool = True
     stdin: Path | Open | None = None
     """The file that it reads; None is an input that has ended."""
+    place: str = ""
+    missed: tuple[Path, ...] = ()
 
     def open_streams(self) -> Streams:
         """Its standard streams. GatewayStartError if the file for its input cannot be opened."""
@@ -49,6 +53,13 @@ class Launch:
                 f"the gateway cannot be started: its stdin, {self.stdin}: {error.strerror}"
             ) from error
         return Streams(terminal=self.terminal, stdin=fd)
+
+    def refused(self, error: GatewayStartError) -> GatewayStartError:
+        """What to say of `error`: also where the command stands, and where it was looked for."""
+        text = f"{self.place}: {error}" if self.place else str(error)
+        if self.missed and f": {self.command[0]}: " in text:
+            text += f" (looked for in {' and '.join(map(str, self.missed))})"
+        return GatewayStartError(text)
 
 
 def prepare_launch(
@@ -72,11 +83,14 @@ def prepare_launch(
     except LookupError as error:
         raise GatewayStartError(f"the gateway cannot be started: {error.args[0]}") from None
     rights.check_capabilities(spec.capabilities, private=private)
-    words = []
+    words, missed = [], []
     for number, word in enumerate(spec.command):
         folder = scenario.gateway_folder("command", number)
-        beside = [folder, folder.parent]
-        words.append(locate(expand(word), [Path.cwd(), *beside] if gateway_given else beside))
+        beside = [folder, folder.absolute().parent]
+        folders = [Path.cwd(), *beside] if gateway_given else beside
+        words.append(locate(expand(word), folders))
+        if number == 0 and _is_relative(words[0]):
+            missed = [*dict.fromkeys(folder.absolute() for folder in folders)]
     own = {name: expand(text) for name, text in spec.env.items()}
     return Launch(
         command=tuple(words),
@@ -86,6 +100,8 @@ def prepare_launch(
         capabilities=spec.capabilities,
         terminal=spec.terminal,
         stdin=_stdin(scenario, spec, results.path),
+        place="" if gateway_given else spec.place,
+        missed=tuple(missed),
     )
 
 
@@ -123,9 +139,14 @@ def locate(word: str, folders: Sequence[Path]) -> str:
     Links are kept: the interpreter of a virtual environment is one, and knows by it where it is. What
     is no relative path, or names no file, stays as it is.
     """
-    if word and not word.startswith(("/", "-")) and ("/" in word or "." in word):
+    if _is_relative(word):
         for folder in folders:
             # os.path's, unlike pathlib's, takes what can be no name, such as a script, for no file.
             if os.path.isfile(folder / word):  # noqa: PTH113
                 return str(folder.absolute() / word)
     return word
+
+
+def _is_relative(word: str) -> bool:
+    """Whether it may name a file relative to a folder, and not a program of the PATH or an option."""
+    return bool(word) and not word.startswith(("/", "-")) and ("/" in word or "." in word)

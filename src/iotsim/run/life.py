@@ -17,6 +17,7 @@ import trio
 from iotsim.clock import real_s
 from iotsim.events import GatewayLife
 from iotsim.expect.figures import GatewaySample
+from iotsim.testbed.bed import GatewayStartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -120,13 +121,17 @@ class Life:
         `measure` is what of it is measured, as `GatewayProcess.watch` has it; None measures nothing.
         """
         launch = self._launch
-        process = await testbed.start_gateway(
-            launch.command,
-            launch.env,
-            launch.cwd,
-            streams=launch.open_streams(),
-            on_left=lambda name: self._watch.life_left(self, name),
-        )
+        streams = launch.open_streams()
+        try:
+            process = await testbed.start_gateway(
+                launch.command,
+                launch.env,
+                launch.cwd,
+                streams=streams,
+                on_left=lambda name: self._watch.life_left(self, name),
+            )
+        except GatewayStartError as error:
+            raise launch.refused(error) from error
         self._process = process
         self.pid, self.started_at = process.pid, self._clock()
         self._watch.life_started(self)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from iotsim.errors import IotsimError
-from iotsim.results.result import RUNNING
 from iotsim.results.verdict import Verdict
 from iotsim.run.files import lock_folder, open_file, replace_file
 from iotsim.testbed.users import make_folder
@@ -34,7 +33,8 @@ GOOD = (Verdict.PASSED, Verdict.SKIPPED)
 
 
 class Remembered(msgspec.Struct, omit_defaults=True):
-    """``verdict`` is the last, "running" if the run never ended; ``seconds`` are those of its last whole run,
+    """``verdict`` is the last, "running" if the run never ended, "waiting" if its suite ended before it was
+    begun; ``seconds`` are those of its last whole run,
     0 if there was none; ``when`` is a Unix time."""
 
     verdict: str
@@ -89,7 +89,7 @@ class Memory:
             for name, run in news.items():
                 known = runs.pop(name, None)
                 run.when = run.when or time.time()
-                if known is not None and (run.verdict == RUNNING or not run.seconds):
+                if known is not None and not run.seconds:
                     run.seconds = known.seconds
                 runs[name] = run
             for name in list(runs)[: max(0, len(runs) - MOST_RUNS)]:

@@ -199,7 +199,7 @@ class Record:
                 self._busy = None
                 return
             self._journal.leave_telling()
-            self._journal.write_on = self.scribe.push
+            self._journal.write_on = self.scribe.write_on
 
     def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
         """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""

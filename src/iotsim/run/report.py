@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,11 @@ from iotsim.results.result import RunResult, counted, repeat_command
 from iotsim.results.verdict import Verdict
 from iotsim.wire.address import format_address, format_block
 
+IN_USE = re.compile(r"EADDRINUSE|address (is )?already in use", re.IGNORECASE)
+PORTS_ARE_TAKEN = (
+    "The gateway says that an address is in use: on the loopback link the devices' ports are taken at all "
+    "addresses, also for the gateway. Give it another port there, or run it on a TUN interface."
+)
 UNMATCHED_NOTES = 3
 """So many kinds of messages to which no rule applied are told of."""
 
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from iotsim.events import Unmatched
+    from iotsim.events import GatewayResult, Unmatched
     from iotsim.link.base import Link
     from iotsim.results.verdict import Decision
     from iotsim.run.preparation import RunOptions
@@ -109,6 +115,8 @@ def run_ended(
     gateway_notes: list[str] = []
     if run.gateway is not None and decision.verdict != Verdict.PASSED:
         gateway_notes = run.gateway.notes(heard=run.crew.heard.is_set())
+        if run.scenario.link.kind == "loopback" and _lacks_a_port(run.gateway.result()):
+            gateway_notes.append(PORTS_ARE_TAKEN)
     unmatched = run.crew.counters().unmatched
     unmatched = sorted(unmatched, key=lambda one: (-one.count, one.t, one.fleet, one.kind))
     unmatched_notes = [] if decision.verdict == Verdict.PASSED else describe_unmatched(unmatched)
@@ -132,6 +140,11 @@ def run_ended(
         files=files,
         unmatched=unmatched,
     )
+
+
+def _lacks_a_port(gateway: GatewayResult) -> bool:
+    """Whether the last that `gateway` has printed is about a port that another has."""
+    return any(IN_USE.search(line) for line in gateway.last_lines)
 
 
 def describe_unmatched(unmatched: Sequence[Unmatched]) -> list[str]:

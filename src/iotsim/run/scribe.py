@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 PIPE_BYTES = 1 << 20
 PATIENCE_S = 0.5
 READ_BYTES = 1 << 18
+TOGETHER_BYTES = 1 << 18
+TOGETHER_S = 0.05
+"""So much is put into the pipe at a time, or what has come in so long: each time the child wakes up."""
 LEAST_CORES = 2
 LEAST_RECORDS = 2_000
 LOOK_S = 0.1
@@ -97,6 +100,7 @@ class Scribe:
         self._write = write
         self._waiting: deque[tuple[float, memoryview]] = deque()
         """What is not in the pipe yet, and since when."""
+        self._waiting_bytes = 0
         self._given = [0] * len(files)
         self._state = mmap.mmap(-1, _STATE.size * len(files))  # shared with the child
         reads, self._pipe = os.pipe()
@@ -124,7 +128,16 @@ class Scribe:
         self._given[number] += 1
         data = memoryview(_HEAD.pack(len(piece), number) + piece)
         self._waiting.append((time.monotonic(), data))
-        self.push()
+        self._waiting_bytes += len(data)
+
+    def write_on(self) -> bool:
+        """Put what is due into the pipe, as far as it has room; whether anything is left."""
+        waiting = self._waiting
+        if waiting and (
+            self._waiting_bytes >= TOGETHER_BYTES or time.monotonic() - waiting[0][0] >= TOGETHER_S
+        ):
+            return self.push()
+        return bool(waiting)
 
     def push(self) -> bool:
         """Put into the pipe what it has room for; whether anything is left."""
@@ -141,6 +154,7 @@ class Scribe:
             except OSError:
                 self._take_over()
                 break
+            self._waiting_bytes -= written
             if written == len(data):
                 waiting.popleft()
             else:
@@ -157,6 +171,7 @@ class Scribe:
 
     def _take_over(self) -> None:
         self._waiting.clear()
+        self._waiting_bytes = 0
         os.close(self._pipe)
         os.waitpid(self.pid, 0)
         self.pid = 0

@@ -22,7 +22,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from iotsim.errors import Problem, ScenarioError
+from iotsim.errors import IotsimError, Problem, ScenarioError
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
 from iotsim.run.inside import OVER
@@ -261,12 +261,14 @@ class Suite:
             other.beside += 1
         one.beside = len(self._running)
         if not retried:
-            self._view.begun(turn.job, self._name(turn))
+            self._view.begun(turn, self._name(turn))
         self._running[ticket] = one
         self._selector.register(one.output, selectors.EVENT_READ, lambda: self._took_output(one))
         self._selector.register(one.news, selectors.EVENT_READ, lambda: self._took_news(one))
         try:
-            self._server.begin(ticket, turn.job, folder, one.fds)
+            # Of a server that was killed, `_hear` ends what it was to run.
+            with suppress(IotsimError):
+                self._server.begin(ticket, turn.job, folder, one.fds)
         finally:
             one.close_theirs()
 
@@ -286,7 +288,7 @@ class Suite:
         elif one.doing:
             if one.doing == OVER and one.kill_at is not None:
                 one.kill_at = time.monotonic() + LEAVING_S
-            self._view.progress(one.turn.job, one.doing)
+            self._view.progress(one.turn, one.doing)
 
     def _patience(self) -> float | None:
         """How long there may be nothing to do."""
@@ -357,7 +359,7 @@ class Suite:
         doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
         if doubtful and self._options.retry and not one.retried and not self.stopped_by:
             self._again.append(one.turn)
-            self._view.progress(one.turn.job, "inconclusive: once more, alone, at the end")
+            self._view.progress(one.turn, "inconclusive: once more, alone, at the end")
             return
         self._keep(ended)
 
@@ -372,7 +374,7 @@ class Suite:
                 self.passes += 1
         self.ended[turn] = ended
         self._folder.changed(ended)
-        self._view.ended(turn.job, ended.result, ended.folder, ended.output)
+        self._view.ended(turn, ended.result, ended.folder, ended.output)
         ended.output = ""  # it is told, and of many runs it would be much
 
     def _write(self, *, now: bool = False) -> None:

@@ -100,7 +100,12 @@ class SuiteFolder:
         result = ended.result
         remembered = Remembered.of(result, ended.seconds)
         # Of several repetitions, one that failed is not made good by the next.
-        if known is None or not known.failed or known.verdict == RUNNING or remembered.failed:
+        if (
+            known is None
+            or known.verdict in (RUNNING, WAITING)
+            or not known.failed
+            or remembered.failed
+        ):
             self._news[job.identity] = remembered
         self._junit[ended.turn] = suite_of(result, folder=shown_folder(self.of(ended.turn)))
 
@@ -108,6 +113,9 @@ class SuiteFolder:
         """Write the documents as of now, while those that have `begun` go on."""
         waiting = suite.waiting
         result = self._result(suite, begun, waiting)
+        self._folder.trouble = ""  # of what was not written meanwhile, all is written now
+        if suite.over:
+            self._folder.free_room()
         self._folder.write_document("result.json", encode_suite(result))
         suites = [self._junit[turn] for turn in sorted(suite.ended)]
         for turn in (*begun, *waiting):
@@ -115,9 +123,13 @@ class SuiteFolder:
             suites.append(suite_of(RunResult(scenario=job.title, path=str(job.file), seed=0)))
         self._folder.write_junit(suites)
         self._folder.write_document(INDEX, self._index(result))
-        for turn in begun:
-            # What has begun and never ends has not passed.
-            self._news.setdefault(self._jobs[turn.job].identity, Remembered(RUNNING))
+        # What is not begun, or has begun and never ends, has not passed.
+        for turns, verdict in ((waiting, WAITING), (begun, RUNNING)):
+            for turn in turns:
+                identity = self._jobs[turn.job].identity
+                known = self._news.get(identity)
+                if known is None or known.verdict == WAITING:
+                    self._news[identity] = Remembered(verdict)
         self._memory.add(self._news)
 
     def _index(self, result: SuiteResult) -> bytes:
@@ -142,6 +154,7 @@ class SuiteFolder:
         reason = ""
         if suite.stopped_by:
             reason = f"ended by {signal.Signals(suite.stopped_by).name}"
+            reason += f", {len(waiting)} were not begun" if waiting else ""
         elif waiting and suite.over:
             reason = f"{len(waiting)} were not begun, since one did not pass"
         return SuiteResult(

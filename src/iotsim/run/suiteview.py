@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.results.result import RunResult
-    from iotsim.run.suite import Ended, Job
+    from iotsim.run.suite import Ended, Job, Turn
 
 REASON_CHARACTERS = 200
 
@@ -22,21 +22,21 @@ REASON_CHARACTERS = 200
 class SuiteView(Protocol):
     """What is told of a suite while it goes on, inside of the context, from one thread.
 
-    Jobs have numbers from 0. Each that has ``begun`` has ``ended`` once, and may make ``progress``, told in a
-    line, meanwhile; with repetitions it begins again after that. `folder` has its results, `output` is what
-    its process printed.
+    A run is known by its turn, since repetitions of a job may go on at the same time. Each that has ``begun``
+    has ``ended`` once, and may make ``progress``, told in a line, meanwhile. `folder` has its results,
+    `output` is what its process printed.
     """
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
-    def begun(self, number: int, name: str) -> None: ...
+    def begun(self, turn: Turn, name: str) -> None: ...
 
-    def progress(self, number: int, text: str) -> None: ...
+    def progress(self, turn: Turn, text: str) -> None: ...
 
     def ended(
-        self, number: int, result: RunResult, folder: Path | None = None, output: str = ""
+        self, turn: Turn, result: RunResult, folder: Path | None = None, output: str = ""
     ) -> None: ...
 
 
@@ -49,7 +49,8 @@ def print_summary(jobs: Sequence[Job], ended: Sequence[Ended], waiting: int, pas
     counts = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(verdicts).items())
     total = len(verdicts) + waiting
     what = "runs" if any(one.turn.repetition for one in ended) else "scenarios"
-    print(f"{len(verdicts)} of {total} {what}: {counts or 'none was run'}")
+    left = f"; {waiting} not begun" if waiting else ""
+    print(f"{len(verdicts)} of {total} {what}: {counts or 'none was run'}{left}")
 
 
 def _told_again(job: Job, one: Ended) -> list[str]:

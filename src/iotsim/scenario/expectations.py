@@ -28,7 +28,7 @@ from iotsim.scenario.schema import (
     misspelled,
 )
 from iotsim.scenario.scopes import READY, tell_reserved
-from iotsim.scenario.selectors import SelectorError, listed, merged, select
+from iotsim.scenario.selectors import SelectorError, instead, listed, merged, select
 from iotsim.units import Tolerance
 
 if TYPE_CHECKING:
@@ -324,6 +324,7 @@ class ExpectBuilder:
             except SelectorError as error:
                 if error.fleet not in self.doubtful:
                     self.problems.add(place, str(error), error.hint)
+                    selections += instead(error, self.counts)
             except ValueError as error:
                 self.problems.add(place, str(error))
             else:

@@ -212,6 +212,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
         stdin=table.stdin,
         restart=_restart(table.restart, problems),
         folders=MappingProxyType(_folders(raw, command, problems)),
+        place=problems.where((*keys, "command")) if "command" in raw else "",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.expect.northbound import fleet_of
 from iotsim.expect.spec import DeviceSelection, Look
 from iotsim.match import Names, compile_match
-from iotsim.match.fieldpath import nearest
+from iotsim.match.fieldpath import meant, nearest
 from iotsim.northbound.fields import SCHEMAS
 from iotsim.scenario.fleets import expression_names
 
@@ -67,12 +67,13 @@ class Looks:
         self.mute = loading.mute
 
     def service(self, name: str, keys: Keys) -> str:
-        """`name` if there is such a northbound service, else ""."""
+        """`name` if there is such a northbound service; else, once that is told, the one that was probably
+        meant, so that the rest is looked at as well, or ""."""
         if name in self.services:
             return name
         hint = nearest(name, self.services) or "write [northbound.NAME]"
         self.problems.add(keys, f"there is no northbound service '{name[:100]}'", hint)
-        return ""
+        return meant(name, self.services)
 
     def of_service(self, service: str) -> tuple[DeviceSelection, ...]:
         """What stands for the devices, where it is about a service."""

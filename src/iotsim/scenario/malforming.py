@@ -38,12 +38,12 @@ class MalformBuilder:
         fault, tests = self.fault, dict(self.fault.entry.tests)
         malformers: dict[tuple[str, int], Malformer] = {}
         values: dict[str, Any] = {}
-        missing: list[tuple[Protocol, str]] = []
+        missing: list[tuple[FleetSpec, Protocol, list[str]]] = []
         for fleet, number, service in self.builder.services_of(fault.entry, "from_device"):
             schema = service.protocol.answer_schema
-            lacks = next((path for path in spec.values if find_field(schema, path) is None), None)
-            if lacks is not None:
-                missing.append((service.protocol, lacks))
+            lacks = [path for path in spec.values if find_field(schema, path) is None]
+            if lacks:
+                missing.append((fleet, service.protocol, lacks))
                 del tests[fleet.name, number, "from_device"]
                 continue
             made = malformer(service.protocol)
@@ -52,16 +52,25 @@ class MalformBuilder:
                 values[path] = self._value(path, value, fleet, service.protocol)
             self._try(made, values, service)
         if missing and not tests:
-            protocol, path = missing[0]
-            hint = field_hint(protocol.answer_schema, path)
-            message = f"unknown field '{path[:100]}' of {protocol.name}"
-            self.problems.add((*self.keys, path), message, hint, of_key=True)
+            self._tell_missing(spec, *min(missing, key=lambda one: len(one[2])))
         return replace(
             fault,
             entry=replace(fault.entry, tests=tests),
             spec=f.Malform(values),
             malformers=malformers,
         )
+
+    def _tell_missing(
+        self, spec: f.Malform, fleet: FleetSpec, protocol: Protocol, lacks: list[str]
+    ) -> None:
+        """Tell of the fields that the nearest protocol lacks, and of what is wrong with the others."""
+        for path, value in spec.values.items():
+            if path not in lacks:
+                self._value(path, value, fleet, protocol)
+                continue
+            hint = field_hint(protocol.answer_schema, path)
+            message = f"unknown field '{path[:100]}' of {protocol.name}"
+            self.problems.add((*self.keys, path), message, hint, of_key=True)
 
     def _value(self, path: str, value: Any, fleet: FleetSpec, protocol: Protocol) -> Any:
         here = (*self.keys, path)

@@ -97,7 +97,8 @@ class GatewaySpec:
     `capabilities` a mask, as in `iotsim.capabilities`. `stdin` None is an input that has ended, "open"
     one that never ends and gives nothing, anything else the name of a file. `waits`: it is not started
     with the run, but by a step, at `starts_s` at the earliest. `folders` are those of the
-    files that say what is at keys of ``[gateway]`` (`Scenario.gateway_folder`).
+    files that say what is at keys of ``[gateway]`` (`Scenario.gateway_folder`). `place` is where `command`
+    stands, as ``file:line``; "" if it is in no file.
     """
 
     command: tuple[str, ...] = ()
@@ -116,6 +117,7 @@ class GatewaySpec:
     waits: bool = False
     starts_s: float = 0.0
     folders: Mapping[Keys, Path] = field(default_factory=lambda: MappingProxyType({}))
+    place: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import Duration, Match, Model, Text, Texts, written
-from iotsim.scenario.selectors import SelectorError, listed, merged, select
+from iotsim.scenario.selectors import SelectorError, instead, listed, merged, select
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ class ScopeBuilder:
             except SelectorError as error:
                 if error.fleet not in self.doubtful:
                     self.problems.add(place, str(error), error.hint)
+                    selections += instead(error, self.counts)
             except ValueError as error:
                 self.problems.add(place, str(error))
         self._listed += listed(selections)

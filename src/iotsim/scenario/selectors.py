@@ -32,6 +32,12 @@ class SelectorError(ValueError):
         super().__init__(message)
 
 
+def instead(error: SelectorError, counts: Mapping[str, int]) -> list[DeviceSelection]:
+    """What stands for a selector that is wrong, and told, so that the rest is looked at all the same: a
+    device of its fleet, if there is one."""
+    return [DeviceSelection(error.fleet, range(1))] if counts.get(error.fleet) else []
+
+
 def select(text: str, counts: Mapping[str, int], seed: int) -> DeviceSelection:
     """The devices that `text` names, of fleets with `counts` devices; a share is drawn by `seed`.
 

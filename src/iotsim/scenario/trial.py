@@ -169,6 +169,10 @@ class Trial:
                 given = bool(path) and _get(fields, path) is not _ABSENT
                 if given and not near:
                     yield Fault(path, f"cannot be encoded: {reason}")
+                    # What is wrong behind it shows with another value in its place.
+                    if not self._shapes(path) and _put(message, path, self._guess(path, {})):
+                        guesses.add(path)
+                        continue
                 elif not guesses:  # a field that is computed of the others, all of which are known
                     which = f"'{path}' " if path else ""
                     yield Fault(path, f"{which}cannot be encoded: {reason}")

@@ -291,7 +291,7 @@ class Arrivals:
         if not ours:
             return "it has received nothing"
         near = nearest((Sample(e.t, e.fields, NOBODY) for e in ours), self._matcher.explain)
-        told = f"it has received {plural(len(ours), 'thing')}"
+        told = f"it has received {plural(len(ours), 'message')}"
         return f"{told}; nearest: {near.text}" if near.text else told
 
 

@@ -24,6 +24,7 @@ from iotsim.events import (
 )
 from iotsim.results.fold import fold
 from iotsim.results.html.data import encode_data, report_data
+from iotsim.results.html.page import render_page
 from iotsim.results.jsonl import EventEncoder, decode_events
 
 PEER = "10.77.0.1:9"
@@ -124,6 +125,29 @@ def test_times_that_cannot_be_are_told_and_change_no_scale() -> None:
     assert document["run"]["absurd_times"] == 2
     assert document["axis"]["end"] == 2.0
     assert [row["t"] for row in messages(document)] == [1_000_000, 1_000_000, 1_000_000, 2_000_000]
+
+
+def test_times_of_output_that_cannot_be_are_those_of_what_was_before() -> None:
+    lines = [
+        EventEncoder().encode([run_started(1)]),
+        line(event="gateway-output", t=2.0, line="a"),
+        line(event="gateway-output", t=1e308, line="b"),
+        line(event="northbound", t=-1e308, id=1, service="cloud", fields={}),
+    ]
+    document = document_of_lines(lines)
+    assert document["output"]["t"] == [2.0, 2.0]
+    assert document["northbound"]["t"] == [2.0]
+
+
+def test_forged_numbers_and_lists_are_shown_as_they_may_be() -> None:
+    about = {"count": 1, "protocols": 1.5, "addresses": [1, "10.77.1.1"]}
+    started = run_started(wall_time=1e300, fleets={"meter": about})
+    result = fold([started, run_ended(1e400)])
+    result.counters["link.received"] = 10**30
+    data = report_data(lambda: [EventEncoder().encode([started]), received()], result)
+    (fleet,) = data["devices"]["fleets"]
+    assert (fleet["protocols"], fleet["addresses"]) == ([], ["10.77.1.1"])
+    assert str(10**30).encode() in render_page(data)
 
 
 def test_ids_that_cannot_be_pair_nothing() -> None:

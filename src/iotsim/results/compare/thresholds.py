@@ -137,7 +137,7 @@ def _unit_of(name: str, shown: str) -> str:
         units.add(COUNT)
     if not units:
         similar = difflib.get_close_matches(name, UNITS, n=1, cutoff=0.5)
-        hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(UNITS)}"
+        hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(UNITS)}."
         raise ValueError(
             f"{shown}: there is no figure {name[:60]!r}; {hint} "
             "Counters are counter.NAME, northbound services northbound.NAME"

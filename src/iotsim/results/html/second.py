@@ -44,8 +44,10 @@ class Second:
         self.messages = Messages(index, strings)
         self._index = index
         self._choice = choice
-        self._output: list[GatewayOutput] = []
-        self._northbound: list[Northbound] = []
+        self._output: list[tuple[float, GatewayOutput]] = []
+        self._northbound: list[tuple[float, Northbound]] = []
+        self._times: dict[int, float] = {}
+        """Of other events, by line: those that the index has made of what they tell."""
         self._chosen = bytearray(index.lines)
         lines = index.rows.lines
         for row in choice.rows:
@@ -56,6 +58,7 @@ class Second:
         ):
             for place in choose_lines(others.times, others.sizes, moments, most, most_bytes):
                 self._chosen[others.lines[place]] = what
+                self._times[others.lines[place]] = others.times[place]
         around = [row for found in choice.around for row in found]
         self._wanted = dict.fromkeys(around[:BYTES_OF_FAILURES])
         others_wanted = [
@@ -69,7 +72,7 @@ class Second:
         decode = event_decoder()
         rows = iter(self._choice.rows)
         whats = self._index.rows.whats
-        for line, chosen in zip(lines, self._chosen, strict=False):
+        for number, (line, chosen) in enumerate(zip(lines, self._chosen, strict=False)):
             if not chosen:
                 continue
             row = next(rows) if chosen == _MESSAGE else NO_ROW
@@ -83,9 +86,9 @@ class Second:
                     if row in self._wanted and (carried := carried_by_datagram(event)) is not None:
                         self._events[row] = carried
             elif isinstance(event, GatewayOutput):
-                self._output.append(event)
+                self._output.append((self._times[number], event))
             elif isinstance(event, Northbound):
-                self._northbound.append(event)
+                self._northbound.append((self._times[number], event))
 
     def wanted(self, book: AddressBook) -> list[Wanted]:
         """The messages whose bytes are wanted, those around failures first."""
@@ -102,7 +105,7 @@ class Second:
 
     def output_near(self, t: float) -> list[int]:
         """The places, in `output`, of what the gateway printed around `t`."""
-        times = list(accumulate((event.t for event in self._output), max))
+        times = list(accumulate((t for t, _ in self._output), max))
         return list(near(times, t, OUTPUT_AROUND, OUTPUT_AROUND))
 
     def output(self) -> dict[str, Any]:
@@ -110,17 +113,17 @@ class Second:
         return {
             "total": len(self._index.output.times),
             "count": len(self._output),
-            "t": [seconds(event.t) for event in self._output],
-            "line": [shown(event.line) for event in self._output],
+            "t": [seconds(t) for t, _ in self._output],
+            "line": [shown(event.line) for _, event in self._output],
         }
 
     def northbound(self) -> dict[str, Any]:
         """The document's ``northbound``."""
-        events = self._northbound
+        events = [event for _, event in self._northbound]
         return {
             "total": len(self._index.northbound.times),
             "count": len(events),
-            "t": [seconds(event.t) for event in events],
+            "t": [seconds(t) for t, _ in self._northbound],
             "id": [shown_value(event.id) for event in events],
             "service": [shown(event.service) for event in events],
             "fields": [shown_value(event.fields) for event in events],
