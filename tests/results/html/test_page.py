@@ -133,6 +133,14 @@ def test_devices_that_failed_alike_are_told_of_once() -> None:
         assert Parsed(render_page(document)).text.count(told) == 1
 
 
+def test_what_broke_a_never_is_no_near_miss() -> None:
+    document = documents.failed()
+    document["expectations"] = [document["expectations"][0] | {"kind": "never"}]
+    text = Parsed(render_page(document)).text
+    assert "What came" in text
+    assert "Nearest miss" not in text
+
+
 def test_it_tells_how_the_gateway_ended() -> None:
     document = documents.passed()
     gateway = {"crashed": True, "signal": "SIGSEGV", "status": None, "last_lines": ["one", "<two>"]}
