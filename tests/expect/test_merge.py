@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from iotsim.expect.judge import Judge
@@ -104,6 +104,21 @@ def judged(
 
 @settings(max_examples=400, deadline=None)
 @given(specs, traffic, st.integers(2, 3), st.booleans(), st.booleans())
+# A part without any pair, which alone would have broken it.
+@example(
+    ExpectSpec(
+        "x",
+        quantifier="all",
+        devices=SELECTIONS[0],
+        matcher=READ.matcher,
+        kind="latency",
+        latency=LatencyExpectation(READ, COMMAND, {"p50": 0.5}),
+    ),
+    [(0, 0, MESSAGES[0]), (0, 0, MESSAGES[2])],
+    2,
+    False,
+    False,
+)
 def test_shards_agree_with_one_judge(
     spec: ExpectSpec, messages: Any, shards: int, striped: bool, boots: bool
 ) -> None:

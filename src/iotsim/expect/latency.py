@@ -82,6 +82,7 @@ class Latency(Watcher):
         self._open: dict[str, dict[Hashable, list[Open]]] = {}
         """By device, then by key."""
         self._open_count = 0
+        self._broken_at_end = 0
         self._order: deque[Open] = deque()
         """Those that were opened, in that order; only where there is a maximum."""
         self._stop_is_north = spec.latency.stop.service not in ("", spec.service)
@@ -225,6 +226,7 @@ class Latency(Watcher):
                 self.fail(one.slot, due, f"{self._lonely(one)} within {bound}", ground)
 
     def settle_pending(self, now: float) -> None:
+        before = self.broken
         lonely: dict[int, Open] = {}
         for one in self._still_open():
             if one.t + self.patience_s + EPSILON_S < now:
@@ -245,6 +247,7 @@ class Latency(Watcher):
             else:
                 self.state[slot] = HELD
                 self.held += 1
+        self._broken_at_end = self.broken - before
 
     def _still_open(self) -> Iterator[Open]:
         for waiting in self._open.values():
@@ -270,7 +273,9 @@ class Latency(Watcher):
     def pool(self) -> Export:
         if not self.count:
             return {**_NOTHING, "bounds": self.bounds}
-        return {**self._figures(0), "broken": "" if not self.broken else self._notes[0].text}
+        # What the pairs of a part are worth alone says nothing of those of all.
+        broken = self.broken > self._broken_at_end
+        return {**self._figures(0), "broken": self._notes[0].text if broken else ""}
 
     def expectation(self) -> str:
         bounds = ", ".join(f"{text.seconds(bound)} ({name})" for name, bound in self.bounds.items())
