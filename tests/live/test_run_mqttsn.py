@@ -215,7 +215,7 @@ within = "55s"
 CLIENTS_SH = """
 at() { "$PYTHON" -W ignore -m mqttsn12.$1 -h 10.77.1.1 -p 1883 "${@:2}" 2>&1; }
 sub() { name=$1; shift; at mqtt_sn_sub -i "$name" "$@" > "$work/$name" & }
-heard() { until grep -q "$2" "$work/$1"; do sleep 0.1; done; }
+heard() { until grep -qs "$2" "$work/$1"; do sleep 0.1; done; }
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 at mqtt_sn_pub -t config/mode -m retained -q 1 -r
@@ -231,8 +231,8 @@ while true; do
     at mqtt_sn_pub -t sensor/a -m at -q 1
     at mqtt_sn_pub -t ab -m short -q 0
     at mqtt_sn_pub -T 7 -m predefined -q 1
-    grep -q at "$work/name" && grep -q at "$work/wildcard" && grep -q short "$work/short" \\
-        && grep -q predefined "$work/predefined" && break
+    grep -qs at "$work/name" && grep -qs at "$work/wildcard" && grep -qs short "$work/short" \\
+        && grep -qs predefined "$work/predefined" && break
 done
 heard will gone
 at mqtt_sn_pub -t refused -m x -q 1 | grep -o 'REGISTER failed: Rejected.*'
