@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotsim.link.memory import MemoryLink
+from iotsim.run import scribe as scribes
 from iotsim.run.files import NO_THREAD, Writer
 from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
@@ -94,6 +95,7 @@ def main(folder: Path) -> None:
     def clock() -> float:
         return time.perf_counter() - began
 
+    scribes.LEAST_CORES = 1  # it is not about whether it pays here
     flood = Flood(folder, clock, scribe=True)
     flood.ask()
     flood.record.have_scribe()
