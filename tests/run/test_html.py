@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.run.reporting import SCENARIO
 
 from iotsim.results.result import decode_result
 from iotsim.results.verdict import Verdict
@@ -23,30 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.run.report import RunReport
-
-SCENARIO = """
-[link]
-kind = "memory"
-
-[gateway]
-address = "10.77.0.1"
-port = 9000
-
-[devices.meter]
-count = 3
-address = "10.77.1.1"
-protocol = "sensornet"
-
-[[devices.meter.rules]]
-every = "1s"
-send = { kind = "REPORT", device = 1, seq = 1, value = 2 }
-
-[[expect]]
-name = "every meter reports"
-each = "meter"
-sends = { kind = "REPORT" }
-within = "3s"
-"""
 
 
 @pytest.fixture
