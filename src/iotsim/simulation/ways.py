@@ -150,7 +150,7 @@ class Way:
             transit.at += 1
             if fits is not None and not fits(transit):
                 continue
-            if scope.for_all:
+            if scope.for_all:  # as `hits` does, in place: most entries are for all, all the time
                 period = scope.period
                 if not period.begin <= transit.t < period.end:
                     continue
