@@ -163,11 +163,14 @@ class Service:
         self._teller: int | None = None
         """Our number among the journal's tellers, once telling is left to it."""
         codec = self._answer_codec
-        if self._recorded and self._outbound is None and codec.tells_by_bytes:
+        read = spec.protocol.codec
+        by_bytes = codec.tells_by_bytes and read.tells_by_bytes
+        if self._recorded and by_bytes and self._outbound is None and self._inbound is None:
             number = len(journal.tellers)
             leave = partial(setattr, self, "_teller", number)
             name = partial(_name_at, fleet)
-            journal.tellers.append(Teller(self._name, codec.tell_bytes, name, leave))
+            teller = Teller(self._name, read.decode, codec.tell_bytes, name, leave)
+            journal.tellers.append(teller)
         # What nearly every message has in common with those before: who sent it, and the devices' names.
         self._peer: Endpoint = (0, 0)
         self._who = ""
@@ -207,7 +210,11 @@ class Service:
         if not datagram.from_host:
             device.peer = self._peer
         received = None
-        if self._recorded:
+        if self._teller is not None:
+            datagram.id = number = next(self._ids)
+            index, peer, port = datagram.index, datagram.peer, datagram.peer_port
+            self._emit(Untold(now, number, self._teller, index, peer, port, payload))
+        elif self._recorded:
             datagram.id = number = next(self._ids)
             name = self._names.get(datagram.index) or self._name_of(device)
             received = Received(now, number, name, self._who, self._name, message)
@@ -381,12 +388,12 @@ class Service:
                     Untold(
                         self._pump.sent_at,
                         next(self._ids),
-                        datagram.id,
                         self._teller,
                         datagram.index,
                         datagram.peer,
                         datagram.peer_port,
                         payload,
+                        datagram.id,
                         message,
                     )
                 )

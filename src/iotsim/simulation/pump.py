@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from iotsim.simulation.timers import Timers
 
 BATCH_FRAMES = 64
-FLUSH_RECORDS = 512
+FLUSH_RECORDS = 128
 FLUSH_INTERVAL_S = 0.25
 TURN_S = 0.005
 """After this long without a pause, other tasks get their turn."""
@@ -213,7 +213,7 @@ class Pump:
                 self.on_turn(now)
                 await trio.lowlevel.checkpoint()
                 turn_began = self.clock()
-            elif not self._wait_briefly(now, busy=busy):
+            elif not self._wait_briefly(now, busy=busy) and not self.journal.go_on():
                 self.on_turn(now)
                 await self._wait(now)
                 turn_began = self.clock()
