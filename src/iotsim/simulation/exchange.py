@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_RULE
@@ -168,7 +168,7 @@ class Service:
         if self._recorded and by_bytes and self._outbound is None and self._inbound is None:
             number = len(journal.tellers)
             leave = partial(setattr, self, "_teller", number)
-            name = partial(_name_at, fleet)
+            name = lru_cache(MOST_NAMES)(lambda index: fleet.device(index).name)
             teller = Teller(self._name, read.decode, codec.tell_bytes, name, leave)
             journal.tellers.append(teller)
         # What nearly every message has in common with those before: who sent it, and the devices' names.
@@ -575,10 +575,6 @@ class Service:
         """The reply to what is no message, if there is one."""
         error_reply = self.protocol.error_reply
         return None if error_reply is None else error_reply(error, payload)
-
-
-def _name_at(fleet: Fleet, index: int) -> str:
-    return fleet.device(index).name
 
 
 def one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ among them, which a `Teller` makes whole from the bytes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -32,6 +33,8 @@ class Recording(NamedTuple):
 
 
 EVERYTHING = Recording()
+_endpoint = lru_cache(1024)(format_endpoint)
+"""One has sent most messages, or a few have."""
 
 
 class Teller(NamedTuple):
@@ -124,7 +127,7 @@ class Journal:
     def tell(self, untold: Untold) -> Received | Sent:
         """The event that `untold` stands for."""
         protocol, read, tell, name, _ = self.tellers[untold.teller]
-        device, peer = name(untold.index), format_endpoint(untold.peer, untold.peer_port)
+        device, peer = name(untold.index), _endpoint(untold.peer, untold.peer_port)
         t, number, payload, layer = untold.t, untold.id, untold.payload, untold.layer
         if untold.message is None:
             return Received(t, number, device, peer, protocol, read(payload), layer)
