@@ -108,6 +108,7 @@ class Service:
         self.protocol = spec.protocol
         self.port = spec.port
         self._name = spec.protocol.name
+        self._devices = fleet.devices
         self._device = fleet.device
         self._decode = spec.protocol.codec.decode
         self._answer_codec = spec.protocol.answer_codec
@@ -193,8 +194,8 @@ class Service:
         return message
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
-        device = self._device(datagram.index)
-        now = datagram.time
+        index, now = datagram.index, datagram.time
+        device = self._devices[index] or self._device(index)
         if device.failed:
             return FAILED
         try:
@@ -212,11 +213,14 @@ class Service:
         received = None
         if self._teller is not None:
             datagram.id = number = next(self._ids)
-            index, peer, port = datagram.index, datagram.peer, datagram.peer_port
-            self._emit(Untold(now, number, self._teller, index, peer, port, payload))
+            self._emit(
+                Untold(
+                    now, number, self._teller, index, datagram.peer, datagram.peer_port, payload
+                )
+            )
         elif self._recorded:
             datagram.id = number = next(self._ids)
-            name = self._names.get(datagram.index) or self._name_of(device)
+            name = self._names.get(index) or self._name_of(device)
             received = Received(now, number, name, self._who, self._name, message)
             self._emit(received)
         try:
@@ -224,7 +228,10 @@ class Service:
                 observe(device, message, now)
             if self._inbound is not None:
                 return self._inbound.take(device, datagram, payload, message, received)
-            return self._react(device, datagram, message)
+            reaction = self._respond(device, message, now)
+            if reaction.__class__ is dict:
+                return self.send(device, datagram, reaction)
+            return self._follow(reaction, device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -259,6 +266,12 @@ class Service:
     def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
         """Let rules and behavior deal with `message`."""
         reaction = self._respond(device, message, datagram.time)
+        return self._follow(reaction, device, datagram, message)
+
+    def _follow(
+        self, reaction: Reaction, device: SimDevice, datagram: Datagram, message: dict[str, Any]
+    ) -> str:
+        """Do what rules and behavior have said is to be done about `message`."""
         if isinstance(reaction, dict):
             return self.send(device, datagram, reaction)
         if isinstance(reaction, str):
