@@ -148,13 +148,15 @@ class Computed(Node):
 class Adapted(Node):
     """``inner``, whose value passes through functions that look at nothing but it.
 
-    They are called with the value and with ``more`` arguments, which they ignore, as source.
+    They are called with the value and with ``more`` arguments, which they ignore. ``validates``: they refuse
+    a value, or give it back as it is.
     """
 
     inner: Node
     decode: Callable[..., Any]
     encode: Callable[..., Any]
-    more: str
+    more: tuple[Any, ...]
+    validates: bool
 
 
 class Coded(Node):
