@@ -114,7 +114,7 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterable[ScenarioItem]:
         from iotsim.errors import ScenarioError
         from iotsim.pytest_plugin import reports
-        from iotsim.scenario.load import merged_combinations
+        from iotsim.scenario.load import merged_runs
         from iotsim.scenario.merge import Merged
         from iotsim.scenario.parameters import combination_text
         from iotsim.scenario.sources import read_sources
@@ -129,14 +129,12 @@ class ScenarioFile(pytest.File):
         head = head if isinstance(head, dict) else {}
         name = head.get("name")
         name = name if isinstance(name, str) and name.strip() else self.path.stem
-        tags = head.get("tags")
-        tags = [tags] if isinstance(tags, str) else tags if isinstance(tags, list) else []
         given = parameters_for(merged.value, self.config)
-        for setting in merged_combinations(merged, self.path, given):
+        for setting, tags in merged_runs(merged, self.path, given):
             free = {name: text for name, text in setting.items() if name not in given}
             inner = f"[{node_name(combination_text(free))}]" if free else ""
             item = ScenarioItem.from_parent(self, name=node_name(name) + inner, setting=setting)
-            item.tag([tag for tag in tags if isinstance(tag, str)])
+            item.tag(tags)
             yield item
 
 
