@@ -12,7 +12,7 @@ from iotsim.errors import Problem, ScenarioError
 from iotsim.results.result import set_words
 from iotsim.run.memory import Memory
 from iotsim.run.selection import choose, divide, parse_shard, plan_mark
-from iotsim.run.suite import Job, SuiteOptions, parse_jobs
+from iotsim.run.suitejobs import Job, SuiteOptions, parse_jobs
 from iotsim.safetext import safe_line
 from iotsim.scenario.outline import read_outline
 from iotsim.scenario.parameters import combination_text

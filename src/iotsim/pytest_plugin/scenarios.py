@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from iotsim.pytest_plugin.runner import Done, Runner
     from iotsim.results.result import RunResult
-    from iotsim.run.suite import Job
+    from iotsim.run.suitejobs import Job
     from iotsim.scenario.project import Project
 
 NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
@@ -217,7 +217,7 @@ class ScenarioItem(pytest.Item):
     def job(self) -> Job:
         """What `iotsim run` is to do for it."""
         from iotsim.results.result import set_words
-        from iotsim.run.suite import Job
+        from iotsim.run.suitejobs import Job
 
         option = self.config.getoption
         words: list[str] = []

@@ -21,9 +21,9 @@
     history      the runs of a project, in SQLite; `origin`, the commit that a run is of
     failure      what is left of a run that could not go to its end
     job          one scenario file, from its name to its results, whatever goes wrong
-    suite        several scenarios in one command: `forkserver` makes their processes, `warmup` what they
-                 start from, `inside` is a run's way to tell, `judging` what it has proved, `suitefolder`
-                 what is left; `selection`, `memory` say which runs are done, `suiteview` is told of them
+    suite        several scenarios in one command, its `suitejobs`: `forkserver` makes their processes,
+                 `warmup` what they start from, `inside` is a run's way to tell, `judging` what it has
+                 proved, `suitefolder` what is left; `selection`, `memory` say which runs are done
     limit        how long a run may take
     project      the iotsim.toml of the user's
     collector    the garbage collector, told what it is dealing with
