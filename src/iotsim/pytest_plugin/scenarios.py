@@ -54,7 +54,12 @@ def collect(path: Path, parent: pytest.Collector) -> ScenarioFile | None:
     if path in declared(parent.config) or (
         parent.session.isinitpath(path) and _may_be_scenario(path)
     ):
-        return ScenarioFile.from_parent(parent, path=path)
+        file = ScenarioFile.from_parent(parent, path=path)
+        shown = safe_line(file.nodeid)
+        # pytest's terminal and its XML have node ids as they are.
+        if shown != file.nodeid:
+            file = ScenarioFile.from_parent(parent, path=path, nodeid=shown)
+        return file
     return None
 
 
@@ -123,7 +128,7 @@ class ScenarioFile(pytest.File):
         try:
             merged = Merged(read_sources(self.path))
         except ScenarioError:  # which its run tells
-            yield ScenarioItem.from_parent(self, name=self.path.stem, setting={})
+            yield ScenarioItem.from_parent(self, name=node_name(self.path.stem), setting={})
             return
         head = merged.value.get("scenario")
         head = head if isinstance(head, dict) else {}
@@ -179,7 +184,7 @@ class ScenarioItem(pytest.Item):
                 self.add_marker(getattr(pytest.mark, tag))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, self.name
+        return Path(safe_line(str(self.path))), 0, self.name
 
     def setup(self) -> None:
         from iotsim.pytest_plugin.reports import properties, unable
