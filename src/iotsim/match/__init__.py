@@ -11,7 +11,8 @@ here; texts enter them as constants.
 
 Modules: `fieldpath` (dotted paths and schemas), `functions` (what expressions may call, with
 bounds), `translate` (the whitelist), `expression`; `literal` (values as a field's wire type carries
-them), `condition` (one field's condition as code and as text), `matcher`; `pattern`
+them), `operators` (how conditions are written), `condition` (one field's condition as code and
+as text), `ranges` (those with bounds), `runtime` (what the code calls), `matcher`; `pattern`
 (regular expressions).
 
 Alternatives considered: ``eval`` with emptied builtins, which attribute access walks out of; an
