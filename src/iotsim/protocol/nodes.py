@@ -9,7 +9,7 @@ Those that passes treat alike have a common base: `Wrapper` and its kinds `Fille
 be done by construct alone, in the middle of generated code; any other leaves the message to construct.
 
 Parameters (lengths, counts, keys) are constants, or expressions over the fields around (``this.n``), or
-functions of the user's, as construct has them; `iotsim.protocol.expressions` tells them apart.
+functions of the user's, as construct has them; `iotsim.protocol.functions` tells them apart.
 """
 
 from __future__ import annotations
