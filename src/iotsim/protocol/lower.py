@@ -527,12 +527,22 @@ def _other(low: _Lowering, it: Any) -> n.Node:
             return low.opaque(it, f"{type(it).__name__} may look at its context")
         if isinstance(low.node(it.subcon), _OWN_VALUES):
             decode, encode, more = functions
-            return low.around(n.Adapted, it, decode=decode, encode=encode, more=more)
+            return low.around(
+                n.Adapted, it, decode=decode, encode=encode, more=more, validates=_validates(it)
+            )
         return low.opaque(it, "an adapter of several values", alone=True)
     made = low.opaque(it, type(it).__name__)
     if isinstance(it, Around):
         made.note = type(it).__name__.lower()
     return made
+
+
+def _validates(adapter: Any) -> bool:
+    return (
+        isinstance(adapter, c.Validator)
+        and type(adapter)._decode is c.Validator._decode
+        and type(adapter)._encode is c.Validator._encode
+    )
 
 
 def _lazy(low: _Lowering, it: Any) -> n.Opaque:

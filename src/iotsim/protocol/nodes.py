@@ -9,7 +9,7 @@ Those that passes treat alike have a common base: `Wrapper` and its kinds `Fille
 be done by construct alone, in the middle of generated code; any other leaves the message to construct.
 
 Parameters (lengths, counts, keys) are constants, or expressions over the fields around (``this.n``), or
-functions of the user's, as construct has them; `iotsim.protocol.expressions` tells them apart.
+functions of the user's, as construct has them; `iotsim.protocol.functions` tells them apart.
 """
 
 from __future__ import annotations
@@ -148,13 +148,15 @@ class Computed(Node):
 class Adapted(Node):
     """``inner``, whose value passes through functions that look at nothing but it.
 
-    They are called with the value and with ``more`` arguments, which they ignore, as source.
+    They are called with the value and with ``more`` arguments, which they ignore. ``validates``: they refuse
+    a value, or give it back as it is.
     """
 
     inner: Node
     decode: Callable[..., Any]
     encode: Callable[..., Any]
-    more: str
+    more: tuple[Any, ...]
+    validates: bool
 
 
 class Coded(Node):

@@ -173,18 +173,22 @@ def encode_fail(node: n.Fail, e: Encoder, value: Value, hint: str, scope: Scope)
 def decode_adapted(node: n.Adapted, d: Decoder, hint: str, scope: Scope) -> Value:
     value = d.decode(node.inner, hint, scope)
     name = d.w.new(hint)
-    d.after(f"{name} = {d.call(node.decode, value.source + node.more, 'adapter')}")
+    d.after(f"{name} = {d.call(node.decode, _arguments(node, value.source), 'adapter')}")
     return adapted(name)
 
 
 @encode.register(n.Adapted)
 def encode_adapted(node: n.Adapted, e: Encoder, value: Value, hint: str, scope: Scope) -> Value:
     source = e.variable(value, hint)
-    inner = e.w.let(f"{hint}_encoded", e.call(node.encode, source + node.more, "adapter"))
+    inner = e.w.let(f"{hint}_encoded", e.call(node.encode, _arguments(node, source), "adapter"))
     e.encode(node.inner, Value(inner), hint, scope)
     # A list may have been a tuple, which the adapter knows; of that, expressions would be wrong.
-    own = e.call(node.decode, inner + node.more, "adapter")
+    own = e.call(node.decode, _arguments(node, inner), "adapter")
     return Value(f"({own} if {source}.__class__ is list else {source})")
+
+
+def _arguments(node: n.Adapted, value: str) -> str:
+    return ", ".join([value, *map(repr, node.more)])
 
 
 @decode.register(n.Coded)
