@@ -48,8 +48,18 @@ LARGEST_SUB_IDENTIFIER = (1 << 32) - 1
 """RFC 2578, section 3.5."""
 TEXT = Payload()
 """Octets are a text where they are one, else bytes."""
-_SHORT = {tag: [bytes((tag, size)) for size in range(0x80)] for tag in (SEQUENCE, *TYPE_NAMES)}
-"""Tag and length of what is short."""
+NUMBERS = {kind: (TYPES[kind], *bounds) for kind, bounds in RANGES.items()}
+"""Types of numbers: tag, least and largest."""
+LONGEST_SHORT = 0x7F
+"""Octets of contents of which the length is one octet."""
+
+
+def short_headers(tag: int) -> list[bytes]:
+    """Tag and length of all that is short, by length."""
+    return [bytes((tag, size)) for size in range(LONGEST_SHORT + 1)]
+
+
+_SHORT = {tag: short_headers(tag) for tag in (SEQUENCE, *TYPE_NAMES)}
 
 # -- in --------------------------------------------------------------------------------------------
 
@@ -158,11 +168,11 @@ def tlv_size(length: int) -> int:
 def number_tlv(value: Any, kind: str, path: str) -> bytes:
     if not isinstance(value, int):
         raise EncodeError(f"{value!r:.100} is no {kind}, which is an integer", path)
-    low, high = RANGES[kind]
+    tag, low, high = NUMBERS[kind]
     if not low <= value <= high:
         raise EncodeError(f"{value} is no {kind}, which is {low} to {high}", path)
     length = (value if value >= 0 else ~value).bit_length() // 8 + 1
-    return _SHORT[TYPES[kind]][length] + value.to_bytes(length, "big", signed=True)
+    return _SHORT[tag][length] + value.to_bytes(length, "big", signed=True)
 
 
 def oid_tlv(value: Any, path: str) -> bytes:
@@ -263,4 +273,9 @@ def normal_oid(text: str) -> str:
     return ".".join(map(str, oid_key(text.removeprefix("."))))
 
 
-remembered_oid = lru_cache(_REMEMBERED)(normal_oid)
+@lru_cache(_REMEMBERED)
+def normal_oid_tlv(text: str) -> bytes:
+    """An object identifier that is in its normal form; ValueError for any other."""
+    if text != normal_oid(text):
+        raise ValueError(f"{text[:100]!r} is not in normal form")
+    return _oid_tlv(text)

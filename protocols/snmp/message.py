@@ -28,20 +28,21 @@ from construct import (
 from iotsim import DecodeError, EncodeError, FlatStruct, Native
 
 from .ber import (
+    LONGEST_SHORT,
     ONLY_V2,
-    RANGES,
     SEQUENCE,
     TYPE_NAMES,
     TYPES,
     address_tlv,
     check_end,
+    normal_oid_tlv,
     number_in,
     number_tlv,
     oid_tlv,
     read_header,
     read_inside,
     read_integer,
-    remembered_oid,
+    short_headers,
     tlv,
     tlv_size,
     value_in,
@@ -103,24 +104,55 @@ GENERIC_TRAP_NAMES = {number: name for name, number in GENERIC_TRAPS.items()}
 _VERSIONS = {1: bytes.fromhex("020100"), 2: bytes.fromhex("020101")}
 _NO_ERROR = bytes.fromhex("020100 020100")
 """Error and index of nearly all messages."""
+OTHER_FORMS = frozenset({TRAP_V1, PDUS["GETBULK"]})
+COMMON = 7
+"""Fields of a message of any other form: version, community, PDU, request id, error, index, bindings."""
+_SEQUENCES = short_headers(SEQUENCE)
+_PDUS = {tag: short_headers(tag) for tag in (*PDU_NAMES, TRAP_V1)}
+_LEAST_OCTETS = 13
 _REMEMBERED_OCTETS = 256
-COMMON = ("version", "community", "pdu", "request_id", "error", "index", "bindings")
-"""The fields of most messages, in their order."""
-NUMBERS = ("version", "request_id", "index")
+_ZEROS = [bytes(count) for count in range(5)]
 
 # -- in --------------------------------------------------------------------------------------------
 
 
 def read_message(data: bytes, at: int) -> tuple[Message, int]:
+    """Nearly all messages differ from one that has come before in their request id alone. So what a short
+    one says is remembered by its octets with the request id 0, which decode to the same but for that number:
+    any octets are one."""
+    size = len(data)
+    if at == 0 and _LEAST_OCTETS <= size <= _REMEMBERED_OCTETS:
+        start = data[6] + 11  # of the request id, where all lengths before are short
+        if start < size and 0 < (length := data[start - 1]) <= 4:
+            stop = start + length
+            try:
+                said = _remembered(data[:start] + _ZEROS[length] + data[stop:], start)
+            except DecodeError:
+                return _read_message(data, at)[:2]  # which tells what is wrong
+            if said is not None:
+                message = said.copy()
+                message["request_id"] = int.from_bytes(data[start:stop], "big", signed=True)
+                message["bindings"] = [one.copy() for one in said["bindings"]]
+                return message, size
+    return _read_message(data, at)[:2]
+
+
+@lru_cache(2048)
+def _remembered(octets: bytes, start: int) -> Message | None:
+    """What `octets` say, if they are a message whose request id begins at `start`, and nothing after it."""
+    message, end, place = _read_message(octets, 0)
+    return message if place == start - 2 and end == len(octets) else None
+
+
+def _read_message(data: bytes, at: int) -> tuple[Message, int, int]:
+    """A message, the place after it, and that of its request id; -1 if it has none."""
     at, end = read_inside(data, at, len(data), SEQUENCE, "")
-    cut = at + 5 + data[at + 4] if at + 4 < end else end
-    usual = _remembered_head(data[at:cut]) if cut <= end else None
-    number, community, at = (*usual, cut) if usual else _read_head(data, at, end)
+    number, community, at = _read_head(data, at, end)
     head = {"version": number + 1, "community": community}
     tag, start, stop = read_header(data, at, end, "pdu")
     check_end(stop, end, "pdu")
     if number == 0 and tag == TRAP_V1:
-        return _read_trap(data, start, end, head), end
+        return _read_trap(data, start, end, head), end, -1
     pdu = PDU_NAMES.get(tag)
     if pdu is None or (number == 0 and tag not in PDUS_V1):
         raise DecodeError(f"no PDU of v{number + 1} has the tag 0x{tag:02x}", "pdu", at)
@@ -129,25 +161,12 @@ def read_message(data: bytes, at: int) -> tuple[Message, int]:
     if pdu == "GETBULK":
         head["non_repeaters"], at = read_integer(data, at, end, "non_repeaters")
         head["max_repetitions"], at = read_integer(data, at, end, "max_repetitions")
-    elif data[at : at + 6] == _NO_ERROR:
-        head["error"], head["index"] = "NO_ERROR", 0
-        at += 6
     else:
         error, at = read_integer(data, at, end, "error")
         head["error"] = ERROR_NAMES.get(error, error)
         head["index"], at = read_integer(data, at, end, "index")
     head["bindings"] = read_bindings(data, at, end, number + 1)
-    return head, end
-
-
-@lru_cache(256)
-def _remembered_head(octets: bytes) -> tuple[int, str] | None:
-    """The version, as it is written, and the community, if `octets` are just that."""
-    try:
-        number, community, at = _read_head(octets, 0, len(octets))
-    except DecodeError:
-        return None
-    return (number, community) if at == len(octets) else None
+    return head, end, start
 
 
 def _read_head(data: bytes, at: int, end: int) -> tuple[int, str, int]:
@@ -276,13 +295,11 @@ def _named(field: str, value: Any) -> Any:
 
 def write_message(message: Message) -> bytes:
     version, pdu = message.get("version", 2), message.get("pdu")
-    if version not in (1, 2):
-        raise EncodeError(f"{version!r:.100} is neither 1 (v1) nor 2 (v2c)", "version")
-    tag = _tag_of(pdu, version)
+    community = message.get("community", "public")
     try:
-        community = message.get("community", "public").encode("latin-1")
-    except (AttributeError, UnicodeEncodeError):
-        raise EncodeError("no text in Latin-1", "community") from None
+        tag, head = _remembered_envelope(version, community, pdu)
+    except TypeError:  # for what has no hash
+        tag, head = _envelope(version, community, pdu)
     bindings = []
     try:
         for one in message.get("bindings", ()):
@@ -290,43 +307,81 @@ def write_message(message: Message) -> bytes:
     except EncodeError as error:
         raise EncodeError(error.reason, f"bindings.{len(bindings)}.{error.path}") from None
     if tag == TRAP_V1:
-        head = _trap_head(message)
+        fields = _trap_fields(message)
     else:
-        head = number_tlv(message.get("request_id", 0), "INTEGER", "request_id")
+        fields = number_tlv(message.get("request_id", 0), "INTEGER", "request_id")
         if pdu == "GETBULK":
             for name in ("non_repeaters", "max_repetitions"):
-                head += number_tlv(message.get(name, 0), "INTEGER", name)
-        elif message.get("error") == "NO_ERROR" and message.get("index") == 0:
-            head += _NO_ERROR
+                fields += number_tlv(message.get(name, 0), "INTEGER", name)
         else:
-            head += _named_tlv(message.get("error", 0), ERRORS, "error")
-            head += number_tlv(message.get("index", 0), "INTEGER", "index")
-    body = tlv(tag, head + tlv(SEQUENCE, b"".join(bindings)))
-    return tlv(SEQUENCE, _VERSIONS[version] + tlv(TYPES["OCTETS"], community) + body)
+            fields += _status_tlv(message.get("error", "NO_ERROR"), message.get("index", 0))
+    return _message_tlv(tag, head, fields, b"".join(bindings))
 
 
 def tell_message(_: bytes, message: Message) -> tuple[bytes, Message]:
     """What `write_message` does of a message that is in normal form, as nearly all that are sent, and what
     `read_message` makes of that. ValueError for any other."""
-    told = {name: message[name] for name in COMMON}
-    error = told["error"]
-    plain = error.__class__ is str and all(told[name].__class__ is int for name in NUMBERS)
-    if not plain or told["pdu"] == "GETBULK" or len(message) != len(told):
+    version, community, pdu = message["version"], message["community"], message["pdu"]
+    number, error, index = message["request_id"], message["error"], message["index"]
+    tag, head = _remembered_envelope(version, community, pdu)
+    if (
+        not (version.__class__ is number.__class__ is index.__class__ is int)
+        or error.__class__ is not str
+        or tag in OTHER_FORMS
+        or len(message) != COMMON
+    ):
         raise ValueError("in another form")
     bindings: list[Binding] = []
+    written = []
     for one in message["bindings"]:
         oid, kind, value = one["oid"], one["type"], one["value"]
+        if version == 1 and kind in ONLY_V2:
+            raise ValueError("not in v1")
         if value.__class__ is int:
-            normal = kind in RANGES
-        elif value.__class__ is str:
-            normal = kind == "OCTETS" and value.isprintable()
+            octets = number_tlv(value, kind, "value")
+        elif value is None or (value.__class__ is str and kind == "OCTETS" and value.isprintable()):
+            octets = value_tlv(kind, value, "value")
         else:
-            normal = value is None and kind not in RANGES
-        if not normal or oid != remembered_oid(oid):
             raise ValueError("in another form")
+        written.append(tlv(SEQUENCE, normal_oid_tlv(oid) + octets))
         bindings.append({"oid": oid, "type": kind, "value": value})
-    told["bindings"] = bindings
-    return write_message(message), told
+    fields = number_tlv(number, "INTEGER", "") + _status_tlv(error, index)
+    return _message_tlv(tag, head, fields, b"".join(written)), {
+        "version": version,
+        "community": community,
+        "pdu": pdu,
+        "request_id": number,
+        "error": error,
+        "index": index,
+        "bindings": bindings,
+    }
+
+
+def _envelope(version: Any, community: Any, pdu: Any) -> tuple[int, bytes]:
+    """The tag of the PDU, and the octets before it."""
+    if version not in (1, 2):
+        raise EncodeError(f"{version!r:.100} is neither 1 (v1) nor 2 (v2c)", "version")
+    tag = _tag_of(pdu, version)
+    try:
+        octets = community.encode("latin-1")
+    except (AttributeError, UnicodeEncodeError):
+        raise EncodeError("no text in Latin-1", "community") from None
+    return tag, _VERSIONS[version] + tlv(TYPES["OCTETS"], octets)
+
+
+_remembered_envelope = lru_cache(256)(_envelope)
+
+
+def _message_tlv(tag: int, head: bytes, fields: bytes, bindings: bytes) -> bytes:
+    """A message of what is before its PDU, of that with its `tag`, and of the bindings in that."""
+    count = len(bindings)
+    inside = len(fields) + 2 + count
+    whole = len(head) + 2 + inside
+    if whole > LONGEST_SHORT:
+        return tlv(SEQUENCE, head + tlv(tag, fields + tlv(SEQUENCE, bindings)))
+    return b"".join(
+        (_SEQUENCES[whole], head, _PDUS[tag][inside], fields, _SEQUENCES[count], bindings)
+    )
 
 
 def _tag_of(pdu: Any, version: int) -> int:
@@ -338,7 +393,7 @@ def _tag_of(pdu: Any, version: int) -> int:
     return tag
 
 
-def _trap_head(message: Message) -> bytes:
+def _trap_fields(message: Message) -> bytes:
     return b"".join(
         (
             oid_tlv(message.get("enterprise", "0.0"), "enterprise"),
@@ -348,6 +403,12 @@ def _trap_head(message: Message) -> bytes:
             number_tlv(message.get("time_stamp", 0), "TIMETICKS", "time_stamp"),
         )
     )
+
+
+def _status_tlv(error: Any, index: Any) -> bytes:
+    if error == "NO_ERROR" and index == 0:
+        return _NO_ERROR
+    return _named_tlv(error, ERRORS, "error") + number_tlv(index, "INTEGER", "index")
 
 
 def _named_tlv(value: Any, names: dict[str, int], path: str) -> bytes:
@@ -405,6 +466,7 @@ MESSAGE = Native(
     read_message,
     write_message,
     tell=tell_message,
+    plain=True,
     parts=parts_of_message,
     lua=Path(__file__).with_name("message.lua"),
     like=FlatStruct(
