@@ -34,11 +34,10 @@ class Agent(Session):
         self.deliver(message, peer)
 
     def respond(self, message: Message, peer: Peer) -> Message | None:
-        answer = ANSWERS.get(message["pdu"])
-        if answer is None:
-            return None
-        community, model = message["community"], self.model
-        if community not in (model.read_community, model.write_community):
+        answer, community = ANSWERS.get(message["pdu"]), message["community"]
+        if answer is None or (
+            community != self.model.read_community and community != self.model.write_community
+        ):
             return None
         response: Message = answer(self, message)
         return response

@@ -31,6 +31,7 @@ from .ber import (
     LONGEST_SHORT,
     ONLY_V2,
     SEQUENCE,
+    SEQUENCES,
     TYPE_NAMES,
     TYPES,
     address_tlv,
@@ -42,6 +43,7 @@ from .ber import (
     read_header,
     read_inside,
     read_integer,
+    sequence_tlv,
     short_headers,
     tlv,
     tlv_size,
@@ -107,40 +109,50 @@ _NO_ERROR = bytes.fromhex("020100 020100")
 OTHER_FORMS = frozenset({TRAP_V1, PDUS["GETBULK"]})
 COMMON = 7
 """Fields of a message of any other form: version, community, PDU, request id, error, index, bindings."""
-_SEQUENCES = short_headers(SEQUENCE)
 _PDUS = {tag: short_headers(tag) for tag in (*PDU_NAMES, TRAP_V1)}
 _LEAST_OCTETS = 13
-_REMEMBERED_OCTETS = 256
+_REMEMBERED_OCTETS = 512
 _ZEROS = [bytes(count) for count in range(5)]
 
 # -- in --------------------------------------------------------------------------------------------
 
 
 def read_message(data: bytes, at: int) -> tuple[Message, int]:
-    """Nearly all messages differ from one that has come before in their request id alone. So what a short
-    one says is remembered by its octets with the request id 0, which decode to the same but for that number:
-    any octets are one."""
+    """Nearly all messages differ in their request id alone from one that has come before. So what a message
+    says is remembered by its octets with the request id 0: they say the same but for that number, which any
+    octets are."""
     size = len(data)
     if at == 0 and _LEAST_OCTETS <= size <= _REMEMBERED_OCTETS:
-        start = data[6] + 11  # of the request id, where all lengths before are short
+        start = data[6] + 11 if data[1] <= LONGEST_SHORT else _place_in_long(data)
         if start < size and 0 < (length := data[start - 1]) <= 4:
             stop = start + length
-            try:
-                said = _remembered(data[:start] + _ZEROS[length] + data[stop:], start)
-            except DecodeError:
-                return _read_message(data, at)[:2]  # which tells what is wrong
+            said = _remembered(data[:start] + _ZEROS[length] + data[stop:], start)
             if said is not None:
                 message = said.copy()
                 message["request_id"] = int.from_bytes(data[start:stop], "big", signed=True)
                 message["bindings"] = [one.copy() for one in said["bindings"]]
                 return message, size
-    return _read_message(data, at)[:2]
+    message, end, _ = _read_message(data, at)
+    return message, end
+
+
+def _place_in_long(data: bytes) -> int:
+    """Where the octets of the request id begin if `data` are a message with a length of several octets."""
+    try:
+        community = data[1] - 0x7B
+        pdu = community + 2 + data[community + 1]
+        return pdu + 4 + max(data[pdu + 1] - 0x80, 0)
+    except IndexError:
+        return len(data)
 
 
 @lru_cache(2048)
 def _remembered(octets: bytes, start: int) -> Message | None:
     """What `octets` say, if they are a message whose request id begins at `start`, and nothing after it."""
-    message, end, place = _read_message(octets, 0)
+    try:
+        message, end, place = _read_message(octets, 0)
+    except DecodeError:
+        return None
     return message if place == start - 2 and end == len(octets) else None
 
 
@@ -161,6 +173,9 @@ def _read_message(data: bytes, at: int) -> tuple[Message, int, int]:
     if pdu == "GETBULK":
         head["non_repeaters"], at = read_integer(data, at, end, "non_repeaters")
         head["max_repetitions"], at = read_integer(data, at, end, "max_repetitions")
+    elif data[at : at + len(_NO_ERROR)] == _NO_ERROR:
+        head["error"], head["index"] = "NO_ERROR", 0
+        at += len(_NO_ERROR)
     else:
         error, at = read_integer(data, at, end, "error")
         head["error"] = ERROR_NAMES.get(error, error)
@@ -200,25 +215,8 @@ def _read_trap(data: bytes, at: int, end: int, head: Message) -> Message:
     }
 
 
-def read_bindings(data: bytes, at: int, end: int, version: int) -> list[Binding]:
-    """The variable bindings, which are all up to `end`.
-
-    Requests ask for the same again and again, so that short ones are remembered.
-    """
-    if end - at <= _REMEMBERED_OCTETS:
-        try:
-            return [one.copy() for one in _remembered_bindings(data[at:end], version)]
-        except DecodeError:
-            pass  # told below, with its place in the message
-    return _read_bindings(data, at, end, version)
-
-
-@lru_cache(2048)
-def _remembered_bindings(octets: bytes, version: int) -> list[Binding]:
-    return _read_bindings(octets, 0, len(octets), version)
-
-
-def _read_bindings(data: bytes, at: int, limit: int, version: int) -> list[Binding]:
+def read_bindings(data: bytes, at: int, limit: int, version: int) -> list[Binding]:
+    """The variable bindings, which are all up to `limit`."""
     at, end = read_inside(data, at, limit, SEQUENCE, "bindings")
     check_end(end, limit, "bindings")
     bindings: list[Binding] = []
@@ -343,7 +341,7 @@ def tell_message(_: bytes, message: Message) -> tuple[bytes, Message]:
             octets = value_tlv(kind, value, "value")
         else:
             raise ValueError("in another form")
-        written.append(tlv(SEQUENCE, normal_oid_tlv(oid) + octets))
+        written.append(sequence_tlv(normal_oid_tlv(oid) + octets))
         bindings.append({"oid": oid, "type": kind, "value": value})
     fields = number_tlv(number, "INTEGER", "") + _status_tlv(error, index)
     return _message_tlv(tag, head, fields, b"".join(written)), {
@@ -378,9 +376,9 @@ def _message_tlv(tag: int, head: bytes, fields: bytes, bindings: bytes) -> bytes
     inside = len(fields) + 2 + count
     whole = len(head) + 2 + inside
     if whole > LONGEST_SHORT:
-        return tlv(SEQUENCE, head + tlv(tag, fields + tlv(SEQUENCE, bindings)))
+        return sequence_tlv(head + tlv(tag, fields + sequence_tlv(bindings)))
     return b"".join(
-        (_SEQUENCES[whole], head, _PDUS[tag][inside], fields, _SEQUENCES[count], bindings)
+        (SEQUENCES[whole], head, _PDUS[tag][inside], fields, SEQUENCES[count], bindings)
     )
 
 
@@ -428,7 +426,7 @@ def write_binding(binding: Binding, version: int) -> bytes:
     if version == 1 and kind in ONLY_V2:
         raise EncodeError(f"v1 has no {kind}", "type")
     name = oid_tlv(binding.get("oid"), "oid")
-    return tlv(SEQUENCE, name + value_tlv(kind, value, "value"))
+    return sequence_tlv(name + value_tlv(kind, value, "value"))
 
 
 def type_of(value: Any) -> str:
