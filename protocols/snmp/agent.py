@@ -25,12 +25,12 @@ class Agent(Session):
 
     def __init__(self) -> None:
         self._mib: Mib = self.model.mib
-        self._asker: tuple[int, int] | None = None
+        self._asker: Peer | None = None
         """Who has asked last, from a port where it takes no notifications."""
 
     def receive(self, message: Message, peer: Peer) -> None:
         if message["pdu"] in ANSWERS:
-            self._asker = peer.endpoint
+            self._asker = peer
         self.deliver(message, peer)
 
     def respond(self, message: Message, peer: Peer) -> Message | None:
@@ -49,8 +49,8 @@ class Agent(Session):
         bindings = message["bindings"]
         if len(bindings) * SMALLEST_BINDING > self.model.max_message_size:
             return self.too_big(message)
-        found = []
-        for index, one in enumerate(bindings, 1):
+        found: list[Binding] = []
+        for one in bindings:
             oid = one["oid"]
             variable = variables.get(oid)
             if variable is not None:
@@ -59,7 +59,7 @@ class Agent(Session):
                     found.append(binding)
                     continue
             if v1:
-                return failure(message, "NO_SUCH_NAME", index)
+                return failure(message, "NO_SUCH_NAME", len(found) + 1)
             kind = "NO_SUCH_INSTANCE" if self._mib.has_type_of(oid) else "NO_SUCH_OBJECT"
             found.append({"oid": oid, "type": kind, "value": None})
         return self.bounded(message, found)
@@ -194,7 +194,7 @@ class Agent(Session):
         pdu = message.get("pdu")
         if pdu in ("TRAP", "INFORM"):
             self.complete(message)
-            if peer.endpoint == self._asker:
+            if self._asker is not None and peer.endpoint == self._asker.endpoint:
                 peer = self.sink(peer)
         if pdu == "INFORM":
             self.start(self.inform(message, peer, ticket))
