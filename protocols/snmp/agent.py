@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from iotsim import ExpressionError, Peer, Session, Ticket, Unanswered
 
-from .message import Binding, Message, envelope_size, type_of, write_binding
 from .mib import SYS_OBJECT_ID, SYS_UP_TIME, UPTIME, Mib, Variable, as_kind
+from .writing import envelope_size, type_of, write_binding
+
+if TYPE_CHECKING:
+    from .vocabulary import Binding, Message
 
 ERRORS_V1 = {
     "NO_ACCESS": "NO_SUCH_NAME",
