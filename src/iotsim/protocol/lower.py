@@ -313,9 +313,8 @@ def _same(low: _Lowering, it: Any) -> n.Node:
 @_lowers(Native)
 def _native(low: _Lowering, it: Any) -> n.Node:
     names, like = flat_names(it.subcon), low.node(it.subcon)
-    return n.Native(
-        origin=it, like=like, names=names, decode=it.decode, encode=it.encode, tell=it.tell
-    )
+    functions = {"decode": it.decode, "encode": it.encode, "tell": it.tell}
+    return n.Native(origin=it, like=like, names=names, **functions, plain=it.plain)
 
 
 @_lowers(Cbor, Json, Payload, Text, bits=True)

@@ -198,7 +198,7 @@ class Check(Node):
 class Native(Node):
     """What two functions read and write: ``decode`` of the data and a place in them gives the value and
     the place after it, ``encode`` of the value its bytes; ``tell`` of the bytes before it and the value
-    its bytes and what those decode to, if that is there.
+    its bytes and what those decode to, if that is there. ``plain``: what ``decode`` gives is plain already.
 
     ``like`` declares how the value looks; ``names`` are its fields, if it is like a struct.
     """
@@ -208,6 +208,7 @@ class Native(Node):
     decode: Callable[[bytes, int], tuple[Any, int]]
     encode: Callable[[Any], bytes]
     tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None
+    plain: bool = False
 
 
 class Derived(Node):

@@ -214,10 +214,11 @@ def decode_native(node: n.Native, d: Decoder, hint: str, scope: Scope) -> Value:
     d.flush()
     start, data, read = d.place.position, d.place.data, d.w.bind("decode", node.decode)
     if d.swallows:
-        return adapted(d.read(f"read_native({read}, {data}, {start})", hint))
-    name = d.read(f"{read}({data}, {start})", hint)
-    d.refuse_if(f"not {start} <= {d.place.position} <= len({data})")
-    return adapted(name)
+        name = d.read(f"read_native({read}, {data}, {start})", hint)
+    else:
+        name = d.read(f"{read}({data}, {start})", hint)
+        d.refuse_if(f"not {start} <= {d.place.position} <= len({data})")
+    return Value(name, plain=name) if node.plain else adapted(name)
 
 
 @encode.register(n.Native)
