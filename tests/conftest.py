@@ -42,6 +42,7 @@ until = "{until}"
 count = 3
 address = "10.77.1.1"
 protocol = "sensornet"
+port = {port}
 
 {rules}
 
@@ -127,12 +128,16 @@ class CommandLine:
         expect: str = EACH_IS_READ,
         link: str = "",
         until: str = "settled",
+        port: int = 5600,
         name: str = "meters.toml",
     ) -> Path:
-        """A scenario of three meters at 10.77.1.1 and on, with ``poller.py`` beside it."""
+        """A scenario of three meters at 10.77.1.1 and on, with ``poller.py`` beside it.
+
+        Over the loopback link each test has a `port` of its own: there, it is the machine's.
+        """
         self.write("poller.py", POLLER)
-        text = METERS.format(gateway=gateway, rules=rules, expect=expect, link=link, until=until)
-        return self.write(name, text)
+        parts = {"gateway": gateway, "rules": rules, "expect": expect, "link": link}
+        return self.write(name, METERS.format(**parts, until=until, port=port))
 
     def words(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "iotsim", *map(str, arguments)]
