@@ -333,7 +333,9 @@ def runs(
     }
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {
-            page: pool.submit(Page(page, tmp_path_factory.mktemp(page.stem), iotsim_environment).run)
+            page: pool.submit(
+                Page(page, tmp_path_factory.mktemp(page.stem), iotsim_environment).run
+            )
             for page in PAGES
             if page in selected
         }
