@@ -11,7 +11,7 @@ from functools import cached_property
 from struct import Struct
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from iotsim import EncodeError, Protocol
+from iotsim import DecodeError, EncodeError, Protocol
 from iotsim.protocol.codec import Codec
 
 from .message import LARGEST_TOKEN, PAYLOAD
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from iotsim.protocol.codec import Decode, Encode, Tell
 
     Message: TypeAlias = dict[str, Any]
+    Head: TypeAlias = tuple[int, int, bytes, Message]
+    """The first two bytes, the options, and what they show."""
 
 MOST_KEPT = 1024
 """So many heads are kept, each way."""
@@ -41,12 +43,14 @@ class CoapCodec(Codec):
 
     def __init__(self, message: Construct[Any, Any], strict: bool = True) -> None:
         super().__init__(message, strict)
+        answers = Answers(self.encode, self.decode)
         self.decode = keeping_decoder(self.decode)
-        self.encode = keeping_encoder(self.encode)
+        self.encode = answers.encode
+        self._answers = answers
 
     @cached_property
     def tell(self) -> Tell:
-        return self._encode_and_decode  # what was just encoded is soon decoded
+        return self._answers.tell
 
 
 class CoapProtocol(Protocol):
@@ -97,28 +101,51 @@ def keeping_decoder(decode: Decode) -> Decode:
     return decode_kept
 
 
-def keeping_encoder(encode: Encode) -> Encode:
-    """`encode`, which keeps the heads of messages that have no options but a format's name and an age."""
-    kept: dict[tuple[Any, ...], tuple[int, int, bytes]] = {}
+class Answers:
+    """Encodes messages, and tells what they show; `encode` and `decode` are the schema's.
 
-    def learn(kind: Any, code: Any, format_: Any, age: Any) -> tuple[int, int, bytes] | None:
-        if not (kind.__class__ is code.__class__ is str) or format_.__class__ not in TEXT_OR_NONE:
-            return None
-        message = {"type": kind, "code": code, "content_format": format_, "max_age": age}
-        try:
-            data = encode(message)
-        except EncodeError:
-            return None
-        if len(kept) >= MOST_KEPT:
-            kept.clear()
-        head = kept[kind, code, format_, age] = data[0], data[1], data[4:]
-        return head
+    Kept are the heads of messages with no options but a format, by its name, and an age.
+    """
 
-    def encode_kept(message: Mapping[str, Any], device: Any = None, /) -> bytes:
+    def __init__(self, encode: Encode, decode: Decode) -> None:
+        self._encode = encode
+        self._decode = decode
+        self.kept: dict[tuple[Any, ...], Head] = {}
+
+    def encode(self, message: Mapping[str, Any], device: Any = None, /) -> bytes:
+        made = self._made(message)
+        return self._encode(message, device) if made is None else made[0]
+
+    def tell(
+        self, message: Mapping[str, Any], device: Any = None, /
+    ) -> tuple[bytes, Mapping[str, Any]]:
+        made = self._made(message)
+        if made is None:
+            data = self._encode(message, device)
+            try:
+                return data, self._decode(data, device)
+            except DecodeError:
+                return data, message
+        data, shows, body = made
+        told = shows.copy()
+        token, payload = message["token"], message.get("payload", "")
+        told["token_length"], told["message_id"], told["token"] = (
+            len(token),
+            message["message_id"],
+            token,
+        )
+        if body:
+            printable = payload.__class__ is str and payload.isprintable()
+            told["payload"] = payload if printable else PAYLOAD.decode(body)
+        return data, told
+
+    def _made(self, message: Mapping[str, Any]) -> tuple[bytes, Message, bytes] | None:
+        """The bytes of `message`, what its head shows, and the bytes of its payload; None if its head is
+        not one to be kept, or anything about it is not as it should be."""
         get = message.get
         number, token, payload = get("message_id"), get("token"), get("payload")
         format_, age = get("content_format"), get("max_age")
-        if (
+        if not (
             len(message) == 4 + (payload is not None) + (format_ is not None) + (age is not None)
             and number.__class__ is int
             and 0 <= number <= 0xFFFF
@@ -126,20 +153,34 @@ def keeping_encoder(encode: Encode) -> Encode:
             and len(token) <= LARGEST_TOKEN
             and (age is None or age.__class__ is int)
         ):
-            try:
-                key = get("type"), get("code"), format_, age
-                head = kept.get(key) or learn(*key)
-                if head is not None:
-                    first, code, options = head
-                    before = pack_header(first | len(token), code, number) + token + options
-                    if payload is None:
-                        return before
-                    if payload.__class__ is str:
-                        payload = payload.encode()
-                    if payload.__class__ is bytes:
-                        return before + MARKER + payload if payload else before
-            except (TypeError, UnicodeEncodeError):
-                pass  # which the schema tells better
-        return encode(message, device)
+            return None
+        key = get("type"), get("code"), format_, age
+        try:
+            head = self.kept.get(key) or self._learn(*key)
+            if payload.__class__ is str:
+                body = payload.encode()
+            else:
+                body = b"" if payload is None else payload
+        except (TypeError, UnicodeEncodeError):
+            return None
+        if head is None or body.__class__ is not bytes:
+            return None
+        first, code, options, shows = head
+        before = pack_header(first | len(token), code, number) + token + options
+        return before + MARKER + body if body else before, shows, body
 
-    return encode_kept
+    def _learn(self, kind: Any, code: Any, format_: Any, age: Any) -> Head | None:
+        if not (kind.__class__ is code.__class__ is str) or format_.__class__ not in TEXT_OR_NONE:
+            return None  # what is no text may equal what is none either, as True does 1
+        message = {"type": kind, "code": code, "content_format": format_, "max_age": age}
+        try:
+            data = self._encode(message)
+            head = data[0], data[1], data[4:], self._decode(data)
+        except (DecodeError, EncodeError):
+            return None
+        if not data[1]:
+            return None  # an empty message has neither token nor payload
+        if len(self.kept) >= MOST_KEPT:
+            self.kept.clear()
+        self.kept[kind, code, format_, age] = head
+        return head
