@@ -309,17 +309,30 @@ def test_a_disk_that_is_slow_is_left_to_the_child(
     assert file.path.read_bytes() == b"one,two,three"
 
 
-def test_messages_too_large_together_are_put_off_in_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(record, "has_core_to_spare", lambda: False)
+@pytest.mark.usefixtures("at_once")
+def test_what_is_too_large_together_is_put_off_in_parts(tmp_path: Path) -> None:
+    for folder, with_scribe in ((tmp_path / "alone", False), (tmp_path / "scribed", True)):
+        folder.mkdir()
+        run = Flood(folder, lambda: 0.0, scribe=with_scribe)
+        if with_scribe:
+            run.record.have_scribe()
+            assert run.record.scribe is not None
+            run.record.scribe.largest = 300
+        run.ask_with_remarks(10)
+        assert run.close() == []
+    for name in ("events.jsonl", "capture.pcapng"):
+        alone = (tmp_path / "alone" / name).read_bytes()
+        assert (tmp_path / "scribed" / name).read_bytes() == alone
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_remark_that_is_no_text_is_in_the_capture_all_the_same(tmp_path: Path) -> None:
     run = Flood(tmp_path, lambda: 0.0, scribe=True)
     run.record.have_scribe()
-    assert run.record.scribe is not None
-    run.record.scribe.largest = 300
-    run.ask(10)
+    run.ask_with_remarks(2, "no text: \udc80")
     assert run.close() == []
-    assert [event["id"] for event in events_of(tmp_path) if "id" in event] == list(range(1, 21))
+    assert packets_of(tmp_path) == 4
+    assert b"no text: " in (tmp_path / "capture.pcapng").read_bytes()
 
 
 def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:

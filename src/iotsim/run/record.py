@@ -35,6 +35,8 @@ MOST_DEVICES = 100_000
 """With more, a process forked from the run would take much memory: little of it stays shared."""
 EVENTS, CAPTURE = range(2)
 """The numbers of files, for a scribe."""
+PACKED = b"\x93"
+"""With this begin three values in MessagePack, and no block of a capture."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
@@ -179,13 +181,33 @@ class Record:
             packets = [packets[place] for place in kept]
         names = self._names.new()
         if self.scribe is not None:
-            self.scribe.append(CAPTURE, _pack((names, packets, remarks)))
+            self._put_off_packets(self.scribe, names, packets, remarks)
             return
         if names:
             self._capture.append(names)
         self._capture.append(self._encode_packets(packets, remarks))
         if self._busy is not None and self._busy.now(len(packets)):
             self.have_scribe()
+
+    def _put_off_packets(
+        self,
+        scribe: Scribe,
+        names: bytes,
+        packets: Sequence[PacketRecord],
+        remarks: Mapping[int, Sequence[str]],
+    ) -> None:
+        try:
+            piece = _pack((names, packets, remarks))
+        except REFUSALS:  # remarks quote what others have sent, which may be no text
+            piece = names + self._encode_packets(packets, remarks)
+        if len(piece) <= scribe.largest or len(packets) < 2:
+            scribe.append(CAPTURE, piece)
+            return
+        half = len(packets) // 2
+        first = {place: said for place, said in remarks.items() if place < half}
+        rest = {place - half: said for place, said in remarks.items() if place >= half}
+        self._put_off_packets(scribe, names, packets[:half], first)
+        self._put_off_packets(scribe, b"", packets[half:], rest)
 
     def _encode_packets(
         self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[str]]
@@ -221,8 +243,10 @@ class Record:
     def _write_piece(self, number: int, piece: bytes) -> None:
         """For the scribe: write what `piece` holds to the file of this number."""
         if number == CAPTURE:
-            names, packets, remarks = _unpack_packets(piece)
-            self._capture.write_now(names + self._encode_packets(packets, remarks))
+            if piece.startswith(PACKED):
+                names, packets, remarks = _unpack_packets(piece)
+                piece = names + self._encode_packets(packets, remarks)
+            self._capture.write_now(piece)
             return
         if not piece.startswith(b"{"):  # as no packed list does
             tell = self._journal.tell
