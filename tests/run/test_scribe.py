@@ -347,6 +347,19 @@ def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     file.close()
 
 
+def test_it_is_waited_for_where_nobody_is_told_of_ended_children(tmp_path: Path) -> None:
+    file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        by = appending(file, at_once=True)
+        by.append(0, b"one")
+        by.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert (file.size, file.path.read_bytes()) == (3, b"one")
+    file.close()
+
+
 @pytest.mark.parametrize(
     ("records", "passed_s", "worked_s", "is_busy"),
     [

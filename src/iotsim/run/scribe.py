@@ -20,6 +20,7 @@ import signal
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -195,7 +196,8 @@ class Scribe:
     def _bury(self) -> None:
         """Wait for the child's end, and be the one who writes."""
         os.close(self._pipe)
-        os.waitpid(self.pid, 0)
+        with suppress(ChildProcessError):  # it is waited for all the same where SIGCHLD is ignored
+            os.waitpid(self.pid, 0)
         self.pid = 0
         if self._child_writes:
             self._child_writes = False
@@ -257,8 +259,8 @@ def _close_all_but(*kept: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
-    begin = 3
-    for fd in sorted(kept):
-        os.closerange(begin, fd)
-        begin = fd + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+    # Those there may be can be a thousand million.
+    for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names are enough
+        if fd > 2 and fd not in kept:
+            with suppress(OSError):  # that of the list itself
+                os.close(fd)
