@@ -233,7 +233,10 @@ class Record:
     def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
         """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
         try:
-            return _pack(events)
+            try:
+                return _pack(events)
+            except OverflowError:
+                return _pack([_with_address_as_bytes(event) for event in events])
         except REFUSALS:
             tell = self._journal.tell
             return self._encoder.encode(
@@ -254,6 +257,13 @@ class Record:
                 [tell(Untold(*one)) if one.__class__ is list else one for one in _unpack(piece)]
             )
         self._events.write_now(piece)
+
+
+def _with_address_as_bytes(event: Event | Untold) -> Event | Untold:
+    """`event` without an integer that is too large for MessagePack, as an address of IPv6 is."""
+    if isinstance(event, Untold) and isinstance(event.peer, int):
+        return msgspec.structs.replace(event, peer=event.peer.to_bytes(16, "big"))
+    return event
 
 
 def _is_failure(event: Event | Untold) -> bool:
