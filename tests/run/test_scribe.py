@@ -19,8 +19,9 @@ from tests.run.flood import BATCH, Flood
 
 from iotsim.events import Received, Sent
 from iotsim.run import record, scribe
+from iotsim.run.backlog import BYTES
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
-from iotsim.run.scribe import Busy, Scribe, cores
+from iotsim.run.scribe import Busy, Scribe, backlog_bytes, cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -393,3 +394,25 @@ def test_cores_are_those_that_the_process_may_use(
     monkeypatch.setattr(scribe, "CPU_LIMIT", tmp_path / "cpu.max")
     monkeypatch.setattr(scribe.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert cores() == count
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [
+        ({}, BYTES),
+        ({"v2": "max", "v1": "9223372036854771712"}, BYTES),
+        ({"v2": "8589934592"}, BYTES),
+        ({"v2": "268435456"}, 32 << 20),
+        ({"v1": "134217728"}, 16 << 20),
+        ({"v2": "33333333"}, 4165632),
+        ({"v2": "4096"}, 1 << 20),
+    ],
+)
+def test_no_more_may_wait_than_a_share_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], size: int
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / name).write_text(text + "\n")
+    monkeypatch.setattr(scribe, "MEMORY_LIMITS", (tmp_path / "v2", tmp_path / "v1"))
+    monkeypatch.setattr(os, "sysconf", lambda _name: 1 << 16)
+    assert backlog_bytes() == size

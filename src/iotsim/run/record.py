@@ -13,7 +13,7 @@ from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter,
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
 from iotsim.run.names import Names
-from iotsim.run.scribe import Busy, Scribe, has_core_to_spare, may_have_scribe
+from iotsim.run.scribe import Busy, Scribe, backlog_bytes, has_core_to_spare, may_have_scribe
 from iotsim.run.segments import SEGMENTS, SegmentedFile
 from iotsim.run.site import queue_count
 
@@ -222,7 +222,9 @@ class Record:
             try:
                 # By their numbers.
                 files = [self._events, self._capture] if self._has_capture else [self._events]
-                self.scribe = Scribe(files, self._write_piece, at_once=has_core_to_spare())
+                self.scribe = Scribe(
+                    files, self._write_piece, at_once=has_core_to_spare(), size=backlog_bytes()
+                )
             except OSError:
                 self._busy = None
                 return

@@ -15,6 +15,7 @@ that one gets on.
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import signal
 import threading
@@ -54,6 +55,12 @@ BUSY_SHARE = 0.7
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Sent by a terminal to all processes of a command; they are for the run to heed."""
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+MEMORY_LIMITS = tuple(
+    Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")
+)
+"""A container's, of control groups in version 2 and 1."""
+SHARE_OF_MEMORY = 8
+LEAST_BYTES = 1 << 20
 
 _FAR = Struct("<Q")
 """What the child is told: how far the backlog goes."""
@@ -251,6 +258,16 @@ def cores() -> int:
         return min(count, max(1, int(quota) // int(period)))
     except (OSError, ValueError, ZeroDivisionError):  # no such limit
         return count
+
+
+def backlog_bytes() -> int:
+    """How much may wait: a share of the memory that there is, as who takes more than there is is killed."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # no such limit
+            there = min(there, int(limit.read_text()))
+    share = there // SHARE_OF_MEMORY
+    return min(BYTES, max(LEAST_BYTES, share - share % mmap.PAGESIZE))
 
 
 def _close_all_but(*kept: int) -> None:
