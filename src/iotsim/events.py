@@ -191,15 +191,16 @@ class Sent(Event, tag="sent"):
 class Untold(msgspec.Struct, array_like=True, gc=False):
     """A `Received` or `Sent` that is no event yet: who writes it down makes one of it, from its bytes.
 
-    ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` is that of the device,
-    and ``message`` what was encoded, if it was sent; else None.
+    ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` that of the device,
+    ``peer`` an address (`iotsim.wire.address`), or its bytes where these are packed, and ``message`` what
+    was encoded, if it was sent; else None.
     """
 
     t: float
     id: int
     teller: int
     index: int
-    peer: int
+    peer: int | bytes
     peer_port: int
     payload: bytes
     in_reply_to: int = 0

@@ -72,6 +72,18 @@ class Flood:
 
     def ask(self, count: int = BATCH) -> None:
         """Ask devices `count` times, one after the other, and take their answers."""
+        self._ask(count)
+        self.simulation.journal.flush()
+
+    def ask_with_remarks(self, count: int, text: str = "remarkable") -> None:
+        """The same, and say `text` of each packet, with its place."""
+        self._ask(count)
+        journal = self.simulation.journal
+        for place in range(len(journal.packets)):
+            journal.remarks[place] = [f"{text} {place}"]
+        journal.flush()
+
+    def _ask(self, count: int) -> None:
         for _ in range(count):
             device = self.asked % DEVICES
             self.asked += 1
@@ -82,7 +94,6 @@ class Flood:
         while self.simulation.pump.turn():
             pass
         self.theirs.receive_nowait(2 * count)
-        self.simulation.journal.flush()
 
     def close(self) -> list[str]:
         self.simulation.journal.flush()

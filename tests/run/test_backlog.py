@@ -7,7 +7,7 @@ import tempfile
 from collections import deque
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim.run.backlog import WORD, Backlog
@@ -30,6 +30,7 @@ def write_next(backlog: Backlog, files: list[AppendFile]) -> tuple[int, bytes] |
     return piece.number, piece.data
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(PIECES, st.none()), max_size=60))
 def test_pieces_come_out_in_order_and_whole(steps: list[tuple[int, bytes] | None]) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -63,6 +64,22 @@ def test_only_as_much_is_taken_out_as_is_known(tmp_path: Path) -> None:
     assert write_next(backlog, files) == (0, b"one")
     assert backlog.next(known) is None
     assert backlog.next(backlog.put_in) is not None
+
+
+@settings(deadline=None)
+@given(st.integers(0, SIZE // 2 - WORD), st.integers(SIZE // 2 - WORD + 1, 2 * SIZE))
+def test_what_is_too_large_is_refused_and_spoils_nothing(before: int, large: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        files = files_in(Path(name))
+        backlog = Backlog(files, SIZE)
+        backlog.put(0, bytes(before))
+        write_next(backlog, files)
+        assert not backlog.put(0, b"\xff" * large)
+        assert write_next(backlog, files) is None
+        assert backlog.put(1, b"one")
+        assert write_next(backlog, files) == (1, b"one")
+        for file in files:
+            file.close()
 
 
 def test_memory_that_was_never_needed_is_not_touched(tmp_path: Path) -> None:

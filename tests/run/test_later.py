@@ -11,6 +11,7 @@ from iotsim.run import record as records
 from iotsim.run.files import NO_THREAD, Writer
 from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
+from iotsim.run.scribe import Scribe
 from iotsim.scenario import load_text
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
@@ -19,7 +20,8 @@ from iotsim.wire.address import parse_address
 if TYPE_CHECKING:
     from pathlib import Path
 
-GATEWAY = parse_address("10.77.0.1"), 40000
+FAMILIES = {"IPv4": ("10.77.0.1", "10.77.1.1"), "IPv6": ("fd77::1", "fd77::1:1")}
+"""The addresses of the gateway and of the first device."""
 COAP: list[dict[str, Any] | bytes] = [
     {"type": "CON", "code": "GET", "message_id": 1, "token": b"\1", "path": "/temp"},
     {"type": "CON", "code": "GET", "message_id": 1, "token": b"\1", "path": "/temp"},
@@ -58,11 +60,14 @@ holding = { 10 = { value = 1.5, type = "float32" } }
 ASKED = {"coap": COAP, "snmp": SNMP, "modbus": MODBUS}
 
 
-def record_of(folder: Path, protocol: str, expect: str, *, later: bool) -> tuple[bytes, bytes]:
+def record_of(
+    folder: Path, protocol: str, expect: str, family: str = "IPv4", *, later: bool
+) -> tuple[bytes, bytes]:
     """Events and capture of a run in which two devices are asked all that is in `ASKED`."""
     folder.mkdir()
+    gateway, first = FAMILIES[family]
     text = (
-        f'[devices.d]\ncount = 2\naddress = "10.77.1.1"\nprotocol = "{protocol}"\n{MODELS[protocol]}'
+        f'[devices.d]\ncount = 2\naddress = "{first}"\nprotocol = "{protocol}"\n{MODELS[protocol]}'
         f'[[expect]]\neach = "d"\n{expect} = {{}}\nwithin = "5s"\n'
     )
     scenario = load_text(text, folder / "later.toml", default_seed=1)
@@ -85,8 +90,8 @@ def record_of(folder: Path, protocol: str, expect: str, *, later: bool) -> tuple
             now += 0.01
             encode = service.protocol.codec.encode
             payload = message if isinstance(message, bytes) else encode(message)
-            to = parse_address("10.77.1.1") + turn, service.port
-            theirs.send_nowait(datagram_frame(GATEWAY, to, payload))
+            to = parse_address(first) + turn, service.port
+            theirs.send_nowait(datagram_frame((parse_address(gateway), 40000), to, payload))
             while simulation.pump.turn():
                 pass
     simulation.journal.flush()
@@ -103,3 +108,23 @@ def test_it_is_the_same(
     at_once = record_of(tmp_path / "at-once", protocol, expect, later=False)
     assert record_of(tmp_path / "later", protocol, expect, later=True) == at_once
     assert at_once[0].count(b'"sent"') >= len(ASKED[protocol])
+
+
+@pytest.mark.parametrize("protocol", ASKED)
+def test_what_comes_by_ipv6_is_put_off_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    monkeypatch.setattr(records, "may_have_scribe", lambda: True)
+    at_once = record_of(tmp_path / "at-once", protocol, "receives", "IPv6", later=False)
+    pieces: list[bytes] = []
+    append = Scribe.append
+
+    def noting(self: Scribe, number: int, piece: bytes) -> None:
+        pieces.append(piece)
+        append(self, number, piece)
+
+    monkeypatch.setattr(Scribe, "append", noting)
+    assert record_of(tmp_path / "later", protocol, "receives", "IPv6", later=True) == at_once
+    assert b"[fd77::1]:40000" in at_once[0]
+    assert pieces
+    assert not [piece for piece in pieces if piece.startswith(b"{")], "none was encoded before"

@@ -14,7 +14,9 @@ from iotsim.events import GatewayExited, GatewayOutput, GatewayReady, Note
 from iotsim.results.fold import fold
 from iotsim.results.jsonl import decode_events
 from iotsim.results.result import decode_result
+from iotsim.run import record
 from iotsim.run.run import RunOptions, open_run
+from iotsim.run.scribe import Busy, Scribe
 from iotsim.scenario import load_text
 from iotsim.testbed.process import ExitStatus
 from iotsim.testing import Gateway
@@ -513,3 +515,39 @@ async def test_where_somebody_else_is_the_gateway_windows_begin_when_it_is_heard
     assert run.result.verdict == "passed"
     assert 0.4 < run.result.duration_s < 20
     assert decode_result((tmp_path / "out" / "result.json").read_bytes()) == run.result
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_a_broken_run_has_put_off_is_written_when_its_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    monkeypatch.setattr(record, "may_have_scribe", lambda: True)
+    monkeypatch.setattr(record, "has_core_to_spare", lambda: at_once)
+    monkeypatch.setattr(Busy, "now", lambda _self, _records: True)
+    monkeypatch.setattr(
+        Scribe, "go_on", lambda _self: False
+    )  # there is always something else to do
+    out = tmp_path / "out"
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as gateway:
+        await gateway.bind(("127.0.0.1", 0))
+        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
+            await other.bind(("127.0.0.1", 0))
+            port = other.getsockname()[1]
+        text = LOOPBACK.format(port=port)
+        scenario = load_text(text, tmp_path / "meter.toml", default_seed=1)
+        codec = scenario.fleets[0].services[0].protocol.codec
+
+        async def run_until_it_breaks() -> None:
+            async with open_run(scenario, RunOptions(out=out, own_process=True)) as run:
+                with trio.fail_after(10):
+                    for _ in range(3):
+                        await gateway.sendto(codec.encode(READ), ("127.77.0.1", port))
+                        await gateway.recvfrom(2048)
+                        run.crew.journal.flush()
+                raise RuntimeError("somebody is to blame")
+
+        with pytest.raises(RuntimeError, match="somebody is to blame"):
+            await run_until_it_breaks()
+    lines = (out / "events.jsonl").read_bytes().splitlines()
+    kinds = [event.__struct_config__.tag for event in decode_events(lines)]
+    assert (kinds.count("received"), kinds.count("sent")) == (3, 3)

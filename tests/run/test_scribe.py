@@ -19,8 +19,9 @@ from tests.run.flood import BATCH, Flood
 
 from iotsim.events import Received, Sent
 from iotsim.run import record, scribe
+from iotsim.run.backlog import BYTES
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
-from iotsim.run.scribe import Busy, Scribe, cores
+from iotsim.run.scribe import Busy, Scribe, backlog_bytes, cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,17 +310,30 @@ def test_a_disk_that_is_slow_is_left_to_the_child(
     assert file.path.read_bytes() == b"one,two,three"
 
 
-def test_messages_too_large_together_are_put_off_in_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(record, "has_core_to_spare", lambda: False)
+@pytest.mark.usefixtures("at_once")
+def test_what_is_too_large_together_is_put_off_in_parts(tmp_path: Path) -> None:
+    for folder, with_scribe in ((tmp_path / "alone", False), (tmp_path / "scribed", True)):
+        folder.mkdir()
+        run = Flood(folder, lambda: 0.0, scribe=with_scribe)
+        if with_scribe:
+            run.record.have_scribe()
+            assert run.record.scribe is not None
+            run.record.scribe.largest = 300
+        run.ask_with_remarks(10)
+        assert run.close() == []
+    for name in ("events.jsonl", "capture.pcapng"):
+        alone = (tmp_path / "alone" / name).read_bytes()
+        assert (tmp_path / "scribed" / name).read_bytes() == alone
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_remark_that_is_no_text_is_in_the_capture_all_the_same(tmp_path: Path) -> None:
     run = Flood(tmp_path, lambda: 0.0, scribe=True)
     run.record.have_scribe()
-    assert run.record.scribe is not None
-    run.record.scribe.largest = 300
-    run.ask(10)
+    run.ask_with_remarks(2, "no text: \udc80")
     assert run.close() == []
-    assert [event["id"] for event in events_of(tmp_path) if "id" in event] == list(range(1, 21))
+    assert packets_of(tmp_path) == 4
+    assert b"no text: " in (tmp_path / "capture.pcapng").read_bytes()
 
 
 def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
@@ -331,6 +345,19 @@ def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     assert os.read(ends, 1) == b"", "its end of a pipe of the run's is closed"
     os.close(ends)
     by.close()
+    file.close()
+
+
+def test_it_is_waited_for_where_nobody_is_told_of_ended_children(tmp_path: Path) -> None:
+    file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        by = appending(file, at_once=True)
+        by.append(0, b"one")
+        by.close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert (file.size, file.path.read_bytes()) == (3, b"one")
     file.close()
 
 
@@ -367,3 +394,25 @@ def test_cores_are_those_that_the_process_may_use(
     monkeypatch.setattr(scribe, "CPU_LIMIT", tmp_path / "cpu.max")
     monkeypatch.setattr(scribe.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     assert cores() == count
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [
+        ({}, BYTES),
+        ({"v2": "max", "v1": "9223372036854771712"}, BYTES),
+        ({"v2": "8589934592"}, BYTES),
+        ({"v2": "268435456"}, 32 << 20),
+        ({"v1": "134217728"}, 16 << 20),
+        ({"v2": "33333333"}, 4165632),
+        ({"v2": "4096"}, 1 << 20),
+    ],
+)
+def test_no_more_may_wait_than_a_share_of_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], size: int
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / name).write_text(text + "\n")
+    monkeypatch.setattr(scribe, "MEMORY_LIMITS", (tmp_path / "v2", tmp_path / "v1"))
+    monkeypatch.setattr(os, "sysconf", lambda _name: 1 << 16)
+    assert backlog_bytes() == size

@@ -52,7 +52,7 @@ class Backlog:
 
     One process puts them in. One process, at a time, takes them out: it writes what `next` gives, and then
     says that it is `done`. `size` is in bytes, a multiple of 16; a piece of `largest` has room at least when
-    nothing else is there.
+    nothing else is there, and one that is larger never.
     """
 
     def __init__(self, files: Sequence[AppendFile], size: int = BYTES) -> None:
@@ -83,6 +83,8 @@ class Backlog:
     def put(self, number: int, data: bytes) -> bool:
         """Put in `data` for the file of this `number`. False: there is no room now."""
         length = len(data)
+        if length > self.largest:
+            return False
         needed = WORD + length + -length % WORD
         put, taken = self.put_in, self.taken_out
         at, begin = put % self._size, put

@@ -13,7 +13,7 @@ from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter,
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
 from iotsim.run.names import Names
-from iotsim.run.scribe import Busy, Scribe, has_core_to_spare, may_have_scribe
+from iotsim.run.scribe import Busy, Scribe, backlog_bytes, has_core_to_spare, may_have_scribe
 from iotsim.run.segments import SEGMENTS, SegmentedFile
 from iotsim.run.site import queue_count
 
@@ -35,6 +35,8 @@ MOST_DEVICES = 100_000
 """With more, a process forked from the run would take much memory: little of it stays shared."""
 EVENTS, CAPTURE = range(2)
 """The numbers of files, for a scribe."""
+PACKED = b"\x93"
+"""With this begin three values in MessagePack, and no block of a capture."""
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
@@ -179,13 +181,33 @@ class Record:
             packets = [packets[place] for place in kept]
         names = self._names.new()
         if self.scribe is not None:
-            self.scribe.append(CAPTURE, _pack((names, packets, remarks)))
+            self._put_off_packets(self.scribe, names, packets, remarks)
             return
         if names:
             self._capture.append(names)
         self._capture.append(self._encode_packets(packets, remarks))
         if self._busy is not None and self._busy.now(len(packets)):
             self.have_scribe()
+
+    def _put_off_packets(
+        self,
+        scribe: Scribe,
+        names: bytes,
+        packets: Sequence[PacketRecord],
+        remarks: Mapping[int, Sequence[str]],
+    ) -> None:
+        try:
+            piece = _pack((names, packets, remarks))
+        except REFUSALS:  # remarks quote what others have sent, which may be no text
+            piece = names + self._encode_packets(packets, remarks)
+        if len(piece) <= scribe.largest or len(packets) < 2:
+            scribe.append(CAPTURE, piece)
+            return
+        half = len(packets) // 2
+        first = {place: said for place, said in remarks.items() if place < half}
+        rest = {place - half: said for place, said in remarks.items() if place >= half}
+        self._put_off_packets(scribe, names, packets[:half], first)
+        self._put_off_packets(scribe, b"", packets[half:], rest)
 
     def _encode_packets(
         self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[str]]
@@ -200,7 +222,9 @@ class Record:
             try:
                 # By their numbers.
                 files = [self._events, self._capture] if self._has_capture else [self._events]
-                self.scribe = Scribe(files, self._write_piece, at_once=has_core_to_spare())
+                self.scribe = Scribe(
+                    files, self._write_piece, at_once=has_core_to_spare(), size=backlog_bytes()
+                )
             except OSError:
                 self._busy = None
                 return
@@ -211,7 +235,10 @@ class Record:
     def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
         """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
         try:
-            return _pack(events)
+            try:
+                return _pack(events)
+            except OverflowError:
+                return _pack([_with_address_as_bytes(event) for event in events])
         except REFUSALS:
             tell = self._journal.tell
             return self._encoder.encode(
@@ -221,8 +248,10 @@ class Record:
     def _write_piece(self, number: int, piece: bytes) -> None:
         """For the scribe: write what `piece` holds to the file of this number."""
         if number == CAPTURE:
-            names, packets, remarks = _unpack_packets(piece)
-            self._capture.write_now(names + self._encode_packets(packets, remarks))
+            if piece.startswith(PACKED):
+                names, packets, remarks = _unpack_packets(piece)
+                piece = names + self._encode_packets(packets, remarks)
+            self._capture.write_now(piece)
             return
         if not piece.startswith(b"{"):  # as no packed list does
             tell = self._journal.tell
@@ -230,6 +259,13 @@ class Record:
                 [tell(Untold(*one)) if one.__class__ is list else one for one in _unpack(piece)]
             )
         self._events.write_now(piece)
+
+
+def _with_address_as_bytes(event: Event | Untold) -> Event | Untold:
+    """`event` without an integer that is too large for MessagePack, as an address of IPv6 is."""
+    if isinstance(event, Untold) and isinstance(event.peer, int):
+        return msgspec.structs.replace(event, peer=event.peer.to_bytes(16, "big"))
+    return event
 
 
 def _is_failure(event: Event | Untold) -> bool:

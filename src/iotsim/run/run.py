@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from iotsim.device.fleet import Fleet
-    from iotsim.events import Event, RunEnded
+    from iotsim.events import Event, RunEnded, RunStarted
     from iotsim.link.base import Link
     from iotsim.northbound.rules import Answer
     from iotsim.results.result import RunResult
@@ -178,6 +178,7 @@ class Run:
     steps: Steps = field(init=False)
     _stop: trio.Event = field(default_factory=trio.Event, init=False)
     _reach: Reach | None = field(default=None, init=False)
+    _record: Record | None = field(default=None, init=False)
 
     @property
     def virtual(self) -> bool:
@@ -283,18 +284,12 @@ class Run:
             journal.add_event_sink(sink)
         started = run_started(self.scenario, options, self.wall_time)
         self.result = result_of(started, [])
-        with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
-            self._record = self._make_record(writer)
+        try:
+            findings, ended_at = await self._live_on_record(started, inbox, task_status)
+        except BaseException:
             if self._record is not None:
-                preparation.results.write(self.result)
-            journal.emit(started)
-            journal.emit(link_up(self.scenario, self.site.link))
-            for note in self.site.notes:
-                journal.emit(Note(0.0, note))
-            try:
-                findings, ended_at = await self._live(inbox, task_status)
-            finally:
-                journal.flush()
+                self._record.close()  # before somebody reads what may not be written yet
+            raise
         self.doubts.look(self.clock())
         journal.flush()
         notes = list(findings.notes)
@@ -310,6 +305,24 @@ class Run:
         journal.flush()
         self.result = result_of(started, findings.outcomes, ended)
         return ended
+
+    async def _live_on_record(
+        self, started: RunStarted, inbox: Inbox, task_status: trio.TaskStatus[None]
+    ) -> tuple[Findings, float]:
+        """As `_live`, of which all is written down."""
+        journal = self.crew.journal
+        with Writer(NO_THREAD if self.virtual else PATIENCE_S) as writer:
+            self._record = self._make_record(writer)
+            if self._record is not None:
+                self.preparation.results.write(self.result)
+            journal.emit(started)
+            journal.emit(link_up(self.scenario, self.site.link))
+            for note in self.site.notes:
+                journal.emit(Note(0.0, note))
+            try:
+                return await self._live(inbox, task_status)
+            finally:
+                journal.flush()
 
     async def _live(
         self, inbox: Inbox, task_status: trio.TaskStatus[None]

@@ -15,11 +15,13 @@ that one gets on.
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import signal
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -53,6 +55,12 @@ BUSY_SHARE = 0.7
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Sent by a terminal to all processes of a command; they are for the run to heed."""
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+MEMORY_LIMITS = tuple(
+    Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")
+)
+"""A container's, of control groups in version 2 and 1."""
+SHARE_OF_MEMORY = 8
+LEAST_BYTES = 1 << 20
 
 _FAR = Struct("<Q")
 """What the child is told: how far the backlog goes."""
@@ -195,7 +203,8 @@ class Scribe:
     def _bury(self) -> None:
         """Wait for the child's end, and be the one who writes."""
         os.close(self._pipe)
-        os.waitpid(self.pid, 0)
+        with suppress(ChildProcessError):  # it is waited for all the same where SIGCHLD is ignored
+            os.waitpid(self.pid, 0)
         self.pid = 0
         if self._child_writes:
             self._child_writes = False
@@ -251,14 +260,24 @@ def cores() -> int:
         return count
 
 
+def backlog_bytes() -> int:
+    """How much may wait: a share of the memory that there is, as who takes more than there is is killed."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for limit in MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # no such limit
+            there = min(there, int(limit.read_text()))
+    share = there // SHARE_OF_MEMORY
+    return min(BYTES, max(LEAST_BYTES, share - share % mmap.PAGESIZE))
+
+
 def _close_all_but(*kept: int) -> None:
     """Close what was inherited, so that nothing waits for this process: the helper ends, and its namespaces
     with it, when the run's own end of their socket closes."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
-    begin = 3
-    for fd in sorted(kept):
-        os.closerange(begin, fd)
-        begin = fd + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+    # Those there may be can be a thousand million.
+    for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names are enough
+        if fd > 2 and fd not in kept:
+            with suppress(OSError):  # that of the list itself
+                os.close(fd)

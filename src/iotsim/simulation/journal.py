@@ -33,8 +33,11 @@ class Recording(NamedTuple):
 
 
 EVERYTHING = Recording()
-_endpoint = lru_cache(1024)(format_endpoint)
-"""One has sent most messages, or a few have."""
+
+
+@lru_cache(1024)  # one has sent most messages, or a few have
+def _endpoint(peer: int | bytes, port: int) -> str:
+    return format_endpoint(peer if isinstance(peer, int) else int.from_bytes(peer, "big"), port)
 
 
 class Teller(NamedTuple):
