@@ -7,8 +7,9 @@ What is not kept goes the way of the schema, and so does whatever is wrong.
 
 from __future__ import annotations
 
+import struct
 from functools import cached_property
-from struct import Struct
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim import DecodeError, EncodeError, Protocol
@@ -35,7 +36,11 @@ MARKER = b"\xff"
 UNCHANGING = frozenset({str, int, bytes, bool})
 """The classes of what messages can have in common, and nobody can change."""
 TEXT_OR_NONE = frozenset({str, type(None)})
-pack_header = Struct(">BBH").pack
+FOUR = "type", "code", "message_id", "token"
+four_of = itemgetter(*FOUR)
+six_of = itemgetter(*FOUR, "payload", "content_format")
+seven_of = itemgetter(*FOUR, "payload", "content_format", "max_age")
+pack_header = struct.Struct(">BBH").pack
 
 
 class CoapCodec(Codec):
@@ -104,7 +109,8 @@ def keeping_decoder(decode: Decode) -> Decode:
 class Answers:
     """Encodes messages, and tells what they show; `encode` and `decode` are the schema's.
 
-    Kept are the heads of messages with no options but a format, by its name, and an age.
+    Kept are the heads of what most answers are: those with no options, and those with a payload, its format
+    by name, and perhaps an age.
     """
 
     def __init__(self, encode: Encode, decode: Decode) -> None:
@@ -126,48 +132,50 @@ class Answers:
                 return data, self._decode(data, device)
             except DecodeError:
                 return data, message
-        data, shows, body = made
+        data, shows, number, token, body, payload = made
         told = shows.copy()
-        token, payload = message["token"], message.get("payload", "")
-        told["token_length"], told["message_id"], told["token"] = (
-            len(token),
-            message["message_id"],
-            token,
-        )
+        told["token_length"] = len(token)
+        told["message_id"] = number
+        told["token"] = token
         if body:
             printable = payload.__class__ is str and payload.isprintable()
             told["payload"] = payload if printable else PAYLOAD.decode(body)
         return data, told
 
-    def _made(self, message: Mapping[str, Any]) -> tuple[bytes, Message, bytes] | None:
-        """The bytes of `message`, what its head shows, and the bytes of its payload; None if its head is
-        not one to be kept, or anything about it is not as it should be."""
-        get = message.get
-        number, token, payload = get("message_id"), get("token"), get("payload")
-        format_, age = get("content_format"), get("max_age")
-        if not (
-            len(message) == 4 + (payload is not None) + (format_ is not None) + (age is not None)
-            and number.__class__ is int
-            and 0 <= number <= 0xFFFF
-            and token.__class__ is bytes
-            and len(token) <= LARGEST_TOKEN
-            and (age is None or age.__class__ is int)
-        ):
-            return None
-        key = get("type"), get("code"), format_, age
+    def _made(
+        self, message: Mapping[str, Any]
+    ) -> tuple[bytes, Message, int, bytes, bytes, Any] | None:
+        """The bytes of `message`, what its head shows, its message id and token, its payload in bytes and as
+        it is; None if its head is not one to be kept, or anything about it is not as it should be."""
+        count, payload, format_, age = len(message), "", None, None
         try:
-            head = self.kept.get(key) or self._learn(*key)
-            if payload.__class__ is str:
-                body = payload.encode()
+            if count == 6:
+                kind, code, number, token, payload, format_ = six_of(message)
+            elif count == 7:
+                kind, code, number, token, payload, format_, age = seven_of(message)
+                if age.__class__ is not int:
+                    return None
+            elif count == 4:
+                kind, code, number, token = four_of(message)
             else:
-                body = b"" if payload is None else payload
-        except (TypeError, UnicodeEncodeError):
+                return None
+            head = self.kept.get((kind, code, format_, age)) or self._learn(
+                kind, code, format_, age
+            )
+            body = payload.encode() if payload.__class__ is str else payload
+            if (
+                head is None
+                or body.__class__ is not bytes
+                or number.__class__ is not int
+                or token.__class__ is not bytes
+                or len(token) > LARGEST_TOKEN
+            ):
+                return None
+            first, code, options, shows = head
+            data = pack_header(first | len(token), code, number) + token + options
+        except (KeyError, TypeError, UnicodeEncodeError, struct.error):
             return None
-        if head is None or body.__class__ is not bytes:
-            return None
-        first, code, options, shows = head
-        before = pack_header(first | len(token), code, number) + token + options
-        return before + MARKER + body if body else before, shows, body
+        return data + MARKER + body if body else data, shows, number, token, body, payload
 
     def _learn(self, kind: Any, code: Any, format_: Any, age: Any) -> Head | None:
         if not (kind.__class__ is code.__class__ is str) or format_.__class__ not in TEXT_OR_NONE:

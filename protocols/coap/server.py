@@ -32,7 +32,6 @@ MOST_AT_LEISURE = 8
 LINK_FORMAT = "application/link-format"
 PARTICULAR = frozenset({"options", "proxy_uri", "proxy_scheme", "hop_limit", "block1", "block2"})
 """Options that ask for more than an answer."""
-CONDITIONS = frozenset({"if_match", "if_none_match", "etag", "accept"})
 BARE = 8
 """So many fields has a request with no option but its path: each option that it has is one more."""
 ANSWERED: Message = {}
@@ -156,13 +155,10 @@ class Coap(Session):
             seen = self._nons = Recent(self.model.non_lifetime, MOST_SEEN)
         else:
             seen = self._nons
-        key, now = peer.address << 32 | peer.port << 16 | message["message_id"], self.now
-        known = seen.get(key, now)
-        if known is not None:
-            return known, True
+        key = peer.address << 32 | peer.port << 16 | message["message_id"]
         exchange = Exchange(message, peer)
-        seen.put(key, exchange, now)
-        return exchange, False
+        known = seen.setdefault(key, exchange, self.now)
+        return known, known is not exchange
 
     def _forget(self, exchange: Exchange) -> None:
         """As if its request had never come."""
@@ -223,8 +219,9 @@ class Coap(Session):
     # -- responses (section 5.2) ---------------------------------------------------------------------
 
     def reply(self, message: Message, exchange: Any) -> None:
-        _check(message)
-        if not isinstance(exchange, Exchange):  # a rule has something to say to a response
+        if message.get("code").__class__ is not str or message["code"] not in CODES:
+            _check(message)
+        if exchange.__class__ is not Exchange:  # a rule has something to say to a response
             if message["code"] in METHODS:
                 self.submit(message, exchange, None)
             return
@@ -236,7 +233,9 @@ class Coap(Session):
             self._observe(message, exchange)
         if exchange.block1 is not None:
             message["block1"] = exchange.block1
-        if "block2" in request or is_long(message.get("payload"), self.model.block_size):
+        payload, size = message.get("payload"), self.model.block_size
+        short = payload.__class__ is str and 4 * len(payload) <= size
+        if "block2" in request or not (short or not is_long(payload, size)):
             said, message = message, self.in_blocks(message, request, exchange.peer)
         if group:
             self._leisurely += 1
@@ -259,36 +258,42 @@ class Coap(Session):
         self, message: Message, exchange: Exchange, said: Message | None = None
     ) -> None:
         """Send the response to a request: what the device has `said`, or a block of it."""
-        request, peer = exchange.request, exchange.peer
+        request, kind = exchange.request, message.get("type")
         exchange.request = ANSWERED
         if "no_response" in request:
-            wanted_not = NO_RESPONSE.get(code_class(message["code"]), 0)
-            if request["no_response"] & wanted_not:
+            unwanted = NO_RESPONSE.get(code_class(message["code"]), 0)
+            if request["no_response"] & unwanted:
                 self._acknowledge(exchange)
                 return
         if "token" not in message:
             message["token"] = exchange.token if message["code"] != "EMPTY" else b""
-        kind = message.get("type")
-        at_once = kind == "RST" or (not exchange.acknowledged and kind in (None, "ACK"))
-        if at_once:
-            message["type"] = kind or "ACK"
-            message["message_id"] = exchange.message_id
-            exchange.acknowledged = True
-            if exchange.timer is not None:
-                exchange.timer.cancel()
-        else:
-            self._acknowledge(exchange)
-            message["type"] = kind = kind or ("CON" if exchange.confirmable else "NON")
-            if "message_id" not in message:
-                message["message_id"] = self.next_id()
+        if kind != "RST" and (exchange.acknowledged or (kind is not None and kind != "ACK")):
+            self._send_separately(message, exchange, said)
+            return
+        message["type"] = kind or "ACK"
+        message["message_id"] = exchange.message_id
+        exchange.acknowledged = True
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        if said is not message and said is not None:
+            said |= {name: message[name] for name in HEADER}
+        exchange.sent = self.send(message, exchange.peer, says=said)
+
+    def _send_separately(
+        self, message: Message, exchange: Exchange, said: Message | None = None
+    ) -> None:
+        """Send a response in a message of its own."""
+        self._acknowledge(exchange)
+        kind = message.get("type") or ("CON" if exchange.confirmable else "NON")
+        message["type"] = kind
+        if "message_id" not in message:
+            message["message_id"] = self.next_id()
         if said is not None and said is not message:
             said |= {name: message[name] for name in HEADER}
-        if at_once:
-            exchange.sent = self.send(message, peer, says=said)
-        elif kind == "CON":
-            self.transmissions.send(message, peer, _nothing, says=said)
+        if kind == "CON":
+            self.transmissions.send(message, exchange.peer, _nothing, says=said)
         else:
-            self.send(message, peer, says=said)
+            self.send(message, exchange.peer, says=said)
 
     def in_blocks(self, message: Message, request: Message, peer: Peer) -> Message:
         """The first block of an answer, or that which is asked for, if it takes several."""
@@ -349,8 +354,7 @@ class Coap(Session):
 
     def _get(self, message: Message, resource: Resource) -> Message:
         format_, cell = resource.format, resource.value
-        conditional = len(message) > BARE and not CONDITIONS.isdisjoint(message)
-        if conditional or resource.formats or message["code"] == "FETCH":
+        if len(message) > BARE or message["code"] == "FETCH":
             if message["code"] == "FETCH" and not self._takes(message, resource):
                 return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
             wanted = message.get("accept", format_)

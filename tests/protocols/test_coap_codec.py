@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iotsim import DecodeError, EncodeError
@@ -63,6 +63,7 @@ def outcome(function: Callable[..., Any], given_: Any) -> Any:
     return repr(found)
 
 
+@settings(deadline=None)
 @given(st.lists(datagrams, min_size=1, max_size=6))
 def test_decodes_as_the_schema_does(several: list[bytes]) -> None:
     for data in several:
@@ -70,6 +71,7 @@ def test_decodes_as_the_schema_does(several: list[bytes]) -> None:
             assert outcome(KEEPING.decode, data) == outcome(PLAIN.decode, data)
 
 
+@settings(deadline=None)
 @given(st.lists(messages, min_size=1, max_size=6))
 def test_encodes_and_tells_as_the_schema_does(several: list[dict[str, Any]]) -> None:
     for message in several:
@@ -100,6 +102,7 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     (kept,) = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, dict)]
     for age in range(20):
         message = {"type": "NON", "code": "CONTENT", "message_id": 1, "token": b"", "max_age": age}
+        message |= {"content_format": "text/plain", "payload": "x"}
         assert decode(answers.encode(message))["max_age"] == age
         assert 0 < len(kept) <= 4
         assert 0 < len(answers.kept) <= 4

@@ -30,6 +30,17 @@ def test_what_is_forgotten_is_counted_if_it_had_time_left() -> None:
     assert (len(recent), recent.dropped) == (1, 2)
 
 
+def test_a_default_is_remembered_where_nothing_is() -> None:
+    recent: Recent[str, int] = Recent(10.0, most=2)
+    assert recent.setdefault("a", 1, now=0.0) == 1
+    assert recent.setdefault("a", 2, now=9.9) == 1
+    assert recent.setdefault("a", 3, now=10.0) == 3
+    recent.setdefault("b", 4, now=10.0)
+    recent.setdefault("c", 5, now=10.0)
+    assert recent.get("a", 10.0) is None
+    assert recent.dropped == 1
+
+
 def test_what_is_taken_out_is_forgotten() -> None:
     recent: Recent[str, int] = Recent(10.0, most=2)
     recent.put("a", 1, now=0.0)

@@ -34,19 +34,32 @@ class Recent(Generic[K, V]):
 
     def put(self, key: K, value: V, now: float) -> None:
         """Remember `value`. What was there for `key` and has time left keeps its end."""
-        entries = self._entries
-        entry = entries.get(key)
+        entry = self._entries.get(key)
         if entry is not None and entry[0] > now:
-            entries[key] = (entry[0], value)
-            return
+            self._entries[key] = (entry[0], value)
+        else:
+            self._add(key, value, now)
+
+    def setdefault(self, key: K, value: V, now: float) -> V:
+        """What is remembered for `key`, which is `value` from now on if nothing was."""
+        entry = self._entries.get(key)
+        if entry is not None and entry[0] > now:
+            return entry[1]
+        self._add(key, value, now)
+        return value
+
+    def _add(self, key: K, value: V, now: float) -> None:
+        entries = self._entries
         entries.pop(key, None)
         while entries:
             oldest = next(iter(entries))
-            if entries[oldest][0] > now:
-                if len(entries) < self.most:
-                    break
-                self.dropped += 1
+            lives = entries[oldest][0] > now
+            if lives and len(entries) < self.most:
+                break
             del entries[oldest]
+            if lives:
+                self.dropped += 1
+                break  # there is room now, and those that came later live as well
         entries[key] = (now + self.lifetime, value)
 
     def renew(self, key: K, value: V, now: float) -> None:

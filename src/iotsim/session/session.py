@@ -320,7 +320,7 @@ class Session:
     def read(self, cell: Cell) -> Any:
         """The present value of a cell of the model."""
         if cell.evaluate is not None:
-            return cell.evaluate(self.device, self.now)
+            return cell.evaluate(self.device, self._host.now)
         written = self._written
         return cell.literal if written is None else written.get(cell, cell.literal)
 

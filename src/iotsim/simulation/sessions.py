@@ -308,7 +308,11 @@ class SessionService(SpeakingService):
             self.fail(device, error)
             return FAILED
         if reaction is NO_RULE:
-            return self._answer_by_model(session, message, peer, exchange)
+            answer = session.respond(message, peer)
+            if answer.__class__ is not dict or self._alters:
+                return self._reply_by_model(session, message, answer, exchange)
+            session.reply(answer, exchange)
+            return ANSWERED
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
@@ -326,21 +330,22 @@ class SessionService(SpeakingService):
             self._pump.defer(self._hand.datagram)
         return outcome
 
-    def _answer_by_model(
-        self, session: Session, message: Message, peer: Peer, exchange: Any
+    def _reply_by_model(
+        self,
+        session: Session,
+        message: Message,
+        answer: Message | list[Message] | None,
+        exchange: Any,
     ) -> str:
-        """Let the session answer what neither a rule nor a behavior took."""
+        """Reply with what the session has to say to what neither a rule nor a behavior took."""
         device: Any = session.device
-        answer = session.respond(message, peer)
         if answer is None:
             self.unmatched.add(device, message, self.now)
             return NO_RULE
-        if answer == []:
-            return NO_REPLY
         for one in (answer,) if isinstance(answer, dict) else answer:
             said = self._echoed(message, one) if self._echo else one
             session.reply(self._whole(device, said) if self._apart else said, exchange)
-        return ANSWERED
+        return NO_REPLY if answer == [] else ANSWERED
 
     def _echoed(self, message: Message, answer: Message) -> Message:
         """`answer` with what the protocol repeats of the message that it is to."""

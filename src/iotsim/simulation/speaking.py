@@ -112,6 +112,8 @@ class SpeakingService(Service):
         self._said_codec = self.protocol.said_codec
         self._apart = self.protocol.application is not None
         """Whether the messages above the sessions have a schema of their own."""
+        self._alters = self._apart or bool(self._echo)
+        """Whether what a model answers is not yet what its session is to reply with."""
         self._runtime = runtime
         self._devices = fleet.devices
         self.wall_time = wall_time
@@ -461,15 +463,14 @@ class SpeakingService(Service):
         wire: Mapping[str, Any],
         said: Mapping[str, Any] | None,
     ) -> None:
-        if said is None or said is wire:
-            if self._recorded:
-                self._emit_sent(device, datagram, wire, "" if said is wire else WIRE)
-        else:
+        if said is not None and said is not wire:
             self._emit_sent(device, datagram, wire, WIRE)
             # With defaults and computed fields, as a datagram would show it.
             with suppress(EncodeError):
                 said = self._said_codec.tell(said, device)[1]
             self._emit_sent(device, datagram, said, APPLICATION)
+        elif self._recorded:
+            self._emit_sent(device, datagram, wire, "" if said is wire else WIRE)
         now = self._pump.sent_at
         request = datagram.request
         if request is None:
