@@ -86,7 +86,11 @@ def write_bits(bits: list[bool]) -> bytes:
 BITS = Prefixed(
     Int8ub,
     Native(
-        read_bits, write_bits, like=GreedyRange(FlagByte), lua=Path(__file__).with_name("bits.lua")
+        read_bits,
+        write_bits,
+        plain=True,
+        like=GreedyRange(FlagByte),
+        lua=Path(__file__).with_name("bits.lua"),
     ),
 )
 REGISTERS = Struct(

@@ -127,19 +127,23 @@ def number_in(octets: bytes, kind: str, path: str, at: int) -> int:
     return number
 
 
+def oid_in(octets: bytes, path: str, at: int) -> str:
+    if not 0 < len(octets) <= 5 * MOST_SUB_IDENTIFIERS:
+        raise DecodeError(f"an object identifier of {len(octets)} octets", path, at)
+    try:
+        return oid_text(octets)
+    except ValueError as error:
+        raise DecodeError(str(error), path, at) from None
+
+
 def value_in(octets: bytes, kind: str, path: str, at: int) -> Any:
     """What the contents of a type of `TYPES` say: an int, a str, bytes, or None."""
-    if kind == "OCTETS":
-        return TEXT.decode(octets)
     if kind in RANGES:
         return number_in(octets, kind, path, at)
+    if kind == "OCTETS":
+        return TEXT.decode(octets)
     if kind == "OID":
-        if not 0 < len(octets) <= 5 * MOST_SUB_IDENTIFIERS:
-            raise DecodeError(f"an object identifier of {len(octets)} octets", path, at)
-        try:
-            return oid_text(octets)
-        except ValueError as error:
-            raise DecodeError(str(error), path, at) from None
+        return oid_in(octets, path, at)
     if kind == "IPADDRESS":
         if len(octets) != 4:
             raise DecodeError(f"an IPADDRESS of {len(octets)} octets", path, at)

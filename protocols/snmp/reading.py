@@ -15,6 +15,7 @@ from .ber import (
     TYPES,
     check_end,
     number_in,
+    oid_in,
     read_header,
     read_inside,
     read_integer,
@@ -35,6 +36,7 @@ from .vocabulary import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+OID = TYPES["OID"]
 _LEAST_OCTETS = 13
 _REMEMBERED_OCTETS = 512
 _ZEROS = [bytes(count) for count in range(5)]
@@ -118,8 +120,8 @@ def _read_head(data: bytes, at: int, end: int) -> tuple[int, str, int]:
 
 def _read_trap(data: bytes, at: int, end: int, head: Message) -> Message:
     """A Trap-PDU (RFC 1157, section 4.1.6)."""
-    start, at = read_inside(data, at, end, TYPES["OID"], "enterprise")
-    enterprise = value_in(data[start:at], "OID", "enterprise", start)
+    start, at = read_inside(data, at, end, OID, "enterprise")
+    enterprise = oid_in(data[start:at], "enterprise", start)
     start, at = read_inside(data, at, end, TYPES["IPADDRESS"], "agent_addr")
     address = value_in(data[start:at], "IPADDRESS", "agent_addr", start)
     generic, at = read_integer(data, at, end, "generic_trap")
@@ -146,13 +148,14 @@ def read_bindings(data: bytes, at: int, limit: int, version: int) -> list[Bindin
     try:
         while at < end:
             begin, stop = read_inside(data, at, end, SEQUENCE, "")
-            begin, at = read_inside(data, begin, stop, TYPES["OID"], ".oid")
-            oid = value_in(data[begin:at], "OID", ".oid", begin)
+            begin, at = read_inside(data, begin, stop, OID, ".oid")
+            oid = oid_in(data[begin:at], ".oid", begin)
             tag, begin, after = read_header(data, at, stop, ".value")
             kind = TYPE_NAMES.get(tag)
             if kind is None or (version == 1 and kind in ONLY_V2):
                 raise DecodeError(f"no value of v{version} has the tag 0x{tag:02x}", ".type", at)
-            check_end(after, stop, "")
+            if after != stop:
+                check_end(after, stop, "")
             value = value_in(data[begin:after], kind, ".value", begin)
             bindings.append({"oid": oid, "type": kind, "value": value})
             at = stop
@@ -185,7 +188,7 @@ def parts_of_message(data: bytes, at: int) -> Iterator[tuple[str, int, int, Any]
     while at < end:
         _, begin, _ = read_header(data, at, ANY_LENGTH, "bindings")
         _, start, middle = read_header(data, begin, end, "bindings")
-        yield f"bindings.{count}.oid", begin, middle, value_in(data[start:middle], "OID", "", start)
+        yield f"bindings.{count}.oid", begin, middle, oid_in(data[start:middle], "", start)
         tag, start, stop = read_header(data, middle, end, "bindings")
         kind = TYPE_NAMES[tag]
         yield f"bindings.{count}.type", middle, middle + 1, kind

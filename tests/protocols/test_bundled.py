@@ -9,6 +9,7 @@ import pytest
 
 from iotsim.protocol.examine import check, dissect
 from iotsim.protocol.registry import LoadedProtocol, is_bundled, list_protocols, load_protocol
+from iotsim.protocol.values import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,13 @@ def test_plain_construct_speaks_it_too(loaded: LoadedProtocol) -> None:
         if not vector.decodes_only:
             built = message.build(dict(vector.fields), device=device)
             assert built == vector.data
+
+
+def test_its_messages_are_plain(loaded: LoadedProtocol) -> None:
+    for vector in loaded.vectors:
+        protocol = loaded.protocol
+        codec = protocol.answer_codec if vector.answer else protocol.codec
+        assert is_plain(codec.decode(vector.data, vector.device))
 
 
 def test_it_is_described(loaded: LoadedProtocol) -> None:
