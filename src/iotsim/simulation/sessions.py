@@ -91,7 +91,9 @@ class SessionService(SpeakingService):
             for observe in self._heard_wire:
                 observe(device, message, now)
             if self._inbound is not None:
-                return self._inbound.take(device, datagram, payload, message, hand.event)
+                outcome = self._inbound.take(device, datagram, payload, message, hand.event)
+                if outcome is not None:
+                    return outcome
             session = self._sessions[datagram.index] or self._session(device)
             session._take(message, peer)
         except FAULTS as error:
