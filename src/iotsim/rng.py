@@ -72,8 +72,8 @@ def normal(stream_key: int, index: int, counter: int = 0) -> float:
 
 
 class _Lanes:
-    """`size` numbers of 64 bits in one large one, each with 64 bits of room above it: what is done to the large
-    one is done to all of them, for a fraction of the price."""
+    """`size` numbers of 64 bits in one large one, each with 64 bits of room above it: what is done to the
+    large one is done to all of them, for a fraction of the price."""
 
     def __init__(self, size: int) -> None:
         self.ones = sum(1 << 128 * lane for lane in range(size))

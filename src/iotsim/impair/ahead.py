@@ -28,8 +28,8 @@ def _size(number: int) -> int:
 
 
 class Ahead:
-    """What `each` gives for every number of a device in turn, from 0 on; `many` gives as many of the same as it
-    is asked for.
+    """What `each` gives for every number of a device in turn, from 0 on; `many` gives as many of the same as
+    it is asked for.
 
     ``kept`` has those that are next, by device, the last one first: to be popped. ``more`` gives the next one
     where there is none.

@@ -109,8 +109,8 @@ class Impairment:
     """The `effect` of `spec` on what passes between one fleet, of `count` devices, and the gateway in one
     direction, for one run. It keeps what each device's line has come to.
 
-    ``lot`` is the same for who has no passage yet, where the effect looks at nothing but whose datagram it is;
-    else None.
+    ``lot`` is the same for who has no passage yet, where the effect looks at nothing but whose datagram it
+    is; else None.
     """
 
     def __init__(

@@ -6,8 +6,8 @@ it hits it goes on as it is, is lost, or goes on as one or several copies; a cop
 there when its time has come, so that what comes later is in force or not as of then. Services that no
 entry is for have no such way, and nothing of this runs.
 
-Most of what passes most ways is hit by nothing. So what is to befall a datagram is drawn first, as far as that
-takes no look at what it carries (`Stage.lot`), and there is a passage only for one that is hit.
+Most of what passes most ways is hit by nothing. So what is to befall a datagram is drawn first, as far as
+that takes no look at what it carries (`Stage.lot`), and there is a passage only for one that is hit.
 
 The simulated network holds a bounded number of datagrams; what would be more is lost, and counted.
 """
@@ -114,6 +114,7 @@ class Way:
         self._meet = _first_to_hit(stages, waits=waits)
         self._pump = pump
         self._hold = pump.timers.push
+        self._on = self._go_on
         self._held = held
         self.fail: Callable[[Any, BaseException], object] = _raise
         """Called with the device if something is raised by the scenario when nobody is there to catch it."""
@@ -152,6 +153,11 @@ class Way:
         """It has been hit at its first stages as `hit` tells, and goes on; the outcome as of `go`."""
         at, fate = hit
         transit.at = at + 1
+        if fate.__class__ is float:  # as below, in fewer steps: it is the first that befalls it
+            _, _, transit.impaired, fates, *_ = self._stages[at]
+            transit.fate = DELAYED
+            fates[DELAYED] += 1
+            return self._held_for(transit, fate)
         if fate is not None:
             outcome = self._befall(transit, self._stages[at], fate)
             if outcome is not None:
@@ -246,7 +252,7 @@ class Way:
         transit.late = True
         if held.count > MANY_HELD and transit.at >= len(self._stages):
             self.lighten(transit)
-        self._hold(due, self._go_on, transit)
+        self._hold(due, self._on, transit)
         return PENDING if transit.datagram.frame else self._pump.defer(transit.datagram)
 
     def _lost(self, transit: Transit, fate: str) -> str:
@@ -323,8 +329,8 @@ class Inbound(Way):
         message: Any,
         event: Received | None,
     ) -> str | None:
-        """A datagram has come at the link, which `event` tells, if anything does. None: nothing befalls it, and
-        it is at its device now."""
+        """A datagram has come at the link, which `event` tells, if anything does. None: nothing befalls it,
+        and it is at its device now."""
         hit = self._meet(device, message, None, datagram.time)
         if hit is None:
             return None
@@ -372,6 +378,7 @@ class Outbound(Way):
         super().__init__(stages, pump, held)
         self._decode = decode
         self._journal = journal
+        self._packets = journal.packets
         self._recorded, self._captured = journal.recording.messages, journal.recording.packets
         self._leave = leave
         self._leave_corrupt = leave_corrupt
@@ -401,7 +408,7 @@ class Outbound(Way):
         return self._not_left_yet(transit, sending) if hit is None else self.set_out(transit, hit)
 
     def arrive(self, transit: Transit) -> str:
-        packets = len(self._journal.packets)
+        packets = len(self._packets)
         if transit.flip >= 0:  # which the gateway's stack will not take
             self._leave_corrupt(transit.datagram, transit.payload, transit.flip)
             self._journal.remark_out(packets, _befell(transit))
@@ -409,7 +416,7 @@ class Outbound(Way):
         sending = self._leave(transit.datagram, transit.payload)
         if sending is not None:
             return self._not_left_yet(transit, sending)
-        if transit.impaired and self._captured:
+        if self._captured and transit.impaired:
             self._journal.remark_out(packets, _befell(transit))
         if self._recorded:
             self._left(transit)
@@ -452,7 +459,8 @@ class Outbound(Way):
         events = self._journal.events
         before = len(events)
         self._tell(transit)
-        for event in events[before:]:
+        for place in range(before, len(events)):
+            event = events[place]
             if isinstance(event, Sent):
                 _note(event, transit)
 
@@ -470,7 +478,10 @@ def _befell(transit: Transit) -> str:
     fate = transit.fate or "duplicated"  # what is the first of several goes on as it is
     if transit.delay_s:
         held = f"{DELAYED} {format_duration(transit.delay_s)}"
-        fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
+        if fate is DELAYED:
+            fate = held
+        else:
+            fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
     device: Any = transit.device
     text = f"{device.name}: {fate} ({transit.impaired})"
     if transit.flip >= 0:
