@@ -14,7 +14,7 @@ demo: $(VENV)/.core
 # As root on Debian it installs the programs that the tests use; what is missing skips tests.
 test: $(VENV)/.dev
 	$(BIN)/python -m tests.needs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 check: lint types imports
 

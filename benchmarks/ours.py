@@ -1,8 +1,8 @@
 """Run an unmodified ``iotsim run`` with the load generator as its gateway, and measure all of it.
 
-The clock of the headline rate starts with the first request and stops when the last record of
-events.jsonl and capture.pcapng is on disk. Every reply must be there: received and sent messages in
-the events, packets in both directions in the capture.
+The rate is what the load generator sees. How long it takes from then until the last record of
+events.jsonl and capture.pcapng is on disk is told beside it. Every reply must be there: received and
+sent messages in the events, packets in both directions in the capture.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Usage:
 class Ours:
     load: dict[str, Any]
     rate: float
-    """Replies a second until all records were on disk."""
+    """Replies a second."""
     flush_s: float
-    """From the load generator's end until then."""
+    """From the load generator's end until all records were on disk."""
     start_s: float
     """From the start of iotsim until the load generator's first request (or its hold)."""
     end_s: float
@@ -119,7 +119,7 @@ def run_ours(
     on_disk = max([load_end, *(file.stat().st_mtime for file in files)])
     return Ours(
         load=made,
-        rate=made["replies"] / (on_disk - made["started_unix"]),
+        rate=made["rate"],
         flush_s=on_disk - load_end,
         start_s=made["started_unix"] - began,
         end_s=ended - load_end,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests import interop, needs, processes
+from tests import interop, needs, processes, shares
+from tests.shares import share_of
 
 from iotsim.testbed import linux
 
@@ -41,6 +42,7 @@ until = "{until}"
 count = 3
 address = "10.77.1.1"
 protocol = "sensornet"
+port = {port}
 
 {rules}
 
@@ -126,12 +128,16 @@ class CommandLine:
         expect: str = EACH_IS_READ,
         link: str = "",
         until: str = "settled",
+        port: int = 5600,
         name: str = "meters.toml",
     ) -> Path:
-        """A scenario of three meters at 10.77.1.1 and on, with ``poller.py`` beside it."""
+        """A scenario of three meters at 10.77.1.1 and on, with ``poller.py`` beside it.
+
+        Over the loopback link each test has a `port` of its own: there, it is the machine's.
+        """
         self.write("poller.py", POLLER)
-        text = METERS.format(gateway=gateway, rules=rules, expect=expect, link=link, until=until)
-        return self.write(name, text)
+        parts = {"gateway": gateway, "rules": rules, "expect": expect, "link": link}
+        return self.write(name, METERS.format(**parts, until=until, port=port))
 
     def words(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "iotsim", *map(str, arguments)]
@@ -216,6 +222,7 @@ def iotsim(tmp_path: Path, command_line_in: Callable[[Path], CommandLine]) -> It
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(needs)
     config.pluginmanager.register(interop)
+    config.pluginmanager.register(shares)
     # In a job of CI, too, commands are to print what they print anywhere.
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         os.environ.pop(name, None)
@@ -253,7 +260,7 @@ def background(
     tmp_path_factory: pytest.TempPathFactory,
     command_line_in: Callable[[Path], CommandLine],
 ) -> Iterator[Callable[[pytest.Item], Future[Any]]]:
-    """Gives the job of a test, and starts those of all selected tests of the same folder."""
+    """Gives the job of a test, and starts those of all selected tests of the same share."""
 
     def work(job: Callable[..., Any], parameters: dict[str, Any], folder: Path) -> Any:
         iotsim = command_line_in(folder)
@@ -267,7 +274,7 @@ def background(
     def job_in_hand(wanted: pytest.Item) -> Future[Any]:
         for item in request.session.items:
             key = job_of(item)
-            if key is None or key in futures or item.path.parent != wanted.path.parent:
+            if key is None or key in futures or share_of(item.nodeid) != share_of(wanted.nodeid):
                 continue
             if not needs.reason_to_skip(needs.needs_of(item)):
                 job, parameters = key

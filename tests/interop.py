@@ -17,6 +17,11 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from xdist.workermanage import WorkerController
+
+NOTES = "interop"
+"""What a worker of pytest-xdist calls its notes in what it sends to the controller."""
+
 PAGE = Path(__file__).parents[1] / "docs" / "protocols" / "README.md"
 BEGIN, END = "<!-- made by the tests: begin -->", "<!-- made by the tests: end -->"
 HEAD = "| protocol | with | what | holds |\n| --- | --- | --- | --- |\n"
@@ -49,11 +54,15 @@ def with_table(page: str, lines: str) -> str:
 
 
 class Recorder:
-    """Notes what comes of the tests with the marker, and sees to the page when all were run."""
+    """Notes what comes of the tests with the marker, and sees to the page when all were run.
+
+    With pytest-xdist each worker notes what it has run, and leaves the page to the controller.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.results: list[tuple[Case, bool]] = []
-        self.whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        self.works = hasattr(config, "workerinput")
+        self.whole = self.works or config.args_source is pytest.Config.ArgsSource.TESTPATHS
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         if any(item.get_closest_marker("peer") for item in items):
@@ -69,10 +78,23 @@ class Recorder:
             self.results += [(case, report.passed) for case in cases]
         return report
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController) -> None:
+        whole, results = getattr(node, "workeroutput", {}).get(NOTES, (False, []))
+        self.whole = self.whole and whole
+        self.results += [(Case(*case), passed) for case, passed in results]
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.works:
+            notes = [(tuple(case), passed) for case, passed in self.results]
+            session.config.workeroutput[NOTES] = self.whole, notes
+            return
         page = PAGE.read_text()
         made = with_table(page, table(self.results))
-        if not self.whole or session.shouldstop or made == page:
+        stopped = session.shouldstop or session.shouldfail
+        if stopped or session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            return
+        if not self.whole or made == page:
             return
         if os.environ.get("CI"):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

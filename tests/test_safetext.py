@@ -56,6 +56,12 @@ def test_json_stays_json_and_has_no_character_that_could_deceive(text: str) -> N
     assert safe_text(shown) == shown
 
 
+def test_json_gives_no_orders_to_a_log() -> None:
+    shown = safe_json(json.dumps({"##[error]": "###[x] ## ["}))
+    assert "##[" not in shown
+    assert json.loads(shown) == {"##[error]": "###[x] ## ["}
+
+
 def is_safe(text: str) -> bool:
     return all(
         c == "\n" or unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") for c in text

@@ -7,6 +7,7 @@ acknowledged, answers late in a message of its own, puts bodies together and cut
 is found by multicast.
 
 `message`         codes, options, the schema (RFC 7252, section 3)
+`codec`           what messages have in common, kept
 `transmission`    confirmable messages, until they are acknowledged (section 4)
 `server`          `Coap`, the session: requests, and the model's answers to them (section 5)
 `client`          requests of the device's own
@@ -25,8 +26,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iotsim import Errors, Protocol
+from iotsim import Errors
 
+from .codec import CoapProtocol
 from .follower import CoapFollower
 from .message import ERRORS, MESSAGE, METHODS, error_reply
 from .model import Model
@@ -42,6 +44,7 @@ __all__ = [
     "VECTORS",
     "Coap",
     "CoapFollower",
+    "CoapProtocol",
     "Model",
     "error_reply",
 ]
@@ -51,7 +54,7 @@ def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"code": name} if request["code"] in METHODS else None
 
 
-PROTOCOL = Protocol(
+PROTOCOL = CoapProtocol(
     name="coap",
     message=MESSAGE,
     port=5683,

@@ -25,7 +25,10 @@ def render(value: Any, format_: str | int) -> str | bytes:
     """``value`` in a format. Texts and bytes are taken to be in it already."""
     if value.__class__ is str or value.__class__ is bytes:
         return value
-    if format_ != TEXT:
+    if format_ == TEXT:
+        if value.__class__ is float or value.__class__ is int:
+            return str(value)  # what most values are
+    else:
         if is_cbor(format_):
             return CBOR.encode(value)
         if is_json(format_):

@@ -33,6 +33,8 @@ LINK_FORMAT = "application/link-format"
 PARTICULAR = frozenset({"options", "proxy_uri", "proxy_scheme", "hop_limit", "block1", "block2"})
 """Options that ask for more than an answer."""
 CONDITIONS = frozenset({"if_match", "if_none_match", "etag", "accept"})
+BARE = 8
+"""So many fields has a request with no option but its path: each option that it has is one more."""
 ANSWERED: Message = {}
 """Stands for a request that needs to be kept no longer."""
 HEADER = ("type", "message_id", "token")
@@ -107,14 +109,17 @@ class Coap(Session):
         kind, code = message["type"], message["code"]
         if kind == "CON" and peer.group:
             return  # section 8.1
-        if code == "EMPTY":
+        if code in METHODS:
+            if kind == "CON" or kind == "NON":
+                self._take_request(message, peer)
+        elif code == "EMPTY":
             if kind == "CON":  # a ping (section 4.3)
                 self._send_empty("RST", message["message_id"], peer)
             elif kind != "NON":
                 self._settle(message, peer, kind)
         elif kind == "RST":
             return  # it has to be empty
-        elif code in METHODS or (code.__class__ is int and code < 32):
+        elif code.__class__ is int and code < 32:
             if kind != "ACK":
                 self._take_request(message, peer)
         elif code_class(code) in (2, 4, 5):
@@ -175,7 +180,7 @@ class Coap(Session):
             if exchange.sent:
                 self.resend(exchange.sent, peer)
             return
-        if not PARTICULAR.isdisjoint(message):
+        if len(message) > BARE and not PARTICULAR.isdisjoint(message):
             refusal = self._refusal(message)
             if refusal is None and "block1" in message:
                 exchange.block1 = message["block1"]
@@ -256,10 +261,11 @@ class Coap(Session):
         """Send the response to a request: what the device has `said`, or a block of it."""
         request, peer = exchange.request, exchange.peer
         exchange.request = ANSWERED
-        unwanted = request.get("no_response")
-        if unwanted and unwanted & NO_RESPONSE.get(code_class(message["code"]), 0):
-            self._acknowledge(exchange)
-            return
+        if "no_response" in request:
+            wanted_not = NO_RESPONSE.get(code_class(message["code"]), 0)
+            if request["no_response"] & wanted_not:
+                self._acknowledge(exchange)
+                return
         if "token" not in message:
             message["token"] = exchange.token if message["code"] != "EMPTY" else b""
         kind = message.get("type")
@@ -343,7 +349,8 @@ class Coap(Session):
 
     def _get(self, message: Message, resource: Resource) -> Message:
         format_, cell = resource.format, resource.value
-        if resource.formats or not CONDITIONS.isdisjoint(message) or message["code"] == "FETCH":
+        conditional = len(message) > BARE and not CONDITIONS.isdisjoint(message)
+        if conditional or resource.formats or message["code"] == "FETCH":
             if message["code"] == "FETCH" and not self._takes(message, resource):
                 return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
             wanted = message.get("accept", format_)

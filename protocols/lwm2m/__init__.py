@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iotsim import Errors, Protocol
+from iotsim import Errors
 from iotsim.protocols import coap
 
 from .client import Lwm2m
@@ -39,7 +39,7 @@ def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"code": name} if request["operation"] in ASKED else None
 
 
-PROTOCOL = Protocol(
+PROTOCOL = coap.CoapProtocol(
     name="lwm2m",
     message=coap.MESSAGE,
     application=APPLICATION,

@@ -17,7 +17,10 @@ Not there: SNMPv3, the trap authenticationFailure, proxies, and the types NsapAd
 are obsolete since RFC 1902.
 
 `ber`        values
-`message`    messages, and their schema
+`vocabulary` the names of messages
+`reading`    messages in
+`writing`    messages out
+`message`    their schema
 `mib`        the variables of a device
 `model`      what a scenario says of them
 `recording`  what was recorded of a real device
@@ -33,8 +36,9 @@ from iotsim import Errors, Protocol
 
 from .agent import ERRORS_V1, Agent, failure
 from .follower import SnmpFollower
-from .message import ERRORS, MESSAGE
+from .message import MESSAGE
 from .model import Model
+from .vocabulary import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

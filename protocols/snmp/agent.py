@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from iotsim import ExpressionError, Peer, Session, Ticket, Unanswered
 
-from .message import Binding, Message, envelope_size, type_of, write_binding
 from .mib import SYS_OBJECT_ID, SYS_UP_TIME, UPTIME, Mib, Variable, as_kind
+from .writing import envelope_size, type_of, write_binding
+
+if TYPE_CHECKING:
+    from .vocabulary import Binding, Message
 
 ERRORS_V1 = {
     "NO_ACCESS": "NO_SUCH_NAME",
@@ -25,20 +30,19 @@ class Agent(Session):
 
     def __init__(self) -> None:
         self._mib: Mib = self.model.mib
-        self._asker: tuple[int, int] | None = None
+        self._asker: Peer | None = None
         """Who has asked last, from a port where it takes no notifications."""
 
     def receive(self, message: Message, peer: Peer) -> None:
         if message["pdu"] in ANSWERS:
-            self._asker = peer.endpoint
+            self._asker = peer
         self.deliver(message, peer)
 
     def respond(self, message: Message, peer: Peer) -> Message | None:
-        answer = ANSWERS.get(message["pdu"])
-        if answer is None:
-            return None
-        community, model = message["community"], self.model
-        if community not in (model.read_community, model.write_community):
+        answer, community = ANSWERS.get(message["pdu"]), message["community"]
+        if answer is None or (
+            community != self.model.read_community and community != self.model.write_community
+        ):
             return None
         response: Message = answer(self, message)
         return response
@@ -50,8 +54,8 @@ class Agent(Session):
         bindings = message["bindings"]
         if len(bindings) * SMALLEST_BINDING > self.model.max_message_size:
             return self.too_big(message)
-        found = []
-        for index, one in enumerate(bindings, 1):
+        found: list[Binding] = []
+        for one in bindings:
             oid = one["oid"]
             variable = variables.get(oid)
             if variable is not None:
@@ -60,7 +64,7 @@ class Agent(Session):
                     found.append(binding)
                     continue
             if v1:
-                return failure(message, "NO_SUCH_NAME", index)
+                return failure(message, "NO_SUCH_NAME", len(found) + 1)
             kind = "NO_SUCH_INSTANCE" if self._mib.has_type_of(oid) else "NO_SUCH_OBJECT"
             found.append({"oid": oid, "type": kind, "value": None})
         return self.bounded(message, found)
@@ -195,7 +199,7 @@ class Agent(Session):
         pdu = message.get("pdu")
         if pdu in ("TRAP", "INFORM"):
             self.complete(message)
-            if peer.endpoint == self._asker:
+            if self._asker is not None and peer.endpoint == self._asker.endpoint:
                 peer = self.sink(peer)
         if pdu == "INFORM":
             self.start(self.inform(message, peer, ticket))

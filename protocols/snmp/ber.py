@@ -48,8 +48,20 @@ LARGEST_SUB_IDENTIFIER = (1 << 32) - 1
 """RFC 2578, section 3.5."""
 TEXT = Payload()
 """Octets are a text where they are one, else bytes."""
-_SHORT = {tag: [bytes((tag, size)) for size in range(0x80)] for tag in (SEQUENCE, *TYPE_NAMES)}
-"""Tag and length of what is short."""
+LONGEST_SHORT = 0x7F
+"""Octets of contents of which the length is one octet."""
+
+
+def short_headers(tag: int) -> list[bytes]:
+    """Tag and length of all that is short, by length."""
+    return [bytes((tag, size)) for size in range(LONGEST_SHORT + 1)]
+
+
+_SHORT = {tag: short_headers(tag) for tag in (SEQUENCE, *TYPE_NAMES)}
+SEQUENCES = _SHORT[SEQUENCE]
+_NUMBERS = {kind: (*bounds, _SHORT[TYPES[kind]]) for kind, bounds in RANGES.items()}
+_SMALL = {kind: [bytes((TYPES[kind], 1, number)) for number in range(0x80)] for kind in RANGES}
+"""Numbers of seven bits, as most are."""
 
 # -- in --------------------------------------------------------------------------------------------
 
@@ -155,14 +167,23 @@ def tlv_size(length: int) -> int:
     return length + (2 if length < 0x80 else 2 + (length.bit_length() + 7) // 8)
 
 
+def sequence_tlv(contents: bytes) -> bytes:
+    length = len(contents)
+    if length <= LONGEST_SHORT:
+        return SEQUENCES[length] + contents
+    return tlv(SEQUENCE, contents)
+
+
 def number_tlv(value: Any, kind: str, path: str) -> bytes:
+    if value.__class__ is int and 0 <= value <= 0x7F:
+        return _SMALL[kind][value]
     if not isinstance(value, int):
         raise EncodeError(f"{value!r:.100} is no {kind}, which is an integer", path)
-    low, high = RANGES[kind]
+    low, high, headers = _NUMBERS[kind]
     if not low <= value <= high:
         raise EncodeError(f"{value} is no {kind}, which is {low} to {high}", path)
     length = (value if value >= 0 else ~value).bit_length() // 8 + 1
-    return _SHORT[TYPES[kind]][length] + value.to_bytes(length, "big", signed=True)
+    return headers[length] + value.to_bytes(length, "big", signed=True)
 
 
 def oid_tlv(value: Any, path: str) -> bytes:
@@ -263,4 +284,9 @@ def normal_oid(text: str) -> str:
     return ".".join(map(str, oid_key(text.removeprefix("."))))
 
 
-remembered_oid = lru_cache(_REMEMBERED)(normal_oid)
+@lru_cache(_REMEMBERED)
+def normal_oid_tlv(text: str) -> bytes:
+    """An object identifier that is in its normal form; ValueError for any other."""
+    if text != normal_oid(text):
+        raise ValueError(f"{text[:100]!r} is not in normal form")
+    return _oid_tlv(text)

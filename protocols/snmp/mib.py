@@ -12,6 +12,7 @@ from .ber import RANGES, normal_oid, oid_key, read_header, value_in, value_tlv
 
 SYS_OBJECT_ID = "1.3.6.1.2.1.1.2.0"
 SYS_UP_TIME = "1.3.6.1.2.1.1.3.0"
+_NUMBER = (int, float)
 UPTIME = object()
 """The value of a variable that is the time since boot."""
 
@@ -23,15 +24,17 @@ def as_kind(value: Any, kind: str) -> Any:
     (RFC 2578, section 7.1.6 to 7.1.8).
     """
     if kind in RANGES:
-        if not isinstance(value, int | float) or not isfinite(value):
+        if not isinstance(value, _NUMBER) or not isfinite(value):
             raise ValueError(f"{value!r:.100} is no {kind}, which is an integer")
         number = round(value)
         low, high = RANGES[kind]
+        if low <= number <= high:
+            return number
         if kind == "GAUGE32":
-            return min(max(number, low), high)
-        if kind == "INTEGER" and not low <= number <= high:
+            return max(low, min(number, high))
+        if kind == "INTEGER":
             raise ValueError(f"{number} is no INTEGER, which is {low} to {high}")
-        return number if kind == "INTEGER" else number % (high + 1)
+        return number % (high + 1)
     if kind == "OID" and isinstance(value, str):
         return normal_oid(value)
     try:

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from iotsim import Duration, File, Table, Value
 
 from .ber import RANGES, normal_oid
-from .message import type_of
 from .mib import SYS_OBJECT_ID, SYS_UP_TIME, UPTIME, Mib, Variable, as_kind
 from .recording import read_recording
+from .writing import type_of
 
 LARGEST_DATAGRAM = 65_507
 MOST_INTERFACES = 1000

@@ -189,21 +189,22 @@ class Sent(Event, tag="sent"):
 
 
 class Untold(msgspec.Struct, array_like=True, gc=False):
-    """A `Sent` that is no event yet: the process that writes it down makes one of it, from its bytes.
+    """A `Received` or `Sent` that is no event yet: who writes it down makes one of it, from its bytes.
 
     ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` is that of the device,
-    and ``message`` what was encoded.
+    and ``message`` what was encoded, if it was sent; else None.
     """
 
     t: float
     id: int
-    in_reply_to: int
     teller: int
     index: int
     peer: int
     peer_port: int
     payload: bytes
-    message: Mapping[str, Any]
+    in_reply_to: int = 0
+    message: Mapping[str, Any] | None = None
+    layer: str = ""
 
 
 class Impaired(Event, tag="impaired"):

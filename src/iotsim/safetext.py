@@ -39,8 +39,11 @@ def _escape(character: re.Match[str]) -> str:
 
 def safe_json(text: str) -> str:
     """JSON `text` in which everything but printable ASCII and newlines is escaped as JSON has it, so that
-    it is safe to show, and JSON still."""
-    return re.sub(r"[^ -~\n]", _json_escape, text)
+    it is safe to show, and JSON still.
+
+    So are the signs before a bracket that give orders anywhere in a line of a log of GitHub Actions.
+    """
+    return re.sub(r"[^ -~\n]|##(?=\[)", _json_escape, text)
 
 
 def _json_escape(character: re.Match[str]) -> str:

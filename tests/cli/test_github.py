@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def orders(text: str) -> list[str]:
         elif line.startswith("::stop-commands::"):
             token = line.removeprefix("::stop-commands::")
             assert re.fullmatch("[0-9a-f]{32}", token)
-        elif line.startswith("::"):
+        elif line.lstrip().startswith("::") or "##[" in line:
             found.append(line)
     assert not token, "commands are stopped for good"
     return found
@@ -85,9 +86,44 @@ def test_a_scenario_gives_no_orders(job: CommandLine) -> None:
     assert order.startswith("::error file=hostile.toml,line=17,")
 
 
+def test_no_command_that_shows_runs_or_scenarios_gives_orders(job: CommandLine) -> None:
+    hostile = r'name = "\n::error::pwned ##[error]pwned\n  ::warning::x"'
+    scenario = job.write("hostile.toml", FAILS.replace('name = "the meter reports"', hostile))
+    job.run(scenario)
+    wrong = job.write("wrong.toml", PASSES.replace("within", '"##[error]pwned"'))
+    for told in (
+        job("show", "out"),
+        job("compare", "out", "out"),
+        job("history"),
+        job("explain", scenario, "meter[0]", "00"),
+        job("decode", "00 ##[error]pwned", "--protocol", "##[error]pwned"),
+        job("check", scenario, wrong),
+    ):
+        assert told.text.startswith("::stop-commands::"), told.text
+        assert orders(told.text) == []
+
+
+def test_what_programs_read_has_no_orders_and_nothing_besides(job: CommandLine) -> None:
+    hostile = 'name = "##[error]pwned"'
+    scenario = job.write("hostile.toml", FAILS.replace('name = "the meter reports"', hostile))
+    job.run(scenario)
+    text = job("show", "out", "--json", stderr=subprocess.DEVNULL).text
+    assert "##[" not in text
+    assert "::stop-commands::" not in text
+    assert "##[error]pwned" in json.dumps([json.loads(line) for line in text.splitlines()])
+
+
+def test_a_file_gets_nothing_besides(job: CommandLine) -> None:
+    job.run(job.write("passes.toml", PASSES))
+    with (job.folder / "shown.txt").open("w") as file:
+        assert job.start("show", "out", stdout=file).wait(60) == 0
+    shown = (job.folder / "shown.txt").read_text()
+    assert shown
+    assert "::stop-commands::" not in shown
+
+
 def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_path: Path) -> None:
     scenario = job.write("fails.toml", FAILS)
-    assert "::" not in job("check", scenario).text
     assert "::" not in job("run", scenario, "--list").text
     job.environment["IOTSIM_SUITE"] = "1 2"
     assert "::" not in job("protocols", "list").text

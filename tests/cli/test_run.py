@@ -132,6 +132,7 @@ def test_an_earlier_gateways_folder_is_replaced(iotsim: CommandLine) -> None:
         [devices.meter]
         address = "10.77.1.1"
         protocol = "sensornet"
+        port = 5603
         [[expect]]
         name = "it ends well"
         gateway = { exit = 0 }

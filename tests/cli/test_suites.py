@@ -162,6 +162,19 @@ def test_tags_names_and_shares_choose_and_a_list_runs_nothing(
     assert "none of 4 is chosen" in none.text
 
 
+def test_a_tag_may_be_that_of_one_run_of_a_matrix(iotsim: CommandLine, project: Path) -> None:
+    matrix = '[matrix]\nsize = ["small", "large"]\n'
+    write(project / "checks", "grows", tags=("size-${size}",), more=matrix)
+    for words, chosen in (
+        (("--tag", "size-large"), "checks/grows.toml [size=large]  size-large"),
+        (("--tag", "size-small"), "checks/grows.toml [size=small]  size-small"),
+    ):
+        done = iotsim("run", "--list", *words)
+        assert done.text.splitlines() == [chosen]
+    unknown = iotsim("run", "--list", "--tag", "size-huge")
+    assert "no scenario has the tag 'size-huge'" in unknown.text
+
+
 def test_what_failed_last_time_is_done_again_until_it_is_mended(
     iotsim: CommandLine, project: Path
 ) -> None:

@@ -15,7 +15,7 @@ from tests.screen import Screen
 from iotsim.cli.level import Level
 from iotsim.cli.suiteview import SuiteView
 from iotsim.results.result import RunResult
-from iotsim.run.suite import Turn
+from iotsim.run.suitejobs import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +174,7 @@ open_streams()
 from iotsim.cli.terminal import safe_output
 from iotsim.cli.suiteview import SuiteView
 from iotsim.results.result import RunResult
-from iotsim.run.suite import Turn
+from iotsim.run.suitejobs import Turn
 
 def work(view, number):
     view.begun(Turn(number), f"scenario {number}")

@@ -191,10 +191,11 @@ def match_output(expected: tuple[str, ...], actual: list[str]) -> int | None:
 class Page:
     """One page and its working folder."""
 
-    def __init__(self, page: Path, folder: Path) -> None:
+    def __init__(self, page: Path, folder: Path, environment: dict[str, str]) -> None:
         self.name = str(page)
         self.text = (REPOSITORY / page).read_text()
         self.folder = folder
+        self.environment = environment
         self.to_check: list[Block] = []
 
     def run(self) -> None:
@@ -270,7 +271,7 @@ class Page:
     def bash(self, text: str) -> tuple[int, str]:
         """Run `text` in the page's folder; status and output, both streams."""
         environment = {
-            **os.environ,
+            **self.environment,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "NO_COLOR": "1",
             "TERM": "dumb",
@@ -317,7 +318,9 @@ def param_of(page: Path) -> ParameterSet:
 
 @pytest.fixture(scope="module")
 def runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    iotsim_environment: dict[str, str],
 ) -> Iterator[dict[Path, Future[None]]]:
     """The pages that were selected, some at a time: most of their time is waiting, and yet what they run must
     not starve."""
@@ -330,7 +333,9 @@ def runs(
     }
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {
-            page: pool.submit(Page(page, tmp_path_factory.mktemp(page.stem)).run)
+            page: pool.submit(
+                Page(page, tmp_path_factory.mktemp(page.stem), iotsim_environment).run
+            )
             for page in PAGES
             if page in selected
         }
@@ -373,6 +378,7 @@ def test_match_output(expected: tuple[str, ...], actual: list[str], wrong: int |
 def make_page(folder: Path, text: str) -> Page:
     page = Page.__new__(Page)
     page.name, page.text, page.folder, page.to_check = "p.md", text, folder, []
+    page.environment = dict(os.environ)
     return page
 
 

@@ -166,11 +166,11 @@ def with_part(page: str, part: str) -> str:
 # ---------------------------------------------------------------- many runs
 
 
-def judge_often(runs: int, names: list[str], at_a_time: int) -> Counter[tuple[str, str, str]]:
+def judge_often(seeds: range, names: list[str], at_a_time: int) -> Counter[tuple[str, str, str]]:
     """How often each verdict came: (scenario, gateway, verdict)."""
     counted: Counter[tuple[str, str, str]] = Counter()
     chosen = [case for case in cases() if not names or case.name in names]
-    jobs = [(c, bug, seed) for seed in range(runs) for c in chosen for bug in (c.correct, c.name)]
+    jobs = [(c, bug, seed) for seed in seeds for c in chosen for bug in (c.correct, c.name)]
 
     def job(work: tuple[Case, str, int]) -> tuple[Case, str, int, Done]:
         case, bug, seed = work
@@ -220,6 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Many runs of the gateways with bugs.")
     parser.add_argument("names", nargs="*", help="of bugs; all if none is given")
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0, help="each run has the next one")
     parser.add_argument("--burners", type=int, default=0, help="processes that take all the CPU")
     parser.add_argument("--at-a-time", type=int, default=2)
     parser.add_argument("--matrix", action="store_true", help="each gateway with each scenario")
@@ -231,7 +232,8 @@ def main() -> int:
     with ExitStack() as stack:
         for _ in range(options.burners):
             stack.enter_context(processes.started([sys.executable, "-c", "while True: pass"]))
-        counted = judge_often(options.runs, options.names, options.at_a_time)
+        seeds = range(options.first_seed, options.first_seed + options.runs)
+        counted = judge_often(seeds, options.names, options.at_a_time)
     correct = {case.name: case.correct for case in cases()}
     wrong = 0
     for (scenario, bug, verdict), times in sorted(counted.items()):

@@ -106,8 +106,9 @@ gateway = { running = true, threads = { max = 1 }, fds = { max = 4 } }
 
 
 def stepped(iotsim: CommandLine, bug: str, link: str) -> Done:
-    iotsim.write("polls.py", POLLS)
-    scenario = iotsim.meters(gateway=command(bug), expect=STEPS, until="duration")
+    port = 5600 if link != "loopback" else 5601
+    iotsim.write("polls.py", POLLS.replace("5600", str(port)))
+    scenario = iotsim.meters(gateway=command(bug), expect=STEPS, until="duration", port=port)
     options = () if link == "tun" else ("--link", link)
     return iotsim.run(scenario, "--duration", "9s", *options)
 

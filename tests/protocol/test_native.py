@@ -406,6 +406,22 @@ def leaves(value: Any) -> list[Any]:
     )
 
 
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_what_is_plain_is_shown_without_a_look_at_it(swallowed: bool) -> None:
+    def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+        return {"a": [{"b": data[at]}]}, at + 1
+
+    like = Struct("a" / GreedyRange(Struct("b" / Int8ub)))
+    native = Native(read, lambda value: b"", like=like, plain=True)
+    codec = Codec(Struct("x" / (Optional(native) if swallowed else native)))
+    assert codec.decode(b"\7") == {"x": {"a": [{"b": 7}]}}
+    assert not codec.fallbacks
+    assert "is_plain(" not in codec.source
+    looked = Codec(Struct("x" / Native(read, lambda value: b"", like=like)))
+    assert "is_plain(" in looked.source
+    assert looked.decode(b"\7") == codec.decode(b"\7")
+
+
 def test_what_it_wrote_is_told_by_itself_where_it_can() -> None:
     asked: list[tuple[bytes, Any]] = []
 

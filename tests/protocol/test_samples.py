@@ -10,7 +10,7 @@ from iotsim.protocol.fields import Schema
 from iotsim.protocol.registry import Vector
 from iotsim.protocol.samples import types_seen
 
-FREE = ExprAdapter(Int8ub, lambda value, _: value, lambda value, _: value)
+FREE = ExprAdapter(Int8ub, lambda value, _: {"value": value}, lambda value, _: value["value"])
 SCHEMA = Schema(Struct("known" / Int8ub, "at" / FREE, "free" / FREE, "many" / Array(2, FREE)))
 
 

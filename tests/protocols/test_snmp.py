@@ -10,6 +10,8 @@ import pytest
 from iotsim.errors import DecodeError, EncodeError, ScenarioError
 from iotsim.events import DeviceFailed, Note, SessionFailed
 from iotsim.protocol.registry import load_protocol
+from iotsim.protocol.values import is_plain
+from iotsim.protocols.snmp.reading import read_message
 from iotsim.testing import Transcript
 
 if TYPE_CHECKING:
@@ -855,8 +857,67 @@ def test_values_without_a_type_are_of_their_own() -> None:
 
 def test_two_messages_of_the_same_bindings_do_not_share_them() -> None:
     data = LOADED.vectors[0].data
-    CODEC.decode(data)["bindings"][0]["value"] = "changed"
-    assert CODEC.decode(data)["bindings"][0]["value"] is None
+    message, unchanged = CODEC.decode(data), CODEC.decode(data)
+    message["bindings"][0]["value"] = "changed"
+    message["bindings"].append("more")
+    message["pdu"] = "SET"
+    assert CODEC.decode(data) == unchanged
+    message = CODEC.decode(data)
+    _, told = CODEC.tell(message)
+    message["bindings"][0]["value"] = "changed"
+    message["bindings"].append("more")
+    assert told == unchanged
+
+
+@pytest.mark.parametrize("community", ["", "public", "c" * 120, "c" * 128])
+@pytest.mark.parametrize("pdu", ["GET", "GETBULK", "INFORM"])
+@pytest.mark.parametrize("count", [0, 1, 7, 20, 40])
+def test_messages_of_another_request_id_differ_in_that(
+    community: str, pdu: str, count: int
+) -> None:
+    bindings = [{"oid": f"1.3.6.1.2.1.{row}"} for row in range(count)]
+    fields = {"version": 2, "community": community, "pdu": pdu, "bindings": bindings}
+    first = CODEC.decode(CODEC.encode({**fields, "request_id": 1}))
+    numbers = (0, 127, -128, 128, -129, 1 << 15, 1 << 23, -(1 << 23), (1 << 31) - 1, -(1 << 31))
+    for number in (*numbers, *numbers):
+        message = CODEC.decode(CODEC.encode({**fields, "request_id": number}))
+        assert message == {**first, "request_id": number}
+        assert list(message) == list(first)
+
+
+def anew(data: bytes) -> dict[str, Any]:
+    """What `data` say, read without regard to what was read before: as is done within other bytes."""
+    message, end = read_message(b"\0" + data, 1)
+    if end != len(data) + 1:
+        raise DecodeError("octets are left over")
+    assert is_plain(message)
+    return dict(message)
+
+
+def test_what_is_remembered_is_what_is_read() -> None:
+    chance = random.Random(11)
+    seeds = [vector.data for vector in LOADED.vectors]
+    more = {"pdu": "GET", "bindings": [{"oid": f"1.3.6.1.2.1.{row}"} for row in range(20)]}
+    seeds.append(CODEC.encode({**more, "request_id": 1 << 24}))
+    decoded = 0
+    for _ in range(6000):
+        data = bytearray(chance.choice(seeds))
+        if chance.random() < 0.5:  # another request id, or what stands in its place
+            at = data.index(b"\x02", 6)
+            data[at + 2 : at + 2 + data[at + 1]] = chance.randbytes(data[at + 1])
+        if chance.random() < 0.5:
+            data[chance.randrange(len(data))] = chance.choice((0, 1, 2, 4, 5, 0x30, 0x7F, 0x81))
+        try:
+            expected = anew(bytes(data))
+        except DecodeError:
+            with pytest.raises(DecodeError):
+                CODEC.decode(bytes(data))
+            continue
+        decoded += 1
+        message = CODEC.decode(bytes(data))
+        assert message == expected
+        assert list(message) == list(expected)
+    assert decoded > 2000
 
 
 def test_mutated_messages_break_neither_the_codec_nor_the_agent() -> None:
@@ -888,7 +949,18 @@ def test_mutated_messages_break_neither_the_codec_nor_the_agent() -> None:
     ]
 
 
-@pytest.mark.parametrize("changed", [{}, {"community": "näh"}, {"error": 3}, {"error": "GEN_ERR"}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"community": "näh"},
+        {"error": 3},
+        {"error": "GEN_ERR"},
+        {"request_id": -129},
+        {"community": "c" * 128},
+        {"pdu": "TRAP"},
+    ],
+)
 @pytest.mark.parametrize(
     "binding",
     [
@@ -899,6 +971,9 @@ def test_mutated_messages_break_neither_the_codec_nor_the_agent() -> None:
         {"oid": "1.3.6.1.2.1.1.3.0", "type": "OCTETS", "value": b"\xff"},
         {"oid": "1.3.6.1.2.1.1.3.0", "type": "INTEGER", "value": True},
         {"oid": "1.3.6.1.2.1.1.3.0", "value": 7},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": None, "value": None},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "COUNTER32", "value": (1 << 32) - 1},
+        {"oid": "1.3.6.1.2.1.1.3.0", "type": "OCTETS", "value": "x" * 200},
         {"oid": "1.3.6.1.2.1.01.3.0", "type": "INTEGER", "value": 7},
         {"oid": "1.3.6.1.2.1.1.2.0", "type": "OID", "value": "1.3.6.1.4.1.9"},
         {"oid": "1.3.6.1.2.1.1.2.0", "type": "NO_SUCH_OBJECT", "value": None},
@@ -922,3 +997,10 @@ def test_what_is_sent_is_told_as_it_is_read(
     data, told = codec.tell(message)
     assert data == codec.encode(message)
     assert list(told.items()) == list(codec.decode(data).items())
+
+
+def test_a_trap_of_v1_is_told_with_the_fields_that_it_has() -> None:
+    fields = {"version": 1, "community": "public", "pdu": "TRAP", "request_id": 7}
+    data, told = CODEC.tell({**fields, "error": "NO_ERROR", "index": 0, "bindings": []})
+    assert "request_id" not in told
+    assert list(told.items()) == list(CODEC.decode(data).items())

@@ -194,7 +194,8 @@ def test_plain_tests_need_no_other_plugin(project: Project) -> None:
 
 WAITS = """
 def test_waits(simulation):
-    with simulation(TEXT, link="loopback", gateway=["sleep", "{seconds}"], judge=False) as sim:
+    text = TEXT.replace('"sensornet"', '"sensornet"\\nport = 5604')
+    with simulation(text, link="loopback", gateway=["sleep", "{seconds}"], judge=False) as sim:
         sim.wait_for("meter[0]", receives={"kind": "READ"}, within="50s")
 """
 RUNS = """
@@ -209,6 +210,7 @@ command = ["sleep", "{seconds}"]
 [devices.meter]
 address = "10.77.1.1"
 protocol = "sensornet"
+port = 5604
 [[expect]]
 name = "polled"
 each = "meter"

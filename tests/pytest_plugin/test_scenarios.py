@@ -111,6 +111,25 @@ def test_a_hostile_name_is_harmless_and_names_its_test(verdicts: Session) -> Non
     assert verdicts.cases[name].state == "failure"
 
 
+def test_no_name_of_others_spoils_the_xml(project: Project) -> None:
+    project.ini("iotsim_scenarios = scenarios", "junit_family = xunit1")
+    text = scenario("readings", 'description = "${word}"')
+    matrix = "[matrix]\nword = ['ok', \"a\\u0001b\"]\n"
+    project.write("scenarios/a\x01\x1b[2Jb.toml", text + matrix)
+    project.write("scenarios/deep\x02/\u202e.toml", "[scenario]\nname = \n")
+    project.write("scenarios/odd\udcff.toml", scenario("odd"))  # no UTF-8
+    session = project("-rA")  # whose XML is parsed
+    states = {name: case.state for name, case in session.cases.items()}
+    assert states == {
+        "readings[word=ok]": "passed",
+        r"readings[word=a\x01b]": "passed",
+        r"\u202e": "error",
+        "odd": "passed",
+    }
+    assert not any(sign in session.text for sign in ("\x01", "\x1b", "\u202e"))
+    assert r"scenarios/a\x01\x1b[2Jb.toml::readings[word=ok]" in session.text
+
+
 @pytest.fixture
 def three(project: Project) -> Project:
     project.ini("iotsim_scenarios = scenarios")

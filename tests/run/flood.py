@@ -1,7 +1,7 @@
 """Requests to devices on a memory link, as fast as they come, with all that is recorded of them.
 
-As a program: ``python -m tests.run.flood FOLDER`` floods until it is killed, and says how far it is in
-FOLDER/far: the time of the run, as text.
+As a program: ``python -m tests.run.flood FOLDER CORES`` floods until it is killed, as if there were so many
+cores, and says how far it is in FOLDER/far: the time of the run, as text.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class Flood:
         return self.record.close()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, cores: int) -> None:
     began = time.perf_counter()
 
     def clock() -> float:
         return time.perf_counter() - began
 
-    scribes.LEAST_CORES = 1  # it is not about whether it pays here
+    scribes.cores = lambda: cores
     flood = Flood(folder, clock, scribe=True)
     flood.ask()
     flood.record.have_scribe()
@@ -108,4 +108,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

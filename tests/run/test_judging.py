@@ -8,7 +8,7 @@ import pytest
 
 from iotsim.results.result import RunResult, encode_result
 from iotsim.run.judging import judge
-from iotsim.run.suite import Job
+from iotsim.run.suitejobs import Job
 
 JOB = Job(Path("a.toml"))
 STACK = """something that was printed

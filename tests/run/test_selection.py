@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from iotsim.errors import ScenarioError
 from iotsim.run.selection import Shard, choose, divide, longest_first, parse_shard, plan_mark
-from iotsim.run.suite import Job
+from iotsim.run.suitejobs import Job
 
 
 def job(name: str, *tags: str, combination: str = "") -> Job:

@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from iotsim.cli.suiteview import print_summary
 from iotsim.errors import IotsimError, ScenarioError
 from iotsim.results.result import RunResult
 from iotsim.results.suite import decode_suite
@@ -24,9 +25,9 @@ from iotsim.run import forkserver, inside
 from iotsim.run import suite as suites
 from iotsim.run.folder import ResultsFolder, open_results
 from iotsim.run.memory import Memory
-from iotsim.run.suite import Job, SuiteOptions, parse_jobs, run_suite
+from iotsim.run.suite import run_suite
 from iotsim.run.suitefolder import name_folders
-from iotsim.run.suiteview import print_summary
+from iotsim.run.suitejobs import Job, SuiteOptions, parse_jobs
 from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from iotsim.results.suite import SuiteResult
-    from iotsim.run.suite import Suite, Turn
+    from iotsim.run.suite import Suite
+    from iotsim.run.suitejobs import Turn
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

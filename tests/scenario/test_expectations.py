@@ -53,6 +53,17 @@ def test_what_asks_nothing(keys: str, problem: str) -> None:
     assert told(text + keys) == [problem.replace("always:", "expect[0].always:", 1)]
 
 
+def test_a_name_that_is_no_fleets_hides_no_wrong_field_behind_it() -> None:
+    text = '[[expect]]\neach = "metre"\nreceives = { knid = "READ", seq = "x" }\nnever = true'
+    assert told(DEVICES + text) == [
+        "expect[0].each: there are no devices called 'metre' (did you mean 'meter'?)",
+        "expect[0].receives.knid: unknown field 'knid' (did you mean 'kind'?)",
+        "expect[0].receives.seq: 'x', but 'seq' is an integer (an expression begins with '=')",
+    ]
+    (unlike,) = told(DEVICES + text.replace("metre", "lamp"))  # whose fields nobody knows
+    assert "no devices called 'lamp'" in unlike
+
+
 @pytest.mark.parametrize(
     ("match", "problem"),
     [

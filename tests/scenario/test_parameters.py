@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from iotsim.errors import ScenarioError
 from iotsim.scenario import Overrides, load_scenario, load_scenarios, load_text
-from iotsim.scenario.load import list_combinations
+from iotsim.scenario.load import planned_runs
 from iotsim.scenario.parameters import (
     MOST_COMBINATIONS,
     Parameters,
@@ -410,11 +410,36 @@ def test_the_number_of_combinations_is_bounded(tmp_path: Path) -> None:
     assert "matrix: more than a billion combinations, of which there can be 1000" in problem
     values = ", ".join(map(str, range(MOST_COMBINATIONS)))
     path = write(tmp_path, f"[matrix]\na = [{values}]\n[scenario]\nseed = '${{a}}'")
-    assert len(list_combinations(path, {})) == MOST_COMBINATIONS
+    assert len(planned_runs(path, {})) == MOST_COMBINATIONS
     path.write_text(path.read_text().replace("[0, ", "[-1, 0, "))
-    assert len(list_combinations(path, {})) == 1
+    assert len(planned_runs(path, {})) == 1
     with pytest.raises(ScenarioError, match="1001 combinations, of which there can be 1000"):
         load_scenarios(path)
+
+
+def test_the_tags_of_each_run_are_known_before_it_is_loaded(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [parameters]
+        team = "radio"
+        kind = "${team}-${loss}"
+        [matrix]
+        loss = ["low", "high"]
+        more = [[], ["slow", "night"]]
+        [scenario]
+        tags = ["smoke", "loss-${loss}", "${kind}", "${unknown}", "${n}"]
+        """,
+    )
+    tags = [run.tags for run in planned_runs(path, {"n": "5"})]
+    low = ("smoke", "loss-low", "radio-low", "${unknown}")
+    high = ("smoke", "loss-high", "radio-high", "${unknown}")
+    assert tags == [low, low, high, high]
+    path.write_text(path.read_text().replace("tags =", "tags = '${more}'\nexcludes ="))
+    assert [run.tags for run in planned_runs(path, {})] == [(), ("slow", "night")] * 2
+    assert [run.tags for run in planned_runs(path, {"more": "['x', 1]", "loss": "low"})] == [("x",)]
+    path.write_text("[scenario]\ntags = 'a${team}'\n[parameters]\nteam = '${team}'")
+    assert planned_runs(path, {}) == [({}, ("a${team}",))]
 
 
 # --------------------------------------------------------------------------------- hostile files

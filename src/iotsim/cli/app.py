@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 import traceback
 from contextlib import nullcontext
@@ -53,6 +55,8 @@ USAGE = {
 }
 """Of the commands that take what stands behind ``--``, which the parser never sees, or whose words the
 parser has no better name for."""
+QUOTING = frozenset(("check", "compare", "decode", "explain", "history", "show"))
+"""The commands, besides ``run``, that print what scenarios, gateways and datagrams say."""
 # Named by path, so that one command's imports are not every command's; for which the overview has to
 # be told what they do.
 for _name, _path, _help in (
@@ -97,8 +101,19 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 
 def _is_for_people(arguments: Sequence[str]) -> bool:
-    """Whether what is printed is read by people: what programs read gets nothing besides."""
-    return [*arguments[:1]] == ["run"] and "--list" not in arguments
+    """Whether what is printed has words of others in it, and is read by people in a log: what programs read
+    gets nothing besides, nor does a file."""
+    command, *options = arguments or [""]
+    if command == "run":
+        return "--list" not in options
+    return command in QUOTING and "--json" not in options and not _goes_to_file()
+
+
+def _goes_to_file() -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from iotsim.run.memory import Memory
     from iotsim.run.report import RunReport
     from iotsim.run.run import RunOptions
-    from iotsim.run.suite import Job, SuiteOptions
+    from iotsim.run.suitejobs import Job, SuiteOptions
     from iotsim.scenario import Overrides
 
 SEEDS = 1 << 32
@@ -97,9 +97,8 @@ def do_several(doing: Doing, options: SuiteOptions, memory: Memory) -> tuple[int
     """Do all jobs, each in a process of its own, and say what became of them; the exit code, and the folders
     of those that have ended."""
     # What runs need is imported and made here: each of their processes is a copy of this one.
-    from iotsim.cli.suiteview import SuiteView
+    from iotsim.cli.suiteview import SuiteView, print_summary
     from iotsim.run.suite import run_suite
-    from iotsim.run.suiteview import print_summary
     from iotsim.run.warmup import warm_up
 
     jobs = doing.jobs

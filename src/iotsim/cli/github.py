@@ -1,8 +1,8 @@
 """A command in a job of GitHub Actions: its annotations, its summary, and no orders from what it prints.
 
-The runner takes each line that begins with ``::`` for a command, whoever has printed it. So `workflow` stops
-that while ours prints what a scenario or a gateway says, by a token that nobody can guess, and lets it go on
-for the annotations at the end.
+The runner takes each line that begins with ``::``, whatever space is before it, or that has ``##[`` anywhere
+for a command, whoever has printed it. So `workflow` stops that while ours prints what a scenario or a gateway
+says, by a token that nobody can guess, and lets it go on for the annotations at the end.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """

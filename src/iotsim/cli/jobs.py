@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotsim.cli.files import find_scenarios, scenarios_of
-from iotsim.cli.parameters import combinations_of, known_parameters
+from iotsim.cli.parameters import known_parameters, runs_of
 from iotsim.errors import Problem, ScenarioError
 from iotsim.results.result import set_words
 from iotsim.run.memory import Memory
 from iotsim.run.selection import choose, divide, parse_shard, plan_mark
-from iotsim.run.suite import Job, SuiteOptions, parse_jobs
+from iotsim.run.suitejobs import Job, SuiteOptions, parse_jobs
 from iotsim.safetext import safe_line
 from iotsim.scenario.outline import read_outline
 from iotsim.scenario.parameters import combination_text
@@ -44,9 +44,8 @@ def find_jobs(
     for file in files:
         outline = read_outline(file)
         name = (outline.name if outline else "") or file.stem
-        tags = outline.tags if outline else ()
         limit = limit_s or (outline.limit_s if outline else None) or project.limit_s
-        for setting in combinations_of(file, parameters[file]):
+        for setting, tags in runs_of(file, parameters[file]):
             free = {n: v for n, v in setting.items() if n not in parameters[file]}
             combination = combination_text(free)
             jobs.append(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import Problem, ScenarioError
 from iotsim.scenario.csvdata import parse_cell
-from iotsim.scenario.load import list_combinations
+from iotsim.scenario.load import PlannedRun, planned_runs
 from iotsim.scenario.outline import read_outline
 from iotsim.units import parse_duration
 
@@ -51,13 +51,13 @@ def parse_values(pairs: Iterable[str], option: str) -> dict[str, Any]:
     return values
 
 
-def combinations_of(file: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """What to set for each run of the scenario in `file`, where `given` is set; `given` alone if that
-    cannot be told, which is for its loading to say."""
+def runs_of(file: Path, given: Mapping[str, str]) -> list[PlannedRun]:
+    """The runs of the scenario in `file`, where `given` is set; a single one with that alone if it cannot be
+    told, which is for its loading to say."""
     try:
-        return list_combinations(file, given)
+        return planned_runs(file, given)
     except ScenarioError:
-        return [dict(given)]
+        return [PlannedRun(dict(given))]
 
 
 def known_parameters(

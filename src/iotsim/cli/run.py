@@ -14,7 +14,7 @@ from iotsim.cli.suiteoptions import NO_FLAGS, SuiteFlags
 from iotsim.errors import IotsimError, Problem, ScenarioError
 
 if TYPE_CHECKING:
-    from iotsim.run.suite import Job
+    from iotsim.run.suitejobs import Job
 
 
 def run(

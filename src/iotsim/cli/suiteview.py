@@ -24,13 +24,17 @@ from iotsim.cli.level import Level
 from iotsim.cli.page import Page, clip, squeeze
 from iotsim.cli.patience import PatientFile
 from iotsim.cli.render import COLORS, print_result
+from iotsim.expect.text import clip as clip_text
+from iotsim.results.suite import count_verdicts
+from iotsim.results.verdict import Verdict
 from iotsim.safetext import safe_line, safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from iotsim.results.result import RunResult
-    from iotsim.run.suite import Turn
+    from iotsim.run.suitejobs import Ended, Job, Turn
 
 VERDICT_CELLS = 12
 REFRESH_S = 0.2
@@ -38,6 +42,7 @@ LEAST_NAME_CELLS = 20
 LEAST_TEXT_CELLS = 28
 HEAD_CELLS = 11
 GAP_CELLS = 2
+REASON_CHARACTERS = 200
 
 
 class _Going(NamedTuple):
@@ -206,3 +211,26 @@ class SuiteView:
             more = f"  and {len(going) - len(shown)} more that go on"
             lines.append(Text(squeeze(more, columns, ellipsis), "dim"))
         return lines
+
+
+def print_summary(jobs: Sequence[Job], ended: Sequence[Ended], waiting: int, passes: int) -> None:
+    """What did not pass, with the lines that repeat it; then how many there were of each verdict."""
+    for one in ended:
+        if one.result.verdict != Verdict.PASSED:
+            print("\n".join(_told_again(jobs[one.turn.job], one)))
+    verdicts = [one.result.verdict for one in ended] + [str(Verdict.PASSED)] * passes
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(verdicts).items())
+    total = len(verdicts) + waiting
+    what = "runs" if any(one.turn.repetition for one in ended) else "scenarios"
+    left = f"; {waiting} not begun" if waiting else ""
+    print(f"{len(verdicts)} of {total} {what}: {counts or 'none was run'}{left}")
+
+
+def _told_again(job: Job, one: Ended) -> list[str]:
+    """What became of a run that has not passed, and the line that repeats it."""
+    result = one.result
+    reason = clip_text(safe_line(result.reason), REASON_CHARACTERS)
+    again = f" #{one.turn.repetition}" if one.turn.repetition else ""
+    shown = safe_line(f"{job}{again}")
+    what = f"{shown}: {reason}" if reason else shown
+    return [f"{result.verdict:<13} {what}", f"{'':13} {safe_line(result.repeat)}"]

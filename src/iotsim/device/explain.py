@@ -9,10 +9,10 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import ExpressionError
-from iotsim.match.condition import dig
 from iotsim.match.fieldpath import split
 from iotsim.match.literal import render
 from iotsim.match.nearness import Rank, rank
+from iotsim.match.runtime import dig
 from iotsim.units import format_duration
 
 if TYPE_CHECKING:

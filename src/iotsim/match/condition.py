@@ -16,19 +16,28 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from iotsim.errors import ExpressionError
 from iotsim.match.expression import compile_expression
 from iotsim.match.fieldpath import field_hint, find_field, indexed, nearest, split
-from iotsim.match.literal import DEEPEST as DEEPEST_LITERAL
-from iotsim.match.literal import LiteralError, article, integer_range, literal, render, rounded
+from iotsim.match.literal import LiteralError, article, literal, render, rounded
+from iotsim.match.operators import (
+    OPERATORS,
+    PRESENT,
+    Invalid,
+    holds_expression,
+    holds_table,
+    is_expression,
+    is_nested,
+)
 from iotsim.match.pattern import Pattern, PatternError
-from iotsim.match.usual import as_number, between, number_in, same, usual_text
+from iotsim.match.ranges import range_test
+from iotsim.match.runtime import namespace
+from iotsim.match.usual import as_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import TypeAlias
 
     from iotsim.match.expression import DeviceView, Expression, Names
@@ -37,16 +46,12 @@ if TYPE_CHECKING:
     Report: TypeAlias = Callable[[tuple[str | int, ...], str, str], object]
 
 T = TypeVar("T")
-OPERATORS = ("min", "max", "any", "regex", "not", "exists", "some", "every")
-PRESENT = {"min", "max", "regex", "some", "every"}
-"""Operators that hold of no field that is absent."""
 MOST_CHOICES = 10_000
 MOST_CONDITIONS = 500
 MOST_VALUES = 64
 DEEPEST = 8
 NO_TEXT = ("int", "float", "bool", "struct", "flags", "array", "none")
 NO_LIST = ("int", "float", "bool", "struct", "flags", "enum", "bytes", "string", "none", "payload")
-RANGED = ("int", "float", "enum", "payload", "any")
 
 
 class Condition(NamedTuple):
@@ -73,57 +78,13 @@ class Condition(NamedTuple):
         return ""
 
 
-class Invalid(Exception):  # noqa: N818
-    """Internal: a condition that cannot be; `keys` lead to it from the field's own key."""
-
-    def __init__(self, message: str, hint: str = "", keys: tuple[str | int, ...] = ()) -> None:
-        self.message = message
-        self.hint = hint
-        self.keys = keys
-        super().__init__(message)
-
-
-def dig(msg: Any, steps: tuple[str | int, ...]) -> Any:
-    """The value at a path that leads through arrays, or None."""
-    for step in steps:
-        if isinstance(msg, Mapping):
-            msg = msg.get(step if isinstance(step, str) else str(step))
-        elif isinstance(msg, (list, tuple)) and isinstance(step, int) and step < len(msg):
-            msg = msg[step]
-        else:
-            return None
-    return msg
-
-
-def as_text(value: Any) -> str | None:
-    """What a regex is held against: a text itself, bytes as hexadecimal digits, or a usual text."""
-    if isinstance(value, str):
-        return value
-    return value.hex() if isinstance(value, bytes) else usual_text(value)
-
-
 class Writer:
     """Writes the conditions of one matcher, and keeps the namespace that their code needs."""
 
     def __init__(self, names: Names, schema: Schema | None) -> None:
         self.names = names
         self.schema = schema
-        self.namespace: dict[str, Any] = {
-            "__builtins__": {},
-            "dig": dig,
-            "as_text": as_text,
-            "dict": dict,
-            "isinstance": isinstance,
-            "len": len,
-            "lists": (list, tuple),
-            "some": any,
-            "every": all,
-            "same": same,
-            "between": between,
-            "number_in": number_in,
-            "numbers": (int, float),
-            "scalars": (int, float, str, bytes),
-        }
+        self.namespace = namespace()
         self.variables = 0
         self.written = 0
 
@@ -222,7 +183,7 @@ class Writer:
         if isinstance(value, dict) and is_nested(value, field, self.schema):
             return self._fields(access, value, field, depth)
         if holds_expression(value) and not isinstance(value, dict):
-            code, text = self._operand(value, field)
+            code, text = self.operand(value, field)
             if self._is_free(field) or isinstance(value, list):
                 return f"same({access}, {code})", text
             return f"{access} == {code}", text
@@ -243,7 +204,7 @@ class Writer:
             return f"same({access}, {self.constant(plain)})", render(plain)
         return f"{access} == {self.constant(plain)}", render(plain)
 
-    def _operand(self, value: Any, field: Field | None) -> tuple[str, str]:
+    def operand(self, value: Any, field: Field | None) -> tuple[str, str]:
         """Code for a literal or an expression, rounded to the field's wire type, and its text."""
         if isinstance(value, list) and holds_expression(value):
             return self._display(value, field)
@@ -262,7 +223,7 @@ class Writer:
 
     def _display(self, values: list[Any], field: Field | None) -> tuple[str, str]:
         """Code for a list in which there are expressions, and its text."""
-        operands = self._each(values, field, self._operand)
+        operands = self._each(values, field, self.operand)
         codes, texts = ([operand[part] for operand in operands] for part in (0, 1))
         return f"[{', '.join(codes)}]", f"[{', '.join(texts)}]"
 
@@ -317,7 +278,7 @@ class Writer:
         codes: list[str] = []
         texts: list[str] = []
         if "min" in table or "max" in table:
-            code, text = self._between(variable, table, field)
+            code, text = range_test(self, variable, table, field)
             codes.append(code)
             texts.append(text)
         for name, write in (
@@ -345,67 +306,6 @@ class Writer:
         # the first test binds the variable, whatever it is
         first = f"(({variable} := {access}) is None or True)"
         return f"({' and '.join([first, *codes])})", " and ".join(texts)
-
-    def _between(
-        self, variable: str, table: Mapping[str, Any], field: Field | None
-    ) -> tuple[str, str]:
-        if field is not None and field.kind not in RANGED:
-            raise Invalid(f"'{field.path}' is no number, so it has no min or max")
-        if field is not None and field.kind == "enum":
-            return self._between_names(variable, table, field)
-        is_text = _kind(field) == "payload"
-        if is_text:
-            variable, field = f"number_in({variable})", None
-        bounds: dict[str, tuple[str, str]] = {}
-        for name in ("min", "max"):
-            if name not in table:
-                continue
-            value = table[name]
-            formula = isinstance(value, str) and value.startswith("=")
-            if not formula and (isinstance(value, bool) or not isinstance(value, (int, float))):
-                raise Invalid("must be a number or an expression", keys=(name,))
-            try:
-                bounds[name] = self._operand(value, field if _fits(value, field) else None)
-            except Invalid as error:
-                raise Invalid(error.message, error.hint, (name, *error.keys)) from None
-        low, high = bounds.get("min"), bounds.get("max")
-        _check_order(table.get("min"), table.get("max"))
-        _check_reach(table, field)
-        code = f"{low[0]} <= {variable}" if low else variable
-        code += f" <= {high[0]}" if high else ""
-        text = _range_text(low, high)
-        if is_text or _kind(field) == "any":
-            limits = ", ".join(bound[0] if bound else "None" for bound in (low, high))
-            return f"between({variable}, {limits})", text
-        return f"(isinstance({variable}, numbers) and {code})", text
-
-    def _between_names(
-        self, variable: str, table: Mapping[str, Any], field: Field
-    ) -> tuple[str, str]:
-        """A range of an enum: by the numbers that its names have on the wire."""
-        numbered = self.constant(_numbering(field.names))
-        bounds: dict[str, tuple[str, str]] = {}
-        numbers: dict[str, Any] = {}
-        for name in ("min", "max"):
-            value = table.get(name)
-            if is_expression(value):
-                code, text = self._operand(value, None)
-                bounds[name] = f"{numbered}({code})", text
-            elif name in table:
-                if isinstance(value, float) and not math.isnan(value):
-                    number, text = value, render(value)  # it may lie between two of them
-                else:
-                    try:
-                        plain = literal(value, field)
-                    except LiteralError as error:
-                        raise Invalid(str(error), error.hint, (name,)) from None
-                    number, text = field.names.get(plain, plain), render(value)
-                numbers[name] = number
-                bounds[name] = self.constant(number), text
-        _check_order(numbers.get("min"), numbers.get("max"))
-        limits = ", ".join(bounds[name][0] if name in bounds else "None" for name in ("min", "max"))
-        text = _range_text(bounds.get("min"), bounds.get("max"))
-        return f"between({numbered}({variable}), {limits})", text
 
     def _some(self, variable: str, value: Any, field: Field | None, depth: int) -> tuple[str, str]:
         code, text = self._elements(variable, "some", value, field, depth)
@@ -538,37 +438,6 @@ def _all_values(value: Any, field: Field | None) -> tuple[Any, ...] | None:
     return tuple(plain) if known else None
 
 
-def is_expression(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("=")
-
-
-def holds_expression(value: Any, depth: int = 0) -> bool:
-    """Whether there is an expression in a literal, at any depth."""
-    if depth <= DEEPEST_LITERAL and isinstance(value, (list, dict)):
-        items = value.values() if isinstance(value, dict) else value
-        return any(holds_expression(item, depth + 1) for item in items)
-    return is_expression(value)
-
-
-def holds_table(values: list[Any], depth: int = 0) -> bool:
-    """Whether there is a table among `values`, or in a list among them."""
-    return depth <= DEEPEST_LITERAL and any(
-        isinstance(value, dict) or (isinstance(value, list) and holds_table(value, depth + 1))
-        for value in values
-    )
-
-
-def is_nested(table: Mapping[str, Any], field: Field | None, schema: Schema | None) -> bool:
-    """Whether a table names fields of `field`, rather than operators."""
-    if field is None or field.kind == "any":
-        return bool(table) and not all(key in OPERATORS for key in table)
-    if field.kind not in ("struct", "flags") or schema is None:
-        return False
-    return not table or not all(
-        key in OPERATORS and find_field(schema, f"{field.path}.{key}") is None for key in table
-    )
-
-
 def _kind(field: Field | None) -> str:
     return "" if field is None else field.kind
 
@@ -576,52 +445,6 @@ def _kind(field: Field | None) -> str:
 def _is_numeric(value: Any, field: Field | None) -> bool:
     ranged = isinstance(value, dict) and ("min" in value or "max" in value)
     return ranged and _kind(field) == "any"
-
-
-def _range_text(low: tuple[str, str] | None, high: tuple[str, str] | None) -> str:
-    if low and high:
-        return f"{low[1]}..{high[1]}"
-    return f"at least {low[1]}" if low else f"at most {high[1]}" if high else ""
-
-
-def _numbering(names: Mapping[str, int]) -> Callable[[Any], Any]:
-    """A function that gives the number of a name, and all else as it is."""
-    numbers = dict(names)
-
-    def number(value: Any) -> Any:
-        return numbers.get(value, value) if isinstance(value, str) else value
-
-    return number
-
-
-def _check_order(low: Any, high: Any) -> None:
-    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low > high:
-        raise Invalid("min is greater than max", keys=("min",))
-
-
-def _check_reach(table: Mapping[str, Any], field: Field | None) -> None:
-    """Invalid if no value of an integer field lies within these bounds."""
-    if field is None or field.kind != "int":
-        return
-    lowest, highest = integer_range(field.wire)
-    for name, beyond in (("min", highest), ("max", lowest)):
-        bound = table.get(name)
-        if isinstance(bound, (int, float)) and (
-            bound > beyond if name == "min" else bound < beyond
-        ):
-            hint = f"{lowest:.0f} to {highest:.0f}"
-            raise Invalid(f"no value of '{field.path}', which is {field.wire}", hint, (name,))
-
-
-def _fits(bound: Any, field: Field | None) -> bool:
-    """Whether a bound can be rounded to the field's type; it may lie outside of what that holds."""
-    if field is None or is_expression(bound):
-        return field is not None
-    try:
-        literal(bound, field)
-    except LiteralError:
-        return False
-    return True
 
 
 def _literal(value: Any, field: Field | None) -> Any:

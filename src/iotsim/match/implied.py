@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iotsim.match.condition import PRESENT
 from iotsim.match.fieldpath import split
 from iotsim.match.matcher import EVALUATED
+from iotsim.match.operators import PRESENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

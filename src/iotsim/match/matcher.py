@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError, Problem, ScenarioError
-from iotsim.match.condition import Writer, dig
+from iotsim.match.condition import Writer
 from iotsim.match.fieldpath import find_field, split
 from iotsim.match.literal import render
+from iotsim.match.runtime import dig
 from iotsim.match.translate import NOTHING_KNOWN, Names
 
 if TYPE_CHECKING:

@@ -148,8 +148,8 @@ def ignores(function: Any, *positions: int) -> bool:
     return True
 
 
-def by_value(adapter: Any) -> tuple[Callable[..., Any], Callable[..., Any], str] | None:
-    """Both functions of an adapter, and what to call them with besides the value, as source.
+def by_value(adapter: Any) -> tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]] | None:
+    """Both functions of an adapter, and what to call them with besides the value.
 
     None for an adapter that may look at its context, or do more than adapt.
     """
@@ -159,7 +159,7 @@ def by_value(adapter: Any) -> tuple[Callable[..., Any], Callable[..., Any], str]
     if isinstance(adapter, ExprAdapter):
         # Its methods are lambdas of construct's that pass the context on to the user's functions.
         decode, encode = _called_by(adapter, "_decode"), _called_by(adapter, "_encode")
-        return (decode, encode, ", None") if _alone(decode) and _alone(encode) else None
+        return (decode, encode, (None,)) if _alone(decode) and _alone(encode) else None
     if isinstance(adapter, ExprValidator):
         alone = _alone(_called_by(adapter, "_validate"))
     elif isinstance(adapter, Validator):
@@ -167,7 +167,7 @@ def by_value(adapter: Any) -> tuple[Callable[..., Any], Callable[..., Any], str]
     else:
         alone = ignores(adapter._decode, 1, 2)
         alone &= isinstance(adapter, SymmetricAdapter) or ignores(adapter._encode, 1, 2)
-    return (adapter._decode, adapter._encode, ", None, ''") if alone else None
+    return (adapter._decode, adapter._encode, (None, "")) if alone else None
 
 
 _METHODS = ("_parse", "_build", "_parsereport", "parse_stream", "build_stream")

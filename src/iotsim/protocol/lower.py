@@ -313,9 +313,8 @@ def _same(low: _Lowering, it: Any) -> n.Node:
 @_lowers(Native)
 def _native(low: _Lowering, it: Any) -> n.Node:
     names, like = flat_names(it.subcon), low.node(it.subcon)
-    return n.Native(
-        origin=it, like=like, names=names, decode=it.decode, encode=it.encode, tell=it.tell
-    )
+    functions = {"decode": it.decode, "encode": it.encode, "tell": it.tell}
+    return n.Native(origin=it, like=like, names=names, **functions, plain=it.plain)
 
 
 @_lowers(Cbor, Json, Payload, Text, bits=True)
@@ -527,12 +526,22 @@ def _other(low: _Lowering, it: Any) -> n.Node:
             return low.opaque(it, f"{type(it).__name__} may look at its context")
         if isinstance(low.node(it.subcon), _OWN_VALUES):
             decode, encode, more = functions
-            return low.around(n.Adapted, it, decode=decode, encode=encode, more=more)
+            return low.around(
+                n.Adapted, it, decode=decode, encode=encode, more=more, validates=_validates(it)
+            )
         return low.opaque(it, "an adapter of several values", alone=True)
     made = low.opaque(it, type(it).__name__)
     if isinstance(it, Around):
         made.note = type(it).__name__.lower()
     return made
+
+
+def _validates(adapter: Any) -> bool:
+    return (
+        isinstance(adapter, c.Validator)
+        and type(adapter)._decode is c.Validator._decode
+        and type(adapter)._encode is c.Validator._encode
+    )
 
 
 def _lazy(low: _Lowering, it: Any) -> n.Opaque:

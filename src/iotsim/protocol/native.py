@@ -109,10 +109,13 @@ class Native(AnySubconstruct):
     Logs show what has been sent; without it they decode that again. What it cannot tell it may raise
     anything for.
 
+    ``plain`` says that what ``decode`` gives is made of these very types, of no subclass of one: then it is
+    shown as it is, without being gone through.
+
     ``lua`` is a file that says in Lua what ``decode`` does, for dissectors (docs/wireshark.md).
     """
 
-    shapeless = ("decode", "encode", "tell", "parts", "lua")
+    shapeless = ("decode", "encode", "tell", "plain", "parts", "lua")
 
     def __init__(
         self,
@@ -121,6 +124,7 @@ class Native(AnySubconstruct):
         *,
         like: AnyConstruct,
         tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None,
+        plain: bool = False,
         parts: Callable[[bytes, int], Iterable[tuple[str, int, int, Any]]] | None = None,
         lua: Path | None = None,
     ) -> None:
@@ -129,6 +133,7 @@ class Native(AnySubconstruct):
         self.decode = decode
         self.encode = encode
         self.tell = tell
+        self.plain = plain
         self.parts = parts
         self.flagbuildnone = False
 

@@ -9,7 +9,7 @@ Those that passes treat alike have a common base: `Wrapper` and its kinds `Fille
 be done by construct alone, in the middle of generated code; any other leaves the message to construct.
 
 Parameters (lengths, counts, keys) are constants, or expressions over the fields around (``this.n``), or
-functions of the user's, as construct has them; `iotsim.protocol.expressions` tells them apart.
+functions of the user's, as construct has them; `iotsim.protocol.functions` tells them apart.
 """
 
 from __future__ import annotations
@@ -148,13 +148,15 @@ class Computed(Node):
 class Adapted(Node):
     """``inner``, whose value passes through functions that look at nothing but it.
 
-    They are called with the value and with ``more`` arguments, which they ignore, as source.
+    They are called with the value and with ``more`` arguments, which they ignore. ``validates``: they refuse
+    a value, or give it back as it is.
     """
 
     inner: Node
     decode: Callable[..., Any]
     encode: Callable[..., Any]
-    more: str
+    more: tuple[Any, ...]
+    validates: bool
 
 
 class Coded(Node):
@@ -196,7 +198,7 @@ class Check(Node):
 class Native(Node):
     """What two functions read and write: ``decode`` of the data and a place in them gives the value and
     the place after it, ``encode`` of the value its bytes; ``tell`` of the bytes before it and the value
-    its bytes and what those decode to, if that is there.
+    its bytes and what those decode to, if that is there. ``plain``: what ``decode`` gives is plain already.
 
     ``like`` declares how the value looks; ``names`` are its fields, if it is like a struct.
     """
@@ -206,6 +208,7 @@ class Native(Node):
     decode: Callable[[bytes, int], tuple[Any, int]]
     encode: Callable[[Any], bytes]
     tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None
+    plain: bool = False
 
 
 class Derived(Node):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.protocol import nodes as n
+from iotsim.protocol.arithmetic import trace
 from iotsim.protocol.field import Field
 from iotsim.protocol.functions import paths
 
@@ -341,7 +342,7 @@ def _describe(node: n.Node) -> tuple[str, str, dict[str, Any]]:
     if isinstance(node, n.Coded):
         return node.kind, node.wire, {"odd": node.odd}
     if isinstance(node, n.Adapted):
-        return "any", type(node.origin).__name__, {"odd": True}
+        return _describe_adapted(node)
     return "none", "nothing", {}
 
 
@@ -355,6 +356,17 @@ def _describe_names(node: n.Names) -> tuple[str, str, dict[str, Any]]:
         return "enum", wire, {"names": dict(node.encoded), "aliases": aliases}
     plain = all(isinstance(name, int | float | bool) for name in node.encoded)
     return ("int" if plain else "any"), wire, {"odd": not plain}
+
+
+def _describe_adapted(node: n.Adapted) -> tuple[str, str, dict[str, Any]]:
+    inner = _describe(node.inner)
+    if node.validates:
+        return inner
+    found = None
+    if inner[0] in ("int", "float"):
+        found = trace(node.decode, *node.more, whole=inner[0] == "int")
+    kind = "any" if found is None else "int" if found.whole else "float"
+    return kind, type(node.origin).__name__, {"odd": True}
 
 
 def _order(size: int, little: bool) -> str:

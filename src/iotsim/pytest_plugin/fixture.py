@@ -31,7 +31,8 @@ from iotsim.safetext import safe_line
 from iotsim.scenario.loading import Overrides
 from iotsim.testing.blocking import blocking_run
 from iotsim.testing.building import build
-from iotsim.testing.live import TEST_SEED, LiveOptions, LiveRun, RunFailed, in_seconds, live_run
+from iotsim.testing.live import TEST_SEED, LiveOptions, LiveRun, RunFailed, live_run
+from iotsim.testing.parts import in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from iotsim.scenario.model import Scenario
     from iotsim.testing.building import ScenarioSource
-    from iotsim.testing.live import Time
+    from iotsim.testing.parts import Time
 
 NO_TRIO = (
     "`async with simulation(...)` is for tests that run in trio, as with pytest-trio; "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iotsim.results.result import RunResult
-    from iotsim.run.suite import Job
+    from iotsim.run.suitejobs import Job
 
 LONGEST_OUTPUT = 1 << 18
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from iotsim.pytest_plugin.runner import Done, Runner
     from iotsim.results.result import RunResult
-    from iotsim.run.suite import Job
+    from iotsim.run.suitejobs import Job
     from iotsim.scenario.project import Project
 
 NO_SCENARIOS = ("pyproject.toml", "iotsim.toml")
@@ -54,7 +54,12 @@ def collect(path: Path, parent: pytest.Collector) -> ScenarioFile | None:
     if path in declared(parent.config) or (
         parent.session.isinitpath(path) and _may_be_scenario(path)
     ):
-        return ScenarioFile.from_parent(parent, path=path)
+        file = ScenarioFile.from_parent(parent, path=path)
+        shown = safe_line(file.nodeid)
+        # pytest's terminal and its XML have node ids as they are.
+        if shown != file.nodeid:
+            file = ScenarioFile.from_parent(parent, path=path, nodeid=shown)
+        return file
     return None
 
 
@@ -114,7 +119,7 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterable[ScenarioItem]:
         from iotsim.errors import ScenarioError
         from iotsim.pytest_plugin import reports
-        from iotsim.scenario.load import merged_combinations
+        from iotsim.scenario.load import merged_runs
         from iotsim.scenario.merge import Merged
         from iotsim.scenario.parameters import combination_text
         from iotsim.scenario.sources import read_sources
@@ -123,20 +128,18 @@ class ScenarioFile(pytest.File):
         try:
             merged = Merged(read_sources(self.path))
         except ScenarioError:  # which its run tells
-            yield ScenarioItem.from_parent(self, name=self.path.stem, setting={})
+            yield ScenarioItem.from_parent(self, name=node_name(self.path.stem), setting={})
             return
         head = merged.value.get("scenario")
         head = head if isinstance(head, dict) else {}
         name = head.get("name")
         name = name if isinstance(name, str) and name.strip() else self.path.stem
-        tags = head.get("tags")
-        tags = [tags] if isinstance(tags, str) else tags if isinstance(tags, list) else []
         given = parameters_for(merged.value, self.config)
-        for setting in merged_combinations(merged, self.path, given):
+        for setting, tags in merged_runs(merged, self.path, given):
             free = {name: text for name, text in setting.items() if name not in given}
             inner = f"[{node_name(combination_text(free))}]" if free else ""
             item = ScenarioItem.from_parent(self, name=node_name(name) + inner, setting=setting)
-            item.tag([tag for tag in tags if isinstance(tag, str)])
+            item.tag(tags)
             yield item
 
 
@@ -181,7 +184,7 @@ class ScenarioItem(pytest.Item):
                 self.add_marker(getattr(pytest.mark, tag))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, 0, self.name
+        return Path(safe_line(str(self.path))), 0, self.name
 
     def setup(self) -> None:
         from iotsim.pytest_plugin.reports import properties, unable
@@ -219,7 +222,7 @@ class ScenarioItem(pytest.Item):
     def job(self) -> Job:
         """What `iotsim run` is to do for it."""
         from iotsim.results.result import set_words
-        from iotsim.run.suite import Job
+        from iotsim.run.suitejobs import Job
 
         option = self.config.getoption
         words: list[str] = []

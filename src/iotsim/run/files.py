@@ -108,10 +108,10 @@ class Writer:
     def put(self, file: AppendFile, data: bytes) -> bool:
         """Write `data` to `file`, now or soon. False: there is no room for it, and it is lost."""
         if self._thread is None:
-            began, waits = time.perf_counter(), _waits()
+            began, waited = time.perf_counter(), waits()
             file.write_now(data)
             # Where other processes have taken the core meanwhile, the disk is not to blame.
-            if time.perf_counter() - began > self._patience_s and _waits() != waits:
+            if time.perf_counter() - began > self._patience_s and waits() != waited:
                 self._thread = threading.Thread(
                     target=self._work, name="iotsim-writer", daemon=True
                 )
@@ -131,7 +131,7 @@ class Writer:
             self._written += len(data)
 
 
-def _waits() -> int:
+def waits() -> int:
     """How often this thread has waited for something, as a disk, and not just for its turn."""
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 

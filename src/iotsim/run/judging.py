@@ -13,7 +13,7 @@ from iotsim.results.result import RunResult, decode_result
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, exit_code
 
 if TYPE_CHECKING:
-    from iotsim.run.suite import Job
+    from iotsim.run.suitejobs import Job
 
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$', re.MULTILINE)
 _STACK = "Stack (most recent call first):"

@@ -13,7 +13,7 @@ from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter,
 from iotsim.run.capturefilter import make_filter
 from iotsim.run.files import AppendFile
 from iotsim.run.names import Names
-from iotsim.run.scribe import Busy, Scribe, may_have_scribe
+from iotsim.run.scribe import Busy, Scribe, has_core_to_spare, may_have_scribe
 from iotsim.run.segments import SEGMENTS, SegmentedFile
 from iotsim.run.site import queue_count
 
@@ -47,7 +47,7 @@ class Record:
 
     `part` is the name of a shard that has files of its own, which are put together at the end. The
     scenario's bounds are for all of them together. The capture names the devices of `fleets`. With
-    `may_fork`, a process of its own encodes and writes while there is much to record, if that pays.
+    `may_fork`, what there is to record is encoded and written later, or by another process, while it is much.
     """
 
     log: AppendFile
@@ -155,7 +155,13 @@ class Record:
 
     def _write_events(self, events: Sequence[Event | Untold]) -> None:
         if self.scribe is not None:
-            self.scribe.append(EVENTS, self._pack_events(events))
+            piece = self._pack_events(events)
+            if len(piece) > self.scribe.largest and len(events) > 1:
+                half = len(events) // 2
+                self._write_events(events[:half])
+                self._write_events(events[half:])
+                return
+            self.scribe.append(EVENTS, piece)
             return
         self._events.append(self._encoder.encode(cast("Sequence[Event]", events)))  # as yet
         if self._busy is not None and self._busy.now(len(events)):
@@ -189,17 +195,18 @@ class Record:
         return self._pcapng.encode(packets)
 
     def have_scribe(self) -> None:
-        """Let another process write, if it can be."""
+        """Write later from now on, beside another process, if it can be."""
         if may_have_scribe():
             try:
                 # By their numbers.
                 files = [self._events, self._capture] if self._has_capture else [self._events]
-                self.scribe = Scribe(files, self._write_piece)
+                self.scribe = Scribe(files, self._write_piece, at_once=has_core_to_spare())
             except OSError:
                 self._busy = None
                 return
             self._journal.leave_telling()
             self._journal.write_on = self.scribe.write_on
+            self._journal.go_on = self.scribe.go_on
 
     def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
         """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
@@ -212,7 +219,7 @@ class Record:
             )
 
     def _write_piece(self, number: int, piece: bytes) -> None:
-        """In the scribe: write what `piece` holds to the file of this number."""
+        """For the scribe: write what `piece` holds to the file of this number."""
         if number == CAPTURE:
             names, packets, remarks = _unpack_packets(piece)
             self._capture.write_now(names + self._encode_packets(packets, remarks))

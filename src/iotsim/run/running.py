@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iotsim.run.suite import Turn
+    from iotsim.run.suitejobs import Turn
 
 HELD_BYTES = 1 << 18
 """So much of what a run prints is kept, of its beginning and of its end."""

@@ -1,69 +1,66 @@
-"""A process that encodes and writes what a run records, on a core that the run leaves free.
+"""A process that stands by to write what a run has recorded, and does so where a core is left for it.
 
-To encode a packet or a message takes longer than to hand it on. So where there is much to record, and a
-core to spare, a child takes the files over: it has been forked from the run, and knows all that encoders
-know. What it is to write comes through a pipe, in pieces that are each whole.
+To encode a packet or a message takes longer than to hand it on. So where there is much to record, it is only
+put into a `Backlog`, and written when there is time. A child has been forked from the run by then, and knows
+all that encoders know. Where the run and its gateway leave it a core, it writes all the time. Where not, it
+would take from them more than it gives; then the run writes by itself whenever it has nothing else to do, and
+the child waits.
 
-It survives the run: whatever ends that one, SIGKILL too, what is in the pipe is written. What the pipe has
-no room for waits in the run, but never for longer than `PATIENCE_S`; then the run waits for the child. So if
-all processes are killed at once, what is lost is of the last second. If only the child is killed, the run
-goes on with the files itself: what was whole stays, and what was in the pipe is counted as lost.
+The child survives the run: whatever ends that one, SIGKILL too, what is in the backlog is written. If the
+child is killed, the run goes on. So nothing is lost but by who kills both at once, or by a disk that takes
+nothing any more. Where the backlog is full, the run writes what is oldest, or waits for the child as long as
+that one gets on.
 """
 
 from __future__ import annotations
 
-import fcntl
 import gc
-import mmap
 import os
-import select
 import signal
 import threading
 import time
 import warnings
-from collections import deque
-from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
+
+from iotsim.run.backlog import BYTES, Backlog
+from iotsim.run.files import PATIENCE_S, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
+    from iotsim.run.backlog import Piece
     from iotsim.run.files import AppendFile
 
-PIPE_BYTES = 1 << 20
-PATIENCE_S = 0.5
-READ_BYTES = 1 << 18
 TOGETHER_BYTES = 1 << 18
 TOGETHER_S = 0.05
-"""So much is put into the pipe at a time, or what has come in so long: each time the child wakes up."""
+"""The child is told of so much at a time, or after so long: each time it wakes up."""
+STALLED_S = 0.5
+"""A disk that has taken nothing for so long is not waited for."""
+LOOK_AGAIN_S = 0.001
 LEAST_CORES = 3
-"""The run, its gateway and the scribe each want one: with two, what the scribe takes from the gateway costs a
+"""The run, its gateway and the child each want one: with two, what the child takes from these costs a
 third of the rate."""
 LEAST_RECORDS = 2_000
-LOOK_S = 0.1
-"""After so many records, and so long, is it looked whether a process pays."""
+LOOK_S = 0.05
+"""After so many records, and so long, is it looked whether a backlog pays."""
 BUSY_RATE = 20_000
 """Records a second: events or packets, of which there are two for a request."""
 BUSY_SHARE = 0.7
 """Of the time, that this process works."""
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Sent by a terminal to all processes of a command; they are for the run to heed."""
-ERROR_BYTES = 96
-KILLED = "the process that wrote it was killed"
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
-_HEAD = Struct("<IB")
-_STATE = Struct(f"<QQ{ERROR_BYTES}sQ")
-"""Of a file: its size, how many appends it has lost and why, how many pieces are done."""
-_DONE = Struct("<Q")
+_FAR = Struct("<Q")
+"""What the child is told: how far the backlog goes."""
+_TOLD_BYTES = 512 * _FAR.size
 
 
 class Busy:
-    """Whether there is so much to record that a process for it pays: it takes more work than it saves this
-    one, so only where this one has a core to itself, and needs all of it."""
+    """Whether there is so much to record, and this process so busy, that writing it is better put off."""
 
     def __init__(self) -> None:
         self._records = 0
@@ -87,27 +84,36 @@ class Busy:
 
 
 class Scribe:
-    """The child, and the run's end of its pipe. It is forked when this is made: OSError if it cannot be.
+    """The child, and the run's side of what they share. It is forked when this is made: OSError if it cannot
+    be.
 
-    `files` are written by it alone from then on. `write` is called there with the number of a file and a
-    piece for that, which it gives to the file's `write_now`; where the child is no more, it is called here.
+    `files` are written through this alone from then on. `write` is called, in either process, with the number
+    of a file and a piece for that, which it gives to the file's `write_now`. With `at_once` the child writes
+    all the time; else the run does when it may `go_on`, or the child if the run is no more.
     """
+
+    pid: int
+    """Of the child; 0: it is no more."""
 
     def __init__(
         self,
         files: Sequence[AppendFile],
         write: Callable[[int, bytes], object],
+        *,
+        at_once: bool,
+        size: int = BYTES,
     ) -> None:
         self._files = files
         self._write = write
-        self._waiting: deque[tuple[float, memoryview]] = deque()
-        """What is not in the pipe yet, and since when."""
-        self._waiting_bytes = 0
-        self._given = [0] * len(files)
-        self._state = mmap.mmap(-1, _STATE.size * len(files))  # shared with the child
+        self._child_writes = at_once
+        self._backlog = Backlog(files, size)
+        self.largest = self._backlog.largest
+        self._told = 0
+        self._told_at = time.monotonic()
+        self._lost = [0] * len(files)
+        self._stuck = -1
+        """How much the disk had taken when it stalled."""
         reads, self._pipe = os.pipe()
-        with suppress(OSError):  # beyond what this user may have
-            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             with warnings.catch_warnings():
                 # Of forks beside threads: none is.
@@ -122,121 +128,117 @@ class Scribe:
         os.close(reads)
         os.set_blocking(self._pipe, False)
 
-    def append(self, number: int, piece: bytes) -> None:
-        """Have `piece` written to the file of this number, soon."""
-        if not self.pid:
-            self._write(number, piece)
-            return
-        self._given[number] += 1
-        data = memoryview(_HEAD.pack(len(piece), number) + piece)
-        self._waiting.append((time.monotonic(), data))
-        self._waiting_bytes += len(data)
+    def append(self, number: int, data: bytes) -> None:
+        """Have `data`, of at most `largest` bytes, written to the file of this number."""
+        while not self._backlog.put(number, data):
+            if not self._make_room():
+                self._lost[number] += 1
+                return
 
     def write_on(self) -> bool:
-        """Put what is due into the pipe, as far as it has room; whether anything is left."""
-        waiting = self._waiting
-        if waiting and (
-            self._waiting_bytes >= TOGETHER_BYTES or time.monotonic() - waiting[0][0] >= TOGETHER_S
-        ):
-            return self.push()
-        return bool(waiting)
+        """Let the child know what is due. True: this is to be called again, or `go_on`."""
+        far = self._backlog.put_in
+        if not self._child_writes:
+            return self._backlog.taken_out < far
+        if far - self._told >= TOGETHER_BYTES or time.monotonic() - self._told_at >= TOGETHER_S:
+            self._tell_child()
+        return self._told < far
 
-    def push(self) -> bool:
-        """Put into the pipe what it has room for; whether anything is left."""
-        waiting, now = self._waiting, time.monotonic()
-        while waiting and self.pid:
-            since, data = waiting[0]
-            try:
-                written = os.write(self._pipe, data)
-            except BlockingIOError:
-                if now - since < PATIENCE_S:
-                    return True
-                _wait_for_room(self._pipe)
-                continue
-            except OSError:
-                self._take_over()
-                break
-            self._waiting_bytes -= written
-            if written == len(data):
-                waiting.popleft()
-            else:
-                waiting[0] = since, data[written:]
-        return False
+    def go_on(self) -> bool:
+        """Write a piece, as there is nothing else to do; False if there is none for this process."""
+        if self._child_writes:
+            return False
+        piece = self._backlog.next(self._backlog.put_in)
+        if piece is None:
+            return False
+        began, waited = time.perf_counter(), waits()
+        self._write_piece(piece)
+        if self.pid and time.perf_counter() - began > PATIENCE_S and waits() != waited:
+            self._child_writes = True  # a disk that is slow must not delay any device
+        return True
 
     def close(self) -> None:
         """Wait until all is written. The files are this process's again."""
+        if not self._child_writes:
+            self._write_all()
         if self.pid:
-            os.set_blocking(self._pipe, True)
-            self.push()
-        if self.pid:
-            self._take_over()
+            self._bury()
+            self._write_all()
+        for file, lost in zip(self._files, self._lost, strict=True):
+            file.lost_appends += lost
 
-    def _take_over(self) -> None:
-        self._waiting.clear()
-        self._waiting_bytes = 0
+    def _make_room(self) -> bool:
+        """Write some of the backlog, or wait for that; False if it cannot be waited for."""
+        if not self._child_writes:
+            return self.go_on()
+        before, since = self._backlog.taken_out, time.monotonic()
+        while before != self._stuck:
+            self._tell_child()
+            if not self._child_writes or self._backlog.taken_out != before:
+                return True
+            time.sleep(LOOK_AGAIN_S)
+            if time.monotonic() - since > STALLED_S:
+                self._stuck = before
+        return False
+
+    def _tell_child(self) -> None:
+        far = self._backlog.put_in
+        try:
+            os.write(self._pipe, _FAR.pack(far))
+        except BlockingIOError:
+            return  # it has not even heard of what it was told before
+        except OSError:
+            self._bury()
+            return
+        self._told, self._told_at = far, time.monotonic()
+
+    def _bury(self) -> None:
+        """Wait for the child's end, and be the one who writes."""
         os.close(self._pipe)
         os.waitpid(self.pid, 0)
         self.pid = 0
-        for number, file in enumerate(self._files):
-            size, lost, error, done = _STATE.unpack_from(self._state, number * _STATE.size)
-            file.size = size or file.size
-            file.lost_appends += lost
-            file.error = error.rstrip(b"\0").decode(errors="replace") or file.error
-            if done < self._given[number]:
-                file.lost_appends += self._given[number] - done
-                file.error = file.error or KILLED
-                file.cut()
+        if self._child_writes:
+            self._child_writes = False
+            self._backlog.take_over()
 
-    # --- in the child --------------------------------------------------------------------------------------
+    def _write_all(self) -> None:
+        while piece := self._backlog.next(self._backlog.put_in):
+            self._write_piece(piece)
 
-    def _serve(self, pipe: int) -> NoReturn:
+    def _write_piece(self, piece: Piece) -> None:
+        self._write(piece.number, piece.data)
+        self._backlog.done(piece)
+
+    def _serve(self, told: int) -> NoReturn:
+        """Be the child: write what `told`, a pipe, says, and when it ends, all that is left."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
             for number in HEEDED:
                 signal.signal(number, signal.SIG_IGN)
             gc.disable()
-            _close_all_but(pipe, *[file.fileno() for file in self._files])
-            self._done = [0] * len(self._files)
-            for file in self._files:
-                file.lost_appends, file.error = 0, ""
-            data = b""
-            while more := os.read(pipe, READ_BYTES):
-                data = self._write_whole(data + more)
+            _close_all_but(told, *[file.fileno() for file in self._files])
+            while heard := os.read(told, _TOLD_BYTES):
+                (far,) = _FAR.unpack(heard[-_FAR.size :])
+                self._backlog.take_over()
+                while piece := self._backlog.next(far):
+                    self._write_piece(piece)
+            if self._backlog.taken_out < self._backlog.put_in:
+                self._backlog.take_over()
+                self._write_all()
             status = 0
         finally:
             os._exit(status)  # nothing of the run's is to be done here
 
-    def _write_whole(self, data: bytes) -> bytes:
-        """Write the pieces that are whole; what is left."""
-        at, head, end = 0, _HEAD.size, len(data)
-        while at + head <= end:
-            length, number = _HEAD.unpack_from(data, at)
-            if at + head + length > end:
-                break
-            file = self._files[number]
-            self._write(number, data[at + head : at + head + length])
-            at += head + length
-            place = number * _STATE.size
-            error = file.error.encode()[:ERROR_BYTES]
-            _STATE.pack_into(
-                self._state, place, file.size, file.lost_appends, error, self._done[number]
-            )
-            self._done[number] += 1  # last: a piece is done once its size is known
-            _DONE.pack_into(self._state, place + _STATE.size - _DONE.size, self._done[number])
-        return data[at:]
-
-
-def _wait_for_room(pipe: int) -> None:
-    """Wait until `pipe` takes something, or nobody reads it."""
-    poll = select.poll()
-    poll.register(pipe, select.POLLOUT)
-    poll.poll()
-
 
 def may_have_scribe() -> bool:
-    """Whether this process can fork one, and another core would have it."""
-    return threading.active_count() == 1 and cores() >= LEAST_CORES
+    """Whether this process can fork one."""
+    return threading.active_count() == 1
+
+
+def has_core_to_spare() -> bool:
+    """Whether a scribe may write while the run and the gateway work."""
+    return cores() >= LEAST_CORES
 
 
 def cores() -> int:

@@ -13,7 +13,7 @@ from iotsim.scenario.choice import Choice, unknown_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from iotsim.run.suite import Job
+    from iotsim.run.suitejobs import Job
 
 One = TypeVar("One")
 MOST_SHARDS = 9999

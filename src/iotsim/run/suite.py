@@ -7,22 +7,20 @@ The verdict of each is the one in the result that its process hands over, in a m
 has; that a process has ended with status 0 proves nothing, since what ended it may have been anything.
 
 `Suite` is one thread around one selector: it begins turns, hears how far they are and how they ended, and
-ends those that take too long. Whoever shows it is a `SuiteView`.
+ends those that take too long. Whoever is told of that is a `SuiteObserver`.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import re
 import selectors
 import signal
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
-from iotsim.errors import IotsimError, Problem, ScenarioError
+from iotsim.errors import IotsimError
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, combine
 from iotsim.run.forkserver import STACK_SIGNAL, Begun, Gone, start_server
 from iotsim.run.inside import OVER
@@ -32,6 +30,7 @@ from iotsim.run.running import Running, read
 from iotsim.run.selection import longest_first
 from iotsim.run.signals import ending_signals
 from iotsim.run.suitefolder import INDEX, SuiteFolder
+from iotsim.run.suitejobs import Ended, Turn
 from iotsim.testbed.helper import start_server as start_helpers
 from iotsim.testbed.privileges import drop_privileges
 from iotsim.testbed.serverend import leave_server
@@ -39,15 +38,13 @@ from iotsim.testbed.serverend import leave_server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import Self
 
     from iotsim.results.result import RunResult
     from iotsim.run.forkserver import ForkServer
     from iotsim.run.memory import Memory
-    from iotsim.run.selection import Shard
-    from iotsim.run.suiteview import SuiteView
+    from iotsim.run.suitejobs import Job, SuiteOptions
 
-RUNS_PER_PROCESSOR = 2
-"""So many runs at a time suit most suites: what runs do most is wait."""
 KILL_S = 2 * GRACE_S
 """So long after its limit, when a run should have ended itself, in order or not, its process is killed."""
 LEAVING_S = 600.0
@@ -59,82 +56,29 @@ WRITING_SHARE = 0.03
 """How much of the time may go into writing what there is so far, which of many runs takes a while."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A run of a suite. ``words`` are the options of ``iotsim run`` with which to run ``file``, those behind
-    ``--`` included. ``combination``, of the parameters that are ``varied``, tells it from other runs of the
-    same file, ``identity`` from all others of the project. ``scenario`` is the name that the file gives it.
-    ``protocols`` and ``limit_s`` are what is known of these before it is loaded.
+class SuiteObserver(Protocol):
+    """What is told of a suite while it goes on, inside of the context, from one thread.
+
+    A run is known by its turn, since repetitions of a job may go on at the same time. Each that has ``begun``
+    has ``ended`` once, and may make ``progress``, told in a line, meanwhile. `folder` has its results,
+    `output` is what its process printed.
     """
 
-    file: Path
-    words: tuple[str, ...] = ()
-    combination: str = ""
-    varied: tuple[str, ...] = ()
-    parameters: dict[str, str] = field(default_factory=dict)
-    scenario: str = ""
-    tags: tuple[str, ...] = ()
-    identity: str = ""
-    protocols: frozenset[str] = frozenset()
-    limit_s: float | None = None
+    def __enter__(self) -> Self: ...
 
-    @property
-    def title(self) -> str:
-        return f"{self.scenario} [{self.combination}]" if self.combination else self.scenario
+    def __exit__(self, *_: object) -> None: ...
 
-    def __str__(self) -> str:
-        return f"{self.file} [{self.combination}]" if self.combination else str(self.file)
+    def begun(self, turn: Turn, name: str) -> None: ...
 
+    def progress(self, turn: Turn, text: str) -> None: ...
 
-@dataclass(frozen=True)
-class SuiteOptions:
-    """How to do a suite. ``out`` is its folder, None for one of its own below ``results``.
-
-    ``repeat`` is how often each job is done, 0 for without end. ``until_fail`` ends it after the first turn
-    that does not pass, and keeps of those that passed the last alone. ``fail_fast`` begins nothing more then.
-    ``retry`` does once more, with nothing beside it, what was inconclusive while others ran. ``plan`` marks
-    how a suite was divided, of which this is ``shard``. ``drop_privileges``: give up for good, and for the
-    whole process, what only runs need.
-    """
-
-    parallel: int
-    results: Path
-    out: Path | None = None
-    repeat: int = 1
-    until_fail: bool = False
-    fail_fast: bool = False
-    retry: bool = False
-    shard: Shard | None = None
-    plan: str = ""
-    drop_privileges: bool = False
-
-    @property
-    def repeats(self) -> bool:
-        return self.repeat != 1
-
-
-class Turn(NamedTuple):
-    """The job of this number is to be done, for the time `repetition` (from 1; 0: the only one)."""
-
-    job: int
-    repetition: int = 0
-
-
-@dataclass
-class Ended:
-    """A turn has ended. `output` is what its process printed; `beside` is how many others ran meanwhile."""
-
-    turn: Turn
-    folder: Path
-    result: RunResult
-    output: str
-    seconds: float
-    beside: int = 0
-    retried: bool = False
+    def ended(
+        self, turn: Turn, result: RunResult, folder: Path | None = None, output: str = ""
+    ) -> None: ...
 
 
 class Suite:
-    """Does `jobs` as `options` say, in children of `server`; tells `view`, and writes into `folder`."""
+    """Does `jobs` as `options` say, in children of `server`; tells `observer`, and writes into `folder`."""
 
     def __init__(
         self,
@@ -142,14 +86,14 @@ class Suite:
         options: SuiteOptions,
         server: ForkServer,
         folder: SuiteFolder,
-        view: SuiteView,
+        observer: SuiteObserver,
         order: Sequence[int],
     ) -> None:
         self._jobs = jobs
         self._options = options
         self._server = server
         self._folder = folder
-        self._view = view
+        self._observer = observer
         self._order = order
         self._turns = self._all_turns()
         self._again: list[Turn] = []
@@ -261,7 +205,7 @@ class Suite:
             other.beside += 1
         one.beside = len(self._running)
         if not retried:
-            self._view.begun(turn, self._name(turn))
+            self._observer.begun(turn, self._name(turn))
         self._running[ticket] = one
         self._selector.register(one.output, selectors.EVENT_READ, lambda: self._took_output(one))
         self._selector.register(one.news, selectors.EVENT_READ, lambda: self._took_news(one))
@@ -288,7 +232,7 @@ class Suite:
         elif one.doing:
             if one.doing == OVER and one.kill_at is not None:
                 one.kill_at = time.monotonic() + LEAVING_S
-            self._view.progress(one.turn, one.doing)
+            self._observer.progress(one.turn, one.doing)
 
     def _patience(self) -> float | None:
         """How long there may be nothing to do."""
@@ -359,7 +303,7 @@ class Suite:
         doubtful = result.verdict == Verdict.INCONCLUSIVE and one.beside > 0
         if doubtful and self._options.retry and not one.retried and not self.stopped_by:
             self._again.append(one.turn)
-            self._view.progress(one.turn, "inconclusive: once more, alone, at the end")
+            self._observer.progress(one.turn, "inconclusive: once more, alone, at the end")
             return
         self._keep(ended)
 
@@ -374,7 +318,7 @@ class Suite:
                 self.passes += 1
         self.ended[turn] = ended
         self._folder.changed(ended)
-        self._view.ended(turn, ended.result, ended.folder, ended.output)
+        self._observer.ended(turn, ended.result, ended.folder, ended.output)
         ended.output = ""  # it is told, and of many runs it would be much
 
     def _write(self, *, now: bool = False) -> None:
@@ -397,7 +341,7 @@ def run_suite(
     jobs: Sequence[Job],
     options: SuiteOptions,
     do: Callable[[int, Path | None], int],
-    view: SuiteView,
+    observer: SuiteObserver,
     memory: Memory,
 ) -> Suite:
     """Do all `jobs`, each in a child process in which `do` is called with its number and folder; what there
@@ -414,16 +358,7 @@ def run_suite(
         folder = stack.enter_context(SuiteFolder.opened(jobs, options, memory))
         if options.drop_privileges:
             drop_privileges(folder.path)
-        suite = Suite(jobs, options, server, folder, view, order)
-        with view:
+        suite = Suite(jobs, options, server, folder, observer, order)
+        with observer:
             suite.run()
     return suite
-
-
-def parse_jobs(text: str) -> int:
-    """A number of runs at a time, or "auto": as many as suit the machine. ScenarioError for anything else."""
-    if text == "auto":
-        return RUNS_PER_PROCESSOR * len(os.sched_getaffinity(0))
-    if not re.fullmatch("[1-9][0-9]{0,3}", text, re.ASCII):
-        raise ScenarioError([Problem("a number from 1 to 9999, or auto", f"--jobs {text}")])
-    return int(text)

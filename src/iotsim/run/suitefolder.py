@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from iotsim.results.junit import Suite as JunitSuite
     from iotsim.run.folder import ResultsFolder
     from iotsim.run.memory import Memory
-    from iotsim.run.suite import Ended, Job, Suite, SuiteOptions, Turn
+    from iotsim.run.suite import Suite
+    from iotsim.run.suitejobs import Ended, Job, SuiteOptions, Turn
 
 INDEX = "index.html"
 REPORT = "report.html"

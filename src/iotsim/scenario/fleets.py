@@ -16,8 +16,8 @@ from pydantic import Field, WithJsonSchema
 from iotsim.device.spec import BehaviorSpec, FleetSpec, RuleSpec, ServiceSpec
 from iotsim.errors import ProtocolError
 from iotsim.match import Names
-from iotsim.match.condition import holds_expression
 from iotsim.match.literal import LiteralError, literal
+from iotsim.match.operators import holds_expression
 from iotsim.protocol.registry import load_protocol
 from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, relocate
 from iotsim.scenario.csvdata import FileError

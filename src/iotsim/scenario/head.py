@@ -27,6 +27,7 @@ def _programs(value: Any) -> Any:
     return value
 
 
+MOST_TAGS = 1000
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/+-]{0,99}")
 OPERATORS = ("and", "or", "not")
 """Words that stand between tags where runs are chosen by them."""
@@ -71,7 +72,7 @@ class ScenarioTable(Model):
     until: Literal["settled", "quiet", "gateway_exit", "duration"] | None = None
     quiet: Annotated[Duration, Field(gt=0)] = 2.0
     seed: Annotated[int, Field(ge=0, lt=1 << 64)] | None = None
-    tags: Annotated[list[str], Field(max_length=1000), BeforeValidator(TAGS)] = []
+    tags: Annotated[list[str], Field(max_length=MOST_TAGS), BeforeValidator(TAGS)] = []
     requires: Annotated[list[str], Field(max_length=100), BeforeValidator(PROGRAMS)] = []
     speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0

@@ -16,14 +16,17 @@ not, but for `check_behaviors`.
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.device.loader import load_behavior, match_handlers
 from iotsim.errors import ScenarioError
 from iotsim.scenario.blackouts import check_blackouts
 from iotsim.scenario.filling import Filling
+from iotsim.scenario.head import MOST_TAGS
 from iotsim.scenario.loading import Loading, Overrides
 from iotsim.scenario.merge import Merged
 from iotsim.scenario.model import LinkSpec, Scenario
@@ -33,6 +36,7 @@ from iotsim.scenario.placeholders import (
     names_in,
     placeholder_values,
     settle_scopes,
+    strings,
     variable_of,
 )
 from iotsim.scenario.problems import Problems, TooManyProblems, nearest
@@ -86,7 +90,7 @@ def each_scenario(
     given = overrides or Overrides()
     merged = Merged(read_sources(path))
     found: dict[Problem, list[str]] = {}
-    settings = merged_combinations(merged, path, given.parameters)
+    settings = [run.setting for run in merged_runs(merged, path, given.parameters)]
     for setting in settings:
         one = replace(given, parameters=setting)
         try:
@@ -120,21 +124,44 @@ def load_text(
     return load_merged(Merged(read_sources(path, text)), path, overrides, default_seed, warn)
 
 
-def list_combinations(path: Path, given: Mapping[str, str]) -> list[dict[str, str]]:
-    """What to set for each run of the scenario at `path`, where `given` is set: see
-    `Parameters.combinations`. ScenarioError if its files cannot be read."""
-    return merged_combinations(Merged(read_sources(path)), path, given)
+class PlannedRun(NamedTuple):
+    """What is to be set for one run of a scenario, and its tags, as far as these can be told before it is
+    loaded."""
+
+    setting: dict[str, str]
+    tags: tuple[str, ...] = ()
 
 
-def merged_combinations(
-    merged: Merged, path: Path, given: Mapping[str, str]
-) -> list[dict[str, str]]:
-    """As `list_combinations`, of files that are merged already."""
+def planned_runs(path: Path, given: Mapping[str, str]) -> list[PlannedRun]:
+    """The runs of the scenario at `path` where `given` is set: see `Parameters.combinations`.
+    ScenarioError if its files cannot be read."""
+    return merged_runs(Merged(read_sources(path)), path, given)
+
+
+def merged_runs(merged: Merged, path: Path, given: Mapping[str, str]) -> list[PlannedRun]:
+    """As `planned_runs`, of files that are merged already."""
     problems = Problems(str(path), merged)  # each run is going to tell them
     try:
-        return Parameters(_sections(merged.value, problems), problems).combinations(given)
+        declared = Parameters(_sections(merged.value, problems), problems)
     except TooManyProblems:
-        return [dict(given)]
+        return [PlannedRun(dict(given))]
+    head = merged.value.get("scenario")
+    tags = head.get("tags") if isinstance(head, dict) else None
+    return [
+        PlannedRun(setting, _tags(tags, declared, setting, Problems(str(path), merged)))
+        for setting in declared.combinations(given)
+    ]
+
+
+def _tags(
+    raw: Any, declared: Parameters, setting: Mapping[str, str], problems: Problems
+) -> tuple[str, ...]:
+    """Those that are, with the parameters filled in, texts in `raw`, the ``tags`` of a scenario."""
+    if any("${" in text for _, text in strings(raw)):
+        with suppress(TooManyProblems):
+            raw = Filling(declared, setting, os.environ, problems).fill({"tags": raw})["tags"]
+    tags = raw if isinstance(raw, list) else [raw]
+    return tuple(tag for tag in tags[:MOST_TAGS] if isinstance(tag, str))
 
 
 def load_merged(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.spec import MessageTemplate
 from iotsim.errors import ExpressionError
 from iotsim.match import Expression, Names, compile_expression
-from iotsim.match.condition import holds_expression
 from iotsim.match.fieldpath import field_hint, find_field
 from iotsim.match.literal import LiteralError, literal, render
+from iotsim.match.operators import holds_expression
 from iotsim.match.usual import of_text
 from iotsim.protocol.samples import texts_seen, types_seen
 from iotsim.scenario.trial import Trial

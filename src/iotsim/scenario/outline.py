@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 class Outline(NamedTuple):
     """``is_scenario``: it has a table of ours. ``parameters`` are the names of its ``${NAME}``. ``parts``
     are the other files that it is made of, by their real paths. ``is_whole``: it has something to check,
-    and a value for each parameter. ``name``, ``tags``, ``limit_s`` and the names of its ``protocols`` are
-    what it says, as far as that is plainly there: "" and none else."""
+    and a value for each parameter. ``name``, ``limit_s`` and the names of its ``protocols`` are what it says,
+    as far as that is plainly there: "" and none else."""
 
     is_scenario: bool
     parameters: frozenset[str]
     parts: frozenset[str] = frozenset()
     is_whole: bool = True
     name: str = ""
-    tags: tuple[str, ...] = ()
     limit_s: float | None = None
     protocols: frozenset[str] = frozenset()
 
@@ -83,12 +82,9 @@ def _of_itself(head: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if not isinstance(head, dict):
         return found
-    name, tags, limit = head.get("name"), head.get("tags"), head.get("limit")
+    name, limit = head.get("name"), head.get("limit")
     if isinstance(name, str) and not names_in(name):
         found["name"] = name
-    tags = [tags] if isinstance(tags, str) else tags
-    if isinstance(tags, list):
-        found["tags"] = tuple(tag for tag in tags if isinstance(tag, str))
     if isinstance(limit, str):
         with suppress(ValueError):
             found["limit_s"] = parse_duration(limit)

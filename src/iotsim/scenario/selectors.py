@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from iotsim.expect.spec import DeviceSelection
+from iotsim.match.fieldpath import meant
 from iotsim.rng import stream
 from iotsim.scenario.problems import nearest
 from iotsim.units import parse_share
@@ -34,8 +35,9 @@ class SelectorError(ValueError):
 
 def instead(error: SelectorError, counts: Mapping[str, int]) -> list[DeviceSelection]:
     """What stands for a selector that is wrong, and told, so that the rest is looked at all the same: a
-    device of its fleet, if there is one."""
-    return [DeviceSelection(error.fleet, range(1))] if counts.get(error.fleet) else []
+    device of its fleet, or of the one that was probably meant, if there is one."""
+    fleet = error.fleet if error.fleet in counts else meant(error.fleet, counts)
+    return [DeviceSelection(fleet, range(1))] if counts.get(fleet) else []
 
 
 def select(text: str, counts: Mapping[str, int], seed: int) -> DeviceSelection:

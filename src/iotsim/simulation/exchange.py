@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_RULE
@@ -108,6 +108,7 @@ class Service:
         self.protocol = spec.protocol
         self.port = spec.port
         self._name = spec.protocol.name
+        self._devices = fleet.devices
         self._device = fleet.device
         self._decode = spec.protocol.codec.decode
         self._answer_codec = spec.protocol.answer_codec
@@ -164,11 +165,14 @@ class Service:
         self._teller: int | None = None
         """Our number among the journal's tellers, once telling is left to it."""
         codec = self._answer_codec
-        if self._recorded and self._outbound is None and codec.tells_by_bytes:
+        read = spec.protocol.codec
+        by_bytes = codec.tells_by_bytes and read.tells_by_bytes
+        if self._recorded and by_bytes and self._outbound is None and self._inbound is None:
             number = len(journal.tellers)
             leave = partial(setattr, self, "_teller", number)
-            name = partial(_name_at, fleet)
-            journal.tellers.append(Teller(self._name, codec.tell_bytes, name, leave))
+            name = lru_cache(MOST_NAMES)(lambda index: fleet.device(index).name)
+            teller = Teller(self._name, read.decode, codec.tell_bytes, name, leave)
+            journal.tellers.append(teller)
         # What nearly every message has in common with those before: who sent it, and the devices' names.
         self._peer: Endpoint = (0, 0)
         self._who = ""
@@ -191,8 +195,8 @@ class Service:
         return message
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
-        device = self._device(datagram.index)
-        now = datagram.time
+        index, now = datagram.index, datagram.time
+        device = self._devices[index] or self._device(index)
         if device.failed:
             return FAILED
         try:
@@ -208,9 +212,16 @@ class Service:
         if not datagram.from_host:
             device.peer = self._peer
         received = None
-        if self._recorded:
+        if self._teller is not None:
             datagram.id = number = next(self._ids)
-            name = self._names.get(datagram.index) or self._name_of(device)
+            self._emit(
+                Untold(
+                    now, number, self._teller, index, datagram.peer, datagram.peer_port, payload
+                )
+            )
+        elif self._recorded:
+            datagram.id = number = next(self._ids)
+            name = self._names.get(index) or self._name_of(device)
             received = Received(now, number, name, self._who, self._name, message)
             self._emit(received)
         try:
@@ -220,7 +231,10 @@ class Service:
                 outcome = self._inbound.take(device, datagram, payload, message, received)
                 if outcome is not None:
                     return outcome
-            return self._react(device, datagram, message)
+            reaction = self._respond(device, message, now)
+            if reaction.__class__ is dict:
+                return self.send(device, datagram, reaction)
+            return self._follow(reaction, device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -255,6 +269,12 @@ class Service:
     def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
         """Let rules and behavior deal with `message`."""
         reaction = self._respond(device, message, datagram.time)
+        return self._follow(reaction, device, datagram, message)
+
+    def _follow(
+        self, reaction: Reaction, device: SimDevice, datagram: Datagram, message: dict[str, Any]
+    ) -> str:
+        """Do what rules and behavior have said is to be done about `message`."""
         if isinstance(reaction, dict):
             return self.send(device, datagram, reaction)
         if isinstance(reaction, str):
@@ -384,12 +404,12 @@ class Service:
                     Untold(
                         self._pump.sent_at,
                         next(self._ids),
-                        datagram.id,
                         self._teller,
                         datagram.index,
                         datagram.peer,
                         datagram.peer_port,
                         payload,
+                        datagram.id,
                         message,
                     )
                 )
@@ -584,10 +604,6 @@ class Service:
         """The reply to what is no message, if there is one."""
         error_reply = self.protocol.error_reply
         return None if error_reply is None else error_reply(error, payload)
-
-
-def _name_at(fleet: Fleet, index: int) -> str:
-    return fleet.device(index).name
 
 
 def one_line(error: BaseException) -> str:

@@ -3,16 +3,17 @@
 Making a record costs a fraction of a microsecond, encoding one several times that. So the packet's
 way only appends to two lists, and `flush` hands them on in batches, when the pump has time.
 
-What a device has sent is told as the other side reads it. Where another process writes the records, that
-can be left to it: then events have `Untold` ones among them, which a `Teller` makes whole from the bytes.
+Where records are written later, what a message says can be left to that time: then events have `Untold` ones
+among them, which a `Teller` makes whole from the bytes.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from iotsim.events import IN, OUT, Sent, Untold
+from iotsim.events import IN, OUT, Received, Sent, Untold
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -32,16 +33,19 @@ class Recording(NamedTuple):
 
 
 EVERYTHING = Recording()
+_endpoint = lru_cache(1024)(format_endpoint)
+"""One has sent most messages, or a few have."""
 
 
 class Teller(NamedTuple):
     """Who makes whole, in any process, what was left untold; `leave` is called once that may be.
 
-    `tell` says what the other side reads in a payload, given that and what was encoded; `name` is that of
-    the device at an index.
+    `read` says what a device reads in a payload; `tell` what the other side does, given that and what was
+    encoded; `name` is that of the device at an index.
     """
 
     protocol: str
+    read: Callable[[bytes], Mapping[str, Any]]
     tell: Callable[[bytes, Mapping[str, Any]], Mapping[str, Any]]
     name: Callable[[int], str]
     leave: Callable[[], object]
@@ -70,7 +74,9 @@ class Journal:
         self.event_count = 0
         self.packet_count = 0
         self.write_on: Callable[[], bool] = _nothing_left
-        """Has sinks go on with what waits to be written; whether there is still more."""
+        """Has sinks see to what waits to be written; whether there is still more."""
+        self.go_on: Callable[[], bool] = _nothing_left
+        """Has sinks write some of it, as nothing else is to be done; False if there is none."""
         self.unwritten = False
         self.tellers: list[Teller] = []
         self._left = False
@@ -118,18 +124,15 @@ class Journal:
     def _all_told(self) -> list[Event]:
         return [self.tell(one) if isinstance(one, Untold) else one for one in self.events]
 
-    def tell(self, untold: Untold) -> Sent:
+    def tell(self, untold: Untold) -> Received | Sent:
         """The event that `untold` stands for."""
-        protocol, tell, name, _ = self.tellers[untold.teller]
-        return Sent(
-            untold.t,
-            untold.id,
-            name(untold.index),
-            format_endpoint(untold.peer, untold.peer_port),
-            protocol,
-            tell(untold.payload, untold.message),
-            untold.in_reply_to,
-        )
+        protocol, read, tell, name, _ = self.tellers[untold.teller]
+        device, peer = name(untold.index), _endpoint(untold.peer, untold.peer_port)
+        t, number, payload, layer = untold.t, untold.id, untold.payload, untold.layer
+        if untold.message is None:
+            return Received(t, number, device, peer, protocol, read(payload), layer)
+        message = tell(payload, untold.message)
+        return Sent(t, number, device, peer, protocol, message, untold.in_reply_to, layer)
 
     def close(self) -> None:
         """Hand nothing to sinks any more; what is emitted is only counted."""

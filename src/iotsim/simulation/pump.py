@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from iotsim.simulation.timers import Timers
 
 BATCH_FRAMES = 64
-FLUSH_RECORDS = 512
+FLUSH_RECORDS = 128
 FLUSH_INTERVAL_S = 0.25
 TURN_S = 0.005
 """After this long without a pause, other tasks get their turn."""
@@ -78,6 +78,8 @@ class Pump:
         self._late_s = LATE_S * speed
         self._flush_interval_s = FLUSH_INTERVAL_S * speed
         self.link = link
+        self._send = link.send_nowait
+        self._record = journal.packet
         self.timers = timers
         self.journal = journal
         self.clock = clock
@@ -110,9 +112,9 @@ class Pump:
     def transmit(self, frame: bytes) -> str | None:
         """Send `frame` on the link, and record it; why not, if the link drops it."""
         self.sent_at = now = self.clock()
-        if not self.link.send_nowait(frame):
+        if not self._send(frame):
             return LINK_DROPPED
-        self.journal.packet((now, OUT, frame))
+        self._record((now, OUT, frame))
         return None
 
     def lag(self) -> float:
@@ -213,7 +215,7 @@ class Pump:
                 self.on_turn(now)
                 await trio.lowlevel.checkpoint()
                 turn_began = self.clock()
-            elif not self._wait_briefly(now, busy=busy):
+            elif not self._wait_briefly(now, busy=busy) and not self.journal.go_on():
                 self.on_turn(now)
                 await self._wait(now)
                 turn_began = self.clock()

@@ -8,7 +8,7 @@ layer. Otherwise each level has its own. How devices speak is in `iotsim.simulat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
@@ -56,7 +56,8 @@ class SessionService(SpeakingService):
     # -- in ----------------------------------------------------------------------------------------
 
     def _receive(self, datagram: Datagram, payload: bytes, /) -> str:
-        device = self._device(datagram.index)
+        index = datagram.index
+        device = self._devices[index] or self._device(index)
         if device.failed:
             return FAILED
         try:
@@ -83,7 +84,7 @@ class SessionService(SpeakingService):
         self._hand = hand = Hand(datagram, peer, message)
         if self._recorded:
             datagram.id = number = next(self._ids)
-            name = self._names.get(datagram.index) or self._name_of(device)
+            name = self._names.get(index) or self._name_of(device)
             who = self._endpoint(datagram.peer, datagram.peer_port)
             hand.event = event = Received(now, number, name, who, self._name, message, WIRE)
             self._emit(event)
@@ -94,14 +95,17 @@ class SessionService(SpeakingService):
                 outcome = self._inbound.take(device, datagram, payload, message, hand.event)
                 if outcome is not None:
                     return outcome
-            session = self._sessions[datagram.index] or self._session(device)
-            session._take(message, peer)
+            session = self._sessions[index] or self._session(device)
+            if session._waiters:
+                session._take(message, peer)
+            else:
+                session.receive(message, peer)
         except FAULTS as error:
             self._broken(device, error, payload)
             return FAILED if device.failed else BROKEN
         finally:
             self._hand = None
-        return hand.outcome
+        return ANSWERED if hand.sent else hand.outcome
 
     def _arrived(self, transit: Transit) -> str:
         """A datagram has come to its device, past impairments. What was told of it may be written by now,
@@ -181,7 +185,11 @@ class SessionService(SpeakingService):
         exchange: Any,
         request: Message | None = None,
     ) -> str:
-        self.observe(session, message, peer)
+        hand = self._hand
+        if hand is None or message is not hand.message or self._heard:
+            self.observe(session, message, peer)
+        elif hand.event is not None:
+            hand.event.layer = ""
         outcome = self._hand_over(session, message, peer, exchange, request)
         if self._hand is not None:
             self._hand.delivered = outcome
@@ -294,14 +302,7 @@ class SessionService(SpeakingService):
             self.fail(device, error)
             return FAILED
         if reaction is NO_RULE:
-            answer = session.respond(message, peer)
-            if answer is None:
-                self.unmatched.add(device, message, self.now)
-                return NO_RULE
-            for one in (answer,) if isinstance(answer, dict) else answer:
-                said = self._echoed(message, one) if self._echo else one
-                session.reply(self._whole(device, said) if self._apart else said, exchange)
-            return NO_REPLY if answer == [] else ANSWERED
+            return self._answer_by_model(session, message, peer, exchange)
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
@@ -319,6 +320,22 @@ class SessionService(SpeakingService):
             self._pump.defer(self._hand.datagram)
         return outcome
 
+    def _answer_by_model(
+        self, session: Session, message: Message, peer: Peer, exchange: Any
+    ) -> str:
+        """Let the session answer what neither a rule nor a behavior took."""
+        device: Any = session.device
+        answer = session.respond(message, peer)
+        if answer is None:
+            self.unmatched.add(device, message, self.now)
+            return NO_RULE
+        if answer == []:
+            return NO_REPLY
+        for one in (answer,) if isinstance(answer, dict) else answer:
+            said = self._echoed(message, one) if self._echo else one
+            session.reply(self._whole(device, said) if self._apart else said, exchange)
+        return ANSWERED
+
     def _echoed(self, message: Message, answer: Message) -> Message:
         """`answer` with what the protocol repeats of the message that it is to."""
         if all(path in answer for path in self._echo):
@@ -329,7 +346,8 @@ class SessionService(SpeakingService):
 
     def observe(self, session: Session, message: Message, peer: Peer) -> None:
         """An application message has come: mark its event, and let expectations see it."""
-        hand, device = self._hand, cast("Any", session.device)
+        hand = self._hand
+        device: Any = session.device
         if hand is not None and message is hand.message:
             if hand.event is not None:
                 hand.event.layer = ""

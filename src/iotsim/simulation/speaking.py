@@ -12,8 +12,10 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
-from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
+from iotsim.events import Note, NotSent, Received, Sent, SessionFailed, Untold
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
@@ -52,21 +54,20 @@ RESTART_S = 1.0
 make_peer: Any = tuple.__new__  # a third of the time that calling the class takes
 
 
-class Hand:
-    """The datagram that is being dealt with: what is sent to its very peer answers it."""
+class Hand(msgspec.Struct, gc=False):
+    """The datagram that is being dealt with: what is sent to its very peer answers it.
 
-    __slots__ = ("datagram", "delivered", "event", "message", "peer", "sent", "tried")
+    ``message`` is what it carries. ``tried`` is the outcome of what was to answer it, and has not left;
+    ``delivered`` is what rules, behavior and model have made of it.
+    """
 
-    def __init__(self, datagram: Datagram, peer: Peer, message: Message | None = None) -> None:
-        self.datagram = datagram
-        self.peer = peer
-        self.message = message
-        self.event: Received | None = None
-        self.sent = False
-        self.tried = ""
-        """The outcome of what was to answer it, and has not left."""
-        self.delivered = SESSION
-        """What rules, behavior and model have made of it."""
+    datagram: Datagram
+    peer: Peer
+    message: Message | None = None
+    event: Received | None = None
+    sent: bool = False
+    tried: str = ""
+    delivered: str = SESSION
 
     @property
     def outcome(self) -> str:
@@ -112,6 +113,7 @@ class SpeakingService(Service):
         self._apart = self.protocol.application is not None
         """Whether the messages above the sessions have a schema of their own."""
         self._runtime = runtime
+        self._devices = fleet.devices
         self.wall_time = wall_time
         self._sessions: list[Session | None] = [None] * fleet.spec.count
         self._drawn: dict[int, int] = {}
@@ -128,6 +130,8 @@ class SpeakingService(Service):
         self._heard_wire = judge.observers(name, "receives", WIRE)
         self._told_wire = judge.observers(name, "sends", WIRE)
         self._hand: Hand | None = None
+        if self._outbound is None:
+            self.transmit = self._transmit_plainly  # type: ignore[method-assign]
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -290,6 +294,47 @@ class SpeakingService(Service):
         self._send_payload(device, payload, peer, wire, said, outside=outside)
         return payload
 
+    def _transmit_plainly(
+        self,
+        session: Session,
+        message: Mapping[str, Any],
+        peer: Peer,
+        says: Mapping[str, Any] | None,
+        outside: bool,
+    ) -> bytes:
+        """As `transmit`, where nothing stands between codec and link: the short way of what answers the
+        datagram at hand."""
+        hand = self._hand
+        device: Any = session.device
+        if hand is None or hand.peer is not peer or device.failed:
+            return SpeakingService.transmit(self, session, message, peer, says, outside)
+        wire: Mapping[str, Any] | None = None
+        teller = None
+        if self._told_wire or (says is not None and self._told):
+            payload, wire = self._answer_codec.tell(message, device)
+        elif not self._recorded:
+            payload = self._encode(message, device)
+        elif self._teller is not None and says is message and message.__class__ is dict:
+            payload, teller = self._encode(message, device), self._teller
+        else:
+            payload, wire = self._answer_codec.tell(message, device)
+        datagram = hand.datagram
+        sending = self._leave(datagram, payload)
+        if sending is not None:
+            if teller is not None:
+                wire = self._answer_codec.tell_bytes(payload, message)
+            said = wire if says is message else says
+            self._note_tried(hand, self._leave_later(sending, device, datagram, wire, said))
+            return payload
+        hand.sent = True
+        if wire is not None:
+            self._tell(device, datagram, wire, wire if says is message else says)
+        elif teller is not None:
+            now, number, index = self._pump.sent_at, next(self._ids), datagram.index
+            to, port, kept = datagram.peer, datagram.peer_port, dict(message)
+            self._emit(Untold(now, number, datagram.id, teller, index, to, port, payload, kept))
+        return payload
+
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
         device: Any = session.device
         wire: Mapping[str, Any] | None = None
@@ -354,8 +399,11 @@ class SpeakingService(Service):
                     self._tell(device, datagram, wire, said)
                 return
             outcome = self._leave_later(sending, device, datagram, wire, said)
-        if hand is None:
-            return
+        if hand is not None:
+            self._note_tried(hand, outcome)
+
+    @staticmethod
+    def _note_tried(hand: Hand, outcome: str) -> None:
         if outcome is ANSWERED:
             hand.sent = True
         elif hand.tried is not PENDING:
@@ -418,7 +466,8 @@ class SpeakingService(Service):
         said: Mapping[str, Any] | None,
     ) -> None:
         if said is None or said is wire:
-            self._emit_sent(device, datagram, wire, "" if said is wire else WIRE)
+            if self._recorded:
+                self._emit_sent(device, datagram, wire, "" if said is wire else WIRE)
         else:
             self._emit_sent(device, datagram, wire, WIRE)
             # With defaults and computed fields, as a datagram would show it.

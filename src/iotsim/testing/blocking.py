@@ -21,15 +21,8 @@ from iotsim.clock import ScaledClock
 from iotsim.errors import IotsimError
 from iotsim.run.failure import sole_cause
 from iotsim.testing.building import build
-from iotsim.testing.live import (
-    TEST_SEED,
-    LiveDevices,
-    LiveGateway,
-    LiveOptions,
-    LiveRun,
-    LiveService,
-    live_run,
-)
+from iotsim.testing.live import TEST_SEED, LiveOptions, LiveRun, live_run
+from iotsim.testing.parts import LiveDevices, LiveGateway, LiveService
 from iotsim.testing.sockets import Socket
 
 if TYPE_CHECKING:

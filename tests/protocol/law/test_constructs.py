@@ -221,16 +221,19 @@ def test_a_construct_made_anew_each_time_takes_no_memory() -> None:
     ):
         codec = Codec(make())
         message = codec.decode(b"\2ab")
-        growth = []
-        for _ in range(3):
+
+        def growth(rounds: int) -> int:
             tracemalloc.start()
-            for _ in range(1000):
+            for _ in range(rounds):
                 codec.decode(b"\2ab")
                 codec.encode(message)
             gc.collect()  # construct's contexts contain themselves
-            growth.append(tracemalloc.get_traced_memory()[0])
+            grown = tracemalloc.get_traced_memory()[0]
             tracemalloc.stop()
-        assert min(growth) < 100_000
+            return grown
+
+        # A construct takes more than 1000 bytes; what is cached once, less than all of these.
+        assert any(growth(rounds=200) < 20_000 for _ in range(3))
 
 
 def test_recursive_schemas() -> None:

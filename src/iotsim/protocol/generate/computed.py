@@ -173,18 +173,22 @@ def encode_fail(node: n.Fail, e: Encoder, value: Value, hint: str, scope: Scope)
 def decode_adapted(node: n.Adapted, d: Decoder, hint: str, scope: Scope) -> Value:
     value = d.decode(node.inner, hint, scope)
     name = d.w.new(hint)
-    d.after(f"{name} = {d.call(node.decode, value.source + node.more, 'adapter')}")
+    d.after(f"{name} = {d.call(node.decode, _arguments(node, value.source), 'adapter')}")
     return adapted(name)
 
 
 @encode.register(n.Adapted)
 def encode_adapted(node: n.Adapted, e: Encoder, value: Value, hint: str, scope: Scope) -> Value:
     source = e.variable(value, hint)
-    inner = e.w.let(f"{hint}_encoded", e.call(node.encode, source + node.more, "adapter"))
+    inner = e.w.let(f"{hint}_encoded", e.call(node.encode, _arguments(node, source), "adapter"))
     e.encode(node.inner, Value(inner), hint, scope)
     # A list may have been a tuple, which the adapter knows; of that, expressions would be wrong.
-    own = e.call(node.decode, inner + node.more, "adapter")
+    own = e.call(node.decode, _arguments(node, inner), "adapter")
     return Value(f"({own} if {source}.__class__ is list else {source})")
+
+
+def _arguments(node: n.Adapted, value: str) -> str:
+    return ", ".join([value, *map(repr, node.more)])
 
 
 @decode.register(n.Coded)
@@ -210,10 +214,11 @@ def decode_native(node: n.Native, d: Decoder, hint: str, scope: Scope) -> Value:
     d.flush()
     start, data, read = d.place.position, d.place.data, d.w.bind("decode", node.decode)
     if d.swallows:
-        return adapted(d.read(f"read_native({read}, {data}, {start})", hint))
-    name = d.read(f"{read}({data}, {start})", hint)
-    d.refuse_if(f"not {start} <= {d.place.position} <= len({data})")
-    return adapted(name)
+        name = d.read(f"read_native({read}, {data}, {start})", hint)
+    else:
+        name = d.read(f"{read}({data}, {start})", hint)
+        d.refuse_if(f"not {start} <= {d.place.position} <= len({data})")
+    return Value(name, plain=name) if node.plain else adapted(name)
 
 
 @encode.register(n.Native)

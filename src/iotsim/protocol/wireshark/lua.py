@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from construct.expr import BinExpr, FuncPath, Path, UniExpr
 
+from iotsim.protocol.arithmetic import Term
 from iotsim.protocol.functions import Position, Simple, is_expression, steps
 from iotsim.protocol.generate.source import UnsupportedError
 
@@ -132,56 +133,20 @@ _CONTEXT = {"intvalue", "_params", "_parsing", "_building", "_sizing", "_subcons
 """Steps of a path that are no fields."""
 
 
-class Traced:
-    """A number that is not known yet: what is done with it becomes Lua.
-
-    A function that asks what it is (``if``, ``int()``) cannot be traced, and fails.
-    """
-
-    def __init__(self, source: str, whole: bool) -> None:
-        self.source = source
-        self.whole = whole
-        """Whether it is an integer."""
-
-    def __bool__(self) -> bool:
-        raise UnsupportedError("a function that asks for a value")
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __neg__(self) -> Traced:
-        return Traced(f"(-num({self.source}))", self.whole)
-
-    def __round__(self, digits: int | None = None) -> Traced:
-        if digits is not None and (not isinstance(digits, int) or digits < 0):
+def arithmetic(operand: Term | float, given: str) -> str:
+    """What a function does with a number, which the code calls `given`."""
+    if not isinstance(operand, Term):
+        return constant(operand)
+    if operand.operation is None:
+        return given
+    if operand.operation is round:
+        digits = operand.operands[1] if len(operand.operands) > 1 else 0
+        if not isinstance(digits, int) or digits < 0:
             raise UnsupportedError("round")
-        return Traced(f"rounded({self.source}, {digits or 0})", self.whole or digits is None)
-
-
-def _traced(sign: Any, turned: bool) -> Any:
-    def method(self: Traced, other: Any) -> Traced:
-        if not isinstance(other, Traced | int | float):
-            raise UnsupportedError("a function of more than numbers")
-        whole = isinstance(other, int) or (isinstance(other, Traced) and other.whole)
-        source = other.source if isinstance(other, Traced) else constant(other)
-        sides = (source, self.source) if turned else (self.source, source)
-        return Traced(binary(sign, *sides), self.whole and whole and sign is not operator.truediv)
-
-    return method
-
-
-for _name in (
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "xor",
-    "and",
-    "or",
-    "lshift",
-    "rshift",
-):
-    _sign = getattr(operator, _name, None) or getattr(operator, f"{_name}_")
-    setattr(Traced, f"__{_name}__", _traced(_sign, turned=False))
-    setattr(Traced, f"__r{_name}__", _traced(_sign, turned=True))
+        return f"rounded({arithmetic(operand.operands[0], given)}, {digits})"
+    sides = [arithmetic(one, given) for one in operand.operands]
+    if operand.operation is operator.neg:
+        return f"(-num({sides[0]}))"
+    if operand.operation is abs:
+        return _FUNCTIONS[abs].format(sides[0])
+    return binary(operand.operation, *sides)

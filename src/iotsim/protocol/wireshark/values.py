@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any
 
-import construct
-
 from iotsim.protocol import nodes as n
+from iotsim.protocol.arithmetic import trace
 from iotsim.protocol.generate.source import UnsupportedError
-from iotsim.protocol.wireshark.lua import Traced, constant, function, quoted
+from iotsim.protocol.wireshark.lua import arithmetic, constant, function, quoted
 from iotsim.protocol.wireshark.readers import FLAT, join, read
 
 if TYPE_CHECKING:
@@ -93,26 +92,16 @@ def nothing(node: n.Nothing, readers: Readers, path: str | None) -> str:
 
 @read.register(n.Adapted)
 def adapted(node: n.Adapted, readers: Readers, path: str | None) -> str:
-    if isinstance(node.origin, construct.Validator | construct.ExprValidator):
+    if node.validates:
         readers.missing[path or "(unnamed)"] = "a validation, which is not done"
         return readers.reader(node.inner, path)
     whole = _is_whole(node.inner)
-    if whole is None:
-        raise UnsupportedError(_adapter(node))
-    arguments = [None, ""][: node.more.count(",")]
-    try:
-        found = node.decode(Traced("value", whole), *arguments)
-    except Exception as error:
-        raise UnsupportedError(_adapter(node)) from error
-    if not isinstance(found, Traced):
-        raise UnsupportedError(_adapter(node))
+    found = None if whole is None else trace(node.decode, *node.more, whole=whole)
+    if found is None:
+        raise UnsupportedError(f"{type(node.origin).__name__}, an adapter in Python")
     kind = "int64" if found.whole else "double"
     inner, field = readers.read(node.inner, None), readers.field(path, kind)
-    return f"adapted({inner}, function(value) return {found.source} end, {field})"
-
-
-def _adapter(node: n.Adapted) -> str:
-    return f"{type(node.origin).__name__}, an adapter in Python"
+    return f"adapted({inner}, function(value) return {arithmetic(found, 'value')} end, {field})"
 
 
 def _is_whole(node: n.Node) -> bool | None:

@@ -1,0 +1,108 @@
+"""What waits to be written comes out as it was put in, whoever takes it out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iotsim.run.backlog import WORD, Backlog
+from iotsim.run.files import NO_THREAD, AppendFile, Writer
+
+SIZE = 256
+PIECES = st.tuples(st.integers(0, 1), st.binary(max_size=SIZE // 2 - WORD))
+
+
+def files_in(folder: Path) -> list[AppendFile]:
+    return [AppendFile(folder / str(number), Writer(NO_THREAD)) for number in range(2)]
+
+
+def write_next(backlog: Backlog, files: list[AppendFile]) -> tuple[int, bytes] | None:
+    piece = backlog.next(backlog.put_in)
+    if piece is None:
+        return None
+    files[piece.number].write_now(piece.data)
+    backlog.done(piece)
+    return piece.number, piece.data
+
+
+@given(st.lists(st.one_of(PIECES, st.none()), max_size=60))
+def test_pieces_come_out_in_order_and_whole(steps: list[tuple[int, bytes] | None]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        files = files_in(Path(name))
+        backlog, waiting = Backlog(files, SIZE), deque[tuple[int, bytes]]()
+        written = [b"", b""]
+        for step in [*steps, *[None] * len(steps)]:
+            if step is None:
+                took = write_next(backlog, files)
+                assert took == (waiting.popleft() if waiting else None)
+                if took is not None:
+                    written[took[0]] += took[1]
+            elif backlog.put(*step):
+                waiting.append(step)
+            else:
+                assert waiting, "where nothing else is, each has room"
+            held = sum(WORD + len(data) + -len(data) % WORD for _, data in waiting)
+            assert held <= SIZE
+        assert backlog.taken_out == backlog.put_in
+        assert [file.path.read_bytes() for file in files] == written
+        for file in files:
+            file.close()
+
+
+def test_only_as_much_is_taken_out_as_is_known(tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    backlog = Backlog(files, SIZE)
+    backlog.put(0, b"one")
+    known = backlog.put_in
+    backlog.put(0, b"two")
+    assert write_next(backlog, files) == (0, b"one")
+    assert backlog.next(known) is None
+    assert backlog.next(backlog.put_in) is not None
+
+
+def test_memory_that_was_never_needed_is_not_touched(tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    backlog = Backlog(files, 64 << 20)
+    before = resident_bytes()
+    for _ in range(20_000):
+        backlog.put(0, bytes(10_000))
+        assert write_next(backlog, files) is not None
+    assert resident_bytes() - before < 16 << 20
+
+
+def test_who_takes_over_begins_where_the_files_are_known_to_be_whole(tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    files[0].append(b"from before.")
+    backlog = Backlog(files, SIZE)
+    for data in (b"one.", b"two.", b"three."):
+        backlog.put(0, data)
+    backlog.put(1, b"other.")
+    write_next(backlog, files)
+    child = os.fork()
+    if child == 0:  # killed with a piece half in its file, and of another's that is lost it is told
+        files[0].lost_appends, files[0].error = 3, "the disk was full"
+        piece = backlog.next(backlog.put_in)
+        assert piece is not None
+        backlog.done(piece)
+        files[0].write_now(b"thr")
+        os._exit(0)
+    os.waitpid(child, 0)
+    backlog.take_over()
+    while write_next(backlog, files):
+        pass
+    assert files[0].path.read_bytes() == b"from before.one.three."
+    assert files[1].path.read_bytes() == b"other."
+    assert (files[0].lost_appends, files[0].error) == (3, "the disk was full")
+    assert files[0].size == len(b"from before.one.three.")
+
+
+def resident_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) << 10
+    raise AssertionError
