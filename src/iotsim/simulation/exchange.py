@@ -215,9 +215,7 @@ class Service:
         if self._teller is not None:
             datagram.id = number = next(self._ids)
             self._emit(
-                Untold(
-                    now, number, self._teller, index, datagram.peer, datagram.peer_port, payload
-                )
+                Untold(now, number, self._teller, index, datagram.peer, datagram.peer_port, payload)
             )
         elif self._recorded:
             datagram.id = number = next(self._ids)

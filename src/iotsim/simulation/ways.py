@@ -127,42 +127,60 @@ class Way:
         """It will not."""
         raise NotImplementedError
 
-    def begin(
+    def set_out(
         self,
         device: SimDevice,
         datagram: Datagram,
         payload: bytes,
         message: Any,
-        t: float,
+        above: Any,
         luggage: Any,
-    ) -> Transit:
-        """`payload`, which shows `message`, as it sets out at `t`."""
-        headers = OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6
-        return Transit(
+        t: float,
+        hit: Hit,
+    ) -> tuple[Transit, str]:
+        """`payload`, which shows `message`, sets out at `t` with what `hit` tells of its first stages; the
+        outcome as of `go`."""
+        at, fate = hit
+        size = len(payload) + (OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6)
+        held = self._held
+        if fate.__class__ is float and held.count < MANY_HELD:
+            # As below, in fewer steps: so it is with all that passes where there is a delay.
+            _, _, name, fates, *_ = self._stages[at]
+            fates[DELAYED] += 1
+            held.count += 1
+            due = t + fate
+            transit = Transit(
+                device,
+                message,
+                payload,
+                size,
+                due,
+                impaired=name,
+                fate=DELAYED,
+                delay_s=fate,
+                said=above,
+                way=self,
+                datagram=datagram,
+                luggage=luggage,
+                at=at + 1,
+                late=True,
+            )
+            self._hold(due, self._on, transit)
+            return transit, PENDING if datagram.frame else self._pump.defer(datagram)
+        transit = Transit(
             device,
             message,
             payload,
-            headers + len(payload),
+            size,
             t,
+            said=above,
             way=self,
             datagram=datagram,
             luggage=luggage,
+            at=at + 1,
         )
-
-    def set_out(self, transit: Transit, hit: Hit) -> str:
-        """It has been hit at its first stages as `hit` tells, and goes on; the outcome as of `go`."""
-        at, fate = hit
-        transit.at = at + 1
-        if fate.__class__ is float:  # as below, in fewer steps: it is the first that befalls it
-            _, _, transit.impaired, fates, *_ = self._stages[at]
-            transit.fate = DELAYED
-            fates[DELAYED] += 1
-            return self._held_for(transit, fate)
-        if fate is not None:
-            outcome = self._befall(transit, self._stages[at], fate)
-            if outcome is not None:
-                return outcome
-        return self.go(transit)
+        outcome = self._befall(transit, self._stages[at], fate) if fate is not None else None
+        return transit, self.go(transit) if outcome is None else outcome
 
     def lighten(self, transit: Transit) -> None:
         """It is one of very many that are held, and past all stages: drop what its bytes can give again."""
@@ -331,11 +349,11 @@ class Inbound(Way):
     ) -> str | None:
         """A datagram has come at the link, which `event` tells, if anything does. None: nothing befalls it,
         and it is at its device now."""
-        hit = self._meet(device, message, None, datagram.time)
+        now = datagram.time
+        hit = self._meet(device, message, None, now)
         if hit is None:
             return None
-        transit = self.begin(device, datagram, payload, message, datagram.time, None)
-        outcome = self.set_out(transit, hit)
+        transit, outcome = self.set_out(device, datagram, payload, message, None, None, now, hit)
         if transit.impaired:
             if self._remark is not None:
                 self._remark(_befell(transit))
@@ -398,14 +416,26 @@ class Outbound(Way):
         the device says with it, if that is of another schema."""
         now = self._pump.clock()
         hit = self._meet(device, message, above, now)
-        if hit is None:
-            sending = self._leave(datagram, payload)
-            if sending is None:
-                self._tell_as_is(device, datagram, message, said, above)
-                return ANSWERED
-        transit = self.begin(device, datagram, payload, message, now, said)
-        transit.said = above
-        return self._not_left_yet(transit, sending) if hit is None else self.set_out(transit, hit)
+        if hit is not None:
+            _, outcome = self.set_out(device, datagram, payload, message, above, said, now, hit)
+            return outcome
+        sending = self._leave(datagram, payload)
+        if sending is None:
+            self._tell_as_is(device, datagram, message, said, above)
+            return ANSWERED
+        transit = Transit(
+            device,
+            message,
+            payload,
+            len(payload),
+            now,
+            said=above,
+            way=self,
+            datagram=datagram,
+            luggage=said,
+            at=len(self._stages),
+        )
+        return self._not_left_yet(transit, sending)
 
     def arrive(self, transit: Transit) -> str:
         packets = len(self._packets)
@@ -478,10 +508,7 @@ def _befell(transit: Transit) -> str:
     fate = transit.fate or "duplicated"  # what is the first of several goes on as it is
     if transit.delay_s:
         held = f"{DELAYED} {format_duration(transit.delay_s)}"
-        if fate is DELAYED:
-            fate = held
-        else:
-            fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
+        fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
     device: Any = transit.device
     text = f"{device.name}: {fate} ({transit.impaired})"
     if transit.flip >= 0:
