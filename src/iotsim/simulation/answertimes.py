@@ -21,7 +21,7 @@ LEAST_S = 1e-6
 STEP = math.log(1.1)
 MOST_OPEN = 4096
 """So many requests that were not answered yet are kept."""
-MANY = 256
+MANY = 64
 """Of a batch with so many events, not every request is looked at, and not every batch."""
 STRIDE = 7
 """Each so manieth request; odd, as every other number of a message is an answer's."""
@@ -64,8 +64,10 @@ class AnswerTimes:
         """Note each so manieth request, none if `stride` is 0, and count the answers to those noted."""
         opened = self._open
         for event in events:
-            kind = type(event)
-            if kind is Sent or kind is Untold:
+            kind: type[Event | Untold] = type(event)
+            if kind is Untold:
+                kind = Received if event.message is None else Sent  # type: ignore[union-attr]
+            if kind is Sent:
                 if event.in_reply_to in opened:  # type: ignore[union-attr]
                     # The first answer is the one that counts.
                     self._count(event.t - opened.pop(event.in_reply_to))  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError
-from iotsim.events import Received
+from iotsim.events import Received, Untold
 from iotsim.impair.fate import names
 from iotsim.net.outcome import ANSWERED, PENDING
 from iotsim.session import Peer, Session
@@ -82,17 +82,25 @@ class SessionService(SpeakingService):
             ),
         )
         self._hand = hand = Hand(datagram, peer, message)
-        if self._recorded:
+        received = None
+        if self._teller is not None:
+            datagram.id = number = next(self._ids)
+            asks, port = datagram.peer, datagram.peer_port
+            hand.event = untold = Untold(
+                now, number, self._teller, index, asks, port, payload, 0, None, WIRE
+            )
+            self._emit(untold)
+        elif self._recorded:
             datagram.id = number = next(self._ids)
             name = self._names.get(index) or self._name_of(device)
             who = self._endpoint(datagram.peer, datagram.peer_port)
-            hand.event = event = Received(now, number, name, who, self._name, message, WIRE)
-            self._emit(event)
+            hand.event = received = Received(now, number, name, who, self._name, message, WIRE)
+            self._emit(received)
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
             if self._inbound is not None:
-                outcome = self._inbound.take(device, datagram, payload, message, hand.event)
+                outcome = self._inbound.take(device, datagram, payload, message, received)
                 if outcome is not None:
                     return outcome
             session = self._sessions[index] or self._session(device)
@@ -233,7 +241,7 @@ class SessionService(SpeakingService):
         if met is None:
             return self._hand_over(session, message, peer, exchange, request)
         hand = self._hand
-        if hand is not None and hand.event is not None:
+        if hand is not None and isinstance(hand.event, Received):
             event = hand.event
             event.impaired = names(event.impaired, met.impaired)
             event.fate, event.delay_s = names(event.fate, met.fate), event.delay_s + met.delay_s

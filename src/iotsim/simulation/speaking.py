@@ -64,7 +64,7 @@ class Hand(msgspec.Struct, gc=False):
     datagram: Datagram
     peer: Peer
     message: Message | None = None
-    event: Received | None = None
+    event: Received | Untold | None = None
     sent: bool = False
     tried: str = ""
     delivered: str = SESSION
@@ -314,7 +314,11 @@ class SpeakingService(Service):
             payload, wire = self._answer_codec.tell(message, device)
         elif not self._recorded:
             payload = self._encode(message, device)
-        elif self._teller is not None and says is message and message.__class__ is dict:
+        elif (
+            self._teller is not None
+            and (says is message or says is None)
+            and message.__class__ is dict
+        ):
             payload, teller = self._encode(message, device), self._teller
         else:
             payload, wire = self._answer_codec.tell(message, device)
@@ -331,8 +335,10 @@ class SpeakingService(Service):
             self._tell(device, datagram, wire, wire if says is message else says)
         elif teller is not None:
             now, number, index = self._pump.sent_at, next(self._ids), datagram.index
-            to, port, kept = datagram.peer, datagram.peer_port, dict(message)
-            self._emit(Untold(now, number, datagram.id, teller, index, to, port, payload, kept))
+            to, port, layer = datagram.peer, datagram.peer_port, WIRE if says is None else ""
+            self._emit(
+                Untold(now, number, teller, index, to, port, payload, datagram.id, message, layer)
+            )
         return payload
 
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
