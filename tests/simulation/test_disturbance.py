@@ -229,6 +229,7 @@ async def test_a_corrupt_datagram_is_nobodys(
 async def test_the_network_holds_a_bounded_number(
     simulated: Callable[..., Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ways, "MANY_HELD", 2)
     monkeypatch.setattr(ways, "MOST_HELD", 3)
     async with simulated(impaired('delay = "1s"\ndirection = "to_device"')) as gateway:
         for _ in range(5):
@@ -280,6 +281,31 @@ def test_what_would_not_be_read_again_is_kept(monkeypatch: pytest.MonkeyPatch) -
             return [type(one) for one in gateway.events if hasattr(one, "device")]
 
     assert run_virtually(run) == [Received, Sent]
+
+
+@pytest.mark.parametrize("entry", ['loss = "0.0001%"', 'delay = "1s"\nfirst = 1\nskip = 1000'])
+async def test_what_no_entry_hits_is_sent_once_or_told_as_not_sent(
+    simulated: Callable[..., Any], autojump_clock: MockClock, entry: str
+) -> None:
+    async with simulated(impaired(f'{entry}\ndirection = "from_device"')) as gateway:
+        way = gateway.simulation._services["meter"][0]._outbound
+        leave, tried = way._leave, []
+
+        def refuse(_datagram: Any, payload: bytes) -> str:
+            tried.append(payload)
+            return "no way there"
+
+        gateway.send("meter[0]", READ)
+        await trio.sleep(1)
+        assert values(gateway) == [1]
+        way._leave = refuse
+        gateway.send("meter[0]", READ)
+        await trio.sleep(1)
+        way._leave = leave
+        assert len(tried) == 1
+        (lost,) = of_kind(gateway, NotSent)
+        assert (lost.reason, lost.impaired, lost.message["value"]) == ("no way there", "", 2)
+        assert gateway.simulation.pump.outcomes == {"answered": 1, "consumed.not-sent": 1}
 
 
 async def test_what_cannot_be_decoded_is_impaired_as_well(

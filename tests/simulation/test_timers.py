@@ -8,15 +8,27 @@ from hypothesis import strategies as st
 from iotsim.simulation.timers import LEAST_SWEEP, Timers
 
 
-@given(st.lists(st.integers(0, 20)))
-def test_timers_fire_by_time_and_then_by_age(dues: list[int]) -> None:
+class Held:
+    """What is held in numbers, and is no timer."""
+
+    pending = True
+
+    def __init__(self, due: float, age: int) -> None:
+        self.entry = due, age
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans())))
+def test_all_fires_by_time_and_then_by_age(dues: list[tuple[int, bool]]) -> None:
     timers = Timers()
     fired: list[tuple[float, int]] = []
-    for age, due in enumerate(dues):
-        timers.call_at(float(due), fired.append, (float(due), age))
+    for age, (due, held) in enumerate(dues):
+        if held:
+            timers.push(due, lambda held: fired.append(held.entry), Held(due, age))
+        else:
+            timers.call_at(float(due), fired.append, (float(due), age))
     for now in range(21):
         timers.fire(float(now), 1000)
-    assert fired == sorted((float(due), age) for age, due in enumerate(dues))
+    assert fired == sorted((float(due), age) for age, (due, _) in enumerate(dues))
     assert timers.next_due() == math.inf
     assert timers.lateness == 0
 

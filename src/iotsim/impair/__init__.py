@@ -14,7 +14,7 @@ change another's fates. netem itself, on the interface, knows neither devices no
 """
 
 from iotsim.impair.distribution import Delay, Shape
-from iotsim.impair.fate import Copy, Effect, Fate, Passage
+from iotsim.impair.fate import Copy, Effect, Fate, Lot, Passage
 from iotsim.impair.impairment import Bursts, Impairment, ImpairSpec
 from iotsim.impair.scope import DIRECTIONS, Direction, EntrySpec, Period, Scope, Test
 
@@ -29,6 +29,7 @@ __all__ = [
     "Fate",
     "ImpairSpec",
     "Impairment",
+    "Lot",
     "Passage",
     "Period",
     "Scope",

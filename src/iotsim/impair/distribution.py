@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from iotsim.rng import normal, unit
+from iotsim.impair.ahead import Ahead
+from iotsim.rng import normal, normals, unit, units53
 
 Shape: TypeAlias = Literal["uniform", "normal", "pareto"]
 Draws: TypeAlias = Callable[[int, int], float]
 """Number `count` of device `index`."""
+DrawsMany: TypeAlias = Callable[[int, int, int], list[float]]
+"""As many numbers of device `index`, from `count` on."""
 SHAPES: tuple[Shape, ...] = ("uniform", "normal", "pareto")
 
 PARETO_SHAPE = 3.0
@@ -26,12 +29,17 @@ class Delay(NamedTuple):
     deviation_s: float = 0.0
     shape: Shape = "uniform"
 
+    @property
+    def constant_s(self) -> float | None:
+        """What all delays are; None if they differ."""
+        return None if self.deviation_s else self.mean_s
+
     def draws(self, stream: int) -> Draws:
         """What draws from `stream`: called with an index and a count, it gives seconds."""
         mean_s, deviation_s, shape = self
-        if not deviation_s:
-            return lambda _index, _count: mean_s
-        deviate = _DEVIATES[shape]
+        if (constant_s := self.constant_s) is not None:
+            return lambda _index, _count: constant_s
+        deviate, _ = _DEVIATES[shape]
 
         def draw(index: int, count: int) -> float:
             delay_s = mean_s + deviation_s * deviate(stream, index, count)
@@ -39,9 +47,24 @@ class Delay(NamedTuple):
 
         return draw
 
+    def draws_ahead(self, stream: int) -> Ahead:
+        """The same as `draws`, ahead."""
+        mean_s, deviation_s, shape = self
+        _, deviates = _DEVIATES[shape]
+
+        def draw_many(index: int, count: int, size: int) -> list[float]:
+            delays = [mean_s + deviation_s * one for one in deviates(stream, index, count, size)]
+            return delays if min(delays) >= 0 else [max(0.0, delay_s) for delay_s in delays]
+
+        return Ahead(self.draws(stream), draw_many)
+
 
 def _uniform(stream: int, index: int, count: int) -> float:
     return 2.0 * unit(stream, index, count) - 1.0
+
+
+def _uniforms(stream: int, index: int, count: int, size: int) -> list[float]:
+    return [one * 2.0**-52 - 1.0 for one in units53(stream, index, count, size)]
 
 
 def _pareto(stream: int, index: int, count: int) -> float:
@@ -49,8 +72,18 @@ def _pareto(stream: int, index: int, count: int) -> float:
     return (pareto - PARETO_MEAN) / PARETO_DEVIATION
 
 
-_DEVIATES: dict[Shape, Callable[[int, int, int], float]] = {
-    "uniform": _uniform,
-    "normal": normal,
-    "pareto": _pareto,
+def _paretos(stream: int, index: int, count: int, size: int) -> list[float]:
+    return [
+        ((1.0 - one * 2.0**-53) ** (-1.0 / PARETO_SHAPE) - PARETO_MEAN) / PARETO_DEVIATION
+        for one in units53(stream, index, count, size)
+    ]
+
+
+_DEVIATES: dict[
+    Shape, tuple[Callable[[int, int, int], float], Callable[[int, int, int, int], list[float]]]
+] = {
+    "uniform": (_uniform, _uniforms),
+    "normal": (normal, normals),
+    "pareto": (_pareto, _paretos),
 }
+"""Deviates of each shape, one and many."""

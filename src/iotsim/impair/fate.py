@@ -36,7 +36,7 @@ class Passage(msgspec.Struct, gc=False):
     """The payload is not what the message was encoded to any more."""
     said: Mapping[str, Any] | None = None
     """What the device says with it above its session, in a message of another schema than ``message``."""
-    malformed: dict[str, Any] = {}
+    malformed: Mapping[str, Any] | None = None
     """The values that faults have given fields in place of their own."""
 
 
@@ -56,6 +56,8 @@ Fate: TypeAlias = "str | float | tuple[Copy, ...] | None"
 """None: it goes on as it is. A text: it is lost, and why. A number: it goes on after so many seconds, more
 than 0, and is `DELAYED`. Else the copies that go on instead, the original first; there is at least one."""
 Effect: TypeAlias = Callable[[Passage], Fate]
+Lot: TypeAlias = Callable[[int], Fate]
+"""What is drawn for the next datagram of the device at an index, whatever it is."""
 
 
 def names(first: str, second: str) -> str:

@@ -206,11 +206,13 @@ class Malform:
                     else value
                     for path, value in self.values.items()
                 }
-                payload = malformer.encode(message, {**passage.malformed, **values}, device)
+                if passage.malformed:
+                    values = {**passage.malformed, **values}
+                payload = malformer.encode(message, values, device)
             except Exception as error:
                 failed(device, error)
                 return str(error).splitlines()[0]
-            passage.malformed = {**passage.malformed, **values}
+            passage.malformed = values
             return (Copy(payload=payload, fate=MALFORMED),)
 
         return effect

@@ -12,14 +12,16 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from iotsim.impair.ahead import Losses
+from iotsim.impair.distribution import Delay
 from iotsim.impair.fate import DELAYED, Copy
 from iotsim.rng import draw, key, unit
 
 if TYPE_CHECKING:
-    from iotsim.impair.distribution import Delay
-    from iotsim.impair.fate import Effect, Fate, Passage
+    from iotsim.impair.fate import Fate, Lot, Passage
     from iotsim.impair.scope import Direction
 
 LOST = "lost"
@@ -28,6 +30,7 @@ QUEUE_FULL = "the queue was full"
 DUPLICATE = "a duplicate"
 CORRUPTED = "corrupted"
 OVERTAKES = "overtakes"
+NO_DELAY = Delay(0.0)
 DEFAULT_QUEUE = 1000
 """As netem's limit."""
 COPY_COUNT = 1 << 40
@@ -103,8 +106,12 @@ class Line:
 
 
 class Impairment:
-    """The ``effect`` of `spec` on what passes between one fleet, of `count` devices, and the gateway in one
-    direction, for one run. It keeps what each device's line has come to."""
+    """The `effect` of `spec` on what passes between one fleet, of `count` devices, and the gateway in one
+    direction, for one run. It keeps what each device's line has come to.
+
+    ``lot`` is the same for who has no passage yet, where the effect looks at nothing but whose datagram it
+    is; else None.
+    """
 
     def __init__(
         self,
@@ -129,38 +136,57 @@ class Impairment:
         """The devices whose line is in the bad state."""
         self._lines: dict[int, Line] = {}
         self._delays = None if spec.delay is None else spec.delay.draws(stream("delay"))
-        self.effect: Effect = self._simple() or self._whole
+        self.lot: Lot | None = None
+        if not (spec.mtu or spec.rate):
+            self.lot = self._simple(stream("delay")) or partial(self._whole, size=0, t=0.0)
 
-    def _simple(self) -> Effect | None:
-        """The effect in few steps, where all that the entry does is to lose or to delay."""
-        spec, counts, stream, delays = self.spec, self._counts, self._loss, self._delays
-        if spec.mtu or spec.duplicate or spec.reorder or spec.corrupt or spec.rate:
+    def effect(self, passage: Passage) -> Fate:
+        """What befalls the datagram that passes."""
+        index = passage.device.index
+        return self._whole(index, passage.size, passage.t) if self.lot is None else self.lot(index)
+
+    def _simple(self, stream: int) -> Lot | None:
+        """What is drawn where all that the entry does is to lose or to delay."""
+        spec, counts, share = self.spec, self._counts, self.spec.loss
+        if spec.duplicate or spec.reorder or spec.corrupt or isinstance(share, Bursts):
             return None
-        share = spec.loss
-        if isinstance(share, Bursts):
-            return None
+        losses = Losses(self._loss, share, len(counts))
+        safe, lost = losses.safe, losses.lost
+        delays = (spec.delay or NO_DELAY).draws_ahead(stream)
+        kept, draw_more = delays.kept, delays.more
 
-        def lose_or_delay(passage: Passage) -> Fate:
-            index = passage.device.index
-            number = counts[index]
-            counts[index] = number + 1
-            if share and unit(stream, index, number) < share:
-                return LOST
-            return delays(index, number) or None if delays is not None else None
+        def lose(index: int) -> Fate:
+            counts[index] = (number := counts[index]) + 1
+            return LOST if number >= safe[index] and lost(index, number) else None
 
-        return lose_or_delay
+        def delay(index: int) -> Fate:
+            counts[index] = (number := counts[index]) + 1
+            numbers = kept.get(index)
+            return (numbers.pop() if numbers else draw_more(index, number)) or None
 
-    def _whole(self, passage: Passage) -> Fate:
-        spec, index = self.spec, passage.device.index
-        number = self._counts[index]
+        def lose_or_delay(index: int) -> Fate:
+            counts[index] = (number := counts[index]) + 1
+            numbers = kept.get(index)
+            delay_s = numbers.pop() if numbers else draw_more(index, number)
+            return LOST if number >= safe[index] and lost(index, number) else delay_s or None
+
+        if spec.delay is None:
+            return lose
+        if share:
+            return lose_or_delay
+        always = spec.delay.constant_s
+        return delay if always is None else lambda _index: always or None
+
+    def _whole(self, index: int, size: int, t: float) -> Fate:
+        spec, number = self.spec, self._counts[index]
         self._counts[index] = number + 1
-        if spec.mtu and passage.size > spec.mtu:
+        if spec.mtu and size > spec.mtu:
             return TOO_LONG
         if spec.loss and self._is_lost(index, number):
             return LOST
-        copy = self._copy(passage, index, number, "")
+        copy = self._copy(index, size, t, number, "")
         if spec.duplicate and unit(self._duplicate, index, number) < spec.duplicate:
-            second = self._copy(passage, index, number + COPY_COUNT, DUPLICATE)
+            second = self._copy(index, size, t, number + COPY_COUNT, DUPLICATE)
             copies = tuple(one for one in (copy, second) if one is not None)
             return copies or QUEUE_FULL
         if copy is None:
@@ -179,7 +205,7 @@ class Impairment:
             self._bad.add(index)
         return unit(self._loss, index, number) < (loss.bad if bad else loss.good)
 
-    def _copy(self, passage: Passage, index: int, number: int, fate: str) -> Copy | None:
+    def _copy(self, index: int, size: int, t: float, number: int, fate: str) -> Copy | None:
         """What goes on of it; None if the line's queue is full."""
         spec, flip, wait_s = self.spec, -1, 0.0
         words = [fate] if fate else []
@@ -190,7 +216,7 @@ class Impairment:
             line = self._lines.get(index)
             if line is None:
                 line = self._lines[index] = Line()
-            waited = line.wait(passage.t, 8 * passage.size / spec.rate, spec.queue)
+            waited = line.wait(t, 8 * size / spec.rate, spec.queue)
             if waited is None:
                 return None
             wait_s = waited

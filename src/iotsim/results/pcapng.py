@@ -98,24 +98,25 @@ class PcapngWriter:
         self, records: Sequence[PacketRecord], remarks: Mapping[int, Sequence[str]]
     ) -> bytes:
         """As `encode`, with `remarks` about some of them, by their places, as comments."""
-        parts, done = [], 0
-        for place in sorted(remarks):
-            parts.append(self.encode(records[done:place]))
-            done = place + 1
-            block = self.encode(records[place:done])
+        blocks = self._blocks(records)
+        for place, texts in remarks.items():
+            block = blocks[place]
             if block:
-                comments = remarks[place][:MOST_COMMENTS]
-                options = b"".join(_option(_COMMENT, _text(one, COMMENT_BYTES)) for one in comments)
+                options = b"".join([_comment(text) for text in texts[:MOST_COMMENTS]])
                 # Before the end of options and the length, which is in the block twice.
                 total = _LENGTH.pack(len(block) + len(options))
-                parts += block[:4], total, block[8:-8], options, block[-8:-4], total
-        parts.append(self.encode(records[done:]))
-        return b"".join(parts)
+                parts = block[:4], total, block[8:-8], options, block[-8:-4], total
+                blocks[place] = b"".join(parts)
+        return b"".join(blocks)
 
     def encode(self, records: Sequence[PacketRecord]) -> bytes:
         """`records` as blocks, each of them whole."""
-        parts: list[bytes] = []
-        append = parts.append
+        return b"".join(self._blocks(records))
+
+    def _blocks(self, records: Sequence[PacketRecord]) -> list[bytes]:
+        """The block of each of `records`; empty where there is no packet."""
+        blocks: list[bytes] = []
+        append = blocks.append
         epoch, shapes = self._epoch_ns, self._shapes
         from_bytes = int.from_bytes
         high, since = 0, epoch
@@ -129,7 +130,8 @@ class PcapngWriter:
                 length, tail, block, lengths, pack_udp = shapes[direction][len(frame)]
             except KeyError:
                 if len(frame) < HEADER_LENGTH:
-                    continue  # not even a header: there is no packet in it
+                    append(b"")  # not even a header: there is no packet in it
+                    continue
                 shape = self._make_shape(direction, len(frame))
                 length, tail, block, lengths, pack_udp = shape
             if frame[:HEADER_LENGTH] == _PLAIN_UDP and length >= _UDP_LEAST:
@@ -139,10 +141,9 @@ class PcapngWriter:
                 head, payload = frame[HEADER_LENGTH:_UDP_CHECKSUM], frame[_UDP_PAYLOAD:]
                 append(pack_udp(block, 0, high, low, lengths, head, checksum, payload, tail))
             else:
-                append(_PACKET_HEAD.pack(block, 0, high, low, lengths))
-                append(complete_checksum(frame))
-                append(tail)
-        return b"".join(parts)
+                packet = _PACKET_HEAD.pack(block, 0, high, low, lengths)
+                append(packet + complete_checksum(frame) + tail)
+        return blocks
 
     def _make_shape(self, direction: int, size: int) -> Shape:
         length = size - HEADER_LENGTH
@@ -191,6 +192,15 @@ def _text(text: str, limit: int) -> bytes:
     if len(data) <= limit:
         return data
     return data[: limit - 3].decode(errors="ignore").encode() + "…".encode()
+
+
+def _comment(text: str) -> bytes:
+    if (
+        text.isascii() and text.isprintable() and len(text) <= COMMENT_BYTES
+    ):  # as below, in fewer steps
+        length = len(text)
+        return _OPTION.pack(_COMMENT, length) + text.encode() + bytes(-length % 4)
+    return _option(_COMMENT, _text(text, COMMENT_BYTES))
 
 
 def _option(code: int, value: bytes) -> bytes:

@@ -69,7 +69,7 @@ class Disturbances:
             return None
         if self._faults is not None and self._faults.may_be_away(fleet):
             deliver = partial(self._deliver_if_there, fleet, deliver)
-        return Inbound(stages, self._pump, self.held, self._journal, deliver)
+        return Inbound(stages, self._pump, self.held, self._journal, deliver, waits=faulty)
 
     def _deliver_if_there(
         self, fleet: Fleet, deliver: Callable[[Transit], str], transit: Transit
@@ -96,13 +96,14 @@ class Disturbances:
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
         tell: Callable[[Transit], object],
+        tell_as_is: Callable[[SimDevice, Datagram, Any, Any, Any], object],
         decode: Callable[[bytes, SimDevice], Mapping[str, Any]],
     ) -> Outbound | None:
         """The same from the devices."""
         stages = self._stages(fleet, service, "from_device")
         if not stages:
             return None
-        ends = leave, leave_corrupt, tell, decode
+        ends = leave, leave_corrupt, tell, tell_as_is, decode
         return Outbound(stages, self._pump, self.held, self._journal, *ends)
 
     def counters(self) -> dict[str, int]:
@@ -171,8 +172,9 @@ class Disturbances:
             if scope is not None:
                 name = one.entry.name
                 fates = self.fates(name)
-                effect = self._impairment(one, fleet, direction).effect
-                stages.append(Stage(scope, effect, name, fates))
+                impairment = self._impairment(one, fleet, direction)
+                effect, lot = impairment.effect, impairment.lot
+                stages.append(Stage(scope, effect, name, fates, lot=lot))
         if self._faults is not None:
             stages += self._faults.stages(self, fleet, service, direction)
         stages.sort(key=lambda stage: stage.scope.entry.order)

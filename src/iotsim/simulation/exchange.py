@@ -150,6 +150,7 @@ class Service:
                 self._leave,
                 hosts.send_corrupt,
                 self.tell_departed,
+                self.tell_as_is,
                 self._answer_codec.decode,
             )
             for way in (self._inbound, self._outbound):
@@ -225,7 +226,9 @@ class Service:
             for observe in self._heard:
                 observe(device, message, now)
             if self._inbound is not None:
-                return self._inbound.take(device, datagram, payload, message, received)
+                outcome = self._inbound.take(device, datagram, payload, message, received)
+                if outcome is not None:
+                    return outcome
             reaction = self._respond(device, message, now)
             if reaction.__class__ is dict:
                 return self.send(device, datagram, reaction)
@@ -439,6 +442,17 @@ class Service:
         for observe in self._told:
             observe(device, message, now)
 
+    def tell_as_is(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        _said: Any,
+        _above: Any,
+    ) -> None:
+        """Tell of a datagram that has just left past entries, none of which was for it."""
+        self._tell_sent(device, datagram, message)
+
     def tell_departed(self, transit: Transit) -> None:
         """Tell of a datagram that has left for the link past entries, which may have changed it."""
         device: Any = transit.device
@@ -541,7 +555,9 @@ class Service:
         self._remark(f"{device.name}: no message of {self._name}: {error}")
         self._judge.undecodable(device, now, error)
         if self._inbound is not None:
-            return self._inbound.take(device, datagram, payload, None, None)
+            outcome = self._inbound.take(device, datagram, payload, None, None)
+            if outcome is not None:
+                return outcome
         return self._refuse(device, datagram, payload, error)
 
     def _refuse(

@@ -258,7 +258,9 @@ class Pump:
             self.frames_received += 1
             outcome = receive(frame, now)
             outcomes[outcome] += 1
-            if outcome is not ANSWERED:
+            if outcome is PENDING:
+                self._pending[self.frames_received] = outcomes
+            elif outcome is not ANSWERED:
                 self._note(outcome, frame, now, outcomes)
         self.journal.at_link = False
         self._send_gathered()

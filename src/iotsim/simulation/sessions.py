@@ -100,7 +100,9 @@ class SessionService(SpeakingService):
             for observe in self._heard_wire:
                 observe(device, message, now)
             if self._inbound is not None:
-                return self._inbound.take(device, datagram, payload, message, received)
+                outcome = self._inbound.take(device, datagram, payload, message, received)
+                if outcome is not None:
+                    return outcome
             session = self._sessions[index] or self._session(device)
             if session._waiters:
                 session._take(message, peer)

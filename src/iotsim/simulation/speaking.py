@@ -417,6 +417,16 @@ class SpeakingService(Service):
         elif hand.tried is not PENDING:
             hand.tried = outcome
 
+    def tell_as_is(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        said: Any,
+        above: Any,
+    ) -> None:
+        self._tell(device, datagram, message, message if said[0] else above)
+
     def tell_departed(self, transit: Transit) -> None:
         """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
         is all that the device says."""

@@ -6,13 +6,18 @@ it hits it goes on as it is, is lost, or goes on as one or several copies; a cop
 there when its time has come, so that what comes later is in force or not as of then. Services that no
 entry is for have no such way, and nothing of this runs.
 
+Most of what passes most ways is hit by nothing. So what is to befall a datagram is drawn first, as far as
+that takes no look at what it carries (`Stage.lot`), and there is a passage only for one that is hit.
+
 The simulated network holds a bounded number of datagrams; what would be more is lost, and counted.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import SimDevice
     from iotsim.events import Received
-    from iotsim.impair import Copy, Effect, Scope
+    from iotsim.impair import Copy, Effect, Fate, Lot, Scope
     from iotsim.net.datagram import Sending
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
@@ -52,15 +57,22 @@ OVERHEAD_IPV4, OVERHEAD_IPV6 = 28, 48
 """Bytes of the headers of IP and UDP."""
 
 
+Hit: TypeAlias = "tuple[int, Fate]"
+"""What befalls a datagram at the stage of this number; None is nothing yet."""
+Meet: TypeAlias = "Callable[[SimDevice, Any, Any, float], Hit | None]"
+"""Called with a device, its message, what is said above that, and the time."""
+
+
 class Stage(NamedTuple):
     """One entry on a way. ``fates`` counts what it has done, in words; ``fits`` tells whether it can be for
-    what passes at all."""
+    what passes at all; ``lot`` is the effect, if that looks at nothing but whose datagram it is."""
 
     scope: Scope
     effect: Effect
     name: str
     fates: Counter[str]
     fits: Callable[[Passage], bool] | None = None
+    lot: Lot | None = None
 
 
 class Held:
@@ -76,8 +88,8 @@ class Transit(Passage, kw_only=True, gc=False):
     """A passage, and where it stands: before stage number ``at`` of ``way``.
 
     ``datagram`` is what brought it, or what it answers; ``luggage`` is for the way's end; ``late`` tells
-    that it was held, and ``was`` are the bytes before they were changed. It is its own timer, since there
-    may be a million.
+    that it was held, and ``was`` are the bytes before they were changed. It is small, since there may be a
+    million.
     """
 
     way: Way
@@ -89,21 +101,20 @@ class Transit(Passage, kw_only=True, gc=False):
 
     pending: ClassVar[bool] = True
 
-    def fire(self) -> None:
-        """It has been held for long enough."""
-        self.way.go_on(self)
-
 
 class Way:
     """The stages that datagrams of one service pass in one direction; `held` is what all ways share.
 
-    A subclass says what is at its end (`arrive`), and what becomes of what is lost on it (`lose`).
+    A subclass says what is at its end (`arrive`), and what becomes of what is lost on it (`lose`). Something
+    `waits` there that is to see whatever passes.
     """
 
-    def __init__(self, stages: list[Stage], pump: Pump, held: Held) -> None:
+    def __init__(self, stages: list[Stage], pump: Pump, held: Held, *, waits: bool = False) -> None:
         self._stages = stages
+        self._meet = _first_to_hit(stages, waits=waits)
         self._pump = pump
         self._hold = pump.timers.push
+        self._on = self._go_on
         self._held = held
         self.fail: Callable[[Any, BaseException], object] = _raise
         """Called with the device if something is raised by the scenario when nobody is there to catch it."""
@@ -116,27 +127,60 @@ class Way:
         """It will not."""
         raise NotImplementedError
 
-    def begin(
+    def set_out(
         self,
         device: SimDevice,
         datagram: Datagram,
         payload: bytes,
         message: Any,
-        t: float,
+        above: Any,
         luggage: Any,
-    ) -> Transit:
-        """`payload`, which shows `message`, as it sets out at `t`."""
-        headers = OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6
-        return Transit(
+        t: float,
+        hit: Hit,
+    ) -> tuple[Transit, str]:
+        """`payload`, which shows `message`, sets out at `t` with what `hit` tells of its first stages; the
+        outcome as of `go`."""
+        at, fate = hit
+        size = len(payload) + (OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6)
+        held = self._held
+        if fate.__class__ is float and held.count < MANY_HELD:
+            # As below, in fewer steps: so it is with all that passes where there is a delay.
+            _, _, name, fates, *_ = self._stages[at]
+            fates[DELAYED] += 1
+            held.count += 1
+            due = t + fate
+            transit = Transit(
+                device,
+                message,
+                payload,
+                size,
+                due,
+                impaired=name,
+                fate=DELAYED,
+                delay_s=fate,
+                said=above,
+                way=self,
+                datagram=datagram,
+                luggage=luggage,
+                at=at + 1,
+                late=True,
+            )
+            self._hold(due, self._on, transit)
+            return transit, PENDING if datagram.frame else self._pump.defer(datagram)
+        transit = Transit(
             device,
             message,
             payload,
-            headers + len(payload),
+            size,
             t,
+            said=above,
             way=self,
             datagram=datagram,
             luggage=luggage,
+            at=at + 1,
         )
+        outcome = self._befall(transit, self._stages[at], fate) if fate is not None else None
+        return transit, self.go(transit) if outcome is None else outcome
 
     def lighten(self, transit: Transit) -> None:
         """It is one of very many that are held, and past all stages: drop what its bytes can give again."""
@@ -146,45 +190,47 @@ class Way:
         """Let it pass the stages that are left; the outcome of the frame behind its datagram for now."""
         stages = self._stages
         while transit.at < len(stages):
-            scope, effect, name, fates, fits = stages[transit.at]
+            stage = stages[transit.at]
             transit.at += 1
-            if fits is not None and not fits(transit):
+            if stage.fits is not None and not stage.fits(transit):
                 continue
-            if scope.for_all:  # as `hits` does, in place: most entries are for all, all the time
-                period = scope.period
-                if not period.begin <= transit.t < period.end:
-                    continue
-                scope.met = True
-            else:
-                message = transit.said if scope.spoken else transit.message
-                if not scope.hits(transit.device, message, transit.t):
-                    continue
-            fate = effect(transit)
+            scope = stage.scope
+            message = transit.said if scope.spoken else transit.message
+            if not scope.hits(transit.device, message, transit.t):
+                continue
+            fate = stage.effect(transit)
             if fate is None:
                 continue
-            transit.impaired = names(transit.impaired, name) if transit.impaired else name
-            if isinstance(fate, float):
-                fates[DELAYED] += 1
-                transit.fate = names(transit.fate, DELAYED) if transit.fate else DELAYED
-                return self._held_for(transit, fate)
-            if isinstance(fate, str):
-                fates[fate] += 1
-                return self._lost(transit, fate)
-            if len(fate) > 1:
-                for copy in fate[1:]:
-                    fates[copy.fate] += 1
-                    self._copied(msgspec.structs.replace(transit), copy)
-            first = fate[0]
-            fates[first.fate] += 1
-            if (outcome := self._changed(transit, first)) is not None:
+            outcome = self._befall(transit, stage, fate)
+            if outcome is not None:
                 return outcome
         return self.arrive(transit)
 
-    def go_on(self, transit: Transit) -> None:
+    def _befall(self, transit: Transit, stage: Stage, fate: Fate) -> str | None:
+        """The `fate` that it has at `stage`; the outcome for now, None if it goes on at once."""
+        fates, impaired = stage.fates, transit.impaired
+        transit.impaired = names(impaired, stage.name) if impaired else stage.name
+        if isinstance(fate, float):
+            fates[DELAYED] += 1
+            transit.fate = names(transit.fate, DELAYED) if transit.fate else DELAYED
+            return self._held_for(transit, fate)
+        if isinstance(fate, str):
+            fates[fate] += 1
+            return self._lost(transit, fate)
+        assert fate is not None
+        first, *more = fate
+        for copy in more:
+            fates[copy.fate] += 1
+            self._copied(msgspec.structs.replace(transit), copy)
+        fates[first.fate] += 1
+        return self._changed(transit, first)
+
+    def _go_on(self, transit: Transit) -> None:
         """Let it pass the stages that are left, when it has been held for long enough."""
         self._held.count -= 1
         try:
-            outcome = self.go(transit)
+            left = transit.at < len(self._stages)
+            outcome = self.go(transit) if left else self.arrive(transit)
         except FAULTS as error:
             self.fail(transit.device, error)
             outcome = FAILED
@@ -224,9 +270,8 @@ class Way:
         transit.late = True
         if held.count > MANY_HELD and transit.at >= len(self._stages):
             self.lighten(transit)
-        outcome = self._pump.defer(transit.datagram)
-        self._hold(due, transit)
-        return outcome
+        self._hold(due, self._on, transit)
+        return PENDING if transit.datagram.frame else self._pump.defer(transit.datagram)
 
     def _lost(self, transit: Transit, fate: str) -> str:
         transit.fate = names(transit.fate, fate)
@@ -238,8 +283,45 @@ def _raise(_device: Any, error: BaseException) -> None:
     raise error
 
 
+def _first_to_hit(stages: list[Stage], *, waits: bool) -> Meet:
+    """What tells of a datagram that sets out what befalls it first; None if that is nothing on its whole way,
+    nor is what `waits` at the end. All is up to date as if it had passed those stages, which are the first
+    that draw lots; if there are none further on, it is to go on behind them."""
+    first = [
+        (at, stage.scope, stage.lot)
+        for at, stage in enumerate(takewhile(lambda stage: stage.lot, stages))
+        if stage.lot is not None
+    ]
+    otherwise = (len(first) - 1, None) if waits or len(first) < len(stages) else None
+
+    if len(first) == 1 and first[0][1].for_all:  # as below, in place: most are like this
+        (at, scope, lot), *_ = first
+        period = scope.period
+
+        def meet_for_all(device: SimDevice, _message: Any, _above: Any, t: float) -> Hit | None:
+            if period.begin <= t < period.end:
+                scope.met = True
+                fate = lot(device.index)
+                if fate is not None:
+                    return at, fate
+            return otherwise
+
+        return meet_for_all
+
+    def meet(device: SimDevice, message: Any, above: Any, t: float) -> Hit | None:
+        for at, scope, lot in first:
+            if scope.hits(device, above if scope.spoken else message, t):
+                fate = lot(device.index)
+                if fate is not None:
+                    return at, fate
+        return otherwise
+
+    return meet
+
+
 class Inbound(Way):
-    """From the link to the devices. `deliver` is how a service takes what has passed. There is no luggage."""
+    """From the link to the devices. `deliver` is how a service takes what something has befallen, or all if
+    something `waits` there. There is no luggage."""
 
     def __init__(
         self,
@@ -248,10 +330,12 @@ class Inbound(Way):
         held: Held,
         journal: Journal,
         deliver: Callable[[Transit], str],
+        *,
+        waits: bool = False,
     ) -> None:
-        super().__init__(stages, pump, held)
+        super().__init__(stages, pump, held, waits=waits)
         self._emit = journal.emit
-        self._remark = journal.remark_in
+        self._remark = journal.remark_in if journal.recording.packets else None
         self._recorded = journal.recording.messages
         self._deliver = deliver
 
@@ -262,12 +346,17 @@ class Inbound(Way):
         payload: bytes,
         message: Any,
         event: Received | None,
-    ) -> str:
-        """A datagram has come at the link, which `event` tells, if anything does."""
-        transit = self.begin(device, datagram, payload, message, datagram.time, None)
-        outcome = self.go(transit)
+    ) -> str | None:
+        """A datagram has come at the link, which `event` tells, if anything does. None: nothing befalls it,
+        and it is at its device now."""
+        now = datagram.time
+        hit = self._meet(device, message, None, now)
+        if hit is None:
+            return None
+        transit, outcome = self.set_out(device, datagram, payload, message, None, None, now, hit)
         if transit.impaired:
-            self._remark(_befell(transit))
+            if self._remark is not None:
+                self._remark(_befell(transit))
             if event is not None:
                 _note(event, transit)
         return outcome
@@ -289,7 +378,8 @@ class Inbound(Way):
 
 class Outbound(Way):
     """From the devices to the link. `leave` and `leave_corrupt` send what has passed, and `tell` tells of it,
-    whose luggage is what the device says with it. `decode` is how the other side reads it."""
+    whose luggage is what the device says with it; `tell_as_is` does of what nothing has befallen, given what
+    `send` was. `decode` is how the other side reads it."""
 
     def __init__(
         self,
@@ -300,15 +390,18 @@ class Outbound(Way):
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
         tell: Callable[[Transit], object],
+        tell_as_is: Callable[[SimDevice, Datagram, Any, Any, Any], object],
         decode: Callable[[bytes, SimDevice], Mapping[str, Any]],
     ) -> None:
         super().__init__(stages, pump, held)
         self._decode = decode
         self._journal = journal
-        self._recorded = journal.recording.messages
+        self._packets = journal.packets
+        self._recorded, self._captured = journal.recording.messages, journal.recording.packets
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
+        self._tell_as_is = tell_as_is
 
     def send(
         self,
@@ -321,38 +414,63 @@ class Outbound(Way):
     ) -> str:
         """`device` sends `payload`, which shows `message`; the outcome of what it answers. `above` is what
         the device says with it, if that is of another schema."""
-        transit = self.begin(device, datagram, payload, message, self._pump.clock(), said)
-        transit.said = above
-        return self.go(transit)
-
-    def arrive(self, transit: Transit) -> str:
-        datagram, payload = transit.datagram, transit.payload
-        packets = len(self._journal.packets)
-        if transit.flip >= 0:  # which the gateway's stack will not take
-            self._leave_corrupt(datagram, payload, transit.flip)
-            self._journal.remark_out(packets, _befell(transit))
-            return self._lost(transit, "")
+        now = self._pump.clock()
+        hit = self._meet(device, message, above, now)
+        if hit is not None:
+            _, outcome = self.set_out(device, datagram, payload, message, above, said, now, hit)
+            return outcome
         sending = self._leave(datagram, payload)
         if sending is None:
-            if transit.impaired:
-                self._journal.remark_out(packets, _befell(transit))
-            self._left(transit)
+            self._tell_as_is(device, datagram, message, said, above)
             return ANSWERED
+        transit = Transit(
+            device,
+            message,
+            payload,
+            len(payload),
+            now,
+            said=above,
+            way=self,
+            datagram=datagram,
+            luggage=said,
+            at=len(self._stages),
+        )
+        return self._not_left_yet(transit, sending)
 
-        def told(reason: str) -> None:
-            if reason:
-                transit.fate = reason
-                self.lose(transit)
-            else:
-                with suppress(Stalled):  # which its device is known for by now
-                    self._left(transit)
-            self._pump.settle(datagram, NOT_SENT if reason else ANSWERED)
+    def arrive(self, transit: Transit) -> str:
+        packets = len(self._packets)
+        if transit.flip >= 0:  # which the gateway's stack will not take
+            self._leave_corrupt(transit.datagram, transit.payload, transit.flip)
+            self._journal.remark_out(packets, _befell(transit))
+            return self._lost(transit, "")
+        sending = self._leave(transit.datagram, transit.payload)
+        if sending is not None:
+            return self._not_left_yet(transit, sending)
+        if self._captured and transit.impaired:
+            self._journal.remark_out(packets, _befell(transit))
+        if self._recorded:
+            self._left(transit)
+        else:
+            self._tell(transit)
+        return ANSWERED
 
+    def _not_left_yet(self, transit: Transit, sending: Sending) -> str:
+        """What `sending` tells of it; the outcome for now."""
         if isinstance(sending, Waiting):
-            sending.told = told
-            return self._pump.defer(datagram)
-        told(sending)
+            sending.told = partial(self._told, transit)
+            return self._pump.defer(transit.datagram)
+        self._told(transit, sending or "")
         return NOT_SENT
+
+    def _told(self, transit: Transit, reason: str) -> None:
+        """It has left, unless there is a `reason`."""
+        if reason:
+            transit.fate = reason
+            self.lose(transit)
+        else:
+            with suppress(Stalled):  # which its device is known for by now
+                self._left(transit)
+        self._pump.settle(transit.datagram, NOT_SENT if reason else ANSWERED)
 
     def lighten(self, transit: Transit) -> None:
         # What is corrupt is told by its message, and a protocol may write what it does not read.
@@ -371,7 +489,8 @@ class Outbound(Way):
         events = self._journal.events
         before = len(events)
         self._tell(transit)
-        for event in events[before:]:
+        for place in range(before, len(events)):
+            event = events[place]
             if isinstance(event, Sent):
                 _note(event, transit)
 
