@@ -13,6 +13,7 @@ import cyclopts
 
 from iotsim import __version__
 from iotsim.cli.github import workflow
+from iotsim.cli.help import Help, shown_default
 from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
@@ -45,6 +46,8 @@ app = cyclopts.App(
     help="Simulated IoT devices with IP addresses of their own, behind a TUN interface.",
     version=__version__,
     help_format="plaintext",  # any other imports a Markdown parser, which takes half the time again
+    help_formatter=Help(),
+    default_parameter=cyclopts.Parameter(show_default=shown_default),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
