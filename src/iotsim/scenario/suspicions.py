@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.toml import Keys
 
 COMPARED = ("enum", "bool", "int", "float", "string")
-"""Kinds of fields that arrive as a rule has written them."""
+"""Kinds of fields that arrive as a rule has written them, unless an adapter has them, which may round."""
 KINDS_OF_MATCHES = ("within", "never", "always", "count")
 CHAINS = ("sequence", "latency")
 WANTING = ("within", *CHAINS)
@@ -304,7 +304,9 @@ def _may_match(fields: Mapping[str, Any], matcher: Matcher, schema: Schema) -> b
         field = schema.fields.get(condition.field)
         if EVALUATED in condition.code or field is None:
             continue
-        if field.kind not in COMPARED or not (field.required or field.kind in ("enum", "bool")):
+        if field.kind not in COMPARED or field.odd:
+            continue
+        if not (field.required or field.kind in ("enum", "bool")):
             continue
         value = _constant(fields, condition.field)
         message = None if value is None else at_path(condition.field, field.round(value))
