@@ -20,7 +20,7 @@ from iotsim.expect.spec import Look
 from iotsim.link.memory import MemoryLink
 from iotsim.match.nearness import rank
 from iotsim.net.outcome import PENDING
-from iotsim.protocol.examine import Dissection, dissect
+from iotsim.protocol.dissection import Dissection, dissect
 from iotsim.run.failure import sole_cause
 from iotsim.scenario.selectors import SelectorError, select
 from iotsim.simulation.shard import Shard
