@@ -21,7 +21,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -196,6 +196,15 @@ def parse_bytes(text: str) -> bytes:
         return bytes.fromhex(text[4:])
     except ValueError:
         raise ValueError(f"{_shown(text)} is not pairs of hexadecimal digits") from None
+
+
+def bytes_as_text(value: Any) -> Any:
+    """`value` with all bytes in it, in lists and tables too, as `parse_bytes` reads them."""
+    if isinstance(value, dict):
+        return {name: bytes_as_text(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [bytes_as_text(item) for item in value]
+    return f"hex:{value.hex()}" if isinstance(value, bytes) else value
 
 
 def parse_ip(text: str) -> Address:

@@ -37,6 +37,22 @@ def test_the_help_of_run_names_every_exit_code(capsys: pytest.CaptureFixture[str
         assert code in " ".join(text.split())
 
 
+def test_help_fills_its_lines_and_tells_no_default_that_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    for words in (("run",), ("show",), ("link", "create"), ("explain",), ("protocols", "show")):
+        run_command_line([*words, "--help"])
+        text = capsys.readouterr().out
+        assert "``" not in text
+        assert not any(f"[default: {none}]" in text for none in ("False", "None", "0"))
+    run_command_line(["show", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if " --around " in line)
+    told = [line.strip("│ ") for line in lines[first : first + 2]]
+    assert all(len(line) > 60 for line in told), told  # wherever they end in the source
+
+
 @pytest.mark.parametrize("name", ["run", "exec"])
 def test_the_usage_shows_where_a_command_of_the_users_stands(
     name: str, capsys: pytest.CaptureFixture[str]

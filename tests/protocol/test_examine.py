@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from iotsim import Checksum, FlatStruct, Length, Protocol, crc16_ccitt, this_device
 from iotsim.protocol.device import StandIn
-from iotsim.protocol.examine import check, dissect, field_rows
+from iotsim.protocol.dissection import dissect
+from iotsim.protocol.examine import check, field_rows
 from iotsim.protocol.registry import LoadedProtocol, Vector, load_protocol
 
 MESSAGE = FlatStruct(

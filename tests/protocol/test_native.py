@@ -48,7 +48,7 @@ from iotsim import (
     sum8,
 )
 from iotsim.protocol.codec import Codec
-from iotsim.protocol.examine import dissect
+from iotsim.protocol.dissection import dissect
 from iotsim.protocol.fields import Schema
 
 if TYPE_CHECKING:

@@ -58,7 +58,8 @@ from iotsim import (
     Wrapped,
 )
 from iotsim.protocol.codec import Codec
-from iotsim.protocol.examine import dissect, field_rows
+from iotsim.protocol.dissection import dissect
+from iotsim.protocol.examine import field_rows
 from iotsim.protocol.fields import Schema
 from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.payloads import PayloadError

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from iotsim.protocol.examine import check, dissect
+from iotsim.protocol.dissection import dissect
+from iotsim.protocol.examine import check
 from iotsim.protocol.registry import LoadedProtocol, is_bundled, list_protocols, load_protocol
 from iotsim.protocol.values import is_plain
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim import DecodeError, EncodeError
-from iotsim.protocol.examine import dissect
+from iotsim.protocol.dissection import dissect
 from iotsim.protocol.registry import load_protocol
 
 PROTOCOL = load_protocol("coap").protocol

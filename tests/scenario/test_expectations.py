@@ -65,6 +65,19 @@ def test_a_name_that_is_no_fleets_hides_no_wrong_field_behind_it() -> None:
 
 
 @pytest.mark.parametrize(
+    "table",
+    [
+        '[[step]]\nat = "1s"\nsend = { knid = "ACK" }\n',
+        '[[impair]]\nloss = "5%"\nwhen = { knid = "READ" }\n',
+    ],
+)
+def test_nor_where_devices_do_something_or_are_disturbed(table: str) -> None:
+    problems = "\n".join(told(DEVICES + table + 'devices = "metre"\n'))
+    assert "no devices called 'metre' (did you mean 'meter'?)" in problems
+    assert "unknown field 'knid'" in problems
+
+
+@pytest.mark.parametrize(
     ("match", "problem"),
     [
         ("version = { min = 5, max = 3 }", "expect[0].receives.version"),

@@ -182,6 +182,22 @@ def test_what_is_not(look: Callable[..., list[str]], text: str) -> None:
     assert look(text) == []
 
 
+def test_what_an_adapter_rounds_is_not_taken_for_what_a_rule_has_written(
+    look: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "tenths_of_volts.py").write_text(
+        "from construct import ExprAdapter, Int16ub, Struct\n"
+        "from iotsim import Protocol\n"
+        "VOLTS = ExprAdapter(Int16ub, lambda raw, _: raw / 10, lambda value, _: round(value * 10))\n"
+        "PROTOCOL = Protocol(name='tenths_of_volts', message=Struct('volts' / VOLTS), port=7100)\n"
+        "VECTORS = [('00c8', {'volts': 20.0})]\n"
+    )
+    base = METERS.replace('"sensornet"', '"tenths_of_volts"')
+    rule = "[[devices.meter.rules]]\nwhen = {}\nreply = { volts = 20.04 }\n"
+    wish = '[[expect]]\neach = "meter"\nsends = { volts = 20 }\nwithin = "5s"\n'
+    assert look(rule + wish, base) == []
+
+
 READS = '[[expect]]\nname = "read"\neach = "meter"\nreceives = { kind = "READ", point = 3 }\n'
 
 

@@ -13,6 +13,7 @@ import cyclopts
 
 from iotsim import __version__
 from iotsim.cli.github import workflow
+from iotsim.cli.help import Help, shown_default
 from iotsim.cli.terminal import safe_output
 from iotsim.errors import IotsimError, MachineError
 
@@ -29,6 +30,16 @@ What stands behind `--` replaces the gateway's command: iotsim run quickstart --
 
 Exit code: 0 passed, 1 failed, 2 error, 3 skipped (this machine cannot), 4 inconclusive, \
 5 empty (nothing was checked)."""
+CHECK_HELP = """Say what is wrong with scenarios, without running them.
+
+Exit code: 0 nothing is, 2 something is, 5 there is no scenario."""
+SHOW_HELP = """Show what happened in a run: its events, a line each.
+
+A line has the time in seconds of the run, how long that is after the line before, the device, the kind \
+of event and what it tells; a message has its number, and an answer that of what it answers, and how long \
+that took.
+
+Exit code: 0 there were some, 2 error, 5 there were none."""
 DECODE_HELP = """Decode datagrams: one in hex, those of a capture, or what passes an interface.
 
 A capture's are those from or to the protocol's port, each with what it is in its conversation.
@@ -45,6 +56,8 @@ app = cyclopts.App(
     help="Simulated IoT devices with IP addresses of their own, behind a TUN interface.",
     version=__version__,
     help_format="plaintext",  # any other imports a Markdown parser, which takes half the time again
+    help_formatter=Help(),
+    default_parameter=cyclopts.Parameter(show_default=shown_default),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -61,14 +74,14 @@ QUOTING = frozenset(("check", "compare", "decode", "explain", "history", "show")
 # be told what they do.
 for _name, _path, _help in (
     ("run", "iotsim.cli.run:run", RUN_HELP),
-    ("check", "iotsim.cli.check:check", "Say what is wrong with scenarios, without running them."),
+    ("check", "iotsim.cli.check:check", CHECK_HELP),
     (
         "explain",
         "iotsim.cli.explain:explain",
         "Say what a device would do about a datagram, and why.",
     ),
     ("schema", "iotsim.cli.schema:schema", "Print the JSON Schema of scenarios, or of results."),
-    ("show", "iotsim.cli.show:show", "Show what happened in a run: its events, a line each."),
+    ("show", "iotsim.cli.show:show", SHOW_HELP),
     ("report", "iotsim.cli.report:report", "Make the documents of a run again from its events."),
     ("compare", "iotsim.cli.compare:compare", COMPARE_HELP),
     ("history", "iotsim.cli.history:history", "Show how the scenarios of a project have fared."),

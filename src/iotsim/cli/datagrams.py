@@ -13,7 +13,7 @@ from iotsim.capture import CaptureError, Datagrams
 from iotsim.cli.app import EXIT_EMPTY, EXIT_ERROR
 from iotsim.cli.streams import is_heard
 from iotsim.expect.text import clip, plural
-from iotsim.protocol.examine import dissect, summary_line
+from iotsim.protocol.dissection import dissect, summary_line
 from iotsim.results.jsonl import printable
 from iotsim.safetext import safe_json, safe_line
 from iotsim.units import format_duration

@@ -186,7 +186,7 @@ def _listen(interface: str, stack: ExitStack) -> Iterator[Frame | None]:
 
 def _decode_hex(protocol: Protocol, text: str, answer: bool, device: StandIn) -> int:
     """Show one datagram."""
-    from iotsim.protocol.examine import dissect, summary_line
+    from iotsim.protocol.dissection import dissect, summary_line
 
     try:
         payload = parse_hex(text)

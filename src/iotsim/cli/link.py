@@ -27,8 +27,8 @@ def create(
 ) -> int:
     """Make an interface that stays until it is deleted, or the machine starts anew.
 
-    Runs that name it (``[link] name = "NAME"``, ``isolate = "host"``) need no privilege. Say the
-    same here as there.
+    Runs that name it ([link] name = "NAME", isolate = "host") need no privilege. Say the same here as
+    there.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def create(
     owner
         The user, by name or number, who may run scenarios on it.
     kind
-        ``tun``, or ``tap`` for an Ethernet.
+        'tun', or 'tap' for an Ethernet.
     address
         The machine's own address on it, with its prefix; may be given once for IPv4 and once for
         IPv6. Default: those that a scenario has by default.

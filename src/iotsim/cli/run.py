@@ -66,7 +66,7 @@ def run(
     capture
         Write each packet into capture.pcapng.
     capture_filter
-        Only those of these devices, and what goes to all: ``meter``, ``meter[3]``, ``meter 10%``.
+        Only those of these devices, and what goes to all: 'meter', 'meter[3]', 'meter 10%'.
         May be given several times.
     report
         Make this of the results, too: 'tap', 'devices.csv', 'xunit'. May be given several times, or with

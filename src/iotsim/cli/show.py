@@ -35,12 +35,6 @@ def show(
 ) -> int:
     """Show what happened in a run: its events, those that are wanted, a line each.
 
-    A line has the time in seconds of the run, how long that is after the line before, the device, the kind
-    of event and what it tells; a message has its number, and an answer that of what it answers, and how
-    long that took.
-
-    Exit code: 0 there were some, 2 error, 5 there were none.
-
     Parameters
     ----------
     results

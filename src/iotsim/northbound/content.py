@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from iotsim.units import bytes_as_text
+
 NO_JSON = object()
 DEEPEST = 64
 """JSON that is nested more deeply is none that anybody matches, and would exhaust those who walk it."""
@@ -62,14 +64,6 @@ def to_json(content: Any) -> bytes:
     ValueError if they have no form in it.
     """
     try:
-        return msgspec.json.encode(_written(content))
+        return msgspec.json.encode(bytes_as_text(content))
     except (TypeError, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from None
-
-
-def _written(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _written(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_written(item) for item in value]
-    return f"hex:{value.hex()}" if isinstance(value, bytes) else value

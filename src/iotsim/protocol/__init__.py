@@ -12,7 +12,8 @@ A protocol, a file in the folder ``protocols/``, is a construct schema with a po
 `registry`     finds a protocol by name and loads its file
 `lower`        reads a schema off construct's classes, once: what it makes are `nodes`
 `tree`         what a construct is without its name, and the constructs below it
-`functions`    tells which functions of a schema are expressions, or look at nothing but their value
+`functions`    tells which functions of a schema are expressions, or look at nothing but their value;
+               `arithmetic`, what one does with a number, if it only calculates
 `fields`       names, types and places of the fields: a pass over the nodes (`field table mentions`)
 `codec`        bytes <-> messages; the only caller of construct's parse and build
 `values`       values as construct has them, and as messages show them
@@ -21,7 +22,7 @@ A protocol, a file in the folder ``protocols/``, is a construct schema with a po
                strict (`strict guarded`) and can say where it failed (`places`)
 `generate`     the codec's fast engine: Python code made from the nodes
 `samples`      the types that a protocol's vectors show where its schema does not tell
-`examine`      for people: field tables, dissected messages, the check of a protocol file
+`examine`      for people: field tables, the check of a protocol file; `dissection`, messages taken apart
 
 construct is the language, not the engine: its interpretation of a message takes 10 to 60 us, code
 made from the nodes of the schema one or two. The law is: the same bytes, the same values, the same

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,11 +10,11 @@ from iotsim.errors import IotsimError
 from iotsim.results.compare.baseline import decode_baseline, encode_baseline, settled
 from iotsim.results.result import title_of
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import lock_folder, read_file, replace_file
+from iotsim.run.files import locked, read_file, replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from iotsim.results.compare.profile import Profile
 
@@ -63,7 +62,7 @@ def update_baseline(file: Path, profiles: Iterable[Profile]) -> Updated:
     try:
         if fresh:
             make_folder(file.absolute().parent)
-            with _alone_in(file.absolute().parent):
+            with locked(file.absolute().parent, LOCK_PATIENCE_S):
                 kept = read_baseline(file) if file.exists() else {}
                 replace_file(file, encode_baseline(kept | fresh))
                 in_all = len(kept | fresh)
@@ -72,17 +71,6 @@ def update_baseline(file: Path, profiles: Iterable[Profile]) -> Updated:
     except OSError as error:
         raise IotsimError(f"{file} is not written: {error.strerror}") from error
     return Updated(list(fresh), refused, in_all)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Let others who update a baseline in `folder` wait, so that nobody's is lost."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        lock_folder(fd, LOCK_PATIENCE_S)
-        yield
-    finally:
-        os.close(fd)
 
 
 def seen_from(file: Path, path: str) -> str:

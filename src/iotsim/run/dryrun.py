@@ -20,7 +20,7 @@ from iotsim.expect.spec import Look
 from iotsim.link.memory import MemoryLink
 from iotsim.match.nearness import rank
 from iotsim.net.outcome import PENDING
-from iotsim.protocol.examine import Dissection, dissect
+from iotsim.protocol.dissection import Dissection, dissect
 from iotsim.run.failure import sole_cause
 from iotsim.scenario.selectors import SelectorError, select
 from iotsim.simulation.shard import Shard
@@ -128,20 +128,7 @@ async def _dry_run(scenario: Scenario, selector: str, asked: Asked) -> DryRun:
     peer, own = _ends(scenario, spec, index, asked)
     ours, theirs = MemoryLink.pair(MTU)
     start = trio.current_time()
-    simulation = Simulation(
-        replace(
-            scenario.over("memory"),
-            fleets=(spec,),
-            expectations=(),
-            impairments=(),
-            faults=(),
-            steps=(),
-        ),
-        ours,
-        seed=scenario.seed,
-        clock=lambda: trio.current_time() - start,
-        shard=Shard(index, spec.count),
-    )
+    simulation = _simulation(scenario, spec, index, ours, start)
     fleet = simulation.fleets[spec.name]
     device = fleet.device(index)
     events: list[Event] = []
@@ -192,6 +179,27 @@ async def _dry_run(scenario: Scenario, selector: str, asked: Asked) -> DryRun:
         done.compared = _compare(scenario, spec, device, done)
         nursery.cancel_scope.cancel()
     return done
+
+
+def _simulation(
+    scenario: Scenario, spec: FleetSpec, index: int, link: MemoryLink, start: float
+) -> Simulation:
+    """Of this device alone, which nothing disturbs, in a run that has begun at `start`."""
+    alone = replace(
+        scenario.over("memory"),
+        fleets=(spec,),
+        expectations=(),
+        impairments=(),
+        faults=(),
+        steps=(),
+    )
+    return Simulation(
+        alone,
+        link,
+        seed=scenario.seed,
+        clock=lambda: trio.current_time() - start,
+        shard=Shard(index, spec.count),
+    )
 
 
 def _wrong(message: str, path: str = "", hint: str = "") -> ScenarioError:

@@ -20,12 +20,13 @@ import secrets
 import stat
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from iotsim.testbed.users import give_to_caller
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -173,13 +174,22 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
-def lock_folder(fd: int, patience_s: float) -> None:
-    """Keep the folder that is open as `fd` from others who lock it, until it is closed.
+@contextmanager
+def locked(folder: Path, patience_s: float) -> Iterator[None]:
+    """Keep `folder` from others who lock it. OSError if it cannot be opened.
 
     A run holds the folder of its results for as long as it goes on. So after `patience_s`, as where the file
     system cannot lock, there is no lock, and no error.
     """
-    deadline = time.monotonic() + patience_s
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(fd, time.monotonic() + patience_s)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, deadline: float) -> None:
     with suppress(OSError):
         while True:
             try:

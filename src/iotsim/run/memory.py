@@ -7,7 +7,6 @@ that is damaged, or that cannot be written, is no reason to fail: it is as if no
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import msgspec
 
 from iotsim.errors import IotsimError
 from iotsim.results.verdict import Verdict
-from iotsim.run.files import lock_folder, open_file, replace_file
+from iotsim.run.files import locked, open_file, replace_file
 from iotsim.testbed.users import make_folder
 
 if TYPE_CHECKING:
@@ -112,9 +111,5 @@ class Memory:
         if self._held:
             yield
             return
-        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            lock_folder(fd, LOCK_PATIENCE_S)
+        with locked(self.path.parent, LOCK_PATIENCE_S):
             yield
-        finally:
-            os.close(fd)

@@ -54,7 +54,7 @@ def warm_up(protocols: Collection[str]) -> None:
     import encodings.utf_8_sig  # noqa: F401
 
     import iotsim.capture.pcapng
-    import iotsim.protocol.examine
+    import iotsim.protocol.dissection
     import iotsim.run.past  # noqa: F401
 
     versions()

@@ -7,7 +7,10 @@ row for each top-level table, whose schema and builder stand together: `head`, `
 (with `templates`, `network`, `rules`, `messages`, `signals`) and `expectations` build the records of
 `model`, of `iotsim.device.spec` and of `iotsim.expect.spec`; `schema` is what schemas are made of.
 `addresses` plans pools, `placeholders` fills in what refers to them, `selectors` names devices, `csvdata`
-reads data files, `trial` encodes messages before a device does.
+reads data files, `trial` encodes messages before a device does. What cannot come to be is found by `horizon`
+(too late), `blackouts` (lost on its way) and `order` (after what never comes), what cannot have been meant
+by `suspicions` (with `senders` and `contradictions`). `outline` and `project` are for who looks for
+scenarios, `jsonschema` for editors.
 
 Every problem of a file is told at once, with line, column and key path. No text of a scenario is
 ever run: expressions go through the whitelist of `iotsim.match`, and behaviors are only named.

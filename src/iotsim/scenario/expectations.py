@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from iotsim.expect.kinds import KINDS
 from iotsim.expect.northbound import services_of
-from iotsim.expect.spec import DeviceSelection, ExpectSpec, Layer
+from iotsim.expect.spec import ExpectSpec, Layer
 from iotsim.scenario.chains import Chains, DeliveredTable, LatencyTable, PartTable
 from iotsim.scenario.gateway_expectations import GatewayExpectTable, gateway_expectation
 from iotsim.scenario.horizon import horizon_of
@@ -28,7 +28,7 @@ from iotsim.scenario.schema import (
     misspelled,
 )
 from iotsim.scenario.scopes import READY, tell_reserved
-from iotsim.scenario.selectors import SelectorError, instead, listed, merged, select
+from iotsim.scenario.selectors import Selectors
 from iotsim.units import Tolerance
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ CHAINS = ("sequence", "latency", "delivered")
 """The kinds that are about several messages, and say themselves about which."""
 QUANTIFIERS = ("each", "any", "all", "none", "device")
 MOST_EXPECTATIONS = 10_000
-MOST_LISTED = 1 << 23
-"""Devices of all expectations that are listed one by one: drawn for a share, or merged from parts."""
 
 
 def is_list(value: Any) -> Any:
@@ -113,14 +111,11 @@ class ExpectBuilder:
 
     def __init__(self, scenario: Scenario, loading: Loading) -> None:
         self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
-        self.counts = {fleet.name: fleet.count for fleet in scenario.fleets}
+        self.selectors = Selectors(scenario, loading)
         self.gateway = scenario.gateway
-        self.seed = scenario.seed
-        self.listed = 0
         self.queues = scenario.link.queues
         self.looks = Looks(scenario, loading)
         self.horizon = horizon_of(scenario, loading)
-        self.doubtful = loading.doubtful
         self.problems = loading.problems
 
     def build(self, raw: Any, keys: Keys) -> ExpectSpec | None:
@@ -211,7 +206,8 @@ class ExpectBuilder:
             quantifier = self._one_of(raw, QUANTIFIERS, keys, "says of which devices")
             if quantifier is None:
                 return None, Subject(())
-            devices = self._devices(getattr(table, quantifier) or [], (*keys, quantifier))
+            named = getattr(table, quantifier) or []
+            devices = self.selectors.find(named, (*keys, quantifier))
             if quantifier == "device" and sum(len(one.indexes) for one in devices) > 1:
                 self.problems.add(
                     (*keys, "device"), "names more than one device", "write each, any, all or none"
@@ -312,31 +308,6 @@ class ExpectBuilder:
             message = f"'{given[0]}' is there already: one of {listed} {purpose}"
             self.problems.add((*keys, name), message, of_key=True)
         return None
-
-    def _devices(self, selectors: Sequence[str], keys: Keys) -> tuple[DeviceSelection, ...]:
-        selections: list[DeviceSelection] = []
-        for number, selector in enumerate(selectors):
-            place = keys if len(selectors) == 1 else (*keys, number)
-            if self.listed > MOST_LISTED:
-                break
-            try:
-                selection = select(selector, self.counts, self.seed)
-            except SelectorError as error:
-                if error.fleet not in self.doubtful:
-                    self.problems.add(place, str(error), error.hint)
-                    selections += instead(error, self.counts)
-            except ValueError as error:
-                self.problems.add(place, str(error))
-            else:
-                selections.append(selection)
-                drawn = not isinstance(selection.indexes, range)
-                self.listed += len(selection.indexes) if drawn else 0
-        self.listed += listed(selections)
-        if self.listed > MOST_LISTED:
-            message = f"more than {MOST_LISTED} devices in shares, and in lists of a fleet's parts"
-            self.problems.add(keys, message)
-            return ()
-        return merged(selections)
 
     def _count(self, value: Any, keys: Keys) -> tuple[int | None, int | None]:
         if value is None:

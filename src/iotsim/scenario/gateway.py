@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -16,9 +14,8 @@ from iotsim.scenario.addresses import host_address
 from iotsim.scenario.gateway_steps import first_start
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.model import GatewaySpec, ReadySpec, RestartPolicy, RestartSpec
-from iotsim.scenario.parameters import text_of
+from iotsim.scenario.programs import Command, Environment, check_program
 from iotsim.scenario.schema import (
-    MOST_ITEMS,
     Duration,
     Holds,
     Model,
@@ -41,30 +38,8 @@ if TYPE_CHECKING:
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
-MOST_ENV = 1000
 LEAST_RESTART_DELAY_S = 0.1
 STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL")
-
-
-def _command(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            words = shlex.split(value)
-        except ValueError:
-            words = [value]
-        raise ValueError(f"must be a list of the program and its arguments: {json.dumps(words)}")
-    return [_word(word) for word in value] if isinstance(value, list) else value
-
-
-def _word(value: Any) -> Any:
-    """A parameter alone has a type of its own, and what processes are given is text."""
-    return text_of(value) if isinstance(value, (bool, int, float)) else value
-
-
-def _environment(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _word(one) for name, one in value.items()}
-    return value
 
 
 def _signal_name(value: str) -> str:
@@ -85,28 +60,11 @@ def _user(value: Any) -> Any:
     return value
 
 
-WORD: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 NEED_COMMAND = (
     *("env", "cwd", "ready", "stop_signal", "expect_exit"),
     *("user", "capabilities", "terminal", "stdin", "restart"),
 )
 """Keys about a process that we start."""
-Command = Annotated[
-    list[str],
-    Field(min_length=1, max_length=MOST_ITEMS),
-    BeforeValidator(written(_command, type="array", items=WORD, minItems=1)),
-]
-
-Environment = Annotated[
-    dict[str, str],
-    BeforeValidator(
-        written(
-            _environment,
-            type="object",
-            additionalProperties=WORD,
-        )
-    ),
-]
 
 
 class ReadyTable(Model):
@@ -176,16 +134,7 @@ def _gateway(raw: Any, problems: Problems) -> GatewaySpec | None:
             if key in raw:
                 message = f"'{key}' is for a gateway with a 'command'"
                 problems.add((*keys, key), message, of_key=True)
-    elif command and not command[0]:
-        problems.add((*keys, "command"), "the command's name is empty")
-    for number, word in enumerate(command):
-        if "\0" in word:
-            problems.add((*keys, "command", number), "has a zero byte in it")
-    if len(table.env) > MOST_ENV:
-        problems.add((*keys, "env"), f"more than {MOST_ENV} variables")
-    for name, value in table.env.items():
-        if not name or "=" in name or "\0" in name + value:
-            problems.add((*keys, "env", name), "no name and value for a variable", of_key=True)
+    check_program(command, table.env, keys, problems)
     if table.cwd is not None and (not table.cwd or "\0" in table.cwd):
         problems.add((*keys, "cwd"), "no name of a folder")
     if table.stdin is not None and (not table.stdin or "\0" in table.stdin):

@@ -16,10 +16,10 @@ from iotsim.match import Expression, Names, compile_match
 from iotsim.northbound.fields import SCHEMAS
 from iotsim.northbound.rules import STATUSES, header_text
 from iotsim.northbound.spec import LARGEST_BODY, WILDCARDS, AnswerRule, NorthboundSpec, ReplySpec
-from iotsim.scenario.gateway import MOST_ENV, Command, Environment
 from iotsim.scenario.hosts import check_names
 from iotsim.scenario.impairments import Rate
 from iotsim.scenario.messages import formula, value_or_formula
+from iotsim.scenario.programs import Command, Environment, check_program
 from iotsim.scenario.schema import (
     Holds,
     Match,
@@ -185,20 +185,11 @@ def _check_shape(
     if kind == "command":
         if table.command is None:
             problems.add(keys, "'command' is missing: the server to start", of_key=True)
-        elif not table.command[0]:
-            problems.add((*keys, "command"), "the command's name is empty")
     else:
         for key in ("command", "env"):
             if key in raw:
                 problems.add((*keys, key), f"'{key}' is for kind = \"command\"", of_key=True)
-    for number, word in enumerate(table.command or ()):
-        if "\0" in word:
-            problems.add((*keys, "command", number), "has a zero byte in it")
-    if len(table.env) > MOST_ENV:
-        problems.add((*keys, "env"), f"more than {MOST_ENV} variables")
-    for name, value in table.env.items():
-        if not name or "=" in name or "\0" in name + value:
-            problems.add((*keys, "env", name), "no name and value for a variable", of_key=True)
+    check_program(table.command or (), table.env, keys, problems)
 
 
 def _check_places(services: Sequence[NorthboundSpec], problems: Problems, *, names: bool) -> None:

@@ -19,7 +19,7 @@ from iotsim.scenario.fleets import expression_names
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.problems import nearest
 from iotsim.scenario.schema import Duration, Match, Model, Text, Texts, written
-from iotsim.scenario.selectors import SelectorError, instead, listed, merged, select
+from iotsim.scenario.selectors import Selectors
 from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
 
-MOST_LISTED = 1 << 23
-"""Devices of all entries that are listed one by one."""
 IDENTITY_BYTES = 8
 READY = "ready"
 """What comes after this comes once the gateway is ready for the first time."""
@@ -98,14 +96,11 @@ class ScopeBuilder:
 
     def __init__(self, scenario: Scenario, loading: Loading) -> None:
         self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
-        self.counts = {fleet.name: fleet.count for fleet in scenario.fleets}
-        self.seed = scenario.seed
+        self.selectors = Selectors(scenario, loading)
         self.horizon = horizon_of(scenario, loading)
         self.problems = loading.problems
-        self.doubtful = loading.doubtful
         self.mute = loading.mute
         self.known = set(moments(loading))
-        self._listed = 0
         self._alike: Counter[str] = Counter()
 
     def build(
@@ -124,7 +119,8 @@ class ScopeBuilder:
         `kind` is what the entry is, for people. `layer` says which messages of a protocol its ``when`` and
         ``where`` are about. `step` is the step that brings the entry, if one does.
         """
-        selections = self._devices(table.devices, (*keys, "devices"))
+        named = list(self.selectors.counts) if table.devices is None else table.devices
+        selections = self.selectors.find(named, (*keys, "devices"))
         begin_s, end_s = self._times(table, keys, bound=bool(step))
         identity = self._identity(table, raw, kind)
         tests, spoken = self._tests(table, selections, directions, layer, keys)
@@ -153,28 +149,6 @@ class ScopeBuilder:
         said = f"{kind} {said}"
         self._alike[said] += 1
         return f"{said} {self._alike[said]}"
-
-    def _devices(self, texts: Sequence[str] | None, keys: Keys) -> tuple[DeviceSelection, ...]:
-        selections = []
-        for number, text in enumerate(self.counts if texts is None else texts):
-            place = keys if texts is None or len(texts) == 1 else (*keys, number)
-            try:
-                selections.append(select(text, self.counts, self.seed))
-            except SelectorError as error:
-                if error.fleet not in self.doubtful:
-                    self.problems.add(place, str(error), error.hint)
-                    selections += instead(error, self.counts)
-            except ValueError as error:
-                self.problems.add(place, str(error))
-        self._listed += listed(selections)
-        self._listed += sum(
-            len(one.indexes) for one in selections if not isinstance(one.indexes, range)
-        )
-        if self._listed > MOST_LISTED:
-            message = f"more than {MOST_LISTED} devices in shares, and in lists of a fleet's parts"
-            self.problems.add(keys, message)
-            return ()
-        return merged(selections)
 
     def _times(self, table: ScopeTable, keys: Keys, *, bound: bool) -> tuple[float, float]:
         """From when until when it is in force, from the run's start or from what it comes after."""

@@ -13,7 +13,11 @@ from iotsim.scenario.problems import nearest
 from iotsim.units import parse_share
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from iotsim.scenario.loading import Loading
+    from iotsim.scenario.model import Scenario
+    from iotsim.scenario.toml import Keys
 
 _SELECTOR = re.compile(
     r"\s*(?P<fleet>[A-Za-z_][\w-]*)\s*"
@@ -21,6 +25,8 @@ _SELECTOR = re.compile(
     re.ASCII,
 )
 MOST_DRAWN = 1 << 22
+MOST_LISTED = 1 << 23
+"""So many devices of a scenario's selectors are gone through one by one."""
 _INTEGER = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 
 
@@ -33,11 +39,48 @@ class SelectorError(ValueError):
         super().__init__(message)
 
 
-def instead(error: SelectorError, counts: Mapping[str, int]) -> list[DeviceSelection]:
-    """What stands for a selector that is wrong, and told, so that the rest is looked at all the same: a
-    device of its fleet, or of the one that was probably meant, if there is one."""
-    fleet = error.fleet if error.fleet in counts else meant(error.fleet, counts)
-    return [DeviceSelection(fleet, range(1))] if counts.get(fleet) else []
+class Selectors:
+    """Finds the devices that the selectors of a scenario name, and tells which of these name none."""
+
+    def __init__(self, scenario: Scenario, loading: Loading) -> None:
+        self.counts = {fleet.name: fleet.count for fleet in scenario.fleets}
+        self._seed = scenario.seed
+        self._doubtful = loading.doubtful
+        self._problems = loading.problems
+        self._listed = 0
+
+    def find(self, texts: Sequence[str], keys: Keys) -> tuple[DeviceSelection, ...]:
+        """The devices of all `texts`, which stand at `keys`: see `merged`."""
+        selections: list[DeviceSelection] = []
+        for number, text in enumerate(texts):
+            if self._listed > MOST_LISTED:
+                break
+            found = self.find_one(text, keys if len(texts) == 1 else (*keys, number))
+            selections += found
+            self._listed += sum(
+                len(one.indexes) for one in found if not isinstance(one.indexes, range)
+            )
+        self._listed += listed(selections)
+        if self._listed > MOST_LISTED:
+            message = f"more than {MOST_LISTED} devices in shares, and in lists of a fleet's parts"
+            self._problems.add(keys, message)
+            return ()
+        return merged(selections)
+
+    def find_one(self, text: str, keys: Keys) -> list[DeviceSelection]:
+        """The devices of `text`. Where it names none, which is told, a device of its fleet, or of the one
+        that was probably meant, so that the rest is looked at all the same; [] if there is none."""
+        try:
+            return [select(text, self.counts, self._seed)]
+        except SelectorError as error:
+            if error.fleet in self._doubtful:
+                return []
+            self._problems.add(keys, str(error), error.hint)
+            fleet = error.fleet if error.fleet in self.counts else meant(error.fleet, self.counts)
+            return [DeviceSelection(fleet, range(1))] if self.counts.get(fleet) else []
+        except ValueError as error:
+            self._problems.add(keys, str(error))
+            return []
 
 
 def select(text: str, counts: Mapping[str, int], seed: int) -> DeviceSelection:

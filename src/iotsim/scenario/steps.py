@@ -30,7 +30,7 @@ from iotsim.scenario.schema import (
     misspelled,
 )
 from iotsim.scenario.scopes import moments, tell_twice
-from iotsim.scenario.selectors import SelectorError, select
+from iotsim.scenario.selectors import Selectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,8 +132,7 @@ class StepBuilder:
         self.scopes = loading.scopes(scenario)
         self.gateway = scenario.gateway
         self.fleets = {fleet.name: fleet for fleet in scenario.fleets}
-        self.counts = {fleet.name: fleet.count for fleet in scenario.fleets}
-        self.seed = scenario.seed
+        self.selectors = Selectors(scenario, loading)
         self.known = set(moments(loading))
         self.impairments: list[ImpairEntry] = []
         self.faults: list[FaultEntry] = []
@@ -211,10 +210,8 @@ class StepBuilder:
         for number, text in enumerate(table.devices or ()):
             listed = isinstance(raw.get("devices"), list)
             place = (*keys, "devices", number) if listed else (*keys, "devices")
-            fleet = self._fleet(text, place)
-            if fleet is None:
-                continue
-            self._check_action(fleet, table, raw, action, keys)
+            for selection in self.selectors.find_one(text, place):
+                self._check_action(self.fleets[selection.fleet], table, raw, action, keys)
             command: dict[str, Any] = {"do": action, "devices": text}
             if action != "reboot":
                 command[action] = value
@@ -222,16 +219,6 @@ class StepBuilder:
                 command |= {key: raw[key] for key in ("to", "protocol") if key in raw}
             commands.append(MappingProxyType(command))
         return commands
-
-    def _fleet(self, text: str, keys: Keys) -> FleetSpec | None:
-        try:
-            return self.fleets[select(text, self.counts, self.seed).fleet]
-        except SelectorError as error:
-            if error.fleet not in self.loading.doubtful:
-                self.problems.add(keys, str(error), error.hint)
-        except ValueError as error:
-            self.problems.add(keys, str(error))
-        return None
 
     def _check_action(
         self, fleet: FleetSpec, table: StepTable, raw: Mapping[str, Any], action: str, keys: Keys

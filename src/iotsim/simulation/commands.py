@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
+from iotsim.units import bytes_as_text
+
 
 class _Command(msgspec.Struct, tag_field="do", forbid_unknown_fields=True, omit_defaults=True):
     pass
@@ -89,16 +91,8 @@ Command: TypeAlias = (
 
 def encode_command(command: Command) -> dict[str, Any]:
     """`command` as plain data; bytes as scenarios write them, ``"hex:0aff"``."""
-    data: dict[str, Any] = _written(msgspec.to_builtins(command, builtin_types=(bytes,)))
+    data: dict[str, Any] = bytes_as_text(msgspec.to_builtins(command, builtin_types=(bytes,)))
     return data
-
-
-def _written(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _written(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_written(item) for item in value]
-    return f"hex:{value.hex()}" if isinstance(value, bytes) else value
 
 
 def decode_command(data: Any) -> Command:

@@ -10,7 +10,7 @@ from tests.protocol.law.source import load
 from iotsim import Protocol
 from iotsim.errors import DecodeError, EncodeError
 from iotsim.protocol.codec import Codec
-from iotsim.protocol.examine import dissect
+from iotsim.protocol.dissection import dissect
 
 LOGIN = "'login' / Struct('user' / Int16ub)"
 DECODING = [

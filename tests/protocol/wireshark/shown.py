@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iotsim.protocol.examine import DissectedField, Dissection, dissect
+from iotsim.protocol.dissection import DissectedField, Dissection, dissect
 from iotsim.protocol.wireshark import dissector
 
 if TYPE_CHECKING:

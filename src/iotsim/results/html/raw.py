@@ -152,7 +152,7 @@ class _Layouts:
         protocol = self._protocol(event.protocol)
         if protocol is None:
             return -1
-        from iotsim.protocol.examine import dissect
+        from iotsim.protocol.dissection import dissect
 
         try:
             dissection = dissect(
