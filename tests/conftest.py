@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TIMEOUT_S = 60.0
-RUNS_AT_A_TIME = 4
+RUNS_AT_A_TIME = 3
 
 METERS = """
 [scenario]

@@ -19,10 +19,11 @@ import functools
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.clients import CLIENTS
+from tests.clients import CLIENTS, Client
 
 from iotsim.link.tuntap import tun_device
 from iotsim.testbed.doctor import run_probe
@@ -47,6 +48,7 @@ PACKAGES = {
 }
 INSTALL = "python -m tests.needs"
 NOBODY = 65534
+INSTALLED_AT_A_TIME = 4
 
 
 def lacks_root() -> str:
@@ -127,11 +129,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 def install() -> None:
     """Install what is missing. Where that fails, tests are skipped."""
     install_programs()
-    for name, client in CLIENTS.items():
-        if not client.is_installed:
-            print(f"installing what the tests need: {name}", flush=True)
-            if not client.install():
-                print("that failed: the tests that need it are skipped")
+    install_clients()
+
+
+def install_clients() -> None:
+    """Install the clients that are missing, a few at a time: most of it is waiting for a registry."""
+    missing = [client for client in CLIENTS.values() if not client.is_installed]
+    if not missing:
+        return
+    print(f"installing what the tests need: {', '.join(one.name for one in missing)}", flush=True)
+    with ThreadPoolExecutor(INSTALLED_AT_A_TIME) as pool:
+        for client, done in zip(missing, pool.map(Client.install, missing), strict=True):
+            if not done:
+                print(f"{client.name}: that failed: the tests that need it are skipped", flush=True)
 
 
 def install_programs() -> None:

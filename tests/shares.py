@@ -31,7 +31,9 @@ class Shares(LoadScopeScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shares | None:
+    if config.getoption("dist") != "load":
+        return None  # something else is wanted
     config.option.loadscopereorder = False  # the number of tests says nothing of what they take
     return Shares(config, log)
 
