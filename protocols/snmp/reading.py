@@ -64,7 +64,7 @@ def read_message(data: bytes, at: int) -> tuple[Message, int]:
 def _place_in_long(data: bytes) -> int:
     """Where the octets of the request id begin if `data` are a message with a length of several octets."""
     try:
-        community = data[1] - 0x7B
+        community = 5 + data[1] - 0x80
         pdu = community + 2 + data[community + 1]
         return pdu + 4 + max(data[pdu + 1] - 0x80, 0)
     except IndexError:
