@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -345,6 +346,26 @@ def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     assert os.read(ends, 1) == b"", "its end of a pipe of the run's is closed"
     os.close(ends)
     by.close()
+    file.close()
+
+
+def test_it_ends_with_the_run_whatever_else_that_has_forked(tmp_path: Path, at_once: bool) -> None:
+    file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
+    by = appending(file, at_once=at_once)
+    ends, begins = os.pipe()
+    other = os.fork()
+    if other == 0:  # it has the end of the scribe's pipe open, too
+        os.close(begins)
+        select.select([ends], [], [], DEADLINE_S)
+        os._exit(0)
+    by.append(0, b"one")
+    began = time.monotonic()
+    by.close()
+    assert time.monotonic() - began < DEADLINE_S / 2
+    os.close(begins)
+    os.close(ends)
+    os.waitpid(other, 0)
+    assert file.path.read_bytes() == b"one"
     file.close()
 
 

@@ -64,6 +64,8 @@ LEAST_BYTES = 1 << 20
 
 _FAR = Struct("<Q")
 """What the child is told: how far the backlog goes."""
+_ENDED = (1 << 64) - 1
+"""Or that the run needs it no more."""
 _TOLD_BYTES = 512 * _FAR.size
 
 
@@ -202,6 +204,10 @@ class Scribe:
 
     def _bury(self) -> None:
         """Wait for the child's end, and be the one who writes."""
+        with suppress(OSError):  # that it is no more
+            # The pipe's end may not come: the user's code may have forked, too.
+            os.set_blocking(self._pipe, True)
+            os.write(self._pipe, _FAR.pack(_ENDED))
         os.close(self._pipe)
         with suppress(ChildProcessError):  # it is waited for all the same where SIGCHLD is ignored
             os.waitpid(self.pid, 0)
@@ -229,6 +235,8 @@ class Scribe:
             _close_all_but(told, *[file.fileno() for file in self._files])
             while heard := os.read(told, _TOLD_BYTES):
                 (far,) = _FAR.unpack(heard[-_FAR.size :])
+                if far == _ENDED:
+                    break
                 self._backlog.take_over()
                 while piece := self._backlog.next(far):
                     self._write_piece(piece)
