@@ -34,7 +34,7 @@ def test_what_passes_the_bound_is_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "BACKLOG_BYTES", 10)
-    monkeypatch.setattr(files, "_waits", count().__next__)
+    monkeypatch.setattr(files, "waits", count().__next__)
     with Writer(0.0) as writer:
         file = AppendFile(tmp_path / "file", writer)
         file.append(b"in place")
@@ -60,7 +60,7 @@ def test_a_thread_takes_over_only_from_a_slow_disk(
     seconds = iter([0.0, 0.001, 1.0, 1.5, 2.0, 2.5])
     monkeypatch.setattr(files.time, "perf_counter", lambda: next(seconds))
     waits = iter([0, 1, 1, 5, 6])
-    monkeypatch.setattr(files, "_waits", lambda: next(waits))
+    monkeypatch.setattr(files, "waits", lambda: next(waits))
     with Writer(0.1) as writer:
         file = AppendFile(tmp_path / "file", writer)
         before = threading.active_count()
