@@ -332,9 +332,19 @@ class SpeakingService(Service):
         if wire is not None:
             self._tell(device, datagram, wire, wire if says is message else says)
         elif teller is not None:
-            now, number, index = self._pump.sent_at, next(self._ids), datagram.index
-            to, port, kept = datagram.peer, datagram.peer_port, dict(message)
-            self._emit(Untold(now, number, datagram.id, teller, index, to, port, payload, kept))
+            self._emit(
+                Untold(
+                    self._pump.sent_at,
+                    next(self._ids),
+                    datagram.id,
+                    teller,
+                    datagram.index,
+                    datagram.peer,
+                    datagram.peer_port,
+                    payload,
+                    dict(message),  # which is its session's to change
+                )
+            )
         return payload
 
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
