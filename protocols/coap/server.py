@@ -219,24 +219,33 @@ class Coap(Session):
     # -- responses (section 5.2) ---------------------------------------------------------------------
 
     def reply(self, message: Message, exchange: Any) -> None:
-        if message.get("code").__class__ is not str or message["code"] not in CODES:
-            _check(message)
+        _check(message)
         if exchange.__class__ is not Exchange:  # a rule has something to say to a response
             if message["code"] in METHODS:
                 self.submit(message, exchange, None)
             return
-        said, group = message, exchange.peer.group
+        request, payload, size = exchange.request, message.get("payload"), self.model.block_size
+        if (
+            len(request) <= BARE
+            and not exchange.peer.group
+            and exchange.block1 is None
+            and not (payload and is_long(payload, size))
+        ):
+            self._send_response(message, exchange, message)
+        else:
+            self._reply_in_full(message, exchange)
+
+    def _reply_in_full(self, message: Message, exchange: Exchange) -> None:
+        """As `reply`, where the request has options, or is for a group, or the response takes blocks."""
+        said, request, group = message, exchange.request, exchange.peer.group
         if group and not self._is_for_group(message):
             return
-        request = exchange.request
         if "observe" in request and not group:
             self._observe(message, exchange)
         if exchange.block1 is not None:
             message["block1"] = exchange.block1
-        payload, size = message.get("payload"), self.model.block_size
-        short = payload.__class__ is str and 4 * len(payload) <= size
-        if "block2" in request or not (short or not is_long(payload, size)):
-            said, message = message, self.in_blocks(message, request, exchange.peer)
+        if "block2" in request or is_long(message.get("payload"), self.model.block_size):
+            message = self.in_blocks(message, request, exchange.peer)
         if group:
             self._leisurely += 1
             leisure = self.uniform(0.0, self.model.leisure)
