@@ -159,7 +159,7 @@ exit $status
 def test_a_disk_that_fills_up_costs_no_verdict(iotsim: CommandLine) -> None:
     (iotsim.folder / "disk").mkdir()
     text = FAILS.replace('address = "10.77.1.1"', 'count = 50\naddress = "10.77.1.1"')
-    iotsim.write("a.toml", text + '[scenario]\nduration = "1000s"\nuntil = "duration"\n')
+    iotsim.write("a.toml", text + '[scenario]\nduration = "300s"\nuntil = "duration"\n')
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", *iotsim.words("run", "a.toml")],
         cwd=iotsim.folder,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CASES = cases()
-RUNS_AT_A_TIME = 3
+RUNS_AT_A_TIME = 2
 ATTEMPTS = 3  # at a verdict: on a machine that is too slow at the moment, a run may be inconclusive
 
 pytestmark = pytest.mark.needs("tun")
