@@ -525,7 +525,7 @@ async def test_what_a_broken_run_has_put_off_is_written_when_its_failure_is_told
     monkeypatch.setattr(record, "has_core_to_spare", lambda: at_once)
     monkeypatch.setattr(Busy, "now", lambda _self, _records: True)
     monkeypatch.setattr(
-        Scribe, "go_on", lambda _self: False
+        Scribe, "write_some", lambda _self: False
     )  # there is always something else to do
     out = tmp_path / "out"
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as gateway:

@@ -86,7 +86,7 @@ def flood(folder: Path, *, with_scribe: bool) -> None:
         if with_scribe and turn == 3:
             run.record.have_scribe()
         if turn > 20:
-            run.simulation.journal.go_on()
+            run.simulation.journal.write_some()
     assert run.close() == []
 
 
@@ -192,7 +192,7 @@ def test_a_full_disk_is_counted_and_named(tmp_path: Path, at_once: bool) -> None
     for _ in range(10):
         by.append(0, b"x" * 100)
         by.append(1, b"y" * 100)
-        by.go_on()
+        by.write_some()
     by.close()
     full.close()
     file.close()
@@ -264,10 +264,10 @@ def test_without_a_core_for_it_the_run_writes_when_it_has_time(tmp_path: Path) -
     by.append(0, b"two,")
     assert by.write_on(), "something waits"
     assert file.size == 0
-    assert by.go_on()
+    assert by.write_some()
     assert file.path.read_bytes() == b"one,"
-    assert by.go_on()
-    assert not by.go_on(), "there is no more"
+    assert by.write_some()
+    assert not by.write_some(), "there is no more"
     assert not by.write_on()
     by.append(0, b"three")
     by.close()
@@ -298,8 +298,8 @@ def test_a_disk_that_is_slow_is_left_to_the_child(
     monkeypatch.setattr(scribe.time, "perf_counter", lambda: next(ticks))
     waits = iter([1, 2])
     monkeypatch.setattr(scribe, "waits", lambda: next(waits))
-    assert by.go_on()
-    assert not by.go_on(), "it is for the child now"
+    assert by.write_some()
+    assert not by.write_some(), "it is for the child now"
     monkeypatch.setattr(scribe, "TOGETHER_S", 0.0)
     by.write_on()
     deadline = time.monotonic() + DEADLINE_S

@@ -40,7 +40,7 @@ async def test_the_pump_has_sinks_write_before_it_sleeps_and_answers_between(
     answers_before: list[int] = []
     answered = 0
 
-    def go_on() -> bool:
+    def write_some() -> bool:
         """There are five pieces; with each, a request comes."""
         nonlocal answered
         answered += len(theirs.receive_nowait(10))
@@ -50,7 +50,7 @@ async def test_the_pump_has_sinks_write_before_it_sleeps_and_answers_between(
         theirs.send_nowait(request)
         return True
 
-    simulation.journal.go_on = go_on
+    simulation.journal.write_some = write_some
     simulation.start()
     async with trio.open_nursery() as nursery:
         await nursery.start(simulation.pump.run)

@@ -230,7 +230,7 @@ class Record:
                 return
             self._journal.leave_telling()
             self._journal.write_on = self.scribe.write_on
-            self._journal.go_on = self.scribe.go_on
+            self._journal.write_some = self.scribe.write_some
 
     def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
         """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""

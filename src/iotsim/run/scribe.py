@@ -62,11 +62,11 @@ MEMORY_LIMITS = tuple(
 SHARE_OF_MEMORY = 8
 LEAST_BYTES = 1 << 20
 
-_FAR = Struct("<Q")
+_PUT_IN = Struct("<Q")
 """What the child is told: how far the backlog goes."""
 _ENDED = (1 << 64) - 1
 """Or that the run needs it no more."""
-_TOLD_BYTES = 512 * _FAR.size
+_TOLD_BYTES = 512 * _PUT_IN.size
 
 
 class Busy:
@@ -99,7 +99,7 @@ class Scribe:
 
     `files` are written through this alone from then on. `write` is called, in either process, with the number
     of a file and a piece for that, which it gives to the file's `write_now`. With `at_once` the child writes
-    all the time; else the run does when it may `go_on`, or the child if the run is no more.
+    all the time; else the run does by `write_some`, or the child if the run is no more.
     """
 
     pid: int
@@ -146,7 +146,7 @@ class Scribe:
                 return
 
     def write_on(self) -> bool:
-        """Let the child know what is due. True: this is to be called again, or `go_on`."""
+        """Let the child know what is due. True: this is to be called again, or `write_some`."""
         far = self._backlog.put_in
         if not self._child_writes:
             return self._backlog.taken_out < far
@@ -154,7 +154,7 @@ class Scribe:
             self._tell_child()
         return self._told < far
 
-    def go_on(self) -> bool:
+    def write_some(self) -> bool:
         """Write a piece, as there is nothing else to do; False if there is none for this process."""
         if self._child_writes:
             return False
@@ -172,7 +172,7 @@ class Scribe:
         if not self._child_writes:
             self._write_all()
         if self.pid:
-            self._bury()
+            self._join()
             self._write_all()
         for file, lost in zip(self._files, self._lost, strict=True):
             file.lost_appends += lost
@@ -180,7 +180,7 @@ class Scribe:
     def _make_room(self) -> bool:
         """Write some of the backlog, or wait for that; False if it cannot be waited for."""
         if not self._child_writes:
-            return self.go_on()
+            return self.write_some()
         before, since = self._backlog.taken_out, time.monotonic()
         while before != self._stuck:
             self._tell_child()
@@ -194,20 +194,20 @@ class Scribe:
     def _tell_child(self) -> None:
         far = self._backlog.put_in
         try:
-            os.write(self._pipe, _FAR.pack(far))
+            os.write(self._pipe, _PUT_IN.pack(far))
         except BlockingIOError:
             return  # it has not even heard of what it was told before
         except OSError:
-            self._bury()
+            self._join()
             return
         self._told, self._told_at = far, time.monotonic()
 
-    def _bury(self) -> None:
+    def _join(self) -> None:
         """Wait for the child's end, and be the one who writes."""
         with suppress(OSError):  # that it is no more
             # The pipe's end may not come: the user's code may have forked, too.
             os.set_blocking(self._pipe, True)
-            os.write(self._pipe, _FAR.pack(_ENDED))
+            os.write(self._pipe, _PUT_IN.pack(_ENDED))
         os.close(self._pipe)
         with suppress(ChildProcessError):  # it is waited for all the same where SIGCHLD is ignored
             os.waitpid(self.pid, 0)
@@ -234,7 +234,7 @@ class Scribe:
             gc.disable()
             _close_all_but(told, *[file.fileno() for file in self._files])
             while heard := os.read(told, _TOLD_BYTES):
-                (far,) = _FAR.unpack(heard[-_FAR.size :])
+                (far,) = _PUT_IN.unpack(heard[-_PUT_IN.size :])
                 if far == _ENDED:
                     break
                 self._backlog.take_over()

@@ -78,7 +78,7 @@ class Journal:
         self.packet_count = 0
         self.write_on: Callable[[], bool] = _nothing_left
         """Has sinks see to what waits to be written; whether there is still more."""
-        self.go_on: Callable[[], bool] = _nothing_left
+        self.write_some: Callable[[], bool] = _nothing_left
         """Has sinks write some of it, as nothing else is to be done; False if there is none."""
         self.unwritten = False
         self.tellers: list[Teller] = []

@@ -240,7 +240,7 @@ class Pump:
                 self.on_turn(now)
                 await trio.lowlevel.checkpoint()
                 turn_began = self.clock()
-            elif not self._wait_briefly(now, busy=busy) and not self.journal.go_on():
+            elif not self._wait_briefly(now, busy=busy) and not self.journal.write_some():
                 self.on_turn(now)
                 await self._wait(now)
                 turn_began = self.clock()
