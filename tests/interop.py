@@ -62,7 +62,10 @@ class Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self.results: list[tuple[Case, bool]] = []
         self.works = hasattr(config, "workerinput")
-        self.whole = self.works or config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        self.whole = self.works or (
+            config.args_source is pytest.Config.ArgsSource.TESTPATHS
+            and not config.getoption("collectonly")
+        )
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         if any(item.get_closest_marker("peer") for item in items):

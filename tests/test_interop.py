@@ -45,7 +45,8 @@ def worker(results: list[tuple[Case, bool]], *, whole: bool = True) -> Any:
     ],
 )
 def test_what_workers_have_noted_is_put_together(last: Any, whole: bool) -> None:
-    controller = Recorder(SimpleNamespace(args_source=pytest.Config.ArgsSource.TESTPATHS))
+    runs = {"args_source": pytest.Config.ArgsSource.TESTPATHS, "getoption": lambda name: False}
+    controller = Recorder(SimpleNamespace(**runs))
     reads = Case("coap", "libcoap", "reads")
     controller.pytest_testnodedown(worker([(reads, True), (reads, True)]))
     controller.pytest_testnodedown(last)
