@@ -111,6 +111,7 @@ class Way:
 
     def __init__(self, stages: list[Stage], pump: Pump, held: Held, *, waits: bool = False) -> None:
         self._stages = stages
+        self._entries = [(stage.name, stage.fates) for stage in stages]
         self._meet = _first_to_hit(stages, waits=waits)
         self._pump = pump
         self._hold = pump.timers.push
@@ -145,7 +146,7 @@ class Way:
         held = self._held
         if fate.__class__ is float and held.count < MANY_HELD:
             # As below, in fewer steps: so it is with all that passes where there is a delay.
-            _, _, name, fates, *_ = self._stages[at]
+            name, fates = self._entries[at]
             fates[DELAYED] += 1
             held.count += 1
             due = t + fate
