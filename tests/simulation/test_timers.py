@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iotsim.simulation.timers import LEAST_SWEEP, Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Held:
@@ -13,8 +18,8 @@ class Held:
 
     pending = True
 
-    def __init__(self, due: float, age: int) -> None:
-        self.entry = due, age
+    def __init__(self, fire: Callable[[], object]) -> None:
+        self.fire = fire
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans())))
@@ -23,7 +28,7 @@ def test_all_fires_by_time_and_then_by_age(dues: list[tuple[int, bool]]) -> None
     fired: list[tuple[float, int]] = []
     for age, (due, held) in enumerate(dues):
         if held:
-            timers.push(due, lambda held: fired.append(held.entry), Held(due, age))
+            timers.push(float(due), Held(partial(fired.append, (float(due), age))))
         else:
             timers.call_at(float(due), fired.append, (float(due), age))
     for now in range(21):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +23,12 @@ LEAST_SWEEP = 1024
 
 
 class Due(Protocol):
-    """Something that is due at its time, unless it is not ``pending`` any more."""
+    """Something to fire at its time, unless it is not ``pending`` any more."""
 
     @property
     def pending(self) -> bool: ...
 
-
-Entry: TypeAlias = "tuple[float, int, Callable[[Any], object], Due]"
-"""When, after how many others, what to call, and with what."""
+    def fire(self) -> None: ...
 
 
 class Timer:
@@ -79,7 +77,7 @@ class Timers:
 
     def __init__(self, speed: float = 1.0) -> None:
         self._late_s = LATE_S * speed
-        self._heap: list[Entry] = []
+        self._heap: list[tuple[float, int, Due]] = []
         self._order = 0
         self._cancelled = 0
         """How many of those in the heap are: they leave it when they are due, or in a sweep."""
@@ -94,15 +92,15 @@ class Timers:
     def call_at(self, due: float, callback: Callable[..., object], *arguments: Any) -> Timer:
         """Call `callback(*arguments)` once `due` has come, unless the timer is cancelled before."""
         timer = Timer(due, callback, arguments, self)
-        self.push(due, Timer.fire, timer)
+        self.push(due, timer)
         return timer
 
-    def push(self, due: float, call: Callable[[Any], object], what: Due) -> None:
-        """Call `call(what)` once `due` has come; for what is there in numbers, where `call_at` takes more."""
+    def push(self, due: float, timer: Due) -> None:
+        """Fire `timer` once `due` has come; for what is there in numbers, where `call_at` takes more."""
         self._order = order = self._order + 1
         heap = self._heap
-        heapq.heappush(heap, (due, order, call, what))
-        if heap[0][1] == order:
+        heapq.heappush(heap, (due, order, timer))
+        if heap[0][2] is timer:
             self.on_earliest(due)
 
     def next_due(self) -> float:
@@ -116,15 +114,15 @@ class Timers:
         reached = now + RESOLUTION_S
         first = True
         while heap and heap[0][0] <= reached and fired < limit:
-            due, _, call, what = pop(heap)
-            if what.pending:
+            due, _, timer = pop(heap)
+            if timer.pending:
                 if first:  # of what is due now, the first was due before all others
                     first = False
                     if now - due > self.lateness:
                         self.lateness = now - due
                     if now - due > self._late_s:
                         self.on_late(due, now)
-                call(what)
+                timer.fire()
             else:
                 self._cancelled -= 1
             fired += 1
@@ -135,7 +133,7 @@ class Timers:
         self._cancelled += 1
         if self._cancelled > LEAST_SWEEP and 2 * self._cancelled > len(self._heap):
             # In place: `fire` may be at work on it.
-            self._heap[:] = [entry for entry in self._heap if entry[3].pending]
+            self._heap[:] = [entry for entry in self._heap if entry[2].pending]
             heapq.heapify(self._heap)
             self._cancelled = 0
 

@@ -88,8 +88,8 @@ class Transit(Passage, kw_only=True, gc=False):
     """A passage, and where it stands: before stage number ``at`` of ``way``.
 
     ``datagram`` is what brought it, or what it answers; ``luggage`` is for the way's end; ``late`` tells
-    that it was held, and ``was`` are the bytes before they were changed. It is small, since there may be a
-    million.
+    that it was held, and ``was`` are the bytes before they were changed. It is its own timer, since there
+    may be a million.
     """
 
     way: Way
@@ -101,6 +101,18 @@ class Transit(Passage, kw_only=True, gc=False):
 
     pending: ClassVar[bool] = True
 
+    def fire(self) -> None:
+        """It has been held for long enough: let it pass the stages that are left."""
+        way = self.way
+        way.held.count -= 1
+        try:
+            outcome = way.go(self) if self.at < len(way.stages) else way.arrive(self)
+        except FAULTS as error:
+            way.fail(self.device, error)
+            outcome = FAILED
+        if outcome is not PENDING:
+            way.pump.settle(self.datagram, outcome)
+
 
 class Way:
     """The stages that datagrams of one service pass in one direction; `held` is what all ways share.
@@ -110,12 +122,12 @@ class Way:
     """
 
     def __init__(self, stages: list[Stage], pump: Pump, held: Held, *, waits: bool = False) -> None:
-        self._stages = stages
+        self.stages = stages
+        self._entries = [(stage.name, stage.fates) for stage in stages]
         self._meet = _first_to_hit(stages, waits=waits)
-        self._pump = pump
+        self.pump = pump
         self._hold = pump.timers.push
-        self._on = self._go_on
-        self._held = held
+        self.held = held
         self.fail: Callable[[Any, BaseException], object] = _raise
         """Called with the device if something is raised by the scenario when nobody is there to catch it."""
 
@@ -142,10 +154,10 @@ class Way:
         outcome as of `go`."""
         at, fate = hit
         size = len(payload) + (OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6)
-        held = self._held
+        held = self.held
         if fate.__class__ is float and held.count < MANY_HELD:
             # As below, in fewer steps: so it is with all that passes where there is a delay.
-            _, _, name, fates, *_ = self._stages[at]
+            name, fates = self._entries[at]
             fates[DELAYED] += 1
             held.count += 1
             due = t + fate
@@ -165,8 +177,8 @@ class Way:
                 at=at + 1,
                 late=True,
             )
-            self._hold(due, self._on, transit)
-            return transit, PENDING if datagram.frame else self._pump.defer(datagram)
+            self._hold(due, transit)
+            return transit, PENDING if datagram.frame else self.pump.defer(datagram)
         transit = Transit(
             device,
             message,
@@ -179,7 +191,7 @@ class Way:
             luggage=luggage,
             at=at + 1,
         )
-        outcome = self._befall(transit, self._stages[at], fate) if fate is not None else None
+        outcome = self._befall(transit, self.stages[at], fate) if fate is not None else None
         return transit, self.go(transit) if outcome is None else outcome
 
     def lighten(self, transit: Transit) -> None:
@@ -188,7 +200,7 @@ class Way:
 
     def go(self, transit: Transit) -> str:
         """Let it pass the stages that are left; the outcome of the frame behind its datagram for now."""
-        stages = self._stages
+        stages = self.stages
         while transit.at < len(stages):
             stage = stages[transit.at]
             transit.at += 1
@@ -225,25 +237,13 @@ class Way:
         fates[first.fate] += 1
         return self._changed(transit, first)
 
-    def _go_on(self, transit: Transit) -> None:
-        """Let it pass the stages that are left, when it has been held for long enough."""
-        self._held.count -= 1
-        try:
-            left = transit.at < len(self._stages)
-            outcome = self.go(transit) if left else self.arrive(transit)
-        except FAULTS as error:
-            self.fail(transit.device, error)
-            outcome = FAILED
-        if outcome is not PENDING:
-            self._pump.settle(transit.datagram, outcome)
-
     def _copied(self, transit: Transit, copy: Copy) -> None:
         """A further one goes on by itself."""
         outcome = self._changed(transit, copy)
         if outcome is None:
             outcome = self.go(transit)
         if transit.late and outcome is not PENDING:
-            self._pump.settle(transit.datagram, outcome)
+            self.pump.settle(transit.datagram, outcome)
 
     def _changed(self, transit: Transit, copy: Copy) -> str | None:
         """It goes on as `copy` says; if it is held, or cannot be, the outcome for now."""
@@ -260,7 +260,7 @@ class Way:
 
     def _held_for(self, transit: Transit, delay_s: float) -> str:
         """It goes on in `delay_s` seconds; the outcome for now."""
-        held = self._held
+        held = self.held
         if held.count >= MOST_HELD:
             held.refused += 1
             return self._lost(transit, TOO_MANY)
@@ -268,10 +268,10 @@ class Way:
         transit.t = due = transit.t + delay_s
         transit.delay_s += delay_s
         transit.late = True
-        if held.count > MANY_HELD and transit.at >= len(self._stages):
+        if held.count > MANY_HELD and transit.at >= len(self.stages):
             self.lighten(transit)
-        self._hold(due, self._on, transit)
-        return PENDING if transit.datagram.frame else self._pump.defer(transit.datagram)
+        self._hold(due, transit)
+        return PENDING if transit.datagram.frame else self.pump.defer(transit.datagram)
 
     def _lost(self, transit: Transit, fate: str) -> str:
         transit.fate = names(transit.fate, fate)
@@ -373,7 +373,7 @@ class Inbound(Way):
         if transit.late and self._recorded:
             impaired, fate, delay_s = transit.impaired, transit.fate, transit.delay_s
             number, name = transit.datagram.id, transit.device.name
-            self._emit(Impaired(self._pump.clock(), name, impaired, fate, delay_s, number))
+            self._emit(Impaired(self.pump.clock(), name, impaired, fate, delay_s, number))
 
 
 class Outbound(Way):
@@ -414,7 +414,7 @@ class Outbound(Way):
     ) -> str:
         """`device` sends `payload`, which shows `message`; the outcome of what it answers. `above` is what
         the device says with it, if that is of another schema."""
-        now = self._pump.clock()
+        now = self.pump.clock()
         hit = self._meet(device, message, above, now)
         if hit is not None:
             _, outcome = self.set_out(device, datagram, payload, message, above, said, now, hit)
@@ -433,7 +433,7 @@ class Outbound(Way):
             way=self,
             datagram=datagram,
             luggage=said,
-            at=len(self._stages),
+            at=len(self.stages),
         )
         return self._not_left_yet(transit, sending)
 
@@ -458,7 +458,7 @@ class Outbound(Way):
         """What `sending` tells of it; the outcome for now."""
         if isinstance(sending, Waiting):
             sending.told = partial(self._told, transit)
-            return self._pump.defer(transit.datagram)
+            return self.pump.defer(transit.datagram)
         self._told(transit, sending or "")
         return NOT_SENT
 
@@ -470,7 +470,7 @@ class Outbound(Way):
         else:
             with suppress(Stalled):  # which its device is known for by now
                 self._left(transit)
-        self._pump.settle(transit.datagram, NOT_SENT if reason else ANSWERED)
+        self.pump.settle(transit.datagram, NOT_SENT if reason else ANSWERED)
 
     def lighten(self, transit: Transit) -> None:
         # What is corrupt is told by its message, and a protocol may write what it does not read.
@@ -497,7 +497,7 @@ class Outbound(Way):
     def lose(self, transit: Transit) -> None:
         name, number = transit.device.name, transit.datagram.id
         reason, message = transit.fate, transit.message
-        now = self._pump.clock()
+        now = self.pump.clock()
         if transit.flip < 0 and not transit.late and transit.datagram.frame != NO_FRAME:
             self._journal.remark_in(f"the answer of {_befell(transit)}")
         self._journal.emit(NotSent(now, name, reason, number, transit.impaired, message))
