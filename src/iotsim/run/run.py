@@ -40,7 +40,7 @@ from iotsim.run.preparation import Preparation, RunOptions, prepared
 from iotsim.run.record import Record
 from iotsim.run.report import RunReport, link_up, only_decided, run_ended, run_started
 from iotsim.run.shards.shards import Shards
-from iotsim.run.signals import ending_signals
+from iotsim.run.signals import ending_signals, ignore_endings, take_rest
 from iotsim.run.site import Site, open_site
 from iotsim.run.steps import Steps
 from iotsim.scenario.model import CA_FILE
@@ -115,6 +115,10 @@ async def _run_to_its_end(
                 watchers.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
         stop_counting()
+        if run.stopped_by is not None:
+            await take_rest(received)
+    if run.stopped_by is not None and options.own_process:
+        ignore_endings()
     return RunReport(run.result, preparation.folder, run.stopped_by)
 
 
