@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -43,6 +44,7 @@ while True:
     time.sleep(0.02)
 '''
 END_S = 10.0
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def hiding(iotsim: CommandLine, queues: int = 1) -> tuple[Path, str]:
@@ -69,10 +71,16 @@ def processes_of(words: set[str]) -> list[str]:
     return found
 
 
-def namespaces() -> dict[str, str]:
-    """Every namespace that a process is in, and one such process."""
+def namespaces(began_by: float = math.inf) -> dict[str, str]:
+    """Every namespace that a process is in which began by then, in seconds of uptime, and one such process."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[19]) / TICKS > began_by:
+            continue
         for kind in ("net", "pid", "user", "mnt"):
             try:
                 found[str((folder / "ns" / kind).readlink())] = folder.name
@@ -97,7 +105,9 @@ def namespaces_of(words: set[str]) -> set[str]:
 
 def check_nothing_is_left(iotsim: CommandLine, words: set[str], made: set[str]) -> None:
     deadline = time.monotonic() + END_S
-    while left := [*processes_of(words), *(made & namespaces().keys())]:
+    # What begins from now on may be in a namespace that has the number of one that is no more.
+    ended = time.clock_gettime(time.CLOCK_BOOTTIME)
+    while left := [*processes_of(words), *(made & namespaces(ended).keys())]:
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
     assert list((iotsim.folder / "tmp").iterdir()) == []
