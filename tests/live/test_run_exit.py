@@ -72,7 +72,7 @@ def processes_of(words: set[str]) -> list[str]:
 
 
 def namespaces(began_by: float = math.inf) -> dict[str, str]:
-    """Every namespace that a process is in which began by then, in seconds of uptime, and one such process."""
+    """Every namespace of a process that began by then, in seconds of uptime, and one such process."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
