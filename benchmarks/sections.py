@@ -40,8 +40,8 @@ OURS = {
 BARE = ", log and capture off"
 FAILURES = (OursError, PairError, TimeoutExpired, OSError)
 
-SAMPLE_S = 0.1
-"""How often the processor time of a run is looked at, of which a request's is made."""
+SAMPLE_S = 0.5
+"""How often the processor time of a run is looked at, of which a request's is made. To look takes some."""
 
 Measured = dict[str, float]
 

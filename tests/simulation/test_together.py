@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from iotsim.events import OUT, Event, Note, PacketRecord
 from iotsim.scenario import load_text
-from iotsim.simulation.pump import BATCH_FRAMES, TOGETHER_FRAMES
+from iotsim.simulation import pump
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame, read_datagram
 from iotsim.wire.address import parse_address
-
-if TYPE_CHECKING:
-    import pytest
 
 SCENARIO = """
 [devices.meter]
@@ -100,23 +98,35 @@ class Bench:
         return [decode(read_datagram(frame)[2])["value"] for frame in self.link.sent]
 
 
-def test_answers_leave_in_groups_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("most", "step_s", "left"),
+    [
+        (64, 0.0, [0] * 12),
+        (5, 0.0, [0, 0, 0, 0, 0, 5, 5, 5, 5, 5, 10, 10]),
+        (64, 1.2e-4, [0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8]),
+    ],
+)
+def test_answers_leave_in_groups_and_in_order(
+    monkeypatch: pytest.MonkeyPatch, most: int, step_s: float, left: list[int]
+) -> None:
+    """``left`` are how many had left at the time of each request, which are `step_s` apart."""
+    monkeypatch.setattr(pump, "TOGETHER_FRAMES", most)
     bench = Bench()
-    count = TOGETHER_FRAMES * 2 + 5
-    bench.ask(count)
-    left: list[int] = []
     receive = bench.simulation.pump.receive
+    seen: list[int] = []
 
     def note(frame: bytes, now: float) -> str:
-        left.append(len(bench.link.sent))
+        seen.append(len(bench.link.sent))
+        bench.now += step_s
         return receive(frame, now)
 
     monkeypatch.setattr(bench.simulation.pump, "receive", note)
+    bench.ask(len(left))
     bench.simulation.pump.turn()
-    assert left == [n // TOGETHER_FRAMES * TOGETHER_FRAMES for n in range(count)]
-    assert bench.answers() == list(range(count))
+    assert seen == left
+    assert bench.answers() == list(range(len(left)))
     bench.simulation.journal.flush()
-    assert [direction for _, direction, _ in bench.packets].count(OUT) == count
+    assert [direction for _, direction, _ in bench.packets].count(OUT) == len(left)
 
 
 def test_so_does_what_timers_send() -> None:
@@ -143,6 +153,6 @@ def test_what_a_link_drops_of_a_group_is_noted_and_the_rest_told_one_by_one() ->
     assert kinds.count("sent") == 3
     assert kinds.count("not-sent") == 2
     bench.link.full = False
-    bench.ask(BATCH_FRAMES)
+    bench.ask(pump.BATCH_FRAMES)
     bench.simulation.pump.turn()
-    assert len(bench.answers()) == BATCH_FRAMES
+    assert len(bench.answers()) == pump.BATCH_FRAMES

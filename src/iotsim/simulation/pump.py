@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from iotsim.simulation.timers import Timers
 
 BATCH_FRAMES = 64
-TOGETHER_FRAMES = 16
-"""So many leave at a time, at most."""
+TOGETHER_FRAMES = 64
+TOGETHER_S = 300e-6
+"""So many leave at a time, at most, and with the one that comes so long after the first of them."""
 FLUSH_RECORDS = 128
 FLUSH_INTERVAL_S = 0.25
 TURN_S = 0.005
@@ -87,6 +88,8 @@ class Pump:
         self._send = link.send_nowait
         self._record = journal.packet
         self._gathered: list[bytes] = []
+        self._gathered_at = 0.0
+        self._together_s = TOGETHER_S * speed
         self._gathers = False
         # A link in memory wakes nobody.
         self._may_gather = link.kind != "memory"
@@ -124,8 +127,11 @@ class Pump:
         has dropped it already."""
         self.sent_at = now = self.clock()
         if self._gathers:
-            self._gathered.append(frame)
-            if len(self._gathered) >= TOGETHER_FRAMES:
+            gathered = self._gathered
+            if not gathered:
+                self._gathered_at = now
+            gathered.append(frame)
+            if len(gathered) >= TOGETHER_FRAMES or now - self._gathered_at > self._together_s:
                 self._send_gathered()
         elif not self._send(frame):
             return LINK_DROPPED
