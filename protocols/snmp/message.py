@@ -49,6 +49,7 @@ MESSAGE = Native(
     write_message,
     tell=tell_message,
     plain=True,
+    symmetric=True,
     parts=parts_of_message,
     lua=Path(__file__).with_name("message.lua"),
     like=FlatStruct(

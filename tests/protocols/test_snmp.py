@@ -11,6 +11,7 @@ from iotsim.errors import DecodeError, EncodeError, ScenarioError
 from iotsim.events import DeviceFailed, Note, SessionFailed
 from iotsim.protocol.registry import load_protocol
 from iotsim.protocol.values import is_plain
+from iotsim.protocols.snmp.ber import TYPES
 from iotsim.protocols.snmp.reading import read_message
 from iotsim.testing import Transcript
 
@@ -918,6 +919,29 @@ def test_what_is_remembered_is_what_is_read() -> None:
         assert message == expected
         assert list(message) == list(expected)
     assert decoded > 2000
+
+
+def test_all_that_is_written_can_be_read() -> None:
+    assert CODEC.symmetric
+    chance = random.Random(17)
+    messages = [CODEC.decode(vector.data) for vector in LOADED.vectors]
+    values = [0, -1, 127, 1 << 31, (1 << 64) - 1, True, 1.5, None, "", "x" * 300, b"\xff" * 300]
+    values += ["1.3", "2.4294967295", "1." + ".".join(["39"] * 127), "10.0.0.1", "é", *TYPES]
+    written = 0
+    for _ in range(20_000):
+        message = dict(chance.choice(messages))
+        message["bindings"] = [dict(one) for one in message["bindings"]]
+        for _ in range(chance.randrange(1, 4)):
+            place = chance.choice([message, *message["bindings"]])
+            name = chance.choice([name for name in place if name != "bindings"])
+            place[name] = chance.choice(values)
+        try:
+            data = CODEC.encode(message)
+        except EncodeError:
+            continue
+        written += 1
+        CODEC.decode(data)
+    assert written > 1000
 
 
 def test_mutated_messages_break_neither_the_codec_nor_the_agent() -> None:

@@ -15,6 +15,7 @@ from iotsim.protocol.fields import Schema
 from iotsim.protocol.generate.compiler import Compiler
 from iotsim.protocol.interpreted import Interpreter
 from iotsim.protocol.mentions import needs_device
+from iotsim.protocol.native import Native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,7 @@ class Codec:
     ``encode``        mapping -> bytes; raises EncodeError
     ``tell``          mapping -> bytes, and what decoding them gives; raises EncodeError
     ``tells_by_bytes``  whether `tell_bytes` needs no code of the user's, so that any process can do it
+    ``symmetric``     whether it is known that `decode` reads all that `encode` writes
     ``needs_device``  whether all three have to be given the device that the message is for, or from
     ``odd_fields``    the fields of a message that JSON may have no form for (`fields.Schema`)
     ``source``        the Python that does it, for people
@@ -77,6 +79,11 @@ class Codec:
     @cached_property
     def tells_by_bytes(self) -> bool:
         return not self.needs_device and not self.fallbacks
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether `decode` certainly reads what `encode` writes, as a Native may say of a whole message."""
+        return isinstance(self._message, Native) and self._message.symmetric
 
     def tell_bytes(self, data: bytes, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """What decoding `data` gives, which are `message` encoded."""

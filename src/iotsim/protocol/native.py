@@ -112,10 +112,13 @@ class Native(AnySubconstruct):
     ``plain`` says that what ``decode`` gives is made of these very types, of no subclass of one: then it is
     shown as it is, without being gone through.
 
+    ``symmetric`` says that ``decode`` reads all that ``encode`` writes. Then nobody keeps a message that has
+    been sent besides its bytes.
+
     ``lua`` is a file that says in Lua what ``decode`` does, for dissectors (docs/wireshark.md).
     """
 
-    shapeless = ("decode", "encode", "tell", "plain", "parts", "lua")
+    shapeless = ("decode", "encode", "tell", "plain", "symmetric", "parts", "lua")
 
     def __init__(
         self,
@@ -125,6 +128,7 @@ class Native(AnySubconstruct):
         like: AnyConstruct,
         tell: Callable[[bytes, Any], tuple[bytes, Any]] | None = None,
         plain: bool = False,
+        symmetric: bool = False,
         parts: Callable[[bytes, int], Iterable[tuple[str, int, int, Any]]] | None = None,
         lua: Path | None = None,
     ) -> None:
@@ -134,6 +138,7 @@ class Native(AnySubconstruct):
         self.encode = encode
         self.tell = tell
         self.plain = plain
+        self.symmetric = symmetric
         self.parts = parts
         self.flagbuildnone = False
 

@@ -165,6 +165,8 @@ class Service:
         self._teller: int | None = None
         """Our number among the journal's tellers, once telling is left to it."""
         codec = self._answer_codec
+        self._given: dict[str, Any] | None = {} if codec.symmetric else None
+        """What is kept of a message besides its bytes; None: that itself, in case nobody can read those."""
         read = spec.protocol.codec
         by_bytes = codec.tells_by_bytes and read.tells_by_bytes
         if self._recorded and by_bytes and self._outbound is None and self._inbound is None:
@@ -408,7 +410,7 @@ class Service:
                         datagram.peer_port,
                         payload,
                         datagram.id,
-                        message,
+                        message if self._given is None else self._given,
                     )
                 )
                 return ANSWERED

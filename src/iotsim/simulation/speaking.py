@@ -338,8 +338,9 @@ class SpeakingService(Service):
         elif teller is not None:
             now, number, index = self._pump.sent_at, next(self._ids), datagram.index
             to, port, layer = datagram.peer, datagram.peer_port, WIRE if says is None else ""
+            given = message if self._given is None else self._given
             self._emit(
-                Untold(now, number, teller, index, to, port, payload, datagram.id, message, layer)
+                Untold(now, number, teller, index, to, port, payload, datagram.id, given, layer)
             )
         return payload
 
