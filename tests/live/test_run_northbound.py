@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,9 @@ def test_curl_over_http_and_tls(iotsim: CommandLine) -> None:
     assert done.result["counters"]["northbound.cloud.requests"] == 3
 
 
+by_topic = itemgetter("topic")
+
+
 @needs("mosquitto", "mosquitto_pub")
 def test_what_is_published_is_seen_once_as_it_was_published(iotsim: CommandLine) -> None:
     script = """
@@ -112,9 +116,12 @@ def test_what_is_published_is_seen_once_as_it_was_published(iotsim: CommandLine)
         expected.append({**plain, "qos": qos, "retain": False})
         expected.append({**kept, "qos": qos, "retain": True})
     expected.append({"topic": "raw", "payload": "hex:ff00", "qos": 0, "retain": False})
-    assert seen[:7] == expected
-    assert [one["json"] for one in seen[7:]] == list(range(1, 501))
-    assert {(one["topic"], one["qos"]) for one in seen[7:]} == {("many", 1)}
+    # What is published with QoS 2 takes two exchanges, which others may overtake.
+    many = [one for one in seen if one["topic"] == "many"]
+    others = [one for one in seen if one["topic"] != "many"]
+    assert sorted(others, key=by_topic) == sorted(expected, key=by_topic)
+    assert [one["json"] for one in many] == list(range(1, 501))
+    assert {one["qos"] for one in many} == {1}
     assert [one["payload"] for one in fields(done, "safe")] == ["over tls"]
     assert sorted(done.log.splitlines()) == [f'kept/{qos} {{"q": {qos}}}' for qos in range(3)]
 
