@@ -115,7 +115,6 @@ class SpeakingService(Service):
         self._alters = self._apart or bool(self._echo)
         """Whether what a model answers is not yet what its session is to reply with."""
         self._runtime = runtime
-        self._devices = fleet.devices
         self.wall_time = wall_time
         self._sessions: list[Session | None] = [None] * fleet.spec.count
         self._drawn: dict[int, int] = {}
@@ -310,20 +309,15 @@ class SpeakingService(Service):
         device: Any = session.device
         if hand is None or hand.peer is not peer or device.failed:
             return SpeakingService.transmit(self, session, message, peer, says, outside)
-        wire: Mapping[str, Any] | None = None
+        observed = self._told_wire or (says is not None and self._told)
         teller = None
-        if self._told_wire or (says is not None and self._told):
+        if not observed and (says is message or says is None) and message.__class__ is dict:
+            teller = self._teller
+        wire: Mapping[str, Any] | None = None
+        if observed or (self._recorded and teller is None):
             payload, wire = self._answer_codec.tell(message, device)
-        elif not self._recorded:
-            payload = self._encode(message, device)
-        elif (
-            self._teller is not None
-            and (says is message or says is None)
-            and message.__class__ is dict
-        ):
-            payload, teller = self._encode(message, device), self._teller
         else:
-            payload, wire = self._answer_codec.tell(message, device)
+            payload = self._encode(message, device)
         datagram = hand.datagram
         sending = self._leave(datagram, payload)
         if sending is not None:
