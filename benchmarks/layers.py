@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TICK_S = 0.001
 
 # The first that is part of the file's name. Generated code has a name of its own in <...>.
+RECORDING = "backlog", "files", "record", "scribe"
 LAYERS = (
     ("link", ("iotsim/link/",)),
     ("wire and net", ("iotsim/wire/", "iotsim/net/")),
@@ -30,8 +31,8 @@ LAYERS = (
     ("rules", ("iotsim/device/", "iotsim/match/", "<match", "<expression", "<rules", "<schedule")),
     ("expectations", ("iotsim/expect/", "<expect")),
     (
-        "encoding of results",
-        ("iotsim/results/", "iotsim/run/files.py", "iotsim/run/record.py"),
+        "records",
+        ("iotsim/results/", *(f"iotsim/run/{name}.py" for name in RECORDING)),
     ),
     ("pump and events", ("iotsim/simulation/", "iotsim/run/")),
 )

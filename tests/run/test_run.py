@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import xml.etree.ElementTree as ET
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,7 @@ from iotsim.wire import ipv4, udp, virtio
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -493,14 +494,21 @@ within = "200ms"
 """
 
 
-async def test_where_somebody_else_is_the_gateway_windows_begin_when_it_is_heard(
-    tmp_path: Path,
-) -> None:
+@asynccontextmanager
+async def gateway_and_port() -> AsyncIterator[tuple[trio.socket.SocketType, int]]:
+    """A socket on the loopback interface, and a port for devices, which is nobody's."""
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as gateway:
         await gateway.bind(("127.0.0.1", 0))
         with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
             await other.bind(("127.0.0.1", 0))
             port = other.getsockname()[1]
+        yield gateway, port
+
+
+async def test_where_somebody_else_is_the_gateway_windows_begin_when_it_is_heard(
+    tmp_path: Path,
+) -> None:
+    async with gateway_and_port() as (gateway, port):
         text = LOOPBACK.format(port=port)
         scenario = load_text(text, tmp_path / "meter.toml", default_seed=1)
         codec = scenario.fleets[0].services[0].protocol.codec
@@ -528,11 +536,7 @@ async def test_what_a_broken_run_has_put_off_is_written_when_its_failure_is_told
         Scribe, "write_some", lambda _self: False
     )  # there is always something else to do
     out = tmp_path / "out"
-    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as gateway:
-        await gateway.bind(("127.0.0.1", 0))
-        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as other:
-            await other.bind(("127.0.0.1", 0))
-            port = other.getsockname()[1]
+    async with gateway_and_port() as (gateway, port):
         text = LOOPBACK.format(port=port)
         scenario = load_text(text, tmp_path / "meter.toml", default_seed=1)
         codec = scenario.fleets[0].services[0].protocol.codec
