@@ -191,8 +191,8 @@ def test_where_proc_shows_other_processes_everything_is_killed() -> None:
         bench.expect("running")
         read_pids(terminal, 2)
         channel.send(bench.sock, {"op": "kill", "id": 1})
-        bench.expect("killed")
         assert bench.expect("exited") == {"event": "exited", "id": 1, "signal": 9}
+        bench.expect("killed")
         with pytest.raises(OSError, match="Input/output error"):  # nobody is left to write
             os.read(terminal, 1)
         os.close(terminal)

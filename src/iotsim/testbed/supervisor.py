@@ -328,11 +328,14 @@ class Supervisor:
                         os.kill(pid, signum)
 
     def kill(self, number: int) -> None:
-        """SIGKILL to process `number` and to all that descends from it or was left to us."""
+        """SIGKILL to process `number` and to all that descends from it or was left to us.
+
+        Its exit has been reported when this returns.
+        """
         for _ in range(KILL_PASSES):
             living = self._signal_tree(number, signal.SIGKILL)
             self.reap()
-            if not living:
+            if not living and number not in self.pids.values():
                 break
             time.sleep(PASS_PAUSE_S)
         if number not in self.pids.values():
