@@ -193,7 +193,8 @@ class Untold(msgspec.Struct, array_like=True, gc=False):
 
     ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` that of the device,
     ``peer`` an address (`iotsim.wire.address`), or its bytes where these are packed, and ``message`` what
-    was encoded, if it was sent; else None.
+    was encoded, if it was sent; else None. ``befell`` is what befell it: ``impaired``, ``fate`` and
+    ``delay_s`` of the event; None for nothing.
     """
 
     t: float
@@ -206,6 +207,7 @@ class Untold(msgspec.Struct, array_like=True, gc=False):
     in_reply_to: int = 0
     message: Mapping[str, Any] | None = None
     layer: str = ""
+    befell: tuple[str, str, float] | None = None
 
 
 class Impaired(Event, tag="impaired"):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from iotsim.units import format_duration
+
 if TYPE_CHECKING:
     from iotsim.match import DeviceView
 
@@ -58,6 +60,23 @@ than 0, and is `DELAYED`. Else the copies that go on instead, the original first
 Effect: TypeAlias = Callable[[Passage], Fate]
 Lot: TypeAlias = Callable[[int], Fate]
 """What is drawn for the next datagram of the device at an index, whatever it is."""
+
+
+Befell: TypeAlias = tuple[str, str, str, float]
+"""What befell a datagram, to be put `in_words`: whose it is, its ``fate``, ``impaired``, and ``delay_s``."""
+Remark: TypeAlias = "str | Befell"
+"""What there is to say of a packet, in words or to be put so."""
+
+
+def in_words(remark: Remark) -> str:
+    """`remark` for people."""
+    if isinstance(remark, str):
+        return remark
+    device, fate, impaired, delay_s = remark
+    if delay_s:
+        held = f"{DELAYED} {format_duration(delay_s)}"
+        fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
+    return f"{device}: {fate} ({impaired})"
 
 
 def names(first: str, second: str) -> str:

@@ -114,7 +114,9 @@ class Scope:
         self.spoken = (fleet, service, direction) in entry.spoken
         self._skip, self._every, self._first = entry.skip, entry.every, entry.first
         self._counts = counts
-        self.for_all = self._all and self._test is None and counts is None
+        self.looks = self._test is not None
+        """What a message says has a say in whether the entry is for it."""
+        self.for_all = self._all and not self.looks and counts is None
         """It is for whatever passes in its period."""
         self.met = False
         """Whether it was for any message yet."""

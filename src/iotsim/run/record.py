@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Untold
+from iotsim.impair.fate import Befell, in_words
 from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
 from iotsim.run.capturefilter import make_filter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet
     from iotsim.events import Event, RunEnded
+    from iotsim.impair.fate import Remark
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
     from iotsim.run.folder import ResultsFolder
@@ -40,7 +42,7 @@ PACKED = b"\x93"
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
-    tuple[bytes, list[PacketRecord], dict[int, list[str]]]
+    tuple[bytes, list[PacketRecord], dict[int, list[str | Befell]]]
 ).decode
 
 
@@ -194,7 +196,7 @@ class Record:
         scribe: Scribe,
         names: bytes,
         packets: Sequence[PacketRecord],
-        remarks: Mapping[int, Sequence[str]],
+        remarks: Mapping[int, Sequence[Remark]],
     ) -> None:
         try:
             piece = _pack((names, packets, remarks))
@@ -210,10 +212,11 @@ class Record:
         self._put_off_packets(scribe, b"", packets[half:], rest)
 
     def _encode_packets(
-        self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[str]]
+        self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[Remark]]
     ) -> bytes:
         if remarks:
-            return self._pcapng.encode_remarked(packets, remarks)
+            words = {place: list(map(in_words, said)) for place, said in remarks.items()}
+            return self._pcapng.encode_remarked(packets, words)
         return self._pcapng.encode(packets)
 
     def have_scribe(self) -> None:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from iotsim.impair import Impairment, Scope
 from iotsim.simulation.ways import IMPAIRED, TOO_MANY, Held, Inbound, Outbound, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.device.fleet import Fleet
     from iotsim.impair import Direction, EntrySpec, Period
     from iotsim.impair.scope import Counts
     from iotsim.net.datagram import Datagram, Sending
+    from iotsim.protocol.codec import Codec
     from iotsim.scenario.impairments import ImpairEntry
     from iotsim.scenario.model import Scenario
     from iotsim.simulation.faults import Faults
@@ -96,14 +97,13 @@ class Disturbances:
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
         tell: Callable[[Transit], object],
-        tell_as_is: Callable[[SimDevice, Datagram, Any, Any, Any], object],
-        decode: Callable[[bytes, SimDevice], Mapping[str, Any]],
+        codec: Codec,
     ) -> Outbound | None:
         """The same from the devices."""
         stages = self._stages(fleet, service, "from_device")
         if not stages:
             return None
-        ends = leave, leave_corrupt, tell, tell_as_is, decode
+        ends = leave, leave_corrupt, tell, codec
         return Outbound(stages, self._pump, self.held, self._journal, *ends)
 
     def counters(self) -> dict[str, int]:
@@ -174,7 +174,7 @@ class Disturbances:
                 fates = self.fates(name)
                 impairment = self._impairment(one, fleet, direction)
                 effect, lot = impairment.effect, impairment.lot
-                stages.append(Stage(scope, effect, name, fates, lot=lot))
+                stages.append(Stage(scope, effect, name, fates, lot=lot, looks=scope.looks))
         if self._faults is not None:
             stages += self._faults.stages(self, fleet, service, direction)
         stages.sort(key=lambda stage: stage.scope.entry.order)

@@ -150,8 +150,7 @@ class Service:
                 self._leave,
                 hosts.send_corrupt,
                 self.tell_departed,
-                self.tell_as_is,
-                self._answer_codec.decode,
+                self._answer_codec,
             )
             for way in (self._inbound, self._outbound):
                 if way is not None:
@@ -164,17 +163,21 @@ class Service:
         self._recorded = journal.recording.messages
         self._teller: int | None = None
         """Our number among the journal's tellers, once telling is left to it."""
+        self._untold = False
+        """What is sent need not be told at once, as nobody looks at it."""
         codec = self._answer_codec
         self._given: dict[str, Any] | None = {} if codec.symmetric else None
         """What is kept of a message besides its bytes; None: that itself, in case nobody can read those."""
         read = spec.protocol.codec
         by_bytes = codec.tells_by_bytes and read.tells_by_bytes
-        if self._recorded and by_bytes and self._outbound is None and self._inbound is None:
-            number = len(journal.tellers)
-            leave = partial(setattr, self, "_teller", number)
+        unseen = by_bytes and (self._outbound is None or not self._outbound.looks)
+        if self._recorded and by_bytes:
+            leave = partial(self._leave_telling, len(journal.tellers), unseen=unseen)
             name = lru_cache(MOST_NAMES)(lambda index: fleet.device(index).name)
             teller = Teller(self._name, read.decode, codec.tell_bytes, name, leave)
             journal.tellers.append(teller)
+        else:
+            self._untold = unseen and not self._recorded
         # What nearly every message has in common with those before: who sent it, and the devices' names.
         self._peer: Endpoint = (0, 0)
         self._who = ""
@@ -389,30 +392,29 @@ class Service:
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Send `message` from `device` to the other side of `datagram` now; the outcome of what
         is answered by it. EncodeError if it cannot be sent."""
+        untold = self._untold and not self._told and message.__class__ is dict
         if self._outbound is not None:
-            payload, wire = self._answer_codec.tell(message, device)
-            return self._outbound.send(device, datagram, payload, wire, None)
+            wire = message
+            if untold:
+                payload = self._encode(message, device)
+            else:
+                payload, wire = self._answer_codec.tell(message, device)
+            outcome = self._outbound.send(device, datagram, payload, wire, None, untold=untold)
+            if outcome is not None:
+                return outcome
+            if not untold:
+                self._tell_sent(device, datagram, wire)
+            elif self._recorded:
+                self._emit_untold(datagram, payload, message)
+            return ANSWERED
         if not (self._recorded or self._told):
             sending = self._leave(datagram, self._encode(message, device))
             return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
-        if self._teller is not None and not self._told and message.__class__ is dict:
+        if untold:
             payload = self._encode(message, device)
             sending = self._leave(datagram, payload)
             if sending is None:
-                # Whoever writes it down tells it, from these bytes.
-                self._emit(
-                    Untold(
-                        self._pump.sent_at,
-                        next(self._ids),
-                        self._teller,
-                        datagram.index,
-                        datagram.peer,
-                        datagram.peer_port,
-                        payload,
-                        datagram.id,
-                        message if self._given is None else self._given,
-                    )
-                )
+                self._emit_untold(datagram, payload, message)
                 return ANSWERED
             wire = self._answer_codec.tell_bytes(payload, message)
             return self._not_sent_yet(sending, device, datagram, wire)
@@ -444,16 +446,34 @@ class Service:
         for observe in self._told:
             observe(device, message, now)
 
-    def tell_as_is(
+    def _leave_telling(self, number: int, *, unseen: bool) -> None:
+        """From now on who writes records tells messages, by teller `number`: also those sent, if they leave
+        `unseen`."""
+        self._teller, self._untold = number, unseen
+
+    def _emit_untold(
         self,
-        device: SimDevice,
         datagram: Datagram,
+        payload: bytes,
         message: Mapping[str, Any],
-        _said: Any,
-        _above: Any,
+        layer: str = "",
     ) -> None:
-        """Tell of a datagram that has just left past entries, none of which was for it."""
-        self._tell_sent(device, datagram, message)
+        """Whoever writes it down tells that `payload`, which is `message` encoded, has just left."""
+        assert self._teller is not None
+        self._emit(
+            Untold(
+                self._pump.sent_at,
+                next(self._ids),
+                self._teller,
+                datagram.index,
+                datagram.peer,
+                datagram.peer_port,
+                payload,
+                datagram.id,
+                message if self._given is None else self._given,
+                layer,
+            )
+        )
 
     def tell_departed(self, transit: Transit) -> None:
         """Tell of a datagram that has left for the link past entries, which may have changed it."""
@@ -465,6 +485,12 @@ class Service:
             except DecodeError as error:
                 self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
+        elif transit.untold:
+            if not self._told:
+                if self._recorded:
+                    self._emit_untold(transit.datagram, transit.payload, message)
+                return
+            message = self._answer_codec.tell_bytes(transit.payload, message)
         self._tell_sent(device, transit.datagram, message)
 
     def _tell_garbled(

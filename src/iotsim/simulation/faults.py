@@ -132,7 +132,7 @@ class Faults:
                 )
             )
         return [
-            Stage(_everything(fleet, service), effect, word, disturbances.fates(word))
+            Stage(_everything(fleet, service), effect, word, disturbances.fates(word), looks=False)
             for word, effect in effects
         ]
 

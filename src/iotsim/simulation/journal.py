@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from iotsim.events import AnyEventSink, Event, EventSink, PacketRecord, PacketSink
+    from iotsim.impair.fate import Remark
 
 
 class Recording(NamedTuple):
@@ -67,7 +68,7 @@ class Journal:
         self.events: list[Event | Untold] = []
         self.packets: list[PacketRecord] = []
         self.emit = self.events.append
-        self.remarks: dict[int, list[str]] = {}
+        self.remarks: dict[int, list[Remark]] = {}
         """What there is to say of a packet, by its place in ``packets``."""
         self.at_link = False
         """The last packet that came in is being handled now, and nothing else."""
@@ -98,21 +99,21 @@ class Journal:
     def add_packet_sink(self, sink: PacketSink) -> None:
         self._packet_sinks.append(sink)
 
-    def remark_in(self, text: str) -> None:
-        """Say `text` of the packet from the link that is being handled, if one is."""
+    def remark_in(self, remark: Remark) -> None:
+        """Say `remark` of the packet from the link that is being handled, if one is."""
         if not self.at_link:
             return
         packets = self.packets
         for place in range(len(packets) - 1, -1, -1):
             if packets[place][1] == IN:
-                self.remarks.setdefault(place, []).append(text)
+                self.remarks.setdefault(place, []).append(remark)
                 return
 
-    def remark_out(self, before: int, text: str) -> None:
-        """Say `text` of what has just left, if there were `before` packets before it did."""
+    def remark_out(self, before: int, remark: Remark) -> None:
+        """Say `remark` of what has just left, if there were `before` packets before it did."""
         place = len(self.packets) - 1
         if place >= before and self.packets[place][1] == OUT:
-            self.remarks.setdefault(place, []).append(text)
+            self.remarks.setdefault(place, []).append(remark)
 
     def leave_telling(self) -> bool:
         """Leave messages untold from now on, where `tellers` can tell; False: there are sinks of events that
@@ -132,10 +133,15 @@ class Journal:
         protocol, read, tell, name, _ = self.tellers[untold.teller]
         device, peer = name(untold.index), _endpoint(untold.peer, untold.peer_port)
         t, number, payload, layer = untold.t, untold.id, untold.payload, untold.layer
+        event: Received | Sent
         if untold.message is None:
-            return Received(t, number, device, peer, protocol, read(payload), layer)
-        message = tell(payload, untold.message)
-        return Sent(t, number, device, peer, protocol, message, untold.in_reply_to, layer)
+            event = Received(t, number, device, peer, protocol, read(payload), layer)
+        else:
+            message = tell(payload, untold.message)
+            event = Sent(t, number, device, peer, protocol, message, untold.in_reply_to, layer)
+        if untold.befell is not None:
+            event.impaired, event.fate, event.delay_s = untold.befell
+        return event
 
     def close(self) -> None:
         """Hand nothing to sinks any more; what is emitted is only counted."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
-from iotsim.events import Note, NotSent, Received, Sent, SessionFailed, Untold
+from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.events import Untold
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Host, Message, Timer
@@ -290,10 +291,24 @@ class SpeakingService(Service):
         outside: bool,
     ) -> bytes:
         device: Any = session.device
-        payload, wire = self._encoded(device, message, says)
+        wire: Mapping[str, Any] | None = message
+        untold = self._may_stay_untold(message, says)
+        if untold:
+            payload = self._encode(message, device)
+        else:
+            payload, wire = self._encoded(device, message, says)
         said = wire if says is message else says
-        self._send_payload(device, payload, peer, wire, said, outside=outside)
+        self._send_payload(device, payload, peer, wire, said, outside=outside, untold=untold)
         return payload
+
+    def _may_stay_untold(self, message: Mapping[str, Any], says: Mapping[str, Any] | None) -> bool:
+        """Whether nobody looks at `message`, with which the device `says` nothing but that, or nothing."""
+        return (
+            self._untold
+            and (says is message or says is None)
+            and message.__class__ is dict
+            and not (self._told_wire or (says is not None and self._told))
+        )
 
     def _transmit_plainly(
         self,
@@ -309,19 +324,16 @@ class SpeakingService(Service):
         device: Any = session.device
         if hand is None or hand.peer is not peer or device.failed:
             return SpeakingService.transmit(self, session, message, peer, says, outside)
-        observed = self._told_wire or (says is not None and self._told)
-        teller = None
-        if not observed and (says is message or says is None) and message.__class__ is dict:
-            teller = self._teller
+        untold = self._may_stay_untold(message, says)
         wire: Mapping[str, Any] | None = None
-        if observed or (self._recorded and teller is None):
-            payload, wire = self._answer_codec.tell(message, device)
-        else:
+        if untold:
             payload = self._encode(message, device)
+        else:
+            payload, wire = self._encoded(device, message, says)
         datagram = hand.datagram
         sending = self._leave(datagram, payload)
         if sending is not None:
-            if teller is not None:
+            if untold and self._recorded:
                 wire = self._answer_codec.tell_bytes(payload, message)
             said = wire if says is message else says
             self._note_tried(hand, self._leave_later(sending, device, datagram, wire, said))
@@ -329,13 +341,8 @@ class SpeakingService(Service):
         hand.sent = True
         if wire is not None:
             self._tell(device, datagram, wire, wire if says is message else says)
-        elif teller is not None:
-            now, number, index = self._pump.sent_at, next(self._ids), datagram.index
-            to, port, layer = datagram.peer, datagram.peer_port, WIRE if says is None else ""
-            given = message if self._given is None else self._given
-            self._emit(
-                Untold(now, number, teller, index, to, port, payload, datagram.id, given, layer)
-            )
+        elif untold and self._recorded:
+            self._emit_untold(datagram, payload, message, WIRE if says is None else "")
         return payload
 
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
@@ -369,9 +376,11 @@ class SpeakingService(Service):
         said: Mapping[str, Any] | None,
         *,
         outside: bool = False,
+        untold: bool = False,
     ) -> None:
         """Send a datagram, and tell of it once it has left: of what it shows, and of what the device says
-        with it, which may be the very same. Nobody is to be told if `wire` is None."""
+        with it, which may be the very same. Nobody is to be told if `wire` is None. If it is `untold`, `wire`
+        is what was encoded."""
         if device.failed:
             return
         hand = self._hand
@@ -387,23 +396,42 @@ class SpeakingService(Service):
             else:
                 hand = None
         if self._outbound is not None:
-            told = said is not None and said is wire, said
+            luggage = said is not None and said is wire, said
             above = None
-            if self._apart and said is not None:
+            if self._apart and said is not None and self._outbound.looks:
                 with suppress(EncodeError):
                     above = self._said_codec.tell(said, device)[1]
-            outcome = self._outbound.send(device, datagram, payload, wire, told, above)
+            outcome = self._outbound.send(
+                device, datagram, payload, wire, luggage, above, untold=untold
+            )
         else:
+            outcome = None
             sending = self._leave(datagram, payload)
-            if sending is None:
-                if hand is not None:
-                    hand.sent = True
-                if wire is not None:
-                    self._tell(device, datagram, wire, said)
-                return
-            outcome = self._leave_later(sending, device, datagram, wire, said)
+            if sending is not None:
+                if untold and wire is not None:
+                    same, wire = said is wire, self._answer_codec.tell_bytes(payload, wire)
+                    said = wire if same else said
+                outcome = self._leave_later(sending, device, datagram, wire, said)
         if hand is not None:
-            self._note_tried(hand, outcome)
+            self._note_tried(hand, ANSWERED if outcome is None else outcome)
+        if outcome is None and wire is not None:
+            self._tell_or_leave(device, datagram, payload, wire, said, untold=untold)
+
+    def _tell_or_leave(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        wire: Mapping[str, Any],
+        said: Mapping[str, Any] | None,
+        *,
+        untold: bool,
+    ) -> None:
+        """Tell of a datagram that has just left, or leave that to who writes it down."""
+        if not untold:
+            self._tell(device, datagram, wire, said)
+        elif self._recorded:
+            self._emit_untold(datagram, payload, wire, "" if said is wire else WIRE)
 
     @staticmethod
     def _note_tried(hand: Hand, outcome: str) -> None:
@@ -412,30 +440,24 @@ class SpeakingService(Service):
         elif hand.tried is not PENDING:
             hand.tried = outcome
 
-    def tell_as_is(
-        self,
-        device: SimDevice,
-        datagram: Datagram,
-        message: Mapping[str, Any],
-        said: Any,
-        above: Any,
-    ) -> None:
-        self._tell(device, datagram, message, message if said[0] else above)
-
     def tell_departed(self, transit: Transit) -> None:
         """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
         is all that the device says."""
         device: Any = transit.device
         wire: Any = transit.message
-        same, above = transit.luggage
+        same, said = transit.luggage
+        untold = transit.untold
         if transit.changed:
             try:
                 wire = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:
                 self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
-            above = None
-        self._tell(device, transit.datagram, wire, wire if same else above)
+            said, untold = None, False
+        elif untold and (self._told_wire or (said is not None and self._told)):
+            wire, untold = self._answer_codec.tell_bytes(transit.payload, wire), False
+        said = wire if same else said
+        self._tell_or_leave(device, transit.datagram, transit.payload, wire, said, untold=untold)
 
     def _leave_later(
         self,

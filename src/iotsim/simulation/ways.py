@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 import msgspec
 
 from iotsim.errors import DecodeError
-from iotsim.events import Impaired, NotSent, Sent
-from iotsim.impair.fate import DELAYED, Passage, names
+from iotsim.events import Impaired, NotSent, Sent, Untold
+from iotsim.impair.fate import DELAYED, Passage, in_words, names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.simulation.watchdog import FAULTS, Stalled
-from iotsim.units import format_duration
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
@@ -37,7 +36,9 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import SimDevice
     from iotsim.events import Received
     from iotsim.impair import Copy, Effect, Fate, Lot, Scope
+    from iotsim.impair.fate import Remark
     from iotsim.net.datagram import Sending
+    from iotsim.protocol.codec import Codec
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
 
@@ -65,7 +66,8 @@ Meet: TypeAlias = "Callable[[SimDevice, Any, Any, float], Hit | None]"
 
 class Stage(NamedTuple):
     """One entry on a way. ``fates`` counts what it has done, in words; ``fits`` tells whether it can be for
-    what passes at all; ``lot`` is the effect, if that looks at nothing but whose datagram it is."""
+    what passes at all; ``lot`` is the effect, if that looks at nothing but whose datagram it is; ``looks``
+    tells whether scope or effect look at what it says."""
 
     scope: Scope
     effect: Effect
@@ -73,6 +75,7 @@ class Stage(NamedTuple):
     fates: Counter[str]
     fits: Callable[[Passage], bool] | None = None
     lot: Lot | None = None
+    looks: bool = True
 
 
 class Held:
@@ -88,7 +91,8 @@ class Transit(Passage, kw_only=True, gc=False):
     """A passage, and where it stands: before stage number ``at`` of ``way``.
 
     ``datagram`` is what brought it, or what it answers; ``luggage`` is for the way's end; ``late`` tells
-    that it was held, and ``was`` are the bytes before they were changed. It is its own timer, since there
+    that it was held, and ``was`` are the bytes before they were changed. One that is ``untold`` has as its
+    message what was encoded: what its bytes show is to be told from these. It is its own timer, since there
     may be a million.
     """
 
@@ -98,6 +102,7 @@ class Transit(Passage, kw_only=True, gc=False):
     at: int = 0
     late: bool = False
     was: bytes = b""
+    untold: bool = False
 
     pending: ClassVar[bool] = True
 
@@ -123,6 +128,8 @@ class Way:
 
     def __init__(self, stages: list[Stage], pump: Pump, held: Held, *, waits: bool = False) -> None:
         self.stages = stages
+        self.looks = any(stage.looks for stage in stages)
+        """Whether anything on it looks at what a message says."""
         self._entries = [(stage.name, stage.fates) for stage in stages]
         self._meet = _first_to_hit(stages, waits=waits)
         self.pump = pump
@@ -149,6 +156,8 @@ class Way:
         luggage: Any,
         t: float,
         hit: Hit,
+        *,
+        untold: bool = False,
     ) -> tuple[Transit, str]:
         """`payload`, which shows `message`, sets out at `t` with what `hit` tells of its first stages; the
         outcome as of `go`."""
@@ -176,6 +185,7 @@ class Way:
                 luggage=luggage,
                 at=at + 1,
                 late=True,
+                untold=untold,
             )
             self._hold(due, transit)
             return transit, PENDING if datagram.frame else self.pump.defer(datagram)
@@ -190,6 +200,7 @@ class Way:
             datagram=datagram,
             luggage=luggage,
             at=at + 1,
+            untold=untold,
         )
         outcome = self._befall(transit, self.stages[at], fate) if fate is not None else None
         return transit, self.go(transit) if outcome is None else outcome
@@ -345,7 +356,7 @@ class Inbound(Way):
         datagram: Datagram,
         payload: bytes,
         message: Any,
-        event: Received | None,
+        event: Received | Untold | None,
     ) -> str | None:
         """A datagram has come at the link, which `event` tells, if anything does. None: nothing befalls it,
         and it is at its device now."""
@@ -378,8 +389,7 @@ class Inbound(Way):
 
 class Outbound(Way):
     """From the devices to the link. `leave` and `leave_corrupt` send what has passed, and `tell` tells of it,
-    whose luggage is what the device says with it; `tell_as_is` does of what nothing has befallen, given what
-    `send` was. `decode` is how the other side reads it."""
+    whose luggage is what the device says with it. `codec` is how the other side reads it."""
 
     def __init__(
         self,
@@ -390,18 +400,16 @@ class Outbound(Way):
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
         tell: Callable[[Transit], object],
-        tell_as_is: Callable[[SimDevice, Datagram, Any, Any, Any], object],
-        decode: Callable[[bytes, SimDevice], Mapping[str, Any]],
+        codec: Codec,
     ) -> None:
         super().__init__(stages, pump, held)
-        self._decode = decode
+        self._codec = codec
         self._journal = journal
         self._packets = journal.packets
         self._recorded, self._captured = journal.recording.messages, journal.recording.packets
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
-        self._tell_as_is = tell_as_is
 
     def send(
         self,
@@ -411,18 +419,22 @@ class Outbound(Way):
         message: Any,
         said: Any,
         above: Mapping[str, Any] | None = None,
-    ) -> str:
-        """`device` sends `payload`, which shows `message`; the outcome of what it answers. `above` is what
-        the device says with it, if that is of another schema."""
+        *,
+        untold: bool = False,
+    ) -> str | None:
+        """`device` sends `payload`, which shows `message`, or was that, if it is `untold`; the outcome of
+        what it answers. None: it has left, nothing befell it, and nobody was told. `above` is what the device
+        says with it, if that is of another schema."""
         now = self.pump.clock()
         hit = self._meet(device, message, above, now)
         if hit is not None:
-            _, outcome = self.set_out(device, datagram, payload, message, above, said, now, hit)
+            _, outcome = self.set_out(
+                device, datagram, payload, message, above, said, now, hit, untold=untold
+            )
             return outcome
         sending = self._leave(datagram, payload)
         if sending is None:
-            self._tell_as_is(device, datagram, message, said, above)
-            return ANSWERED
+            return None
         transit = Transit(
             device,
             message,
@@ -434,6 +446,7 @@ class Outbound(Way):
             datagram=datagram,
             luggage=said,
             at=len(self.stages),
+            untold=untold,
         )
         return self._not_left_yet(transit, sending)
 
@@ -478,7 +491,8 @@ class Outbound(Way):
             return
         device: Any = transit.device
         with suppress(DecodeError):
-            if self._decode(transit.payload, device) == transit.message:
+            read = self._codec.decode(transit.payload, device)
+            if transit.untold or read == transit.message:
                 transit.message, transit.changed = None, True
 
     def _left(self, transit: Transit) -> None:
@@ -489,28 +503,29 @@ class Outbound(Way):
         events = self._journal.events
         before = len(events)
         self._tell(transit)
-        for place in range(before, len(events)):
-            event = events[place]
-            if isinstance(event, Sent):
+        for event in events[before:]:
+            if isinstance(event, Sent | Untold):
                 _note(event, transit)
 
     def lose(self, transit: Transit) -> None:
         name, number = transit.device.name, transit.datagram.id
         reason, message = transit.fate, transit.message
+        if transit.untold and message is not None:
+            message = self._codec.tell_bytes(transit.was or transit.payload, message)
         now = self.pump.clock()
         if transit.flip < 0 and not transit.late and transit.datagram.frame != NO_FRAME:
-            self._journal.remark_in(f"the answer of {_befell(transit)}")
+            self._journal.remark_in(f"the answer of {in_words(_befell(transit))}")
         self._journal.emit(NotSent(now, name, reason, number, transit.impaired, message))
 
 
-def _befell(transit: Transit) -> str:
-    """What befell a datagram, for people: what is beside it in the capture, as it is on the link."""
+def _befell(transit: Transit) -> Remark:
+    """What befell a datagram: what is beside it in the capture, as it is on the link."""
     fate = transit.fate or "duplicated"  # what is the first of several goes on as it is
-    if transit.delay_s:
-        held = f"{DELAYED} {format_duration(transit.delay_s)}"
-        fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"
     device: Any = transit.device
-    text = f"{device.name}: {fate} ({transit.impaired})"
+    befell = device.name, fate, transit.impaired, transit.delay_s
+    if transit.flip < 0 and not transit.was:
+        return befell
+    text = in_words(befell)
     if transit.flip >= 0:
         text += "; one bit of the UDP datagram is wrong"
     if transit.was:
@@ -521,8 +536,11 @@ def _befell(transit: Transit) -> str:
     return text
 
 
-def _note(event: Received | Sent, passage: Passage) -> None:
+def _note(event: Received | Sent | Untold, passage: Passage) -> None:
     """Write into `event` what befell the message that it tells of."""
+    if isinstance(event, Untold):
+        event.befell = passage.impaired, passage.fate, passage.delay_s
+        return
     event.impaired, event.fate = passage.impaired, passage.fate
     if passage.delay_s:
         event.delay_s = passage.delay_s
