@@ -188,13 +188,24 @@ class Sent(Event, tag="sent"):
     """How long they held it."""
 
 
+Befell: TypeAlias = tuple[str, str, float]
+"""What befell a message: ``impaired``, ``fate`` and ``delay_s`` of its event."""
+NOTHING: Befell = ("", "", 0.0)
+
+
+def note_what_befell(event: Received | Sent, befell: Befell) -> None:
+    """Write `befell` into `event`."""
+    event.impaired, event.fate, delay_s = befell
+    if delay_s:  # else the very default stays, which is not written down
+        event.delay_s = delay_s
+
+
 class Untold(msgspec.Struct, array_like=True, gc=False):
     """A `Received` or `Sent` that is no event yet: who writes it down makes one of it, from its bytes.
 
     ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` that of the device,
     ``peer`` an address (`iotsim.wire.address`), or its bytes where these are packed, and ``message`` what
-    was encoded, if it was sent; else None. ``befell`` is what befell it: ``impaired``, ``fate`` and
-    ``delay_s`` of the event; None for nothing.
+    was encoded, if it was sent; else None. ``befell`` is what befell it, None for nothing.
     """
 
     t: float
@@ -207,7 +218,7 @@ class Untold(msgspec.Struct, array_like=True, gc=False):
     in_reply_to: int = 0
     message: Mapping[str, Any] | None = None
     layer: str = ""
-    befell: tuple[str, str, float] | None = None
+    befell: Befell | None = None
 
 
 class Impaired(Event, tag="impaired"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from iotsim.events import Untold
 from iotsim.link.memory import MemoryLink
 from iotsim.run import record as records
 from iotsim.run.files import NO_THREAD, Writer
@@ -13,12 +15,10 @@ from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
 from iotsim.run.scribe import Scribe
 from iotsim.scenario import load_text
+from iotsim.simulation import exchange, sessions
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
 from iotsim.wire.address import parse_address
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FAMILIES = {"IPv4": ("10.77.0.1", "10.77.1.1"), "IPv6": ("fd77::1", "fd77::1:1")}
 """The addresses of the gateway and of the first device."""
@@ -43,7 +43,18 @@ MODBUS: list[dict[str, Any] | bytes] = [
         [("READ_HOLDING_REGISTERS", 10), ("READ_HOLDING_REGISTERS", 99), ("READ_COILS", 1)]
     )
 ]
+SENSORNET: list[dict[str, Any] | bytes] = [
+    {"kind": "READ", "device": 1, "seq": 1, "point": 0},
+    {"kind": "READ", "device": 1, "seq": 2, "point": 3},
+    b"\0\1\2",
+    {"kind": "READ", "device": 1, "seq": 3, "point": 0},
+]
 MODELS = {
+    "sensornet": """
+[[devices.d.rules]]
+when = { point = 0 }
+reply = { kind = "REPORT", value = 1.25 }
+""",
     "coap": """
 [devices.d.model.resources]
 "/temp" = { value = 20, format = "text/plain", observe = "1s" }
@@ -57,20 +68,35 @@ MODELS = {
 holding = { 10 = { value = 1.5, type = "float32" } }
 """,
 }
-ASKED = {"coap": COAP, "snmp": SNMP, "modbus": MODBUS}
+ASKED = {"coap": COAP, "snmp": SNMP, "modbus": MODBUS, "sensornet": SENSORNET}
+DISTURBANCES = {
+    "delay": 'delay = "1ms..30ms"',
+    "loss": "loss = 0.4",
+    "all": 'loss = 0.1\ndelay = "5ms"\nduplicate = 0.3\ncorrupt = 0.2\nreorder = 0.2',
+    "rate": 'rate = "20kbit/s"',
+    "by number": 'delay = "3ms"\nevery = 2',
+    "one device": 'delay = "3ms"\ndevices = "d[1]"',
+}
 
 
 def record_of(
-    folder: Path, protocol: str, expect: str, family: str = "IPv4", *, later: bool
+    folder: Path,
+    protocol: str,
+    expect: str,
+    family: str = "IPv4",
+    *,
+    later: bool,
+    more: str = "",
 ) -> tuple[bytes, bytes]:
-    """Events and capture of a run in which two devices are asked all that is in `ASKED`."""
+    """Events and capture of a run in which two devices are asked all that is in `ASKED`; `more` is at the
+    end of its scenario."""
     folder.mkdir()
     gateway, first = FAMILIES[family]
     text = (
         f'[devices.d]\ncount = 2\naddress = "{first}"\nprotocol = "{protocol}"\n{MODELS[protocol]}'
-        f'[[expect]]\neach = "d"\n{expect} = {{}}\nwithin = "5s"\n'
+        f'[[expect]]\neach = "d"\n{expect} = {{}}\nwithin = "5s"\n{more}'
     )
-    scenario = load_text(text, folder / "later.toml", default_seed=1)
+    scenario = load_text(text, Path("later.toml"), default_seed=1)
     ours, theirs = MemoryLink.pair(scenario.link.mtu)
     now = 0.0
     simulation = Simulation(scenario, ours, seed=1, clock=lambda: now, wall_time=1.7e9)
@@ -94,6 +120,9 @@ def record_of(
             theirs.send_nowait(datagram_frame((parse_address(gateway), 40000), to, payload))
             while simulation.pump.turn():
                 pass
+    while simulation.pump.timers.next_due() < now + 0.2:
+        now = max(now, simulation.pump.timers.next_due())
+        simulation.pump.turn()
     simulation.journal.flush()
     assert record.close() == []
     return (folder / "events.jsonl").read_bytes(), (folder / "capture.pcapng").read_bytes()
@@ -108,6 +137,32 @@ def test_it_is_the_same(
     at_once = record_of(tmp_path / "at-once", protocol, expect, later=False)
     assert record_of(tmp_path / "later", protocol, expect, later=True) == at_once
     assert at_once[0].count(b'"sent"') >= len(ASKED[protocol])
+
+
+@pytest.mark.parametrize("entry", DISTURBANCES.values(), ids=DISTURBANCES)
+@pytest.mark.parametrize("expect", ["receives", "sends"])
+@pytest.mark.parametrize("protocol", ["coap", "modbus", "sensornet"])
+def test_what_is_impaired_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, expect: str, entry: str
+) -> None:
+    monkeypatch.setattr(records, "may_have_scribe", lambda: True)
+    made: list[Untold] = []
+
+    def make(*values: Any) -> Untold:
+        made.append(Untold(*values))
+        return made[-1]
+
+    for module in (exchange, sessions):
+        monkeypatch.setattr(module, "Untold", make)
+    more = f"[[impair]]\n{entry}\n"
+    at_once = record_of(tmp_path / "at-once", protocol, expect, later=False, more=more)
+    assert not made
+    assert record_of(tmp_path / "later", protocol, expect, later=True, more=more) == at_once
+    assert b'"impaired"' in at_once[0]
+    assert any(one.message is None for one in made)
+    sent = [one for one in made if one.message is not None]
+    # What an expectation looks at is told at once; with CoAP, acknowledgements are not looked at.
+    assert bool(sent) == (expect == "receives" or protocol == "coap")
 
 
 @pytest.mark.parametrize("protocol", ASKED)

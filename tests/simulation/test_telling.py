@@ -62,11 +62,12 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
 NUMBERS = {COAP: "message_id", MODBUS: "transaction"}
 
 
-def events_of(scenario: str, leave: bool) -> tuple[list[bytes], int]:
-    """All events, in JSON, and how many of them were left untold, of two rounds of requests."""
+def events_of(scenario: str, leave: bool, more: str = "") -> tuple[list[bytes], int]:
+    """All events, in JSON, and how many of them were left untold, of two rounds of requests; `more` is at the
+    end of the scenario."""
     ours, theirs = MemoryLink.pair(1500)
     clock = [0.0]
-    loaded = load_text(scenario, Path("x.toml"), default_seed=1)
+    loaded = load_text(scenario + more, Path("x.toml"), default_seed=1)
     simulation = Simulation(loaded, ours, seed=1, clock=lambda: clock[0], wall_time=0.0)
     journal, told, left = simulation.journal, [], 0
 
@@ -106,3 +107,11 @@ def test_what_is_left_untold_is_told_the_same(scenario: str) -> None:
     assert none == 0
     messages = [one for one in at_once if msgspec.json.decode(one)["event"] in ("sent", "received")]
     assert len(REQUESTS[scenario]) <= some <= len(messages)
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_what_nothing_befalls_is_told_as_if_nothing_could(leave: bool) -> None:
+    impaired = "\n[[impair]]\nloss = 0.0\n"
+    alone, _ = events_of(COAP, leave)
+    assert events_of(COAP, leave, impaired)[0] == alone
+    assert any(b'"layer":"application"' in one for one in alone)

@@ -8,6 +8,7 @@ receives or sends, and its state when something first looks at it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.device.epoch import Epoch
@@ -20,7 +21,7 @@ from iotsim.rng import key, unit
 from iotsim.wire.address import format_address
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from iotsim.device.behavior import Device
     from iotsim.device.reaction import Responder
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from iotsim.device.signals import Signal
     from iotsim.device.spec import FleetSpec
     from iotsim.device.trouble import Trouble
+
+MOST_NAMES = 1 << 14
+"""So many names of devices are kept, which takes some 2 MB; those of further devices are made anew."""
 
 
 class SimDevice:
@@ -102,7 +106,7 @@ class SimDevice:
     @property
     def name(self) -> str:
         """As in scenarios: ``meter[3]``."""
-        return f"{self.fleet.prefix}{self.index}]"
+        return self.fleet.name_of(self.index)
 
     @property
     def address(self) -> str:
@@ -161,8 +165,10 @@ class Fleet:
         self.seed = seed
         self.by_clock = kind.has_clock
         self._kind = kind
-        self.prefix = spec.name + "["
-        """What the names of all devices begin with: each event has a name in it."""
+        self.name_of: Callable[[int], str] = lru_cache(MOST_NAMES)(
+            lambda index: f"{spec.name}[{index}]"
+        )
+        """The name of the device at an index, as in scenarios: each event has one in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
         self.created = 0
         self.newcomers: list[int] | None = None

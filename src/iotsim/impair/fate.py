@@ -10,6 +10,7 @@ import msgspec
 from iotsim.units import format_duration
 
 if TYPE_CHECKING:
+    from iotsim.events import Befell
     from iotsim.match import DeviceView
 
 
@@ -41,6 +42,10 @@ class Passage(msgspec.Struct, gc=False):
     malformed: Mapping[str, Any] | None = None
     """The values that faults have given fields in place of their own."""
 
+    @property
+    def befell(self) -> Befell:
+        return self.impaired, self.fate, self.delay_s
+
 
 class Copy(NamedTuple):
     """One of what goes on: after `delay_s` seconds, with another payload if that is not None, and with
@@ -62,17 +67,16 @@ Lot: TypeAlias = Callable[[int], Fate]
 """What is drawn for the next datagram of the device at an index, whatever it is."""
 
 
-Befell: TypeAlias = tuple[str, str, str, float]
-"""What befell a datagram, to be put `in_words`: whose it is, its ``fate``, ``impaired``, and ``delay_s``."""
-Remark: TypeAlias = "str | Befell"
-"""What there is to say of a packet, in words or to be put so."""
+Remark: TypeAlias = "str | tuple[str, Befell]"
+"""What there is to say of a packet: in words, or whose it is and what befell it."""
 
 
 def in_words(remark: Remark) -> str:
     """`remark` for people."""
     if isinstance(remark, str):
         return remark
-    device, fate, impaired, delay_s = remark
+    device, (impaired, fate, delay_s) = remark
+    fate = fate or "duplicated"  # what is the first of several goes on as it is
     if delay_s:
         held = f"{DELAYED} {format_duration(delay_s)}"
         fate = fate.replace(DELAYED, held) if DELAYED in fate else f"{fate}, {held}"

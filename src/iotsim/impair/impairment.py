@@ -160,9 +160,13 @@ class Impairment:
             return LOST if number >= safe[index] and lost(index, number) else None
 
         def delay(index: int) -> Fate:
-            counts[index] = (number := counts[index]) + 1
+            # Nobody else counts here, so that what is drawn ahead can be counted at once.
             numbers = kept.get(index)
-            return (numbers.pop() if numbers else draw_more(index, number)) or None
+            if numbers:
+                return numbers.pop() or None
+            delay_s = draw_more(index, number := counts[index])
+            counts[index] = number + 1 + len(kept.get(index, ()))
+            return delay_s or None
 
         def lose_or_delay(index: int) -> Fate:
             counts[index] = (number := counts[index]) + 1

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Untold
-from iotsim.impair.fate import Befell, in_words
+from iotsim.events import Befell, DeviceFailed, ExpectationDecided, PacketRecord, Untold
+from iotsim.impair.fate import in_words
 from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
 from iotsim.run.capturefilter import make_filter
@@ -42,7 +42,7 @@ PACKED = b"\x93"
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
-    tuple[bytes, list[PacketRecord], dict[int, list[str | Befell]]]
+    tuple[bytes, list[PacketRecord], dict[int, list[str | tuple[str, Befell]]]]
 ).decode
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device.fleet import Fleet
+    from iotsim.events import Befell
     from iotsim.impair import Direction, EntrySpec, Period
     from iotsim.impair.scope import Counts
     from iotsim.net.datagram import Datagram, Sending
@@ -96,7 +97,7 @@ class Disturbances:
         service: int,
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
-        tell: Callable[[Transit], object],
+        tell: Callable[[Transit, Befell], object],
         codec: Codec,
     ) -> Outbound | None:
         """The same from the devices."""

@@ -16,13 +16,23 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager, suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
-from iotsim.events import DeviceFailed, Note, NotSent, Received, Sent, Undecodable, Untold
+from iotsim.events import (
+    NOTHING,
+    DeviceFailed,
+    Note,
+    NotSent,
+    Received,
+    Sent,
+    Undecodable,
+    Untold,
+    note_what_befell,
+)
 from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
@@ -41,6 +51,7 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
+    from iotsim.events import Befell
     from iotsim.expect.judge import Judge
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
@@ -56,8 +67,6 @@ REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
 EVENT_DATA_BYTES = 256
-MOST_NAMES = 1 << 14
-"""So many names of devices are kept, which takes some 2 MB; those of further devices are made anew."""
 
 
 class Layer:
@@ -173,15 +182,14 @@ class Service:
         unseen = by_bytes and (self._outbound is None or not self._outbound.looks)
         if self._recorded and by_bytes:
             leave = partial(self._leave_telling, len(journal.tellers), unseen=unseen)
-            name = lru_cache(MOST_NAMES)(lambda index: fleet.device(index).name)
-            teller = Teller(self._name, read.decode, codec.tell_bytes, name, leave)
+            teller = Teller(self._name, read.decode, codec.tell_bytes, fleet.name_of, leave)
             journal.tellers.append(teller)
         else:
             self._untold = unseen and not self._recorded
-        # What nearly every message has in common with those before: who sent it, and the devices' names.
+        self._name_of = fleet.name_of
+        # What nearly every message has in common with the one before: who sent it.
         self._peer: Endpoint = (0, 0)
         self._who = ""
-        self._names: dict[int, str] = {}
         self._heard = judge.observers(fleet.spec.name, "receives")
         self._told = judge.observers(fleet.spec.name, "sends")
         self._on_failure = on_failure
@@ -216,22 +224,22 @@ class Service:
             self._who = format_endpoint(*self._peer)
         if not datagram.from_host:
             device.peer = self._peer
-        received = None
+        event: Received | Untold | None = None
         if self._teller is not None:
             datagram.id = number = next(self._ids)
-            self._emit(
-                Untold(now, number, self._teller, index, datagram.peer, datagram.peer_port, payload)
-            )
+            who, port = datagram.peer, datagram.peer_port
+            event = Untold(now, number, self._teller, index, who, port, payload)
+            self._emit(event)
         elif self._recorded:
             datagram.id = number = next(self._ids)
-            name = self._names.get(index) or self._name_of(device)
-            received = Received(now, number, name, self._who, self._name, message)
-            self._emit(received)
+            name = self._name_of(index)
+            event = Received(now, number, name, self._who, self._name, message)
+            self._emit(event)
         try:
             for observe in self._heard:
                 observe(device, message, now)
             if self._inbound is not None:
-                outcome = self._inbound.take(device, datagram, payload, message, received)
+                outcome = self._inbound.take(device, datagram, payload, message, event)
                 if outcome is not None:
                     return outcome
             reaction = self._respond(device, message, now)
@@ -264,7 +272,10 @@ class Service:
                     transit.fate = names(transit.fate, met.fate)
                     transit.delay_s += met.delay_s
                     return self._meet(met, device, datagram, message)
-            return self._react(device, datagram, message)
+            reaction = self._respond(device, message, transit.t)
+            if reaction.__class__ is dict:
+                return self.send(device, datagram, reaction)
+            return self._follow(reaction, device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -330,12 +341,6 @@ class Service:
         said = dict(reply)
         echo_fields(self.protocol.echo, message, said)
         return said
-
-    def _name_of(self, device: SimDevice) -> str:
-        name = device.name
-        if len(self._names) < MOST_NAMES:
-            self._names[device.index] = name
-        return name
 
     @contextmanager
     def listening(self, device: SimDevice, wants: Wants) -> Iterator[Listener]:
@@ -425,17 +430,26 @@ class Service:
         self._tell_sent(device, datagram, wire)
         return ANSWERED
 
-    def _tell_sent(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> None:
+    def _tell_sent(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        befell: Befell = NOTHING,
+    ) -> None:
         """Tell whom it concerns that `message` has just left, as what the other side reads: with
         defaults, computed fields, and numbers of the wire."""
         now = self._pump.sent_at
         if self._recorded:
-            name = self._names.get(datagram.index) or self._name_of(device)
+            name = self._name_of(datagram.index)
             who = self._who
             if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
                 who = format_endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
-            self._emit(Sent(now, number, name, who, self._name, message, datagram.id))
+            sent = Sent(now, number, name, who, self._name, message, datagram.id)
+            if befell is not NOTHING:
+                note_what_befell(sent, befell)
+            self._emit(sent)
         if not self._told:
             return
         if datagram.request is not None:
@@ -457,6 +471,7 @@ class Service:
         payload: bytes,
         message: Mapping[str, Any],
         layer: str = "",
+        befell: Befell | None = None,
     ) -> None:
         """Whoever writes it down tells that `payload`, which is `message` encoded, has just left."""
         assert self._teller is not None
@@ -472,10 +487,11 @@ class Service:
                 datagram.id,
                 message if self._given is None else self._given,
                 layer,
+                befell,
             )
         )
 
-    def tell_departed(self, transit: Transit) -> None:
+    def tell_departed(self, transit: Transit, befell: Befell) -> None:
         """Tell of a datagram that has left for the link past entries, which may have changed it."""
         device: Any = transit.device
         message: Any = transit.message
@@ -488,10 +504,10 @@ class Service:
         elif transit.untold:
             if not self._told:
                 if self._recorded:
-                    self._emit_untold(transit.datagram, transit.payload, message)
+                    self._emit_untold(transit.datagram, transit.payload, message, "", befell)
                 return
             message = self._answer_codec.tell_bytes(transit.payload, message)
-        self._tell_sent(device, transit.datagram, message)
+        self._tell_sent(device, transit.datagram, message, befell)
 
     def _tell_garbled(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError

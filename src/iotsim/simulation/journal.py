@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from iotsim.events import IN, OUT, Received, Sent, Untold
+from iotsim.events import IN, OUT, Received, Sent, Untold, note_what_befell
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -104,10 +104,11 @@ class Journal:
         if not self.at_link:
             return
         packets = self.packets
-        for place in range(len(packets) - 1, -1, -1):
-            if packets[place][1] == IN:
-                self.remarks.setdefault(place, []).append(remark)
-                return
+        place = len(packets) - 1
+        while place >= 0 and packets[place][1] != IN:
+            place -= 1
+        if place >= 0:
+            self.remarks.setdefault(place, []).append(remark)
 
     def remark_out(self, before: int, remark: Remark) -> None:
         """Say `remark` of what has just left, if there were `before` packets before it did."""
@@ -140,7 +141,7 @@ class Journal:
             message = tell(payload, untold.message)
             event = Sent(t, number, device, peer, protocol, message, untold.in_reply_to, layer)
         if untold.befell is not None:
-            event.impaired, event.fate, event.delay_s = untold.befell
+            note_what_befell(event, untold.befell)
         return event
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.device.reaction import Raw
 from iotsim.errors import DecodeError
+from iotsim.events import NOTHING
 from iotsim.net.outcome import ANSWERED
 from iotsim.simulation.exchange import Service
 from iotsim.simulation.sessions import SessionService
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iotsim.device.fleet import SimDevice
+    from iotsim.events import Befell
     from iotsim.net.datagram import Datagram
     from iotsim.protocol.codec import Codec
     from iotsim.session import Peer, Session, Ticket
@@ -30,6 +32,7 @@ class RawCodec:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self.decode = codec.decode
+        self.tell_bytes = codec.tell_bytes
 
     def encode(self, message: Mapping[str, Any], device: Any = None, /) -> bytes:
         return message.data if isinstance(message, Raw) else self._codec.encode(message, device)
@@ -52,14 +55,20 @@ class RawService(Service):
         codec: Any = RawCodec(self._answer_codec)
         self._answer_codec, self._encode = codec, codec.encode
 
-    def _tell_sent(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> None:
+    def _tell_sent(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        befell: Befell = NOTHING,
+    ) -> None:
         if isinstance(message, Raw):
             try:
                 message = self._answer_codec.decode(message.data, device)
             except DecodeError as error:
                 self._tell_garbled(device, datagram, cast("Raw", message).data, error)
                 return
-        super()._tell_sent(device, datagram, message)
+        super()._tell_sent(device, datagram, message, befell)
 
 
 class RawSessionService(SessionService):
@@ -92,6 +101,7 @@ class RawSessionService(SessionService):
         datagram: Datagram,
         wire: Mapping[str, Any],
         said: Mapping[str, Any] | None,
+        befell: Befell = NOTHING,
     ) -> None:
         if isinstance(wire, Raw):
             try:
@@ -100,7 +110,7 @@ class RawSessionService(SessionService):
                 self._tell_garbled(device, datagram, cast("Raw", wire).data, error)
                 return
             said = None if self._apart else wire
-        super()._tell(device, datagram, wire, said)
+        super()._tell(device, datagram, wire, said, befell)
 
 
 def let_say_raw(service: Service) -> None:

@@ -82,25 +82,25 @@ class SessionService(SpeakingService):
             ),
         )
         self._hand = hand = Hand(datagram, peer, message)
-        received = None
+        event: Received | Untold | None = None
         if self._teller is not None:
             datagram.id = number = next(self._ids)
             asks, port = datagram.peer, datagram.peer_port
-            hand.event = untold = Untold(
+            hand.event = event = Untold(
                 now, number, self._teller, index, asks, port, payload, 0, None, WIRE
             )
-            self._emit(untold)
+            self._emit(event)
         elif self._recorded:
             datagram.id = number = next(self._ids)
-            name = self._names.get(index) or self._name_of(device)
+            name = self._name_of(index)
             who = self._endpoint(datagram.peer, datagram.peer_port)
-            hand.event = received = Received(now, number, name, who, self._name, message, WIRE)
-            self._emit(received)
+            hand.event = event = Received(now, number, name, who, self._name, message, WIRE)
+            self._emit(event)
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
             if self._inbound is not None:
-                outcome = self._inbound.take(device, datagram, payload, message, received)
+                outcome = self._inbound.take(device, datagram, payload, message, event)
                 if outcome is not None:
                     return outcome
             session = self._sessions[index] or self._session(device)

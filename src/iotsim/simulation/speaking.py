@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
-from iotsim.events import Note, NotSent, Received, Sent, SessionFailed
+from iotsim.events import (
+    NOTHING,
+    Note,
+    NotSent,
+    Received,
+    Sent,
+    SessionFailed,
+    note_what_befell,
+)
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.events import Untold
+    from iotsim.events import Befell, Untold
     from iotsim.net.datagram import Sending
     from iotsim.session import Ticket
     from iotsim.session.session import Host, Message, Timer
@@ -426,12 +434,13 @@ class SpeakingService(Service):
         said: Mapping[str, Any] | None,
         *,
         untold: bool,
+        befell: Befell = NOTHING,
     ) -> None:
         """Tell of a datagram that has just left, or leave that to who writes it down."""
         if not untold:
-            self._tell(device, datagram, wire, said)
+            self._tell(device, datagram, wire, said, befell)
         elif self._recorded:
-            self._emit_untold(datagram, payload, wire, "" if said is wire else WIRE)
+            self._emit_untold(datagram, payload, wire, "" if said is wire else WIRE, befell)
 
     @staticmethod
     def _note_tried(hand: Hand, outcome: str) -> None:
@@ -440,7 +449,7 @@ class SpeakingService(Service):
         elif hand.tried is not PENDING:
             hand.tried = outcome
 
-    def tell_departed(self, transit: Transit) -> None:
+    def tell_departed(self, transit: Transit, befell: Befell) -> None:
         """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
         is all that the device says."""
         device: Any = transit.device
@@ -456,8 +465,15 @@ class SpeakingService(Service):
             said, untold = None, False
         elif untold and (self._told_wire or (said is not None and self._told)):
             wire, untold = self._answer_codec.tell_bytes(transit.payload, wire), False
-        said = wire if same else said
-        self._tell_or_leave(device, transit.datagram, transit.payload, wire, said, untold=untold)
+        self._tell_or_leave(
+            device,
+            transit.datagram,
+            transit.payload,
+            wire,
+            wire if same else said,
+            untold=untold,
+            befell=befell,
+        )
 
     def _leave_later(
         self,
@@ -489,15 +505,16 @@ class SpeakingService(Service):
         datagram: Datagram,
         wire: Mapping[str, Any],
         said: Mapping[str, Any] | None,
+        befell: Befell = NOTHING,
     ) -> None:
         if said is not None and said is not wire:
-            self._emit_sent(device, datagram, wire, WIRE)
+            self._emit_sent(datagram, wire, WIRE, befell)
             # With defaults and computed fields, as a datagram would show it.
             with suppress(EncodeError):
                 said = self._said_codec.tell(said, device)[1]
-            self._emit_sent(device, datagram, said, APPLICATION)
+            self._emit_sent(datagram, said, APPLICATION, befell)
         elif self._recorded:
-            self._emit_sent(device, datagram, wire, "" if said is wire else WIRE)
+            self._emit_sent(datagram, wire, "" if said is wire else WIRE, befell)
         now = self._pump.sent_at
         request = datagram.request
         if request is None:
@@ -517,13 +534,16 @@ class SpeakingService(Service):
                     observe(device, said, now)
 
     def _emit_sent(
-        self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any], layer: str
+        self, datagram: Datagram, message: Mapping[str, Any], layer: str, befell: Befell
     ) -> None:
         if self._recorded:
-            name = self._names.get(datagram.index) or self._name_of(device)
+            name, asked = self._name_of(datagram.index), datagram.id
             who = self._endpoint(datagram.peer, datagram.peer_port)
             now, number = self._pump.sent_at, next(self._ids)
-            self._emit(Sent(now, number, name, who, self._name, message, datagram.id, layer))
+            sent = Sent(now, number, name, who, self._name, message, asked, layer)
+            if befell is not NOTHING:
+                note_what_befell(sent, befell)
+            self._emit(sent)
 
     def _endpoint(self, address: int, port: int) -> str:
         if port != self._peer[1] or address != self._peer[0]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 import msgspec
 
 from iotsim.errors import DecodeError
-from iotsim.events import Impaired, NotSent, Sent, Untold
+from iotsim.events import Impaired, NotSent, Untold, note_what_befell
 from iotsim.impair.fate import DELAYED, Passage, in_words, names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import SimDevice
-    from iotsim.events import Received
+    from iotsim.events import Befell, Received
     from iotsim.impair import Copy, Effect, Fate, Lot, Scope
     from iotsim.impair.fate import Remark
     from iotsim.net.datagram import Sending
@@ -111,7 +111,7 @@ class Transit(Passage, kw_only=True, gc=False):
         way = self.way
         way.held.count -= 1
         try:
-            outcome = way.go(self) if self.at < len(way.stages) else way.arrive(self)
+            outcome = way.arrive(self) if self.at == way.end else way.go(self)
         except FAULTS as error:
             way.fail(self.device, error)
             outcome = FAILED
@@ -130,6 +130,7 @@ class Way:
         self.stages = stages
         self.looks = any(stage.looks for stage in stages)
         """Whether anything on it looks at what a message says."""
+        self.end = len(stages)
         self._entries = [(stage.name, stage.fates) for stage in stages]
         self._meet = _first_to_hit(stages, waits=waits)
         self.pump = pump
@@ -188,7 +189,9 @@ class Way:
                 untold=untold,
             )
             self._hold(due, transit)
-            return transit, PENDING if datagram.frame else self.pump.defer(datagram)
+            if not datagram.frame:
+                self.pump.defer(datagram)
+            return transit, PENDING
         transit = Transit(
             device,
             message,
@@ -366,10 +369,13 @@ class Inbound(Way):
             return None
         transit, outcome = self.set_out(device, datagram, payload, message, None, None, now, hit)
         if transit.impaired:
+            befell = transit.impaired, transit.fate, transit.delay_s
             if self._remark is not None:
-                self._remark(_befell(transit))
-            if event is not None:
-                _note(event, transit)
+                self._remark(_remark_of(transit, befell))
+            if isinstance(event, Untold):
+                event.befell = befell
+            elif event is not None:
+                note_what_befell(event, befell)
         return outcome
 
     def arrive(self, transit: Transit) -> str:
@@ -388,8 +394,9 @@ class Inbound(Way):
 
 
 class Outbound(Way):
-    """From the devices to the link. `leave` and `leave_corrupt` send what has passed, and `tell` tells of it,
-    whose luggage is what the device says with it. `codec` is how the other side reads it."""
+    """From the devices to the link. `leave` and `leave_corrupt` send what has passed, and `tell` tells of it
+    and of what befell it; its luggage is what the device says with it. `codec` is how the other side reads
+    it."""
 
     def __init__(
         self,
@@ -399,14 +406,14 @@ class Outbound(Way):
         journal: Journal,
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
-        tell: Callable[[Transit], object],
+        tell: Callable[[Transit, Befell], object],
         codec: Codec,
     ) -> None:
         super().__init__(stages, pump, held)
         self._codec = codec
         self._journal = journal
         self._packets = journal.packets
-        self._recorded, self._captured = journal.recording.messages, journal.recording.packets
+        self._captured = journal.recording.packets
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
@@ -454,17 +461,15 @@ class Outbound(Way):
         packets = len(self._packets)
         if transit.flip >= 0:  # which the gateway's stack will not take
             self._leave_corrupt(transit.datagram, transit.payload, transit.flip)
-            self._journal.remark_out(packets, _befell(transit))
+            self._journal.remark_out(packets, _remark_of(transit, transit.befell))
             return self._lost(transit, "")
         sending = self._leave(transit.datagram, transit.payload)
         if sending is not None:
             return self._not_left_yet(transit, sending)
+        befell = transit.impaired, transit.fate, transit.delay_s
         if self._captured and transit.impaired:
-            self._journal.remark_out(packets, _befell(transit))
-        if self._recorded:
-            self._left(transit)
-        else:
-            self._tell(transit)
+            self._journal.remark_out(packets, _remark_of(transit, befell))
+        self._tell(transit, befell)
         return ANSWERED
 
     def _not_left_yet(self, transit: Transit, sending: Sending) -> str:
@@ -482,7 +487,7 @@ class Outbound(Way):
             self.lose(transit)
         else:
             with suppress(Stalled):  # which its device is known for by now
-                self._left(transit)
+                self._tell(transit, transit.befell)
         self.pump.settle(transit.datagram, NOT_SENT if reason else ANSWERED)
 
     def lighten(self, transit: Transit) -> None:
@@ -495,18 +500,6 @@ class Outbound(Way):
             if transit.untold or read == transit.message:
                 transit.message, transit.changed = None, True
 
-    def _left(self, transit: Transit) -> None:
-        """Tell of what has left, with what befell it."""
-        if not (self._recorded and transit.impaired):
-            self._tell(transit)
-            return
-        events = self._journal.events
-        before = len(events)
-        self._tell(transit)
-        for event in events[before:]:
-            if isinstance(event, Sent | Untold):
-                _note(event, transit)
-
     def lose(self, transit: Transit) -> None:
         name, number = transit.device.name, transit.datagram.id
         reason, message = transit.fate, transit.message
@@ -514,18 +507,16 @@ class Outbound(Way):
             message = self._codec.tell_bytes(transit.was or transit.payload, message)
         now = self.pump.clock()
         if transit.flip < 0 and not transit.late and transit.datagram.frame != NO_FRAME:
-            self._journal.remark_in(f"the answer of {in_words(_befell(transit))}")
+            self._journal.remark_in(f"the answer of {in_words((name, transit.befell))}")
         self._journal.emit(NotSent(now, name, reason, number, transit.impaired, message))
 
 
-def _befell(transit: Transit) -> Remark:
-    """What befell a datagram: what is beside it in the capture, as it is on the link."""
-    fate = transit.fate or "duplicated"  # what is the first of several goes on as it is
+def _remark_of(transit: Transit, befell: Befell) -> Remark:
+    """What there is to say of its packet in the capture, as it is on the link."""
     device: Any = transit.device
-    befell = device.name, fate, transit.impaired, transit.delay_s
     if transit.flip < 0 and not transit.was:
-        return befell
-    text = in_words(befell)
+        return device.name, befell
+    text = in_words((device.name, befell))
     if transit.flip >= 0:
         text += "; one bit of the UDP datagram is wrong"
     if transit.was:
@@ -534,13 +525,3 @@ def _befell(transit: Transit) -> Remark:
         shown = other[:SHOWN_BYTES].hex() + ("…" if len(other) > SHOWN_BYTES else "")
         text += f"; as {'it reached the device' if inbound else 'the device sent it'}: {shown}"
     return text
-
-
-def _note(event: Received | Sent | Untold, passage: Passage) -> None:
-    """Write into `event` what befell the message that it tells of."""
-    if isinstance(event, Untold):
-        event.befell = passage.impaired, passage.fate, passage.delay_s
-        return
-    event.impaired, event.fate = passage.impaired, passage.fate
-    if passage.delay_s:
-        event.delay_s = passage.delay_s
