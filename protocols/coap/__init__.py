@@ -10,6 +10,7 @@ is found by multicast.
 `codec`           what messages have in common, kept
 `transmission`    confirmable messages, until they are acknowledged (section 4)
 `server`          `Coap`, the session: requests, and the model's answers to them (section 5)
+`shortcut`        the commonest request, answered in one step
 `client`          requests of the device's own
 `observe`         observers (RFC 7641)
 `blocks`          bodies in blocks (RFC 7959)
@@ -28,11 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Errors
 
-from .codec import CoapProtocol
 from .follower import CoapFollower
 from .message import ERRORS, MESSAGE, METHODS, error_reply
 from .model import Model
 from .server import Coap
+from .shortcut import CoapProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

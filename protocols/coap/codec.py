@@ -12,7 +12,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from iotsim import DecodeError, EncodeError, Protocol
+from iotsim import DecodeError, EncodeError
 from iotsim.protocol.codec import Codec
 
 from .message import LARGEST_TOKEN, PAYLOAD
@@ -56,14 +56,6 @@ class CoapCodec(Codec):
     @cached_property
     def tell(self) -> Tell:
         return self._answers.tell
-
-
-class CoapProtocol(Protocol):
-    """A protocol with messages of CoAP on the wire."""
-
-    @cached_property
-    def codec(self) -> Codec:
-        return CoapCodec(self.message, strict=self.strict)
 
 
 def keeping_decoder(decode: Decode) -> Decode:

@@ -83,17 +83,21 @@ class Coap(Session):
         "_message_id",
         "_nons",
         "_observers",
-        "_seen",
         "_transmissions",
         "_uploads",
+        "early",
+        "seen",
     )
 
     model: Model
 
     def __init__(self) -> None:
         self._message_id = self.bits(16)
-        self._seen: Recent[int, Exchange] = Recent(self.model.exchange_lifetime, MOST_SEEN)
-        self._nons: Recent[int, Exchange] | None = None
+        self.seen: Recent[int, Exchange | bytes] = Recent(self.model.exchange_lifetime, MOST_SEEN)
+        """The confirmable messages of late, by `key_of`; bytes are what duplicates are answered with."""
+        self.early: tuple[Message, str | bytes | None] | None = None
+        """A request that has not come here yet, and the payload of what answers it."""
+        self._nons: Recent[int, Exchange | bytes] | None = None
         # What most devices never need is made when it is needed.
         self._transmissions: Transmissions | None = None
         self._observers: Observers | None = None
@@ -147,34 +151,36 @@ class Coap(Session):
         if kind == "RST" and self._observers is not None:
             self._observers.reset(peer, number)
 
-    def _seen_before(self, message: Message, peer: Peer) -> tuple[Exchange, bool]:
-        """The exchange that a message belongs to, and whether it is there because of a duplicate."""
+    def _exchange(self, message: Message, peer: Peer) -> Exchange | bytes:
+        """A new exchange for a message; if it is a duplicate, what that is answered with."""
         if message["type"] == "CON":
-            seen = self._seen
+            seen = self.seen
         elif self._nons is None:
             seen = self._nons = Recent(self.model.non_lifetime, MOST_SEEN)
         else:
             seen = self._nons
-        key = peer.address << 32 | peer.port << 16 | message["message_id"]
         exchange = Exchange(message, peer)
+        key = key_of(peer.address, peer.port, exchange.message_id)
         known = seen.setdefault(key, exchange, self.now)
-        return known, known is not exchange
+        if known is exchange:
+            return exchange
+        return known if isinstance(known, bytes) else known.sent
 
     def _forget(self, exchange: Exchange) -> None:
         """As if its request had never come."""
         peer = exchange.peer
-        key = peer.address << 32 | peer.port << 16 | exchange.message_id
-        for seen in (self._seen, self._nons):
+        key = key_of(peer.address, peer.port, exchange.message_id)
+        for seen in (self.seen, self._nons):
             if seen is not None and seen.get(key, self.now) is exchange:
                 seen.pop(key)
 
     # -- requests ----------------------------------------------------------------------------------
 
     def _take_request(self, message: Message, peer: Peer) -> None:
-        exchange, again = self._seen_before(message, peer)
-        if again:
-            if exchange.sent:
-                self.resend(exchange.sent, peer)
+        exchange = self._exchange(message, peer)
+        if isinstance(exchange, bytes):
+            if exchange:
+                self.resend(exchange, peer)
             return
         if len(message) > BARE and not PARTICULAR.isdisjoint(message):
             refusal = self._refusal(message)
@@ -371,10 +377,13 @@ class Coap(Session):
                 if wanted not in resource.formats:
                     return {"code": "NOT_ACCEPTABLE"}
                 format_, cell = wanted, resource.formats[wanted]
-        value = self.read(cell)
-        if value is None:
+        early, self.early = self.early, None
+        if early is not None and early[0] is message:
+            payload = early[1]
+        else:
+            payload = self.payload(cell, format_)
+        if payload is None:
             return {"code": "NOT_FOUND"}
-        payload = value if value.__class__ is str else render(value, format_)
         answer: Message = {"code": "CONTENT", "content_format": format_, "payload": payload}
         if resource.max_age is not None:
             answer["max_age"] = resource.max_age
@@ -384,6 +393,11 @@ class Coap(Session):
                 del answer["content_format"], answer["payload"]
                 answer["code"] = "VALID"  # section 5.9.1.3
         return answer
+
+    def payload(self, cell: Any, format_: str | int) -> str | bytes | None:
+        """The present value of `cell` in a content format; None if it has none."""
+        value = self.read(cell)
+        return value if value is None or value.__class__ is str else render(value, format_)
 
     def _takes(self, message: Message, resource: Resource) -> bool:
         given = message.get("content_format", resource.format)
@@ -492,11 +506,12 @@ class Coap(Session):
         if kind == "ACK":
             self._settle(message, peer, kind)
         else:
-            exchange, again = self._seen_before(message, peer)
-            if again:
-                if exchange.sent:
-                    self.resend(exchange.sent, peer)
+            begun = self._exchange(message, peer)
+            if isinstance(begun, bytes):
+                if begun:
+                    self.resend(begun, peer)
                 return
+            exchange = begun
         expected = self._client is not None and self._client.expects(message, peer)
         if kind == "CON":
             exchange.acknowledged = True
@@ -506,6 +521,11 @@ class Coap(Session):
             self._send_empty("RST", message["message_id"], peer)  # RFC 7641, section 3.5
         if expected:
             self.client.take(message, peer)
+
+
+def key_of(address: int, port: int, message_id: int) -> int:
+    """What tells messages of the last minutes apart."""
+    return address << 32 | port << 16 | message_id
 
 
 def _check(message: Message) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z][a-z0-9_-]*\Z", re.ASCII)
 
 ErrorReply = Callable[[DecodeError, bytes], Mapping[str, Any] | None]
+Shortcut = Callable[[Any, dict[str, Any], int, int], bytes | None]
+"""(session, message, address, port) -> the datagram that answers what these have sent to the device alone,
+and that is all that comes of it; the session is then as if it had received the message. None: there is more
+to it, and nothing has happened."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +162,12 @@ class Protocol:
         from iotsim.protocol.codec import Codec
 
         return Codec(self.message, strict=self.strict)
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """How sessions answer in one step, where neither rules nor a behavior, faults or impairments are
+        between; None if they do not."""
+        return None
 
     @cached_property
     def answer_codec(self) -> Codec:

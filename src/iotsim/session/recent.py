@@ -38,17 +38,18 @@ class Recent(Generic[K, V]):
         if entry is not None and entry[0] > now:
             self._entries[key] = (entry[0], value)
         else:
-            self._add(key, value, now)
+            self.add(key, value, now)
 
     def setdefault(self, key: K, value: V, now: float) -> V:
         """What is remembered for `key`, which is `value` from now on if nothing was."""
         entry = self._entries.get(key)
         if entry is not None and entry[0] > now:
             return entry[1]
-        self._add(key, value, now)
+        self.add(key, value, now)
         return value
 
-    def _add(self, key: K, value: V, now: float) -> None:
+    def add(self, key: K, value: V, now: float) -> None:
+        """Remember `value` for a key that has nothing any more."""
         entries = self._entries
         entries.pop(key, None)
         while entries:

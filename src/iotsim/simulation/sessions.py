@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.net.datagram import Datagram
+    from iotsim.protocol.definition import Shortcut
     from iotsim.session import Ticket
     from iotsim.session.session import Message
     from iotsim.simulation.reception import Met
@@ -50,8 +51,24 @@ class SessionService(SpeakingService):
 
     def __init__(self, fleet: Fleet, index: int, **rest: Any) -> None:
         super().__init__(fleet, index, **rest)
+        self._shortcut: Shortcut | None = None
         if self._reception is not None or rest["judge"].answers(fleet.spec.name):
             self.deliver = self._deliver_watched  # type: ignore[method-assign]
+        elif self._is_alone(fleet, index):
+            self._shortcut = self.protocol.shortcut
+        self._unruled = self._respond
+
+    def _is_alone(self, fleet: Fleet, index: int) -> bool:
+        """Whether nothing but the protocol's very session has to do with what comes."""
+        spec = fleet.spec
+        ruled = any(rule.service == index and not rule.send for rule in spec.rules)
+        disturbances = self._inbound, self._outbound, self._met_on_wire
+        return (
+            not ruled
+            and spec.behavior is None
+            and self._class is self.protocol.session
+            and all(one is None for one in disturbances)
+        )
 
     # -- in ----------------------------------------------------------------------------------------
 
@@ -70,6 +87,14 @@ class SessionService(SpeakingService):
         self.now = now = datagram.time
         if not datagram.from_host:
             device.peer = datagram.peer, datagram.peer_port
+        if (
+            self._shortcut is not None
+            and self._respond is self._unruled  # else somebody listens
+            and not datagram.group
+        ):
+            outcome = self._answer_at_once(self._shortcut, device, datagram, payload, message)
+            if outcome is not None:
+                return outcome
         peer = make_peer(
             Peer,
             (
@@ -114,6 +139,53 @@ class SessionService(SpeakingService):
         finally:
             self._hand = None
         return ANSWERED if hand.sent else hand.outcome
+
+    def _answer_at_once(
+        self,
+        shortcut: Shortcut,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Message,
+    ) -> str | None:
+        """Answer a datagram by the protocol's shortcut; None if that does not lead there."""
+        session = self._sessions[datagram.index] or self._session(device)
+        if session._waiters:
+            return None
+        asks, port = datagram.peer, datagram.peer_port
+        try:
+            answer = shortcut(session, message, asks, port)
+        except FAULTS:
+            return None  # it comes again, and is told, on the usual way
+        if answer is None:
+            return None
+        now = datagram.time
+        if self._teller is not None:
+            datagram.id = number = next(self._ids)
+            self._emit(Untold(now, number, self._teller, datagram.index, asks, port, payload))
+        elif self._recorded:
+            datagram.id = number = next(self._ids)
+            name, who = self._name_of(datagram.index), self._endpoint(asks, port)
+            self._emit(Received(now, number, name, who, self._name, message))
+        try:
+            for observe in self._heard_wire:
+                observe(device, message, now)
+            for observe in self._heard:
+                observe(device, message, now)
+            self._respond(device, message, now)
+            sending = self._leave(datagram, answer)
+            if sending is None and self._untold and not (self._told_wire or self._told):
+                if self._recorded:
+                    self._emit_untold(datagram, answer, {})
+                return ANSWERED
+            shown = self._answer_codec.decode(answer, device)
+            if sending is not None:
+                return self._leave_later(sending, device, datagram, shown, shown)
+            self._tell(device, datagram, shown, shown)
+        except FAULTS as error:
+            self._broken(device, error, payload)
+            return FAILED if device.failed else BROKEN
+        return ANSWERED
 
     def _arrived(self, transit: Transit) -> str:
         """A datagram has come to its device, past impairments. What was told of it may be written by now,
