@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -85,6 +85,16 @@ class Model(Table):
     def non_lifetime(self) -> float:
         """The same for other messages."""
         return self.transmit_span + MAX_LATENCY
+
+    @cached_property
+    def plain(self) -> dict[str, tuple[Any, Format, int | None]]:
+        """Of the resources that GET finds, and whose answers carry no ETag: value, format and max-age, by
+        path."""
+        return {
+            path: (resource.value, resource.format, resource.max_age)
+            for path, resource in self.resources.items()
+            if "GET" in resource.methods and not resource.etag
+        }
 
     @cached_property
     def links(self) -> dict[str, Link]:

@@ -55,25 +55,21 @@ def make_shortcut(encode: Encode) -> Callable[[Coap, dict[str, Any], int, int], 
         if len(message) != BARE or message["code"] != "GET" or message["type"] != "CON":
             return None
         model = session.model
-        resource = model.resources.get(message["path"])
-        if resource is None or resource.etag or "GET" not in resource.methods:
+        plain = model.plain.get(message["path"])
+        if plain is None:
             return None
-        number, now, seen = message["message_id"], session.now, session.seen
-        key = key_of(address, port, number)
-        if seen.get(key, now) is not None:
-            return None
-        format_, age = resource.format, resource.max_age
-        payload = session.payload(resource.value, format_)
+        cell, format_, age = plain
+        payload = session.payload(cell, format_)
         if payload is None or is_long(payload, model.block_size):
             session.early = message, payload
             return None
         body: bytes = payload if isinstance(payload, bytes) else payload.encode()
         first, code, options = heads.get((format_, age)) or learn(format_, age)
-        token = message["token"]
+        number, token = message["message_id"], message["token"]
         data: bytes = pack_header(first | len(token), code, number) + token + options
         if body:
             data += MARKER + body
-        seen.add(key, data, now)
-        return data
+        known = session.seen.setdefault(key_of(address, port, number), data, session.now)
+        return data if known is data else None  # else it is a duplicate
 
     return answer

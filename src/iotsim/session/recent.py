@@ -37,21 +37,24 @@ class Recent(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is not None and entry[0] > now:
             self._entries[key] = (entry[0], value)
-        else:
-            self.add(key, value, now)
+            return
+        if entry is not None:
+            del self._entries[key]
+        self._add(key, value, now)
 
     def setdefault(self, key: K, value: V, now: float) -> V:
         """What is remembered for `key`, which is `value` from now on if nothing was."""
         entry = self._entries.get(key)
-        if entry is not None and entry[0] > now:
-            return entry[1]
-        self.add(key, value, now)
+        if entry is not None:
+            if entry[0] > now:
+                return entry[1]
+            del self._entries[key]
+        self._add(key, value, now)
         return value
 
-    def add(self, key: K, value: V, now: float) -> None:
-        """Remember `value` for a key that has nothing any more."""
+    def _add(self, key: K, value: V, now: float) -> None:
+        """Remember `value` for a key that is not there."""
         entries = self._entries
-        entries.pop(key, None)
         while entries:
             oldest = next(iter(entries))
             lives = entries[oldest][0] > now
