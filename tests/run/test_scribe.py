@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import random
 import select
@@ -22,7 +23,8 @@ from iotsim.events import Received, Sent
 from iotsim.run import record, scribe
 from iotsim.run.backlog import BYTES
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
-from iotsim.run.scribe import Busy, Scribe, backlog_bytes, cores
+from iotsim.run.scribe import Busy, Scribe, backlog_bytes
+from iotsim.testbed import cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -406,34 +408,18 @@ def test_much_to_record_and_a_core_to_itself_is_busy(
 
 
 @pytest.mark.parametrize(
-    ("limit", "count"), [("max 100000", 4), ("150000 100000", 1), ("50000 100000", 1), ("x", 4)]
-)
-def test_cores_are_those_that_the_process_may_use(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, count: int
-) -> None:
-    (tmp_path / "cpu.max").write_text(limit)
-    monkeypatch.setattr(scribe, "CPU_LIMIT", tmp_path / "cpu.max")
-    monkeypatch.setattr(scribe.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
-    assert cores() == count
-
-
-@pytest.mark.parametrize(
-    ("limits", "size"),
+    ("limit", "size"),
     [
-        ({}, BYTES),
-        ({"v2": "max", "v1": "9223372036854771712"}, BYTES),
-        ({"v2": "8589934592"}, BYTES),
-        ({"v2": "268435456"}, 32 << 20),
-        ({"v1": "134217728"}, 16 << 20),
-        ({"v2": "33333333"}, 4165632),
-        ({"v2": "4096"}, 1 << 20),
+        (math.inf, BYTES),
+        (8589934592, BYTES),
+        (268435456, 32 << 20),
+        (33333333, 4165632),
+        (4096, 1 << 20),
     ],
 )
 def test_no_more_may_wait_than_a_share_of_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], size: int
+    monkeypatch: pytest.MonkeyPatch, limit: float, size: int
 ) -> None:
-    for name, text in limits.items():
-        (tmp_path / name).write_text(text + "\n")
-    monkeypatch.setattr(scribe, "MEMORY_LIMITS", (tmp_path / "v2", tmp_path / "v1"))
+    monkeypatch.setattr(cgroup, "memory_bytes", lambda: limit)
     monkeypatch.setattr(os, "sysconf", lambda _name: 1 << 16)
     assert backlog_bytes() == size

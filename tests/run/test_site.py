@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from iotsim.link.memory import MemoryLink
 from iotsim.run.launch import Launch
 from iotsim.run.site import isolation_of, make_plan, open_site, queue_count
 from iotsim.scenario import load_text
+from iotsim.testbed import cgroup
 from iotsim.testbed.plan import NO_INTERFACE
 from iotsim.testbed.users import User
 from iotsim.wire.address import format_address, parse_address
@@ -132,7 +132,7 @@ def test_an_interface_in_a_bridge_has_no_addresses_of_its_own(tmp_path: Path) ->
     [
         ('kind = "tun"', 1),
         ('kind = "tun"\nqueues = 3', 3),
-        ('kind = "tun"\nqueues = "auto"', len(os.sched_getaffinity(0))),
+        ('kind = "tun"\nqueues = "auto"', cgroup.processors()),
         ('kind = "tap"', 1),
         ('kind = "memory"', 1),
     ],

@@ -22,12 +22,12 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING
 
 from iotsim.run.backlog import BYTES, Backlog
 from iotsim.run.files import PATIENCE_S, waits
+from iotsim.testbed import cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,11 +54,6 @@ BUSY_SHARE = 0.7
 """Of the time, that this process works."""
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Sent by a terminal to all processes of a command; they are for the run to heed."""
-CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-MEMORY_LIMITS = tuple(
-    Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")
-)
-"""A container's, of control groups in version 2 and 1."""
 SHARE_OF_MEMORY = 8
 LEAST_BYTES = 1 << 20
 
@@ -255,26 +250,13 @@ def may_have_scribe() -> bool:
 
 def has_core_to_spare() -> bool:
     """Whether a scribe may write while the run and the gateway work."""
-    return cores() >= LEAST_CORES
-
-
-def cores() -> int:
-    """How many this process may use at a time."""
-    count = len(os.sched_getaffinity(0))
-    try:
-        quota, period = CPU_LIMIT.read_text().split()
-        return min(count, max(1, int(quota) // int(period)))
-    except (OSError, ValueError, ZeroDivisionError):  # no such limit
-        return count
+    return cgroup.processors() >= LEAST_CORES
 
 
 def backlog_bytes() -> int:
     """How much may wait: a share of the memory that there is, as who takes more than there is is killed."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit in MEMORY_LIMITS:
-        with suppress(OSError, ValueError):  # no such limit
-            there = min(there, int(limit.read_text()))
-    share = there // SHARE_OF_MEMORY
+    share = int(min(there, cgroup.memory_bytes())) // SHARE_OF_MEMORY
     return min(BYTES, max(LEAST_BYTES, share - share % mmap.PAGESIZE))
 
 

@@ -11,7 +11,6 @@ memory     none: nobody outside the process is there
 
 from __future__ import annotations
 
-import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from iotsim.impair.fault import Rebind
 from iotsim.link.loopback import LoopbackLink
 from iotsim.link.memory import MemoryLink
+from iotsim.testbed import cgroup
 from iotsim.testbed.bed import Helper, Testbed, open_testbed, spawn_helper
 from iotsim.testbed.plan import NO_INTERFACE, TestbedPlan, resolve_isolation
 from iotsim.units import parse_interface
@@ -54,7 +54,7 @@ def queue_count(scenario: Scenario) -> int:
     link = scenario.link
     if link.kind != "tun":
         return 1
-    return link.queues or len(os.sched_getaffinity(0))
+    return link.queues or cgroup.processors()
 
 
 def isolation_of(scenario: Scenario) -> str:

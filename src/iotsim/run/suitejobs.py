@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import Problem, ScenarioError
+from iotsim.testbed import cgroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ class Ended:
 def parse_jobs(text: str) -> int:
     """A number of runs at a time, or "auto": as many as suit the machine. ScenarioError for anything else."""
     if text == "auto":
-        return RUNS_PER_PROCESSOR * len(os.sched_getaffinity(0))
+        return RUNS_PER_PROCESSOR * cgroup.processors()
     if not re.fullmatch("[1-9][0-9]{0,3}", text, re.ASCII):
         raise ScenarioError([Problem("a number from 1 to 9999, or auto", f"--jobs {text}")])
     return int(text)

@@ -7,6 +7,7 @@ would make them; the rest explains why that failed.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import resource
@@ -20,10 +21,11 @@ from iotsim import interpreter
 from iotsim.capabilities import Capability
 from iotsim.errors import MachineError
 from iotsim.link import tuntap
-from iotsim.testbed import isolation, linux
+from iotsim.testbed import cgroup, isolation, linux
 
 MIN_KERNEL = (4, 18)
 MIN_OPEN_FILES = 256
+MIN_PROCESSES = 32
 PROBE_TIMEOUT_S = 20
 
 
@@ -133,25 +135,18 @@ def check_container() -> list[Check]:
     status = Path("/proc/self/status").read_text()
     if "\nSeccomp:\t" in status and "\nSeccomp:\t0" not in status:
         findings.append("system calls are filtered (seccomp)")
-    for name, text in (("pids.max", "processes"), ("memory.max", "bytes of memory")):
-        value = read_cgroup(name)
-        if value not in ("", "max"):
-            findings.append(f"at most {value} {text}")
+    pids = cgroup.least("pids.max")
+    limits = (
+        (pids, "processes"),
+        (cgroup.memory_bytes(), "bytes of memory"),
+        (cgroup.cores(), "cores"),
+    )
+    findings += [f"at most {limit:.16g} {what}" for limit, what in limits if limit < math.inf]
     checks = [Check("container", True, ", ".join(findings) or "no limits found")]
-    pids = read_cgroup("pids.max")
-    if pids.isdigit() and int(pids) < 32:
+    if pids < MIN_PROCESSES:
         fix = "start the container with --pids-limit 256"
-        checks.append(Check("processes", False, f"the cgroup allows only {pids}", fix))
+        checks.append(Check("processes", False, f"the cgroup allows only {pids:g}", fix))
     return checks
-
-
-def read_cgroup(name: str) -> str:
-    """A limit of our own cgroup (version 2), "" where there is none."""
-    try:
-        own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
-        return Path("/sys/fs/cgroup", own, name).read_text().strip()
-    except OSError:
-        return ""
 
 
 # -- the probe
