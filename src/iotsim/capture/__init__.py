@@ -7,8 +7,8 @@ memory of a short one, and one that is still being written is read as it comes::
     Datagrams().find(frame)   link and IP headers off, fragments together: UDP         frames, datagrams
     Decoder(...).decode(...)  the protocol's messages, and what they are to each other decoder
 
-A file is hostile until it is read: every length in it is held against what is there, and against a bound
-(`MOST_FRAME`, `MOST_BLOCK`, `MOST_INTERFACES`). What is no capture, or ends within a packet, is a
+A file (`source`) is hostile until it is read: every length in it is held against what is there, and against
+a bound (`MOST_FRAME`, `MOST_BLOCK`, `MOST_INTERFACES`). What is no capture, or ends within a packet, is a
 `CaptureError` with the offset, after all that stands before it was given. What is in a frame is of no
 concern to the file: frames that carry no UDP are counted by what they are, in ``Datagrams.skipped``.
 

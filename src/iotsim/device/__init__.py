@@ -4,9 +4,11 @@ A scenario's description of a fleet (`spec`) is compiled once, then nothing is i
 
 - `signals`: readings, pure functions of (device index, time). No background task, no memory.
 - `rules`: the ordered rules of a service become one generated function; `template` writes the part
-  of it that builds messages, `reaction` says what it returns.
+  of it that builds messages, `reaction` says what it returns. `explain` tells why one applies, or does not,
+  `shadows` which never can.
 - `schedule`: unsolicited sendings, whose times are arithmetic too.
-- `fleet`: the devices, made when they are first needed.
+- `fleet`: the devices, made when they are first needed; an `epoch` is their life from a boot to the next,
+  `trouble` what is wrong with what they sense.
 - `behavior`: the base class of devices written in Python, and `loader`, which reads their files.
 
 Time is an argument, randomness comes from the scenario's seed, the device's index and a counter, so

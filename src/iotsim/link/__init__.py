@@ -11,7 +11,8 @@ All of them carry *frames*: a ten-byte ``virtio_net_hdr`` and then the packet, a
 them through a TUN opened with ``IFF_VNET_HDR``. The header tells whether a checksum has been, or is
 still to be, computed; a link that computes none itself sets it so that the other side does.
 
-`listener` is none of these: it hears what passes an interface of the machine, for those who read along.
+`base` has their interface, `tuntap` opens those of the kernel's. `listener` is none of these: it hears what
+passes an interface of the machine, for those who read along.
 
 Alternatives considered
 -----------------------

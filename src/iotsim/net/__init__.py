@@ -30,12 +30,13 @@ in vain, and so on. All state is bounded: fragments per source and in all, neigh
 for them, path MTUs, flows, announcements. Of the hosts themselves there is no state at all, but for
 those that have a DHCP client.
 
-How it is cut: stack.py is the short cut of plain datagrams, and what it does not take goes by the
-book: ip.py (does it get there, is it whole) with packet.py (is it well-formed), path_mtu.py,
-fragmentation.py and segmentation.py; delivery.py (what does its upper layer want) with icmp.py and
-multicast.py; output.py for the way down. On an Ethernet: arp.py (ARP), neighbor_discovery.py
-(neighbor discovery), neighbor_cache.py (their cache), membership.py (IGMP, MLD), sweep.py (what all
-hosts of a pool say, one after the other), dhcp.py (clients) and mac.py.
+How it is cut: address_table.py knows whose an address is. stack.py is the short cut of plain datagrams, and
+what it does not take goes by the book: ip.py (does it get there, is it whole) with packet.py (is it
+well-formed), path_mtu.py, fragmentation.py and segmentation.py; delivery.py (what does its upper layer
+want) with icmp.py and multicast.py (and ratelimit.py, how many errors there may be); output.py for the way
+down. On an Ethernet: arp.py (ARP), neighbor_discovery.py (neighbor discovery), neighbor_cache.py (their
+cache), membership.py (IGMP, MLD), sweep.py (what all hosts of a pool say, one after the other), dhcp.py
+(clients) and mac.py.
 
 Alternatives considered
 -----------------------

@@ -21,6 +21,8 @@ A protocol, a file in the folder ``protocols/``, is a construct schema with a po
 `interpreted`  the codec's reference engine: construct, on a copy of the schema (`traced`) that is
                strict (`strict guarded`) and can say where it failed (`places`)
 `generate`     the codec's fast engine: Python code made from the nodes
+`malform`      messages with values that no encoder would write (`anyvalue`)
+`refusals`     the error replies that a protocol has
 `samples`      the types that a protocol's vectors show where its schema does not tell
 `examine`      for people: field tables, the check of a protocol file; `dissection`, messages taken apart
 

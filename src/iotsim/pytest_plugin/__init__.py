@@ -4,6 +4,8 @@ pytest imports this at every start of everybody who has iotsim installed, so tha
 nothing of iotsim is imported before there is a scenario.
 
 `scenarios`  collects scenario files; each is run as ``iotsim run`` would, in a process of its own
+             (`runner`), which `starter` has forked
+`reports`    what pytest says of them
 `fixture`    what `simulation` gives
 """
 

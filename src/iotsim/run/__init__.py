@@ -12,8 +12,9 @@
     guard        ends a run whose process some code of the user's keeps for itself
     signals      those that end a run; `ending`, when it has come to its end by itself
     doubts       what was lost or late, and which verdicts that puts in doubt
-    record       the files that grow; `files`, `segments` (with a bound); `scribe`, a process that writes
-                 them; `capturefilter` and `names`, what a capture keeps, and calls its devices
+    record       the files that grow; `files`, `segments` (with a bound); `backlog`, what waits to be
+                 written, and `scribe`, a process that does; `capturefilter` and `names`, what a capture
+                 keeps, and calls its devices
     folder       where results lie, whose it is, and the results that replace each other
     past         results read back; `documents` are made from them, and `html`, the page
     lookup       which results somebody means

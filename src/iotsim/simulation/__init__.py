@@ -6,16 +6,25 @@
     hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
     exchange     the way of a message: decode, tell, answer, encode
-    sessions     the same for protocols that have sessions, with these on the way
+    sessions     the same for protocols that have sessions, with these on the way; `speaking`, from these to
+                 the link
+    raw          the same for devices that say raw bytes
     ports        what sessions open besides the ports of their protocols
     listening    behaviors that wait for a message, before the rules
+    requests     what devices have asked, where their rules care for what answers it
+    unmatched    messages to which no rule applies
     between      the way from one device to another, which never crosses the link
+    ways         how a datagram passes impairments and faults; `disturbance`, which there are
+    faults       what is wrong with devices: at the `reception` of a message, or by `conditions` that last
+                 (`absences`, and `rebinding`, another address)
+    timeline     does each step of the scenario in its time; `moments`, what that may come after
     shard        which devices one process simulates, where several share them
     commands     what a running simulation can be told to do, as data
     runtime      what a behavior may ask for
     timers       all that happens later, in one ordered queue
     journal      where events gather on their way to the sinks
     counters     what was counted, as plain data
+    census       how many devices are in which state; `answertimes`, how long they take to answer
     lag          how late the simulator itself is
     watchdog     interrupts code of the user's that keeps all devices waiting
 

@@ -16,6 +16,7 @@ goes with the last process and descriptor in it. There are no files, so nothing 
 =============  =====================================================================
 `plan`         what a testbed shall be: plain data
 `helper`       starting the helper process
+`helperserver` a process that forks one after the other; `serverend` is our end of it
 `bed`          `open_testbed`, `Testbed`: the simulator's side, in trio
 `process`      `GatewayProcess`: output, exit status, signals, stop
 `counters`     what the kernel counted inside: interface and UDP
@@ -26,13 +27,16 @@ goes with the last process and descriptor in it. There are no files, so nothing 
 `sockets`      sockets that are opened inside and used outside
 `persistent`   interfaces that stay, for runs without root
 `rtnetlink`    requests to the kernel, in pyroute2's messages
-`supervisor`   the loop of init
+`supervisor`   the loop of init; `proctable`, whom it looks after; `gauge`, what they use
 `channel`      messages and descriptors over the control socket
 `linux`        the system calls that Python 3.11 lacks
-`privileges`   giving up capabilities
+`privileges`   giving up capabilities; `rights`, what the gateway has of them; `users`, whom
+               it may run as
+`timescale`    a gateway's clock that runs faster; `elf`, whether it can be reached
 `runs`         the running testbeds of this user, and executing a command inside one
 `enter`        the program that enters a testbed for that command
 `doctor`       what this machine can and cannot do, and the fix
+`cgroup`       what control groups allow us of it
 =============  =====================================================================
 
 Nothing here is imported by this page: the helper must start fast, and has no use for trio.

@@ -5,7 +5,8 @@
 `live`        runs over any link, with all that takes part in them in the hands of a test
 `blocking`    the same for plain functions; pytest's fixture `simulation` gives both
 
-`building`, `parts`, `waiting`, `sockets` and `explanation` are for the last two.
+`building`, `parts`, `waiting`, `sockets` and `explanation` are for the last two; `frames` makes what the
+memory link carries.
 """
 
 from __future__ import annotations

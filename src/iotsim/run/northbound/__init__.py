@@ -8,10 +8,10 @@
 `process`      services that are processes
 `broker`       MQTT: a broker's process, and a subscriber that watches it
 `watcher`      that subscriber
-`amqtt`        a broker in Python, where mosquitto is not installed
+`amqtt`        a broker in Python, where mosquitto is not installed: `amqtt_program`
 `command`      servers of the user's own
 `resolver`     the name server of ``[link] hosts``
-`northbound`   all of them together, as the run sees them
+`northbound`   all of them together, as the run sees them; `opening`, opened for it
 =============  ===============================================================================
 
 What they receive and answer, as bytes, is `iotsim.northbound`'s.
