@@ -17,6 +17,7 @@
     ways         how a datagram passes impairments and faults; `disturbance`, which there are
     faults       what is wrong with devices: at the `reception` of a message, or by `conditions` that last
                  (`absences`, and `rebinding`, another address)
+    lives        how devices boot, what they say by themselves, and how they begin anew
     timeline     does each step of the scenario in its time; `moments`, what that may come after
     shard        which devices one process simulates, where several share them
     commands     what a running simulation can be told to do, as data

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from iotsim.device import Fleet, attach_behavior, load_behavior
 from iotsim.errors import IotsimError, Problem, ScenarioError
-from iotsim.events import CommandDone, DeviceRebooted, Note
+from iotsim.events import CommandDone, Note
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
 from iotsim.net.outcome import dropped
@@ -44,6 +44,7 @@ from iotsim.simulation.faults import Faults
 from iotsim.simulation.hosts import make_hosts
 from iotsim.simulation.journal import EVERYTHING, Journal, Recording
 from iotsim.simulation.lag import BEAT_S
+from iotsim.simulation.lives import Lives
 from iotsim.simulation.moments import Moments
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.pump import SOON_S, Pump
@@ -52,17 +53,16 @@ from iotsim.simulation.runtime import SimulationRuntime
 from iotsim.simulation.sessions import SessionService
 from iotsim.simulation.shard import WHOLE, OwnDevices, Shard
 from iotsim.simulation.timers import Timers
-from iotsim.simulation.watchdog import FAULTS, PATIENCE_S, Rescue, Stalled, Watchdog
+from iotsim.simulation.watchdog import PATIENCE_S, Rescue, Stalled, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from iotsim.device import AttachedBehavior, Schedule, SimDevice
+    from iotsim.device import AttachedBehavior, SimDevice
     from iotsim.link.base import Link
-    from iotsim.net.address_table import Absence, PortHandler
+    from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Datagram
     from iotsim.scenario.model import Scenario
-    from iotsim.simulation.absences import Absences
     from iotsim.simulation.commands import Command
     from iotsim.simulation.exchange import Layer
 
@@ -72,16 +72,6 @@ DRAIN_S = 0.5
 CENSUS_INTERVAL_S = 0.2
 MOST_LEFT_OVER = 1 << 16
 TOO_LATE = dropped("too-late")
-
-
-class Series(NamedTuple):
-    """The sendings of one schedule by one device, since it booted at `boot`."""
-
-    fleet: Fleet
-    schedule: Schedule
-    device: int
-    boot: float
-    reboots: int
 
 
 class Simulation:
@@ -154,7 +144,6 @@ class Simulation:
         self.heard_at: float | None = None
         self.failed_devices: list[str] = []
         self.wall_time = wall_time
-        self.skipped_sendings = 0
         self._first_failure = ""
         self._left_over = 0
         faults = self._faults if self._faults.any(scenario.fleets) else None
@@ -162,11 +151,7 @@ class Simulation:
             scenario, seed, self.pump, self.journal, self.moments, faults
         )
         self._services: dict[str, list[Service]] = {}
-        self._speakers: dict[str, list[SessionService]] = {}
-        """The services whose devices do something by themselves."""
         self._ports: dict[str, dict[int, PortHandler]] = {}
-        self._not_booted: dict[str, tuple[Absences, Absence]] = {}
-        """The fleets of which devices have yet to boot, and what says which."""
         self.runtime = SimulationRuntime(
             self._services,
             self.journal,
@@ -177,8 +162,9 @@ class Simulation:
             wake=self.pump.wake,
             reboot=self.reboot,
         )
-        self._behaviors: dict[str, AttachedBehavior] = {}
-        self._nursery: trio.Nursery | None = None
+        self._lives = Lives(
+            self._services, self.runtime, self._conditions, self.pump, self.journal, shard
+        )
         self.on_held: Callable[[str, float], object] = lambda _name, _t: None
         """Called with the name of each expectation that holds, and when it was found to."""
         self._watchdog = Watchdog(
@@ -203,9 +189,10 @@ class Simulation:
 
     def _attach(self, name: str, fleet: Fleet) -> None:
         """Give `fleet` its behavior, its services, and its addresses."""
+        behavior: AttachedBehavior | None = None
         if fleet.spec.behavior is not None:
-            behavior = self._modules.enter_context(load_behavior(fleet.spec.behavior))
-            self._behaviors[name] = attach_behavior(fleet, behavior, self.runtime)
+            loaded = self._modules.enter_context(load_behavior(fleet.spec.behavior))
+            behavior = attach_behavior(fleet, loaded, self.runtime)
         layers = () if self.shard is WHOLE else (OwnDevices(self.shard),)
         services = [
             self._service(fleet, index, layers) for index in range(len(fleet.spec.services))
@@ -214,9 +201,6 @@ class Simulation:
         for rule in fleet.spec.rules:
             if any(template.raw for template in (*rule.reply, *rule.send)):
                 let_say_raw(services[rule.service])
-        self._speakers[name] = [
-            one for one in services if isinstance(one, SessionService) and one.has_run
-        ]
         self._ports[name] = {
             service.port: partial(self._receive_first, service) for service in services
         }
@@ -225,13 +209,8 @@ class Simulation:
                 service.ports = OpenPorts(self._ports[name], service.receive)
         hosts = self.hosts.add(fleet, self._ports[name])
         absences = self._conditions.add(fleet, self.hosts, hosts)
-        if fleet.boots_later:
-            # Before its boot a device is not there: not even for ARP or a ping.
-            def not_booted(index: int, now: float) -> bool:
-                return now < fleet.boots_at(index)
-
-            absences.add(not_booted)
-            self._not_booted[name] = absences, not_booted
+        speakers = [one for one in services if isinstance(one, SessionService) and one.has_run]
+        self._lives.add(fleet, behavior, speakers, absences)
 
     def _service(self, fleet: Fleet, index: int, layers: Sequence[Layer]) -> Service:
         parts: dict[str, Any] = {
@@ -242,7 +221,7 @@ class Simulation:
             "on_failure": self._on_failure,
             "layers": layers,
             "disturbances": self.disturbances,
-            "reboot": self._reboot_soon,
+            "reboot": self._lives.reboot_soon,
         }
         if fleet.spec.services[index].protocol.session is None:
             return Service(fleet, index, **parts)
@@ -261,8 +240,9 @@ class Simulation:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled; then the modules of behaviors are forgotten."""
         with self._modules, self._watchdog:
-            async with trio.open_nursery() as self._nursery:
-                await self._nursery.start(self.pump.run)
+            async with trio.open_nursery() as nursery:
+                self._lives.nursery = nursery
+                await nursery.start(self.pump.run)
                 self.start()
                 task_status.started()
 
@@ -272,14 +252,14 @@ class Simulation:
         self._conditions.start()
         for fleet in self.fleets.values():
             if fleet.spec.boot_with_run:
-                self._boot(fleet)
+                self._lives.boot(fleet)
 
     def boot(self, now: float) -> None:
         """Let the devices boot that do not boot with the run, each after its own delay."""
         for fleet in self.fleets.values():
             if not fleet.spec.boot_with_run:
                 fleet.origin = now
-                self._boot(fleet)
+                self._lives.boot(fleet)
         self.pump.wake()
 
     def ready(self, now: float) -> None:
@@ -317,7 +297,7 @@ class Simulation:
                 let_say_raw(self._services[fleet.spec.name][action.service])
             for index in indexes:
                 try:
-                    self._act(fleet.device(index), action, now)
+                    self._lives.act(fleet.device(index), action, now)
                 except Stalled as error:
                     raise IotsimError(str(error)) from None
         self.journal.emit(CommandDone(now, encode_command(command)))
@@ -361,29 +341,11 @@ class Simulation:
 
     def reboot(self, fleet: Fleet, index: int, down_s: float = 0.0) -> None:
         """Let a device begin anew, at once: it boots after `down_s` seconds, for which it is away."""
-        now = self.clock()
-        device = fleet.device(index)
-        device.reboot(now + down_s)
-        if down_s:
-            self._conditions.down(fleet, index, now + down_s)
-        for service in self._services[fleet.spec.name]:
-            service.restart(device)
-        self.journal.emit(DeviceRebooted(now, device.name))
-        self._begin(fleet, (index,))
+        self._lives.reboot(fleet, index, down_s)
 
     def services(self, fleet: str) -> Sequence[Service]:
         """The services of the devices of this fleet, in the scenario's order."""
         return self._services[fleet]
-
-    def _reboot_soon(self, device: SimDevice, down_s: float) -> None:
-        """Let a device begin anew once it has dealt with what it is about."""
-        reboots = device.reboots
-
-        def reboot() -> None:
-            if device.reboots == reboots and not device.failed:
-                self.reboot(device.fleet, device.index, down_s)
-
-        self.pump.timers.call_at(self.clock(), reboot)
 
     def _cannot_say(self, fleet: str, service: int, device: SimDevice, error: Exception) -> None:
         """A device is to send what cannot be had."""
@@ -448,7 +410,7 @@ class Simulation:
             "events": self.journal.event_count,
             "devices.created": sum(fleet.created for fleet in self.fleets.values()),
             "devices.failed": len(self.failed_devices),
-            "sendings.skipped": self.skipped_sendings,
+            "sendings.skipped": self._lives.skipped,
         }
         counts |= self.disturbances.counters()
         counts |= {f"outcome.{name}": count for name, count in pump.outcomes.items()}
@@ -510,66 +472,6 @@ class Simulation:
             raise ScenarioError([Problem(str(error), path="devices", hint=error.hint)]) from None
         indexes = (index for index in selection.indexes if self.shard.owns(index))
         return self.fleets[selection.fleet], indexes
-
-    def _act(self, device: SimDevice, action: Schedule, now: float) -> None:
-        for message in action.build(device, now):
-            self.runtime.send_nowait(device, message, action.to, action.service)
-
-    def _boot(self, fleet: Fleet) -> None:
-        """The devices of `fleet` boot, each at its time, which is known now."""
-        self._begin(fleet, self.shard.owned(len(fleet)))
-        if (waiting := self._not_booted.pop(fleet.spec.name, None)) is not None:
-            absences, not_booted = waiting
-            self.pump.timers.call_at(fleet.booted_by(), absences.remove, not_booted)
-
-    def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
-        """The devices of these numbers boot: set their timers, and start their tasks."""
-        behavior = self._behaviors.get(fleet.spec.name)
-        for index in indexes:
-            device = fleet.devices[index]
-            boot, reboots = (
-                (fleet.boots_at(index), 0) if device is None else (device.booted_at, device.reboots)
-            )
-            for schedule in fleet.schedules:
-                first = schedule.first(index, boot)
-                if first is not None:
-                    series = Series(fleet, schedule, index, boot, reboots)
-                    self.pump.timers.call_at(first, self._speak, series, 0, first)
-            for service in self._speakers[fleet.spec.name]:
-                self.pump.timers.call_at(boot, service.boot, fleet.device(index), reboots)
-            if behavior is not None and behavior.has_run and self._nursery is not None:
-                self._nursery.start_soon(self._live, fleet.device(index), behavior)
-
-    def _speak(self, series: Series, n: int, due: float) -> None:
-        """Do sending `n` of a schedule, and set the timer of the next."""
-        fleet, schedule, index, boot, reboots = series
-        device = fleet.device(index)
-        if device.failed or device.reboots != reboots:
-            return
-        now = self.clock()
-        try:
-            self._act(device, schedule, now)
-        except FAULTS as error:
-            self._services[fleet.spec.name][schedule.service].fail(device, error)
-            return
-        following = schedule.next(index, n, due, boot)
-        while following is not None and following < now:
-            # The run is late by more than a whole interval: sending a burst would not mend it.
-            self.skipped_sendings += 1
-            n += 1
-            following = schedule.next(index, n, following, boot)
-        if following is not None:
-            self.pump.timers.call_at(following, self._speak, series, n + 1, following)
-
-    async def _live(self, device: SimDevice, behavior: AttachedBehavior) -> None:
-        """The task of one device with a behavior that waits, until it reboots."""
-        with trio.CancelScope() as device.epoch.task:
-            await self.runtime.sleep_until(device.booted_at)
-            try:
-                await behavior.instance(device).run()
-            except FAULTS as error:
-                self._services[device.fleet.spec.name][0].fail(device, error)
-                self.pump.wake()
 
 
 def users_files(scenario: Scenario) -> tuple[set[str], bool]:
