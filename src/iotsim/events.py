@@ -190,7 +190,6 @@ class Sent(Event, tag="sent"):
 
 Befell: TypeAlias = tuple[str, str, float]
 """What befell a message: ``impaired``, ``fate`` and ``delay_s`` of its event."""
-NOTHING: Befell = ("", "", 0.0)
 
 
 def note_what_befell(event: Received | Sent, befell: Befell) -> None:

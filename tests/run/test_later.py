@@ -15,7 +15,7 @@ from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
 from iotsim.run.scribe import Scribe
 from iotsim.scenario import load_text
-from iotsim.simulation import exchange, sessions
+from iotsim.simulation import exchange, sessions, telling
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
 from iotsim.wire.address import parse_address
@@ -152,7 +152,7 @@ def test_what_is_impaired_is_the_same(
         made.append(Untold(*values))
         return made[-1]
 
-    for module in (exchange, sessions):
+    for module in (exchange, sessions, telling):
         monkeypatch.setattr(module, "Untold", make)
     more = f"[[impair]]\n{entry}\n"
     at_once = record_of(tmp_path / "at-once", protocol, expect, later=False, more=more)

@@ -5,7 +5,7 @@
     simulation   fleets, hosts, expectations and pump over one link, whatever the link is
     hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
-    exchange     the way of a message: decode, tell, answer, encode
+    exchange     the way of a message: decode, tell, answer, encode; `telling`, what is told of it
     sessions     the same for protocols that have sessions, with these on the way; `speaking`, from these to
                  the link
     raw          the same for devices that say raw bytes

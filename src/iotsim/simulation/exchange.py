@@ -23,23 +23,19 @@ from iotsim.device.reaction import NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
 from iotsim.events import (
-    NOTHING,
     DeviceFailed,
     Note,
     NotSent,
     Received,
-    Sent,
-    Undecodable,
     Untold,
-    note_what_befell,
 )
 from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
-from iotsim.simulation.journal import Teller
 from iotsim.simulation.listening import Listener, Listeners
-from iotsim.simulation.requests import Requests, answering
+from iotsim.simulation.requests import Requests
+from iotsim.simulation.telling import Telling
 from iotsim.simulation.unmatched import UnmatchedMessages
 from iotsim.simulation.watchdog import FAULTS, Stalled
 from iotsim.simulation.ways import FAILED, NOT_SENT
@@ -51,7 +47,6 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
-    from iotsim.events import Befell
     from iotsim.expect.judge import Judge
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
@@ -66,7 +61,6 @@ if TYPE_CHECKING:
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
-EVENT_DATA_BYTES = 256
 
 
 class Layer:
@@ -91,7 +85,7 @@ def _cannot_reboot(_device: SimDevice, _down_s: float) -> None:
     raise IotsimError("a service by itself cannot let its devices reboot")
 
 
-class Service:
+class Service(Telling):
     """One protocol at one port of `fleet`; `index` is its place in the fleet's services.
 
     `layers` are those of the layered way, the nearest to the link first. ``receive`` is what the stack
@@ -113,14 +107,12 @@ class Service:
         layers: Sequence[Layer] = (),
         disturbances: Disturbances | None = None,
     ) -> None:
+        super().__init__(fleet, index, pump=pump, judge=judge, journal=journal)
         spec = fleet.spec.services[index]
-        self.protocol = spec.protocol
         self.port = spec.port
-        self._name = spec.protocol.name
         self._devices = fleet.devices
         self._device = fleet.device
         self._decode = spec.protocol.codec.decode
-        self._answer_codec = spec.protocol.answer_codec
         self._encode = self._answer_codec.encode
         self._respond = fleet.responders[index]
         self._requests: Requests | None = None
@@ -131,9 +123,6 @@ class Service:
             self._respond = self._requests.respond
         self._listeners = Listeners(self._respond)
         self.unmatched = UnmatchedMessages(fleet, index, journal)
-        self._remark = journal.remark_in
-        self._remark_out = journal.remark_out
-        self._packets = journal.packets
         self.receive: PortHandler = self._receive
         self._noting: Datagram | None = None
         """The datagram that is being decoded; only where somebody wants to know what an answer answers."""
@@ -164,34 +153,7 @@ class Service:
             for way in (self._inbound, self._outbound):
                 if way is not None:
                     way.fail = self.fail
-        self._pump = pump
-        self._clock = pump.clock
-        self._judge = judge
-        self._emit = journal.emit
-        self._ids = journal.message_ids
-        self._recorded = journal.recording.messages
-        self._teller: int | None = None
-        """Our number among the journal's tellers, once telling is left to it."""
-        self._untold = False
-        """What is sent need not be told at once, as nobody looks at it."""
-        codec = self._answer_codec
-        self._given: dict[str, Any] | None = {} if codec.symmetric else None
-        """What is kept of a message besides its bytes; None: that itself, in case nobody can read those."""
-        read = spec.protocol.codec
-        by_bytes = codec.tells_by_bytes and read.tells_by_bytes
-        unseen = by_bytes and (self._outbound is None or not self._outbound.looks)
-        if self._recorded and by_bytes:
-            leave = partial(self._leave_telling, len(journal.tellers), unseen=unseen)
-            teller = Teller(self._name, read.decode, codec.tell_bytes, fleet.name_of, leave)
-            journal.tellers.append(teller)
-        else:
-            self._untold = unseen and not self._recorded
-        self._name_of = fleet.name_of
-        # What nearly every message has in common with the one before: who sent it.
-        self._peer: Endpoint = (0, 0)
-        self._who = ""
-        self._heard = judge.observers(fleet.spec.name, "receives")
-        self._told = judge.observers(fleet.spec.name, "sends")
+        self._may_be_left_untold(seen=self._outbound is not None and self._outbound.looks)
         self._on_failure = on_failure
         self._reboot = reboot
 
@@ -430,94 +392,6 @@ class Service:
         self._tell_sent(device, datagram, wire)
         return ANSWERED
 
-    def _tell_sent(
-        self,
-        device: SimDevice,
-        datagram: Datagram,
-        message: Mapping[str, Any],
-        befell: Befell = NOTHING,
-    ) -> None:
-        """Tell whom it concerns that `message` has just left, as what the other side reads: with
-        defaults, computed fields, and numbers of the wire."""
-        now = self._pump.sent_at
-        if self._recorded:
-            name = self._name_of(datagram.index)
-            who = self._who
-            if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
-                who = format_endpoint(datagram.peer, datagram.peer_port)
-            number = next(self._ids)
-            sent = Sent(now, number, name, who, self._name, message, datagram.id)
-            if befell is not NOTHING:
-                note_what_befell(sent, befell)
-            self._emit(sent)
-        if not self._told:
-            return
-        if datagram.request is not None:
-            with answering(device, datagram.request):
-                for observe in self._told:
-                    observe(device, message, now)
-            return
-        for observe in self._told:
-            observe(device, message, now)
-
-    def _leave_telling(self, number: int, *, unseen: bool) -> None:
-        """From now on who writes records tells messages, by teller `number`: also those sent, if they leave
-        `unseen`."""
-        self._teller, self._untold = number, unseen
-
-    def _emit_untold(
-        self,
-        datagram: Datagram,
-        payload: bytes,
-        message: Mapping[str, Any],
-        layer: str = "",
-        befell: Befell | None = None,
-    ) -> None:
-        """Whoever writes it down tells that `payload`, which is `message` encoded, has just left."""
-        assert self._teller is not None
-        self._emit(
-            Untold(
-                self._pump.sent_at,
-                next(self._ids),
-                self._teller,
-                datagram.index,
-                datagram.peer,
-                datagram.peer_port,
-                payload,
-                datagram.id,
-                message if self._given is None else self._given,
-                layer,
-                befell,
-            )
-        )
-
-    def tell_departed(self, transit: Transit, befell: Befell) -> None:
-        """Tell of a datagram that has left for the link past entries, which may have changed it."""
-        device: Any = transit.device
-        message: Any = transit.message
-        if transit.changed:
-            try:
-                message = self._answer_codec.decode(transit.payload, device)
-            except DecodeError as error:
-                self._tell_garbled(device, transit.datagram, transit.payload, error)
-                return
-        elif transit.untold:
-            if not self._told:
-                if self._recorded:
-                    self._emit_untold(transit.datagram, transit.payload, message, "", befell)
-                return
-            message = self._answer_codec.tell_bytes(transit.payload, message)
-        self._tell_sent(device, transit.datagram, message, befell)
-
-    def _tell_garbled(
-        self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError
-    ) -> None:
-        """`device` has sent what is no message of its protocol."""
-        now = self._pump.sent_at
-        number = next(self._ids)
-        self._report_undecodable(device, datagram, payload, error, now, number, sent=True)
-        self._judge.undecodable(device, now, error, "sends")
-
     def _not_sent_yet(
         self,
         sending: str | Waiting,
@@ -613,32 +487,6 @@ class Service:
         except FAULTS as failure:
             self.fail(device, failure)
             return FAILED
-
-    def _report_undecodable(
-        self,
-        device: SimDevice,
-        datagram: Datagram,
-        payload: bytes,
-        error: DecodeError,
-        now: float,
-        number: int,
-        *,
-        sent: bool = False,
-    ) -> None:
-        self._emit(
-            Undecodable(
-                now,
-                number,
-                device.name,
-                format_endpoint(datagram.peer, datagram.peer_port),
-                self._name,
-                error.reason,
-                error.path,
-                error.offset,
-                payload[:EVENT_DATA_BYTES].hex(),
-                sent,
-            )
-        )
 
     def _refusal(
         self, device: SimDevice, datagram: Datagram, payload: bytes, error: DecodeError

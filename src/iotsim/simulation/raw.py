@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.device.reaction import Raw
 from iotsim.errors import DecodeError
-from iotsim.events import NOTHING
 from iotsim.net.outcome import ANSWERED
 from iotsim.simulation.exchange import Service
 from iotsim.simulation.sessions import SessionService
@@ -60,7 +59,7 @@ class RawService(Service):
         device: SimDevice,
         datagram: Datagram,
         message: Mapping[str, Any],
-        befell: Befell = NOTHING,
+        befell: Befell | None = None,
     ) -> None:
         if isinstance(message, Raw):
             try:
@@ -101,7 +100,7 @@ class RawSessionService(SessionService):
         datagram: Datagram,
         wire: Mapping[str, Any],
         said: Mapping[str, Any] | None,
-        befell: Befell = NOTHING,
+        befell: Befell | None = None,
     ) -> None:
         if isinstance(wire, Raw):
             try:

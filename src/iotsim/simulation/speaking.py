@@ -16,7 +16,6 @@ import msgspec
 
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
 from iotsim.events import (
-    NOTHING,
     Note,
     NotSent,
     Received,
@@ -30,13 +29,13 @@ from iotsim.rng import key
 from iotsim.session import Peer, Session
 from iotsim.session.clock import by_clock
 from iotsim.simulation.exchange import (
-    EVENT_DATA_BYTES,
     REBOOTED,
     Service,
     one_line,
 )
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.requests import answering
+from iotsim.simulation.telling import EVENT_DATA_BYTES
 from iotsim.simulation.watchdog import FAULTS, Stalled
 from iotsim.simulation.ways import FAILED, NOT_SENT
 from iotsim.wire.address import format_endpoint
@@ -434,7 +433,7 @@ class SpeakingService(Service):
         said: Mapping[str, Any] | None,
         *,
         untold: bool,
-        befell: Befell = NOTHING,
+        befell: Befell | None = None,
     ) -> None:
         """Tell of a datagram that has just left, or leave that to who writes it down."""
         if not untold:
@@ -505,7 +504,7 @@ class SpeakingService(Service):
         datagram: Datagram,
         wire: Mapping[str, Any],
         said: Mapping[str, Any] | None,
-        befell: Befell = NOTHING,
+        befell: Befell | None = None,
     ) -> None:
         if said is not None and said is not wire:
             self._emit_sent(datagram, wire, WIRE, befell)
@@ -534,14 +533,14 @@ class SpeakingService(Service):
                     observe(device, said, now)
 
     def _emit_sent(
-        self, datagram: Datagram, message: Mapping[str, Any], layer: str, befell: Befell
+        self, datagram: Datagram, message: Mapping[str, Any], layer: str, befell: Befell | None
     ) -> None:
         if self._recorded:
             name, asked = self._name_of(datagram.index), datagram.id
             who = self._endpoint(datagram.peer, datagram.peer_port)
             now, number = self._pump.sent_at, next(self._ids)
             sent = Sent(now, number, name, who, self._name, message, asked, layer)
-            if befell is not NOTHING:
+            if befell is not None:
                 note_what_befell(sent, befell)
             self._emit(sent)
 
