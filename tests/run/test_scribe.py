@@ -164,6 +164,45 @@ def test_what_a_killed_run_has_recorded_is_all_there(
     assert events[-1]["t"] >= far - 0.1, "what was recorded when it said that is there"
 
 
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from tests.run.flood import Flood
+
+run = Flood(Path(sys.argv[1]), time.monotonic, scribe=True)
+run.ask()
+run.record.have_scribe()
+run.ask()
+print(run.record.scribe.pid, flush=True)
+if os.fork() == 0:
+    time.sleep(600)
+os.write(1, b"forked\\n")
+time.sleep(600)
+"""
+
+
+def test_who_has_inherited_the_pipe_of_a_killed_run_keeps_nothing_from_being_written(
+    tmp_path: Path, subreaper: None
+) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        assert run.stdout is not None
+        pid = int(run.stdout.readline())
+        assert run.stdout.readline() == "forked\n"
+        try:
+            run.send_signal(signal.SIGKILL)
+            run.wait(DEADLINE_S)
+            began = time.monotonic()
+            _, status = os.waitpid(pid, 0)
+            assert time.monotonic() - began < DEADLINE_S
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)  # the one that has inherited it
+    assert status == 0
+    assert packets_of(tmp_path) == 4 * BATCH
+
+
 def test_a_run_whose_scribe_is_killed_goes_on_by_itself_and_nothing_is_lost(
     tmp_path: Path, at_once: bool
 ) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import gc
 import mmap
 import os
+import select
 import signal
 import threading
 import time
@@ -118,6 +119,7 @@ class Scribe:
         self._lost = [0] * len(files)
         self._stuck = -1
         """How much the disk had taken when it stalled."""
+        run = os.getpid()
         reads, self._pipe = os.pipe()
         try:
             with warnings.catch_warnings():
@@ -129,7 +131,7 @@ class Scribe:
             os.close(self._pipe)
             raise
         if self.pid == 0:
-            self._serve(reads)
+            self._serve(reads, run)
         os.close(reads)
         os.set_blocking(self._pipe, False)
 
@@ -219,8 +221,9 @@ class Scribe:
         self._write(piece.number, piece.data)
         self._backlog.done(piece)
 
-    def _serve(self, told: int) -> NoReturn:
-        """Be the child: write what `told`, a pipe, says, and when it ends, all that is left."""
+    def _serve(self, told: int, run: int) -> NoReturn:
+        """Be the child: write what `told`, a pipe, says, and when that or process `run` ends, all that is
+        left."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -228,7 +231,8 @@ class Scribe:
                 signal.signal(number, signal.SIG_IGN)
             gc.disable()
             _close_all_but(told, *[file.fileno() for file in self._files])
-            while heard := os.read(told, _TOLD_BYTES):
+            hear = _listening(told, run)
+            while heard := hear():
                 (far,) = _PUT_IN.unpack(heard[-_PUT_IN.size :])
                 if far == _ENDED:
                     break
@@ -258,6 +262,26 @@ def backlog_bytes() -> int:
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     share = int(min(there, cgroup.memory_bytes())) // SHARE_OF_MEMORY
     return min(BYTES, max(LEAST_BYTES, share - share % mmap.PAGESIZE))
+
+
+def _listening(told: int, run: int) -> Callable[[], bytes]:
+    """What gives what comes through the pipe `told`, and nothing any more when that has ended, or process
+    `run` has: a process that code of the user's has forked from that one may hold its end of the pipe."""
+    poll = select.poll()
+    poll.register(told, select.POLLIN)
+    patience_ms = None
+    try:
+        poll.register(os.pidfd_open(run), select.POLLIN)
+    except ProcessLookupError:
+        patience_ms = 0  # it is no more
+    except OSError:  # a kernel before 5.3
+        pass
+
+    def hear() -> bytes:
+        heard = any(fd == told for fd, _ in poll.poll(patience_ms))
+        return os.read(told, _TOLD_BYTES) if heard else b""
+
+    return hear
 
 
 def _close_all_but(*kept: int) -> None:
