@@ -279,12 +279,12 @@ class SpeakingService(Service):
         """Answer `datagram` past the session. To a group, nothing is sent."""
         if datagram.group:
             return SESSION
-        payload, wire = self._encoded(device, message, message)
+        payload, wire, untold = self._encoded(device, message, message)
         said = None if self._apart else wire
         hand = Hand(datagram, Peer(datagram.peer, datagram.peer_port, datagram.local, self.port))
         self._hand, outer = hand, self._hand
         try:
-            self._send_payload(device, payload, hand.peer, wire, said)
+            self._send_payload(device, payload, hand.peer, wire, said, untold=untold)
         finally:
             self._hand = outer
         return hand.outcome
@@ -298,24 +298,10 @@ class SpeakingService(Service):
         outside: bool,
     ) -> bytes:
         device: Any = session.device
-        wire: Mapping[str, Any] | None = message
-        untold = self._may_stay_untold(message, says)
-        if untold:
-            payload = self._encode(message, device)
-        else:
-            payload, wire = self._encoded(device, message, says)
+        payload, wire, untold = self._encoded(device, message, says)
         said = wire if says is message else says
         self._send_payload(device, payload, peer, wire, said, outside=outside, untold=untold)
         return payload
-
-    def _may_stay_untold(self, message: Mapping[str, Any], says: Mapping[str, Any] | None) -> bool:
-        """Whether nobody looks at `message`, with which the device `says` nothing but that, or nothing."""
-        return (
-            self._untold
-            and (says is message or says is None)
-            and message.__class__ is dict
-            and not (self._told_wire or (says is not None and self._told))
-        )
 
     def _transmit_plainly(
         self,
@@ -331,25 +317,21 @@ class SpeakingService(Service):
         device: Any = session.device
         if hand is None or hand.peer is not peer or device.failed:
             return SpeakingService.transmit(self, session, message, peer, says, outside)
-        untold = self._may_stay_untold(message, says)
-        wire: Mapping[str, Any] | None = None
-        if untold:
-            payload = self._encode(message, device)
-        else:
-            payload, wire = self._encoded(device, message, says)
+        payload, wire, untold = self._encoded(device, message, says)
         datagram = hand.datagram
         sending = self._leave(datagram, payload)
         if sending is not None:
-            if untold and self._recorded:
+            if untold:
                 wire = self._answer_codec.tell_bytes(payload, message)
             said = wire if says is message else says
             self._note_tried(hand, self._leave_later(sending, device, datagram, wire, said))
             return payload
         hand.sent = True
-        if wire is not None:
+        if untold:
+            if self._recorded:
+                self._emit_untold(datagram, payload, message, WIRE if says is None else "")
+        elif wire is not None:
             self._tell(device, datagram, wire, wire if says is message else says)
-        elif untold and self._recorded:
-            self._emit_untold(datagram, payload, message, WIRE if says is None else "")
         return payload
 
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None:
@@ -365,14 +347,21 @@ class SpeakingService(Service):
         self._remark_out(packets, f"{device.name}: sent again")
 
     def _encoded(
-        self, device: SimDevice, message: Mapping[str, Any], said: Mapping[str, Any] | None
-    ) -> tuple[bytes, Mapping[str, Any] | None]:
-        """The bytes of `message`, and what they show, where somebody is to see that, or what is `said`
-        with them."""
-        told = self._told_wire or (said is not None and self._told)
+        self, device: SimDevice, message: Mapping[str, Any], says: Mapping[str, Any] | None
+    ) -> tuple[bytes, Mapping[str, Any] | None, bool]:
+        """The bytes of `message`, with which the device `says` something or nothing; what they show, where
+        somebody is to be told; and whether that can stay untold: then it is `message` itself."""
+        told = self._told_wire or (says is not None and self._told)
+        if (
+            self._untold
+            and not told
+            and (says is message or says is None)
+            and message.__class__ is dict
+        ):
+            return self._encode(message, device), message, True
         if self._recorded or told or self._outbound is not None:
-            return self._answer_codec.tell(message, device)
-        return self._encode(message, device), None
+            return (*self._answer_codec.tell(message, device), False)
+        return self._encode(message, device), None, False
 
     def _send_payload(
         self,
