@@ -25,18 +25,22 @@ CoAP over TCP, the freshness of Echo (RFC 9175), Q-Block (RFC 9177), PROBING_RAT
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from iotsim import Errors
+from iotsim import Errors, Protocol
 
+from .codec import CoapCodec
 from .follower import CoapFollower
 from .message import ERRORS, MESSAGE, METHODS, error_reply
 from .model import Model
 from .server import Coap
-from .shortcut import CoapProtocol
+from .shortcut import make_shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from iotsim.protocol.definition import Shortcut
 
 __all__ = [
     "ERRORS",
@@ -49,6 +53,21 @@ __all__ = [
     "Model",
     "error_reply",
 ]
+
+
+class CoapProtocol(Protocol):
+    """A protocol with messages of CoAP on the wire."""
+
+    @cached_property
+    def codec(self) -> CoapCodec:
+        return CoapCodec(self.message, strict=self.strict)
+
+    @cached_property
+    def shortcut(self) -> Shortcut | None:
+        # Who derives the session, or has a schema of its own, may answer otherwise.
+        if self.session is not Coap or self.message is not MESSAGE:
+            return None
+        return make_shortcut(self.codec)
 
 
 def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:

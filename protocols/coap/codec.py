@@ -51,11 +51,11 @@ class CoapCodec(Codec):
         answers = Answers(self.encode, self.decode)
         self.decode = keeping_decoder(self.decode)
         self.encode = answers.encode
-        self._answers = answers
+        self.answers = answers
 
     @cached_property
     def tell(self) -> Tell:
-        return self._answers.tell
+        return self.answers.tell
 
 
 def keeping_decoder(decode: Decode) -> Decode:
@@ -151,9 +151,7 @@ class Answers:
                 kind, code, number, token = four_of(message)
             else:
                 return None
-            head = self.kept.get((kind, code, format_, age)) or self._learn(
-                kind, code, format_, age
-            )
+            head = self.head(kind, code, format_, age)
             body = payload.encode() if payload.__class__ is str else payload
             if (
                 head is None
@@ -168,6 +166,10 @@ class Answers:
         except (KeyError, TypeError, UnicodeEncodeError, struct.error):
             return None
         return data + MARKER + body if body else data, shows, number, token, body, payload
+
+    def head(self, kind: Any, code: Any, format_: Any, age: Any) -> Head | None:
+        """The head of such an answer; None if it is not one to be kept."""
+        return self.kept.get((kind, code, format_, age)) or self._learn(kind, code, format_, age)
 
     def _learn(self, kind: Any, code: Any, format_: Any, age: Any) -> Head | None:
         if not (kind.__class__ is code.__class__ is str) or format_.__class__ not in TEXT_OR_NONE:

@@ -85,7 +85,6 @@ class Coap(Session):
         "_observers",
         "_transmissions",
         "_uploads",
-        "early",
         "seen",
     )
 
@@ -95,8 +94,6 @@ class Coap(Session):
         self._message_id = self.bits(16)
         self.seen: Recent[int, Exchange | bytes] = Recent(self.model.exchange_lifetime, MOST_SEEN)
         """The confirmable messages of late, by `key_of`; bytes are what duplicates are answered with."""
-        self.early: tuple[Message, str | bytes | None] | None = None
-        """A request that has not come here yet, and the payload of what answers it."""
         self._nons: Recent[int, Exchange | bytes] | None = None
         # What most devices never need is made when it is needed.
         self._transmissions: Transmissions | None = None
@@ -151,8 +148,8 @@ class Coap(Session):
         if kind == "RST" and self._observers is not None:
             self._observers.reset(peer, number)
 
-    def _exchange(self, message: Message, peer: Peer) -> Exchange | bytes:
-        """A new exchange for a message; if it is a duplicate, what that is answered with."""
+    def _begun(self, message: Message, peer: Peer) -> Exchange | None:
+        """A new exchange for a message; None if it is a duplicate, which is answered as the first was."""
         if message["type"] == "CON":
             seen = self.seen
         elif self._nons is None:
@@ -164,7 +161,10 @@ class Coap(Session):
         known = seen.setdefault(key, exchange, self.now)
         if known is exchange:
             return exchange
-        return known if isinstance(known, bytes) else known.sent
+        sent = known if isinstance(known, bytes) else known.sent
+        if sent:
+            self.resend(sent, peer)
+        return None
 
     def _forget(self, exchange: Exchange) -> None:
         """As if its request had never come."""
@@ -177,10 +177,8 @@ class Coap(Session):
     # -- requests ----------------------------------------------------------------------------------
 
     def _take_request(self, message: Message, peer: Peer) -> None:
-        exchange = self._exchange(message, peer)
-        if isinstance(exchange, bytes):
-            if exchange:
-                self.resend(exchange, peer)
+        exchange = self._begun(message, peer)
+        if exchange is None:
             return
         if len(message) > BARE and not PARTICULAR.isdisjoint(message):
             refusal = self._refusal(message)
@@ -377,11 +375,7 @@ class Coap(Session):
                 if wanted not in resource.formats:
                     return {"code": "NOT_ACCEPTABLE"}
                 format_, cell = wanted, resource.formats[wanted]
-        early, self.early = self.early, None
-        if early is not None and early[0] is message:
-            payload = early[1]
-        else:
-            payload = self.payload(cell, format_)
+        payload = self.payload(cell, format_)
         if payload is None:
             return {"code": "NOT_FOUND"}
         answer: Message = {"code": "CONTENT", "content_format": format_, "payload": payload}
@@ -506,10 +500,8 @@ class Coap(Session):
         if kind == "ACK":
             self._settle(message, peer, kind)
         else:
-            begun = self._exchange(message, peer)
-            if isinstance(begun, bytes):
-                if begun:
-                    self.resend(begun, peer)
+            begun = self._begun(message, peer)
+            if begun is None:
                 return
             exchange = begun
         expected = self._client is not None and self._client.expects(message, peer)

@@ -190,6 +190,8 @@ class Sent(Event, tag="sent"):
 
 Befell: TypeAlias = tuple[str, str, float]
 """What befell a message: ``impaired``, ``fate`` and ``delay_s`` of its event."""
+Remark: TypeAlias = str | tuple[str, Befell]
+"""What there is to say of a packet: in words, or whose it is and what befell it."""
 
 
 def note_what_befell(event: Received | Sent, befell: Befell) -> None:

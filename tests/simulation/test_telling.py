@@ -43,6 +43,14 @@ protocol = "modbus"
 [devices.node.model.unit.1]
 holding = { 10 = { value = 21.5, type = "float32" } }
 """
+RAW = (
+    COAP
+    + """
+[[devices.node.rules]]
+when = { path = "/raw" }
+reply = { raw = "hex:dead" }
+"""
+)
 READ = {"function": "READ_HOLDING_REGISTERS", "unit": 1, "count": 2}
 REQUESTS: dict[str, list[dict[str, Any]]] = {
     COAP: [
@@ -59,7 +67,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     MODBUS: [{**READ, "address": 10}, {**READ, "address": 11}, {**READ, "address": 10}],
 }
-NUMBERS = {COAP: "message_id", MODBUS: "transaction"}
+REQUESTS[RAW] = [*REQUESTS[COAP], {"code": "GET", "path": "/raw"}, {"code": "GET", "path": "/temp"}]
+NUMBERS = {COAP: "message_id", RAW: "message_id", MODBUS: "transaction"}
 
 
 def events_of(scenario: str, leave: bool, more: str = "") -> tuple[list[bytes], int]:
@@ -99,7 +108,7 @@ def events_of(scenario: str, leave: bool, more: str = "") -> tuple[list[bytes], 
     return told, left
 
 
-@pytest.mark.parametrize("scenario", [COAP, MODBUS], ids=["coap", "modbus"])
+@pytest.mark.parametrize("scenario", [COAP, RAW, MODBUS], ids=["coap", "raw", "modbus"])
 def test_what_is_left_untold_is_told_the_same(scenario: str) -> None:
     at_once, none = events_of(scenario, leave=False)
     later, some = events_of(scenario, leave=True)

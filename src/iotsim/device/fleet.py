@@ -8,7 +8,6 @@ receives or sends, and its state when something first looks at it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.device.epoch import Epoch
@@ -31,7 +30,21 @@ if TYPE_CHECKING:
     from iotsim.device.trouble import Trouble
 
 MOST_NAMES = 1 << 14
-"""So many names of devices are kept, which takes some 2 MB; those of further devices are made anew."""
+"""So many names of the devices of a fleet are kept, which takes some 2 MB; those of others are made anew."""
+
+
+class Names(dict[int, str]):
+    """The names of a fleet's devices, by index, made as they are looked up."""
+
+    def __init__(self, fleet: str) -> None:
+        super().__init__()
+        self._fleet = fleet
+
+    def __missing__(self, index: int) -> str:
+        name = f"{self._fleet}[{index}]"
+        if len(self) < MOST_NAMES:
+            self[index] = name
+        return name
 
 
 class SimDevice:
@@ -165,9 +178,7 @@ class Fleet:
         self.seed = seed
         self.by_clock = kind.has_clock
         self._kind = kind
-        self.name_of: Callable[[int], str] = lru_cache(MOST_NAMES)(
-            lambda index: f"{spec.name}[{index}]"
-        )
+        self.name_of: Callable[[int], str] = Names(spec.name).__getitem__
         """The name of the device at an index, as in scenarios: each event has one in it."""
         self.devices: list[SimDevice | None] = [None] * spec.count
         self.created = 0

@@ -10,7 +10,7 @@ import msgspec
 from iotsim.units import format_duration
 
 if TYPE_CHECKING:
-    from iotsim.events import Befell
+    from iotsim.events import Befell, Remark
     from iotsim.match import DeviceView
 
 
@@ -44,6 +44,7 @@ class Passage(msgspec.Struct, gc=False):
 
     @property
     def befell(self) -> Befell:
+        """What befell it so far."""
         return self.impaired, self.fate, self.delay_s
 
 
@@ -65,10 +66,6 @@ than 0, and is `DELAYED`. Else the copies that go on instead, the original first
 Effect: TypeAlias = Callable[[Passage], Fate]
 Lot: TypeAlias = Callable[[int], Fate]
 """What is drawn for the next datagram of the device at an index, whatever it is."""
-
-
-Remark: TypeAlias = "str | tuple[str, Befell]"
-"""What there is to say of a packet: in words, or whose it is and what befell it."""
 
 
 def in_words(remark: Remark) -> str:

@@ -131,7 +131,7 @@ class Impairment:
         self._duplicate, self._reorder = stream("duplicate"), stream("reorder")
         self._corrupt = stream("corrupt")
         self._counts = array("Q", bytes(8 * count))
-        """Per device, how many datagrams have come."""
+        """Per device, how many datagrams have come, or have had their delay drawn ahead."""
         self._bad: set[int] = set()
         """The devices whose line is in the bad state."""
         self._lines: dict[int, Line] = {}

@@ -23,9 +23,10 @@ NAME = re.compile(r"[a-z][a-z0-9_-]*\Z", re.ASCII)
 
 ErrorReply = Callable[[DecodeError, bytes], Mapping[str, Any] | None]
 Shortcut = Callable[[Any, dict[str, Any], int, int], bytes | None]
-"""(session, message, address, port) -> the datagram that answers what these have sent to the device alone,
-and that is all that comes of it; the session is then as if it had received the message. None: there is more
-to it, and nothing has happened."""
+"""(session, message, address, port) -> the datagram that answers what these have sent to the device alone, if
+that is all that comes of it: the session is then as if it had received the message. The codec has to read it.
+None: there is more to it, and nothing has happened. It is asked before anybody is told of the message, and
+what it raises comes again, and is told, as the session receives that."""
 
 
 @dataclass(frozen=True, eq=False)

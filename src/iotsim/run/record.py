@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from iotsim.events import Befell, DeviceFailed, ExpectationDecided, PacketRecord, Untold
+from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Remark, Untold
 from iotsim.impair.fate import in_words
 from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from iotsim.device.fleet import Fleet
     from iotsim.events import Event, RunEnded
-    from iotsim.impair.fate import Remark
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
     from iotsim.run.folder import ResultsFolder
@@ -42,7 +41,7 @@ PACKED = b"\x93"
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _unpack_packets = msgspec.msgpack.Decoder(
-    tuple[bytes, list[PacketRecord], dict[int, list[str | tuple[str, Befell]]]]
+    tuple[bytes, list[PacketRecord], dict[int, list[Remark]]]
 ).decode
 
 

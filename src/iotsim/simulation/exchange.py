@@ -26,10 +26,7 @@ from iotsim.events import (
     DeviceFailed,
     Note,
     NotSent,
-    Received,
-    Untold,
 )
-from iotsim.impair.fate import names
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
@@ -181,22 +178,9 @@ class Service(Telling):
         except Stalled as error:
             self.fail(device, error)
             return FAILED
-        if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
-            self._peer = datagram.peer, datagram.peer_port
-            self._who = format_endpoint(*self._peer)
         if not datagram.from_host:
-            device.peer = self._peer
-        event: Received | Untold | None = None
-        if self._teller is not None:
-            datagram.id = number = next(self._ids)
-            who, port = datagram.peer, datagram.peer_port
-            event = Untold(now, number, self._teller, index, who, port, payload)
-            self._emit(event)
-        elif self._recorded:
-            datagram.id = number = next(self._ids)
-            name = self._name_of(index)
-            event = Received(now, number, name, self._who, self._name, message)
-            self._emit(event)
+            device.peer = datagram.peer, datagram.peer_port
+        event = self._tell_received(datagram, payload, message)
         try:
             for observe in self._heard:
                 observe(device, message, now)
@@ -230,14 +214,9 @@ class Service(Telling):
                 errors = self.protocol.errors
                 met = self._reception.meet(device, message, transit.t, errors)
                 if met is not None:
-                    transit.impaired = names(transit.impaired, met.impaired)
-                    transit.fate = names(transit.fate, met.fate)
-                    transit.delay_s += met.delay_s
+                    transit.meet(met)
                     return self._meet(met, device, datagram, message)
-            reaction = self._respond(device, message, transit.t)
-            if reaction.__class__ is dict:
-                return self.send(device, datagram, reaction)
-            return self._follow(reaction, device, datagram, message)
+            return self._react(device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
@@ -245,6 +224,8 @@ class Service(Telling):
     def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
         """Let rules and behavior deal with `message`."""
         reaction = self._respond(device, message, datagram.time)
+        if reaction.__class__ is dict:
+            return self.send(device, datagram, reaction)
         return self._follow(reaction, device, datagram, message)
 
     def _follow(

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from iotsim.events import AnyEventSink, Event, EventSink, PacketRecord, PacketSink
-    from iotsim.impair.fate import Remark
+    from iotsim.events import AnyEventSink, Event, EventSink, PacketRecord, PacketSink, Remark
 
 
 class Recording(NamedTuple):

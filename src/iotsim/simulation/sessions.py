@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError
-from iotsim.events import Received, Untold
-from iotsim.impair.fate import names
+from iotsim.events import Received
 from iotsim.net.outcome import ANSWERED, PENDING
 from iotsim.session import Peer, Session
 from iotsim.simulation.exchange import (
@@ -107,20 +106,7 @@ class SessionService(SpeakingService):
             ),
         )
         self._hand = hand = Hand(datagram, peer, message)
-        event: Received | Untold | None = None
-        if self._teller is not None:
-            datagram.id = number = next(self._ids)
-            asks, port = datagram.peer, datagram.peer_port
-            hand.event = event = Untold(
-                now, number, self._teller, index, asks, port, payload, 0, None, WIRE
-            )
-            self._emit(event)
-        elif self._recorded:
-            datagram.id = number = next(self._ids)
-            name = self._name_of(index)
-            who = self._endpoint(datagram.peer, datagram.peer_port)
-            hand.event = event = Received(now, number, name, who, self._name, message, WIRE)
-            self._emit(event)
+        hand.event = event = self._tell_received(datagram, payload, message, WIRE)
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
@@ -149,24 +135,17 @@ class SessionService(SpeakingService):
         message: Message,
     ) -> str | None:
         """Answer a datagram by the protocol's shortcut; None if that does not lead there."""
-        session = self._sessions[datagram.index] or self._session(device)
-        if session._waiters:
-            return None
-        asks, port = datagram.peer, datagram.peer_port
         try:
-            answer = shortcut(session, message, asks, port)
+            session = self._sessions[datagram.index] or self._session(device)
+            if session._waiters:
+                return None
+            answer = shortcut(session, message, datagram.peer, datagram.peer_port)
         except FAULTS:
             return None  # it comes again, and is told, on the usual way
         if answer is None:
             return None
         now = datagram.time
-        if self._teller is not None:
-            datagram.id = number = next(self._ids)
-            self._emit(Untold(now, number, self._teller, datagram.index, asks, port, payload))
-        elif self._recorded:
-            datagram.id = number = next(self._ids)
-            name, who = self._name_of(datagram.index), self._endpoint(asks, port)
-            self._emit(Received(now, number, name, who, self._name, message))
+        self._tell_received(datagram, payload, message)
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
@@ -209,7 +188,7 @@ class SessionService(SpeakingService):
             datagram.group,
             datagram.from_host,
         )
-        outer, self._hand = self._hand, Hand(datagram, peer)
+        outer, self._hand = self._hand, Hand(datagram, peer, transit=transit)
         hand = self._hand
         if outer is not None and not transit.late:
             hand.message, hand.event = outer.message, outer.event
@@ -240,8 +219,7 @@ class SessionService(SpeakingService):
         met = self._met_on_wire.meet(device, message, transit.t, self.protocol.errors)
         if met is None:
             return None
-        transit.impaired = names(transit.impaired, met.impaired)
-        transit.fate = names(transit.fate, met.fate)
+        transit.meet(met)
         return met.reply
 
     def _refusal(
@@ -313,10 +291,8 @@ class SessionService(SpeakingService):
         if met is None:
             return self._hand_over(session, message, peer, exchange, request)
         hand = self._hand
-        if hand is not None and isinstance(hand.event, Received):
-            event = hand.event
-            event.impaired = names(event.impaired, met.impaired)
-            event.fate, event.delay_s = names(event.fate, met.fate), event.delay_s + met.delay_s
+        if hand is not None and hand.transit is not None:
+            hand.transit.meet(met)
         return self._meet_above(met, session, message, peer, exchange, request)
 
     def _meet_above(

@@ -38,7 +38,6 @@ from iotsim.simulation.requests import answering
 from iotsim.simulation.telling import EVENT_DATA_BYTES
 from iotsim.simulation.watchdog import FAULTS, Stalled
 from iotsim.simulation.ways import FAILED, NOT_SENT
-from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,14 +64,16 @@ make_peer: Any = tuple.__new__  # a third of the time that calling the class tak
 class Hand(msgspec.Struct, gc=False):
     """The datagram that is being dealt with: what is sent to its very peer answers it.
 
-    ``message`` is what it carries. ``tried`` is the outcome of what was to answer it, and has not left;
-    ``delivered`` is what rules, behavior and model have made of it.
+    ``message`` is what it carries, ``transit`` its passage, where faults meet what devices take.
+    ``tried`` is the outcome of what was to answer it, and has not left; ``delivered`` is what rules,
+    behavior and model have made of it.
     """
 
     datagram: Datagram
     peer: Peer
     message: Message | None = None
     event: Received | Untold | None = None
+    transit: Transit | None = None
     sent: bool = False
     tried: str = ""
     delivered: str = SESSION
@@ -532,12 +533,6 @@ class SpeakingService(Service):
             if befell is not None:
                 note_what_befell(sent, befell)
             self._emit(sent)
-
-    def _endpoint(self, address: int, port: int) -> str:
-        if port != self._peer[1] or address != self._peer[0]:
-            self._peer = address, port
-            self._who = format_endpoint(address, port)
-        return self._who
 
     # -- the rest of a Host ------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError
-from iotsim.events import Sent, Undecodable, Untold, note_what_befell
+from iotsim.events import Received, Sent, Undecodable, Untold, note_what_befell
 from iotsim.simulation.journal import Teller
 from iotsim.simulation.requests import answering
 from iotsim.wire.address import format_endpoint
@@ -78,6 +78,29 @@ class Telling:
         """From now on who writes records tells messages, by teller `number`."""
         self._teller, self._untold = number, not seen
 
+    def _tell_received(
+        self, datagram: Datagram, payload: bytes, message: Mapping[str, Any], layer: str = ""
+    ) -> Received | Untold | None:
+        """Tell that `payload`, which shows `message`, has come; the event, if there is one."""
+        if not self._recorded:
+            return None
+        datagram.id = number = next(self._ids)
+        now, index, peer, port = datagram.time, datagram.index, datagram.peer, datagram.peer_port
+        event: Received | Untold
+        if self._teller is not None:
+            event = Untold(now, number, self._teller, index, peer, port, payload, 0, None, layer)
+        else:
+            name, who = self._name_of(index), self._endpoint(peer, port)
+            event = Received(now, number, name, who, self._name, message, layer)
+        self._emit(event)
+        return event
+
+    def _endpoint(self, address: int, port: int) -> str:
+        if port != self._peer[1] or address != self._peer[0]:
+            self._peer = address, port
+            self._who = format_endpoint(address, port)
+        return self._who
+
     def _tell_sent(
         self,
         device: SimDevice,
@@ -90,9 +113,7 @@ class Telling:
         now = self._pump.sent_at
         if self._recorded:
             name = self._name_of(datagram.index)
-            who = self._who
-            if datagram.peer_port != self._peer[1] or datagram.peer != self._peer[0]:
-                who = format_endpoint(datagram.peer, datagram.peer_port)
+            who = self._endpoint(datagram.peer, datagram.peer_port)
             number = next(self._ids)
             sent = Sent(now, number, name, who, self._name, message, datagram.id)
             if befell is not None:

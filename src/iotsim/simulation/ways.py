@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import SimDevice
-    from iotsim.events import Befell, Received
+    from iotsim.events import Befell, Received, Remark
     from iotsim.impair import Copy, Effect, Fate, Lot, Scope
-    from iotsim.impair.fate import Remark
     from iotsim.net.datagram import Sending
     from iotsim.protocol.codec import Codec
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
+    from iotsim.simulation.reception import Met
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
@@ -105,6 +105,12 @@ class Transit(Passage, kw_only=True, gc=False):
     untold: bool = False
 
     pending: ClassVar[bool] = True
+
+    def meet(self, met: Met) -> None:
+        """It has met with faults where its device takes it."""
+        self.impaired = names(self.impaired, met.impaired)
+        self.fate = names(self.fate, met.fate)
+        self.delay_s += met.delay_s
 
     def fire(self) -> None:
         """It has been held for long enough: let it pass the stages that are left."""
@@ -215,7 +221,7 @@ class Way:
     def go(self, transit: Transit) -> str:
         """Let it pass the stages that are left; the outcome of the frame behind its datagram for now."""
         stages = self.stages
-        while transit.at < len(stages):
+        while transit.at < self.end:
             stage = stages[transit.at]
             transit.at += 1
             if stage.fits is not None and not stage.fits(transit):
@@ -282,7 +288,7 @@ class Way:
         transit.t = due = transit.t + delay_s
         transit.delay_s += delay_s
         transit.late = True
-        if held.count > MANY_HELD and transit.at >= len(self.stages):
+        if held.count > MANY_HELD and transit.at >= self.end:
             self.lighten(transit)
         self._hold(due, transit)
         return PENDING if transit.datagram.frame else self.pump.defer(transit.datagram)
@@ -369,7 +375,7 @@ class Inbound(Way):
             return None
         transit, outcome = self.set_out(device, datagram, payload, message, None, None, now, hit)
         if transit.impaired:
-            befell = transit.impaired, transit.fate, transit.delay_s
+            befell = transit.befell
             if self._remark is not None:
                 self._remark(_remark_of(transit, befell))
             if isinstance(event, Untold):
@@ -452,7 +458,7 @@ class Outbound(Way):
             way=self,
             datagram=datagram,
             luggage=said,
-            at=len(self.stages),
+            at=self.end,
             untold=untold,
         )
         return self._not_left_yet(transit, sending)
@@ -466,7 +472,7 @@ class Outbound(Way):
         sending = self._leave(transit.datagram, transit.payload)
         if sending is not None:
             return self._not_left_yet(transit, sending)
-        befell = transit.impaired, transit.fate, transit.delay_s
+        befell = transit.befell
         if self._captured and transit.impaired:
             self._journal.remark_out(packets, _remark_of(transit, befell))
         self._tell(transit, befell)

@@ -335,7 +335,7 @@ class Supervisor:
         for _ in range(KILL_PASSES):
             living = self._signal_tree(number, signal.SIGKILL)
             self.reap()
-            if not living and number not in self.pids.values():
+            if not (living or number in self.pids.values() or number in self.parting):
                 break
             time.sleep(PASS_PAUSE_S)
         if number not in self.pids.values():
@@ -355,7 +355,8 @@ class Supervisor:
         Those in one of the states `unless` need none.
         """
         if self.own_namespace and not proc_is_ours():
-            os.kill(-1, signum)  # no way to tell who is who: it is everybody
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signum)  # no way to tell who is who: it is everybody
             return False
         tree = self._tree(number)
         living = [one.pid for one in tree if not one.dead and one.state not in unless]
