@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from iotsim.simulation.timers import Timers
 
 BATCH_FRAMES = 64
-BATCH_TIMERS = 256
-"""So many fire before the link is looked at again. Each request that was taken from it may have set some:
-with as few as there are frames, these would pile up here."""
+BATCH_TIMERS = 64
+"""So many fire before the link is looked at again,"""
+TIMERS_PER_FRAME = 3
+"""and so many more for each frame that was taken from it: one that is held both ways sets two, which would
+pile up here."""
 TOGETHER_FRAMES = 64
 TOGETHER_S = 300e-6
 """So many leave at a time, at most, and with the one that comes so long after the first of them."""
@@ -284,13 +286,14 @@ class Pump:
                 if lag > self._late_s:
                     self.on_late(self._queue_empty_at, now)
             self._queue_empty_at = now
-        fired = self.timers.fire(now, BATCH_TIMERS)
+        most = BATCH_TIMERS + TIMERS_PER_FRAME * len(frames)
+        fired = self.timers.fire(now, most)
         self._send_gathered()
         self._gathers = False
         journal = self.journal
         if len(journal.packets) + len(journal.events) > FLUSH_RECORDS:
             self.flush(now)
-        return bool(frames) or fired == BATCH_TIMERS
+        return bool(frames) or fired == most
 
     def flush(self, now: float) -> None:
         self._flushed_at = now

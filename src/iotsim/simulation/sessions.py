@@ -61,12 +61,12 @@ class SessionService(SpeakingService):
         """Whether nothing but the protocol's very session has to do with what comes."""
         spec = fleet.spec
         ruled = any(rule.service == index and not rule.send for rule in spec.rules)
-        disturbances = self._inbound, self._outbound, self._met_on_wire
         return (
             not ruled
             and spec.behavior is None
             and self._class is self.protocol.session
-            and all(one is None for one in disturbances)
+            and self._inbound is None
+            and self._outbound is None
         )
 
     # -- in ----------------------------------------------------------------------------------------
