@@ -15,7 +15,7 @@ from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
 from iotsim.run.scribe import Scribe
 from iotsim.scenario import load_text
-from iotsim.simulation import telling
+from iotsim.simulation import exchange, telling
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
 from iotsim.wire.address import parse_address
@@ -158,7 +158,8 @@ def test_what_is_impaired_is_the_same(
         made.append(Untold(*values))
         return made[-1]
 
-    monkeypatch.setattr(telling, "Untold", make)
+    for module in (exchange, telling):
+        monkeypatch.setattr(module, "Untold", make)
     at_once = record_of(tmp_path / "at-once", protocol, expect, later=False, more=more)
     assert not made
     assert record_of(tmp_path / "later", protocol, expect, later=True, more=more) == at_once

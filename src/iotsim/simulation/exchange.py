@@ -22,11 +22,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.reaction import NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
-from iotsim.events import (
-    DeviceFailed,
-    Note,
-    NotSent,
-)
+from iotsim.events import DeviceFailed, Note, NotSent, Untold
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
@@ -44,6 +40,7 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
+    from iotsim.events import Received
     from iotsim.expect.judge import Judge
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
@@ -180,7 +177,15 @@ class Service(Telling):
             return FAILED
         if not datagram.from_host:
             device.peer = datagram.peer, datagram.peer_port
-        event = self._tell_received(datagram, payload, message)
+        event: Received | Untold | None = None
+        if self._teller is not None:
+            # As `_tell_received`, in place: so it is for most there ever are.
+            datagram.id = number = next(self._ids)
+            peer, port = datagram.peer, datagram.peer_port
+            event = Untold(now, number, self._teller, index, peer, port, payload)
+            self._emit(event)
+        elif self._recorded:
+            event = self._tell_received(datagram, payload, message)
         try:
             for observe in self._heard:
                 observe(device, message, now)

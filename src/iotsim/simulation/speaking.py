@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from iotsim.errors import DecodeError, EncodeError, ExpressionError
-from iotsim.events import (
-    Note,
-    NotSent,
-    Received,
-    Sent,
-    SessionFailed,
-    note_what_befell,
-)
+from iotsim.events import Note, NotSent, Received, Sent, SessionFailed, note_what_befell
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
 from iotsim.rng import key
