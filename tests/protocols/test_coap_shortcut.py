@@ -84,17 +84,30 @@ requests = st.builds(
 )
 
 
+OWN: Any = object()
+
+
 def outcome_of(
-    asked: Sequence[tuple[int, dict[str, Any]]], expect: str, *, leave: bool, wrong: bool = False
+    asked: Sequence[tuple[int, dict[str, Any]]],
+    expect: str,
+    *,
+    leave: bool,
+    wrong: bool = False,
+    shortcut: Any = OWN,
 ) -> tuple[list[bytes], list[bytes], dict[str, int]]:
-    """The events and frames of a run in which these devices are asked this, and how frames were counted."""
+    """The events and frames of a run in which these devices are asked this, and how frames were counted;
+    `shortcut` is in the place of the protocol's own."""
     ours, theirs = MemoryLink.pair(1500)
     now = 0.0
     text = SCENARIO + EXPECTATIONS[expect]
     if not wrong:
         text = text.replace('"/wrong"', '"/right"').replace("1 / (state.n - 1)", "1")
     scenario = load_text(text, Path("x.toml"), default_seed=1)
-    simulation = Simulation(scenario, ours, seed=1, clock=lambda: now, wall_time=0.0)
+    protocol = scenario.fleets[0].services[0].protocol
+    with pytest.MonkeyPatch.context() as patched:
+        if shortcut is not OWN:
+            patched.setitem(protocol.__dict__, "shortcut", shortcut)
+        simulation = Simulation(scenario, ours, seed=1, clock=lambda: now, wall_time=0.0)
     journal, told = simulation.journal, []
     frames: list[bytes] = []
 
@@ -119,11 +132,7 @@ def outcome_of(
 
 
 def compare(asked: Sequence[tuple[int, dict[str, Any]]], expect: str, **how: bool) -> None:
-    monkeypatch = pytest.MonkeyPatch()
-    with_it = outcome_of(asked, expect, **how)
-    with monkeypatch.context() as patched:
-        patched.setitem(PROTOCOL.__dict__, "shortcut", None)
-        assert outcome_of(asked, expect, **how) == with_it
+    assert outcome_of(asked, expect, **how) == outcome_of(asked, expect, shortcut=None, **how)
 
 
 @settings(max_examples=150, deadline=None)
@@ -153,7 +162,7 @@ def test_a_value_that_cannot_be_had_stops_the_device_alike(leave: bool) -> None:
     assert any(b'"device-failed"' in one for one in told)
 
 
-def test_it_is_taken_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_taken_where_it_can_be() -> None:
     answers: list[bytes | None] = []
     shortcut = make_shortcut(PROTOCOL.codec)
 
@@ -161,10 +170,9 @@ def test_it_is_taken_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
         answers.append(shortcut(*arguments))
         return answers[-1]
 
-    monkeypatch.setitem(PROTOCOL.__dict__, "shortcut", noting)
     get = {"type": "CON", "code": "GET", "token": b"t", "message_id": 1, "path": "/number"}
     asked = [(0, get), (0, get), (0, {**get, "message_id": 2, "path": "/umlaut"}), (1, get)]
-    _, frames, _ = outcome_of(asked, "none", leave=False)
+    _, frames, _ = outcome_of(asked, "none", leave=False, shortcut=noting)
     assert [answer is not None for answer in answers] == [True, False, False, True]
     assert frames[0] == frames[1]
     assert len(frames) == 4

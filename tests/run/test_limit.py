@@ -19,6 +19,10 @@ from iotsim.scenario import Overrides
 if TYPE_CHECKING:
     from pathlib import Path
 
+# A signal that comes while a callback of the garbage collector runs, such as Hypothesis has one, is lost in
+# there; the next one comes soon.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 LOOPBACK = """
 [scenario]
 duration = "60s"
