@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -36,6 +37,9 @@ BASES = {"meters": "none", "sensors": "observer"}  # and the name of the correct
 PAGE = HERE.parents[1] / "docs" / "convictions.md"
 BEGIN, END = "<!-- made by the tests: begin -->", "<!-- made by the tests: end -->"
 IOTSIM = Path(sys.executable).parent / "iotsim"
+ENVIRONMENT = dict(os.environ)
+"""Given as a copy, since pytest writes to its own while the threads of a pool start processes: `exec` fails
+then with EFAULT now and then."""
 TIMEOUT_S = 60
 
 
@@ -94,7 +98,7 @@ def run(scenario: Path, bug: str, out: Path, *, seed: int = 7) -> Done:
     done = subprocess.run(
         [*words, "--seed", str(seed), "--out", out],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        text=True, timeout=TIMEOUT_S, cwd=HERE, check=False,
+        text=True, timeout=TIMEOUT_S, cwd=HERE, env=ENVIRONMENT, check=False,
     )  # fmt: skip
     path = out / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}

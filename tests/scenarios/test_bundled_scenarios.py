@@ -6,6 +6,7 @@ They run at the same time, each in its own namespaces: most of a run is waiting.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 IOTSIM = Path(sys.executable).parent / "iotsim"
 FILES = sorted(find_scenarios([str(REPOSITORY / "scenarios")]).files)
+ENVIRONMENT = dict(os.environ)
+"""Given as a copy, since pytest writes to its own while the threads of a pool start processes: `exec` fails
+then with EFAULT now and then."""
 TIMEOUT_S = 240
 """A matrix is several runs, one after the other."""
 RUNS_AT_A_TIME = 3
@@ -69,7 +73,7 @@ def run(path: Path, out: Path, *command: str) -> Done:
     done = subprocess.run(
         [IOTSIM, "run", path, "--out", out, "--seed", "7", *command],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=TIMEOUT_S, cwd=REPOSITORY, check=False,
+        timeout=TIMEOUT_S, cwd=REPOSITORY, env=ENVIRONMENT, check=False,
     )  # fmt: skip
     logs = "".join(file.read_text() for file in sorted(out.rglob("gateway.log")))
     outs = sorted(
