@@ -87,11 +87,11 @@ class Model(Table):
         return self.transmit_span + MAX_LATENCY
 
     @cached_property
-    def plain(self) -> dict[str, tuple[Any, Format, int | None]]:
-        """Of the resources that GET finds, and whose answers carry no ETag: value, format and max-age, by
-        path."""
+    def plain(self) -> dict[str, tuple[Any, tuple[str, str, Format, int | None]]]:
+        """Of the resources that GET finds, and whose answers carry no ETag: the value, and what those answers
+        have in common, which is type, code, format and max-age; by path."""
         return {
-            path: (resource.value, resource.format, resource.max_age)
+            path: (resource.value, ("ACK", "CONTENT", resource.format, resource.max_age))
             for path, resource in self.resources.items()
             if "GET" in resource.methods and not resource.etag
         }

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .blocks import is_long
 from .codec import MARKER, CoapCodec, pack_header
+from .representation import render
 from .server import BARE, Coap, key_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def make_shortcut(codec: CoapCodec) -> Callable[[Coap, dict[str, Any], int, int], bytes | None]:
-    head_of = codec.answers.head
+    kept, head_of = codec.answers.kept, codec.answers.head
 
     def answer(session: Coap, message: dict[str, Any], address: int, port: int) -> bytes | None:
         if len(message) != BARE or message["code"] != "GET" or message["type"] != "CON":
@@ -27,12 +27,16 @@ def make_shortcut(codec: CoapCodec) -> Callable[[Coap, dict[str, Any], int, int]
         plain = model.plain.get(message["path"])
         if plain is None:
             return None
-        cell, format_, age = plain
-        payload = session.payload(cell, format_)
-        head = head_of("ACK", "CONTENT", format_, age)
-        if payload is None or head is None or is_long(payload, model.block_size):
-            return None
+        cell, looks = plain
+        head = kept.get(looks) or head_of(*looks)
+        payload = session.read(cell)
+        if payload.__class__ is not str:
+            if payload is None:
+                return None
+            payload = render(payload, looks[2])
         body: bytes = payload if isinstance(payload, bytes) else payload.encode()
+        if head is None or len(body) > model.block_size:
+            return None
         first, code, options, _ = head
         number, token = message["message_id"], message["token"]
         data: bytes = pack_header(first | len(token), code, number) + token + options

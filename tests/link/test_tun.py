@@ -115,6 +115,20 @@ def test_what_the_kernel_refuses_is_counted_by_its_error() -> None:
     bench.close()
 
 
+def test_of_frames_that_are_sent_together_those_that_are_refused_are_told() -> None:
+    bench = Bench(offload=False)
+    frames = [PLAIN + b"one", needs_checksum(0, 2) + bytes.fromhex("1234 0000 5678"), PLAIN]
+    assert bench.link.send_all(frames) == 0
+    sent = [bench.kernel[0].recv(99) for _ in frames]
+    assert sent == [frames[0], PLAIN + bytes.fromhex("1234 9753 5678"), PLAIN]
+    bench.kernel[0].close()
+    assert bench.link.send_all(frames) == 3
+    counted = bench.link.statistics()
+    assert (counted["sent"], counted["send_dropped"]) == (3, 3)
+    bench.link.close()
+    bench.close()
+
+
 def test_an_interface_that_disappears_is_named() -> None:
     bench = Bench()
     os.close(bench.link.fds[0])

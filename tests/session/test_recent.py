@@ -30,6 +30,17 @@ def test_what_is_forgotten_is_counted_if_it_had_time_left() -> None:
     assert (len(recent), recent.dropped) == (1, 2)
 
 
+def test_an_eighth_goes_at_a_time_and_all_that_is_over() -> None:
+    recent: Recent[int, str] = Recent(10.0, most=16)
+    for number in range(17):
+        recent.setdefault(number, "x", now=float(number < 16))
+    assert [number for number in range(17) if recent.get(number, 1.0) is None] == [0, 1]
+    assert (len(recent), recent.dropped) == (15, 2)
+    recent.setdefault(17, "x", now=1.0)
+    recent.setdefault(18, "x", now=11.0)
+    assert (len(recent), recent.dropped) == (1, 2)
+
+
 def test_a_default_is_remembered_where_nothing_is() -> None:
     recent: Recent[str, int] = Recent(10.0, most=2)
     assert recent.setdefault("a", 1, now=0.0) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from iotsim.simulation import pump
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame, read_datagram
 from iotsim.wire.address import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCENARIO = """
 [devices.meter]
@@ -50,6 +54,9 @@ class Tun:
         if not self.full:
             self.sent.append(frame)
         return not self.full
+
+    def send_all(self, frames: Sequence[bytes]) -> int:
+        return sum(not self.send_nowait(frame) for frame in frames)
 
     def wait_briefly(self, timeout_s: float) -> bool:
         return False

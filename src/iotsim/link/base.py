@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Link(Protocol):
@@ -21,6 +24,10 @@ class Link(Protocol):
 
     def send_nowait(self, frame: bytes) -> bool:
         """Send one frame. False: it was dropped, and counted in `statistics`."""
+        ...
+
+    def send_all(self, frames: Sequence[bytes]) -> int:
+        """Send each of `frames` as `send_nowait` does; how many were dropped."""
         ...
 
     def wait_briefly(self, timeout_s: float) -> bool:

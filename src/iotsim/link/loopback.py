@@ -21,7 +21,7 @@ from iotsim.errors import MachineError
 from iotsim.wire import ipv4, udp, virtio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 PKTINFO = struct.Struct("@i4s4s")  # struct in_pktinfo: ifindex, spec_dst, addr (ip(7))
@@ -90,6 +90,9 @@ class LoopbackLink:
             return False
         self._sent += 1
         return True
+
+    def send_all(self, frames: Sequence[bytes]) -> int:
+        return sum(not self.send_nowait(frame) for frame in frames)
 
     def wait_briefly(self, timeout_s: float) -> bool:
         select.select(list(self._sockets.values()), (), (), timeout_s)

@@ -7,8 +7,12 @@ outside the process.
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 QUEUE_FRAMES = 10_000
 
@@ -49,6 +53,9 @@ class MemoryLink:
             peer._wakeup.set()
         self._sent += 1
         return True
+
+    def send_all(self, frames: Sequence[bytes]) -> int:
+        return sum(not self.send_nowait(frame) for frame in frames)
 
     def wait_briefly(self, timeout_s: float) -> bool:
         """Nothing can arrive while this thread waits, and virtual time would stand still."""

@@ -86,17 +86,26 @@ class TunLink:
         return frames
 
     def send_nowait(self, frame: bytes) -> bool:
-        """Write one frame; it is never queued here. False: dropped, counted by the error's name."""
-        if not self.offload and frame[0] & NEEDS_CSUM:
-            frame = PLAIN + complete_checksum(frame)
-        try:
-            os.write(self.fds[0], frame)
-        except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, "error").lower()
-            self._failures[name] = self._failures.get(name, 0) + 1
-            return False
-        self._sent += 1
-        return True
+        """Write one frame; it is never queued here. False: it was dropped."""
+        return not self.send_all((frame,))
+
+    def send_all(self, frames: Sequence[bytes]) -> int:
+        """Write each of `frames`; how many were dropped, counted by the error's name."""
+        if not self.offload:
+            frames = [
+                PLAIN + complete_checksum(frame) if frame[0] & NEEDS_CSUM else frame
+                for frame in frames
+            ]
+        fd, write, dropped = self.fds[0], os.write, 0
+        for frame in frames:
+            try:
+                write(fd, frame)
+            except OSError as error:
+                dropped += 1
+                name = errno.errorcode.get(error.errno or 0, "error").lower()
+                self._failures[name] = self._failures.get(name, 0) + 1
+        self._sent += len(frames) - dropped
+        return dropped
 
     def wait_briefly(self, timeout_s: float) -> bool:
         """Block the thread until a queue has a frame, or `timeout_s` has passed."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-MANY = 1024
+SHARE = 8
 
 
 class Recent(Generic[K, V]):
     """The latest entries, each for ``lifetime`` seconds from when it first came, ``most`` at a time.
 
-    A new one drives the oldest out; ``dropped`` counts those that had time left.
+    Where a new one finds no room, the oldest are forgotten, an eighth of all at a time: to find the first in a
+    dict takes the longer, the more were taken away before it. ``dropped`` counts those that had time left.
     """
 
     __slots__ = ("_entries", "dropped", "lifetime", "most")
@@ -23,9 +23,7 @@ class Recent(Generic[K, V]):
         self.lifetime = lifetime
         self.most = most
         self.dropped = 0
-        # To find the first entry of a dict takes the longer, the more were taken away before it; an
-        # OrderedDict finds it at once, but is larger, which counts where each device has some.
-        self._entries: dict[K, tuple[float, V]] = OrderedDict() if most > MANY else {}
+        self._entries: dict[K, tuple[float, V]] = {}
 
     def get(self, key: K, now: float) -> V | None:
         """What is remembered for `key`; None if nothing is any more."""
@@ -40,31 +38,34 @@ class Recent(Generic[K, V]):
             return
         if entry is not None:
             del self._entries[key]
-        self._add(key, value, now)
+        elif len(self._entries) >= self.most:
+            self._make_room(now)
+        self._entries[key] = (now + self.lifetime, value)
 
     def setdefault(self, key: K, value: V, now: float) -> V:
         """What is remembered for `key`, which is `value` from now on if nothing was."""
-        entry = self._entries.get(key)
+        entries = self._entries
+        entry = entries.get(key)
         if entry is not None:
             if entry[0] > now:
                 return entry[1]
-            del self._entries[key]
-        self._add(key, value, now)
+            del entries[key]
+        elif len(entries) >= self.most:
+            self._make_room(now)
+        entries[key] = (now + self.lifetime, value)
         return value
 
-    def _add(self, key: K, value: V, now: float) -> None:
-        """Remember `value` for a key that is not there."""
-        entries = self._entries
-        while entries:
-            oldest = next(iter(entries))
-            lives = entries[oldest][0] > now
-            if lives and len(entries) < self.most:
-                break
-            del entries[oldest]
-            if lives:
+    def _make_room(self, now: float) -> None:
+        entries, share = self._entries, self.most // SHARE or 1
+        going = []
+        for key, (end, _) in entries.items():  # the eldest first
+            if end > now:
+                if len(going) >= share:
+                    break
                 self.dropped += 1
-                break  # there is room now, and those that came later live as well
-        entries[key] = (now + self.lifetime, value)
+            going.append(key)
+        for key in going:
+            del entries[key]
 
     def renew(self, key: K, value: V, now: float) -> None:
         """As `put`, for a whole lifetime from now on."""

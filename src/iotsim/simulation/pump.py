@@ -91,6 +91,7 @@ class Pump:
         self._flush_interval_s = FLUSH_INTERVAL_S * speed
         self.link = link
         self._send = link.send_nowait
+        self._send_all = link.send_all
         self._record = journal.packet
         self._gathered: list[bytes] = []
         self._gathered_at = 0.0
@@ -144,13 +145,15 @@ class Pump:
         return None
 
     def _send_gathered(self) -> None:
-        gathered, send = self._gathered, self._send
-        dropped = [frame for frame in gathered if not send(frame)]
+        gathered = self._gathered
+        if not gathered:
+            return
+        dropped = self._send_all(gathered)
         gathered.clear()
         if dropped:
             # From now on each is told of where it happens.
             self._may_gather = self._gathers = False
-            what = "a packet that was" if len(dropped) == 1 else f"{len(dropped)} packets that were"
+            what = "a packet that was" if dropped == 1 else f"{dropped} packets that were"
             self.journal.emit(Note(self.clock(), f"the link dropped {what} told as sent"))
 
     def lag(self) -> float:
@@ -261,18 +264,26 @@ class Pump:
         clock, receive, outcomes = self.clock, self.receive, self.outcomes
         record = self.journal.packet
         frames = self.link.receive_nowait(BATCH_FRAMES)
+        answered = 0
         self.journal.at_link = True
         self._gathers = self._may_gather
-        for frame in frames:
-            now = clock()
-            record((now, IN, frame))
-            self.frames_received += 1
-            outcome = receive(frame, now)
-            outcomes[outcome] += 1
-            if outcome is PENDING:
-                self._pending[self.frames_received] = outcomes
-            elif outcome is not ANSWERED:
-                self._note(outcome, frame, now, outcomes)
+        try:
+            for frame in frames:
+                now = clock()
+                record((now, IN, frame))
+                self.frames_received += 1
+                outcome = receive(frame, now)
+                if outcome is ANSWERED:
+                    answered += 1
+                    continue
+                outcomes[outcome] += 1
+                if outcome is PENDING:
+                    self._pending[self.frames_received] = outcomes
+                else:
+                    self._note(outcome, frame, now, outcomes)
+        finally:
+            if answered:
+                outcomes[ANSWERED] += answered
         self.journal.at_link = False
         self._send_gathered()
         now = clock()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError
-from iotsim.events import Received
+from iotsim.events import Received, Untold
 from iotsim.net.outcome import ANSWERED, PENDING
 from iotsim.session import Peer, Session
 from iotsim.simulation.exchange import (
@@ -63,6 +63,7 @@ class SessionService(SpeakingService):
         ruled = any(rule.service == index and not rule.send for rule in spec.rules)
         return (
             not ruled
+            and self._silence is None
             and spec.behavior is None
             and self._class is self.protocol.session
             and self._inbound is None
@@ -144,18 +145,26 @@ class SessionService(SpeakingService):
             return None  # it comes again, and is told, on the usual way
         if answer is None:
             return None
-        now = datagram.time
-        self._tell_received(datagram, payload, message)
+        now, teller = datagram.time, self._teller
+        if teller is None:
+            self._tell_received(datagram, payload, message)
+        else:
+            # As that does, in place; so is what leaves told below.
+            emit, index = self._emit, datagram.index
+            peer, port = datagram.peer, datagram.peer_port
+            datagram.id = number = next(self._ids)
+            emit(Untold(now, number, teller, index, peer, port, payload))
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
             for observe in self._heard:
                 observe(device, message, now)
-            self._respond(device, message, now)
+            device.received += 1  # which is all that rules do where there are none
             sending = self._leave(datagram, answer)
             if sending is None and self._untold and not (self._told_wire or self._told):
-                if self._recorded:
-                    self._emit_untold(datagram, answer, {})
+                if teller is not None:
+                    sent_at, later = self._pump.sent_at, next(self._ids)
+                    emit(Untold(sent_at, later, teller, index, peer, port, answer, number, {}))
                 return ANSWERED
             shown = self._answer_codec.decode(answer, device)
             if sending is not None:

@@ -28,7 +28,7 @@ from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 GATEWAY, GATEWAY6 = parse_address("10.77.0.1"), parse_address("fd77::1")
 METER, METER6 = parse_address("10.77.1.1"), parse_address("fd77::1:1")
@@ -123,6 +123,9 @@ class Queue:
         return taken
 
     def send_nowait(self, frame: bytes) -> bool:
+        raise NotImplementedError
+
+    def send_all(self, frames: Sequence[bytes]) -> int:
         raise NotImplementedError
 
     def statistics(self) -> dict[str, int]:

@@ -141,6 +141,10 @@ class Queue:
         self.sent.append(frame)
         return True
 
+    def send_all(self, frames: Sequence[bytes]) -> int:
+        self.sent.extend(frames)
+        return 0
+
     def statistics(self) -> dict[str, int]:
         return {"sent": len(self.sent), "send_dropped": 0}
 

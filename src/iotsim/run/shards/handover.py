@@ -133,6 +133,7 @@ class ShardLink:
         for fd in (*link.fds, *(peer.fileno() for peer in peers.values())):
             self._epoll.register(fd, select.EPOLLIN)
         self.send_nowait = link.send_nowait
+        self.send_all = link.send_all
 
     def receive_nowait(self, limit: int) -> list[bytes]:
         """As `Link.receive_nowait`; one look at each source may bring more than `limit`."""
