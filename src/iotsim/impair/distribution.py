@@ -50,10 +50,10 @@ class Delay(NamedTuple):
     def draws_ahead(self, stream: int) -> Ahead:
         """The same as `draws`, ahead."""
         mean_s, deviation_s, shape = self
-        _, deviates = _DEVIATES[shape]
+        _, spread = _DEVIATES[shape]
 
         def draw_many(index: int, count: int, size: int) -> list[float]:
-            delays = [mean_s + deviation_s * one for one in deviates(stream, index, count, size)]
+            delays = spread(mean_s, deviation_s, stream, index, count, size)
             return delays if min(delays) >= 0 else [max(0.0, delay_s) for delay_s in delays]
 
         return Ahead(self.draws(stream), draw_many)
@@ -63,8 +63,17 @@ def _uniform(stream: int, index: int, count: int) -> float:
     return 2.0 * unit(stream, index, count) - 1.0
 
 
-def _uniforms(stream: int, index: int, count: int, size: int) -> list[float]:
-    return [one * 2.0**-52 - 1.0 for one in units53(stream, index, count, size)]
+def _uniforms(
+    mean: float, deviation: float, stream: int, index: int, count: int, size: int
+) -> list[float]:
+    drawn = units53(stream, index, count, size)
+    return [mean + deviation * (one * 2.0**-52 - 1.0) for one in drawn]
+
+
+def _normals(
+    mean: float, deviation: float, stream: int, index: int, count: int, size: int
+) -> list[float]:
+    return [mean + deviation * one for one in normals(stream, index, count, size)]
 
 
 def _pareto(stream: int, index: int, count: int) -> float:
@@ -72,18 +81,27 @@ def _pareto(stream: int, index: int, count: int) -> float:
     return (pareto - PARETO_MEAN) / PARETO_DEVIATION
 
 
-def _paretos(stream: int, index: int, count: int, size: int) -> list[float]:
+def _paretos(
+    mean: float, deviation: float, stream: int, index: int, count: int, size: int
+) -> list[float]:
+    drawn = units53(stream, index, count, size)
     return [
-        ((1.0 - one * 2.0**-53) ** (-1.0 / PARETO_SHAPE) - PARETO_MEAN) / PARETO_DEVIATION
-        for one in units53(stream, index, count, size)
+        mean
+        + deviation
+        * (((1.0 - one * 2.0**-53) ** (-1.0 / PARETO_SHAPE) - PARETO_MEAN) / PARETO_DEVIATION)
+        for one in drawn
     ]
 
 
 _DEVIATES: dict[
-    Shape, tuple[Callable[[int, int, int], float], Callable[[int, int, int, int], list[float]]]
+    Shape,
+    tuple[
+        Callable[[int, int, int], float],
+        Callable[[float, float, int, int, int, int], list[float]],
+    ],
 ] = {
     "uniform": (_uniform, _uniforms),
-    "normal": (normal, normals),
+    "normal": (normal, _normals),
     "pareto": (_pareto, _paretos),
 }
-"""Deviates of each shape, one and many."""
+"""Of each shape: one deviate, and many numbers of a mean and a deviation."""

@@ -13,8 +13,8 @@ SHARE = 8
 class Recent(Generic[K, V]):
     """The latest entries, each for ``lifetime`` seconds from when it first came, ``most`` at a time.
 
-    Where a new one finds no room, the oldest are forgotten, an eighth of all at a time: to find the first in a
-    dict takes the longer, the more were taken away before it. ``dropped`` counts those that had time left.
+    Where a new one finds no room, the oldest are forgotten, an eighth of all at a time: to find the first in
+    a dict takes the longer, the more were taken away before it. ``dropped`` counts those that had time left.
     """
 
     __slots__ = ("_entries", "dropped", "lifetime", "most")
@@ -57,7 +57,7 @@ class Recent(Generic[K, V]):
 
     def _make_room(self, now: float) -> None:
         entries, share = self._entries, self.most // SHARE or 1
-        going = []
+        going: list[K] = []
         for key, (end, _) in entries.items():  # the eldest first
             if end > now:
                 if len(going) >= share:

@@ -14,7 +14,7 @@
     requests     what devices have asked, where their rules care for what answers it
     unmatched    messages to which no rule applies
     between      the way from one device to another, which never crosses the link
-    ways         how a datagram passes impairments and faults; `disturbance`, which there are
+    ways         how a datagram, in `transit`, passes impairments and faults; `disturbance`, which there are
     faults       what is wrong with devices: at the `reception` of a message, or by `conditions` that last
                  (`absences`, and `rebinding`, another address)
     lives        how devices boot, what they say by themselves, and how they begin anew

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from iotsim.impair import Impairment, Scope
-from iotsim.simulation.ways import IMPAIRED, TOO_MANY, Held, Inbound, Outbound, Stage
+from iotsim.simulation.transit import Held
+from iotsim.simulation.ways import IMPAIRED, TOO_MANY, Inbound, Outbound, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from iotsim.simulation.moments import Moments
     from iotsim.simulation.pump import Pump
     from iotsim.simulation.reception import Reception
-    from iotsim.simulation.ways import Transit
+    from iotsim.simulation.transit import Arriving
 
 
 class Disturbances:
@@ -60,7 +61,7 @@ class Disturbances:
         self,
         fleet: Fleet,
         service: int,
-        deliver: Callable[[Transit], str],
+        deliver: Callable[[Arriving], str],
         *,
         faulty: bool = False,
     ) -> Inbound | None:
@@ -74,7 +75,7 @@ class Disturbances:
         return Inbound(stages, self._pump, self.held, self._journal, deliver, waits=faulty)
 
     def _deliver_if_there(
-        self, fleet: Fleet, deliver: Callable[[Transit], str], transit: Transit
+        self, fleet: Fleet, deliver: Callable[[Arriving], str], transit: Arriving
     ) -> str:
         """What was held on its way may find the device gone."""
         faults, index = self._faults, transit.device.index
@@ -97,7 +98,7 @@ class Disturbances:
         service: int,
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
-        tell: Callable[[Transit, Befell], object],
+        tell: Callable[[Arriving, Befell], object],
         codec: Codec,
     ) -> Outbound | None:
         """The same from the devices."""

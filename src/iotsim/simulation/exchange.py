@@ -29,9 +29,10 @@ from iotsim.protocol.device import DeviceError
 from iotsim.simulation.listening import Listener, Listeners
 from iotsim.simulation.requests import Requests
 from iotsim.simulation.telling import Telling
+from iotsim.simulation.transit import FAILED, Transit
 from iotsim.simulation.unmatched import UnmatchedMessages
 from iotsim.simulation.watchdog import FAULTS, Stalled
-from iotsim.simulation.ways import FAILED, NOT_SENT
+from iotsim.simulation.ways import NOT_SENT
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from iotsim.simulation.listening import Wants
     from iotsim.simulation.pump import Pump
     from iotsim.simulation.reception import Met, Reception
-    from iotsim.simulation.ways import Inbound, Outbound, Transit
+    from iotsim.simulation.transit import Arriving
+    from iotsim.simulation.ways import Inbound, Outbound
 
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
@@ -201,7 +203,7 @@ class Service(Telling):
             self.fail(device, error)
             return FAILED
 
-    def _arrived(self, transit: Transit) -> str:
+    def _arrived(self, transit: Arriving) -> str:
         """A datagram has come to its device, past impairments."""
         device: Any = transit.device
         datagram = transit.datagram
@@ -219,9 +221,13 @@ class Service(Telling):
                 errors = self.protocol.errors
                 met = self._reception.meet(device, message, transit.t, errors)
                 if met is not None:
+                    assert isinstance(transit, Transit)  # as whatever meets faults
                     transit.meet(met)
                     return self._meet(met, device, datagram, message)
-            return self._react(device, datagram, message)
+            reaction = self._respond(device, message, datagram.time)  # as `_react` does
+            if reaction.__class__ is dict:
+                return self.send(device, datagram, reaction)
+            return self._follow(reaction, device, datagram, message)
         except FAULTS as error:
             self.fail(device, error)
             return FAILED

@@ -29,8 +29,8 @@ from iotsim.simulation.speaking import (
     SpeakingService,
     make_peer,
 )
+from iotsim.simulation.transit import FAILED, Transit
 from iotsim.simulation.watchdog import FAULTS, Stalled
-from iotsim.simulation.ways import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from iotsim.session import Ticket
     from iotsim.session.session import Message
     from iotsim.simulation.reception import Met
-    from iotsim.simulation.ways import Transit
+    from iotsim.simulation.transit import Arriving
 
 
 class SessionService(SpeakingService):
@@ -175,7 +175,7 @@ class SessionService(SpeakingService):
             return FAILED if device.failed else BROKEN
         return ANSWERED
 
-    def _arrived(self, transit: Transit) -> str:
+    def _arrived(self, transit: Arriving) -> str:
         """A datagram has come to its device, past impairments. What was told of it may be written by now,
         so that what reaches the device above its session is told by itself."""
         device: Any = transit.device
@@ -197,8 +197,10 @@ class SessionService(SpeakingService):
             datagram.group,
             datagram.from_host,
         )
-        outer, self._hand = self._hand, Hand(datagram, peer, transit=transit)
+        outer, self._hand = self._hand, Hand(datagram, peer)
         hand = self._hand
+        if isinstance(transit, Transit):
+            hand.transit = transit
         if outer is not None and not transit.late:
             hand.message, hand.event = outer.message, outer.event
         try:
@@ -220,7 +222,7 @@ class SessionService(SpeakingService):
         return message
 
     def _refuse_on_wire(
-        self, device: SimDevice, message: Message, transit: Transit
+        self, device: SimDevice, message: Message, transit: Arriving
     ) -> Mapping[str, Any] | None:
         """The error that a fault has the device answer to `message`, before its session gets that."""
         if self._met_on_wire is None:
@@ -228,6 +230,7 @@ class SessionService(SpeakingService):
         met = self._met_on_wire.meet(device, message, transit.t, self.protocol.errors)
         if met is None:
             return None
+        assert isinstance(transit, Transit)  # as whatever meets faults
         transit.meet(met)
         return met.reply
 

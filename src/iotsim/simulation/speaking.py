@@ -29,8 +29,9 @@ from iotsim.simulation.exchange import (
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.requests import answering
 from iotsim.simulation.telling import EVENT_DATA_BYTES
+from iotsim.simulation.transit import FAILED, Transit
 from iotsim.simulation.watchdog import FAULTS, Stalled
-from iotsim.simulation.ways import FAILED, NOT_SENT
+from iotsim.simulation.ways import NOT_SENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from iotsim.session import Ticket
     from iotsim.session.session import Host, Message, Timer
     from iotsim.simulation.runtime import SimulationRuntime
-    from iotsim.simulation.ways import Transit
+    from iotsim.simulation.transit import Arriving
 
 SESSION = consumed("session")
 """The session took the message, and sent nothing."""
@@ -431,11 +432,12 @@ class SpeakingService(Service):
         elif hand.tried is not PENDING:
             hand.tried = outcome
 
-    def tell_departed(self, transit: Transit, befell: Befell) -> None:
+    def tell_departed(self, transit: Arriving, befell: Befell) -> None:
         """As `Service.tell_departed`. Of a datagram that was changed, only what it shows is told, unless that
         is all that the device says."""
         device: Any = transit.device
         wire: Any = transit.message
+        assert isinstance(transit, Transit)  # as whatever has luggage
         same, said = transit.luggage
         untold = transit.untold
         if transit.changed:

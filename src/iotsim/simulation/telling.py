@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Datagram
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
-    from iotsim.simulation.ways import Transit
+    from iotsim.simulation.transit import Arriving
 
 EVENT_DATA_BYTES = 256
 
@@ -155,10 +155,14 @@ class Telling:
             )
         )
 
-    def tell_departed(self, transit: Transit, befell: Befell) -> None:
+    def tell_departed(self, transit: Arriving, befell: Befell) -> None:
         """Tell of a datagram that has left for the link past entries, which may have changed it."""
         device: Any = transit.device
         message: Any = transit.message
+        if transit.untold and not (transit.changed or self._told):
+            if self._recorded:
+                self._emit_untold(transit.datagram, transit.payload, message, "", befell)
+            return
         if transit.changed:
             try:
                 message = self._answer_codec.decode(transit.payload, device)
@@ -166,10 +170,6 @@ class Telling:
                 self._tell_garbled(device, transit.datagram, transit.payload, error)
                 return
         elif transit.untold:
-            if not self._told:
-                if self._recorded:
-                    self._emit_untold(transit.datagram, transit.payload, message, "", befell)
-                return
             message = self._answer_codec.tell_bytes(transit.payload, message)
         self._tell_sent(device, transit.datagram, message, befell)
 

@@ -6,8 +6,9 @@ events never depends on how the event loop schedules its tasks.
 
 from __future__ import annotations
 
-import heapq
 import math
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Timers:
     def __init__(self, speed: float = 1.0) -> None:
         self._late_s = LATE_S * speed
         self._heap: list[tuple[float, int, Due]] = []
-        self._order = 0
+        self._order = count()
         self._cancelled = 0
         """How many of those in the heap are: they leave it when they are due, or in a sweep."""
         self.on_earliest: Callable[[float], object] = _nothing
@@ -97,9 +98,8 @@ class Timers:
 
     def push(self, due: float, timer: Due) -> None:
         """Fire `timer` once `due` has come; for what is there in numbers, where `call_at` takes more."""
-        self._order = order = self._order + 1
         heap = self._heap
-        heapq.heappush(heap, (due, order, timer))
+        heappush(heap, (due, next(self._order), timer))
         if heap[0][2] is timer:
             self.on_earliest(due)
 
@@ -109,24 +109,23 @@ class Timers:
 
     def fire(self, now: float, limit: int) -> int:
         """Fire what is due at `now`, at most `limit` timers; how many were looked at."""
-        heap, pop = self._heap, heapq.heappop
-        fired = 0
+        heap, pop, looked = self._heap, heappop, False
         reached = now + RESOLUTION_S
-        first = True
-        while heap and heap[0][0] <= reached and fired < limit:
+        for fired in range(limit):
+            if not heap or heap[0][0] > reached:
+                return fired
             due, _, timer = pop(heap)
-            if timer.pending:
-                if first:  # of what is due now, the first was due before all others
-                    first = False
-                    if now - due > self.lateness:
-                        self.lateness = now - due
-                    if now - due > self._late_s:
-                        self.on_late(due, now)
-                timer.fire()
-            else:
+            if not timer.pending:
                 self._cancelled -= 1
-            fired += 1
-        return fired
+                continue
+            if not looked:  # of what is due now, the first was due before all others
+                looked = True
+                if now - due > self.lateness:
+                    self.lateness = now - due
+                if now - due > self._late_s:
+                    self.on_late(due, now)
+            timer.fire()
+        return limit
 
     def note_cancelled(self) -> None:
         """A timer in the heap was cancelled. The heap never has more of these than of others."""
@@ -134,7 +133,7 @@ class Timers:
         if self._cancelled > LEAST_SWEEP and 2 * self._cancelled > len(self._heap):
             # In place: `fire` may be at work on it.
             self._heap[:] = [entry for entry in self._heap if entry[2].pending]
-            heapq.heapify(self._heap)
+            heapify(self._heap)
             self._cancelled = 0
 
 

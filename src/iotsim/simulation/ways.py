@@ -14,37 +14,37 @@ The simulated network holds a bounded number of datagrams; what would be more is
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from iotsim.errors import DecodeError
 from iotsim.events import Impaired, NotSent, Untold, note_what_befell
-from iotsim.impair.fate import DELAYED, Passage, in_words, names
-from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
-from iotsim.net.outcome import ANSWERED, PENDING, consumed, dropped
-from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.impair.fate import DELAYED, in_words, names
+from iotsim.net.datagram import NO_FRAME, Waiting
+from iotsim.net.outcome import ANSWERED, PENDING, consumed
+from iotsim.simulation.transit import Delayed, Transit
+from iotsim.simulation.watchdog import Stalled
 from iotsim.wire.address import IPV4_END
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import SimDevice
     from iotsim.events import Befell, Received, Remark
-    from iotsim.impair import Copy, Effect, Fate, Lot, Scope
-    from iotsim.net.datagram import Sending
+    from iotsim.impair import Copy, Effect, Fate, Lot, Passage, Scope
+    from iotsim.net.datagram import Datagram, Sending
     from iotsim.protocol.codec import Codec
     from iotsim.simulation.journal import Journal
     from iotsim.simulation.pump import Pump
-    from iotsim.simulation.reception import Met
+    from iotsim.simulation.transit import Arriving, Held
 
 NOT_SENT = consumed("not-sent")
 """The answer could not leave."""
-FAILED = dropped("device-failed")
 IMPAIRED = consumed("impaired")
 """What an impairment or a fault has kept from its destination."""
 MOST_HELD = 1_000_000
@@ -78,53 +78,6 @@ class Stage(NamedTuple):
     looks: bool = True
 
 
-class Held:
-    """What the simulated network holds of a whole simulation: at most `MOST_HELD` datagrams."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.refused = 0
-        """How many were lost because there were so many."""
-
-
-class Transit(Passage, kw_only=True, gc=False):
-    """A passage, and where it stands: before stage number ``at`` of ``way``.
-
-    ``datagram`` is what brought it, or what it answers; ``luggage`` is for the way's end; ``late`` tells
-    that it was held, and ``was`` are the bytes before they were changed. One that is ``untold`` has as its
-    message what was encoded: what its bytes show is to be told from these. It is its own timer, since there
-    may be a million.
-    """
-
-    way: Way
-    datagram: Datagram
-    luggage: Any
-    at: int = 0
-    late: bool = False
-    was: bytes = b""
-    untold: bool = False
-
-    pending: ClassVar[bool] = True
-
-    def meet(self, met: Met) -> None:
-        """It has met with faults where its device takes it."""
-        self.impaired = names(self.impaired, met.impaired)
-        self.fate = names(self.fate, met.fate)
-        self.delay_s += met.delay_s
-
-    def fire(self) -> None:
-        """It has been held for long enough: let it pass the stages that are left."""
-        way = self.way
-        way.held.count -= 1
-        try:
-            outcome = way.arrive(self) if self.at == way.end else way.go(self)
-        except FAULTS as error:
-            way.fail(self.device, error)
-            outcome = FAILED
-        if outcome is not PENDING:
-            way.pump.settle(self.datagram, outcome)
-
-
 class Way:
     """The stages that datagrams of one service pass in one direction; `held` is what all ways share.
 
@@ -137,7 +90,9 @@ class Way:
         self.looks = any(stage.looks for stage in stages)
         """Whether anything on it looks at what a message says."""
         self.end = len(stages)
-        self._entries = [(stage.name, stage.fates) for stage in stages]
+        self._last = -1 if waits else self.end - 1
+        """The stage behind which nothing looks at what passes; -1: there is none."""
+        self._last_entry = (stages[-1].name, stages[-1].fates) if stages else ("", Counter[str]())
         self._meet = _first_to_hit(stages, waits=waits)
         self.pump = pump
         self._hold = pump.timers.push
@@ -147,6 +102,10 @@ class Way:
 
     def arrive(self, transit: Transit) -> str:
         """It has passed; the outcome of the frame behind its datagram."""
+        raise NotImplementedError
+
+    def arrive_delayed(self, delayed: Delayed) -> str:
+        """The same for what was only held."""
         raise NotImplementedError
 
     def lose(self, transit: Transit) -> None:
@@ -169,40 +128,11 @@ class Way:
         """`payload`, which shows `message`, sets out at `t` with what `hit` tells of its first stages; the
         outcome as of `go`."""
         at, fate = hit
-        size = len(payload) + (OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6)
-        held = self.held
-        if fate.__class__ is float and held.count < MANY_HELD:
-            # As below, in fewer steps: so it is with all that passes where there is a delay.
-            name, fates = self._entries[at]
-            fates[DELAYED] += 1
-            held.count += 1
-            due = t + fate
-            transit = Transit(
-                device,
-                message,
-                payload,
-                size,
-                due,
-                impaired=name,
-                fate=DELAYED,
-                delay_s=fate,
-                said=above,
-                way=self,
-                datagram=datagram,
-                luggage=luggage,
-                at=at + 1,
-                late=True,
-                untold=untold,
-            )
-            self._hold(due, transit)
-            if not datagram.frame:
-                self.pump.defer(datagram)
-            return transit, PENDING
         transit = Transit(
             device,
             message,
             payload,
-            size,
+            len(payload) + (OVERHEAD_IPV4 if datagram.peer < IPV4_END else OVERHEAD_IPV6),
             t,
             said=above,
             way=self,
@@ -213,6 +143,27 @@ class Way:
         )
         outcome = self._befall(transit, self.stages[at], fate) if fate is not None else None
         return transit, self.go(transit) if outcome is None else outcome
+
+    def _delay(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        payload: bytes,
+        message: Any,
+        t: float,
+        fate: Any,
+        untold: bool,
+    ) -> Befell:
+        """Hold for `fate` seconds what then has only the way's end before it; what there is to tell."""
+        name, fates = self._last_entry
+        fates[DELAYED] += 1
+        self.held.count += 1
+        due = t + fate
+        befell = name, DELAYED, fate
+        self._hold(due, Delayed(device, message, payload, due, self, datagram, befell, untold))
+        if not datagram.frame:
+            datagram.frame = self.pump.frames_received  # as `Pump.defer` does
+        return befell
 
     def lighten(self, transit: Transit) -> None:
         """It is one of very many that are held, and past all stages: drop what its bytes can give again."""
@@ -349,7 +300,7 @@ class Inbound(Way):
         pump: Pump,
         held: Held,
         journal: Journal,
-        deliver: Callable[[Transit], str],
+        deliver: Callable[[Arriving], str],
         *,
         waits: bool = False,
     ) -> None:
@@ -373,21 +324,34 @@ class Inbound(Way):
         hit = self._meet(device, message, None, now)
         if hit is None:
             return None
-        transit, outcome = self.set_out(device, datagram, payload, message, None, None, now, hit)
-        if transit.impaired:
+        at, fate = hit
+        if fate.__class__ is float and at == self._last and self.held.count < MANY_HELD:
+            befell = self._delay(device, datagram, payload, message, now, fate, False)
+            remark: Remark = device.name, befell
+            outcome = PENDING
+        else:
+            transit, outcome = self.set_out(
+                device, datagram, payload, message, None, None, now, hit
+            )
+            if not transit.impaired:
+                return outcome
             befell = transit.befell
-            if self._remark is not None:
-                self._remark(_remark_of(transit, befell))
-            if isinstance(event, Untold):
-                event.befell = befell
-            elif event is not None:
-                note_what_befell(event, befell)
+            remark = _remark_of(transit, befell)
+        if self._remark is not None:
+            self._remark(remark)
+        if isinstance(event, Untold):
+            event.befell = befell
+        elif event is not None:
+            note_what_befell(event, befell)
         return outcome
 
     def arrive(self, transit: Transit) -> str:
         if transit.flip >= 0:  # whose checksum the device's stack finds wrong
             return self._lost(transit, "")
         return self._deliver(transit)
+
+    def arrive_delayed(self, delayed: Delayed) -> str:
+        return self._deliver(delayed)
 
     def lighten(self, transit: Transit) -> None:
         transit.message = None
@@ -412,7 +376,7 @@ class Outbound(Way):
         journal: Journal,
         leave: Callable[[Datagram, bytes], Sending],
         leave_corrupt: Callable[[Datagram, bytes, int], Sending],
-        tell: Callable[[Transit, Befell], object],
+        tell: Callable[[Arriving, Befell], object],
         codec: Codec,
     ) -> None:
         super().__init__(stages, pump, held)
@@ -441,6 +405,16 @@ class Outbound(Way):
         now = self.pump.clock()
         hit = self._meet(device, message, above, now)
         if hit is not None:
+            at, fate = hit
+            if (
+                fate.__class__ is float
+                and at == self._last
+                and said is None
+                and above is None
+                and self.held.count < MANY_HELD
+            ):
+                self._delay(device, datagram, payload, message, now, fate, untold)
+                return PENDING
             _, outcome = self.set_out(
                 device, datagram, payload, message, above, said, now, hit, untold=untold
             )
@@ -476,6 +450,18 @@ class Outbound(Way):
         if self._captured and transit.impaired:
             self._journal.remark_out(packets, _remark_of(transit, befell))
         self._tell(transit, befell)
+        return ANSWERED
+
+    def arrive_delayed(self, delayed: Delayed) -> str:
+        packets = self._packets
+        before = len(packets)
+        sending = self._leave(delayed.datagram, delayed.payload)
+        if sending is not None:
+            return self._not_left_yet(delayed.in_full(), sending)
+        befell = delayed.befell
+        if before < len(packets):
+            self._journal.remarks[len(packets) - 1] = [(delayed.device.name, befell)]
+        self._tell(delayed, befell)
         return ANSWERED
 
     def _not_left_yet(self, transit: Transit, sending: Sending) -> str:
