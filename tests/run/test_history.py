@@ -269,6 +269,30 @@ def test_many_writers_at_a_time_lose_nothing(file: Path) -> None:
     assert all(len(one.expectations) == 20 for one in runs)
 
 
+def test_a_file_that_somebody_is_making_is_one_of_ours(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks at an empty file, another process makes it a history."""
+    file.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode = WAL")  # where nobody waits for who only looks
+    connect, others = history._connect, iter([run(1)])
+
+    def connect_watched(file: Path, mode: str) -> sqlite3.Connection:
+        def look(statement: str) -> None:
+            if statement == "PRAGMA user_version" and (other := next(others, None)):
+                monkeypatch.setattr(history, "_connect", connect)
+                assert add_run(file, other) == ""
+
+        database = connect(file, mode)
+        database.set_trace_callback(look)
+        return database
+
+    monkeypatch.setattr(history, "_connect", connect_watched)
+    assert add_run(file, run(2)) == ""
+    assert read_history(file) == [run(1), run(2)]
+
+
 def test_a_writer_that_is_killed_leaves_whole_runs_alone(file: Path) -> None:
     for kill_after in (1, 4, 9):
         writer = start_writer(file, f"{kill_after}.toml", 100_000)

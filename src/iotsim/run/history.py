@@ -208,9 +208,11 @@ def _make_ready(database: sqlite3.Connection, file: Path) -> None:
 
 def _version(database: sqlite3.Connection, file: Path) -> int:
     """Of which version the file is, 0 for an empty one. HistoryError if it is none of ours."""
+    database.execute("SAVEPOINT look")  # as of one moment: somebody else may be making it
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    database.execute("RELEASE look")
     if not application and not version and not tables:
         return 0
     if application != APPLICATION:
