@@ -29,7 +29,7 @@ from iotsim.simulation.exchange import (
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.requests import answering
 from iotsim.simulation.telling import EVENT_DATA_BYTES
-from iotsim.simulation.transit import FAILED, Transit
+from iotsim.simulation.transit import FAILED
 from iotsim.simulation.watchdog import FAULTS, Stalled
 from iotsim.simulation.ways import NOT_SENT
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from iotsim.session import Ticket
     from iotsim.session.session import Host, Message, Timer
     from iotsim.simulation.runtime import SimulationRuntime
-    from iotsim.simulation.transit import Arriving
+    from iotsim.simulation.transit import Arriving, Transit
 
 SESSION = consumed("session")
 """The session took the message, and sent nothing."""
@@ -437,7 +437,6 @@ class SpeakingService(Service):
         is all that the device says."""
         device: Any = transit.device
         wire: Any = transit.message
-        assert isinstance(transit, Transit)  # as whatever has luggage
         same, said = transit.luggage
         untold = transit.untold
         if transit.changed:

@@ -80,6 +80,8 @@ class Delayed(msgspec.Struct, gc=False):
     datagram: Datagram
     befell: Befell
     untold: bool = False
+    said: Any = None
+    luggage: Any = None
 
     pending: ClassVar[bool] = True
     late: ClassVar[bool] = True
@@ -97,9 +99,10 @@ class Delayed(msgspec.Struct, gc=False):
             impaired=impaired,
             fate=fate,
             delay_s=delay_s,
+            said=self.said,
             way=self.way,
             datagram=self.datagram,
-            luggage=None,
+            luggage=self.luggage,
             at=self.way.end,
             late=True,
             untold=self.untold,

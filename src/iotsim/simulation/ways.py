@@ -85,6 +85,9 @@ class Way:
     `waits` there that is to see whatever passes.
     """
 
+    arrive_delayed: Callable[[Delayed], str]
+    """The same as `arrive`, of what was only held."""
+
     def __init__(self, stages: list[Stage], pump: Pump, held: Held, *, waits: bool = False) -> None:
         self.stages = stages
         self.looks = any(stage.looks for stage in stages)
@@ -102,10 +105,6 @@ class Way:
 
     def arrive(self, transit: Transit) -> str:
         """It has passed; the outcome of the frame behind its datagram."""
-        raise NotImplementedError
-
-    def arrive_delayed(self, delayed: Delayed) -> str:
-        """The same for what was only held."""
         raise NotImplementedError
 
     def lose(self, transit: Transit) -> None:
@@ -152,7 +151,9 @@ class Way:
         message: Any,
         t: float,
         fate: Any,
-        untold: bool,
+        untold: bool = False,
+        above: Any = None,
+        luggage: Any = None,
     ) -> Befell:
         """Hold for `fate` seconds what then has only the way's end before it; what there is to tell."""
         name, fates = self._last_entry
@@ -160,7 +161,10 @@ class Way:
         self.held.count += 1
         due = t + fate
         befell = name, DELAYED, fate
-        self._hold(due, Delayed(device, message, payload, due, self, datagram, befell, untold))
+        delayed = Delayed(
+            device, message, payload, due, self, datagram, befell, untold, above, luggage
+        )
+        self._hold(due, delayed)
         if not datagram.frame:
             datagram.frame = self.pump.frames_received  # as `Pump.defer` does
         return befell
@@ -309,6 +313,7 @@ class Inbound(Way):
         self._remark = journal.remark_in if journal.recording.packets else None
         self._recorded = journal.recording.messages
         self._deliver = deliver
+        self.arrive_delayed = deliver
 
     def take(
         self,
@@ -326,7 +331,7 @@ class Inbound(Way):
             return None
         at, fate = hit
         if fate.__class__ is float and at == self._last and self.held.count < MANY_HELD:
-            befell = self._delay(device, datagram, payload, message, now, fate, False)
+            befell = self._delay(device, datagram, payload, message, now, fate)
             remark: Remark = device.name, befell
             outcome = PENDING
         else:
@@ -349,9 +354,6 @@ class Inbound(Way):
         if transit.flip >= 0:  # whose checksum the device's stack finds wrong
             return self._lost(transit, "")
         return self._deliver(transit)
-
-    def arrive_delayed(self, delayed: Delayed) -> str:
-        return self._deliver(delayed)
 
     def lighten(self, transit: Transit) -> None:
         transit.message = None
@@ -387,6 +389,7 @@ class Outbound(Way):
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
+        self.arrive_delayed = self._leave_delayed
 
     def send(
         self,
@@ -406,14 +409,8 @@ class Outbound(Way):
         hit = self._meet(device, message, above, now)
         if hit is not None:
             at, fate = hit
-            if (
-                fate.__class__ is float
-                and at == self._last
-                and said is None
-                and above is None
-                and self.held.count < MANY_HELD
-            ):
-                self._delay(device, datagram, payload, message, now, fate, untold)
+            if fate.__class__ is float and at == self._last and self.held.count < MANY_HELD:
+                self._delay(device, datagram, payload, message, now, fate, untold, above, said)
                 return PENDING
             _, outcome = self.set_out(
                 device, datagram, payload, message, above, said, now, hit, untold=untold
@@ -452,7 +449,7 @@ class Outbound(Way):
         self._tell(transit, befell)
         return ANSWERED
 
-    def arrive_delayed(self, delayed: Delayed) -> str:
+    def _leave_delayed(self, delayed: Delayed) -> str:
         packets = self._packets
         before = len(packets)
         sending = self._leave(delayed.datagram, delayed.payload)
