@@ -47,8 +47,6 @@ class Transit(Passage, kw_only=True, gc=False):
     was: bytes = b""
     untold: bool = False
 
-    pending: ClassVar[bool] = True
-
     def meet(self, met: Met) -> None:
         """It has met with faults where its device takes it."""
         self.impaired = names(self.impaired, met.impaired)
@@ -83,7 +81,6 @@ class Delayed(msgspec.Struct, gc=False):
     said: Any = None
     luggage: Any = None
 
-    pending: ClassVar[bool] = True
     late: ClassVar[bool] = True
     changed: ClassVar[bool] = False
 

@@ -98,7 +98,7 @@ class Way:
         self._last_entry = (stages[-1].name, stages[-1].fates) if stages else ("", Counter[str]())
         self._meet = _first_to_hit(stages, waits=waits)
         self.pump = pump
-        self._hold = pump.timers.push
+        self._hold = pump.timers.hold
         self.held = held
         self.fail: Callable[[Any, BaseException], object] = _raise
         """Called with the device if something is raised by the scenario when nobody is there to catch it."""
@@ -161,10 +161,9 @@ class Way:
         self.held.count += 1
         due = t + fate
         befell = name, DELAYED, fate
-        delayed = Delayed(
-            device, message, payload, due, self, datagram, befell, untold, above, luggage
+        self._hold(
+            Delayed(device, message, payload, due, self, datagram, befell, untold, above, luggage)
         )
-        self._hold(due, delayed)
         if not datagram.frame:
             datagram.frame = self.pump.frames_received  # as `Pump.defer` does
         return befell
@@ -240,12 +239,12 @@ class Way:
             held.refused += 1
             return self._lost(transit, TOO_MANY)
         held.count += 1
-        transit.t = due = transit.t + delay_s
+        transit.t += delay_s
         transit.delay_s += delay_s
         transit.late = True
         if held.count > MANY_HELD and transit.at >= self.end:
             self.lighten(transit)
-        self._hold(due, transit)
+        self._hold(transit)
         return PENDING if transit.datagram.frame else self.pump.defer(transit.datagram)
 
     def _lost(self, transit: Transit, fate: str) -> str:
@@ -332,7 +331,7 @@ class Inbound(Way):
         at, fate = hit
         if fate.__class__ is float and at == self._last and self.held.count < MANY_HELD:
             befell = self._delay(device, datagram, payload, message, now, fate)
-            remark: Remark = device.name, befell
+            remark: Remark = device.fleet.name_of(device.index), befell
             outcome = PENDING
         else:
             transit, outcome = self.set_out(
@@ -457,7 +456,9 @@ class Outbound(Way):
             return self._not_left_yet(delayed.in_full(), sending)
         befell = delayed.befell
         if before < len(packets):
-            self._journal.remarks[len(packets) - 1] = [(delayed.device.name, befell)]
+            device = delayed.device
+            name = device.fleet.name_of(device.index)
+            self._journal.remarks[len(packets) - 1] = [(name, befell)]
         self._tell(delayed, befell)
         return ANSWERED
 
