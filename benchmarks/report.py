@@ -254,7 +254,7 @@ def disturbed(result: dict[str, Any]) -> str:
         share = ratio(rounds, name, PLAIN, "rate")
         rows.append([name, f"{figures['rate']:,.0f}", "" if share is None else f"{share:.2f}"])
     rows += [[name, why, ""] for name, why in left_out(result)]
-    return table(["SensorNet, 1,000 devices, 4,096 outstanding", "replies/s", "of as it is"], rows)
+    return table(["SensorNet, 1,000 devices, 1,024 outstanding", "replies/s", "of as it is"], rows)
 
 
 def layers(result: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ LEAST_CORES = 3
 """The run, its gateway and the child each want one: with two, what the child takes from these costs a
 third of the rate."""
 LEAST_RECORDS = 2_000
-LOOK_S = 0.05
+LOOK_S = 0.02
 """After so many records, and so long, is it looked whether a backlog pays."""
 BUSY_RATE = 20_000
 """Records a second: events or packets, of which there are two for a request."""
