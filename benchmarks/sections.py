@@ -233,7 +233,7 @@ def _fleet(bench: Bench, mode: str, scenario: str, devices: int) -> dict[str, An
         "asked": requests,
         "start_s": done.start_s - 1,  # the load generator held for a second
         "rest_bytes": done.usage.peak(before=done.load["started_unix"]),
-        "peak_bytes": done.usage.peak(),
+        "peak_bytes": done.usage.peak(before=done.load["started_unix"] + done.load["seconds"]),
         "rate": done.rate,
     }
 
