@@ -5,7 +5,6 @@ To each endpoint at most NSTART of them are on their way (section 4.7); others w
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Transmissions:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._sent: dict[tuple[int, int, int], Transmission] = {}
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: list[Waiting] = []  # a deque that is empty takes as much as all else here
 
     def send(
         self,
@@ -116,7 +115,7 @@ class Transmissions:
     def _next(self) -> None:
         """Send what may be sent now."""
         for _ in range(len(self._waiting)):
-            one = self._waiting.popleft()
+            one = self._waiting.pop(0)
             if self._count(one.peer) < self._session.model.nstart:
                 self._transmit(one)
             else:

@@ -41,6 +41,17 @@ def test_an_eighth_goes_at_a_time_and_all_that_is_over() -> None:
     assert (len(recent), recent.dropped) == (1, 2)
 
 
+def test_who_comes_seldom_is_not_remembered_until_there_is_no_room() -> None:
+    recent: Recent[int, str] = Recent(10.0, most=1000)
+    for number in range(100):
+        recent.setdefault(number, "x", now=3.0 * number)
+        assert len(recent) <= 5  # four of the last ten seconds, and one that ended just before
+    for number in range(100):
+        recent.put(-1 - number, "x", now=300.0 + 3.0 * number)
+        assert len(recent) <= 9
+    assert recent.dropped == 0
+
+
 def test_a_default_is_remembered_where_nothing_is() -> None:
     recent: Recent[str, int] = Recent(10.0, most=2)
     assert recent.setdefault("a", 1, now=0.0) == 1

@@ -13,17 +13,19 @@ SHARE = 8
 class Recent(Generic[K, V]):
     """The latest entries, each for ``lifetime`` seconds from when it first came, ``most`` at a time.
 
-    Where a new one finds no room, the oldest are forgotten, an eighth of all at a time: to find the first in
-    a dict takes the longer, the more were taken away before it. ``dropped`` counts those that had time left.
+    Where a new one finds no room, the oldest are forgotten, an eighth of all at a time, and what is over at
+    every eighth of a lifetime: to find the first in a dict takes the longer, the more were taken away before
+    it. ``dropped`` counts those that had time left.
     """
 
-    __slots__ = ("_entries", "dropped", "lifetime", "most")
+    __slots__ = ("_entries", "_forget_at", "dropped", "lifetime", "most")
 
     def __init__(self, lifetime: float, most: int) -> None:
         self.lifetime = lifetime
         self.most = most
         self.dropped = 0
         self._entries: dict[K, tuple[float, V]] = {}
+        self._forget_at = 0.0
 
     def get(self, key: K, now: float) -> V | None:
         """What is remembered for `key`; None if nothing is any more."""
@@ -38,7 +40,7 @@ class Recent(Generic[K, V]):
             return
         if entry is not None:
             del self._entries[key]
-        elif len(self._entries) >= self.most:
+        elif now >= self._forget_at or len(self._entries) >= self.most:
             self._make_room(now)
         self._entries[key] = (now + self.lifetime, value)
 
@@ -50,17 +52,19 @@ class Recent(Generic[K, V]):
             if entry[0] > now:
                 return entry[1]
             del entries[key]
-        elif len(entries) >= self.most:
+        elif now >= self._forget_at or len(entries) >= self.most:
             self._make_room(now)
         entries[key] = (now + self.lifetime, value)
         return value
 
     def _make_room(self, now: float) -> None:
-        entries, share = self._entries, self.most // SHARE or 1
+        self._forget_at = now + self.lifetime / SHARE
+        entries = self._entries
+        least = 0 if len(entries) < self.most else self.most // SHARE or 1
         going: list[K] = []
         for key, (end, _) in entries.items():  # the eldest first
             if end > now:
-                if len(going) >= share:
+                if len(going) >= least:
                     break
                 self.dropped += 1
             going.append(key)

@@ -366,15 +366,15 @@ class Service(Telling):
             elif self._recorded:
                 self._emit_untold(datagram, payload, message)
             return ANSWERED
+        if not (self._recorded or self._told):
+            sending = self._leave(datagram, self._encode(message, device))
+            return ANSWERED if sending is None else self._not_sent_yet(sending, device, datagram)
         if untold:
             payload = self._encode(message, device)
             sending = self._leave(datagram, payload)
             if sending is None:
-                if self._recorded:
-                    self._emit_untold(datagram, payload, message)
+                self._emit_untold(datagram, payload, message)
                 return ANSWERED
-            if not self._recorded:
-                return self._not_sent_yet(sending, device, datagram)
             wire = self._answer_codec.tell_bytes(payload, message)
             return self._not_sent_yet(sending, device, datagram, wire)
         payload, wire = self._answer_codec.tell(message, device)

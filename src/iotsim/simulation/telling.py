@@ -64,11 +64,11 @@ class Telling:
 
     def _may_be_left_untold(self, *, seen: bool) -> None:
         """Messages may be told later, by their bytes: also those sent, unless these are `seen` on the way."""
-        if not self._recorded:
-            self._untold = not seen
-            return
         read, codec = self.protocol.codec, self._answer_codec
         if not (read.tells_by_bytes and codec.tells_by_bytes):
+            return
+        if not self._recorded:
+            self._untold = not seen
             return
         tellers = self._journal.tellers
         leave = partial(self._leave_telling, len(tellers), seen=seen)
