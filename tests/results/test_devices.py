@@ -133,6 +133,12 @@ def test_no_cell_is_a_formula(start: str) -> None:
             assert not part.strip().startswith(("=", "+", "-", "@", "\uff1d", "\t", "\r", "\n"))
 
 
+def test_a_time_of_minus_nothing_is_no_formula_either() -> None:
+    (row, *_) = table(received(1, "meter[0]", -0.0), sent(2, "meter[0]", -0.0, 1))
+    assert (row["first_s"], row["last_s"]) == ("0.000000", "0.000000")
+    assert row["answer_max_ms"] == "0.000"
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="utf-8")), st.floats(allow_nan=False, allow_infinity=False))
 def test_any_name_stays_in_its_cell(text: str, t: float) -> None:

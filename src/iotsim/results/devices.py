@@ -233,13 +233,14 @@ class DeviceTable:
         first, last, latest = self._first[slot], self._last[slot], self._latest[slot]
         p50, p95 = latencies.of(slot)
         verdict, names = self._named.get(device, ("", ()))
+        # Without the sign that -0.0 has: a cell that begins with it is taken for a formula.
         return [
             *[counts[slot] for counts in self._counts.values()],
-            f"{first:.6f}" if first >= 0 else "",
-            f"{last:.6f}" if last >= 0 else "",
+            f"{abs(first):.6f}" if first >= 0 else "",
+            f"{abs(last):.6f}" if last >= 0 else "",
             p50,
             p95,
-            f"{1000 * latest:.3f}" if latest >= 0 else "",
+            f"{1000 * abs(latest):.3f}" if latest >= 0 else "",
             verdict,
             cell(" | ".join(names)) if names else "",
         ]
