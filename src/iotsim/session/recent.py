@@ -58,6 +58,7 @@ class Recent(Generic[K, V]):
         return value
 
     def _make_room(self, now: float) -> None:
+        """Forget what is over, and so many of the eldest that there is room for some time."""
         self._forget_at = now + self.lifetime / SHARE
         entries = self._entries
         least = 0 if len(entries) < self.most else self.most // SHARE or 1

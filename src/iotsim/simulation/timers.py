@@ -150,6 +150,7 @@ class Timers:
         self._order = count()
         self._wheel = Wheel(SLOT_S * speed, self)
         self.hold = self._wheel.add
+        """Fire what is given once its time has come. For what is there in numbers: `call_at` takes more."""
         self._cancelled = 0
         """How many of those in the heap are: they leave it when they are due, or in a sweep."""
         self.on_earliest: Callable[[float], object] = _nothing

@@ -106,7 +106,7 @@ class Delayed(msgspec.Struct, gc=False):
         )
 
     def fire(self) -> None:
-        """It has been held for long enough."""
+        """It has been held for long enough. As `Transit.fire`, in place: requests have two."""
         way = self.way
         way.held.count -= 1
         try:
