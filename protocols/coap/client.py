@@ -337,6 +337,8 @@ class Client:
     def _end(self, asked: Asked) -> None:
         if self._asked.get(asked.key) is asked:
             del self._asked[asked.key]
+            if not self._asked and not self._held:
+                self._session.forget(self)
         if asked.timer is not None:
             asked.timer.cancel()
 

@@ -92,10 +92,10 @@ class Coap(Session):
 
     def __init__(self) -> None:
         self._message_id = self.bits(16)
-        self.seen: Recent[int, Exchange | bytes] = Recent(self.model.exchange_lifetime, MOST_SEEN)
+        # What many devices never need is made when it is needed.
+        self.seen: Recent[int, Exchange | bytes] | None = None
         """The confirmable messages of late, by `key_of`; bytes are what duplicates are answered with."""
         self._nons: Recent[int, Exchange | bytes] | None = None
-        # What most devices never need is made when it is needed.
         self._transmissions: Transmissions | None = None
         self._observers: Observers | None = None
         self._uploads: Uploads | None = None
@@ -131,11 +131,24 @@ class Coap(Session):
         self._message_id = (self._message_id + 1) & 0xFFFF
         return self._message_id
 
+    def remember_confirmable(self) -> Recent[int, Exchange | bytes]:
+        """Make ``seen``, which is not there yet."""
+        self.seen = Recent(self.model.exchange_lifetime, MOST_SEEN)
+        return self.seen
+
     @property
     def transmissions(self) -> Transmissions:
         if self._transmissions is None:
             self._transmissions = Transmissions(self)
         return self._transmissions
+
+    def forget(self, done: Client | Transmissions) -> None:
+        """Nothing of `done` is on its way. Of a fleet in which each device speaks now and then, few have
+        anything."""
+        if self._transmissions is done:
+            self._transmissions = None
+        elif self._client is done:
+            self._client = None
 
     def _send_empty(self, kind: str, number: int, peer: Peer) -> bytes:
         return self.send({"type": kind, "code": "EMPTY", "message_id": number, "token": b""}, peer)
@@ -151,7 +164,7 @@ class Coap(Session):
     def _begun(self, message: Message, peer: Peer) -> Exchange | None:
         """A new exchange for a message; None if it is a duplicate, which is answered as the first was."""
         if message["type"] == "CON":
-            seen = self.seen
+            seen = self.remember_confirmable() if self.seen is None else self.seen
         elif self._nons is None:
             seen = self._nons = Recent(self.model.non_lifetime, MOST_SEEN)
         else:

@@ -42,7 +42,8 @@ def make_shortcut(codec: CoapCodec) -> Callable[[Coap, dict[str, Any], int, int]
         data: bytes = pack_header(first | len(token), code, number) + token + options
         if body:
             data += MARKER + body
-        known = session.seen.setdefault(key_of(address, port, number), data, session.now)
+        seen = session.remember_confirmable() if session.seen is None else session.seen
+        known = seen.setdefault(key_of(address, port, number), data, session.now)
         return data if known is data else None  # else it is a duplicate
 
     return answer

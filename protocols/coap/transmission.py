@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iotsim import Peer, Session
+    from iotsim import Peer
+
+    from .server import Coap
 
     Ended = Callable[[str], object]
 
@@ -49,7 +51,7 @@ class Transmissions:
 
     __slots__ = ("_sent", "_session", "_waiting")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Coap) -> None:
         self._session = session
         self._sent: dict[tuple[int, int, int], Transmission] = {}
         self._waiting: list[Waiting] = []  # a deque that is empty takes as much as all else here
@@ -83,8 +85,7 @@ class Transmissions:
         if sending is None:
             return False
         sending.timer.cancel()
-        sending.ended(how)
-        self._next()
+        self._end(sending, how)
         return True
 
     def _count(self, peer: Peer) -> int:
@@ -104,19 +105,21 @@ class Transmissions:
         peer = sending.peer
         if sending.tries >= self._session.model.max_retransmit:
             del self._sent[peer.address, peer.port, sending.message_id]
-            sending.ended(TIMEOUT)
-            self._next()
+            self._end(sending, TIMEOUT)
             return
         sending.tries += 1
         sending.timeout *= 2
         self._session.resend(sending.datagram, peer)
         sending.timer = self._session.call_later(sending.timeout, self._repeat, sending)
 
-    def _next(self) -> None:
-        """Send what may be sent now."""
+    def _end(self, sending: Transmission, how: str) -> None:
+        """Tell what became of one, and send what may be sent now."""
+        sending.ended(how)
         for _ in range(len(self._waiting)):
             one = self._waiting.pop(0)
             if self._count(one.peer) < self._session.model.nstart:
                 self._transmit(one)
             else:
                 self._waiting.append(one)
+        if not self._sent:
+            self._session.forget(self)

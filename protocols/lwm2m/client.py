@@ -26,7 +26,7 @@ from .served import SERVED
 from .tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from iotsim import Peer
     from iotsim.protocols.coap.observe import Observers
@@ -41,20 +41,26 @@ PERIODS = {"pmin": MINIMUM_PERIOD, "pmax": MAXIMUM_PERIOD}
 class Lwm2m(Coap):
     """An LwM2M client with one server. What servers make in it is bounded, as in `tree`."""
 
-    __slots__ = ("_awake_until", "_has_ignored", "notes", "registration", "tree")
+    __slots__ = ("_awake_until", "_has_ignored", "_notes", "registration", "tree")
 
     model: Model
 
     def __init__(self) -> None:
         super().__init__()
         self.tree = Tree(self)
-        self.notes = Notes()
+        self._notes: Notes | None = None
         self.registration = Registration(self)
         self._awake_until = 0.0
         self._has_ignored = False
 
-    async def run(self) -> None:
-        await self.registration.run()
+    def run(self) -> Coroutine[Any, Any, None]:
+        return self.registration.run()
+
+    @property
+    def notes(self) -> Notes:
+        if self._notes is None:
+            self._notes = Notes()
+        return self._notes
 
     @classmethod
     def check(cls, message: Mapping[str, Any], model: Any) -> None:
@@ -188,7 +194,8 @@ class Lwm2m(Coap):
             period = self.server_value(resource)
             if period:
                 found[name] = period
-        found |= self.notes.over(path)
+        if self._notes is not None:
+            found |= self._notes.over(path)
         if found.get("pmax", 0) < max(1, found.get("pmin", 0)):
             found.pop("pmax", None)  # 0 stands for none
         return found

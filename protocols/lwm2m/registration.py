@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Ticket, Unanswered
 
-from .message import Carrier
+from .message import Carrier, Message
 from .model import MAX_TRANSMIT_WAIT
 from .objects import BINDING, DISABLE_TIMEOUT, LIFETIME
 
 if TYPE_CHECKING:
     from .client import Lwm2m
-    from .message import Message
 
 MOST_ASKED = 16
 DOUBLINGS = 4
@@ -29,6 +28,7 @@ DONE = {"REGISTER": "CREATED", "UPDATE": "CHANGED", "DEREGISTER": "DELETED"}
 DISABLED_S = 86400
 """So long a device stays away that is not told how long (appendix E.2)."""
 LINKS = "application/link-format"
+NOTHING: Message = {}
 
 
 class Registration:
@@ -40,9 +40,9 @@ class Registration:
         self._session = session
         self.location = ""
         """The path that it has at the server, "" if there is none."""
-        self._told: Message = {}
-        """What the server knows."""
-        self._asked: list[tuple[str, Ticket | None]] = []
+        self._told: tuple[Any, ...] = ()
+        """What the server knows, of what `_about` says."""
+        self._asked: tuple[tuple[str, Ticket | None], ...] = ()
         """What is to be done, and who waits for what becomes of it."""
         self._waits: Ticket | None = None
         self._disabled = math.inf
@@ -56,7 +56,7 @@ class Registration:
             if ticket is not None:
                 ticket.give_up(f"{MOST_ASKED} others wait already")
             return
-        self._asked.append((operation, ticket))
+        self._asked = (*self._asked, (operation, ticket))
         self._session.call_later(0.0, self._wake)  # after the answer to who has asked for it
 
     def disable(self) -> None:
@@ -85,20 +85,15 @@ class Registration:
                 wait *= self._session.uniform(1.0, 1.25)
                 failures += 1
             if not self._asked and wait:
-                await self._sleep(wait)
+                self._waits = Ticket(NOTHING)
+                timer = None if wait == math.inf else self._session.call_later(wait, self._wake)
+                await self._waits
+                if timer is not None:
+                    timer.cancel()
             ticket = None
             if self._asked:
-                operation, ticket = self._asked.pop(0)
-
-    async def _sleep(self, seconds: float) -> None:
-        """Until that time has passed, or something is asked for."""
-        self._waits = Ticket({})
-        timer = None
-        if seconds < math.inf:
-            timer = self._session.call_later(seconds, self._wake)
-        await self._waits
-        if timer is not None:
-            timer.cancel()
+                (operation, ticket), *rest = self._asked
+                self._asked = tuple(rest)
 
     def _wake(self) -> None:
         waits, self._waits = self._waits, None
@@ -152,9 +147,11 @@ class Registration:
                 said["value"] = value = {**session.identity, **about}
             else:
                 said["value"] = value = {
-                    key: one for key, one in about.items() if one != self._told.get(key)
+                    key: one
+                    for (key, one), told in zip(about.items(), self._told, strict=True)
+                    if one != told
                 }
-            self._told = about
+            self._told = tuple(about.values())
             request = {"code": "POST", "path": said["path"], **_body(value)}
         return await session.ask_server(Carrier(request, said), server)
 

@@ -230,3 +230,45 @@ def test_the_margin_of_one_device() -> None:
     run = Transcript(expectation("within", within_s=5.0, devices=one, quantifier="device"))
     run.hear(1, 1.0)
     assert run.end().actual == "it did, 4 s before the deadline"
+
+
+class Odd(int):
+    """What a protocol's own adapter may make of a field."""
+
+
+def test_samples_are_kept_as_they_were_also_what_cannot_be_packed() -> None:
+    for value in (7, 1.5, "text", b"bytes", None, True, [1, {"a": (2,)}], 1 << 90, Odd(3)):
+        samples, message = Samples(), {"value": value}
+        device = FakeDevice(4, state={"seen": [value]})
+        samples.add(0, device, message, 2.5)
+        message["value"] = "changed"
+        device.state["seen"] = "changed"
+        (kept,) = samples.of(0)
+        assert (kept.t, kept.message, kept.device.index) == (2.5, {"value": value}, 4)
+        assert type(kept.message["value"]) is type(value)
+        assert kept.device.state == {"seen": [value]}
+
+
+def test_who_finds_no_room_makes_nobody_look_through_all_again_and_again() -> None:
+    heard = Heard(4 * MOST_SAMPLES)
+    looked = 0
+
+    class State(bytearray):
+        def __getitem__(self, index: Any) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().__getitem__(index)
+
+    state = State(4 * MOST_SAMPLES)
+    heard.waiting = [(state, range(4 * MOST_SAMPLES))]  # type: ignore[list-item]
+    for index in range(4 * MOST_SAMPLES):
+        heard.keep(FakeDevice(index), {"kind": "READ"}, 1.0)
+    assert heard.samples.full
+    assert looked < 20 * MOST_SAMPLES
+    for index in range(MOST_SAMPLES):
+        state[index] = 1  # it has what it waited for
+    before = heard.samples.keys() & set(range(MOST_SAMPLES))
+    for index in range(4 * MOST_SAMPLES):
+        heard.keep(FakeDevice(index), {"kind": "READ"}, 1.0)
+    assert before
+    assert not heard.samples.keys() & before, "they have made room"

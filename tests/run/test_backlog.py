@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iotsim.run.backlog import WORD, Backlog
+from iotsim.run.backlog import WORD, WORTH_RELEASING, Backlog
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
 
 SIZE = 256
@@ -123,3 +123,30 @@ def resident_bytes() -> int:
         if line.startswith("VmRSS"):
             return int(line.split()[1]) << 10
     raise AssertionError
+
+
+def test_memory_is_given_back_when_nothing_waits(tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    backlog = Backlog(files, 4 * WORTH_RELEASING)
+    data = bytes(range(256)) * 256
+    for _ in range(2 * WORTH_RELEASING // len(data)):
+        assert backlog.put(0, data)
+    backlog.release()
+    write_next(backlog, files)
+    assert shared_bytes() >= WORTH_RELEASING, "what waits stays"
+    while write_next(backlog, files):
+        pass
+    before = shared_bytes()
+    backlog.release()
+    assert before - shared_bytes() >= WORTH_RELEASING
+    assert backlog.put(1, b"later")
+    assert write_next(backlog, files) == (1, b"later")
+    assert files[0].path.read_bytes() == data * (2 * WORTH_RELEASING // len(data))
+    for file in files:
+        file.close()
+
+
+def shared_bytes() -> int:
+    """How much shared memory this process has touched."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("RssShmem:")[2].split()[0])

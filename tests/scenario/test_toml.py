@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,3 +120,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         return
     for key in document.value:
         assert document.place((key,)).line > 0
+
+
+def test_the_parser_leaves_the_environment_alone() -> None:
+    code = (
+        "import os\n"
+        "there = dict(os.environ)\n"
+        "import iotsim.scenario.toml\n"
+        "assert os.environ == there, 'a gateway would be given more than the user has set'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = {**os.environ, "MIMALLOC_ARENA_EAGER_COMMIT": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -10,6 +10,7 @@ the nearest, `iotsim.match.nearness` says.
 
 from __future__ import annotations
 
+import marshal
 import math
 from collections import Counter
 from functools import cached_property
@@ -72,11 +73,38 @@ class Sample(NamedTuple):
     device: AsItWas
 
 
+class Kept(NamedTuple):
+    """A sample as it is kept, which takes a quarter of its memory: few are ever looked at."""
+
+    t: float
+    device: DeviceView
+    packed: bytes | tuple[Any, ...]
+    """The message, the state of the device, and what it was asked: as they are, if they cannot be packed."""
+
+    @classmethod
+    def of(cls, t: float, message: Mapping[str, Any] | None, device: DeviceView) -> Kept:
+        # A behavior may make its answer of the request itself.
+        copy = None if message is None else dict(message)
+        what: Any = copy, dict(device.state), device.asked
+        try:
+            return cls(t, device, marshal.dumps(what))
+        except ValueError:
+            return cls(t, device, what)
+
+    @property
+    def sample(self) -> Sample:
+        packed = self.packed
+        message, state, asked = packed if isinstance(packed, tuple) else marshal.loads(packed)
+        device = AsItWas(self.device, remember=False)
+        device.state, device.asked = state, asked
+        return Sample(self.t, message, device)
+
+
 class Samples:
     """The first `SAMPLES_EACH` messages for each of some keys, `MOST_SAMPLES` in all."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, list[Sample]] = {}
+        self._kept: dict[int, tuple[Kept, ...]] = {}
         self._count = 0
 
     def add(
@@ -84,15 +112,13 @@ class Samples:
     ) -> None:
         if self._count >= MOST_SAMPLES:
             return
-        kept = self._kept.setdefault(key, [])
+        kept = self._kept.get(key, ())
         if len(kept) < SAMPLES_EACH:
-            # A behavior may make its answer of the request itself.
-            copy = None if message is None else dict(message)
-            kept.append(Sample(t, copy, AsItWas(device)))
+            self._kept[key] = (*kept, Kept.of(t, message, device))
             self._count += 1
 
     def of(self, key: int) -> Sequence[Sample]:
-        return self._kept.get(key, ())
+        return [kept.sample for kept in self._kept.get(key, ())]
 
     def keys(self) -> Collection[int]:
         return self._kept.keys()
@@ -152,6 +178,9 @@ class Heard:
         self.reasons: Counter[str] = Counter()
         self._spoilt: dict[int, Counter[str]] = {}
         self._refused = 0
+        """So many found no room since somebody was last looked for who is not waited for any more,"""
+        self._patience = SAMPLES_EACH
+        """and so many may, before that is done again: it takes milliseconds."""
 
     @cached_property
     def room(self) -> bytearray:
@@ -199,11 +228,16 @@ class Heard:
         return any(not state[table[index]] for state, table in self.waiting)
 
     def _make_room(self) -> None:
-        """Forget devices that nobody waits for any more; look for them only now and then."""
-        if self._refused % SAMPLES_EACH == 0:
-            for index in [*filterfalse(self._awaited, self.samples.keys())]:
-                self.samples.forget(index)
+        """Forget devices that nobody waits for any more. They are looked for now and then, the more seldom
+        the fewer there were."""
         self._refused += 1
+        if self._refused < self._patience:
+            return
+        self._refused = 0
+        going = [*filterfalse(self._awaited, self.samples.keys())]
+        for index in going:
+            self.samples.forget(index)
+        self._patience = SAMPLES_EACH if len(going) > MOST_SAMPLES // 8 else 2 * self._patience
 
 
 class Near(NamedTuple):

@@ -15,12 +15,13 @@ word    of the shared memory, 8 bytes each
 Then a text for each file, why it has lost some. Then, from the beginning of a page, the pieces: a word with
 the length and the number of the file, and the data, padded to whole words. A piece for which there is no room
 before the end of the memory is at its beginning. So is one that comes when there is none: no more memory is
-touched than was needed at some time.
+touched than was needed at some time, and `release` gives that back.
 """
 
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 BYTES = 128 << 20
 """Some 280,000 requests and answers, as events and as packets."""
 WORD = 8
+WORTH_RELEASING = 1 << 20
 ERROR_BYTES = 96
 SKIP = 1 << 63
 """In place of a piece: the next one is at the beginning."""
@@ -62,7 +64,8 @@ class Backlog:
         words = 1 + 2 * len(files)
         self._errors = WORD * (_STATES + 2 * words)
         end = self._errors + ERROR_BYTES * len(files)
-        first = end + -end % mmap.PAGESIZE
+        self._first = first = end + -end % mmap.PAGESIZE
+        self._touched = 0
         self._memory = mmap.mmap(-1, first + size)
         self._words = memoryview(self._memory)[: self._errors].cast("Q")
         self._states = self._words[_STATES : _STATES + words], self._words[_STATES + words :]
@@ -100,7 +103,18 @@ class Backlog:
         self._heads[at // WORD] = length | number << _NUMBER
         self._pieces[at + WORD : at + WORD + length] = data
         self._words[_PUT] = begin + needed  # last: what is counted is there
+        if at + needed > self._touched:
+            self._touched = at + needed
         return True
+
+    def release(self) -> None:
+        """Give back the memory of pieces, if nothing is left in. It is the process that puts them in which
+        may."""
+        if self._touched >= WORTH_RELEASING and self.put_in == self.taken_out:
+            length = self._touched + -self._touched % mmap.PAGESIZE
+            self._touched = 0
+            with suppress(OSError):  # then it stays
+                self._memory.madvise(mmap.MADV_REMOVE, self._first, length)
 
     def next(self, until: int) -> Piece | None:
         """The piece whose turn it is, of the first `until` bytes that were ever put in."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import re
 from functools import cache
-from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim import __version__
@@ -27,7 +28,6 @@ UNMATCHED_NOTES = 3
 if TYPE_CHECKING:
     import signal
     from collections.abc import Sequence
-    from pathlib import Path
 
     from iotsim.events import GatewayResult, Unmatched
     from iotsim.link.base import Link
@@ -55,8 +55,21 @@ def versions() -> dict[str, str]:
         "iotsim": __version__,
         "python": platform.python_version(),
         "kernel": platform.release(),
-        **{name: metadata.version(name) for name in ("trio", "construct", "pyroute2")},
+        **{name: _installed(name) for name in ("trio", "construct", "pyroute2")},
     }
+
+
+def _installed(name: str) -> str:
+    """The version of a package, out of the name of the folder that describes it where there is one
+    (``trio-0.35.0.dist-info``): what reads such folders is 2 MiB of modules, for as long as the run lasts."""
+    spec = find_spec(name)
+    if spec is not None and spec.origin:
+        there = [*Path(spec.origin).parent.parent.glob(f"{name}-*.dist-info")]
+        if len(there) == 1:
+            return there[0].stem[len(name) + 1 :]
+    from importlib.metadata import version
+
+    return version(name)
 
 
 def run_started(scenario: Scenario, options: RunOptions, wall_time: float) -> RunStarted:

@@ -157,6 +157,7 @@ class Scribe:
             return False
         piece = self._backlog.next(self._backlog.put_in)
         if piece is None:
+            self._backlog.release()
             return False
         began, waited = time.perf_counter(), waits()
         self._write_piece(piece)

@@ -14,11 +14,19 @@ to a line feed, where lexers differ, is refused before.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import toml_rs
+# The parser has an allocator of its own, which would take 4 MiB of huge pages as it is loaded.
+_COMMIT = "MIMALLOC_ARENA_EAGER_COMMIT"
+_was_set = _COMMIT in os.environ
+os.environ.setdefault(_COMMIT, "0")
+import toml_rs  # noqa: E402
+
+if not _was_set:
+    del os.environ[_COMMIT]  # a gateway's environment is nobody's but the user's
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,10 @@ class Unanswered(IotsimError):  # noqa: N818  # reads as what it says: except Un
 
 
 class Pause:
-    """What a conversation waits for. ``wake`` and ``fail`` end it; only the first call counts."""
+    """What a conversation waits for. ``wake`` and ``fail`` end it; only the first call counts.
+
+    It is its own iterator, as ``await`` wants one: a fleet of sleepers has one object less for each.
+    """
 
     __slots__ = ("_error", "_value", "conversation", "done")
 
@@ -43,11 +46,17 @@ class Pause:
                 self.conversation.resume()
 
     def __await__(self) -> Generator[Pause, None, Any]:
+        return self  # type: ignore[return-value]  # it does all that `await` asks of one
+
+    def __iter__(self) -> Pause:
+        return self
+
+    def __next__(self) -> Pause:
         if not self.done:
-            yield self
+            return self
         if self._error is not None:
             raise self._error
-        return self._value
+        raise StopIteration(self._value)
 
 
 class Ticket(Pause):

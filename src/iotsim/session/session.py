@@ -413,7 +413,7 @@ class Session:
     def start(self, conversation: Coroutine[Any, Any, None]) -> None:
         """Let another coroutine run beside ``run``."""
         started = Conversation(conversation)
-        self._conversations = [*(one for one in self._conversations if one.running), started]
+        self._conversations = (*(one for one in self._conversations if one.running), started)
         started.resume()
 
     # -- the simulation's ---------------------------------------------------------------------------

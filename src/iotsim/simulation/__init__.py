@@ -18,6 +18,7 @@
     faults       what is wrong with devices: at the `reception` of a message, or by `conditions` that last
                  (`absences`, and `rebinding`, another address)
     lives        how devices boot, what they say by themselves, and how they begin anew
+    boots        who boots when, a few in each turn, so that not all wait for an answer at once
     timeline     does each step of the scenario in its time; `moments`, what that may come after
     shard        which devices one process simulates, where several share them
     commands     what a running simulation can be told to do, as data

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from iotsim.events import DeviceRebooted
+from iotsim.simulation.boots import Boots
 from iotsim.simulation.watchdog import FAULTS
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Lives:
         self._emit = journal.emit
         self._shard = shard
         self._behaviors: dict[str, AttachedBehavior] = {}
+        self._boots = Boots(pump.timers, pump.clock, self._boot)
         self._speakers: dict[str, list[SessionService]] = {}
         """The services whose devices do something by themselves."""
         self._not_booted: dict[str, tuple[Absences, Absence]] = {}
@@ -134,10 +136,16 @@ class Lives:
                 if first is not None:
                     series = Series(fleet, schedule, index, boot, reboots)
                     timers.call_at(first, self._speak, series, 0, first)
-            for service in speakers:
-                timers.call_at(boot, service.boot, fleet.device(index), reboots)
+            if speakers:
+                self._boots.add(boot, fleet, index, reboots)
             if behavior is not None and self.nursery is not None:
                 self.nursery.start_soon(self._live, fleet.device(index), behavior)
+
+    def _boot(self, fleet: Fleet, index: int, reboots: int) -> None:
+        """A device begins to do what it does by itself."""
+        device = fleet.device(index)
+        for service in self._speakers[fleet.spec.name]:
+            service.boot(device, reboots)
 
     def _speak(self, series: Series, n: int, due: float) -> None:
         """Do sending `n` of a schedule, and set the timer of the next."""

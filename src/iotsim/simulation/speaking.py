@@ -125,6 +125,7 @@ class SpeakingService(Service):
         self._blamed: set[int] = set()
         self.ports = OpenPorts({}, self.receive)
         self.now = 0.0
+        self._call = self._fire  # bound once, and not for each timer
         self.key = key(fleet.seed, fleet.spec.name, "session", index)
         self.has_run = self._class.run is not Session.run
         judge = rest["judge"]
@@ -537,7 +538,7 @@ class SpeakingService(Service):
         function: Callable[..., object],
         arguments: tuple[Any, ...],
     ) -> Timer:
-        return self._pump.timers.call_at(self.now + delay, self._fire, session, function, arguments)
+        return self._pump.timers.call_at(self.now + delay, self._call, session, function, arguments)
 
     def _fire(
         self, session: Session, function: Callable[..., object], arguments: tuple[Any, ...]

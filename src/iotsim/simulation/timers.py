@@ -195,12 +195,16 @@ class Timers:
                 return fired
             if not looked:  # of what is due now, the first was due before all others
                 looked = True
-                if now - due > self.lateness:
-                    self.lateness = now - due
-                if now - due > self._late_s:
-                    self.on_late(due, now)
+                self.look(due, now)
             one.fire()
         return limit
+
+    def look(self, due: float, now: float) -> None:
+        """Tell of what was due before, and is done `now`, if it is late."""
+        if now - due > self.lateness:
+            self.lateness = now - due
+        if now - due > self._late_s:
+            self.on_late(due, now)
 
     def note_cancelled(self) -> None:
         """A timer in the heap was cancelled. The heap never has more of these than of others."""

@@ -32,6 +32,8 @@ class Shapes:
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, ...], int] = {}
         self._columns: list[list[list[Any]]] = []
+        self._texts: dict[str, str] = {}
+        """Each that was ever there: most are there again and again, and each time in memory of its own."""
 
     def add(self, message: Mapping[str, Any]) -> int:
         """Put `message` into its shape; the number of that."""
@@ -44,7 +46,8 @@ class Shapes:
         if number == len(self._columns):
             self._columns.append([[] for _ in fields])
         for values, value in zip(self._columns[number], message.values(), strict=True):
-            values.append(shown_value(value))
+            one = shown_value(value)
+            values.append(self._texts.setdefault(one, one) if one.__class__ is str else one)
         return number
 
     def told(self) -> list[dict[str, Any]]:
