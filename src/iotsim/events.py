@@ -222,6 +222,12 @@ class Untold(msgspec.Struct, array_like=True, gc=False):
     befell: Befell | None = None
 
 
+Brief: TypeAlias = "tuple[int, int, int, int] | tuple[int, int, int, int, int, Mapping[str, Any]]"
+"""What is `Untold`, and whose datagram is all of a packet: (place, id, teller, index) of a `Received`, and
+(place, id, teller, index, in_reply_to, message) of a `Sent`. The packet is that at `place` among those handed
+on with it (`iotsim.simulation.journal`). A plain tuple, since there are two for every request."""
+
+
 class Impaired(Event, tag="impaired"):
     """A message that a device was to receive met with this only after it had been held for a while."""
 
@@ -543,5 +549,5 @@ class RunEnded(Event, tag="run-ended"):
 
 
 EventSink: TypeAlias = Callable[[Sequence[Event]], None]
-AnyEventSink: TypeAlias = Callable[[Sequence[Event | Untold]], None]
+BatchSink: TypeAlias = "Callable[[Sequence[Event | Untold | Brief], Sequence[PacketRecord]], None]"
 PacketSink: TypeAlias = Callable[[Sequence[PacketRecord]], None]

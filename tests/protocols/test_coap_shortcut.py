@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.local import of_local_socket
 
-from iotsim.events import Untold
 from iotsim.link.memory import MemoryLink
 from iotsim.protocol.registry import load_protocol
 from iotsim.protocols.coap.shortcut import make_shortcut
@@ -21,6 +21,8 @@ from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from iotsim.events import PacketRecord
 
 PROTOCOL = load_protocol("coap").protocol
 GATEWAY, DEVICE = parse_address("10.77.0.1"), parse_address("10.77.1.1")
@@ -111,19 +113,19 @@ def outcome_of(
     journal, told = simulation.journal, []
     frames: list[bytes] = []
 
-    def take(events: Sequence[Any]) -> None:
-        for event in events:
-            whole = journal.tell(event) if isinstance(event, Untold) else event
-            told.append(msgspec.json.encode(whole))
+    def take(events: Sequence[Any], packets: Sequence[PacketRecord]) -> None:
+        told.extend(map(msgspec.json.encode, journal.told(events, packets)))
 
-    journal.add_sink_of_any(take)
+    journal.add_batch_sink(take)
     simulation.start()
     simulation.boot(0.0)
-    assert not leave or journal.leave_telling()
+    assert not leave or journal.leave_telling(brief=True)
     for index, message in asked:
         now += 0.05
         to = DEVICE + index, scenario.fleets[0].services[0].port
-        theirs.send_nowait(datagram_frame((GATEWAY, 40000), to, PROTOCOL.codec.encode(message)))
+        theirs.send_nowait(
+            of_local_socket(datagram_frame((GATEWAY, 40000), to, PROTOCOL.codec.encode(message)))
+        )
         while simulation.pump.turn():
             pass
         frames += theirs.receive_nowait(100)

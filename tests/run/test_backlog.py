@@ -14,43 +14,45 @@ from iotsim.run.backlog import WORD, WORTH_RELEASING, Backlog
 from iotsim.run.files import NO_THREAD, AppendFile, Writer
 
 SIZE = 256
-PIECES = st.tuples(st.integers(0, 1), st.binary(max_size=SIZE // 2 - WORD))
+PIECES = st.binary(max_size=SIZE // 2 - WORD)
 
 
 def files_in(folder: Path) -> list[AppendFile]:
     return [AppendFile(folder / str(number), Writer(NO_THREAD)) for number in range(2)]
 
 
-def write_next(backlog: Backlog, files: list[AppendFile]) -> tuple[int, bytes] | None:
+def write_next(backlog: Backlog, files: list[AppendFile]) -> bytes | None:
+    """Write the next piece: all of it to one file, and what is in upper case to the other, too."""
     piece = backlog.next(backlog.put_in)
     if piece is None:
         return None
-    files[piece.number].write_now(piece.data)
+    files[0].write_now(piece.data)
+    if piece.data.isupper():
+        files[1].write_now(piece.data)
     backlog.done(piece)
-    return piece.number, piece.data
+    return piece.data
 
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(PIECES, st.none()), max_size=60))
-def test_pieces_come_out_in_order_and_whole(steps: list[tuple[int, bytes] | None]) -> None:
+def test_pieces_come_out_in_order_and_whole(steps: list[bytes | None]) -> None:
     with tempfile.TemporaryDirectory() as name:
         files = files_in(Path(name))
-        backlog, waiting = Backlog(files, SIZE), deque[tuple[int, bytes]]()
-        written = [b"", b""]
+        backlog, waiting = Backlog(files, SIZE), deque[bytes]()
+        written = b""
         for step in [*steps, *[None] * len(steps)]:
             if step is None:
                 took = write_next(backlog, files)
                 assert took == (waiting.popleft() if waiting else None)
-                if took is not None:
-                    written[took[0]] += took[1]
-            elif backlog.put(*step):
+                written += took or b""
+            elif backlog.put(step):
                 waiting.append(step)
             else:
                 assert waiting, "where nothing else is, each has room"
-            held = sum(WORD + len(data) + -len(data) % WORD for _, data in waiting)
+            held = sum(WORD + len(data) + -len(data) % WORD for data in waiting)
             assert held <= SIZE
         assert backlog.taken_out == backlog.put_in
-        assert [file.path.read_bytes() for file in files] == written
+        assert files[0].path.read_bytes() == written
         for file in files:
             file.close()
 
@@ -58,10 +60,10 @@ def test_pieces_come_out_in_order_and_whole(steps: list[tuple[int, bytes] | None
 def test_only_as_much_is_taken_out_as_is_known(tmp_path: Path) -> None:
     files = files_in(tmp_path)
     backlog = Backlog(files, SIZE)
-    backlog.put(0, b"one")
+    backlog.put(b"one")
     known = backlog.put_in
-    backlog.put(0, b"two")
-    assert write_next(backlog, files) == (0, b"one")
+    backlog.put(b"two")
+    assert write_next(backlog, files) == b"one"
     assert backlog.next(known) is None
     assert backlog.next(backlog.put_in) is not None
 
@@ -72,12 +74,12 @@ def test_what_is_too_large_is_refused_and_spoils_nothing(before: int, large: int
     with tempfile.TemporaryDirectory() as name:
         files = files_in(Path(name))
         backlog = Backlog(files, SIZE)
-        backlog.put(0, bytes(before))
+        backlog.put(bytes(before))
         write_next(backlog, files)
-        assert not backlog.put(0, b"\xff" * large)
+        assert not backlog.put(b"\xff" * large)
         assert write_next(backlog, files) is None
-        assert backlog.put(1, b"one")
-        assert write_next(backlog, files) == (1, b"one")
+        assert backlog.put(b"one")
+        assert write_next(backlog, files) == b"one"
         for file in files:
             file.close()
 
@@ -87,7 +89,7 @@ def test_memory_that_was_never_needed_is_not_touched(tmp_path: Path) -> None:
     backlog = Backlog(files, 64 << 20)
     before = resident_bytes()
     for _ in range(20_000):
-        backlog.put(0, bytes(10_000))
+        backlog.put(bytes(10_000))
         assert write_next(backlog, files) is not None
     assert resident_bytes() - before < 16 << 20
 
@@ -96,9 +98,8 @@ def test_who_takes_over_begins_where_the_files_are_known_to_be_whole(tmp_path: P
     files = files_in(tmp_path)
     files[0].append(b"from before.")
     backlog = Backlog(files, SIZE)
-    for data in (b"one.", b"two.", b"three."):
-        backlog.put(0, data)
-    backlog.put(1, b"other.")
+    for data in (b"ONE.", b"two.", b"THREE.", b"four."):
+        backlog.put(data)
     write_next(backlog, files)
     child = os.fork()
     if child == 0:  # killed with a piece half in its file, and of another's that is lost it is told
@@ -106,16 +107,17 @@ def test_who_takes_over_begins_where_the_files_are_known_to_be_whole(tmp_path: P
         piece = backlog.next(backlog.put_in)
         assert piece is not None
         backlog.done(piece)
-        files[0].write_now(b"thr")
+        files[0].write_now(b"THREE.")
+        files[1].write_now(b"THR")
         os._exit(0)
     os.waitpid(child, 0)
     backlog.take_over()
     while write_next(backlog, files):
         pass
-    assert files[0].path.read_bytes() == b"from before.one.three."
-    assert files[1].path.read_bytes() == b"other."
+    assert files[0].path.read_bytes() == b"from before.ONE.THREE.four."
+    assert files[1].path.read_bytes() == b"ONE.THREE."
     assert (files[0].lost_appends, files[0].error) == (3, "the disk was full")
-    assert files[0].size == len(b"from before.one.three.")
+    assert files[0].size == len(b"from before.ONE.THREE.four.")
 
 
 def resident_bytes() -> int:
@@ -130,7 +132,7 @@ def test_memory_is_given_back_when_nothing_waits(tmp_path: Path) -> None:
     backlog = Backlog(files, 4 * WORTH_RELEASING)
     data = bytes(range(256)) * 256
     for _ in range(2 * WORTH_RELEASING // len(data)):
-        assert backlog.put(0, data)
+        assert backlog.put(data)
     backlog.release()
     write_next(backlog, files)
     assert shared_bytes() >= WORTH_RELEASING, "what waits stays"
@@ -139,9 +141,9 @@ def test_memory_is_given_back_when_nothing_waits(tmp_path: Path) -> None:
     before = shared_bytes()
     backlog.release()
     assert before - shared_bytes() >= WORTH_RELEASING
-    assert backlog.put(1, b"later")
-    assert write_next(backlog, files) == (1, b"later")
-    assert files[0].path.read_bytes() == data * (2 * WORTH_RELEASING // len(data))
+    assert backlog.put(b"later")
+    assert write_next(backlog, files) == b"later"
+    assert files[0].path.read_bytes() == data * (2 * WORTH_RELEASING // len(data)) + b"later"
     for file in files:
         file.close()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.local import of_local_socket
 
 from iotsim.events import Untold
 from iotsim.link.memory import MemoryLink
@@ -15,7 +16,7 @@ from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
 from iotsim.run.scribe import Scribe
 from iotsim.scenario import load_text
-from iotsim.simulation import exchange, telling
+from iotsim.simulation import exchange, journal, telling
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
 from iotsim.wire.address import parse_address
@@ -93,9 +94,10 @@ def record_of(
     *,
     later: bool,
     more: str = "",
+    local: bool = False,
 ) -> tuple[bytes, bytes]:
     """Events and capture of a run in which two devices are asked all that is in `ASKED`; `more` is at the
-    end of its scenario."""
+    end of its scenario. `local`: packets are as those of a socket of this machine."""
     folder.mkdir()
     gateway, first = FAMILIES[family]
     text = (
@@ -123,7 +125,8 @@ def record_of(
             encode = service.protocol.codec.encode
             payload = message if isinstance(message, bytes) else encode(message)
             to = parse_address(first) + turn, service.port
-            theirs.send_nowait(datagram_frame((parse_address(gateway), 40000), to, payload))
+            frame = datagram_frame((parse_address(gateway), 40000), to, payload)
+            theirs.send_nowait(of_local_socket(frame) if local else frame)
             while simulation.pump.turn():
                 pass
     while simulation.pump.timers.next_due() < now + 0.2:
@@ -134,15 +137,33 @@ def record_of(
     return (folder / "events.jsonl").read_bytes(), (folder / "capture.pcapng").read_bytes()
 
 
+def in_brief(monkeypatch: pytest.MonkeyPatch) -> list[Untold]:
+    """What is made of each brief event from now on, as that is done."""
+    made: list[Untold] = []
+    in_full = journal._in_full
+
+    def noting(*arguments: Any) -> Untold:
+        made.append(in_full(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(journal, "_in_full", noting)
+    return made
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["", "local"])
 @pytest.mark.parametrize("expect", ["receives", "sends"])
 @pytest.mark.parametrize("protocol", ASKED)
 def test_it_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, expect: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, expect: str, local: bool
 ) -> None:
     monkeypatch.setattr(records, "may_have_scribe", lambda: True)
-    at_once = record_of(tmp_path / "at-once", protocol, expect, later=False)
-    assert record_of(tmp_path / "later", protocol, expect, later=True) == at_once
+    in_full = in_brief(monkeypatch)
+    at_once = record_of(tmp_path / "at-once", protocol, expect, later=False, local=local)
+    later = record_of(tmp_path / "later", protocol, expect, later=True, local=local)
+    assert later == at_once
     assert at_once[0].count(b'"sent"') >= len(ASKED[protocol])
+    # Of what a session is given, only what its shortcut answers is told in brief.
+    assert bool(in_full) == (local and (expect == "receives" or protocol == "sensornet"))
 
 
 @pytest.mark.parametrize("more", DISTURBANCES.values(), ids=DISTURBANCES)
@@ -180,9 +201,9 @@ def test_what_comes_by_ipv6_is_put_off_too(
     pieces: list[bytes] = []
     append = Scribe.append
 
-    def noting(self: Scribe, number: int, piece: bytes) -> None:
+    def noting(self: Scribe, piece: bytes) -> None:
         pieces.append(piece)
-        append(self, number, piece)
+        append(self, piece)
 
     monkeypatch.setattr(Scribe, "append", noting)
     assert record_of(tmp_path / "later", protocol, "receives", "IPv6", later=True) == at_once

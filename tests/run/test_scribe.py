@@ -229,10 +229,14 @@ def test_a_full_disk_is_counted_and_named(tmp_path: Path, at_once: bool) -> None
     full, good = AppendFile(Path("/dev/full"), Writer(NO_THREAD)), tmp_path / "good"
     file = AppendFile(good, Writer(NO_THREAD))
     files = [full, file]
-    by = Scribe(files, lambda number, piece: files[number].write_now(piece), at_once=at_once)
+
+    def write(piece: bytes) -> None:
+        for one in files:
+            one.write_now(piece)
+
+    by = Scribe(files, write, at_once=at_once)
     for _ in range(10):
-        by.append(0, b"x" * 100)
-        by.append(1, b"y" * 100)
+        by.append(b"y" * 100)
         by.write_some()
     by.close()
     full.close()
@@ -244,7 +248,7 @@ def test_a_full_disk_is_counted_and_named(tmp_path: Path, at_once: bool) -> None
 
 
 def appending(file: AppendFile, *, at_once: bool, size: int = SIZE) -> Scribe:
-    return Scribe([file], lambda _, piece: file.write_now(piece), at_once=at_once, size=size)
+    return Scribe([file], file.write_now, at_once=at_once, size=size)
 
 
 def test_the_run_does_not_wait_for_a_scribe_that_is_late(tmp_path: Path) -> None:
@@ -252,7 +256,7 @@ def test_the_run_does_not_wait_for_a_scribe_that_is_late(tmp_path: Path) -> None
     by = appending(file, at_once=True, size=8 << 20)
     os.kill(by.pid, signal.SIGSTOP)
     for number in range(400):
-        by.append(0, b"%10d" % number * 1000)
+        by.append(b"%10d" % number * 1000)
         by.write_on()
     assert file.path.stat().st_size == 0
     os.kill(by.pid, signal.SIGCONT)
@@ -266,7 +270,7 @@ def test_the_run_waits_for_a_scribe_that_gets_on(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=True)
     for _ in range(100):
-        by.append(0, bytes(100_000))
+        by.append(bytes(100_000))
     by.close()
     file.close()
     assert file.losses() == []
@@ -284,11 +288,11 @@ def test_a_disk_that_takes_nothing_is_waited_for_once(
     sleep = time.sleep
     monkeypatch.setattr(scribe.time, "sleep", lambda s: slept.append(s) or sleep(s))
     for _ in range(2):
-        by.append(0, bytes(SIZE // 2 - 8))
+        by.append(bytes(SIZE // 2 - 8))
     waited: list[bool] = []
     for _ in range(20):
         before = len(slept)
-        by.append(0, bytes(100))
+        by.append(bytes(100))
         waited.append(len(slept) > before)
     assert waited == [True] + [False] * 19
     os.kill(by.pid, signal.SIGCONT)
@@ -301,8 +305,8 @@ def test_a_disk_that_takes_nothing_is_waited_for_once(
 def test_without_a_core_for_it_the_run_writes_when_it_has_time(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=False)
-    by.append(0, b"one,")
-    by.append(0, b"two,")
+    by.append(b"one,")
+    by.append(b"two,")
     assert by.write_on(), "something waits"
     assert file.size == 0
     assert by.write_some()
@@ -310,7 +314,7 @@ def test_without_a_core_for_it_the_run_writes_when_it_has_time(tmp_path: Path) -
     assert by.write_some()
     assert not by.write_some(), "there is no more"
     assert not by.write_on()
-    by.append(0, b"three")
+    by.append(b"three")
     by.close()
     file.close()
     assert file.path.read_bytes() == b"one,two,three"
@@ -320,7 +324,7 @@ def test_what_is_oldest_is_written_where_there_is_no_more_room(tmp_path: Path) -
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=False)
     for _ in range(100):
-        by.append(0, bytes(100_000))
+        by.append(bytes(100_000))
     assert file.size + SIZE > 9_000_000
     by.close()
     file.close()
@@ -334,7 +338,7 @@ def test_a_disk_that_is_slow_is_left_to_the_child(
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=False)
     for word in (b"one,", b"two,", b"three"):
-        by.append(0, word)
+        by.append(word)
     ticks = iter([0.0, 1.0])
     monkeypatch.setattr(scribe.time, "perf_counter", lambda: next(ticks))
     waits = iter([1, 2])
@@ -381,8 +385,8 @@ def test_a_remark_that_is_no_text_is_in_the_capture_all_the_same(tmp_path: Path)
 def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     ends, begins = os.pipe()
-    by = Scribe([file], lambda _, piece: file.write_now(piece), at_once=True)
-    by.append(0, b"x")
+    by = Scribe([file], file.write_now, at_once=True)
+    by.append(b"x")
     os.close(begins)
     assert os.read(ends, 1) == b"", "its end of a pipe of the run's is closed"
     os.close(ends)
@@ -399,7 +403,7 @@ def test_it_ends_with_the_run_whatever_else_that_has_forked(tmp_path: Path, at_o
         os.close(begins)
         select.select([ends], [], [], DEADLINE_S)
         os._exit(0)
-    by.append(0, b"one")
+    by.append(b"one")
     began = time.monotonic()
     by.close()
     assert time.monotonic() - began < DEADLINE_S / 2
@@ -415,7 +419,7 @@ def test_it_is_waited_for_where_nobody_is_told_of_ended_children(tmp_path: Path)
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         by = appending(file, at_once=True)
-        by.append(0, b"one")
+        by.append(b"one")
         by.close()
     finally:
         signal.signal(signal.SIGCHLD, before)

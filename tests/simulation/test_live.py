@@ -66,13 +66,13 @@ def test_percentiles_of_answer_times_are_right_to_five_percent() -> None:
     seen = AnswerTimes()
     events = conversation(times)
     for start in range(0, len(events), 512):
-        seen.look(events[start : start + 512])
+        seen.look(events[start : start + 512], ())
     assert sum(seen.counts.values()) == pytest.approx(len(times) / STRIDE / EACH, rel=0.1)
     for percent in (50, 90, 99):
         right = sorted(times)[int(len(times) * percent / 100) - 1]
         assert percentile(seen.counts, percent) == pytest.approx(right, rel=0.2)
     few = AnswerTimes()
-    few.look(conversation([0.1] * 9 + [0.5]))
+    few.look(conversation([0.1] * 9 + [0.5]), ())
     assert sum(few.counts.values()) == 10
     assert percentile(few.counts, 50) == pytest.approx(0.1, rel=0.05)
     assert percentile(few.counts, 99) == pytest.approx(0.5, rel=0.05)
@@ -81,12 +81,12 @@ def test_percentiles_of_answer_times_are_right_to_five_percent() -> None:
 def test_an_answer_may_come_in_another_batch_and_requests_without_one_are_forgotten() -> None:
     seen = AnswerTimes()
     asked, answered = conversation([2.0])
-    seen.look([asked])
-    seen.look([answered])
+    seen.look([asked], ())
+    seen.look([answered], ())
     assert percentile(seen.counts, 50) == pytest.approx(2.0, rel=0.05)
     for start in range(0, 100 * MANY, MANY - 1):
         requests = range(start, start + MANY - 1)
-        seen.look([Received(0.0, 2 * n + 1, "m[0]", "p", "x", {}) for n in requests])
+        seen.look([Received(0.0, 2 * n + 1, "m[0]", "p", "x", {}) for n in requests], ())
     assert len(seen._open) == MOST_OPEN
     assert percentile({}, 50) is None
 
@@ -102,7 +102,7 @@ def test_slow_answers_count_as_much_as_quick_ones_where_there_are_many() -> None
         answers.append(Sent(later, identity + 1, "m[0]", "p", "x", {}, identity))
     events = sorted(requests + answers, key=lambda event: event.t)
     for start in range(0, len(events), 512):
-        seen.look(events[start : start + 512])
+        seen.look(events[start : start + 512], ())
     slow = sum(count for number, count in seen.counts.items() if number > 100)
     assert slow == pytest.approx(sum(seen.counts.values()) / 2, rel=0.2)
     assert slow > 100

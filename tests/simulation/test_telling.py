@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from tests.local import of_local_socket
 
-from iotsim.events import Untold
+from iotsim.events import Event, PacketRecord
 from iotsim.link.memory import MemoryLink
 from iotsim.scenario import load_text
 from iotsim.simulation.simulation import Simulation
@@ -80,17 +81,15 @@ def events_of(scenario: str, leave: bool, more: str = "") -> tuple[list[bytes], 
     simulation = Simulation(loaded, ours, seed=1, clock=lambda: clock[0], wall_time=0.0)
     journal, told, left = simulation.journal, [], 0
 
-    def take(events: Sequence[Any]) -> None:
+    def take(events: Sequence[Any], packets: Sequence[PacketRecord]) -> None:
         nonlocal left
-        for event in events:
-            left += isinstance(event, Untold)
-            whole = journal.tell(event) if isinstance(event, Untold) else event
-            told.append(msgspec.json.encode(whole))
+        left += sum(not isinstance(event, Event) for event in events)
+        told.extend(map(msgspec.json.encode, journal.told(events, packets)))
 
-    journal.add_sink_of_any(take)
+    journal.add_batch_sink(take)
     simulation.start()
     simulation.boot(0.0)
-    assert not leave or journal.leave_telling()
+    assert not leave or journal.leave_telling(brief=True)
     service = loaded.fleets[0].services[0]
     gateway, device = (
         (parse_address("10.77.0.1"), 40000),
@@ -101,7 +100,7 @@ def events_of(scenario: str, leave: bool, more: str = "") -> tuple[list[bytes], 
             clock[0] += 0.3
             message = {**request, NUMBERS[scenario]: 100 * round_ + number}
             payload = service.protocol.codec.encode(message)
-            theirs.send_nowait(datagram_frame(gateway, device, payload))
+            theirs.send_nowait(of_local_socket(datagram_frame(gateway, device, payload)))
             while simulation.pump.turn():
                 pass
     journal.flush()

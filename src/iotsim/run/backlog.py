@@ -13,7 +13,7 @@ word    of the shared memory, 8 bytes each
 ======  =========================================================================================
 
 Then a text for each file, why it has lost some. Then, from the beginning of a page, the pieces: a word with
-the length and the number of the file, and the data, padded to whole words. A piece for which there is no room
+the length, and the data, padded to whole words. A piece for which there is no room
 before the end of the memory is at its beginning. So is one that comes when there is none: no more memory is
 touched than was needed at some time, and `release` gives that back.
 """
@@ -36,21 +36,18 @@ WORTH_RELEASING = 1 << 20
 ERROR_BYTES = 96
 SKIP = 1 << 63
 """In place of a piece: the next one is at the beginning."""
-_NUMBER = 32
-_LENGTH = (1 << _NUMBER) - 1
 _PUT, _WHICH, _STATES = range(3)
 
 
 class Piece(NamedTuple):
-    """`data` for the file of a `number`; `end` is how many bytes have been taken out with it."""
+    """`end` is how many bytes have been taken out with it."""
 
-    number: int
     data: bytes
     end: int
 
 
 class Backlog:
-    """Pieces for `files`, which come out in the order in which they were put in.
+    """Pieces of what is to be in `files`, which come out in the order in which they were put in.
 
     One process puts them in. One process, at a time, takes them out: it writes what `next` gives, and then
     says that it is `done`. `size` is in bytes, a multiple of 16; a piece of `largest` has room at least when
@@ -83,8 +80,8 @@ class Backlog:
         """How many of them were taken out."""
         return self._states[self._words[_WHICH]][0]
 
-    def put(self, number: int, data: bytes) -> bool:
-        """Put in `data` for the file of this `number`. False: there is no room now."""
+    def put(self, data: bytes) -> bool:
+        """Put in a piece. False: there is no room now."""
         length = len(data)
         if length > self.largest:
             return False
@@ -100,7 +97,7 @@ class Backlog:
         if begin != put:
             self._heads[at // WORD] = SKIP
             at = 0
-        self._heads[at // WORD] = length | number << _NUMBER
+        self._heads[at // WORD] = length
         self._pieces[at + WORD : at + WORD + length] = data
         self._words[_PUT] = begin + needed  # last: what is counted is there
         if at + needed > self._touched:
@@ -126,16 +123,16 @@ class Backlog:
         if head == SKIP:
             taken += self._size - at
             at, head = 0, self._heads[0]
-        length = head & _LENGTH
-        data = bytes(self._pieces[at + WORD : at + WORD + length])
-        return Piece(head >> _NUMBER, data, taken + WORD + length + -length % WORD)
+        data = bytes(self._pieces[at + WORD : at + WORD + head])
+        return Piece(data, taken + WORD + head + -head % WORD)
 
     def done(self, piece: Piece) -> None:
-        """`piece` is in its file, or was lost by that."""
-        file, place = self._files[piece.number], self._errors + ERROR_BYTES * piece.number
-        if file.error:
-            error = file.error.encode()[:ERROR_BYTES]
-            self._memory[place : place + ERROR_BYTES] = error.ljust(ERROR_BYTES, b"\0")
+        """`piece` is in the files, or was lost by them."""
+        for number, file in enumerate(self._files):
+            if file.error:
+                place = self._errors + ERROR_BYTES * number
+                error = file.error.encode()[:ERROR_BYTES]
+                self._memory[place : place + ERROR_BYTES] = error.ljust(ERROR_BYTES, b"\0")
         self._note(piece.end)
 
     def take_over(self) -> None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from iotsim.events import DeviceFailed, ExpectationDecided, PacketRecord, Remark, Untold
+from iotsim.events import (
+    Brief,
+    DeviceFailed,
+    Event,
+    ExpectationDecided,
+    PacketRecord,
+    Remark,
+    Untold,
+)
 from iotsim.impair.fate import in_words
 from iotsim.results.jsonl import REFUSALS, EventEncoder, essential_lines
 from iotsim.results.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, heading_blocks
@@ -19,10 +27,10 @@ from iotsim.run.segments import SEGMENTS, SegmentedFile
 from iotsim.run.site import queue_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet
-    from iotsim.events import Event, RunEnded
+    from iotsim.events import RunEnded
     from iotsim.results.result import RunResult
     from iotsim.run.files import Writer
     from iotsim.run.folder import ResultsFolder
@@ -34,15 +42,14 @@ SHARE_OF_NAME = 512
 """In a capture with a bound, for so many bytes of a segment there may be one name. Each has all of them."""
 MOST_DEVICES = 100_000
 """With more, a process forked from the run would take much memory: little of it stays shared."""
-EVENTS, CAPTURE = range(2)
-"""The numbers of files, for a scribe."""
-PACKED = b"\x93"
-"""With this begin three values in MessagePack, and no block of a capture."""
+MOST_OF_BRIEF = 6
+"""Values. An `Untold` is packed as more."""
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
-_unpack_packets = msgspec.msgpack.Decoder(
-    tuple[bytes, list[PacketRecord], dict[int, list[Remark]]]
+_unpack = msgspec.msgpack.Decoder(
+    tuple[bytes, list[PacketRecord], dict[int, list[Remark]], list[Any] | bytes]
 ).decode
+"""A piece for a scribe: blocks of the capture, packets and what there is to say of them, and events or their
+lines."""
 
 
 class Record:
@@ -95,9 +102,6 @@ class Record:
                     path, writer, bound, head=head, heading=heading_blocks
                 )
             self._files.append(self._capture)
-            only = journal.recording.only
-            self._keep = make_filter(scenario, only) if only else None
-            journal.add_packet_sink(self._write_packets)
         path = folder / f"events{middle}.jsonl"
         if bounds.events is None:
             self._events = AppendFile(path, writer)
@@ -114,13 +118,15 @@ class Record:
             {service.protocol.name: service.protocol.odd_fields for service in services}
         )
         self._journal = journal
+        only = journal.recording.only if capture else ()
+        self._keep = make_filter(scenario, only) if only else None
+        # Where the packets are those that the stack has.
+        self._brief = capture and not only and scenario.link.kind != "tap"
         self.scribe: Scribe | None = None
         devices = sum(fleet.count for fleet in scenario.fleets)
         may_fork = may_fork and devices <= MOST_DEVICES and not self.has_bounds
         self._busy = Busy() if may_fork else None
-        journal.add_sink_of_any(self._write_events)
-        if self.has_bounds:
-            journal.add_sink_of_any(self._mark_failures)
+        journal.add_batch_sink(self._write)
 
     @property
     def has_bounds(self) -> bool:
@@ -156,59 +162,55 @@ class Record:
                 file.write(self._encoder.encode([ended]))
         self._results.write(result)
 
-    def _write_events(self, events: Sequence[Event | Untold]) -> None:
+    def _write(
+        self, events: Sequence[Event | Untold | Brief], packets: Sequence[PacketRecord]
+    ) -> None:
+        remarks, names = self._journal.remarks, b""
+        if not self._has_capture:
+            packets = ()
+        elif packets:
+            names = self._names.new()
+            if self._keep is not None:
+                packets, remarks = _only(self._keep, packets, remarks)
         if self.scribe is not None:
-            piece = self._pack_events(events)
-            if len(piece) > self.scribe.largest and len(events) > 1:
-                half = len(events) // 2
-                self._write_events(events[:half])
-                self._write_events(events[half:])
-                return
-            self.scribe.append(EVENTS, piece)
+            self._put_off(self.scribe, names, events, packets, remarks)
             return
-        self._events.append(self._encoder.encode(cast("Sequence[Event]", events)))  # as yet
-        if self._busy is not None and self._busy.now(len(events)):
-            self.have_scribe()
-
-    def _mark_failures(self, events: Sequence[Event | Untold]) -> None:
-        if any(map(_is_failure, events)):
-            self.mark()
-
-    def _write_packets(self, packets: Sequence[PacketRecord]) -> None:
-        keep, remarks = self._keep, self._journal.remarks
-        if keep is not None:
-            kept = [place for place, record in enumerate(packets) if keep(record[1], record[2])]
-            remarks = {now: remarks[old] for now, old in enumerate(kept) if old in remarks}
-            packets = [packets[place] for place in kept]
-        names = self._names.new()
-        if self.scribe is not None:
-            self._put_off_packets(self.scribe, names, packets, remarks)
-            return
+        if events:
+            self._events.append(self._encoder.encode(cast("Sequence[Event]", events)))  # as yet
+            if self.has_bounds and any(map(_is_failure, events)):
+                self.mark()
         if names:
             self._capture.append(names)
-        self._capture.append(self._encode_packets(packets, remarks))
-        if self._busy is not None and self._busy.now(len(packets)):
+        if packets:
+            self._capture.append(self._encode_packets(packets, remarks))
+        if self._busy is not None and self._busy.now(len(events) + len(packets)):
             self.have_scribe()
 
-    def _put_off_packets(
+    def _put_off(
         self,
         scribe: Scribe,
-        names: bytes,
+        blocks: bytes,
+        events: Sequence[Event | Untold | Brief],
         packets: Sequence[PacketRecord],
         remarks: Mapping[int, Sequence[Remark]],
     ) -> None:
-        try:
-            piece = _pack((names, packets, remarks))
-        except REFUSALS:  # remarks quote what others have sent, which may be no text
-            piece = names + self._encode_packets(packets, remarks)
-        if len(piece) <= scribe.largest or len(packets) < 2:
-            scribe.append(CAPTURE, piece)
-            return
-        half = len(packets) // 2
-        first = {place: said for place, said in remarks.items() if place < half}
-        rest = {place - half: said for place, said in remarks.items() if place >= half}
-        self._put_off_packets(scribe, names, packets[:half], first)
-        self._put_off_packets(scribe, b"", packets[half:], rest)
+        """Have `blocks` in the capture, and behind them `packets`, and `events` among the events."""
+        piece = self._pack_batch(blocks, events, packets, remarks)
+        if len(piece) <= scribe.largest or len(events) + len(packets) < 2:
+            scribe.append(piece)
+        elif events and packets:
+            self._put_off(scribe, b"", self._journal.told(events, packets), (), {})
+            self._put_off(scribe, blocks, (), packets, remarks)
+        elif events:
+            half = len(events) // 2
+            self._put_off(scribe, blocks, events[:half], (), {})
+            self._put_off(scribe, b"", events[half:], (), {})
+        else:
+            half = len(packets) // 2
+            first = {place: said for place, said in remarks.items() if place < half}
+            rest = {place - half: said for place, said in remarks.items() if place >= half}
+            self._put_off(scribe, blocks, (), packets[:half], first)
+            self._put_off(scribe, b"", (), packets[half:], rest)
 
     def _encode_packets(
         self, packets: Sequence[PacketRecord], remarks: Mapping[int, Sequence[Remark]]
@@ -230,47 +232,70 @@ class Record:
             except OSError:
                 self._busy = None
                 return
-            self._journal.leave_telling()
+            self._journal.leave_telling(brief=self._brief)
             self._journal.write_on = self.scribe.write_on
             self._journal.write_some = self.scribe.write_some
 
-    def _pack_events(self, events: Sequence[Event | Untold]) -> bytes:
-        """A piece for the scribe with `events`, or with their lines, where they cannot be packed."""
+    def _pack_batch(
+        self,
+        blocks: bytes,
+        events: Sequence[Event | Untold | Brief],
+        packets: Sequence[PacketRecord],
+        remarks: Mapping[int, Sequence[Remark]],
+    ) -> bytes:
+        """A piece for the scribe; where something cannot be packed, as what others have sent may be no text,
+        with the very lines and blocks."""
         try:
             try:
-                return _pack(events)
+                return _pack((blocks, packets, remarks, events))
             except OverflowError:
-                return _pack([_with_address_as_bytes(event) for event in events])
+                events = [_with_address_as_bytes(event) for event in events]
+                return _pack((blocks, packets, remarks, events))
         except REFUSALS:
-            tell = self._journal.tell
-            return self._encoder.encode(
-                [tell(event) if isinstance(event, Untold) else event for event in events]
+            lines = self._encoder.encode(self._journal.told(events, packets))
+            return _pack((blocks + self._encode_packets(packets, remarks), (), {}, lines))
+
+    def _write_piece(self, piece: bytes) -> None:
+        """For the scribe: write what is in `piece` to the files."""
+        blocks, packets, remarks, events = _unpack(piece)
+        if packets:
+            blocks += self._encode_packets(packets, remarks)
+        if blocks:
+            self._capture.write_now(blocks)
+        if not isinstance(events, bytes):
+            events = self._encoder.encode_plain(
+                [
+                    one if one.__class__ is dict else self._tell_packed(one, packets)
+                    for one in events
+                ]
             )
+        if events:
+            self._events.write_now(events)
 
-    def _write_piece(self, number: int, piece: bytes) -> None:
-        """For the scribe: write what `piece` holds to the file of this number."""
-        if number == CAPTURE:
-            if piece.startswith(PACKED):
-                names, packets, remarks = _unpack_packets(piece)
-                piece = names + self._encode_packets(packets, remarks)
-            self._capture.write_now(piece)
-            return
-        if not piece.startswith(b"{"):  # as no packed list does
-            tell = self._journal.tell
-            piece = self._encoder.encode_plain(
-                [tell(Untold(*one)) if one.__class__ is list else one for one in _unpack(piece)]
-            )
-        self._events.write_now(piece)
+    def _tell_packed(self, one: list[Any], packets: Sequence[PacketRecord]) -> Event:
+        untold = tuple(one) if len(one) <= MOST_OF_BRIEF else Untold(*one)
+        return self._journal.tell(untold, packets)
 
 
-def _with_address_as_bytes(event: Event | Untold) -> Event | Untold:
+def _only(
+    keep: Callable[[int, bytes], bool],
+    packets: Sequence[PacketRecord],
+    remarks: Mapping[int, list[Remark]],
+) -> tuple[list[PacketRecord], dict[int, list[Remark]]]:
+    """Those of `packets` that are to be kept, and what there is to say of these."""
+    kept = [place for place, record in enumerate(packets) if keep(record[1], record[2])]
+    said = {now: remarks[old] for now, old in enumerate(kept) if old in remarks}
+    return [packets[place] for place in kept], said
+
+
+def _with_address_as_bytes(event: Event | Untold | Brief) -> Event | Untold | Brief:
     """`event` without an integer that is too large for MessagePack, as an address of IPv6 is."""
     if isinstance(event, Untold) and isinstance(event.peer, int):
         return msgspec.structs.replace(event, peer=event.peer.to_bytes(16, "big"))
     return event
 
 
-def _is_failure(event: Event | Untold) -> bool:
+def _is_failure(event: Event | Untold | Brief) -> bool:
     return isinstance(event, DeviceFailed) or (
         isinstance(event, ExpectationDecided) and not event.outcome.passed
     )

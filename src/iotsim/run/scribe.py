@@ -93,8 +93,8 @@ class Scribe:
     """The child, and the run's side of what they share. It is forked when this is made: OSError if it cannot
     be.
 
-    `files` are written through this alone from then on. `write` is called, in either process, with the number
-    of a file and a piece for that, which it gives to the file's `write_now`. With `at_once` the child writes
+    `files` are written through this alone from then on. `write` is called, in either process, with a piece,
+    and gives what is in that to the files' `write_now`. With `at_once` the child writes
     all the time; else the run does by `write_some`, or the child if the run is no more.
     """
 
@@ -104,7 +104,7 @@ class Scribe:
     def __init__(
         self,
         files: Sequence[AppendFile],
-        write: Callable[[int, bytes], object],
+        write: Callable[[bytes], object],
         *,
         at_once: bool,
         size: int = BYTES,
@@ -116,7 +116,7 @@ class Scribe:
         self.largest = self._backlog.largest
         self._told = 0
         self._told_at = time.monotonic()
-        self._lost = [0] * len(files)
+        self._lost = 0
         self._stuck = -1
         """How much the disk had taken when it stalled."""
         run = os.getpid()
@@ -135,11 +135,11 @@ class Scribe:
         os.close(reads)
         os.set_blocking(self._pipe, False)
 
-    def append(self, number: int, data: bytes) -> None:
-        """Have `data`, of at most `largest` bytes, written to the file of this number."""
-        while not self._backlog.put(number, data):
+    def append(self, piece: bytes) -> None:
+        """Have a piece, of at most `largest` bytes, written."""
+        while not self._backlog.put(piece):
             if not self._make_room():
-                self._lost[number] += 1
+                self._lost += 1
                 return
 
     def write_on(self) -> bool:
@@ -172,8 +172,8 @@ class Scribe:
         if self.pid:
             self._join()
             self._write_all()
-        for file, lost in zip(self._files, self._lost, strict=True):
-            file.lost_appends += lost
+        for file in self._files:
+            file.lost_appends += self._lost
 
     def _make_room(self) -> bool:
         """Write some of the backlog, or wait for that; False if it cannot be waited for."""
@@ -219,7 +219,7 @@ class Scribe:
             self._write_piece(piece)
 
     def _write_piece(self, piece: Piece) -> None:
-        self._write(piece.number, piece.data)
+        self._write(piece.data)
         self._backlog.done(piece)
 
     def _serve(self, told: int, run: int) -> NoReturn:

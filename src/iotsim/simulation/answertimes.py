@@ -15,7 +15,7 @@ from iotsim.events import Received, Sent, Untold
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iotsim.events import Event
+    from iotsim.events import Brief, Event, PacketRecord
 
 LEAST_S = 1e-6
 STEP = math.log(1.1)
@@ -31,7 +31,7 @@ PATIENCE_S = 10.0
 
 
 class AnswerTimes:
-    """``counts``: by class, how many answers took so long, since the start. `look` is a sink of them."""
+    """``counts``: by class, how many answers took so long, since the start. `look` is a sink of batches."""
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
@@ -40,30 +40,47 @@ class AnswerTimes:
         self._batches = 0
         self._until = 0.0
 
-    def look(self, events: Sequence[Event | Untold]) -> None:
+    def look(
+        self, events: Sequence[Event | Untold | Brief], packets: Sequence[PacketRecord]
+    ) -> None:
         if not events:
             return
         opened, stride = self._open, 1
         if len(events) >= MANY:
+            last = events[-1]
+            now = packets[last[0]][0] if isinstance(last, tuple) else last.t
             if not opened:
                 self._batches += 1
                 if self._batches % EACH:
                     return
                 stride = STRIDE
-                self._until = events[-1].t + PATIENCE_S
-            elif events[-1].t < self._until:
+                self._until = now + PATIENCE_S
+            elif now < self._until:
                 stride = 0
             else:
                 opened.clear()
                 return
-        self._scan(events, stride)
+        self._scan(events, packets, stride)
         while len(opened) > MOST_OPEN:
             del opened[next(iter(opened))]
 
-    def _scan(self, events: Sequence[Event | Untold], stride: int) -> None:
+    def _scan(
+        self,
+        events: Sequence[Event | Untold | Brief],
+        packets: Sequence[PacketRecord],
+        stride: int,
+    ) -> None:
         """Note each so manieth request, none if `stride` is 0, and count the answers to those noted."""
         opened = self._open
         for event in events:
+            if isinstance(event, tuple):
+                place, number, _, _, *answer = event
+                if answer:
+                    if answer[0] in opened:
+                        self._count(packets[place][0] - opened.pop(answer[0]))
+                elif stride and not number % stride:
+                    opened[number] = packets[place][0]
+                continue
             kind: type[Event | Untold] = type(event)
             if kind is Untold:
                 kind = Received if event.message is None else Sent  # type: ignore[union-attr]

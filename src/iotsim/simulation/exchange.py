@@ -149,7 +149,10 @@ class Service(Telling):
             for way in (self._inbound, self._outbound):
                 if way is not None:
                     way.fail = self.fail
-        self._may_be_left_untold(seen=self._outbound is not None and self._outbound.looks)
+        self._may_be_left_untold(
+            seen=self._outbound is not None and self._outbound.looks,
+            straight=self._inbound is None and self._outbound is None and not layers,
+        )
         self._on_failure = on_failure
         self._reboot = reboot
 
@@ -183,9 +186,12 @@ class Service(Telling):
         if self._teller is not None:
             # As `_tell_received`, in place: so it is for most there ever are.
             datagram.id = number = next(self._ids)
-            peer, port = datagram.peer, datagram.peer_port
-            event = Untold(now, number, self._teller, index, peer, port, payload)
-            self._emit(event)
+            if self._brief and datagram.flow is not None and self._journal.at_link:
+                self._emit((len(self._packets) - 1, number, self._teller, index))
+            else:
+                peer, port = datagram.peer, datagram.peer_port
+                event = Untold(now, number, self._teller, index, peer, port, payload)
+                self._emit(event)
         elif self._recorded:
             event = self._tell_received(datagram, payload, message)
         try:

@@ -4,23 +4,39 @@ Making a record costs a fraction of a microsecond, encoding one several times th
 way only appends to two lists, and `flush` hands them on in batches, when the pump has time.
 
 Where records are written later, what a message says can be left to that time: then events have `Untold` ones
-among them, which a `Teller` makes whole from the bytes.
+among them, which a `Teller` makes whole from the bytes. Most of these bytes are in the capture, too: so of
+most messages there is only where, a `Brief`. Both are for sinks of batches, which get events and packets
+together.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from itertools import count
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from iotsim.events import IN, OUT, Received, Sent, Untold, note_what_befell
+from iotsim.events import IN, OUT, Event, Received, Sent, Untold, note_what_befell
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from iotsim.events import AnyEventSink, Event, EventSink, PacketRecord, PacketSink, Remark
+    from iotsim.events import (
+        BatchSink,
+        Brief,
+        EventSink,
+        PacketRecord,
+        PacketSink,
+        Remark,
+    )
+
+PLAIN_HEADERS = 38
+"""Bytes before the payload in a frame that a `Brief` may be of: those of the link's, of IPv4 without options,
+and of UDP."""
+_unpack_ends = Struct("!22xIIHH").unpack_from
+"""Source and destination of such a frame, and their ports."""
 
 
 class Recording(NamedTuple):
@@ -44,14 +60,14 @@ class Teller(NamedTuple):
     """Who makes whole, in any process, what was left untold; `leave` is called once that may be.
 
     `read` says what a device reads in a payload; `tell` what the other side does, given that and what was
-    encoded; `name` is that of the device at an index.
+    encoded; `name` is that of the device at an index. `leave` is told whether there may be a `Brief`.
     """
 
     protocol: str
     read: Callable[[bytes], Mapping[str, Any]]
     tell: Callable[[bytes, Mapping[str, Any]], Mapping[str, Any]]
     name: Callable[[int], str]
-    leave: Callable[[], object]
+    leave: Callable[[bool], object]
 
 
 class Journal:
@@ -64,7 +80,7 @@ class Journal:
     def __init__(self, recording: Recording = EVERYTHING, *, first: int = 1, step: int = 1) -> None:
         self.recording = recording
         self.message_ids = count(first, step)
-        self.events: list[Event | Untold] = []
+        self.events: list[Event | Untold | Brief] = []
         self.packets: list[PacketRecord] = []
         self.emit = self.events.append
         self.remarks: dict[int, list[Remark]] = {}
@@ -84,19 +100,19 @@ class Journal:
         self.tellers: list[Teller] = []
         self._left = False
         self._event_sinks: list[EventSink] = []
-        self._sinks_of_any: list[AnyEventSink] = []
+        self._batch_sinks: list[BatchSink] = []
         self._packet_sinks: list[PacketSink] = []
 
     def add_event_sink(self, sink: EventSink) -> None:
         """Have `sink` given all events, whole."""
         self._event_sinks.append(sink)
 
-    def add_sink_of_any(self, sink: AnyEventSink) -> None:
-        """The same, for one that also takes what is `Untold`."""
-        self._sinks_of_any.append(sink)
-
     def add_packet_sink(self, sink: PacketSink) -> None:
         self._packet_sinks.append(sink)
+
+    def add_batch_sink(self, sink: BatchSink) -> None:
+        """Have `sink` given both together, events as they are: whole, `Untold`, or a `Brief`."""
+        self._batch_sinks.append(sink)
 
     def remark_in(self, remark: Remark) -> None:
         """Say `remark` of the packet from the link that is being handled, if one is."""
@@ -115,21 +131,27 @@ class Journal:
         if place >= before and self.packets[place][1] == OUT:
             self.remarks.setdefault(place, []).append(remark)
 
-    def leave_telling(self) -> bool:
+    def leave_telling(self, *, brief: bool = False) -> bool:
         """Leave messages untold from now on, where `tellers` can tell; False: there are sinks of events that
-        are whole."""
+        are whole. With `brief`, of some there may be a `Brief`: packets are as the link has them, which has
+        IP packets."""
         if self._event_sinks:
             return False
         self._left = True
         for teller in self.tellers:
-            teller.leave()
+            teller.leave(brief and self.recording.packets)
         return True
 
-    def _all_told(self) -> list[Event]:
-        return [self.tell(one) if isinstance(one, Untold) else one for one in self.events]
+    def told(
+        self, events: Iterable[Event | Untold | Brief], packets: Sequence[PacketRecord]
+    ) -> list[Event]:
+        """`events` that are whole; `packets` were handed on with them."""
+        return [one if isinstance(one, Event) else self.tell(one, packets) for one in events]
 
-    def tell(self, untold: Untold) -> Received | Sent:
+    def tell(self, untold: Untold | Brief, packets: Sequence[PacketRecord]) -> Received | Sent:
         """The event that `untold` stands for."""
+        if not isinstance(untold, Untold):
+            untold = _in_full(untold, packets)
         protocol, read, tell, name, _ = self.tellers[untold.teller]
         device, peer = name(untold.index), _endpoint(untold.peer, untold.peer_port)
         t, number, payload, layer = untold.t, untold.id, untold.payload, untold.layer
@@ -146,27 +168,41 @@ class Journal:
     def close(self) -> None:
         """Hand nothing to sinks any more; what is emitted is only counted."""
         self._event_sinks.clear()
-        self._sinks_of_any.clear()
+        self._batch_sinks.clear()
         self._packet_sinks.clear()
 
     def flush(self) -> None:
         """Hand everything gathered to the sinks. The lists stay the same objects, emptied."""
         if self.events:
             self.event_count += len(self.events)
-            for taker in self._sinks_of_any:
-                taker(self.events)
             if self._event_sinks:
-                whole = self._all_told() if self._left else cast("list[Event]", self.events)
+                whole = cast("list[Event]", self.events)
+                if self._left:
+                    whole = self.told(self.events, self.packets)
                 for sink in self._event_sinks:
                     sink(whole)
-            self.events.clear()
         if self.packets:
             self.packet_count += len(self.packets)
             for packet_sink in self._packet_sinks:
                 packet_sink(self.packets)
+        if self.events or self.packets:
+            for batch_sink in self._batch_sinks:
+                batch_sink(self.events, self.packets)
+            self.events.clear()
             self.packets.clear()
             self.remarks.clear()
         self.unwritten = self.write_on()
+
+
+def _in_full(brief: Brief, packets: Sequence[PacketRecord]) -> Untold:
+    place, number, teller, index = brief[:4]
+    t, direction, frame = packets[place]
+    source, destination, source_port, destination_port = _unpack_ends(frame)
+    told = Untold(t, number, teller, index, source, source_port, frame[PLAIN_HEADERS:])
+    if direction == OUT:
+        told.peer, told.peer_port = destination, destination_port
+        told.in_reply_to, told.message = brief[4:]  # type: ignore[misc]
+    return told
 
 
 def _nothing_left() -> bool:

@@ -149,11 +149,14 @@ class SessionService(SpeakingService):
         if teller is None:
             self._tell_received(datagram, payload, message)
         else:
-            # As that does, in place; so is what leaves told below.
+            # As that does, in place.
             emit, index = self._emit, datagram.index
-            peer, port = datagram.peer, datagram.peer_port
             datagram.id = number = next(self._ids)
-            emit(Untold(now, number, teller, index, peer, port, payload))
+            if self._brief and datagram.flow is not None and self._journal.at_link:
+                emit((len(self._packets) - 1, number, teller, index))
+            else:
+                peer, port = datagram.peer, datagram.peer_port
+                emit(Untold(now, number, teller, index, peer, port, payload))
         try:
             for observe in self._heard_wire:
                 observe(device, message, now)
@@ -163,8 +166,7 @@ class SessionService(SpeakingService):
             sending = self._leave(datagram, answer)
             if sending is None and self._untold and not (self._told_wire or self._told):
                 if teller is not None:
-                    sent_at, later = self._pump.sent_at, next(self._ids)
-                    emit(Untold(sent_at, later, teller, index, peer, port, answer, number, {}))
+                    self._emit_untold(datagram, answer, {})
                 return ANSWERED
             shown = self._answer_codec.decode(answer, device)
             if sending is not None:

@@ -179,7 +179,7 @@ class Simulation:
             self._modules = self._modules.pop_all()
         self._answer_times = AnswerTimes() if live else None
         if self._answer_times is not None:
-            self.journal.add_sink_of_any(self._answer_times.look)
+            self.journal.add_batch_sink(self._answer_times.look)
         self._census: Census | None = None
         self._census_at = -math.inf
         self.pump.receive = self.hosts.receive

@@ -1,7 +1,8 @@
 """What a service tells of the messages that pass: as events to the journal, and to whom expects something.
 
-Where records are written later, of most messages only the bytes are kept (`iotsim.events.Untold`), and what
-they say is told by whoever writes them down. That is so as far as nobody looks at them sooner.
+Where records are written later, of most messages only the bytes are kept (`iotsim.events.Untold`), or which
+packet has them (`iotsim.events.Brief`), and what they say is told by whoever writes them down. That is so as
+far as nobody looks at them sooner.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import DecodeError
-from iotsim.events import Received, Sent, Undecodable, Untold, note_what_befell
-from iotsim.simulation.journal import Teller
+from iotsim.events import OUT, Received, Sent, Undecodable, Untold, note_what_befell
+from iotsim.simulation.journal import PLAIN_HEADERS, Teller
 from iotsim.simulation.requests import answering
 from iotsim.wire.address import format_endpoint
 
@@ -54,6 +55,8 @@ class Telling:
         self._name_of = fleet.name_of
         self._teller: int | None = None
         """Our number among the journal's tellers, once telling is left to it."""
+        self._brief = False
+        """Of what comes from the link, and is plain, and of the answers to that, a `Brief` is enough."""
         self._untold = False
         """What is sent need not be told at once, as nobody looks at it."""
         self._given: dict[str, Any] | None = {} if self._answer_codec.symmetric else None
@@ -62,8 +65,9 @@ class Telling:
         self._peer: Endpoint = (0, 0)
         self._who = ""
 
-    def _may_be_left_untold(self, *, seen: bool) -> None:
-        """Messages may be told later, by their bytes: also those sent, unless these are `seen` on the way."""
+    def _may_be_left_untold(self, *, seen: bool, straight: bool) -> None:
+        """Messages may be told later, by their bytes: also those sent, unless these are `seen` on the way.
+        `straight`: nothing is between the stack and the service."""
         read, codec = self.protocol.codec, self._answer_codec
         if not (read.tells_by_bytes and codec.tells_by_bytes):
             return
@@ -71,12 +75,13 @@ class Telling:
             self._untold = not seen
             return
         tellers = self._journal.tellers
-        leave = partial(self._leave_telling, len(tellers), seen=seen)
+        leave = partial(self._leave_telling, len(tellers), seen=seen, straight=straight)
         tellers.append(Teller(self._name, read.decode, codec.tell_bytes, self._name_of, leave))
 
-    def _leave_telling(self, number: int, *, seen: bool) -> None:
+    def _leave_telling(self, number: int, brief: bool, *, seen: bool, straight: bool) -> None:
         """From now on who writes records tells messages, by teller `number`."""
         self._teller, self._untold = number, not seen
+        self._brief = brief and straight
 
     def _tell_received(
         self, datagram: Datagram, payload: bytes, message: Mapping[str, Any], layer: str = ""
@@ -139,6 +144,14 @@ class Telling:
     ) -> None:
         """Whoever writes it down tells that `payload`, which is `message` encoded, has just left."""
         assert self._teller is not None
+        if self._brief and not layer and datagram.flow is not None and self._journal.at_link:
+            place = len(self._packets) - 1
+            _, direction, frame = self._packets[place]
+            if direction == OUT and len(frame) == PLAIN_HEADERS + len(payload):
+                number = next(self._ids)
+                kept = message if self._given is None else self._given
+                self._emit((place, number, self._teller, datagram.index, datagram.id, kept))
+                return
         self._emit(
             Untold(
                 self._pump.sent_at,
