@@ -66,12 +66,14 @@ class Line:
         self._wanted: Callable[[Message], bool] | None = None
         self._received: dict[int, None] = {}
 
-    def send(self, message: Message, says: Message | None = None) -> None:
+    def send(self, message: Message, says: Message | None = None) -> bytes:
+        """Send `message`, with which the device says something or nothing; the datagram."""
         if self.node is not None:
             data = write(message)
             message = {"kind": "ENCAPSULATED", "node": self.node, "message": data}
-        self._session.send(message, self.peer, says=says)
+        datagram = self._session.send(message, self.peer, says=says)
         self.said_at = self._session.now
+        return datagram
 
     def take(self, message: Message) -> bool:
         """A message has come; whether somebody waited for it."""
@@ -112,10 +114,13 @@ class Line:
             return answer["kind"] in answers and answer.get("message_id", number) == number
 
         session, model = self._session, self._session.model
+        datagram = b""
         for attempt in range(1 + model.retries):
             if attempt and message["kind"] in REPEATED_AS_DUPLICATE:
                 message = {**message, "dup": True}
-            self.send(message, None if attempt else says)
+            if attempt and says is not None:
+                says = session.unsaid(datagram, self.peer)
+            datagram = self.send(message, says)
             left = model.retry
             while left > SHORTEST_S:
                 answer = await self._next(wanted, left)

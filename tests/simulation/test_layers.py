@@ -159,3 +159,72 @@ def ask(far_end: Any, folder: Path) -> None:
     header = ethernet.EthernetHeader(0x020000000100, 0x020000000009, ethernet.IPV4)
     packet = ipv4.build_ipv4(stranger, meter, ipv4.UDP, segment)
     far_end.link.send_nowait(virtio.PLAIN + ethernet.build_ethernet(header) + packet)
+
+
+REPEATED = {
+    "coap": (
+        5683,
+        '{ code = "POST", path = "/r", payload = "1" }',
+        '{ code = "POST", payload = "1" }',
+        "",
+    ),
+    "snmp": (
+        162,
+        '{ pdu = "INFORM", bindings = [ { oid = "1.3.6.1.4.1.5.1", type = "INTEGER", value = 1 } ] }',
+        '{ pdu = "INFORM" }',
+        'model = { inform_timeout = "1s" }',
+    ),
+    "lwm2m": (5683, "", '{ operation = "REGISTER" }', 'model = { endpoint = "=device.name" }'),
+}
+SPEAKER = """
+[gateway]
+port = {port}
+[devices.meter]
+address = "10.77.1.1"
+protocol = "{protocol}"
+{model}
+{rule}
+[[impair]]
+direction = "from_device"
+first = {lost}
+{fate}
+
+[[expect]]
+name = "never said"
+each = "meter"
+sends = {said}
+never = true
+[[expect]]
+name = "said"
+each = "meter"
+sends = {said}
+within = "20s"
+"""
+
+
+@pytest.mark.parametrize("fate", ['loss = "100%"', "corrupt = 1.0"])
+@pytest.mark.parametrize("lost", [0, 1, 2])
+@pytest.mark.parametrize("protocol", REPEATED)
+async def test_what_is_repeated_is_said_with_the_first_copy_that_is_not_lost(
+    protocol: str,
+    lost: int,
+    fate: str,
+    simulated: Callable[[str], Any],
+    autojump_clock: MockClock,
+) -> None:
+    port, sent, said, model = REPEATED[protocol]
+    rule = f"[[devices.meter.rules]]\nafter = '1s'\nsend = {sent}" if sent else ""
+    text = SPEAKER.format(
+        port=port, protocol=protocol, model=model, rule=rule, lost=lost, fate=fate, said=said
+    )
+    if not lost:
+        text = text.partition("[[impair]]")[0] + "[[expect]]" + text.partition("[[expect]]")[2]
+    async with simulated(text) as gateway:
+        await trio.sleep(20)  # nobody answers: it is repeated
+        events = [event for event in gateway.events if isinstance(event, Sent)]
+        never, _ = gateway.simulation.judge.verdicts()
+    copies = [event.t for event in events if event.layer != "application"]
+    told = [event.t for event in events if event.layer != "wire"]
+    assert len(copies) >= 3 - lost
+    assert told == copies[:1]
+    assert never is False

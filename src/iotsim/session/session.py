@@ -99,6 +99,7 @@ class Host(Protocol):
         outside: bool,
     ) -> bytes: ...
     def resend(self, session: Session, datagram: bytes, peer: Peer) -> None: ...
+    def unsaid(self, session: Session, datagram: bytes, peer: Peer) -> Message | None: ...
     def call_later(
         self,
         session: Session,
@@ -271,8 +272,15 @@ class Session:
         return self._host.transmit(self, message, peer, says, outside)
 
     def resend(self, datagram: bytes, peer: Peer) -> None:
-        """Send the same bytes again."""
+        """Send the same bytes again. If impairments have lost them so far, the device says now what it was to
+        say with them."""
         self._host.resend(self, datagram, peer)
+
+    def unsaid(self, datagram: bytes, peer: Peer) -> Message | None:
+        """What the device was to say with a datagram that `send` has returned, if impairments have lost that;
+        None if it has said it. It is for who repeats a message in other bytes: what is given is to be said
+        with these, as it is given once."""
+        return self._host.unsaid(self, datagram, peer)
 
     # -- time, chance, surroundings -------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
@@ -52,6 +52,13 @@ APPLICATION = "application"
 PROTOCOL_MODULES = ("iotsim.protocols.", "iotsim_user_")
 RESTART_S = 1.0
 """After this long, what a device does by itself begins anew if its session has failed."""
+MOST_UNSAID = 64
+"""So many datagrams of a device that were lost are remembered; with more, the first are not."""
+Copy: TypeAlias = tuple[int, int, bytes]
+"""Address and port of a peer, and a datagram."""
+Said: TypeAlias = "tuple[bool, Mapping[str, Any] | None]"
+"""What a device says with a datagram, and before, whether that is the datagram's own message."""
+NOTHING_SAID: Said = (False, None)
 make_peer: Any = tuple.__new__  # a third of the time that calling the class takes
 
 
@@ -123,6 +130,8 @@ class SpeakingService(Service):
         self._drawn: dict[int, int] = {}
         """How many numbers a device had drawn before its session ended: it does not draw them again."""
         self._blamed: set[int] = set()
+        self._unsaid: dict[int, dict[Copy, Said]] = {}
+        """Of each device, what it was to say with datagrams that have been lost."""
         self.ports = OpenPorts({}, self.receive)
         self.now = 0.0
         self._call = self._fire  # bound once, and not for each timer
@@ -137,6 +146,8 @@ class SpeakingService(Service):
         self._hand: Hand | None = None
         if self._outbound is None:
             self.transmit = self._transmit_plainly  # type: ignore[method-assign]
+        else:
+            self._outbound.on_lost = self._note_unsaid
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -165,6 +176,7 @@ class SpeakingService(Service):
         self._end(device)
 
     def _end(self, device: SimDevice) -> None:
+        self._unsaid.pop(device.index, None)
         session, self._sessions[device.index] = self._sessions[device.index], None
         if session is not None:
             session._close()
@@ -339,8 +351,32 @@ class SpeakingService(Service):
             except DecodeError:
                 wire = {}  # a protocol may write what it does not read
         packets = len(self._packets)
-        self._send_payload(device, datagram, peer, wire, None)
+        same, said = self._take_unsaid(device, datagram, peer)
+        self._send_payload(device, datagram, peer, wire, wire if same else said)
         self._remark_out(packets, f"{device.name}: sent again")
+
+    def unsaid(self, session: Session, datagram: bytes, peer: Peer) -> dict[str, Any] | None:
+        device: Any = session.device
+        _, said = self._take_unsaid(device, datagram, peer)
+        return None if said is None else dict(said)
+
+    def _take_unsaid(self, device: SimDevice, datagram: bytes, peer: Peer) -> Said:
+        unsaid = self._unsaid.get(device.index)
+        return (
+            NOTHING_SAID if unsaid is None else unsaid.pop((*peer.endpoint, datagram), NOTHING_SAID)
+        )
+
+    def _note_unsaid(self, transit: Arriving) -> None:
+        """What was to be said with a datagram is said with its next copy, as this one is lost, or garbled."""
+        luggage: Said | None = transit.luggage
+        if luggage is None or luggage[1] is None:
+            return
+        unsaid = self._unsaid.setdefault(transit.device.index, {})
+        if len(unsaid) >= MOST_UNSAID:
+            del unsaid[next(iter(unsaid))]
+        datagram = transit.datagram
+        was = getattr(transit, "was", b"") or transit.payload
+        unsaid[datagram.peer, datagram.peer_port, was] = luggage
 
     def _encoded(
         self, device: SimDevice, message: Mapping[str, Any], says: Mapping[str, Any] | None
@@ -441,6 +477,7 @@ class SpeakingService(Service):
         same, said = transit.luggage
         untold = transit.untold
         if transit.changed:
+            self._note_unsaid(transit)
             try:
                 wire = self._answer_codec.decode(transit.payload, device)
             except DecodeError as error:

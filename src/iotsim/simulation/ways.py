@@ -253,6 +253,10 @@ class Way:
         return IMPAIRED
 
 
+def _nothing(_transit: Transit) -> None:
+    pass
+
+
 def _raise(_device: Any, error: BaseException) -> None:
     raise error
 
@@ -388,6 +392,8 @@ class Outbound(Way):
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
+        self.on_lost: Callable[[Transit], object] = _nothing
+        """Called with what never leaves as it was sent."""
         self.arrive_delayed = self._leave_delayed
 
     def send(
@@ -491,6 +497,7 @@ class Outbound(Way):
                 transit.message, transit.changed = None, True
 
     def lose(self, transit: Transit) -> None:
+        self.on_lost(transit)
         name, number = transit.device.name, transit.datagram.id
         reason, message = transit.fate, transit.message
         if transit.untold and message is not None:
