@@ -228,3 +228,37 @@ async def test_what_is_repeated_is_said_with_the_first_copy_that_is_not_lost(
     assert len(copies) >= 3 - lost
     assert told == copies[:1]
     assert never is False
+
+
+@pytest.mark.parametrize("fate", ['loss = "100%"', "corrupt = 1.0"])
+async def test_what_never_reached_a_session_leaves_in_doubt_what_it_would_have_broken(
+    fate: str, simulated: Callable[[str], Any], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    write_protocol(tmp_path, PLAIN)
+    expectations = expected(
+        'each = "meter"\nnever = true\nreceives = { kind = "GET" }',
+        'each = "meter"\nnever = true\nreceives = { kind = "PUT" }',
+        'each = "meter"\ncount = { max = 1 }\nreceives = { kind = "GET" }',
+        'each = "meter"\ncount = { max = 2 }\nreceives = { kind = "GET" }',
+        'each = "meter"\nalways = { number = { max = 5 } }\nreceives = { kind = "GET" }',
+        'each = "meter"\nalways = { number = { max = 9 } }\nreceives = { kind = "GET" }',
+        'each = "meter"\nnever = true\nreceives = { kind = "GET" }\nlayer = "wire"',
+    )
+    impaired = f"\n[[impair]]\ndirection = 'to_device'\n{fate}\n"
+    async with simulated(FLEET.format(**TALK) + impaired + expectations) as gateway:
+        for number in (4, 9):
+            gateway.send("meter[1]", {"kind": "GET", "number": number})
+            await trio.sleep(0.1)
+        outcomes = gateway.simulation.judge.finish(1.0).outcomes
+    doubts = [bool(outcome.inconclusive) for outcome in outcomes]
+    assert doubts == [True, False, True, False, True, False, False]
+    assert [outcome.passed for outcome in outcomes] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert "meter[1]" in outcomes[0].inconclusive

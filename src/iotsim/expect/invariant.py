@@ -30,6 +30,9 @@ class _Invariant(Watcher):
     def violation(self, message: Mapping[str, Any] | None, device: DeviceView, t: float) -> str:
         return self.said(message)
 
+    def would_break(self, slot: int, more: int) -> bool:
+        return True
+
     def settle_pending(self, now: float) -> None:
         self.state[: self.count] = self.state[: self.count].replace(bytes([PENDING]), bytes([HELD]))
         self.held = self.count - self.broken

@@ -8,6 +8,7 @@ direction, a list of observers, and whoever has a message calls each of them.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,13 @@ from iotsim.expect.slots import FleetView
 from iotsim.expect.subscription import Audience, OnBothLayers, Topic
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from iotsim.events import Outcome
     from iotsim.expect.figures import GatewaySample
     from iotsim.expect.spec import Direction, ExpectSpec, Layer
     from iotsim.expect.standing import Standing
-    from iotsim.expect.subscription import Observer
+    from iotsim.expect.subscription import Observer, Subscription
     from iotsim.expect.watcher import Watcher
     from iotsim.match import DeviceView
 
@@ -111,6 +112,11 @@ class Judge:
         if below is None or not below.observers:  # nobody comes later: all were seated at the start
             return application
         return OnBothLayers(application, below.observers) if application else below.observers
+
+    def lost_observers(self, fleet: str) -> Collection[Observer]:
+        """The same, of what impairments keep from the sessions of `fleet`: messages that are the same above a
+        session as below it."""
+        return self._audience(fleet, Topic("receives", "lost")).observers
 
     def undecodable(
         self,
@@ -278,7 +284,7 @@ class Judge:
 
     def _seat(self, watcher: Watcher) -> None:
         """Let `watcher` have what it subscribes to."""
-        for subscription in watcher.subscriptions:
+        for subscription in [*watcher.subscriptions, *_of_lost(watcher)]:
             tables = watcher.slots.tables
             if subscription.service:
                 tables = {fleet_of(subscription.service): bytes(1)}
@@ -301,6 +307,14 @@ class Judge:
             del self._undecided[number]
         for audience in self._audiences.values():
             audience.refresh()
+
+
+def _of_lost(watcher: Watcher) -> Iterator[Subscription]:
+    """What `watcher` subscribes to besides, if it may hold because of what never reached a session."""
+    for subscription in watcher.subscriptions:
+        if watcher.silent and subscription.topic == Topic("receives") and not subscription.service:
+            topic = Topic("receives", "lost")
+            yield replace(subscription, topic=topic, matched=watcher.lost, missed=None)
 
 
 def _ranks(specs: Sequence[ExpectSpec]) -> dict[str, int]:

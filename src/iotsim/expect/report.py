@@ -79,6 +79,11 @@ def _doubt(outcome: Outcome, parts: Sequence[Part], lapses: Lapses) -> str:
         return doubt_of(lapses, "each", passed=outcome.passed, broken_on=told, held_on=())
     if outcome.passed and (unwatched := sum(part["unwatched"] for part in parts)):
         return f"there was so much to watch at a time that it is not known of {unwatched} what became of them"
+    if outcome.passed and (lost := [first for part in parts for first in part["lost"]]):
+        return (
+            f"impairments have lost what would have broken it before a session had it ({lost[0]}): "
+            'layer = "wire" is what the gateway has sent'
+        )
     broken = [part["broken_on"] for part in parts]
     if first["quantifier"] == "all" and len(parts) > 1 and not any(g["proved"] for g in broken):
         # What none of the parts could decide took place whenever any of them looked.

@@ -127,6 +127,8 @@ class Watcher:
         self._kind = [*islice(self.matcher.equalities.items(), 1)]
         self._notes: dict[int, Note] = {}
         self._ending = ""
+        self._unheard: dict[int, tuple[int, str]] = {}
+        """Of each slot, how many messages were lost that are what it is about, and the first of them."""
         self.unwatched = 0
         """Of so many things that it should have watched it does not know what became of them."""
         self._due = math.inf
@@ -140,6 +142,10 @@ class Watcher:
     ) -> None:
         """What is subscribed to came; the message is None where it could not be decoded."""
         raise NotImplementedError
+
+    def would_break(self, slot: int, more: int) -> bool:
+        """Whether `slot`, which holds, would not if so `more` messages had come that it is about."""
+        return False
 
     def deadline(self) -> float:
         """When `advance` has something to do next; infinity for never."""
@@ -219,6 +225,13 @@ class Watcher:
         self._wants = missed
         take = self._missed if missed and event == "message" else None
         return Subscription(topic, self.matcher, self.matched, unless, take)
+
+    def lost(
+        self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
+    ) -> None:
+        """What is subscribed to was on its way, and has not come."""
+        count, first = self._unheard.get(slot, (0, f"{device.name}, {text.moment(t)}"))
+        self._unheard[slot] = count + 1, first
 
     def gate(self, slots: int = 1) -> bytearray:
         """A gate for a subscription that is told whatever the state of its slots is."""
@@ -337,6 +350,11 @@ class Watcher:
             "margin": margin,
             "pool": self.pool() if pooled else {},
             "unwatched": self.unwatched,
+            "lost": [
+                first
+                for slot, (lost, first) in self._unheard.items()
+                if self.would_break(slot, lost)
+            ][:1],
             "broken_on": self.broken_on().export() if self.broken else NO_GROUNDS,
             "held_on": self._held_on().export() if self.held else NO_GROUNDS,
             "span": Ground(self.began, self._watched_until),

@@ -8,6 +8,7 @@ layer. Otherwise each level has its own. How devices speak is in `iotsim.simulat
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from iotsim.device.reaction import NO_REPLY, NO_RULE
@@ -56,6 +57,9 @@ class SessionService(SpeakingService):
         elif self._is_alone(fleet, index):
             self._shortcut = self.protocol.shortcut
         self._unruled = self._respond
+        self._unheard = rest["judge"].lost_observers(fleet.spec.name)
+        if self._inbound is not None and self._unheard and not self._apart:
+            self._inbound.on_lost = self._note_unheard
 
     def _is_alone(self, fleet: Fleet, index: int) -> bool:
         """Whether nothing but the protocol's very session has to do with what comes."""
@@ -126,6 +130,14 @@ class SessionService(SpeakingService):
         finally:
             self._hand = None
         return ANSWERED if hand.sent else hand.outcome
+
+    def _note_unheard(self, transit: Transit) -> None:
+        """A datagram never reaches the session: tell whom its message would have proved wrong."""
+        device: Any = transit.device
+        with suppress(DecodeError):
+            message = self.protocol.codec.decode(transit.was or transit.payload, device)
+            for observe in self._unheard:
+                observe(device, message, transit.datagram.time)
 
     def _answer_at_once(
         self,

@@ -102,6 +102,8 @@ class Way:
         self.held = held
         self.fail: Callable[[Any, BaseException], object] = _raise
         """Called with the device if something is raised by the scenario when nobody is there to catch it."""
+        self.on_lost: Callable[[Transit], object] = _nothing
+        """Called with what never arrives as it was sent."""
 
     def arrive(self, transit: Transit) -> str:
         """It has passed; the outcome of the frame behind its datagram."""
@@ -362,6 +364,7 @@ class Inbound(Way):
         transit.message = None
 
     def lose(self, transit: Transit) -> None:
+        self.on_lost(transit)
         if transit.late and self._recorded:
             impaired, fate, delay_s = transit.impaired, transit.fate, transit.delay_s
             number, name = transit.datagram.id, transit.device.name
@@ -392,8 +395,6 @@ class Outbound(Way):
         self._leave = leave
         self._leave_corrupt = leave_corrupt
         self._tell = tell
-        self.on_lost: Callable[[Transit], object] = _nothing
-        """Called with what never leaves as it was sent."""
         self.arrive_delayed = self._leave_delayed
 
     def send(
