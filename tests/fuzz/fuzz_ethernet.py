@@ -42,6 +42,7 @@ class Hosts:
             broadcasts=[0x0A4DFFFF],
         )
         self.ports: dict[int, PortHandler] = {5600: self.answer}
+        self.missed: dict[int, PortHandler] = {}
         self.host.attach(FIRST, COUNT, self, mac=MAC)
         self.host.attach(FIRST6, COUNT, self)
         self.host.join(0xEF010203, self)
@@ -57,6 +58,7 @@ class Hosts:
 class Leased:
     def __init__(self) -> None:
         self.ports: dict[int, PortHandler] = {}
+        self.missed: dict[int, PortHandler] = {}
 
 
 def target(data: bytes) -> None:

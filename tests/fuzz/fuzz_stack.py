@@ -41,6 +41,7 @@ class Hosts:
             broadcasts=[0x0A4DFFFF],
         )
         self.ports: dict[int, PortHandler] = {5600: self.answer}
+        self.missed: dict[int, PortHandler] = {}
         for first in (FIRST, FIRST6):
             self.stack.attach(first, 4, self)
         self.stack.attach(FAR, 4, self, hops=[HOP], path_mtu=600)

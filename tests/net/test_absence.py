@@ -38,6 +38,7 @@ class Fleet:
     def __init__(self) -> None:
         self.heard: list[int] = []
         self.ports: dict[int, PortHandler] = {PORT: self.hear}
+        self.missed: dict[int, PortHandler] = {}
 
     def hear(self, datagram: Datagram, _payload: bytes) -> str:
         self.heard.append(datagram.index)
@@ -106,6 +107,27 @@ def test_an_absent_host_is_as_unreachable_as_an_address_without_one(
     assert bench.receive(packet, BACK_AT) == there
     bench.stack.set_absence(bench.fleet, None)
     assert bench.receive(packet, 5.0) == there
+
+
+@pytest.mark.parametrize("first", [FIRST, FIRST6])
+def test_who_wants_to_know_is_told_what_comes_for_an_absent_host(first: int) -> None:
+    bench = Bench()
+    bench.stack.set_absence(bench.fleet, is_absent)
+    missed: list[tuple[int, int, bytes]] = []
+
+    def note(datagram: Datagram, payload: bytes, /) -> str:
+        missed.append((datagram.index, datagram.local, payload))
+        return "dropped.host-absent"
+
+    bench.fleet.missed[PORT] = note
+    for packet_to in (datagram_to, ping, connect):
+        bench.receive(packet_to(first), 5.0)
+        assert bench.receive(packet_to(first + ABSENT), 5.0) == "dropped.host-absent"
+    ((index, local, payload),) = missed
+    assert (index, local) == (ABSENT, first + ABSENT)
+    assert payload == b"hello"
+    bench.receive(datagram_to(first + ABSENT), BACK_AT)
+    assert len(missed) == 1, "it is there again"
 
 
 def test_an_absent_host_hears_no_group() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Pool:
     def __init__(self) -> None:
         self.ports: dict[int, PortHandler] = {}
+        self.missed: dict[int, PortHandler] = {}
 
 
 POOL: HostPool = Pool()

@@ -29,6 +29,7 @@ class LeasingFleet:
     def __init__(self) -> None:
         self.heard: list[tuple[int, int]] = []
         self.ports: dict[int, PortHandler] = {5600: self.hear}
+        self.missed: dict[int, PortHandler] = {}
 
     def hear(self, datagram: Datagram, payload: bytes) -> str:
         self.heard.append((datagram.index, datagram.local))

@@ -42,6 +42,7 @@ class SegmentFleet:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.ports: dict[int, PortHandler] = {PORT: self.answer}
+        self.missed: dict[int, PortHandler] = {}
 
     def answer(self, datagram: Datagram, payload: bytes) -> str:
         self.segment.host.send_udp(datagram, payload)

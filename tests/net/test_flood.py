@@ -30,6 +30,7 @@ class Hosts:
     def __init__(self, kind: str) -> None:
         self.sent = 0
         self.ports: dict[int, PortHandler] = {5600: self.answer}
+        self.missed: dict[int, PortHandler] = {}
         self.host: Stack | EthernetStack
         if kind == "tun":
             self.host = Stack(self.count, router=0x0A4DFFFE)

@@ -30,6 +30,7 @@ class Target:
             self.sent.append, router=ROUTER, router6=ROUTER6, broadcasts=[0x0A4DFFFF]
         )
         self.ports: dict[int, PortHandler] = {5600: self.answer}
+        self.missed: dict[int, PortHandler] = {}
         for first in (FIRST, FIRST6):
             self.stack.attach(first, 4, self)
         self.stack.attach(FAR, 4, self, hops=[0x0A630001], path_mtu=600)

@@ -39,6 +39,7 @@ class RecordingFleet:
         self.network = network
         self.heard: list[tuple[int, bytes, int, int]] = []
         self.ports: dict[int, PortHandler] = {PORT: self.answer}
+        self.missed: dict[int, PortHandler] = {}
 
     def answer(self, datagram: Datagram, payload: bytes) -> str:
         self.heard.append((datagram.index, payload, datagram.local, datagram.group))

@@ -30,6 +30,7 @@ class Fleet:
     def __init__(self) -> None:
         self.heard: list[tuple[int, int, int]] = []
         self.ports: dict[int, PortHandler] = {PORT: self.hear}
+        self.missed: dict[int, PortHandler] = {}
 
     def hear(self, datagram: Datagram, _payload: bytes) -> str:
         self.heard.append((datagram.index, datagram.local, datagram.local_port))

@@ -30,6 +30,7 @@ class Fleet:
         self.heard: list[Datagram] = []
         self.payloads: list[bytes] = []
         self.ports: dict[int, PortHandler] = {PORT: self.hear}
+        self.missed: dict[int, PortHandler] = {}
 
     def hear(self, datagram: Datagram, payload: bytes) -> str:
         self.heard.append(datagram)

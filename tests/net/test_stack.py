@@ -38,6 +38,7 @@ class EchoFleet:
         self.stack = stack
         self.heard: list[tuple[int, bytes, int, int]] = []
         self.ports: dict[int, PortHandler] = {PORT: self.answer}
+        self.missed: dict[int, PortHandler] = {}
 
     def answer(self, datagram: Datagram, payload: bytes) -> str:
         assert datagram.local == FIRST + datagram.index
@@ -225,6 +226,7 @@ def test_several_fleets_in_turn() -> None:
     class Other:
         def __init__(self) -> None:
             self.ports: dict[int, PortHandler] = {PORT: self.hear}
+            self.missed: dict[int, PortHandler] = {}
 
         def hear(self, datagram: Datagram, _payload: bytes) -> str:
             heard.append(datagram.index)

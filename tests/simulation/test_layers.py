@@ -9,7 +9,7 @@ import trio
 from tests.session.helpers import write_protocol
 from tests.simulation.test_sending import answer_arp, not_sent, outcomes
 
-from iotsim.events import Sent
+from iotsim.events import Received, Sent
 from iotsim.protocol.registry import load_protocol
 from iotsim.wire import ethernet, ipv4, udp, virtio
 from iotsim.wire.address import parse_address
@@ -262,3 +262,66 @@ async def test_what_never_reached_a_session_leaves_in_doubt_what_it_would_have_b
         False,
     ]
     assert "meter[1]" in outcomes[0].inconclusive
+
+
+AWAY = {
+    "offline": "[[fault]]\noffline = true\n",
+    "not booted": "",
+    "down": "[[fault]]\nreboot = { down = '20s' }\nat = '10ms'\n",
+    "asleep": "",
+}
+POWER = {
+    "not booted": "boot = { delay = '20s' }\n",
+    "asleep": "power = { every = '60s', awake = '1ms' }\n",
+}
+
+
+@pytest.mark.parametrize("why", AWAY)
+@pytest.mark.parametrize("talks", [False, True], ids=["", "session"])
+async def test_what_the_gateway_sends_to_a_device_that_is_away_is_seen_on_the_link(
+    why: str,
+    talks: bool,
+    simulated: Callable[[str], Any],
+    tmp_path: Path,
+    autojump_clock: MockClock,
+) -> None:
+    write_protocol(tmp_path, PLAIN)
+    fleet, kind, layer = (TALK, "GET", 'layer = "wire"') if talks else (SENSORNET, "READ", "")
+    text = FLEET.format(**fleet).replace("count = 2\n", f"count = 2\n{POWER.get(why, '')}")
+    expectations = expected(
+        f'device = "meter[1]"\nwithin = "5s"\nreceives = {{ kind = "{kind}" }}\n{layer}',
+        f'device = "meter[1]"\nnever = true\nreceives = {{ kind = "{kind}" }}\n{layer}',
+        f'device = "meter[1]"\ncount = {{ max = 2 }}\nper = "1s"\nreceives = {{ kind = "{kind}" }}\n{layer}',
+    )
+    async with simulated(text + AWAY[why] + expectations) as gateway:
+        await trio.sleep(0.1)
+        for _ in range(4):
+            gateway.send("meter[1]", {"kind": "GET", "number": 4} if talks else READ)
+            await trio.sleep(0.1)
+        verdicts = gateway.simulation.judge.verdicts()
+        received = [event for event in gateway.events if isinstance(event, Received)]
+        sent = [event for event in gateway.events if isinstance(event, Sent)]
+    assert verdicts == [True, False, False]
+    assert {(event.impaired, event.fate, event.layer) for event in received} == {
+        ("away", "lost", "wire" if talks else "")
+    }
+    assert len(received) == 4
+    assert sent == []
+
+
+async def test_an_answer_that_never_comes_is_missed_in_its_time_also_after_a_pause(
+    simulated: Callable[[str], Any], autojump_clock: MockClock
+) -> None:
+    pair = 'from = { receives = { kind = "READ" } }, to = { sends = { kind = "REPORT" } }'
+    mute = "\n[[fault]]\nmute = true\nskip = 1\nfirst = 1\n"
+    latency = expected(f'each = "meter"\nlatency = {{ {pair}, max = "200ms" }}')
+    async with simulated(FLEET.format(**SENSORNET) + mute + latency) as gateway:
+        judge = gateway.simulation.judge
+        gateway.send("meter[0]", READ)
+        await trio.sleep(3)
+        assert judge.verdicts() == [None]
+        gateway.send("meter[0]", READ)
+        await trio.sleep(0.1)
+        assert judge.verdicts() == [None]
+        await trio.sleep(0.2)
+        assert judge.verdicts() == [False]

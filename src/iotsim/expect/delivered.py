@@ -254,6 +254,7 @@ class Delivered(Watcher):
 
     def deadline(self) -> float:
         if self.closed or self.waiting or not self._open or self.window_s == math.inf:
+            self._due = math.inf
             return math.inf
         self._due = math.nextafter(self._open[0].t + self.window_s + EPSILON_S, math.inf)
         return self._due

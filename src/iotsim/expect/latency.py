@@ -213,6 +213,7 @@ class Latency(Watcher):
 
     def deadline(self) -> float:
         if self.closed or self.waiting or not self._order:
+            self._due = math.inf
             return math.inf
         self._due = math.nextafter(self._order[0].t + self.most_s + EPSILON_S, math.inf)
         return self._due

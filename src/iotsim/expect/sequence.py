@@ -221,6 +221,7 @@ class Sequence(Watcher):
 
     def deadline(self) -> float:
         if self.closed or self.waiting:
+            self._due = math.inf
             return math.inf
         due = self._due_parts[0][0] if self._due_parts else math.inf
         self._due = math.nextafter(min(due + EPSILON_S, self._until + EPSILON_S), math.inf)

@@ -29,11 +29,15 @@ class HostPool(Protocol):
     """The hosts that share ports and blocks of addresses: a fleet.
 
     The stack keeps the dictionary itself, so entries may come and go, but it must stay the same
-    object for as long as it is attached.
+    object for as long as it is attached. `missed` are those who are told, by port, of datagrams to hosts that
+    are absent.
     """
 
     @property
     def ports(self) -> dict[int, PortHandler]: ...
+
+    @property
+    def missed(self) -> Mapping[int, PortHandler]: ...
 
 
 Absence: TypeAlias = "Callable[[int, float], bool]"

@@ -5,14 +5,16 @@ What comes here is whole, validated as IP, and for a host, a simulated router or
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from iotsim.net.datagram import Datagram
 from iotsim.net.multicast import combine
 from iotsim.net.outcome import ANSWERED, consumed, dropped
-from iotsim.net.packet import Trouble
+from iotsim.net.packet import Trouble, read_extensions
 from iotsim.wire import icmpv6, igmp, ipv4, ipv6, tcp, udp
 from iotsim.wire.address import IPV4_END
+from iotsim.wire.errors import PacketError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,15 +71,7 @@ class Delivery:
             header = _read_udp(packet)
             handler = block.ports.get(header.destination_port) if block else None
             if block is not None and handler is not None:
-                datagram = Datagram(
-                    block.index(packet.destination),
-                    packet.destination,
-                    header.destination_port,
-                    packet.source,
-                    header.source_port,
-                    now,
-                    from_host=self._table.find(packet.source) is not None,
-                )
+                datagram = self._datagram(packet, header, block, now)
                 return handler(datagram, packet.payload[udp.HEADER_LENGTH : header.length])
             if not (block and block.silent):
                 self._error(Trouble.PORT_UNREACHABLE, packet, packet.destination, now)
@@ -100,6 +94,35 @@ class Delivery:
             rest=packet.protocol_at if packet.destination >= IPV4_END else 0,
         )
         return dropped("no-protocol")
+
+    def miss(self, packet: Packet, block: Block, now: float) -> None:
+        """A packet to a host in `block` that is absent: if it is a datagram, who wants to know is told."""
+        missed = block.pool.missed
+        if not missed:
+            return
+        with suppress(PacketError):
+            if packet.destination >= IPV4_END:
+                read_extensions(packet)
+            if packet.protocol != ipv4.UDP or packet.fragment is not None:
+                return
+            header = _read_udp(packet)
+            handler = missed.get(header.destination_port)
+            if handler is not None:
+                datagram = self._datagram(packet, header, block, now)
+                handler(datagram, packet.payload[udp.HEADER_LENGTH : header.length])
+
+    def _datagram(
+        self, packet: Packet, header: udp.UdpHeader, block: Block, now: float
+    ) -> Datagram:
+        return Datagram(
+            block.index(packet.destination),
+            packet.destination,
+            header.destination_port,
+            packet.source,
+            header.source_port,
+            now,
+            from_host=self._table.find(packet.source) is not None,
+        )
 
     def deliver_to_group(self, packet: Packet, now: float) -> str:
         """A packet to a multicast group or a broadcast address: no errors about it."""

@@ -306,6 +306,7 @@ class IpLayer:
             return dropped("packet-too-big")
         if block is not None and block.is_absent(destination, now):
             self._error(Trouble.HOST_UNREACHABLE, packet, hops[-1] if hops else router, now)
+            self._delivery.miss(packet, block, now)
             return dropped("host-absent")
         if destination >= IPV4_END:
             try:

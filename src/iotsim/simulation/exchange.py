@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim.device.reaction import NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError, IotsimError
-from iotsim.events import DeviceFailed, Note, NotSent, Untold
+from iotsim.events import DeviceFailed, Note, NotSent, Untold, note_what_befell
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
 from iotsim.protocol.device import DeviceError
@@ -36,13 +36,14 @@ from iotsim.simulation.ways import NOT_SENT
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.device.reaction import Reaction, Reply
     from iotsim.device.schedule import Endpoint
-    from iotsim.events import Received
+    from iotsim.events import Befell, Received
     from iotsim.expect.judge import Judge
+    from iotsim.expect.subscription import Observer
     from iotsim.net.address_table import PortHandler
     from iotsim.net.datagram import Sending
     from iotsim.simulation.disturbance import Disturbances
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 REBOOTED = dropped("device-rebooted")
 """The device has forgotten that it was asked."""
 UNDECODABLE = dropped("undecodable")
+MISSED = dropped("host-absent")
+AWAY: Befell = ("away", "lost", 0.0)
+"""What befalls a message to a device that is not there."""
 
 
 class Layer:
@@ -125,6 +129,9 @@ class Service(Telling):
         if judge.answers(fleet.spec.name):
             self._decode = self._decode_request
             self.receive = self._receive_request
+        self._heard_at_link: Collection[Observer] = self._heard
+        """Who looks at what comes, whatever becomes of it."""
+        self._layer_at_link = ""
         self._leave: Callable[[Datagram, bytes], Sending] = hosts.send_udp
         for layer in layers:
             self._leave = partial(layer.send, onward=self._leave)
@@ -208,6 +215,30 @@ class Service(Telling):
         except FAULTS as error:
             self.fail(device, error)
             return FAILED
+
+    def miss(self, datagram: Datagram, payload: bytes) -> str:
+        """A datagram has come for a device that is away, and so is only told: the gateway has sent it."""
+        device = self._devices[datagram.index] or self._device(datagram.index)
+        now = datagram.time
+        try:
+            message = self.protocol.codec.decode(payload, device)
+        except DecodeError as error:
+            if not isinstance(error.__cause__, DeviceError):
+                datagram.id = next(self._ids)
+                self._report_undecodable(device, datagram, payload, error, now, datagram.id)
+                self._judge.undecodable(device, now, error)
+            return MISSED
+        except Stalled as error:
+            self.fail(device, error)
+            return MISSED
+        event = self._tell_received(datagram, payload, message, self._layer_at_link)
+        if isinstance(event, Untold):
+            event.befell = AWAY
+        elif event is not None:
+            note_what_befell(event, AWAY)
+        for observe in self._heard_at_link:
+            observe(device, message, now)
+        return MISSED
 
     def _arrived(self, transit: Arriving) -> str:
         """A datagram has come to its device, past impairments."""

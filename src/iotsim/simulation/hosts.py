@@ -37,11 +37,13 @@ MOST_NOTES = 100
 
 
 class FleetHosts:
-    """A fleet as the stack sees it: which UDP ports its hosts have."""
+    """A fleet as the stack sees it: which UDP ports its hosts have, and who is told of what comes for a host
+    that is away."""
 
     def __init__(self, fleet: Fleet, ports: dict[int, PortHandler]) -> None:
         self.fleet = fleet
         self.ports = ports
+        self.missed: dict[int, PortHandler] = {}
 
 
 class Hosts(Protocol):

@@ -15,6 +15,7 @@ from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import DecodeError
 from iotsim.events import Received, Untold
+from iotsim.expect.subscription import OnBothLayers
 from iotsim.net.outcome import ANSWERED, PENDING
 from iotsim.session import Peer, Session
 from iotsim.simulation.exchange import (
@@ -60,6 +61,10 @@ class SessionService(SpeakingService):
         self._unheard = rest["judge"].lost_observers(fleet.spec.name)
         if self._inbound is not None and self._unheard and not self._apart:
             self._inbound.on_lost = self._note_unheard
+        self._layer_at_link = WIRE
+        self._heard_at_link = (
+            self._heard_wire if self._apart else OnBothLayers(self._heard_wire, self._unheard)
+        )
 
     def _is_alone(self, fleet: Fleet, index: int) -> bool:
         """Whether nothing but the protocol's very session has to do with what comes."""

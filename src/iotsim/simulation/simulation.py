@@ -208,6 +208,7 @@ class Simulation:
             if isinstance(service, SessionService):
                 service.ports = OpenPorts(self._ports[name], service.receive)
         hosts = self.hosts.add(fleet, self._ports[name])
+        hosts.missed = {service.port: partial(self._miss, service) for service in services}
         absences = self._conditions.add(fleet, self.hosts, hosts)
         speakers = [one for one in services if isinstance(one, SessionService) and one.has_run]
         self._lives.add(fleet, behavior, speakers, absences)
@@ -231,11 +232,21 @@ class Simulation:
         """Until somebody was heard, take datagrams in the place of the services."""
         if datagram.from_host:
             return service.receive(datagram, payload)
-        self.heard_at = datagram.time
-        self.heard.set()
+        self._note_heard(datagram)
         for name, services in self._services.items():
             self._ports[name].update({one.port: one.receive for one in services})
         return service.receive(datagram, payload)
+
+    def _miss(self, service: Service, datagram: Datagram, payload: bytes, /) -> str:
+        """A datagram has come for a device that is away."""
+        if not datagram.from_host:
+            self._note_heard(datagram)
+        return service.miss(datagram, payload)
+
+    def _note_heard(self, datagram: Datagram) -> None:
+        if not self.heard.is_set():
+            self.heard_at = datagram.time
+            self.heard.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled; then the modules of behaviors are forgotten."""

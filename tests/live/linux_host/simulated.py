@@ -26,6 +26,7 @@ class SimulatedHost:
         self.now = 0.0
         self._sent: list[bytes] = []
         self.ports: dict[int, PortHandler] = {SERVICE: self._echo}
+        self.missed: dict[int, PortHandler] = {}
         self.host: Stack | EthernetStack
         if kind == "tun":
             # Without a router, for the kernel's host has none before it either.
