@@ -162,3 +162,29 @@ def test_beside_a_burner_no_verdict_is_wrong(
         done = iotsim.finish(start(iotsim, forgets=forgets, link=link))
         right = "failed" if forgets else "passed"
         assert done.result["verdict"] in (right, "inconclusive"), done.text
+
+
+PRINTER = '''
+"""Prints what it is told, in MB, before it polls."""
+import sys
+
+line = "debug: " + "x" * 92 + "\\n"
+for _ in range({mb} * 10000):
+    sys.stdout.write(line)
+'''
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("mb", [0, 40])
+def test_a_gateway_that_waits_for_its_output_to_be_read_is_not_blamed(
+    iotsim: CommandLine, mb: int, terminal: bool
+) -> None:
+    gateway = PRINTER.replace("{mb}", str(mb)) + GATEWAY.replace("{forgets}", "True")
+    iotsim.write("gateway.py", gateway)
+    scenario = METERS.format(ready=f"terminal = {str(terminal).lower()}").replace(" -u", "")
+    run = iotsim.start("run", iotsim.write("meters.toml", scenario), "--out", iotsim.out)
+    polled, never = words(iotsim.finish(run))
+    assert polled == ("inconclusive" if mb == 40 else "failed"), "it forgets a meter"
+    assert never == "passed"
+    faster = "prints faster than it is read"
+    assert (faster in (iotsim.out / "events.jsonl").read_text()) == (mb == 40)

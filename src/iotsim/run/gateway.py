@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import trio
 
+from iotsim.clock import real_s
 from iotsim.errors import Problem, ScenarioError
 from iotsim.events import (
     GatewayExited,
@@ -99,6 +100,7 @@ class Gateway:
         """The last lines before its first crash."""
         self._left: list[str] = []
         """The names of the processes to which it was handed on, in turn."""
+        self._was_delayed = False
 
     # --- what there is to know ----------------------------------------------------------------
 
@@ -262,6 +264,14 @@ class Gateway:
             self._figures.take(sample)
         if self._judge.gateway_measured(sample, self._clock()):
             self._wake()
+
+    def life_delayed(self, life: Life, seconds: float) -> None:
+        """It may have waited for so long, in real seconds, until what it prints was read."""
+        now = self._clock()
+        self._judge.lapses.late(now - real_s(seconds), now)
+        if not self._was_delayed:
+            self._was_delayed = True
+            self._emit(Note(now, "The gateway prints faster than it is read: it may have to wait."))
 
     def _line(self, line: str, now: float) -> None:
         self._judge.gateway_output(line, now)

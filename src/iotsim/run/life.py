@@ -51,6 +51,8 @@ class Watch(Protocol):
 
     def life_measured(self, life: Life, sample: GatewaySample | None) -> None: ...
 
+    def life_delayed(self, life: Life, seconds: float) -> None: ...
+
 
 class Life:
     """Life `number`. ``ready``, ``exited`` and ``closed`` are set as it comes to that.
@@ -133,6 +135,7 @@ class Life:
         except GatewayStartError as error:
             raise launch.refused(error) from error
         self._process = process
+        process.on_behind = lambda seconds: self._watch.life_delayed(self, seconds)
         self.pid, self.started_at = process.pid, self._clock()
         self._watch.life_started(self)
         task_status.started()

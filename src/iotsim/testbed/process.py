@@ -6,6 +6,7 @@ import enum
 import os
 import signal
 import termios
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import trio
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
 READ_BYTES = 65536
+FULL_TERMINAL_BYTES, FULL_PIPE_BYTES = 4000, 32768
+"""So much there is to be read at a time of who prints faster than it is read: a terminal holds 4095 bytes, a
+pipe 65536."""
+BEHIND_S = 0.1
+"""Who has printed so fast for so long may have waited for us."""
 OUTPUT_CHUNKS = 64
 """Chunks of output that wait to be taken; beyond them the process is held up by its terminal."""
 TERMINAL_ROWS, TERMINAL_COLUMNS = 50, 200
@@ -89,6 +95,9 @@ class GatewayProcess:
         self._asked: dict[str, trio.Event] = {}
         """What was requested and is not done yet."""
         self._take: Callable[[Sample], None] | None = None
+        self.on_behind: Callable[[float], object] = _nothing
+        """Called with how long it has had to wait for us, at most, each time that it prints more and faster
+        than is read: in real seconds, from then back."""
 
     async def wait(self) -> ExitStatus:
         """Wait until the process has ended."""
@@ -197,17 +206,25 @@ class GatewayProcess:
 
     async def _read_output(self) -> None:
         fd = self._streams.output
+        full_since: float | None = None
         with self._sender:
             while True:
                 try:
                     data = os.read(fd, READ_BYTES)
                 except BlockingIOError:
+                    full_since = None
                     await trio.lowlevel.wait_readable(fd)
                     continue
                 except OSError:
                     return  # EIO: the last writer has closed the terminal
                 if not data:
                     return
+                if len(data) < self._streams.full_bytes:
+                    full_since = None
+                elif full_since is None:
+                    full_since = time.monotonic()
+                elif (behind_s := time.monotonic() - full_since) > BEHIND_S:
+                    self.on_behind(behind_s)
                 try:
                     await self._sender.send(data)
                 except trio.BrokenResourceError:
@@ -216,6 +233,10 @@ class GatewayProcess:
     def _close(self) -> None:
         self._sender.close()
         self._streams.close()
+
+
+def _nothing(_seconds: float) -> None:
+    pass
 
 
 class Streams:
@@ -236,6 +257,7 @@ class Streams:
     ) -> None:
         self.output, out = open_terminal() if terminal else os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.output, False)
+        self.full_bytes = FULL_TERMINAL_BYTES if terminal else FULL_PIPE_BYTES
         self.theirs = [out]
         """The process's ends, as `start` takes them: output, and input and errors if there are any."""
         self._ours = [self.output]
