@@ -50,6 +50,8 @@ LIKE_PRESENT_VALUE = frozenset(
         "priority-array",
     }
 )
+STATES = frozenset({"present-value", "relinquish-default"})
+"""The properties of a multi-state object that are one of its states."""
 ENUMERATIONS = {
     "object-type": OBJECT_TYPES,
     "property-list": PROPERTIES,
@@ -99,14 +101,14 @@ def natural_type(value: Any, known: str = "") -> str:
     return "CHARACTER_STRING" if isinstance(value, str) else "OCTET_STRING"
 
 
-def typed(item: str, prop: str, value: Any) -> tuple[str, Any]:
-    """A value of a model in the type that the property has, as messages have it. ValueError if it has none
-    there."""
+def typed(item: str, prop: str, value: Any, states: int) -> tuple[str, Any]:
+    """A value of a model in the type that the property has, as messages have it; `states` is how many a
+    multi-state object has. ValueError if it has none there."""
     kind = natural_type(value, type_of(item, prop))
     names = names_of(item, prop)
     try:
-        if names is BINARY and not isinstance(value, str):
-            value = "active" if value else "inactive"
+        if names is BINARY:
+            value = _binary(value)
         elif kind in ("UNSIGNED", "INTEGER"):
             value = round(value)
         elif kind in ("REAL", "DOUBLE"):
@@ -116,4 +118,13 @@ def typed(item: str, prop: str, value: Any) -> tuple[str, Any]:
         write_primitive(kind, value, prop, names)
     except (EncodeError, TypeError, OverflowError, ValueError) as error:
         raise ValueError(f"{value!r:.60} is no {kind}: {error}") from None
+    if prop in STATES and item.startswith("multi-state-") and not 1 <= value <= states:
+        raise ValueError(f"{value!r:.60} is no state: they go from 1 to {states}")
     return kind, value
+
+
+def _binary(value: Any) -> str:
+    """The name of a binary value, of which a model may have the number."""
+    if value not in (0, 1, *BINARY.numbers):
+        raise ValueError('a binary value is a boolean, "inactive" or "active"')
+    return value if isinstance(value, str) else "active" if value else "inactive"

@@ -68,6 +68,11 @@ class Object(Table):
     def _plain(cls, given: Any) -> Any:
         return given if isinstance(given, dict) else {"value": given}
 
+    @property
+    def number_of_states(self) -> int:
+        """Of a multi-state object; 255 where it has no texts for them."""
+        return len(self.states) or 255
+
 
 class Foreign(Table):
     """A device that is registered with a BBMD (clause J.5)."""
@@ -111,7 +116,7 @@ class Model(Table):
                 known["relinquish-default"] = one.relinquish_default
             for prop, value in known.items():
                 try:
-                    typed(key, prop, value)
+                    typed(key, prop, value, one.number_of_states)
                 except ValueError as error:
                     raise ValueError(f"{key}, {prop}: {error}") from None
         return self

@@ -177,7 +177,7 @@ class Database:
         if prop == "description":
             return "CHARACTER_STRING", one.description
         if prop == "number-of-states":
-            return "UNSIGNED", len(one.states) or 255
+            return "UNSIGNED", one.number_of_states
         if prop == "state-text":
             return "LIST", [{"type": "CHARACTER_STRING", "value": text} for text in one.states]
         if prop == "priority-array":
@@ -207,7 +207,7 @@ class Database:
 
     def _typed(self, item: str, prop: str, value: Any) -> Typed:
         try:
-            return typed(item, prop, value)
+            return typed(item, prop, value, self.model.objects[item].number_of_states)
         except ValueError as error:
             raise ExpressionError(f"{item}, {prop}: {error}", str(value)[:60]) from None
 
@@ -273,7 +273,7 @@ class Database:
         self._set(item, next((slot for slot in slots if slot is not None), self.default(item)))
 
     def _check(self, item: str, one: Object, value: Any) -> None:
-        if "multi-state" in item and not 1 <= value <= (len(one.states) or 255):
+        if "multi-state" in item and not 1 <= value <= one.number_of_states:
             raise RefusedError("property", "value-out-of-range")
         if "binary" in item and value not in BINARY.numbers:
             raise RefusedError("property", "value-out-of-range")

@@ -12,6 +12,7 @@ from tests.protocols.bacnet import (
 )
 
 from iotsim.errors import ScenarioError
+from iotsim.events import DeviceFailed
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,43 @@ from iotsim.errors import ScenarioError
 def test_a_model_that_cannot_be_is_told(model: dict[str, Any]) -> None:
     with pytest.raises(ScenarioError):
         device(model)
+
+
+@pytest.mark.parametrize(
+    ("item", "what", "reason"),
+    [
+        ("multi-state-value,1", {"value": 5, "states": ["a", "b"]}, "5 is no state: .* 1 to 2"),
+        ("multi-state-output,2", 0, "0 is no state: .* 1 to 255"),
+        ("multi-state-input,1", {"value": 1, "relinquish_default": 256}, "256 is no state"),
+        ("binary-output,1", 7, "7 is no ENUMERATED"),
+        ("binary-input,1", "7", "'7' is no ENUMERATED"),
+        ("binary-value,1", {"value": True, "relinquish_default": 0.5}, "0.5 is no ENUMERATED"),
+    ],
+)
+def test_a_value_that_no_write_could_give_is_told(item: str, what: Any, reason: str) -> None:
+    with pytest.raises(ScenarioError, match=f"{item}, .*: {reason}"):
+        device({"objects": {item: what}})
+
+
+@pytest.mark.parametrize(
+    ("item", "expression", "reason"),
+    [
+        ("multi-state-value,1", "=state.setpoint - 21", "0 is no state"),
+        ("binary-input,1", "=state.air", "20.0 is no ENUMERATED"),
+    ],
+)
+def test_an_expression_that_gives_such_a_value_is_the_scenarios_mistake(
+    item: str, expression: str, reason: str
+) -> None:
+    one = device({"objects": {item: expression}}, may_fail=True)
+    one.receive(service="READ_PROPERTY", object=item, property="present-value")
+    (failed,) = (event for event in one.events if isinstance(event, DeviceFailed))
+    assert f"{item}, present-value: {reason}" in failed.error
+
+
+@pytest.mark.parametrize(("value", "name"), [(True, "active"), (0, "inactive"), (1.0, "active")])
+def test_a_binary_value_may_be_a_number(value: float, name: str) -> None:
+    assert read(device({"objects": {"binary-input,1": value}}), "binary-input,1") == name
 
 
 @pytest.mark.parametrize("key", ["cov_scan", "apdu_timeout", "segment_timeout"])
