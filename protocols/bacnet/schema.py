@@ -84,10 +84,15 @@ def refuse_others(message: Mapping[str, Any]) -> None:
             raise EncodeError(f"{service or what or DEFAULT_SERVICE} has no such field", name)
 
 
-def _own_fields(message: Mapping[str, Any]) -> list[str]:
+def has_npdu(message: Mapping[str, Any]) -> bool:
+    """Whether the message is one of the network layer, and not of the BVLC alone."""
     function = message.get("function") or "ORIGINAL_UNICAST_NPDU"
-    own = list(BVLC_FIELDS.get(function, ()))
-    if FUNCTIONS.get(function, function) not in NPDU_FUNCTIONS or message.get("network_message"):
+    return FUNCTIONS.get(function, function) in NPDU_FUNCTIONS
+
+
+def _own_fields(message: Mapping[str, Any]) -> list[str]:
+    own = list(BVLC_FIELDS.get(message.get("function"), ()))
+    if not has_npdu(message) or message.get("network_message"):
         return own
     apdu = kind_of(message)
     if apdu in ("REJECT", "ABORT"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import DecodeError, Peer, Ticket, Unanswered
 
-from .codes import MAX_APDU
+from .codes import MAX_APDU, NAKS
 from .cov import Subscriptions
 from .message import (
     Message,
@@ -18,7 +18,7 @@ from .message import (
     write_service,
 )
 from .objects import Database, RefusedError
-from .schema import refuse_others
+from .schema import has_npdu, refuse_others
 from .segments import HEADER, InSegments, Request
 from .tags import MalformedError
 
@@ -49,8 +49,9 @@ class Bacnet(InSegments):
     # -- in --
 
     def receive(self, message: Message, peer: Peer) -> None:
+        asks_bbmd = message["function"] in NAKS
         destination = message.get("destination")
-        if destination and destination["network"] != BROADCAST_NETWORK:
+        if not asks_bbmd and destination and destination["network"] != BROADCAST_NETWORK:
             return  # for others: a device routes nothing
         if message["function"] == "FORWARDED_NPDU":
             peer = self._origin(message["origin"], peer)
@@ -59,6 +60,9 @@ class Bacnet(InSegments):
             "DEVICE_COMMUNICATION_CONTROL",
             "REINITIALIZE_DEVICE",
         ):
+            return
+        if asks_bbmd:
+            self.deliver(message, peer, Request(message, peer))
             return
         if apdu == "CONFIRMED_REQUEST" and (peer.group or destination):
             return  # clause 5.3: confirmed requests go to one device
@@ -97,14 +101,17 @@ class Bacnet(InSegments):
     def reply(self, message: Message, exchange: Request) -> None:
         request, peer = exchange
         message = {**message}
+        if not has_npdu(message):
+            self.send(message, peer, says=message)
+            return
         if kind_of(message) == "UNCONFIRMED_REQUEST":
             self._announce(message, request, peer)
             return
-        message.setdefault("destination", request["source"])
-        message.setdefault("invoke_id", request["invoke_id"])
+        message.setdefault("destination", request.get("source"))
+        message.setdefault("invoke_id", request.get("invoke_id"))
         if message.get("apdu") == "COMPLEX_ACK" and "parameters" not in message:
             octets = write_service("COMPLEX_ACK", message)
-            room = min(self.model.max_apdu, max(request["max_apdu"], MAX_APDU[0])) - HEADER
+            room = min(self.model.max_apdu, max(request.get("max_apdu", 0), MAX_APDU[0])) - HEADER
             if len(octets) > room + 2:
                 self._in_segments(message, octets, room, exchange)
                 return
@@ -116,7 +123,7 @@ class Bacnet(InSegments):
 
         Other devices of the run have not asked, and do not hear it, unless one of them has.
         """
-        source = request["source"]
+        source = request.get("source")
         service = message.get("service")
         foreign = self.bbmd
         alone = service == "I_AM" and self.model.i_am == "unicast"
@@ -148,6 +155,9 @@ class Bacnet(InSegments):
         return not self.silent
 
     def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
+        nak = NAKS.get(message["function"])
+        if nak is not None:  # a device is no BBMD
+            return None if peer.group else {"function": "BVLC_RESULT", "result": nak}
         apdu, service = message.get("apdu"), message.get("service")
         if apdu == "UNCONFIRMED_REQUEST":
             return self._unconfirmed(message)

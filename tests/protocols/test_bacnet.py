@@ -347,6 +347,46 @@ def test_the_clock_is_set() -> None:
     assert read(one, "device,1000", "local-date") == "2026-11-26"
 
 
+@pytest.mark.parametrize(
+    ("datagram", "result"),
+    [
+        ("8101000e 0a4d0002bac0ffffffff", 0x10),
+        ("81020004", 0x20),
+        ("81050006 003c", 0x30),
+        ("81060004", 0x40),
+        ("8108000a 0a4d0002bac0", 0x50),
+        ("8109000c 0120ffff00ff 1008", 0x60),
+        ("81090011 0104 0005010c 0c00800002 1955", 0x60),
+        ("8109000c 0120000900ff 1008", 0x60),
+    ],
+)
+def test_what_a_bbmd_is_asked_for_is_refused(datagram: str, result: int) -> None:
+    """Clause J.2.1."""
+    for one in (device(), device({"foreign": {"bbmd": OTHER}})):
+        (answer,) = one.receive(bytes.fromhex(datagram))
+        assert answer == {"function": "BVLC_RESULT", "result": result}
+        assert one.datagrams[-1][1] == bytes.fromhex(f"81000006{result:04x}")
+        assert one.receive(bytes.fromhex(datagram), at=BROADCAST) == []
+        one.receive(service="DEVICE_COMMUNICATION_CONTROL", enable="DISABLE")
+        assert one.receive(bytes.fromhex(datagram)) == []
+
+
+def test_a_rule_answers_as_a_bbmd() -> None:
+    rule = {
+        "when": {"function": "REGISTER_FOREIGN_DEVICE"},
+        "reply": {"function": "BVLC_RESULT", "result": 0},
+    }
+    (answer,) = device(rules=[rule]).receive(function="REGISTER_FOREIGN_DEVICE", ttl=60)
+    assert answer == {"function": "BVLC_RESULT", "result": 0}
+
+
+@pytest.mark.parametrize("answer", [{"service": "WHO_IS"}, {"apdu": "REJECT"}])
+def test_a_rule_answers_what_has_no_apdu(answer: dict[str, Any]) -> None:
+    rule = {"when": {"function": "READ_FOREIGN_DEVICE_TABLE"}, "reply": answer}
+    (sent,) = device(rules=[rule]).receive(function="READ_FOREIGN_DEVICE_TABLE")
+    assert answer.items() <= sent.items()
+
+
 def test_a_foreign_device_registers_and_renews() -> None:
     """Clause J.5.2."""
     one = device({"foreign": {"bbmd": OTHER, "ttl": "60s"}, "apdu_retries": 1})
