@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from iotsim import EncodeError, Ticket, Unanswered
+from iotsim import EncodeError, ExpressionError, Ticket, Unanswered
 
 from .directory import Directory
 from .line import SHORTEST_S, Line, Outgoing
+from .model import client_id_of
 from .schema import told
 from .topics import has_wildcard, reference
 
@@ -84,7 +85,13 @@ class Client:
     @property
     def client_id(self) -> str:
         cell = self.model.client
-        return str(self._session.device.name if cell is None else self._session.read(cell))
+        name, text = self._session.device.name, "device.name"
+        if cell is not None:
+            name, text = self._session.read(cell), cell.text
+        try:
+            return client_id_of(name)
+        except ValueError as error:
+            raise ExpressionError(str(error), text) from None
 
     # -- what comes ------------------------------------------------------------------------------------
 

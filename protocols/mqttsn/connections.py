@@ -9,6 +9,7 @@ from iotsim import Unanswered
 
 from .broker import CONNECTED, State, Subscriber
 from .message import PROTOCOL_ID
+from .model import client_id_of
 from .schema import told
 from .topics import is_name
 
@@ -29,7 +30,7 @@ LATE_S = 1e-6
 
 
 class Connections:
-    __slots__ = ("_clients", "_entering", "_gateway", "_session")
+    __slots__ = ("_clients", "_entering", "_gateway", "_has_told_of_ids", "_session")
 
     def __init__(self, session: MqttSn, gateway: Gateway) -> None:
         self._session = session
@@ -38,6 +39,7 @@ class Connections:
         """By address and port, and by the node if they are behind a forwarder."""
         self._entering: dict[Key, Line] = {}
         """Those whose wills are being asked for."""
+        self._has_told_of_ids = False
 
     def __iter__(self) -> Iterator[Subscriber]:
         return iter(list(self._clients.values()))
@@ -90,7 +92,7 @@ class Connections:
         places = [place for place, one in self._clients.items() if one.client_id == client_id]
         if not code:
             code = "ACCEPTED"
-            if message["protocol_id"] != PROTOCOL_ID or not client_id:
+            if message["protocol_id"] != PROTOCOL_ID or not self._takes(client_id, line):
                 code = "NOT_SUPPORTED"
             elif will is not None and not is_name(will["topic"]):
                 code = "INVALID_TOPIC_ID"
@@ -114,6 +116,17 @@ class Connections:
         self._watch(client)
         self._gateway.answer(asked, code)
         self._gateway.delivery.drain(client)
+
+    def _takes(self, client_id: str, line: Line) -> bool:
+        """Whether it is a client id; a note says once that one is not."""
+        try:
+            client_id_of(client_id)
+        except ValueError as error:
+            if not self._has_told_of_ids:
+                self._has_told_of_ids = True
+                self._session.log(f"{line.peer} is rejected: {error}")
+            return False
+        return True
 
     def _makes_room(self, key: Key) -> bool:
         """Whether one more client may connect; who is not connected gives way."""

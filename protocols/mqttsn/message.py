@@ -157,6 +157,8 @@ LAYOUTS = {
 }
 """Sections 5.4.1 to 5.4.26, in the order of the types. Flags that a type has no use for are read over."""
 HEADS = {kind: layout.head for kind, layout in LAYOUTS.items()}
+LONGEST_CLIENT_ID = 23
+"""In characters (section 5.3.1)."""
 TEXTS = frozenset({"client_id", "topic", "will_topic"})
 OPTIONAL = frozenset({"PINGREQ"})
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from iotsim import Duration, Table, Value
 
+from .message import LONGEST_CLIENT_ID
 from .topics import Predefined, is_filter, is_name
 
 LONGEST_DURATION = 65_535.0
@@ -37,6 +38,23 @@ def _positive(value: float) -> float:
     if value < SHORTEST_TIMER:
         raise ValueError("must be 10ms or more")
     return value
+
+
+def client_id_of(value: Any) -> str:
+    """A client id. ValueError if `value` is none."""
+    text = str(value)
+    if not 1 <= len(text) <= LONGEST_CLIENT_ID:
+        raise ValueError(
+            f"{text[:60]!r} is no client id: that has 1 to {LONGEST_CLIENT_ID} characters, "
+            f"and this {len(text)}"
+        )
+    return text
+
+
+def _client(cell: Any) -> Any:
+    if cell is not None and cell.evaluate is None:
+        client_id_of(cell.literal)
+    return cell
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -75,7 +93,9 @@ class Model(Table):
     buffer: int = Field(
         32, ge=1, le=10_000, description="publications that wait; of a gateway, for each client"
     )
-    client: Value | None = Field(None, description="the client id; by default, the device's name")
+    client: Annotated[Value | None, AfterValidator(_client)] = Field(
+        None, description="the client id; by default, the device's name"
+    )
     gateway: Literal["gateway", "search"] = Field(
         "gateway", description="that of the scenario, or one that SEARCHGW finds"
     )

@@ -45,6 +45,24 @@ def test_it_connects_and_subscribes_once_it_boots() -> None:
     )
 
 
+@pytest.mark.parametrize("client_id", ["x" * 24, "", 10**23])
+def test_a_client_id_has_1_to_23_characters(client_id: Any) -> None:
+    """Section 5.3.1."""
+    with pytest.raises(ScenarioError, match=r"client: .* is no client id: that has 1 to 23"):
+        Client({"client": client_id})
+
+
+@pytest.mark.parametrize("model", [{"client": "=state.name"}, {"client": "='x' * 24"}])
+def test_an_expression_that_gives_no_client_id_is_the_scenario_s_mistake(
+    model: dict[str, Any],
+) -> None:
+    client = Client(model, state={"name": ""}, may_fail=True)
+    assert client.sent == []
+    (failed,) = client.failures
+    assert "is no client id: that has 1 to 23 characters" in failed.error
+    assert failed.error.endswith(f"in '{model['client']}'")
+
+
 def test_a_will_is_told_when_it_is_asked_for() -> None:
     will = {"topic": "will/node", "data": "=str(1 + 1)", "qos": 1, "retain": True}
     client = Client({"will": will, "clean": False})

@@ -44,6 +44,18 @@ def test_clients_connect() -> None:
     assert [shown(one, "kind", "client_id") for one in gateway.heard][:1] == [("CONNECT", "a")]
 
 
+def test_a_client_id_has_23_characters_at_most() -> None:
+    """Section 5.3.1."""
+    gateway = Gateway()
+    rejected = [{"kind": "CONNACK", "return_code": "NOT_SUPPORTED"}]
+    assert gateway.connect("x" * 23, A) == [ACCEPTED]
+    assert gateway.connect("x" * 24, B) == rejected
+    assert gateway.connect("", B) == rejected
+    (note,) = gateway.notes
+    assert note.startswith(f"device[0]: {B} is rejected: 'xxx")
+    assert note.endswith("is no client id: that has 1 to 23 characters, and this 24")
+
+
 def test_a_client_is_asked_for_its_will_which_is_published_when_it_is_lost() -> None:
     gateway = Gateway({"retry": "10s"})
     gateway.connect("b", B, duration=3000)
