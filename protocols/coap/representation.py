@@ -46,35 +46,45 @@ def parse(payload: str | bytes, format_: str | int, like: Any) -> Any:
     if like is None or isinstance(like, (str, bytes)):
         return payload
     value = _plain(payload, format_)
-    if isinstance(like, bool) and value in (0, 1):
+    if isinstance(like, bool):
+        if value not in (0, 1):
+            raise ValueError("true or false, and nothing else")
         return bool(value)
-    if isinstance(like, bool) != isinstance(value, bool):
-        raise ValueError("true or false, and nothing else")
-    if isinstance(like, (int, float)) != isinstance(value, (int, float)):
-        raise ValueError("a number, and nothing else")
-    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-        raise ValueError("an integer of more than 64 bits")
+    if not isinstance(like, (int, float)):
+        if not isinstance(value, (dict, list)):
+            raise ValueError("a table or a list, and nothing else")
+        return value
+    if value.__class__ is int:
+        if abs(value) > LARGEST_INTEGER:
+            raise ValueError("an integer of more than 64 bits")
+    elif value.__class__ is not float or not math.isfinite(value):
+        raise ValueError("a finite number, and nothing else")
     return value
 
 
+def is_number(text: str) -> bool:
+    """Whether it may be a number: `int` and `float` read more than a protocol should."""
+    return text.isascii() and "_" not in text and text == text.strip()
+
+
 def _plain(payload: str | bytes, format_: str | int) -> Any:
+    """What a body says; a text that is neither a number nor true or false, itself."""
     data = to_bytes(payload)
     if is_json(format_) or is_cbor(format_):
         return decoded(data, format_)
     text = data.decode().strip()
     if text in ("true", "false"):
         return text == "true"
+    if not is_number(text):
+        return text
     try:
         return int(text)
     except ValueError:
         pass
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
-        raise ValueError("neither a number nor true or false") from None
-    if not math.isfinite(value):
-        raise ValueError("no finite number")
-    return value
+        return text
 
 
 def decoded(data: bytes, format_: str | int) -> Any:

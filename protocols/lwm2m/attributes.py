@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .message import Path, RefusedError, is_number
+from iotsim.protocols.coap.representation import is_number
+
+from .message import Path, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from iotsim import Cbor
-from iotsim.protocols.coap.representation import TEXT, decoded, to_bytes
+from iotsim.protocols.coap.representation import TEXT, decoded, is_number, to_bytes
 
 from . import senml, tlv
-from .message import Path, RefusedError, is_id, is_number
+from .message import Path, RefusedError, is_id
 from .objects import definition_of
 from .senml import SENML_CBOR, SENML_JSON
 

@@ -92,10 +92,5 @@ def is_id(text: str) -> bool:
     )
 
 
-def is_number(text: str) -> bool:
-    """Whether it may be a number: `int` and `float` read more than a protocol should."""
-    return text.isascii() and "_" not in text and text == text.strip()
-
-
 def text_of(path: Path) -> str:
     return "/" + "/".join(map(str, path))

@@ -125,7 +125,7 @@ LIBCOAP_SAYS = {
     "links": '</temp>;rt="temperature-c";if="sensor";ct=0',
     "put": "",
     "led": "7",
-    "bad": "4.00 neither a number nor true or false",
+    "bad": "4.00 a finite number, and nothing else",
     "none": "4.04",
     "method": "4.05",
     "accept": "4.06",

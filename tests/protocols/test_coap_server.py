@@ -331,7 +331,7 @@ def test_section_5_8_3_put_sets_a_state() -> None:
     assert server.get("/led")["payload"] == "7"
 
 
-@pytest.mark.parametrize("payload", ["on", "", "1e999", "nan", "9" * 30, b"\xff"])
+@pytest.mark.parametrize("payload", ["on", "", "1e999", "nan", "9" * 30, b"\xff", "1_0", "\u0663"])
 def test_a_number_stays_a_number(payload: Any) -> None:
     """What a gateway writes must not break what reckons with it."""
     server = states()
@@ -345,6 +345,33 @@ def test_true_and_false(payload: str, value: bool) -> None:
     assert server.ask("PUT", "/led", payload=payload)["code"] == "CHANGED"
     assert server.device.state["led"] is value
     assert server.ask("PUT", "/led", payload="7")["code"] == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize(
+    ("like", "payload", "expected"),
+    [
+        ({"a": 1}, "1", "a table or a list"),
+        ({"a": 1}, "true", "a table or a list"),
+        ({"a": 1}, "null", "a table or a list"),
+        ([1], '"text"', "a table or a list"),
+        (1, "{}", "a finite number"),
+        (1, "true", "a finite number"),
+        (True, "{}", "true or false"),
+        (True, "2", "true or false"),
+    ],
+)
+def test_a_refusal_says_what_was_expected(like: Any, payload: str, expected: str) -> None:
+    resource = {"value": like, "format": "application/json", "methods": ["GET", "PUT"]}
+    server = Server({"/json": resource})
+    answer = server.ask("PUT", "/json", payload=payload)
+    assert answer["code"] == "BAD_REQUEST"
+    assert answer["payload"] == f"{expected}, and nothing else"
+
+
+def test_a_text_that_is_no_table_is_refused_likewise() -> None:
+    server = Server({"/table": {"value": {"a": 1}, "methods": ["GET", "PUT"]}})
+    answer = server.ask("PUT", "/table", payload="{}")
+    assert answer["payload"] == "a table or a list, and nothing else"
 
 
 def test_a_literal_is_each_devices_own() -> None:
