@@ -19,11 +19,16 @@ from .objects import (
     DEFAULTS,
     DEVICE,
     LIFETIME,
+    MULTIPLE,
+    ONCE,
+    RESOURCES,
     SECURITY,
     SERVER,
     SUPPORTED_BINDING,
-    Definition,
+    TRANSPORTS,
     definition_of,
+    is_binding,
+    is_possible,
 )
 
 if TYPE_CHECKING:
@@ -82,14 +87,31 @@ class Resource(Table):
     def _plain(cls, given: Any) -> Any:
         return {"instances": given} if isinstance(given, dict) else {"value": given}
 
-    def check(self, definition: Definition) -> None:
-        """ValueError if what is known of the resource says that it has no such value."""
+    def check(self, number: int, resource: int) -> None:
+        """ValueError if what is known of the resource of the object `number` says that it has no such
+        value."""
+        definition = definition_of(number, resource)
         if definition.operations == "E":
             raise ValueError("it is executed, and has no value; a rule answers")
+        if (number, resource) in MULTIPLE and self.instances is None:
+            raise ValueError("it has instances: a table of values by their ids, as { 0 = ... }")
+        is_known = resource in RESOURCES.get(number, {})
+        if is_known and (number, resource) not in MULTIPLE and self.instances is not None:
+            raise ValueError("it has one value, and no instances")
         cells = self.cells
         for cell in cells.values() if isinstance(cells, dict) else [cells]:
             if cell is not None and cell.evaluate is None:
-                typed(cell.literal, definition.kind or KINDS.get(cell.literal.__class__, ""))
+                kind = definition.kind or KINDS.get(cell.literal.__class__, "")
+                value = typed(cell.literal, kind)
+                if not is_possible(number, resource, value):
+                    raise ValueError(
+                        f"{value!r:.60} cannot be: no time is negative, and UDP is all a device has"
+                    )
+                if (number, resource) == (DEVICE, SUPPORTED_BINDING) and not is_binding(value):
+                    raise ValueError(
+                        f"{value!r:.60} are no binding modes: these are {', '.join(TRANSPORTS)}, "
+                        "each once, and Q"
+                    )
 
     @property
     def cells(self) -> Cell | dict[int, Cell]:
@@ -152,11 +174,11 @@ class Model(coap.Model):
             raise ValueError(f"/{SERVER}: the device registers with an instance of this object")
         for number, instances in self.objects.items():
             for instance, resources in instances.items():
+                if instance and number in ONCE:
+                    raise ValueError(f"/{number}/{instance}: the object has instance 0 alone")
                 for one, resource in resources.items():
                     try:
-                        if number == SERVER and resource.instances is not None:
-                            raise ValueError("it has one value, and no instances")
-                        resource.check(definition_of(number, one))
+                        resource.check(number, one)
                     except ValueError as error:
                         raise ValueError(f"/{number}/{instance}/{one}: {error}") from None
         return self

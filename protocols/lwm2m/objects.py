@@ -107,8 +107,16 @@ SINGLE = frozenset({SECURITY, SERVER, DEVICE, CONNECTIVITY, FIRMWARE, LOCATION, 
 """Objects whose instances a server neither creates nor deletes: they are there once, or a bootstrap's."""
 MANDATORY = frozenset({(SERVER, 1), (SERVER, 6), (SERVER, 7), (ACCESS_CONTROL, 3), (FIRMWARE, 0)})
 """Of objects 0 to 7, what an instance cannot be without of what a server can write."""
-MULTIPLE = frozenset({(ACCESS_CONTROL, 2)})
-"""Likewise, what has instances."""
+MULTIPLE = frozenset(
+    {(SECURITY, 16), (ACCESS_CONTROL, 2), (FIRMWARE, 8)}
+    | {(DEVICE, resource) for resource in (6, 7, 8, 11, 22)}
+    | {(CONNECTIVITY, resource) for resource in (1, 4, 5, 7)}
+)
+"""Of objects 0 to 7, what has instances; all else that is known of these has one value."""
+ONCE = frozenset({DEVICE, CONNECTIVITY, FIRMWARE, LOCATION, STATISTICS})
+"""Objects of which there is one instance, with the id 0."""
+TRANSPORTS = "UMHTSN"
+"""Of binding modes: UDP, MQTT, HTTP, TCP, SMS, Non-IP; Q stands for a queue (TS Core, section 6.2.1.2)."""
 DEFAULTS: dict[int, dict[int, Any]] = {
     SECURITY: {0: "", 1: False, 2: 3, 3: b"", 4: b"", 5: b"", 10: 1},
     SERVER: {0: 1, 5: 86400, 6: True},
@@ -136,6 +144,12 @@ def is_possible(number: int, resource: int, value: Any) -> bool:
     if resource == BINDING:
         return value in ("U", "UQ")
     return value.__class__ is not int or value >= 0
+
+
+def is_binding(value: str) -> bool:
+    """Whether it names transports, each once, and perhaps a queue."""
+    modes = set(value)
+    return len(modes) == len(value) and bool(modes - {"Q"}) and modes <= {*TRANSPORTS, "Q"}
 
 
 def definition_of(number: int, resource: int) -> Definition:

@@ -354,9 +354,29 @@ def test_a_device_without_a_server_waits_for_one() -> None:
         ({"3303": {"0": {"5700": "=nothing"}}}, "unknown name"),
         ({"3303": {"0": {"5700": "hot"}}}, "'hot' is no float"),
         ({"1": {"0": {"1": {"0": 5}}}}, "/1/0/1: it has one value, and no instances"),
+        ({"3": {"0": {"9": {"0": 5}}}}, "/3/0/9: it has one value, and no instances"),
+        ({"3": {"0": {"11": 4}}}, "/3/0/11: it has instances: a table of values"),
+        ({"3": {"0": {"11": "=1 + 1"}}}, "/3/0/11: it has instances: a table of values"),
+        ({"4": {"0": {"4": "10.77.1.1"}}}, "/4/0/4: it has instances"),
+        ({"3": {"0": {}, "1": {"0": "second"}}}, "/3/1: the object has instance 0 alone"),
+        ({"6": {"2": {}}}, "/6/2: the object has instance 0 alone"),
+        ({"3": {"0": {"16": "XYZ"}}}, "/3/0/16: 'XYZ' are no binding modes"),
+        ({"3": {"0": {"16": "UU"}}}, "/3/0/16: 'UU' are no binding modes"),
+        ({"3": {"0": {"16": "Q"}}}, "/3/0/16: 'Q' are no binding modes"),
+        ({"3": {"0": {"16": ""}}}, "/3/0/16: '' are no binding modes"),
+        ({"1": {"0": {"7": "T"}}}, "/1/0/7: 'T' cannot be: .* UDP is all"),
+        ({"1": {"0": {"2": -1}}}, "/1/0/2: -1 cannot be: no time is negative"),
         ({"1": {}}, "/1: the device registers with an instance of this object"),
     ],
 )
 def test_models_that_cannot_be(objects: Any, reason: str) -> None:
     with pytest.raises(ScenarioError, match=reason):
         Client({**OBJECTS, **objects})
+
+
+@pytest.mark.parametrize("binding", ["U", "UQ", "UTSN", "HMQ"])
+def test_binding_modes_that_a_device_can_support(binding: str) -> None:
+    """Section 6.2.1.2."""
+    client = Client({"3": {"0": {"16": binding, "11": {"0": 4, "1": 6}}}})
+    assert client.get("/3/0/16") == binding
+    assert client.get("/3/0/11/1") == "6"
