@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -136,6 +137,8 @@ class Waiter(NamedTuple):
 NOBODY = (
     "there is nobody to ask: the scenario declares no gateway, and nobody has spoken to the device"
 )
+CALLED = ("receive", "refuse", "respond", "reply", "submit", "check")
+"""The methods that are called, and not awaited."""
 ANSWER = "consumed.answer"
 """The message answered a request of the device's."""
 
@@ -168,6 +171,18 @@ class Session:
     device: DeviceView
     model: Any
     """What the scenario says of the fleet in this protocol, as the protocol's model class has it."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in CALLED:
+            function = getattr(cls, name)
+            waits = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+            if waits or inspect.isgeneratorfunction(function):
+                what = "an 'async def'" if waits else "a generator"
+                raise TypeError(
+                    f"{cls.__name__}.{name}() is {what}, but it is called and not awaited, so it must be "
+                    f"a plain 'def'; what waits belongs in 'async def run', or is what start() is given"
+                )
 
     @classmethod
     def _made_for(cls, host: Host, device: DeviceView, model: Any, draws: int = 0) -> Session:
