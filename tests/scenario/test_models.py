@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import Field
@@ -138,6 +138,99 @@ def test_values_are_each_devices_own_or_the_states_or_read_only(folder: Path) ->
     assert [ask(1), ask(2)] == [7, 3]
     device.receive(kind="PUT", number=3, data=b"\x01")
     assert "the value of an expression cannot be written" in device.lines()[-1]
+
+
+PLAIN_SESSION = """
+class Part(Table):
+    size: Value = 3
+
+
+class Model(Table):
+    battery: Value = 100
+    wide: Value = "=state.fan + 1"
+    raw: Value = "hex:0aff"
+    other: Value | None = 7
+    without: Value | None = None
+    several: list[Value] = [1, "=state.fan"]
+    part: Part = Part()
+    named: dict[int, Value] = {5: 5}
+
+
+class Talk(Session):
+    def respond(self, message, peer):
+        model = self.model
+        cells = [model.battery, model.wide, model.other, *model.several, model.part.size]
+        numbers = [self.read(cell) for cell in (*cells, model.named[5])]
+        self.write(model.battery, 50)
+        assert model.without is None
+        return {"kind": "ACK", "data": bytes(numbers) + self.read(model.raw)}
+"""
+
+
+def test_a_plain_default_of_a_value_is_one(tmp_path: Path) -> None:
+    write_protocol(tmp_path, PLAIN_SESSION)
+    device = Transcript("talk", folder=tmp_path, state={"fan": 3})
+    said = [bytes(device.receive(kind="GET")[0]["data"]) for _ in range(2)]
+    assert [list(one) for one in said] == [
+        [100, 4, 7, 1, 3, 3, 5, 10, 255],
+        [50, 4, 7, 1, 3, 3, 5, 10, 255],
+    ]
+    model = load_protocol("talk", [tmp_path]).protocol.model
+    assert model is not None
+    shown = {row.path: row.default for row in model_keys(model)}
+    assert (shown["battery"], shown["wide"], shown["other"]) == ("100", '"=state.fan + 1"', "7")
+
+
+def test_a_plain_default_that_cannot_be_is_told(tmp_path: Path) -> None:
+    write_protocol(tmp_path, PLAIN_SESSION.replace("state.fan + 1", "nothing"))
+    assert any("devices.d.model.wide: unknown name 'nothing'" in one for one in told(tmp_path, ""))
+
+
+BYTES_SESSION = """
+class Model(Table):
+    key: bytes = b"abc"
+    either: bytes | int = 0
+    keys: list[bytes] = []
+    named: dict[int, bytes] = {}
+    text: str = ""
+
+
+class Talk(Session):
+    def respond(self, message, peer):
+        model = self.model
+        data = [model.key, *model.keys, *model.named.values(), model.text.encode()]
+        return {"kind": "ACK", "data": b"|".join(data)}
+"""
+
+
+def test_bytes_are_written_as_everywhere(tmp_path: Path) -> None:
+    write_protocol(tmp_path, BYTES_SESSION)
+
+    def data(model: dict[str, Any]) -> Any:
+        return Transcript("talk", folder=tmp_path, model=model).receive(kind="GET")[0]["data"]
+
+    assert data({}) == b"abc|"
+    whole = {"keys": ["hex:01", "hex:02"], "named": {"7": "hex:03"}, "text": "hex:04"}
+    assert data({"key": "hex:0a ff", **whole}) == b"\x0a\xff|\x01|\x02|\x03|hex:04"
+    model = load_protocol("talk", [tmp_path]).protocol.model
+    assert model is not None
+    (key, *_) = model_keys(model)
+    assert (key.type, key.default) == ("bytes, as 'hex:0aff'", '"hex:616263"')
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("key = 'abc'", "14:7: devices.d.model.key: "),
+        ("key = 'hex:0'", "14:7: devices.d.model.key: "),
+        ("key = 5", "14:7: devices.d.model.key: "),
+        ("keys = ['x']", "14:9: devices.d.model.keys[0]: "),
+    ],
+)
+def test_what_is_no_bytes_is_told(tmp_path: Path, line: str, place: str) -> None:
+    write_protocol(tmp_path, BYTES_SESSION)
+    told_of = told(tmp_path, f"[devices.d.model]\n{line}")
+    assert told_of == [f"{place}must be bytes such as 'hex:0a ff'"]
 
 
 FILE_SESSION = """

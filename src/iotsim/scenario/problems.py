@@ -32,6 +32,7 @@ MESSAGES = {
     "int_type": "must be an integer",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
+    "bytes_type": "must be bytes such as 'hex:0a ff'",
     "list_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",

@@ -12,12 +12,13 @@ with their place.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 
-from iotsim.units import parse_duration
+from iotsim.units import parse_bytes, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,19 +34,59 @@ class Table(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_numbers_for_names(cls, given: Any) -> Any:
-        """TOML has texts for the names of a table, also where those are numbers."""
+    def _as_meant(cls, given: Any) -> Any:
+        """What TOML has no form for: it has texts for the names of a table, also where those are numbers,
+        and for bytes. A plain default of a value is taken as if it stood in the scenario."""
         if not isinstance(given, dict):
             return given
-        numbered = {
-            field.alias or name
-            for name, field in cls.model_fields.items()
-            if get_origin(field.annotation) is dict and get_args(field.annotation)[0] is int
-        }
-        return {
-            name: _numbered(table) if name in numbered and isinstance(table, dict) else table
-            for name, table in given.items()
-        }
+        given = dict(given)
+        for field_name, field in cls.model_fields.items():
+            name, annotation = field.alias or field_name, field.annotation
+            if name not in given:
+                if (
+                    not field.is_required()
+                    and not field.validate_default
+                    and _has(Cell, annotation)
+                ):
+                    default = field.get_default(call_default_factory=True, validated_data={})
+                    if default is not None:
+                        given[name] = default
+                continue
+            value = given[name]
+            if isinstance(value, dict) and get_origin(annotation) is dict:
+                given[name] = value = _numbered(value) if get_args(annotation)[0] is int else value
+            if value.__class__ in (str, list, dict) and _has(bytes, annotation):
+                given[name] = _with_bytes(value, annotation)
+        return given
+
+
+def _has(wanted: type, annotation: Any) -> bool:
+    """Whether something in what has that annotation may be `wanted`."""
+    return annotation is wanted or any(_has(wanted, part) for part in get_args(annotation))
+
+
+def _with_bytes(value: Any, annotation: Any) -> Any:
+    """`value` with bytes for the texts ``hex:…`` that stand where these may."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if isinstance(value, str):
+        if value.startswith("hex:") and _takes_bytes(annotation):
+            with contextlib.suppress(ValueError):  # pydantic tells of what stays a text
+                return parse_bytes(value)
+    elif origin is list and isinstance(value, list):
+        return [_with_bytes(one, inner[0]) for one in value]
+    elif origin is dict and isinstance(value, dict):
+        return {key: _with_bytes(one, inner[1]) for key, one in value.items()}
+    elif origin not in (list, dict):
+        for part in inner:
+            value = _with_bytes(value, part)
+    return value
+
+
+def _takes_bytes(annotation: Any) -> bool:
+    """Whether it is the annotation of bytes, perhaps among other types."""
+    if get_origin(annotation) in (list, dict):
+        return False
+    return annotation is bytes or any(map(_takes_bytes, get_args(annotation)))
 
 
 def _numbered(table: dict[Any, Any]) -> dict[Any, Any]:
@@ -97,6 +138,8 @@ class Cell:
 
 
 def _cell(value: Any, info: ValidationInfo) -> Cell:
+    if isinstance(value, Cell):
+        return value
     compiler: Compiler | None = info.context
     if isinstance(value, str) and value.startswith("="):
         if compiler is None:

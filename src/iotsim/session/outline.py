@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get
 from pydantic import BaseModel
 
 from iotsim.session.model import Cell, Duration, NamedFile
+from iotsim.units import bytes_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ NAMES = {
     int: "an integer",
     float: "a number",
     bool: "true or false",
-    bytes: "bytes",
+    bytes: "bytes, as 'hex:0aff'",
     Any: "anything",
     NoneType: "",
 }
@@ -106,6 +107,7 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(default, Cell):
         default = default.literal
+    default = bytes_as_text(default)
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, float) and any(one == DURATION for one in field.metadata):
