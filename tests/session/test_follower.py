@@ -44,6 +44,23 @@ def test_a_device_may_ask_too() -> None:
     assert talk.ask(kind="STATE", number=9, t=1.25) == "answers #1 after 250 ms"
 
 
+class ByKind(Follower):
+    """As docs/sessions.md has it for protocols in which both ends number what they ask."""
+
+    def is_answer(self, message: dict[str, object], seen: Seen) -> bool:
+        return message["kind"] == "STATE"
+
+
+def test_requests_with_the_same_number_are_told_apart_by_their_kind() -> None:
+    said = []
+    for protocol in (NUMBERED, Protocol("kinds", MESSAGE, 5000, echo=["number"], follower=ByKind)):
+        talk = Conversation(protocol)
+        talk.tell(kind="GET", number=1, t=0.0)
+        said.append(talk.ask(kind="GET", number=1, t=1.0))
+        assert talk.tell(kind="STATE", number=1, t=2.0).startswith("answers #2") is bool(said[1:])
+    assert said == ["answers #1 after 1 s", ""]
+
+
 def test_the_same_bytes_are_a_repetition_of_requests_and_of_answers() -> None:
     talk = Conversation(NUMBERED)
     talk.ask(kind="GET", number=1)
