@@ -28,8 +28,10 @@ class Names:
 
     def number(self, name: str | int) -> int:
         """The number of `name`, which may be a number itself. ValueError if there is none."""
-        if isinstance(name, int):
+        if isinstance(name, int) and name >= 0:
             return int(name)
+        if not isinstance(name, str):
+            raise ValueError(f"there is no {name!r:.60} here")
         number = self.numbers.get(name)
         if number is None and name.isascii() and name.isdecimal() and len(name) <= 10:
             number = int(name)

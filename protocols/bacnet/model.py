@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from iotsim import Duration, Table, Value
 
@@ -24,7 +24,7 @@ def _key(text: Any) -> str:
     return found
 
 
-def _units(text: Any) -> Any:
+def _units(text: str | int) -> str | int:
     UNITS.number(text)
     return text
 
@@ -38,7 +38,7 @@ def _endpoint(text: Any) -> Any:
     return text
 
 
-def _reliability(text: Any) -> Any:
+def _reliability(text: str) -> str:
     RELIABILITIES.number(text)
     return text
 
@@ -52,12 +52,12 @@ class Object(Table):
     value: Value
     name: str | None = Field(None, description="by default its identifier")
     description: str = ""
-    units: Annotated[str | int, BeforeValidator(_units)] = "no-units"
+    units: Annotated[str | int, AfterValidator(_units)] = "no-units"
     cov_increment: Annotated[float, Field(ge=0)] = 0.0
     commandable: bool | None = Field(None, description="by default, if it is an output")
     relinquish_default: Any = Field(None, description="by default the value at the first command")
     states: list[str] = Field(default_factory=list, description="of a multi-state object, from 1")
-    reliability: Annotated[str, BeforeValidator(_reliability)] = "no-fault-detected"
+    reliability: Annotated[str, AfterValidator(_reliability)] = "no-fault-detected"
     out_of_service: bool = False
     properties: dict[Annotated[str, BeforeValidator(_property)], Value] = Field(
         default_factory=dict, description="others, by name or number"

@@ -81,13 +81,12 @@ class Form:
         return self._value.pack(round(number))
 
     def _float(self, value: Any, clip: bool) -> bytes:
-        number = self._number(value)
         try:
-            return self._value.pack(number)
+            return self._value.pack(float(self._number(value)))
         except OverflowError:
             if not clip:
                 raise
-            return self._value.pack(math.copysign(math.inf, number))
+            return self._value.pack(math.inf if value > 0 else -math.inf)
 
     def _string(self, value: Any, clip: bool) -> bytes:
         if not isinstance(value, str):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from iotsim import Duration, Payload, Table, Value
+from iotsim.protocol.payloads import PayloadError
 
 from .region import DATA_RATES, LARGEST_PAYLOAD, data_rate
 
@@ -42,6 +43,14 @@ def key_of(value: Any) -> bytes:
     return value
 
 
+def payload_of(value: Any) -> bytes:
+    """The bytes of a payload. ValueError if `value` is none."""
+    try:
+        return PAYLOAD.encode(value)
+    except PayloadError as error:
+        raise ValueError(f"must be {error}") from None
+
+
 def literals(of: Callable[..., object], *arguments: Any) -> AfterValidator:
     """The validator of a value whose literals must be what `of` takes."""
 
@@ -71,7 +80,9 @@ class Uplink(Table):
 
     every: Duration
     port: Annotated[int, Field(ge=1, le=223)] = 1
-    payload: Value = Field(description="a text, 'hex:…', or an expression")
+    payload: Annotated[Value, literals(payload_of)] = Field(
+        description="a text, 'hex:…', or an expression"
+    )
     confirmed: bool = False
     data_rate: DataRate | None = Field(None, description="until the network asks for another")
 

@@ -24,7 +24,7 @@ def as_kind(value: Any, kind: str) -> Any:
     (RFC 2578, section 7.1.6 to 7.1.8).
     """
     if kind in RANGES:
-        if not isinstance(value, _NUMBER) or not isfinite(value):
+        if not isinstance(value, _NUMBER) or (isinstance(value, float) and not isfinite(value)):
             raise ValueError(f"{value!r:.100} is no {kind}, which is an integer")
         number = round(value)
         low, high = RANGES[kind]

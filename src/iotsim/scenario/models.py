@@ -112,7 +112,8 @@ def _validated(
         return model.model_validate(table, context=compiler)
     except ValidationError as error:
         unknown = [tuple(one["loc"][:-1]) for one in error.errors() if one["loc"]]
-        problems.add_errors(error, keys, {path: _keys_at(model, path) for path in unknown})
+        known = {path: _keys_at(model, path) for path in unknown}
+        problems.add_errors(error, keys, known, table)
         return None
 
 

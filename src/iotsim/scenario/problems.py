@@ -25,6 +25,7 @@ MOST_PROBLEMS = 100
 LONGEST_MESSAGE = 1500
 LONGEST_HINT = 500
 
+MUST_BE = "must be "
 MESSAGES = {
     "missing": "this key is missing",
     "extra_forbidden": "unknown key",
@@ -178,17 +179,28 @@ class Problems:
         except ValueError as error:
             self.add(keys, str(error), getattr(error, "hint", ""))
 
-    def add_errors(self, error: ValidationError, prefix: Keys, known: dict[Keys, Any]) -> None:
-        """All errors of a pydantic model; `known` gives the keys that the model at a path has."""
+    def add_errors(
+        self, error: ValidationError, prefix: Keys, known: dict[Keys, Any], table: Any
+    ) -> None:
+        """All errors of a pydantic model, which `table` is not; `known` gives the keys that the model at a
+        path has."""
+        told: list[tuple[Keys, str, str, bool]] = []
         for detail in error.errors(include_url=False):
-            keys = prefix + tuple(detail["loc"])
+            path, kind = tuple(detail["loc"]), detail["type"]
             message, hint = _message(detail)
-            if detail["type"] == "missing":
-                message = f"the key '{keys[-1]}' is missing"
-                keys = keys[:-1]
-            if detail["type"] == "extra_forbidden":
-                hint = nearest(str(keys[-1]), known.get(tuple(detail["loc"][:-1]), ()))
-            self.add(keys, message, hint, of_key=detail["type"] in ("missing", "extra_forbidden"))
+            of_key = kind in ("missing", "extra_forbidden") or path[-1:] == ("[key]",)
+            if kind == "extra_forbidden":
+                hint = nearest(str(path[-1]), known.get(path[:-1], ()))
+            if kind == "missing":
+                message = f"the key '{path[-1]}' is missing"
+                path = path[:-1]
+            keys = _written(path, table)
+            both = [message, told[-1][1]] if told and told[-1][0] == keys else []
+            if both and all(one.startswith(MUST_BE) for one in both):  # either of two types
+                message = f"{told.pop()[1]} or {message.removeprefix(MUST_BE)}"
+            told.append((keys, message, hint, of_key))
+        for keys, message, hint, of_key in told:
+            self.add(prefix + keys, message, hint, of_key=of_key)
 
     def raise_any(self) -> None:
         """ScenarioError with all problems, in the order of the file, if there are any."""
@@ -204,6 +216,19 @@ class Problems:
 
 def _clipped(text: str, length: int) -> str:
     return text if len(text) <= length else text[:length] + "..."
+
+
+def _written(path: Keys, table: Any) -> Keys:
+    """The keys of a pydantic `path` that are written in `table`: it also names types, and what a validator
+    has put around a value."""
+    keys: list[str | int] = []
+    for step in path:
+        key = str(step) if isinstance(table, dict) else step
+        inside = range(len(table)) if isinstance(table, list) else table
+        if isinstance(table, (dict, list)) and key in inside:
+            table = table[key]  # type: ignore[index]
+            keys.append(key)
+    return tuple(keys)
 
 
 def _message(detail: ErrorDetails) -> tuple[str, str]:

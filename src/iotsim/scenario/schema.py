@@ -198,7 +198,7 @@ def check(model: type[AnyModel], table: Any, keys: Keys, problems: Problems) -> 
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        problems.add_errors(error, keys, {(): keys_of(model)})
+        problems.add_errors(error, keys, {(): keys_of(model)}, table)
         wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
     if not isinstance(table, dict):
         return None

@@ -1,0 +1,227 @@
+"""Models of the bundled protocols: a value of any type is taken, or is a problem with its key path."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+import pytest
+
+from iotsim.device.spec import ServiceSpec
+from iotsim.errors import ScenarioError
+from iotsim.match import Names
+from iotsim.protocol.registry import is_bundled, list_protocols, load_protocol
+from iotsim.scenario import load_text
+from iotsim.scenario.models import build_models
+from iotsim.scenario.problems import Problems
+from iotsim.scenario.toml import path_text
+from iotsim.session.outline import model_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    from iotsim.scenario.toml import Keys
+
+KEY = "44024241ed4ce9a68c6a8bc055233fd3"
+UPLINK = {"every": "8s", "payload": "x"}
+UPLINK_OF_A_LIST = f"""\
+nodes.n.dev_eui = "1"
+nodes.n.app_key = "{KEY}"
+nodes.n.uplink = {{ every = "8s", payload = ["x"] }}
+"""
+MODELS: dict[str, dict[str, Any]] = {
+    "bacnet": {
+        "instance": 1,
+        "objects": {
+            "analog-input,1": {"value": 20, "properties": {"description": "x"}},
+            "multi-state-value,1": {"value": 1, "states": ["a"]},
+            "characterstring-value,1": "x",
+        },
+        "foreign": {"bbmd": "10.77.1.2:47808"},
+    },
+    "coap": {"resources": {"/a": {"value": 1, "formats": {"text/plain": "1"}}}},
+    "knxnet": {
+        "groups": {"1/2/3": {"dpt": "9.001", "value": 20}, "1/2/4": {"dpt": "16", "value": "x"}}
+    },
+    "lifx": {"color": {}},
+    "lwm2m": {
+        "resources": {"/a": {"value": 1}},
+        "objects": {"3303": {"0": {"5700": 20.5, "5701": "Cel", "6000": {"0": 1}}}},
+    },
+    "modbus": {
+        "unit": {
+            "1": {
+                "coils": {"0": True},
+                "discrete_inputs": {"0": {"value": True}},
+                "holding": {
+                    "10": {"value": 5, "type": "float32"},
+                    "20": {"value": "x", "type": "string", "length": 2},
+                },
+                "input": {"0": 5},
+                "identification": {
+                    "vendor_name": "a",
+                    "product_code": "b",
+                    "major_minor_revision": "c",
+                    "private": {"128": "x"},
+                },
+            }
+        }
+    },
+    "mqttsn": {
+        "subscribe": ["cmd/led", {"topic": "x"}],
+        "topics": {"a": 1},
+        "will": {"topic": "status"},
+    },
+    "semtech": {
+        "location": {"latitude": 46.2, "longitude": 3.2},
+        "nodes": {
+            "meter": {
+                "dev_eui": "70B3D57ED0000001",
+                "abp": {"dev_addr": "26011BDA", "nwk_skey": KEY, "app_skey": KEY},
+                "uplink": UPLINK,
+            },
+            "valve": {"dev_eui": "70B3D57ED0000005", "app_key": KEY, "uplink": dict(UPLINK)},
+        },
+    },
+    "snmp": {
+        "objects": {"1.3.6.1.4.1.9999.1.0": {"value": 1}, "1.3.6.1.4.1.9999.2.0": {"value": "x"}}
+    },
+    "sntp": {"keys": {"1": "x"}},
+    "tftp": {"files": {"a": {"text": "x"}}},
+}
+"""By protocol, one that has each of its tables."""
+ODD: tuple[Any, ...] = (
+    {"min": 5},
+    {},
+    ["a"],
+    [],
+    1.5,
+    -1,
+    10**400,
+    math.nan,
+    math.inf,
+    True,
+    "",
+    "x",
+    dt.date(2020, 1, 1),
+)
+"""Values that most keys do not take."""
+
+
+def with_models() -> list[str]:
+    bundled = [name for name, path in list_protocols() if path is not None and is_bundled(path)]
+    return [name for name in bundled if load_protocol(name).protocol.model is not None]
+
+
+def places(value: Any, annotation: Any, keys: Keys = ()) -> Iterator[Keys]:
+    """The keys of all that is in a model, and of all that could be in its tables."""
+    if keys:
+        yield keys
+    inside: dict[str | int, Any] = {}
+    if get_origin(annotation) is dict:
+        inside = dict.fromkeys(value or (), get_args(annotation)[1])
+    elif isinstance(value, dict):
+        inside = dict.fromkeys(value, None)
+        for table in tables(annotation):
+            for name, field in table.model_fields.items():
+                inside[field.alias or name] = field.annotation
+    elif isinstance(value, list):
+        inside = dict.fromkeys(range(len(value)), None)
+    for key, inner in inside.items():
+        known = isinstance(value, list) or key in value
+        yield from places(value[key] if known else None, inner, (*keys, key))
+
+
+def tables(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The tables that `annotation` allows for."""
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    elif get_origin(annotation) not in (dict, list):
+        for one in get_args(annotation):
+            yield from tables(one)
+
+
+def replaced(table: Any, keys: Keys, value: Any) -> Any:
+    """A copy of `table` with this value at `keys`."""
+    copied = inner = copy.deepcopy(table)
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    return copied
+
+
+def told(service: ServiceSpec, model: dict[str, Any]) -> list[str]:
+    """The key paths of all that is wrong with a model."""
+    problems = Problems("test.toml")
+    build_models(model, [service], Names(), ("model",), problems)
+    try:
+        problems.raise_any()
+    except ScenarioError as error:
+        return [problem.path for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize("name", with_models())
+def test_a_value_of_any_type_is_taken_or_told_with_its_key(name: str) -> None:
+    service, model = ServiceSpec(load_protocol(name).protocol, 9000), MODELS[name]
+    declared: Any = service.protocol.model
+    assert told(service, model) == []
+    found = set(places(model, declared))
+    assert {keys[-1] for keys in found} >= {
+        row.path.rpartition(".")[2].removesuffix("[]") for row in model_keys(declared)
+    }
+    refused = 0
+    for keys in found:
+        around = {path_text(("model", *keys[:length])) for length in range(len(keys) + 1)}
+        here = path_text(("model", *keys))
+        for value in ODD:
+            paths = told(service, replaced(model, keys, value))
+            refused += bool(paths)
+            assert all(one in around or one.startswith(here) for one in paths), (keys, value)
+    assert refused > len(found)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "model", "problem"),
+    [
+        (
+            "bacnet",
+            'instance = 1\nobjects."analog-input,1" = { value = 1, units = { min = 5 } }',
+            "6:49: devices.d.model.objects.'analog-input,1'.units: must be a text or an integer",
+        ),
+        (
+            "bacnet",
+            'instance = 1\nobjects."analog-input,1" = { value = 1, units = -1 }',
+            "6:49: devices.d.model.objects.'analog-input,1'.units: there is no -1 here",
+        ),
+        (
+            "coap",
+            'resources."/a" = { value = 1, format = 1.5 }',
+            "5:40: devices.d.model.resources.'/a'.format: must be a text or an integer",
+        ),
+        (
+            "semtech",
+            UPLINK_OF_A_LIST,
+            "7:44: devices.d.model.nodes.n.uplink.payload: must be a text, a number or bytes, not list",
+        ),
+        (
+            "lwm2m",
+            "objects.3303.0 = { 5700 = { x = 2 } }",
+            "5:29: devices.d.model.objects.3303.0.5700.x: an id is a number from 0 to 65534, not 'x'",
+        ),
+    ],
+)
+def test_it_is_told_with_its_place_and_what_may_stand_there(
+    tmp_path: Path, protocol: str, model: str, problem: str
+) -> None:
+    text = (
+        f"[devices.d]\naddress = '10.77.1.1'\nprotocol = '{protocol}'\n[devices.d.model]\n{model}"
+    )
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, tmp_path / "s.toml")
+    assert [str(one).partition("s.toml:")[2] for one in caught.value.problems] == [problem]
