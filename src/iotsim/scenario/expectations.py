@@ -15,7 +15,7 @@ from iotsim.scenario.gateway_expectations import GatewayExpectTable, gateway_exp
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.looks import Looks, Subject
 from iotsim.scenario.messages import names_request
-from iotsim.scenario.order import check_order
+from iotsim.scenario.order import check_order, check_windows
 from iotsim.scenario.schema import (
     Duration,
     Holds,
@@ -29,10 +29,9 @@ from iotsim.scenario.schema import (
 )
 from iotsim.scenario.scopes import READY, tell_reserved
 from iotsim.scenario.selectors import Selectors
-from iotsim.units import Tolerance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from iotsim.expect.spec import LatencyExpectation, Look
     from iotsim.scenario.loading import Loading
@@ -272,7 +271,10 @@ class ExpectBuilder:
             )
 
     def _check_windows(self, spec: ExpectSpec, keys: Keys) -> None:
-        """A window that cannot be over before the run is decides nothing."""
+        """A window that cannot be over before the run is decides nothing. When those with an ``after`` begin
+        is known later: see `iotsim.scenario.order`."""
+        if spec.after:
+            return
         pooled = spec.quantifier == "all"
         begins = max(
             (
@@ -281,19 +283,8 @@ class ExpectBuilder:
             ),
             default=0.0,
         )
-        begins = 0.0 if spec.after else max(begins, self.horizon.ready_s)
-        for inner, window_s in _windows(spec):
-            if late := self.horizon.window(window_s, begins):
-                self.problems.add((*keys, *inner), late, self.horizon.hint)
-        late = ""
-        if spec.within_s is not None:
-            keys, late = (*keys, "within"), self.horizon.window(spec.within_s, begins)
-        elif spec.per_s is not None and spec.count_min:
-            keys, late = (*keys, "per"), self.horizon.first_span(spec.per_s, begins)
-        elif spec.per_s is not None:
-            keys, late = (*keys, "per"), self.horizon.window(spec.per_s, self.horizon.ready_s)
-        if late:
-            self.problems.add(keys, late, self.horizon.hint)
+        begins = max(begins, self.horizon.ready_s)
+        check_windows(spec, keys, begins, self.horizon, self.problems)
 
     def _one_of(
         self, raw: Mapping[str, Any], names: Sequence[str], keys: Keys, purpose: str
@@ -336,17 +327,3 @@ def _needs_exchange(latency: LatencyExpectation | None) -> bool:
         and (latency.start.direction, latency.stop.direction) == ("receives", "sends")
         and not latency.stop.service
     )
-
-
-def _windows(spec: ExpectSpec) -> Iterator[tuple[Keys, float]]:
-    """The times that a sequence, a latency, or a delivery has in it, with their keys."""
-    least = 0.0
-    for number, part in enumerate(spec.parts):
-        if part.after is not None:
-            least += part.after.bounds()[0] if isinstance(part.after, Tolerance) else part.after[0]
-            yield ("sequence", number, "after"), least
-    if spec.latency is not None:
-        for name, bound in spec.latency.bounds.items():
-            yield ("latency", name), bound
-    if spec.delivered is not None and spec.delivered.within_s is not None:
-        yield ("delivered", "within"), spec.delivered.within_s

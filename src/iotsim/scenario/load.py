@@ -30,6 +30,7 @@ from iotsim.scenario.head import MOST_TAGS
 from iotsim.scenario.loading import Loading, Overrides
 from iotsim.scenario.merge import Merged
 from iotsim.scenario.model import LinkSpec, Scenario
+from iotsim.scenario.order import check_moments
 from iotsim.scenario.parameters import Parameters, combination_text
 from iotsim.scenario.placeholders import (
     fill_addresses,
@@ -211,6 +212,7 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
             scenario = section.build(scenario, loading)
     hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
     name = f"{scenario.name} [{combination_text(hidden)}]" if hidden else scenario.name
+    check_moments(scenario, loading)
     check_blackouts(scenario, loading)
     scenario = at_speed(scenario, loading)
     return replace(scenario, name=name)

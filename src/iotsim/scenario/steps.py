@@ -100,7 +100,6 @@ def build_steps(scenario: Scenario, loading: Loading) -> Scenario:
     built = (builder.build(raw, ("step", number)) for number, raw in enumerate(tables))
     steps = [step for step in built if step is not None]
     tell_twice([step.name for step in steps], "step", problems)
-    _tell_circles(steps, problems)
     if scenario.gateway is not None and len(steps) == len(tables):
         check_gateway_steps(steps, scenario.gateway, problems)
     return replace(
@@ -109,18 +108,6 @@ def build_steps(scenario: Scenario, loading: Loading) -> Scenario:
         impairments=(*scenario.impairments, *builder.impairments),
         faults=(*scenario.faults, *builder.faults),
     )
-
-
-def _tell_circles(steps: Sequence[StepSpec], problems: Problems) -> None:
-    """Steps that wait for each other never come."""
-    waits = {step.name: step.after for step in steps}
-    for number, step in enumerate(steps):
-        seen, name = {step.name}, step.after
-        while name in waits and name not in seen:
-            seen.add(name)
-            name = waits[name]
-        if step.after and name == step.name:
-            problems.add(("step", number, "after"), "it waits for itself, so it would never come")
 
 
 class StepBuilder:
