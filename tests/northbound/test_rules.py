@@ -138,8 +138,8 @@ def test_dropped_is_no_answer_at_all() -> None:
     ],
 )
 def test_an_expression_that_fails_names_its_rule(reply: ReplySpec, reason: str) -> None:
-    made = rules(AnswerRule(name="odd", reply=reply))
+    made = rules(AnswerRule(name="odd", reply=reply, place="s.toml:7"))
     with pytest.raises(RuleError) as caught:
         made.answer({"json": {"n": 99}, "body": "a\nb"}, 0.0)
-    assert str(caught.value).startswith("northbound.cloud: odd: ")
+    assert str(caught.value).startswith("northbound.cloud: odd (s.toml:7): ")
     assert reason in str(caught.value)

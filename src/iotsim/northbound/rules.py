@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 class RuleError(Exception):
-    """An expression of a rule failed: the scenario is wrong. The text names rule and reason."""
+    """An expression of a rule failed: the scenario is wrong. The text names rule, place and reason."""
 
 
 class Rules:
@@ -64,7 +64,9 @@ class Rules:
                     return self._made(number, rule, fields, t)
             except ExpressionError as error:
                 name = rule.name or f"rule {number}"
-                raise RuleError(f"northbound.{self._view.name}: {name}: {error}") from error
+                place = f" ({rule.place})" if rule.place else ""
+                text = f"northbound.{self._view.name}: {name}{place}: {error}"
+                raise RuleError(text) from error
         return self._unasked
 
     def _hits(self, number: int, rule: AnswerRule, fields: Mapping[str, Any], t: float) -> bool:

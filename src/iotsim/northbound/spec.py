@@ -52,6 +52,8 @@ class AnswerRule:
     skip: int = 0
     every: int = 1
     first: int | None = None
+    place: str = ""
+    """``file:line`` of its table."""
 
 
 @dataclass(frozen=True, slots=True)

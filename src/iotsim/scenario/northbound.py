@@ -306,6 +306,7 @@ class _RuleBuilder:
             skip=table.skip,
             every=table.every,
             first=table.first,
+            place=self.problems.where(keys),
         )
 
     def _when(self, spec: Mapping[str, Any], keys: Keys) -> Any:

@@ -12,6 +12,7 @@ import trio
 
 from iotsim.clock import real_s
 from iotsim.errors import IotsimError, MachineError
+from iotsim.units import format_duration
 
 if TYPE_CHECKING:
     import socket
@@ -79,10 +80,15 @@ class Service(ABC):
         """
         if self._scope is None:
             self._ended = trio.Event()
-            with trio.move_on_after(real_s(START_TIMEOUT_S * self.run.tolerance)) as patience:
+            timeout_s = START_TIMEOUT_S * self.run.tolerance
+            with trio.move_on_after(real_s(timeout_s)) as patience:
                 await nursery.start(self._live)
             if patience.cancelled_caught:
-                raise ServiceError(f"{self.title} was not ready in time")
+                place = f" ({self.spec.place})" if self.spec.place else ""
+                raise ServiceError(
+                    f"{self.title}{place} was not ready in time: in {format_duration(timeout_s)} "
+                    f"nothing listened at port {self.spec.port}"
+                )
 
     async def stop(self) -> None:
         """Refuse connections from now on, and cut those that are open; nothing where it is stopped."""
