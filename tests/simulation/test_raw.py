@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
+from iotsim.errors import ScenarioError
 from iotsim.events import DeviceFailed, Sent, Undecodable
 from iotsim.simulation.commands import Send
 
@@ -123,7 +127,45 @@ async def test_what_is_no_bytes_stops_the_device(
         gateway.send("meter[0]", {**READ, "point": 2})
         await trio.sleep(2)
         [failed] = [event for event in gateway.events if isinstance(event, DeviceFailed)]
-        assert "'raw' must be bytes, not 'meter[0]'" in failed.error
+        assert re.fullmatch(
+            r"rules\[1\] \(.*:13\): TypeError: 'raw' must be bytes, not 'meter\[0\]'", failed.error
+        )
+
+
+@pytest.mark.parametrize("raw", ["='x' * 3", "=3"])
+async def test_a_constant_that_is_no_bytes_is_refused(
+    autojump_clock: MockClock, simulated: Callable[..., Any], raw: str
+) -> None:
+    text = METERS.replace('"hex:de ad"', json.dumps(raw))
+    with pytest.raises(
+        ScenarioError, match=r":12:17: .*rules\[0\]\.reply\.raw: must be bytes such as"
+    ):
+        async with simulated(text):
+            pass
+
+
+FAILING = {
+    "send": (
+        'every = "1s"\nsend = { kind = "REPORT", device = 1, seq = 1, value = "=state.kept" }'
+    ),
+    "reply": 'when = { kind = "READ" }\nreply = { kind = "REPORT", value = "=state.kept" }',
+    "set": 'when = { kind = "READ" }\nset = { kept = "=1 / (msg.seq - 1)" }',
+    "where": 'where = "1 / (msg.seq - 1) > 0"\nreply = { kind = "ACK" }',
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+async def test_a_device_that_fails_by_a_rule_names_it_and_its_place(
+    autojump_clock: MockClock, simulated: Callable[..., Any], what: str
+) -> None:
+    before = '[[devices.meter.rules]]\nwhen = { kind = "ACK" }\ndrop = true\n'
+    rule = f'[[devices.meter.rules]]\nname = "it"\n{FAILING[what]}\n'
+    head, tail = METERS[: METERS.index("[[devices")], METERS[METERS.index("[devices.meter.state") :]
+    async with simulated(head + before + rule + tail) as gateway:
+        gateway.send("meter[0]", {**READ, "point": 2})
+        await trio.sleep(2)
+        failed = next(event for event in gateway.events if isinstance(event, DeviceFailed))
+        assert re.match(r"rules\[1\] 'it' \([^ ]+:13\): ", failed.error)
 
 
 async def test_a_field_that_is_called_raw_is_a_field(

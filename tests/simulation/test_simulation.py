@@ -121,8 +121,9 @@ async def test_a_rule_that_raises_stops_its_device_alone(
         assert [event.device for event in failures] == ["meter[1]"]
         assert "ZeroDivision" in failures[0].traceback or "division" in failures[0].error
         assert gateway.simulation.failed_devices == ["meter[1]"]
-        why = "meter[1]: division by zero, in '=1 / (device.index - 1)'"
-        assert gateway.simulation.counters().first_failure == why
+        why = gateway.simulation.counters().first_failure
+        assert why.startswith("meter[1]: rules[0] (")
+        assert why.endswith("/scenario.toml:10): division by zero, in '=1 / (device.index - 1)'")
 
 
 async def test_what_is_sent_is_judged_as_the_wire_carries_it(

@@ -62,6 +62,19 @@ def rule_text(rule: RuleSpec) -> str:
     return f"{rule.path.rpartition('.')[2] or 'rule'}{name}{place}"
 
 
+def answering_rule(
+    rules: Sequence[RuleSpec], device: SimDevice, message: Mapping[str, Any], now: float
+) -> str:
+    """Which of these `rules` has just answered `message`, as `rule_text` has it; "" if it cannot be told any
+    more, since that depends on what has changed."""
+    for rule in rules:
+        if rule.where is not None or rule.times is not None or rule.after:
+            return ""
+        if rule.when is None or rule.when.matches(message, device, now):
+            return rule_text(rule) if rule.reply and not rule.set else ""
+    return ""
+
+
 def rules_about(
     rules: Sequence[RuleSpec], service: int, *, unanswered: bool = False
 ) -> list[RuleSpec]:

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from iotsim.device.explain import rule_text
 from iotsim.device.reaction import DROPPED, NO_REPLY, Reply, Responder, no_rule
 from iotsim.device.template import Source, value_source, write_message
 from iotsim.errors import ExpressionError
@@ -57,7 +58,9 @@ def compile_responder(
     source = Source("def respond(device, message, now):", by_clock=by_clock)
     source.line(1, "device.received += 1")
     for rule in rules:
+        source.mark(rule_text(rule))
         _write_rule(source, rule, echo, key)
+    source.mark("")
     source.line(1, f"return {source.refer('otherwise', otherwise)}(device, message, now)")
     return cast("Responder", source.compile("respond", "<rules>"))
 

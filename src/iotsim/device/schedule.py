@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from iotsim.device.explain import rule_text
 from iotsim.device.rules import uses_source, where_source, write_set
 from iotsim.device.template import Source, write_message
 from iotsim.rng import unit
@@ -36,8 +37,8 @@ _PHASE = -1
 class Schedule:
     """The unsolicited sendings of one rule, for all devices of a fleet.
 
-    ``to`` is None for the gateway. ``service`` is the index of the service that sends. ``says_raw`` tells
-    that it sends raw bytes.
+    ``rule_text`` is how the rule is called, and where it stands. ``to`` is None for the gateway. ``service``
+    is the index of the service that sends. ``says_raw`` tells that it sends raw bytes.
     ``build(device, now)`` gives the messages to send now, none where the rule's ``where`` does not
     hold; it also does the rule's ``set``.
     """
@@ -51,6 +52,7 @@ class Schedule:
         "_times",
         "build",
         "name",
+        "rule_text",
         "says_raw",
         "service",
         "to",
@@ -59,6 +61,7 @@ class Schedule:
     def __init__(self, rule: RuleSpec, *, key: int = 0, by_clock: bool = False) -> None:
         """`key` names the stream of phases and gaps; `by_clock` is as in `iotsim.device.template.Source`."""
         self.name = rule.name
+        self.rule_text = rule_text(rule)
         self.service = rule.service
         self.says_raw = any(template.raw for template in rule.send)
         self.to: Endpoint | None = None if rule.to == "gateway" else parse_endpoint(rule.to)

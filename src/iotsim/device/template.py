@@ -12,6 +12,7 @@ expectations, which may keep it.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from iotsim.match import Expression
 if TYPE_CHECKING:
     from iotsim.device.spec import MessageTemplate
 
+MARKS = "__rules__"
+"""In the namespace of a function: the numbers of lines, in order, and the rule that begins with each."""
 _DEEPEST = 50
 _LITERALS = (str, int, bytes, bool, type(None))
 
@@ -45,6 +48,10 @@ class Source:
     def line(self, indent: int, text: str) -> None:
         self.lines.append("    " * indent + text)
 
+    def mark(self, text: str) -> None:
+        """The lines that follow are of the rule that is called `text`: see `rule_behind`."""
+        self.namespace.setdefault(MARKS, []).append((len(self.lines) + 1, text))
+
     def refer(self, prefix: str, value: object) -> str:
         """A name for `value` in the function."""
         name = f"{prefix}{len(self.namespace)}"
@@ -58,6 +65,19 @@ class Source:
         """The function `name`, which the lines define."""
         exec(compile(self.text(), filename, "exec"), self.namespace)
         return self.namespace[name]
+
+
+def rule_behind(error: BaseException) -> str:
+    """The rule in whose lines an error was raised, as `Source.mark` has it; "" if it was in none."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        marks = traceback.tb_frame.f_globals.get(MARKS, ())
+        number = bisect(marks, traceback.tb_lineno, key=lambda mark: mark[0])
+        if number and (text := marks[number - 1][1]):
+            found: str = text
+            return found
+        traceback = traceback.tb_next
+    return ""
 
 
 def value_source(source: Source, value: object, depth: int = 0) -> str:

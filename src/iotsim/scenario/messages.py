@@ -220,9 +220,10 @@ class TemplateBuilder:
                 schema=self.asked,
             )
         elif isinstance(value, str):
+            text, value = value, None  # None is told
             with self.problems.at(*here):
-                value = parse_bytes(value)
-        if not isinstance(value, (Expression, bytes, str, type(None))):
+                value = parse_bytes(text)
+        if not isinstance(value, (Expression, bytes, type(None))):
             self.problems.add(here, "must be bytes such as 'hex:0a ff', or an expression for them")
         return MessageTemplate({RAW: value}, raw=True)
 

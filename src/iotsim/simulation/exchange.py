@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from iotsim.device.explain import answering_rule
 from iotsim.device.reaction import NO_RULE
-from iotsim.device.template import echo_fields
-from iotsim.errors import DecodeError, IotsimError
+from iotsim.device.template import echo_fields, rule_behind
+from iotsim.errors import DecodeError, EncodeError, IotsimError
 from iotsim.events import DeviceFailed, Note, NotSent, Untold, note_what_befell
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED, PENDING, dropped
@@ -213,7 +214,7 @@ class Service(Telling):
                 return self.send(device, datagram, reaction)
             return self._follow(reaction, device, datagram, message)
         except FAULTS as error:
-            self.fail(device, error)
+            self.fail(device, error, rule=self._answering(device, datagram, message, error))
             return FAILED
 
     def miss(self, datagram: Datagram, payload: bytes) -> str:
@@ -266,8 +267,20 @@ class Service(Telling):
                 return self.send(device, datagram, reaction)
             return self._follow(reaction, device, datagram, message)
         except FAULTS as error:
-            self.fail(device, error)
+            self.fail(device, error, rule=self._answering(device, datagram, message, error))
             return FAILED
+
+    def _answering(
+        self,
+        device: SimDevice,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        error: BaseException,
+    ) -> str:
+        """The rule whose answer cannot be encoded; "" if `error` is another, or no rule is known."""
+        if not isinstance(error, EncodeError):
+            return ""
+        return answering_rule(self.unmatched.rules, device, message, datagram.time)
 
     def _react(self, device: SimDevice, datagram: Datagram, message: dict[str, Any]) -> str:
         """Let rules and behavior deal with `message`."""
@@ -446,16 +459,20 @@ class Service(Telling):
         left(sending)
         return NOT_SENT
 
-    def fail(self, device: SimDevice, error: BaseException, details: str = "") -> None:
+    def fail(
+        self, device: SimDevice, error: BaseException, details: str = "", rule: str = ""
+    ) -> None:
         """`device` has done what it cannot go on from: report it and let it be silent.
 
-        `details` are the traceback, where `error` has none yet.
+        `details` are the traceback, where `error` has none yet; `rule` is whose doing it was, where the
+        traceback does not tell.
         """
         if device.failed:
             return
         device.failed = True
         details = details or "".join(traceback.format_exception(error))
-        why = one_line(error)
+        rule = rule or rule_behind(error)
+        why = ": ".join(filter(None, (rule, one_line(error))))
         self._emit(DeviceFailed(self._clock(), device.name, why, details))
         self._on_failure(device, why)
 

@@ -157,7 +157,8 @@ class Lives:
         try:
             self.act(device, schedule, now)
         except FAULTS as error:
-            self._services[fleet.spec.name][schedule.service].fail(device, error)
+            service = self._services[fleet.spec.name][schedule.service]
+            service.fail(device, error, rule=schedule.rule_text)
             return
         following = schedule.next(index, n, due, boot)
         while following is not None and following < now:

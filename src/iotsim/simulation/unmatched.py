@@ -33,7 +33,7 @@ class UnmatchedMessages:
         self.found: dict[str, Unmatched] = {}
         self._fleet = fleet
         self._protocol = fleet.spec.services[index].protocol
-        self._rules = rules_about(fleet.spec.rules, index)
+        self.rules = rules_about(fleet.spec.rules, index)
         self._emit = journal.emit
         self._remark = journal.remark_in
         self._paths = [path.split(".") for path in self._kind_fields()]
@@ -63,7 +63,7 @@ class UnmatchedMessages:
     def _kind_fields(self) -> list[str]:
         """The fields that tell kinds of messages apart: those that rules ask for first, or else the first
         with names for its values."""
-        asked = [path for rule in self._rules if rule.when for path in [*rule.when.equalities][:1]]
+        asked = [path for rule in self.rules if rule.when for path in [*rule.when.equalities][:1]]
         if not asked:
             fields = self._protocol.delivered_schema.fields.values()
             asked = [field.path for field in fields if field.kind == "enum"][:1]
@@ -78,7 +78,7 @@ class UnmatchedMessages:
     def _nearest(self, device: SimDevice, message: Mapping[str, Any], now: float) -> str:
         """The rule that came nearest, and why it does not apply; "" if there is none."""
         try:
-            reports = nearest_first(examine_rules(self._rules, device, message, now))
+            reports = nearest_first(examine_rules(self.rules, device, message, now))
         except IotsimError as error:
             return f"the rules cannot be told: {error}"
         if not reports:
