@@ -194,7 +194,7 @@ class Problems:
             if kind == "missing":
                 message = f"the key '{path[-1]}' is missing"
                 path = path[:-1]
-            keys = _written(path, table)
+            keys = _written(path, table) or path[:1]  # of a default, that has it
             both = [message, told[-1][1]] if told and told[-1][0] == keys else []
             if both and all(one.startswith(MUST_BE) for one in both):  # either of two types
                 message = f"{told.pop()[1]} or {message.removeprefix(MUST_BE)}"
