@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -164,6 +165,40 @@ def test_what_failed_last_is_run_again(three: Project) -> None:
     assert three("-q", cache=True).status == 1
     again = three("-q", "--lf", cache=True)
     assert set(again.cases) == {"two"}
+
+
+BRACKETS = {
+    "any[n=1]": "any[n=1]",
+    "any[n=3]": "any[n=3]",
+    "plain [first]": "plain [first]",
+    "a [half": "a (half",
+    "[one] of two": "(one) of two",
+    "()[x]": "()[x]",
+}
+"""What tests are called, by the names of scenarios that have brackets."""
+
+
+@pytest.fixture
+def brackets(project: Project) -> Project:
+    project.ini("iotsim_scenarios = scenarios")
+    for number, name in enumerate(BRACKETS):
+        text = scenario(name.partition("[n=")[0], polled=name != "any[n=1]")
+        if name.startswith("any"):
+            value = name.removeprefix("any[n=").removesuffix("]")
+            text = text.replace("count = 2", 'count = "${n}"') + f"[matrix]\nn = [{value}]\n"
+        project.write(f"scenarios/s{number}.toml", text)
+    return project
+
+
+def test_brackets_of_names_survive_where_ids_are_read_again(brackets: Project) -> None:
+    """As where tests are shared among processes, or kept to be run again."""
+    session = brackets("-q", "-n", "2", "-rA", cache=True)
+    assert set(session.cases) == set(BRACKETS.values())
+    told = re.findall(r"^(?:FAILED|PASSED) \S+::(.*?)(?: - .*)?$", session.text, re.MULTILINE)
+    assert set(told) == set(BRACKETS.values()), session.text
+    again = brackets("-q", "--lf", cache=True)
+    assert set(again.cases) == set(BRACKETS.values()) - {"any[n=1]"}, again.text
+    assert set(brackets("-q", "scenarios/s0.toml::any[n=1]").cases) == {"any[n=1]"}
 
 
 def test_a_tag_does_not_turn_a_test_into_another(three: Project) -> None:

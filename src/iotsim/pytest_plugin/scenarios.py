@@ -45,6 +45,7 @@ MARKS_OF_PYTEST = frozenset(
     )
 )
 """A tag must not change what a test comes to."""
+ROUND = str.maketrans("[]", "()")
 
 
 def collect(path: Path, parent: pytest.Collector) -> ScenarioFile | None:
@@ -128,7 +129,7 @@ class ScenarioFile(pytest.File):
         try:
             merged = Merged(read_sources(self.path))
         except ScenarioError:  # which its run tells
-            yield ScenarioItem.from_parent(self, name=node_name(self.path.stem), setting={})
+            yield self._item(item_name(self.path.stem), {})
             return
         head = merged.value.get("scenario")
         head = head if isinstance(head, dict) else {}
@@ -137,8 +138,7 @@ class ScenarioFile(pytest.File):
         given = parameters_for(merged.value, self.config)
         for setting, tags in merged_runs(merged, self.path, given):
             free = {name: text for name, text in setting.items() if name not in given}
-            inner = f"[{node_name(combination_text(free))}]" if free else ""
-            item = ScenarioItem.from_parent(self, name=node_name(name) + inner, setting=setting)
+            item = self._item(item_name(name, combination_text(free)), setting)
             item.tag(tags)
             yield item
 
@@ -156,6 +156,12 @@ def parameters_for(tables: Mapping[str, Any], config: pytest.Config) -> dict[str
     names = {name for _, text in strings(tables) for name in names_in(text)} if given else set()
     return {name: text for name, text in given.items() if name in names}
 
+    def _item(self, name: str, setting: Mapping[str, str]) -> ScenarioItem:
+        """The test of this name. Its id is as pytest reads it where it is written, as in its cache: there,
+        what a bracket begins is no part of the name. Versions without such ids (``id``) take text alone."""
+        nodeid = f"{self.nodeid}::{name}" if "[" in name and hasattr(self, "id") else None
+        return ScenarioItem.from_parent(self, name=name, nodeid=nodeid, setting=setting)
+
 
 def node_name(text: str) -> str:
     """`text` as a part of a node id, which a command line can name again."""
@@ -171,6 +177,16 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, setting: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.setting = dict(setting)
+def item_name(name: str, combination: str = "") -> str:
+    """The name of a test: that of its scenario, with a `combination` of parameters in brackets. Other
+    brackets are round ones if they do not end it, since pytest reads all behind the first "[" as parameters.
+    """
+    whole = node_name(name) + (f"[{node_name(combination)}]" if combination else "")
+    if "[" in whole and not whole.endswith("]"):
+        return whole.translate(ROUND)
+    return whole
+
+
         self.result: RunResult | None = None
         self.folder = Path()
         self.output = ""
