@@ -274,6 +274,20 @@ def test_a_folder_that_is_not_there_is_told(project: Project) -> None:
     assert "iotsim_scenarios: there is no such file or folder" in session.text
 
 
+def test_what_the_project_names_and_has_not_is_told(project: Project) -> None:
+    project.ini()
+    project.write("test_plain.py", "def test_plain():\n    pass\n")
+    project.write("iotsim.toml", 'results = "out"\n')
+    assert project("-q").status == 0  # of a project without scenarios
+    project.write("iotsim.toml", 'scenarios = ["scenaros"]\n')
+    session = project("-q", "--iotsim-strict")
+    assert session.status == 2, session.text
+    assert "scenaros: there are no scenarios" in session.text
+    assert "scenarios.py" not in session.text
+    project.write("scenarios/good.toml", scenario("good"))
+    assert project("-q").status == 2
+
+
 def test_options_go_to_the_run(project: Project) -> None:
     project.ini("iotsim_scenarios = .")
     project.write("good.toml", scenario("good"))

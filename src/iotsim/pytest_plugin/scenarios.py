@@ -51,6 +51,9 @@ ROUND = str.maketrans("[]", "()")
 def collect(path: Path, parent: pytest.Collector) -> ScenarioFile | None:
     """What is in the TOML file at `path`; None if it is none of ours."""
     if path.name in NO_SCENARIOS:
+        declared(
+            parent.config
+        )  # where nothing else is in a TOML file, its mistakes are told as well
         return None
     if path in declared(parent.config) or (
         parent.session.isinitpath(path) and _may_be_scenario(path)
@@ -92,16 +95,27 @@ def _declared(config: pytest.Config) -> Iterable[Path]:
             told = f"iotsim_scenarios: there is no such file or folder: {path}"
             raise pytest.Collector.CollectError(safe_line(told))
     try:
-        if not named and may_be_project(config.rootpath):
-            named = [path for path in project_of(config).scenarios if path.exists()]
-        if not named:
+        words = [str(path) for path in named]
+        if not words and may_be_project(config.rootpath):
+            words = _words_of(project_of(config))
+        if not words:
             return []
         from iotsim.cli.files import find_scenarios
 
-        files = find_scenarios([str(path) for path in named]).files
+        files = find_scenarios(words).files
     except ScenarioError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     return [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 - links stay, as pytest has them
+
+
+def _words_of(project: Project) -> list[str]:
+    """What the project says that its scenarios are. ScenarioError if it names what is not there; one that
+    names nothing may have none."""
+    if not project.names_scenarios and not all(path.exists() for path in project.scenarios):
+        return []
+    from iotsim.cli.files import scenarios_of
+
+    return scenarios_of(project)
 
 
 def project_of(config: pytest.Config) -> Project:
@@ -142,6 +156,12 @@ class ScenarioFile(pytest.File):
             item.tag(tags)
             yield item
 
+    def _item(self, name: str, setting: Mapping[str, str]) -> ScenarioItem:
+        """The test of this name. Its id is as pytest reads it where it is written, as in its cache: there,
+        what a bracket begins is no part of the name. Versions without such ids (``id``) take text alone."""
+        nodeid = f"{self.nodeid}::{name}" if "[" in name and hasattr(self, "id") else None
+        return ScenarioItem.from_parent(self, name=name, nodeid=nodeid, setting=setting)
+
 
 def parameters_for(tables: Mapping[str, Any], config: pytest.Config) -> dict[str, str]:
     """Those that the command line sets and that a scenario with these tables has."""
@@ -156,11 +176,15 @@ def parameters_for(tables: Mapping[str, Any], config: pytest.Config) -> dict[str
     names = {name for _, text in strings(tables) for name in names_in(text)} if given else set()
     return {name: text for name, text in given.items() if name in names}
 
-    def _item(self, name: str, setting: Mapping[str, str]) -> ScenarioItem:
-        """The test of this name. Its id is as pytest reads it where it is written, as in its cache: there,
-        what a bracket begins is no part of the name. Versions without such ids (``id``) take text alone."""
-        nodeid = f"{self.nodeid}::{name}" if "[" in name and hasattr(self, "id") else None
-        return ScenarioItem.from_parent(self, name=name, nodeid=nodeid, setting=setting)
+
+def item_name(name: str, combination: str = "") -> str:
+    """The name of a test: that of its scenario, with a `combination` of parameters in brackets. Other
+    brackets are round ones if they do not end it, since pytest reads all behind the first "[" as parameters.
+    """
+    whole = node_name(name) + (f"[{node_name(combination)}]" if combination else "")
+    if "[" in whole and not whole.endswith("]"):
+        return whole.translate(ROUND)
+    return whole
 
 
 def node_name(text: str) -> str:
@@ -177,16 +201,6 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, setting: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.setting = dict(setting)
-def item_name(name: str, combination: str = "") -> str:
-    """The name of a test: that of its scenario, with a `combination` of parameters in brackets. Other
-    brackets are round ones if they do not end it, since pytest reads all behind the first "[" as parameters.
-    """
-    whole = node_name(name) + (f"[{node_name(combination)}]" if combination else "")
-    if "[" in whole and not whole.endswith("]"):
-        return whole.translate(ROUND)
-    return whole
-
-
         self.result: RunResult | None = None
         self.folder = Path()
         self.output = ""

@@ -30,15 +30,17 @@ class Project:
     """Where a project's things are, all paths below `root`, and the defaults of its runs.
 
     ``file`` is what said so, None where there is no such file: then `root` is the current folder, and
-    ``scenarios`` are empty. ``scenarios`` are files and folders, ``protocols`` folders. ``jobs`` is a number
-    of runs at a time, 0 for what suits the machine, None for what the command does by itself.
-    ``tolerance`` is for scenarios that name none, and so is ``limit_s``. ``history`` is the file of the
-    history, None without, and ``history_keep`` how many runs of each scenario it keeps.
+    ``scenarios`` are empty. ``scenarios`` are files and folders, which the file names itself if
+    ``names_scenarios``, and ``protocols`` folders. ``jobs`` is a number of runs at a time, 0 for what suits
+    the machine, None for what the command does by itself. ``tolerance`` is for scenarios that name none, and
+    so is ``limit_s``. ``history`` is the file of the history, None without, and ``history_keep`` how many
+    runs of each scenario it keeps.
     """
 
     root: Path
     file: Path | None = None
     scenarios: tuple[Path, ...] = ()
+    names_scenarios: bool = False
     protocols: tuple[Path, ...] = ()
     results: Path = Path("results")
     jobs: int | None = None
@@ -151,6 +153,7 @@ def _build(table: Any, keys: Keys, path: Path, problems: Problems) -> Project | 
         root,
         path,
         scenarios=tuple(root / name for name in whole.scenarios),
+        names_scenarios="scenarios" in whole.model_fields_set,
         protocols=tuple(root / name for name in whole.protocols),
         results=root / whole.results,
         jobs=run.jobs,
