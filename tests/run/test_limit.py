@@ -102,9 +102,31 @@ def test_virtual_time_has_a_limit_in_real_time(tmp_path: Path) -> None:
 def test_loading_is_a_part_of_it(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW_PROTOCOL + "PROTOCOL = None\n")
     path = tmp_path / "a.toml"
-    path.write_text(LOOPBACK.replace('[{ name = "sensornet", port = 48712 }]', '"slow"'))
+    text = LOOPBACK.replace('[{ name = "sensornet", port = 48712 }]', '"slow"')
+    path.write_text(text.replace('limit = "4s"\n', ""))
     reason, _ = run(path, default_limit_s=0.5)
     assert "slow.py:2: ended at its limit of 0.5 s: it was loading the scenario" in reason
+
+
+@pytest.mark.parametrize(
+    ("limit", "given", "told"),
+    [
+        ("0.5s", {}, "0.5 s"),
+        ("${most}", {}, "0.5 s"),
+        ("0.5s", {"default_limit_s": 40.0}, "0.5 s"),
+        ("40s", {"limit_s": 0.5}, "0.5 s"),
+    ],
+)
+def test_its_own_limit_is_in_force_before_protocols_are_imported(
+    tmp_path: Path, limit: str, given: dict[str, float], told: str
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_PROTOCOL + "PROTOCOL = None\n")
+    path = tmp_path / "a.toml"
+    text = LOOPBACK.replace('[{ name = "sensornet", port = 48712 }]', '"slow"')
+    parameters = '[parameters]\nmost = "0.5s"\n' if "$" in limit else ""
+    path.write_text(text.replace('"4s"', f'"{limit}"') + parameters)
+    reason, _ = run(path, **given)
+    assert f"ended at its limit of {told}: it was loading the scenario" in reason
 
 
 def test_what_does_not_end_in_order_is_ended_by_a_second_one(

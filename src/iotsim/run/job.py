@@ -66,7 +66,9 @@ def _run_file(
         limit = stack.enter_context(limited(first_s))
         try:
             inside.tell("loading the scenario")
-            scenario = _load(path, options, overrides, default_seed)
+            given = options.serve or overrides.limit_s is not None
+            own = None if limit is None or given else limit.set
+            scenario = _load(path, options, overrides, default_seed, own)
             if limit is not None and not options.serve:
                 limit.set(scenario.limit_s)
             inside.tell("making what it runs in")
@@ -112,9 +114,17 @@ def _with_documents(report: RunReport, names: tuple[str, ...]) -> RunReport:
     return report
 
 
-def _load(path: Path, options: RunOptions, overrides: Overrides, default_seed: int) -> Scenario:
+def _load(
+    path: Path,
+    options: RunOptions,
+    overrides: Overrides,
+    default_seed: int,
+    limit_known: Callable[[float], object] | None,
+) -> Scenario:
     """The scenario at `path`, which goes with `options`; ScenarioError if it does not."""
-    scenario = load_scenario(path, overrides=overrides, default_seed=default_seed)
+    scenario = load_scenario(
+        path, overrides=overrides, default_seed=default_seed, limit_known=limit_known
+    )
     if options.serve and scenario.link.kind == "memory":
         why = "a memory link is in virtual time, which would run on for ever"
         raise ScenarioError([Problem(why, "--serve", hint="use --link tun or --link loopback")])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from iotsim.scenario.schema import Duration, Model, Text, check, written
+from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
     from iotsim.scenario.loading import Loading
@@ -77,6 +79,15 @@ class ScenarioTable(Model):
     speed: Annotated[float, Field(ge=0.001, le=10_000, allow_inf_nan=False)] = 1.0
     tolerance: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
     limit: Annotated[Duration, Field(gt=0)] | None = None
+
+
+def limit_in(table: Any) -> float | None:
+    """The seconds of the limit that ``[scenario]`` has, None for one that is not there, or is wrong: to tell
+    of that is for loading."""
+    limit = table.get("limit") if isinstance(table, dict) else None
+    with suppress(ValueError):
+        return (parse_duration(limit) or None) if isinstance(limit, str) else None
+    return None
 
 
 def build_head(scenario: Scenario, loading: Loading) -> Scenario:

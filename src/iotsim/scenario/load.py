@@ -26,7 +26,7 @@ from iotsim.device.loader import load_behavior, match_handlers
 from iotsim.errors import ScenarioError
 from iotsim.scenario.blackouts import check_blackouts
 from iotsim.scenario.filling import Filling
-from iotsim.scenario.head import MOST_TAGS
+from iotsim.scenario.head import MOST_TAGS, limit_in
 from iotsim.scenario.loading import Loading, Overrides
 from iotsim.scenario.merge import Merged
 from iotsim.scenario.model import LinkSpec, Scenario
@@ -61,15 +61,18 @@ def load_scenario(
     overrides: Overrides | None = None,
     default_seed: int = 0,
     warn: Callable[[Problem], object] | None = None,
+    limit_known: Callable[[float], object] | None = None,
 ) -> Scenario:
     """The scenario in the file at `path`, which is to be a single one: `overrides` set whatever has
     several values in its matrix.
 
     `default_seed` is taken where neither the file nor `overrides` name one. ScenarioError tells all
     that is wrong, with places. With `warn` the scenario is looked at more closely
-    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious.
+    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious. `limit_known` is told the
+    seconds of the file's own limit, before protocols are imported, whose code may take any time.
     """
-    return load_merged(Merged(read_sources(path)), path, overrides, default_seed, warn)
+    merged = Merged(read_sources(path))
+    return load_merged(merged, path, overrides, default_seed, warn, limit_known)
 
 
 def load_scenarios(
@@ -171,10 +174,11 @@ def load_merged(
     overrides: Overrides | None,
     default_seed: int = 0,
     warn: Callable[[Problem], object] | None = None,
+    limit_known: Callable[[float], object] | None = None,
 ) -> Scenario:
     """The scenario that the `merged` files make, of which the one at `path` is the nearest."""
     problems = Problems(str(path), merged)
-    loading = Loading(problems, overrides or Overrides(), default_seed)
+    loading = Loading(problems, overrides or Overrides(), default_seed, limit_known=limit_known)
     try:
         scenario = load_document(merged.value, path, loading)
     except TooManyProblems:
@@ -199,6 +203,9 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
     tables = {name: table for name, table in tables.items() if name not in composed}
     tables = _overridden(tables, loading.overrides)
     loading.tables = _filled(tables, declared, setting, loading)
+    limit_s = limit_in(loading.tables.get("scenario"))
+    if loading.limit_known is not None and limit_s is not None:
+        loading.limit_known(limit_s)
     scenario = Scenario(path, path.stem, LinkSpec(), parameters=MappingProxyType(setting))
     for section in SECTIONS.values():
         if section.plan is not None:

@@ -11,7 +11,7 @@ from iotsim.scenario.csvdata import DataFiles
 from iotsim.scenario.scopes import ScopeBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from iotsim.device.spec import RuleSpec
@@ -49,6 +49,7 @@ class Loading:
 
     `tables` has each section's name and what the file says there, in the right form: placeholders
     are filled in as far as they are known. `plans` are the fleets between planning and building.
+    `limit_known` is told the file's own limit as soon as there is one.
     """
 
     problems: Problems
@@ -62,6 +63,7 @@ class Loading:
     plans: list[FleetPlan] = field(default_factory=list)
     rule_keys: dict[RuleSpec, Keys] = field(default_factory=dict)
     """Where each rule stands, but for announcements."""
+    limit_known: Callable[[float], object] | None = None
     _scopes: ScopeBuilder | None = None
 
     def scopes(self, scenario: Scenario) -> ScopeBuilder:
