@@ -154,6 +154,25 @@ def test_what_was_green_before_is_not_any_more(
     assert not (out / "capture.pcapng").exists() or ending is our_fault
 
 
+@pytest.mark.parametrize(
+    ("head", "called"),
+    [
+        ('name = "Valves are polled"', "Valves are polled"),
+        ('name = "${what} are polled"', "Valves are polled [size=small]"),
+        ('name = " "', "meters [size=small]"),
+    ],
+)
+def test_a_scenario_with_a_mistake_is_called_as_ever(
+    file: Path, tmp_path: Path, head: str, called: str
+) -> None:
+    matrix = "[matrix]\nsize = ['small']\n" if "size" in called else ""
+    more = "[parameters]\nwhat = 'Valves'\n" if "$" in head else ""
+    mistake = '[devices.valve]\nprotocol = "no-such-thing"\n'
+    file.write_text(f"[scenario]\n{head}\n{matrix}{more}{mistake}")
+    report = run(file, tmp_path / "out")
+    assert (report.result.verdict, report.result.scenario) == ("error", called)
+
+
 def test_a_folder_in_use_is_left_to_who_uses_it(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(file, out)

@@ -50,6 +50,17 @@ def test_a_scenario_may_be_called_otherwise_than_its_file(tmp_path: Path) -> Non
     assert find_results("x/a.toml", tmp_path) == found
 
 
+def test_the_newest_is_found_wherever_it_is(tmp_path: Path) -> None:
+    leave(tmp_path / "suite/1/b", 100, scenario="a", path="x/b.toml")
+    leave(tmp_path / "a/1", 200, scenario="An alarm", path="x/a.toml")
+    newest = leave(tmp_path / "suite/2/a", 300, scenario="An alarm", path="x/a.toml")
+    leave(tmp_path / "suite/2/c", 400, scenario="c", path="x/c.toml")
+    assert find_results("a", tmp_path) == newest
+    assert find_results("x/a.toml", tmp_path) == newest
+    newer = leave(tmp_path / "a/2", 350)
+    assert find_results("a", tmp_path) == newer
+
+
 def test_the_runs_of_a_matrix_are_found(tmp_path: Path) -> None:
     leave(tmp_path / "a/1/rate-1", 100)
     second = leave(tmp_path / "a/1/rate-2", 200)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from iotsim.run.folder import ResultsFolder
     from iotsim.run.run import Run, RunOptions
     from iotsim.scenario import Overrides
+    from iotsim.scenario.head import Head
     from iotsim.scenario.model import Scenario
 
 
@@ -64,11 +65,19 @@ def _run_file(
         default_s = None if options.serve else overrides.default_limit_s
         first_s = default_s if overrides.limit_s is None else overrides.limit_s
         limit = stack.enter_context(limited(first_s))
+        called = path.stem
+
+        def head_known(head: Head) -> None:
+            nonlocal called
+            called = head.name
+            if limit is None or options.serve or overrides.limit_s is not None:
+                return
+            if head.limit_s is not None:
+                limit.set(head.limit_s)
+
         try:
             inside.tell("loading the scenario")
-            given = options.serve or overrides.limit_s is not None
-            own = None if limit is None or given else limit.set
-            scenario = _load(path, options, overrides, default_seed, own)
+            scenario = _load(path, options, overrides, default_seed, head_known)
             if limit is not None and not options.serve:
                 limit.set(scenario.limit_s)
             inside.tell("making what it runs in")
@@ -76,7 +85,7 @@ def _run_file(
             stop_counting()  # nothing is to disturb what is left of it
             seed = default_seed if overrides.seed is None else overrides.seed
             begun = RunResult(
-                scenario=path.stem,
+                scenario=called,
                 path=str(path),
                 seed=seed,
                 started=utc_text(time.time()),
@@ -119,11 +128,11 @@ def _load(
     options: RunOptions,
     overrides: Overrides,
     default_seed: int,
-    limit_known: Callable[[float], object] | None,
+    head_known: Callable[[Head], object],
 ) -> Scenario:
     """The scenario at `path`, which goes with `options`; ScenarioError if it does not."""
     scenario = load_scenario(
-        path, overrides=overrides, default_seed=default_seed, limit_known=limit_known
+        path, overrides=overrides, default_seed=default_seed, head_known=head_known
     )
     if options.serve and scenario.link.kind == "memory":
         why = "a memory link is in virtual time, which would run on for ever"

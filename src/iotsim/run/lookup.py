@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,20 +45,25 @@ def find_results(word: str, below: Path | None = None, *, expectation: str = "")
         suite = next((folder for folder in newest.parents if _is_suite(folder, below)), None)
         return newest if suite is None else _told_first(suite, expectation) or newest
     own = below / slug(path.stem if word.endswith(".toml") else word)
-    newest = next(_newest_first(own), None)
-    if newest is not None:
-        return newest
-    # A scenario is called otherwise than its file.
-    for folder in islice(_newest_first(below), MOST_READ):
-        try:
-            result = decode_result(read_file(folder / "result.json"))
-        except (OSError, ValueError):
-            continue
-        if word in (result.scenario, result.path):
+    # What is elsewhere, as in a suite's folder, may be newer than what is in its own.
+    for number, folder in enumerate(_newest_first(below)):
+        if folder.is_relative_to(own):
+            return folder
+        if number < MOST_READ and _is_of(folder, word):
             return folder
     raise IotsimError(
         f"no results of {word!r}: that is no folder, and no scenario with results in {below}"
     )
+
+
+def _is_of(folder: Path, word: str) -> bool:
+    """Whether the results in `folder` are of the scenario that `word` means: by its name, or its file."""
+    try:
+        result = decode_result(read_file(folder / "result.json"))
+    except (OSError, ValueError):
+        return False
+    known = word in (result.scenario, result.path)
+    return known or f"/{result.path}".endswith(f"/{word}.toml")
 
 
 def _the_one_in(path: Path, expectation: str) -> Path:

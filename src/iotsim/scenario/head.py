@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -81,13 +81,25 @@ class ScenarioTable(Model):
     limit: Annotated[Duration, Field(gt=0)] | None = None
 
 
-def limit_in(table: Any) -> float | None:
-    """The seconds of the limit that ``[scenario]`` has, None for one that is not there, or is wrong: to tell
-    of that is for loading."""
-    limit = table.get("limit") if isinstance(table, dict) else None
-    with suppress(ValueError):
-        return (parse_duration(limit) or None) if isinstance(limit, str) else None
-    return None
+class Head(NamedTuple):
+    """What a scenario is called, "" where it has no name, and the seconds of its own limit, None without."""
+
+    name: str = ""
+    limit_s: float | None = None
+
+
+def read_head(table: Any) -> Head:
+    """What ``[scenario]`` says, as far as it is sound: to tell of what is wrong is for `build_head`."""
+    if not isinstance(table, dict):
+        return Head()
+    name, limit = table.get("name"), table.get("limit")
+    limit_s = None
+    if isinstance(limit, str):
+        with suppress(ValueError):
+            limit_s = parse_duration(limit) or None
+    if not isinstance(name, str) or not name.strip() or "\0" in name or "${" in name:
+        name = ""
+    return Head(name, limit_s)
 
 
 def build_head(scenario: Scenario, loading: Loading) -> Scenario:

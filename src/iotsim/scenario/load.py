@@ -26,7 +26,7 @@ from iotsim.device.loader import load_behavior, match_handlers
 from iotsim.errors import ScenarioError
 from iotsim.scenario.blackouts import check_blackouts
 from iotsim.scenario.filling import Filling
-from iotsim.scenario.head import MOST_TAGS, limit_in
+from iotsim.scenario.head import MOST_TAGS, read_head
 from iotsim.scenario.loading import Loading, Overrides
 from iotsim.scenario.merge import Merged
 from iotsim.scenario.model import LinkSpec, Scenario
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iotsim.errors import Problem
+    from iotsim.scenario.head import Head
     from iotsim.scenario.sections import Section
 
 
@@ -61,18 +62,18 @@ def load_scenario(
     overrides: Overrides | None = None,
     default_seed: int = 0,
     warn: Callable[[Problem], object] | None = None,
-    limit_known: Callable[[float], object] | None = None,
+    head_known: Callable[[Head], object] | None = None,
 ) -> Scenario:
     """The scenario in the file at `path`, which is to be a single one: `overrides` set whatever has
     several values in its matrix.
 
     `default_seed` is taken where neither the file nor `overrides` name one. ScenarioError tells all
     that is wrong, with places. With `warn` the scenario is looked at more closely
-    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious. `limit_known` is told the
-    seconds of the file's own limit, before protocols are imported, whose code may take any time.
+    (`iotsim.scenario.suspicions`); it is told of what is merely suspicious. `head_known` is told
+    what it is called, and its limit, before protocols are imported, whose code may take any time.
     """
     merged = Merged(read_sources(path))
-    return load_merged(merged, path, overrides, default_seed, warn, limit_known)
+    return load_merged(merged, path, overrides, default_seed, warn, head_known)
 
 
 def load_scenarios(
@@ -174,11 +175,11 @@ def load_merged(
     overrides: Overrides | None,
     default_seed: int = 0,
     warn: Callable[[Problem], object] | None = None,
-    limit_known: Callable[[float], object] | None = None,
+    head_known: Callable[[Head], object] | None = None,
 ) -> Scenario:
     """The scenario that the `merged` files make, of which the one at `path` is the nearest."""
     problems = Problems(str(path), merged)
-    loading = Loading(problems, overrides or Overrides(), default_seed, limit_known=limit_known)
+    loading = Loading(problems, overrides or Overrides(), default_seed, head_known=head_known)
     try:
         scenario = load_document(merged.value, path, loading)
     except TooManyProblems:
@@ -203,9 +204,12 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
     tables = {name: table for name, table in tables.items() if name not in composed}
     tables = _overridden(tables, loading.overrides)
     loading.tables = _filled(tables, declared, setting, loading)
-    limit_s = limit_in(loading.tables.get("scenario"))
-    if loading.limit_known is not None and limit_s is not None:
-        loading.limit_known(limit_s)
+    hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
+    combination = f" [{combination_text(hidden)}]" if hidden else ""
+    if loading.head_known is not None:
+        head = read_head(loading.tables.get("scenario"))
+        called = head.name or path.stem
+        loading.head_known(head._replace(name=called + combination))
     scenario = Scenario(path, path.stem, LinkSpec(), parameters=MappingProxyType(setting))
     for section in SECTIONS.values():
         if section.plan is not None:
@@ -217,12 +221,10 @@ def load_document(document: dict[str, Any], path: Path, loading: Loading) -> Sce
     for section in SECTIONS.values():
         if section.build is not None and section.name in loading.tables:
             scenario = section.build(scenario, loading)
-    hidden = {name: setting[name] for name in declared.matrix if name not in _shown(tables)}
-    name = f"{scenario.name} [{combination_text(hidden)}]" if hidden else scenario.name
     check_moments(scenario, loading)
     check_blackouts(scenario, loading)
     scenario = at_speed(scenario, loading)
-    return replace(scenario, name=name)
+    return replace(scenario, name=scenario.name + combination)
 
 
 def _sole_combination(declared: Parameters, loading: Loading) -> dict[str, str]:

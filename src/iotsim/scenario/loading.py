@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from iotsim.device.spec import RuleSpec
     from iotsim.scenario.fleets import FleetPlan
+    from iotsim.scenario.head import Head
     from iotsim.scenario.model import Scenario
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
@@ -49,7 +50,7 @@ class Loading:
 
     `tables` has each section's name and what the file says there, in the right form: placeholders
     are filled in as far as they are known. `plans` are the fleets between planning and building.
-    `limit_known` is told the file's own limit as soon as there is one.
+    `head_known` is told what the file is called, and its own limit, before any code of others runs.
     """
 
     problems: Problems
@@ -63,7 +64,7 @@ class Loading:
     plans: list[FleetPlan] = field(default_factory=list)
     rule_keys: dict[RuleSpec, Keys] = field(default_factory=dict)
     """Where each rule stands, but for announcements."""
-    limit_known: Callable[[float], object] | None = None
+    head_known: Callable[[Head], object] | None = None
     _scopes: ScopeBuilder | None = None
 
     def scopes(self, scenario: Scenario) -> ScopeBuilder:
