@@ -192,6 +192,20 @@ def test_what_failed_last_time_is_done_again_until_it_is_mended(
     assert "none of 4 has failed last time" in none.text
 
 
+def test_a_single_run_that_is_killed_has_not_passed(iotsim: CommandLine, project: Path) -> None:
+    assert iotsim("run", "-q").status == 1
+    endless = write(project / "checks", "alarm")
+    text = endless.read_text().replace('"3s"', '"80000h"')
+    endless.write_text(text.replace("max = 100", "max = 1000000000"))
+    process = iotsim.start("run", "checks/alarm.toml", "-q")
+    left = project / "left" / "alarm"
+    iotsim.wait_for(lambda: list(left.rglob("events.jsonl")), "its events", process)
+    process.kill()
+    process.wait(30)
+    again = iotsim("run", "--failed", "--list")
+    assert listed(again) == ["checks/alarm.toml", "checks/radio/loss.toml"]
+
+
 def test_it_is_done_again_until_it_fails(iotsim: CommandLine, project: Path) -> None:
     done = iotsim("run", "-k", "radio", "--repeat", "3", "--out", project / "out", "-q")
     assert done.status == 1, done.text

@@ -18,6 +18,7 @@ from iotsim.cli.render import show_report
 from iotsim.cli.streams import open_streams
 from iotsim.cli.terminal import safe_output
 from iotsim.errors import MachineError
+from iotsim.results.result import RUNNING
 from iotsim.results.verdict import EXIT_SIGNALLED, exit_code
 from iotsim.run import inside
 from iotsim.run.job import run_file
@@ -50,8 +51,12 @@ class Doing:
         """Do the only job in this process, and let `memory` know; its exit code, and the folder of its
         results, if it was run."""
         began = time.monotonic()
+        if self.options.serve:
+            memory = None
+        if memory is not None:  # one that is killed has not passed
+            memory.add({self.jobs[0].identity: Remembered(RUNNING)})
         report = self._do(0, self.options.out)
-        if memory is not None and not self.options.serve:
+        if memory is not None:
             took_s = time.monotonic() - began
             memory.add({self.jobs[0].identity: Remembered.of(report.result, took_s)})
         return self._told(report), [report.folder]
