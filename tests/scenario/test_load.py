@@ -979,6 +979,14 @@ def test_what_is_no_tag(tmp_path: Path, tag: str) -> None:
         load_scenario(path)
 
 
+@pytest.mark.parametrize("name", [" ", "\\t", "\u3000", "${word}"])
+def test_a_name_must_be_seen(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f'[scenario]\nname = "{name}"\n[parameters]\nword = " "\n')
+    with pytest.raises(ScenarioError, match=r"a\.toml:2:8: scenario\.name: has nothing in it"):
+        load_scenario(path)
+
+
 def test_a_limit_and_a_tolerance_of_the_project_are_for_files_that_have_none(
     tmp_path: Path,
 ) -> None:

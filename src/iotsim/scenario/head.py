@@ -63,6 +63,8 @@ PROGRAMS = written(
 def _name(value: str) -> str:
     if "\0" in value:
         raise ValueError("has a zero byte in it, which no program can be told of")
+    if value and not value.strip():
+        raise ValueError("has nothing in it that anybody can see or click on")
     return value
 
 

@@ -83,7 +83,7 @@ def _of_itself(head: Any) -> dict[str, Any]:
     if not isinstance(head, dict):
         return found
     name, limit = head.get("name"), head.get("limit")
-    if isinstance(name, str) and not names_in(name):
+    if isinstance(name, str) and name.strip() and not names_in(name):
         found["name"] = name
     if isinstance(limit, str):
         with suppress(ValueError):
