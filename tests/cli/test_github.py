@@ -133,8 +133,13 @@ def test_nothing_of_that_elsewhere(iotsim: CommandLine, job: CommandLine, tmp_pa
 
 
 def test_a_summary_that_cannot_be_written_decides_nothing(job: CommandLine) -> None:
-    job.environment["GITHUB_STEP_SUMMARY"] = str(job.folder / "none" / "summary.md")
-    assert job.run(job.write("passes.toml", PASSES)).status == 0
+    path = str(job.folder / "none" / "summary.md")
+    job.environment["GITHUB_STEP_SUMMARY"] = path
+    done = job.run(job.write("passes.toml", PASSES))
+    assert done.status == 0
+    (told,) = (line for line in done.text.splitlines() if "no summary" in line)
+    why = "cannot be written: No such file or directory"
+    assert told == f"iotsim: there is no summary of this step: {path} {why}"
 
 
 def test_a_suite_tells_of_all_its_runs_once(job: CommandLine, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from iotsim.safetext import safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,11 +81,15 @@ def _write_summary(entries: Sequence[Entry]) -> None:
     path = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if not path:
         return
-    with suppress(OSError):  # it decides nothing
+    try:
         known = Path(path).stat().st_size if Path(path).exists() else 0
         text = step_summary(entries, max(0, SUMMARY_BYTES - known - 1))
         with Path(path).open("ab") as file:
             file.write(b"\n" * bool(known) + text.encode(errors="backslashreplace"))
+    except (OSError, ValueError) as error:  # it decides nothing
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        told = f"iotsim: there is no summary of this step: {path} cannot be written: {why}"
+        print(safe_line(told), file=sys.stderr, flush=True)
 
 
 def _context(one: _Told) -> Mapping[str, Sequence[ContextLine]]:
