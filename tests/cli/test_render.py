@@ -164,16 +164,30 @@ def test_a_failure_at_60_columns(shown: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120, 300])
+@pytest.mark.parametrize("columns", [20, 30, 40, 60, 80, 120, 300])
 def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(shown: Any, columns: int) -> None:
     result = failed_run()
     result.expectations *= 2  # the messages around the device are shown once all the same
     whole = shown(result, terminal=False)
     lines = shown(result, columns)
-    assert " ".join(lines).split() == " ".join(whole).split()
-    assert sum("around meter[3]" in line for line in lines) == 1
+    if columns < 60:  # where words are broken, too
+        assert "".join("".join(lines).split()) == "".join("".join(whole).split())
+    else:
+        assert " ".join(lines).split() == " ".join(whole).split()
+    assert sum("around" in line for line in lines) == 1
     assert all(line == line.rstrip() for line in lines)
-    assert all(len(line) <= columns for line in lines if "results: " not in line)
+    copied = ("  results: ", "  repeat:  ")
+    assert all(len(line) <= columns for line in lines if not line.startswith(copied))
+
+
+def test_a_failure_at_40_columns(shown: Any) -> None:
+    lines = shown(failed_run(), 40)
+    at = lines.index("    around meter[3]")
+    assert lines[at + 1 : at + 4] == [
+        "      t=1.000 s  received",
+        "        kind=COMMAND code=IDENTIFY",
+        "        sequence=71",
+    ]
 
 
 def test_a_terminal_too_narrow_for_any_text_breaks_words(shown: Any) -> None:

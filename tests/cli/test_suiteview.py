@@ -6,6 +6,7 @@ import io
 import re
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,12 @@ from tests.cli.test_render import failed_run
 from tests.screen import Screen
 
 from iotsim.cli.level import Level
-from iotsim.cli.suiteview import SuiteView
+from iotsim.cli.suiteview import SuiteView, print_summary
 from iotsim.results.result import RunResult
-from iotsim.run.suitejobs import Turn
+from iotsim.run.suitejobs import Ended, Job, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PASSED = RunResult(scenario="good", path="good.toml", seed=1, verdict="passed", duration_s=1.25)
 
@@ -127,6 +127,24 @@ def test_repetitions_at_the_same_time_end_by_their_own_names(
     assert names == ["smoke.toml #2", "smoke.toml #3", "smoke.toml #1"]
 
 
+def test_the_closing_lines_are_no_wider_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    bad = failed_run()
+    bad.reason = "nothing was heard of the meters, " * 10
+    ended = [Ended(Turn(n), tmp_path, result, "", 1.0) for n, result in enumerate((bad, PASSED))]
+    jobs = [Job(Path("scenarios/polls.toml")), Job(Path("good.toml"))]
+    print_summary(jobs, ended, 3, 0)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "failed        scenarios/polls.toml:",
+        "              nothing was heard of the",
+    ]
+    assert [line for line in lines if len(line) > 40] == [f"{'':14}{bad.repeat}"]
+    assert lines[-2:] == ["2 of 5 scenarios: 1 passed, 1 failed; 3", "not begun"]
+
+
 def live_lines(columns: int, rows: int = 24, going: int = 3) -> list[str]:
     view = SuiteView(40)
     for number in range(9):
@@ -172,9 +190,9 @@ import sys, time, threading
 from iotsim.cli.streams import open_streams
 open_streams()
 from iotsim.cli.terminal import safe_output
-from iotsim.cli.suiteview import SuiteView
+from iotsim.cli.suiteview import SuiteView, print_summary
 from iotsim.results.result import RunResult
-from iotsim.run.suitejobs import Turn
+from iotsim.run.suitejobs import Ended, Job, Turn
 
 def work(view, number):
     view.begun(Turn(number), f"scenario {number}")

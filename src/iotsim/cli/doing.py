@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iotsim.cli.app import guarded
+from iotsim.cli.console import make_console
 from iotsim.cli.github import tell
 from iotsim.cli.level import Level
+from iotsim.cli.page import Page
 from iotsim.cli.progress import RunView
 from iotsim.cli.remember import prepare_to_remember, remember_run
 from iotsim.cli.render import show_report
@@ -108,11 +110,13 @@ def do_several(doing: Doing, options: SuiteOptions, memory: Memory) -> tuple[int
 
     jobs = doing.jobs
     if doing.level is not Level.QUIET:
+        page = Page(make_console())
         for file in dict.fromkeys(job.file for job in jobs):
             several = [job for job in jobs if job.file == file]
             if len(several) > 1:
                 free = ", ".join(several[0].varied)
-                print(safe_line(f"{file}: {len(several)} combinations of {free}"), flush=True)
+                page.hang("", safe_line(f"{file}: {len(several)} combinations of {free}"))
+        sys.stdout.flush()
     prepare_to_remember()
     warm_up({name for job in jobs for name in job.protocols})
     view = SuiteView(len(jobs) * (options.repeat or 1), level=doing.level)

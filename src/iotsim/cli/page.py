@@ -20,6 +20,10 @@ UNIT = re.compile(r"(?<=[0-9]) (?=m?s\b)")
 UNBROKEN = "\ue000"
 """Stands for the space between a number and its unit, where a line must not break."""
 LEAST_COLUMNS = 20
+"""So many must be left beside a head that is longer than `SHORT_HEAD`."""
+SHORT_HEAD = 8
+BELOW = 2
+"""What stands below a head is indented by so much more."""
 
 
 class Page:
@@ -43,12 +47,16 @@ class Page:
     def hang(
         self, head: str | Text, body: str | Text, style: str = "", *, repeat: bool = False
     ) -> None:
-        """Print `head`, and `body` beside it; with `repeat`, `head` in each line."""
+        """Print `head`, and `body` beside it; with `repeat`, `head` in each line. Where a long head leaves
+        too little of a narrow terminal, `body` is below it."""
         head, body = Text(head) if isinstance(head, str) else head, Text.assemble(body, style=style)
         body.plain = self.console.shown(body.plain) if not body.spans else body.plain
         lines = [body]
         if self._columns:
-            columns = max(self._columns - head.cell_len, LEAST_COLUMNS)
+            columns = self._columns - head.cell_len
+            if columns < LEAST_COLUMNS and head.cell_len > SHORT_HEAD:
+                head = self._print_above(head)
+                columns = self._columns - head.cell_len
             body.plain = UNIT.sub(UNBROKEN, body.plain)
             lines = [*body.wrap(self.console, columns)]
             for line in lines:
@@ -56,6 +64,17 @@ class Page:
         blank = head if repeat else Text(" " * head.cell_len)
         for number, line in enumerate(lines):
             self.print(Text.assemble(blank if number else head, line))
+
+    def _print_above(self, head: Text) -> Text:
+        """Print `head` in lines of its own, and return what stands before the lines below it."""
+        indent = " " * min(len(head.plain) - len(head.plain.lstrip()), SHORT_HEAD - BELOW)
+        text = head.copy()
+        text.rstrip()
+        text = text[len(text.plain) - len(text.plain.lstrip()) :]
+        for line in text.wrap(self.console, self._columns - len(indent)):
+            line.rstrip()
+            self.print(Text.assemble(indent, line))
+        return Text(indent + " " * BELOW)
 
 
 def squeeze(text: str, cells: int, ellipsis: str = "…") -> str:

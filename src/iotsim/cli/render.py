@@ -39,8 +39,8 @@ def show_report(report: RunReport, *, quiet: bool) -> None:
     page = Page(make_console())
     result = report.result
     if quiet:
-        verdict = Text(result.verdict, COLORS.get(result.verdict, ""))
-        page.print(Text.assemble(verdict, f" {safe_line(result.scenario)} (seed {result.seed})"))
+        verdict = Text.assemble((result.verdict, COLORS.get(result.verdict, "")), " ")
+        page.hang(verdict, f"{safe_line(result.scenario)} (seed {result.seed})")
         return
     page.print()
     print_result(page, result, report.folder)

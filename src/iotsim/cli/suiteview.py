@@ -215,22 +215,23 @@ class SuiteView:
 
 def print_summary(jobs: Sequence[Job], ended: Sequence[Ended], waiting: int, passes: int) -> None:
     """What did not pass, with the lines that repeat it; then how many there were of each verdict."""
+    page = Page(make_console())
     for one in ended:
         if one.result.verdict != Verdict.PASSED:
-            print("\n".join(_told_again(jobs[one.turn.job], one)))
+            _tell_again(page, jobs[one.turn.job], one)
     verdicts = [one.result.verdict for one in ended] + [str(Verdict.PASSED)] * passes
     counts = ", ".join(f"{count} {verdict}" for verdict, count in count_verdicts(verdicts).items())
     total = len(verdicts) + waiting
     what = "runs" if any(one.turn.repetition for one in ended) else "scenarios"
     left = f"; {waiting} not begun" if waiting else ""
-    print(f"{len(verdicts)} of {total} {what}: {counts or 'none was run'}{left}")
+    page.hang("", f"{len(verdicts)} of {total} {what}: {counts or 'none was run'}{left}")
 
 
-def _told_again(job: Job, one: Ended) -> list[str]:
-    """What became of a run that has not passed, and the line that repeats it."""
+def _tell_again(page: Page, job: Job, one: Ended) -> None:
+    """What became of a run that has not passed, and the line that repeats it: whole, to be copied."""
     result = one.result
     reason = clip_text(safe_line(result.reason), REASON_CHARACTERS)
     again = f" #{one.turn.repetition}" if one.turn.repetition else ""
     shown = safe_line(f"{job}{again}")
-    what = f"{shown}: {reason}" if reason else shown
-    return [f"{result.verdict:<13} {what}", f"{'':13} {safe_line(result.repeat)}"]
+    page.hang(f"{result.verdict:<13} ", f"{shown}: {reason}" if reason else shown)
+    page.print(Text(f"{'':13} {safe_line(result.repeat)}"))
