@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.local import of_local_socket
@@ -20,6 +20,9 @@ from iotsim.simulation import exchange, journal, telling
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
 from iotsim.wire.address import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FAMILIES = {"IPv4": ("10.77.0.1", "10.77.1.1"), "IPv6": ("fd77::1", "fd77::1:1")}
 """The addresses of the gateway and of the first device."""
@@ -201,9 +204,9 @@ def test_what_comes_by_ipv6_is_put_off_too(
     pieces: list[bytes] = []
     append = Scribe.append
 
-    def noting(self: Scribe, piece: bytes) -> None:
+    def noting(self: Scribe, piece: bytes, numbers: Iterable[int]) -> None:
         pieces.append(piece)
-        append(self, piece)
+        append(self, piece, numbers)
 
     monkeypatch.setattr(Scribe, "append", noting)
     assert record_of(tmp_path / "later", protocol, "receives", "IPv6", later=True) == at_once

@@ -236,7 +236,7 @@ def test_a_full_disk_is_counted_and_named(tmp_path: Path, at_once: bool) -> None
 
     by = Scribe(files, write, at_once=at_once)
     for _ in range(10):
-        by.append(b"y" * 100)
+        by.append(b"y" * 100, [0])
         by.write_some()
     by.close()
     full.close()
@@ -256,7 +256,7 @@ def test_the_run_does_not_wait_for_a_scribe_that_is_late(tmp_path: Path) -> None
     by = appending(file, at_once=True, size=8 << 20)
     os.kill(by.pid, signal.SIGSTOP)
     for number in range(400):
-        by.append(b"%10d" % number * 1000)
+        by.append(b"%10d" % number * 1000, [0])
         by.write_on()
     assert file.path.stat().st_size == 0
     os.kill(by.pid, signal.SIGCONT)
@@ -270,7 +270,7 @@ def test_the_run_waits_for_a_scribe_that_gets_on(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=True)
     for _ in range(100):
-        by.append(bytes(100_000))
+        by.append(bytes(100_000), [0])
     by.close()
     file.close()
     assert file.losses() == []
@@ -288,11 +288,11 @@ def test_a_disk_that_takes_nothing_is_waited_for_once(
     sleep = time.sleep
     monkeypatch.setattr(scribe.time, "sleep", lambda s: slept.append(s) or sleep(s))
     for _ in range(2):
-        by.append(bytes(SIZE // 2 - 8))
+        by.append(bytes(SIZE // 2 - 8), [0])
     waited: list[bool] = []
     for _ in range(20):
         before = len(slept)
-        by.append(bytes(100))
+        by.append(bytes(100), [0])
         waited.append(len(slept) > before)
     assert waited == [True] + [False] * 19
     os.kill(by.pid, signal.SIGCONT)
@@ -305,8 +305,8 @@ def test_a_disk_that_takes_nothing_is_waited_for_once(
 def test_without_a_core_for_it_the_run_writes_when_it_has_time(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=False)
-    by.append(b"one,")
-    by.append(b"two,")
+    by.append(b"one,", [0])
+    by.append(b"two,", [0])
     assert by.write_on(), "something waits"
     assert file.size == 0
     assert by.write_some()
@@ -314,7 +314,7 @@ def test_without_a_core_for_it_the_run_writes_when_it_has_time(tmp_path: Path) -
     assert by.write_some()
     assert not by.write_some(), "there is no more"
     assert not by.write_on()
-    by.append(b"three")
+    by.append(b"three", [0])
     by.close()
     file.close()
     assert file.path.read_bytes() == b"one,two,three"
@@ -324,7 +324,7 @@ def test_what_is_oldest_is_written_where_there_is_no_more_room(tmp_path: Path) -
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=False)
     for _ in range(100):
-        by.append(bytes(100_000))
+        by.append(bytes(100_000), [0])
     assert file.size + SIZE > 9_000_000
     by.close()
     file.close()
@@ -338,7 +338,7 @@ def test_a_disk_that_is_slow_is_left_to_the_child(
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     by = appending(file, at_once=False)
     for word in (b"one,", b"two,", b"three"):
-        by.append(word)
+        by.append(word, [0])
     ticks = iter([0.0, 1.0])
     monkeypatch.setattr(scribe.time, "perf_counter", lambda: next(ticks))
     waits = iter([1, 2])
@@ -386,7 +386,7 @@ def test_it_holds_nothing_open_that_others_wait_for(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "file", Writer(NO_THREAD))
     ends, begins = os.pipe()
     by = Scribe([file], file.write_now, at_once=True)
-    by.append(b"x")
+    by.append(b"x", [0])
     os.close(begins)
     assert os.read(ends, 1) == b"", "its end of a pipe of the run's is closed"
     os.close(ends)
@@ -403,7 +403,7 @@ def test_it_ends_with_the_run_whatever_else_that_has_forked(tmp_path: Path, at_o
         os.close(begins)
         select.select([ends], [], [], DEADLINE_S)
         os._exit(0)
-    by.append(b"one")
+    by.append(b"one", [0])
     began = time.monotonic()
     by.close()
     assert time.monotonic() - began < DEADLINE_S / 2
@@ -419,7 +419,7 @@ def test_it_is_waited_for_where_nobody_is_told_of_ended_children(tmp_path: Path)
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
         by = appending(file, at_once=True)
-        by.append(b"one")
+        by.append(b"one", [0])
         by.close()
     finally:
         signal.signal(signal.SIGCHLD, before)

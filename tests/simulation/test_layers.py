@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,8 +10,9 @@ import trio
 from tests.session.helpers import write_protocol
 from tests.simulation.test_sending import answer_arp, not_sent, outcomes
 
-from iotsim.events import Received, Sent
+from iotsim.events import Received, Sent, SessionFailed
 from iotsim.protocol.registry import load_protocol
+from iotsim.simulation.sessions import SessionService
 from iotsim.wire import ethernet, ipv4, udp, virtio
 from iotsim.wire.address import parse_address
 
@@ -235,32 +237,30 @@ async def test_what_never_reached_a_session_leaves_in_doubt_what_it_would_have_b
     fate: str, simulated: Callable[[str], Any], tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     write_protocol(tmp_path, PLAIN)
-    expectations = expected(
-        'each = "meter"\nnever = true\nreceives = { kind = "GET" }',
-        'each = "meter"\nnever = true\nreceives = { kind = "PUT" }',
-        'each = "meter"\ncount = { max = 1 }\nreceives = { kind = "GET" }',
-        'each = "meter"\ncount = { max = 2 }\nreceives = { kind = "GET" }',
-        'each = "meter"\nalways = { number = { max = 5 } }\nreceives = { kind = "GET" }',
-        'each = "meter"\nalways = { number = { max = 9 } }\nreceives = { kind = "GET" }',
-        'each = "meter"\nnever = true\nreceives = { kind = "GET" }\nlayer = "wire"',
-    )
+    get, put = 'receives = { kind = "GET" }', 'receives = { kind = "PUT" }'
+    doubtful = {
+        f'each = "meter"\nnever = true\n{get}': True,
+        f'each = "meter"\nnever = true\n{put}': False,
+        f'each = "meter"\ncount = {{ max = 0 }}\n{get}': True,
+        f'all = "meter"\nnever = true\n{get}': True,
+        # What is lost may come again, and is then the same to who counts.
+        f'each = "meter"\ncount = {{ max = 1 }}\n{get}': False,
+        f'each = "meter"\nalways = {{ number = {{ max = 5 }} }}\n{get}': True,
+        f'each = "meter"\nalways = {{ number = {{ max = 9 }} }}\n{get}': False,
+        # The other meter has certainly heard nothing.
+        f'any = "meter"\nnever = true\n{get}': False,
+    }
+    on_the_wire = f'each = "meter"\nnever = true\n{get}\nlayer = "wire"'
+    expectations = expected(*doubtful, on_the_wire)
     impaired = f"\n[[impair]]\ndirection = 'to_device'\n{fate}\n"
     async with simulated(FLEET.format(**TALK) + impaired + expectations) as gateway:
         for number in (4, 9):
             gateway.send("meter[1]", {"kind": "GET", "number": number})
             await trio.sleep(0.1)
-        outcomes = gateway.simulation.judge.finish(1.0).outcomes
-    doubts = [bool(outcome.inconclusive) for outcome in outcomes]
-    assert doubts == [True, False, True, False, True, False, False]
-    assert [outcome.passed for outcome in outcomes] == [
-        False,
-        True,
-        False,
-        True,
-        False,
-        True,
-        False,
-    ]
+        *outcomes, seen = gateway.simulation.judge.finish(1.0).outcomes
+    assert [bool(one.inconclusive) for one in outcomes] == [*doubtful.values()]
+    assert [one.passed for one in outcomes] == [not doubt for doubt in doubtful.values()]
+    assert (seen.passed, seen.inconclusive) == (False, "")
     assert "meter[1]" in outcomes[0].inconclusive
 
 
@@ -325,3 +325,81 @@ async def test_an_answer_that_never_comes_is_missed_in_its_time_also_after_a_pau
         assert judge.verdicts() == [None]
         await trio.sleep(0.2)
         assert judge.verdicts() == [False]
+
+
+ASKS_TWICE = """
+class Talk(Session):
+    async def run(self):
+        for _ in range(2):
+            message = {"kind": "GET", "number": 7}
+            with suppress(Unanswered):
+                await self.ask(
+                    message, self.gateway, lambda m: m["kind"] == "ACK", timeout=1, tries=2, says=message
+                )
+            await self.sleep(3)
+"""
+
+
+async def test_the_same_bytes_anew_say_nothing_of_what_was_lost_before(
+    simulated: Callable[[str], Any], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    write_protocol(tmp_path, "from contextlib import suppress\n" + ASKS_TWICE)
+    fleet = FLEET.format(**TALK).replace("count = 2", "count = 1")
+    lost = "\n[[impair]]\ndirection = 'from_device'\nfirst = 2\nloss = '100%'\n"
+    async with simulated("[gateway]\nport = 5000\n" + fleet + lost) as gateway:
+        await trio.sleep(20)
+        sent = [event.layer for event in gateway.events if isinstance(event, Sent)]
+    assert sent == ["", "wire"]
+
+
+async def test_what_is_doubled_is_said_by_the_copy_that_is_not_lost(
+    simulated: Callable[[str], Any], autojump_clock: MockClock
+) -> None:
+    port, sent, said, model = REPEATED["coap"]
+    rule = f"[[devices.meter.rules]]\nafter = '1s'\nsend = {sent}"
+    text = SPEAKER.format(
+        port=port,
+        protocol="coap",
+        model=model,
+        rule=rule,
+        lost=1,
+        fate="duplicate = 1.0\n[[impair]]\ndirection = 'from_device'\nfirst = 1\nloss = 1.0",
+        said=said,
+    )
+    async with simulated(text) as gateway:
+        await trio.sleep(20)
+        layers = [event.layer for event in gateway.events if isinstance(event, Sent)]
+    assert len(layers) > 2
+    assert [layer for layer in layers if layer != "wire"] == [""]
+
+
+SPEAKS_AS_IT_BOOTED = """
+class Talk(Session):
+    async def run(self):
+        self.key = 7
+
+    def submit(self, message, peer, ticket):
+        self.send({**message, "number": self.key}, peer, says=message)
+"""
+
+
+async def test_a_device_boots_before_it_sends_also_if_it_is_late(
+    simulated: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In real time: some thousand boots take longer than the time after which devices send."""
+    write_protocol(tmp_path, SPEAKS_AS_IT_BOOTED)
+    boot = SessionService.boot
+
+    def slowly(self: SessionService, device: Any, reboots: int) -> None:
+        time.sleep(1e-4)
+        boot(self, device, reboots)
+
+    monkeypatch.setattr(SessionService, "boot", slowly)
+    rule = 'protocol = "talk"\n[[devices.meter.rules]]\nafter = "20ms"\nsend = { kind = "PUT" }'
+    fleet = f'[devices.meter]\ncount = 1000\naddress = "10.77.64.1"\n{rule}\n'
+    async with simulated("[gateway]\nport = 5000\n" + fleet) as gateway:
+        await trio.sleep(0.5)
+        events = gateway.events
+    assert not [event for event in events if isinstance(event, SessionFailed)]
+    sent = [event for event in events if isinstance(event, Sent) and event.layer == "wire"]
+    assert {event.message["number"] for event in sent} == {7}

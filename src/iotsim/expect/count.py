@@ -81,8 +81,8 @@ class Count(Watcher):
                     self.broken += 1
                     self._broken_on.add(Ground(self.began, now))
 
-    def would_break(self, slot: int, more: int) -> bool:
-        return self.maximum is not None and self.counts[slot] + more > self.maximum
+    def would_break(self, slot: int) -> bool:
+        return self.maximum == 0  # with more, it may be the same that came again
 
     def expectation(self) -> str:
         bounds = bounds_text(self.spec.count_min, self.maximum)

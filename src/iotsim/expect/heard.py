@@ -237,7 +237,8 @@ class Heard:
         going = [*filterfalse(self._awaited, self.samples.keys())]
         for index in going:
             self.samples.forget(index)
-        self._patience = SAMPLES_EACH if len(going) > MOST_SAMPLES // 8 else 2 * self._patience
+        found_many = len(going) > MOST_SAMPLES // 8
+        self._patience = SAMPLES_EACH if found_many else min(2 * self._patience, MOST_SAMPLES)
 
 
 class Near(NamedTuple):

@@ -30,7 +30,7 @@ class _Invariant(Watcher):
     def violation(self, message: Mapping[str, Any] | None, device: DeviceView, t: float) -> str:
         return self.said(message)
 
-    def would_break(self, slot: int, more: int) -> bool:
+    def would_break(self, slot: int) -> bool:
         return True
 
     def settle_pending(self, now: float) -> None:

@@ -79,9 +79,12 @@ def _doubt(outcome: Outcome, parts: Sequence[Part], lapses: Lapses) -> str:
         return doubt_of(lapses, "each", passed=outcome.passed, broken_on=told, held_on=())
     if outcome.passed and (unwatched := sum(part["unwatched"] for part in parts)):
         return f"there was so much to watch at a time that it is not known of {unwatched} what became of them"
-    if outcome.passed and (lost := [first for part in parts for first in part["lost"]]):
+    unheard = [one for part in parts for one in part["unheard"]]
+    if first["quantifier"] == "any" and len(unheard) < sum(part["held"] for part in parts):
+        unheard.clear()  # one holds at least
+    if outcome.passed and unheard and first["quantifier"] != "none":
         return (
-            f"impairments have lost what would have broken it before a session had it ({lost[0]}): "
+            f"what would have broken it was lost before a session had it ({unheard[0]}): "
             'layer = "wire" is what the gateway has sent'
         )
     broken = [part["broken_on"] for part in parts]

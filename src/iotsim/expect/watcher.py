@@ -127,8 +127,8 @@ class Watcher:
         self._kind = [*islice(self.matcher.equalities.items(), 1)]
         self._notes: dict[int, Note] = {}
         self._ending = ""
-        self._unheard: dict[int, tuple[int, str]] = {}
-        """Of each slot, how many messages were lost that are what it is about, and the first of them."""
+        self._unheard: dict[int, str] = {}
+        """Of each slot, the first message that it is about of those that were lost."""
         self.unwatched = 0
         """Of so many things that it should have watched it does not know what became of them."""
         self._due = math.inf
@@ -143,8 +143,8 @@ class Watcher:
         """What is subscribed to came; the message is None where it could not be decoded."""
         raise NotImplementedError
 
-    def would_break(self, slot: int, more: int) -> bool:
-        """Whether `slot`, which holds, would not if so `more` messages had come that it is about."""
+    def would_break(self, slot: int) -> bool:
+        """Whether `slot`, which holds, would not if a message had come that was lost."""
         return False
 
     def deadline(self) -> float:
@@ -230,8 +230,8 @@ class Watcher:
         self, slot: int, message: Mapping[str, Any] | None, device: DeviceView, t: float
     ) -> None:
         """What is subscribed to was on its way, and has not come."""
-        count, first = self._unheard.get(slot, (0, f"{device.name}, {text.moment(t)}"))
-        self._unheard[slot] = count + 1, first
+        if slot not in self._unheard and self.would_break(slot):
+            self._unheard[slot] = f"{device.name}, {text.moment(t)}"
 
     def gate(self, slots: int = 1) -> bytearray:
         """A gate for a subscription that is told whatever the state of its slots is."""
@@ -350,11 +350,7 @@ class Watcher:
             "margin": margin,
             "pool": self.pool() if pooled else {},
             "unwatched": self.unwatched,
-            "lost": [
-                first
-                for slot, (lost, first) in self._unheard.items()
-                if self.would_break(slot, lost)
-            ][:1],
+            "unheard": [first for slot, first in self._unheard.items() if self.state[slot] == HELD],
             "broken_on": self.broken_on().export() if self.broken else NO_GROUNDS,
             "held_on": self._held_on().export() if self.held else NO_GROUNDS,
             "span": Ground(self.began, self._watched_until),

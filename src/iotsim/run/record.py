@@ -42,6 +42,8 @@ SHARE_OF_NAME = 512
 """In a capture with a bound, for so many bytes of a segment there may be one name. Each has all of them."""
 MOST_DEVICES = 100_000
 """With more, a process forked from the run would take much memory: little of it stays shared."""
+EVENTS, CAPTURE = range(2)
+"""The numbers of files, for a scribe."""
 MOST_OF_BRIEF = 6
 """Values. An `Untold` is packed as more."""
 _pack = msgspec.msgpack.Encoder().encode
@@ -197,7 +199,7 @@ class Record:
         """Have `blocks` in the capture, and behind them `packets`, and `events` among the events."""
         piece = self._pack_batch(blocks, events, packets, remarks)
         if len(piece) <= scribe.largest or len(events) + len(packets) < 2:
-            scribe.append(piece)
+            scribe.append(piece, [EVENTS] * bool(events) + [CAPTURE] * bool(blocks or packets))
         elif events and packets:
             self._put_off(scribe, b"", self._journal.told(events, packets), (), {})
             self._put_off(scribe, blocks, (), packets, remarks)

@@ -31,7 +31,7 @@ from iotsim.run.files import PATIENCE_S, waits
 from iotsim.testbed import cgroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn
 
     from iotsim.run.backlog import Piece
@@ -116,7 +116,7 @@ class Scribe:
         self.largest = self._backlog.largest
         self._told = 0
         self._told_at = time.monotonic()
-        self._lost = 0
+        self._lost = [0] * len(files)
         self._stuck = -1
         """How much the disk had taken when it stalled."""
         run = os.getpid()
@@ -135,11 +135,12 @@ class Scribe:
         os.close(reads)
         os.set_blocking(self._pipe, False)
 
-    def append(self, piece: bytes) -> None:
-        """Have a piece, of at most `largest` bytes, written."""
+    def append(self, piece: bytes, numbers: Iterable[int]) -> None:
+        """Have a piece, of at most `largest` bytes, written; `numbers` are those of the files it is for."""
         while not self._backlog.put(piece):
             if not self._make_room():
-                self._lost += 1
+                for number in numbers:
+                    self._lost[number] += 1
                 return
 
     def write_on(self) -> bool:
@@ -172,8 +173,8 @@ class Scribe:
         if self.pid:
             self._join()
             self._write_all()
-        for file in self._files:
-            file.lost_appends += self._lost
+        for file, lost in zip(self._files, self._lost, strict=True):
+            file.lost_appends += lost
 
     def _make_room(self) -> bool:
         """Write some of the backlog, or wait for that; False if it cannot be waited for."""

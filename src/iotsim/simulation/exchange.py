@@ -237,8 +237,11 @@ class Service(Telling):
             event.befell = AWAY
         elif event is not None:
             note_what_befell(event, AWAY)
-        for observe in self._heard_at_link:
-            observe(device, message, now)
+        try:
+            for observe in self._heard_at_link:
+                observe(device, message, now)
+        except FAULTS as error:
+            self.fail(device, error)
         return MISSED
 
     def _arrived(self, transit: Arriving) -> str:

@@ -124,28 +124,36 @@ class Lives:
 
     def _begin(self, fleet: Fleet, indexes: Iterable[int]) -> None:
         """The devices of these numbers boot: set their timers, and start their tasks."""
-        name, timers = fleet.spec.name, self._timers
-        behavior, speakers = self._behaviors.get(name), self._speakers[name]
         for index in indexes:
             device = fleet.devices[index]
             boot, reboots = (
                 (fleet.boots_at(index), 0) if device is None else (device.booted_at, device.reboots)
             )
-            for schedule in fleet.schedules:
-                first = schedule.first(index, boot)
-                if first is not None:
-                    series = Series(fleet, schedule, index, boot, reboots)
-                    timers.call_at(first, self._speak, series, 0, first)
-            if speakers:
+            if self._speakers[fleet.spec.name]:
                 self._boots.add(boot, fleet, index, reboots)
-            if behavior is not None and self.nursery is not None:
-                self.nursery.start_soon(self._live, fleet.device(index), behavior)
+            else:
+                self._set_going(fleet, index, boot, reboots)
 
     def _boot(self, fleet: Fleet, index: int, reboots: int) -> None:
-        """A device begins to do what it does by itself."""
+        """A device begins to do what it does by itself, first what its sessions do."""
         device = fleet.device(index)
+        if device.reboots != reboots:
+            return
+        boot = device.booted_at
         for service in self._speakers[fleet.spec.name]:
             service.boot(device, reboots)
+        self._set_going(fleet, index, boot, reboots)
+
+    def _set_going(self, fleet: Fleet, index: int, boot: float, reboots: int) -> None:
+        """Set the timers of what a device sends, and start the task of its behavior."""
+        for schedule in fleet.schedules:
+            first = schedule.first(index, boot)
+            if first is not None:
+                series = Series(fleet, schedule, index, boot, reboots)
+                self._timers.call_at(first, self._speak, series, 0, first)
+        behavior = self._behaviors.get(fleet.spec.name)
+        if behavior is not None and self.nursery is not None:
+            self.nursery.start_soon(self._live, fleet.device(index), behavior)
 
     def _speak(self, series: Series, n: int, due: float) -> None:
         """Do sending `n` of a schedule, and set the timer of the next."""

@@ -56,10 +56,16 @@ MOST_UNSAID = 64
 """So many datagrams of a device that were lost are remembered; with more, the first are not."""
 Copy: TypeAlias = tuple[int, int, bytes]
 """Address and port of a peer, and a datagram."""
-Said: TypeAlias = "tuple[bool, Mapping[str, Any] | None]"
-"""What a device says with a datagram, and before, whether that is the datagram's own message."""
-NOTHING_SAID: Said = (False, None)
 make_peer: Any = tuple.__new__  # a third of the time that calling the class takes
+
+
+class Saying(msgspec.Struct, gc=False):
+    """What a device says with a datagram, in all copies that impairments make of it. ``same``: it is the very
+    message of the datagram; ``done``: a copy has left."""
+
+    same: bool
+    said: Mapping[str, Any] | None
+    done: bool = False
 
 
 class Hand(msgspec.Struct, gc=False):
@@ -130,7 +136,7 @@ class SpeakingService(Service):
         self._drawn: dict[int, int] = {}
         """How many numbers a device had drawn before its session ended: it does not draw them again."""
         self._blamed: set[int] = set()
-        self._unsaid: dict[int, dict[Copy, Said]] = {}
+        self._unsaid: dict[int, dict[Copy, Saying]] = {}
         """Of each device, what it was to say with datagrams that have been lost."""
         self.ports = OpenPorts({}, self.receive)
         self.now = 0.0
@@ -308,6 +314,8 @@ class SpeakingService(Service):
         device: Any = session.device
         payload, wire, untold = self._encoded(device, message, says)
         said = wire if says is message else says
+        if self._unsaid:  # the same bytes anew have nothing to do with those that were lost
+            self._take_unsaid(device, payload, peer)
         self._send_payload(device, payload, peer, wire, said, outside=outside, untold=untold)
         return payload
 
@@ -351,25 +359,26 @@ class SpeakingService(Service):
             except DecodeError:
                 wire = {}  # a protocol may write what it does not read
         packets = len(self._packets)
-        same, said = self._take_unsaid(device, datagram, peer)
-        self._send_payload(device, datagram, peer, wire, wire if same else said)
+        unsaid = self._take_unsaid(device, datagram, peer)
+        said = None
+        if unsaid is not None:
+            said = wire if unsaid.same else unsaid.said
+        self._send_payload(device, datagram, peer, wire, said)
         self._remark_out(packets, f"{device.name}: sent again")
 
     def unsaid(self, session: Session, datagram: bytes, peer: Peer) -> dict[str, Any] | None:
         device: Any = session.device
-        _, said = self._take_unsaid(device, datagram, peer)
-        return None if said is None else dict(said)
+        unsaid = self._take_unsaid(device, datagram, peer)
+        return None if unsaid is None or unsaid.said is None else dict(unsaid.said)
 
-    def _take_unsaid(self, device: SimDevice, datagram: bytes, peer: Peer) -> Said:
-        unsaid = self._unsaid.get(device.index)
-        return (
-            NOTHING_SAID if unsaid is None else unsaid.pop((*peer.endpoint, datagram), NOTHING_SAID)
-        )
+    def _take_unsaid(self, device: SimDevice, datagram: bytes, peer: Peer) -> Saying | None:
+        unsaid = self._unsaid.get(device.index, {}).pop((*peer.endpoint, datagram), None)
+        return None if unsaid is None or unsaid.done else unsaid
 
     def _note_unsaid(self, transit: Arriving) -> None:
         """What was to be said with a datagram is said with its next copy, as this one is lost, or garbled."""
-        luggage: Said | None = transit.luggage
-        if luggage is None or luggage[1] is None:
+        luggage: Saying | None = transit.luggage
+        if luggage is None or luggage.said is None or luggage.done:
             return
         unsaid = self._unsaid.setdefault(transit.device.index, {})
         if len(unsaid) >= MOST_UNSAID:
@@ -424,7 +433,7 @@ class SpeakingService(Service):
             else:
                 hand = None
         if self._outbound is not None:
-            luggage = said is not None and said is wire, said
+            luggage = Saying(said is not None and said is wire, said)
             above = None
             if self._apart and said is not None and self._outbound.looks:
                 with suppress(EncodeError):
@@ -474,7 +483,8 @@ class SpeakingService(Service):
         is all that the device says."""
         device: Any = transit.device
         wire: Any = transit.message
-        same, said = transit.luggage
+        luggage: Saying = transit.luggage
+        same, said = luggage.same, luggage.said
         untold = transit.untold
         if transit.changed:
             self._note_unsaid(transit)
@@ -486,6 +496,7 @@ class SpeakingService(Service):
             said, untold = None, False
         elif untold and (self._told_wire or (said is not None and self._told)):
             wire, untold = self._answer_codec.tell_bytes(transit.payload, wire), False
+        luggage.done = luggage.done or not transit.changed
         self._tell_or_leave(
             device,
             transit.datagram,
