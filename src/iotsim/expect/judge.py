@@ -114,8 +114,8 @@ class Judge:
         return OnBothLayers(application, below.observers) if application else below.observers
 
     def lost_observers(self, fleet: str) -> Collection[Observer]:
-        """The same, of what impairments keep from the sessions of `fleet`: messages that are the same above a
-        session as below it."""
+        """The same, of what never reaches the sessions of `fleet`, as it is lost on its way or the device is
+        away: messages that are the same above a session as below it."""
         return self._audience(fleet, Topic("receives", "lost")).observers
 
     def undecodable(

@@ -37,7 +37,7 @@ Take: TypeAlias = "Callable[[int, Any, DeviceView, float], None]"
 
 class Topic(NamedTuple):
     """What can be subscribed to: `event` "undecodable" are datagrams that are no message, and "lost" are
-    messages that impairments have kept from a device's session, which might have handed them up."""
+    messages that never reached a device's session, which might have handed them up."""
 
     direction: Direction
     event: Literal["message", "undecodable", "lost"] = "message"
