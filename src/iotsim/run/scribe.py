@@ -50,8 +50,8 @@ LEAST_RECORDS = 2_000
 LOOK_S = 0.02
 """After so many records, and so long, is it looked whether a backlog pays."""
 BUSY_RATE = 50_000
-"""Records a second: events and packets, two of each for a request. Where there are fewer, a backlog takes more
-memory than it spares time: ten thousand devices that register at once make half as many."""
+"""Records a second: events and packets, two of each for a request. Where there are fewer, a backlog takes
+more memory than it spares time: ten thousand devices that register at once make half as many."""
 BUSY_SHARE = 0.7
 """Of the time, that this process works."""
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
