@@ -29,6 +29,8 @@ MAX_AGE = 60
 """In seconds, where a response has none (RFC 7252, section 5.10.5)."""
 REGISTER, DEREGISTER = 0, 1
 NUMBERS = 1 << 24
+NOT_SAID_YET = object()
+"""The content format of who has only been told that what it has is valid (section 3.3.1)."""
 
 
 class Observation:
@@ -61,7 +63,7 @@ class Observation:
         self.pending = False
         """Whether a notification is confirmable and not acknowledged yet."""
         self.message_id = -1
-        self.content_format: Any = None
+        self.content_format: Any = NOT_SAID_YET
         self.said: Any = None
         """The state of the last one (`Observers.state_of`), and when that was told."""
         self.said_at = now
@@ -90,7 +92,8 @@ class Observers:
         if old is not None:
             old.timer.cancel()
         self._of[observation.key] = observation
-        observation.content_format = answer.get("content_format")
+        if answer["code"] != "VALID":
+            observation.content_format = answer.get("content_format")
         self._keep(observation, answer)
         self._look_later(observation)
 
@@ -118,7 +121,7 @@ class Observers:
 
     def state_of(self, answer: Message) -> Any:
         """What makes an answer another than that before."""
-        return answer.get("payload"), answer["code"]
+        return answer.get("payload", answer.get("etag")), answer["code"]
 
     def is_news(self, observation: Observation, answer: Message) -> bool:
         """Whether there is a notification, if the device would now answer so."""
@@ -176,9 +179,12 @@ class Observers:
         """Tell who observes what the device would now answer."""
         session, peer, now = self._session, observation.peer, self._session.now
         answer.pop("path", None)
-        same_format = answer.get("content_format") == observation.content_format
-        if code_class(answer["code"]) == 2 and not same_format:
-            answer = {"code": "NOT_ACCEPTABLE"}  # section 4.2
+        if code_class(answer["code"]) == 2 and answer["code"] != "VALID":
+            format_ = answer.get("content_format")
+            if observation.content_format is NOT_SAID_YET:
+                observation.content_format = format_
+            if format_ != observation.content_format:
+                answer = {"code": "NOT_ACCEPTABLE"}  # section 4.2
         if code_class(answer["code"]) == 2:
             self._keep(observation, answer)
             observation.count += 1

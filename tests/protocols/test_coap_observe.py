@@ -81,6 +81,24 @@ def test_section_3_2_a_reset_of_any_notification_ends_it() -> None:
     assert server.after(100) == []
 
 
+def test_section_3_3_1_who_has_some_states_is_told_that_they_are_valid() -> None:
+    resource = {"value": "=state.temp", "observe": "1s", "etag": True}
+    server = Server({"/temp": resource}, state={"temp": 1})
+    tags = []
+    for temp in (1, 2):
+        server.device.state["temp"] = temp
+        tags += server.get("/temp")["etag"]
+    answer = server.get("/temp", observe=0, etag=tags)
+    assert shown(answer, "code", "etag") == ("VALID", tags[1:])
+    told = []
+    for temp in (1, 3, 2):
+        server.device.state["temp"] = temp
+        (notification,) = server.after(1.5)
+        told.append(shown(notification, "code", "content_format", "payload"))
+        assert "observe" in notification
+    assert told == [("VALID", None, ""), ("CONTENT", "text/plain", "3"), ("VALID", None, "")]
+
+
 def test_section_4_1_who_asks_again_is_there_once() -> None:
     server = server_of()
     first = observe(server)
