@@ -132,9 +132,10 @@ class Client:
         code = message["code"]
         if self._send_more(message, asked) or self._fetch_more(message, asked):
             return
-        if asked.body:
+        body, asked.body = asked.body, b""
+        if body and code_class(code) == 2:  # else it is an error's own
             message = {name: value for name, value in message.items() if name != "block2"}
-            message["payload"], asked.body = to_payload(asked.body), b""
+            message["payload"] = to_payload(body)
         if asked.whole is not None:
             message["observe"], asked.whole = asked.whole["observe"], None
         if code == "TOO_MANY_REQUESTS":
@@ -239,15 +240,20 @@ class Client:
 
     def _find(self, message: Message, peer: Peer) -> Asked | None:
         token = message["token"]
-        return self._asked.get((*peer.endpoint, token)) or self._asked.get((0, 0, token))
+        asked = self._asked.get((*peer.endpoint, token)) or self._asked.get((0, 0, token))
+        if asked is None or (
+            message["type"] == "ACK" and message["message_id"] != asked.message_id
+        ):
+            return None  # in an acknowledgment, both have to match (RFC 7252, section 5.3.2)
+        return asked
 
     def _send_more(self, message: Message, asked: Asked) -> bool:
         """Send the next block of our body, or the first again where the other side takes smaller ones."""
-        block = message.get("block1")
-        if not asked.left or block is None:
+        code, block = message["code"], message.get("block1")
+        if block is None:
             return False
-        code = message["code"]
-        if code == "CONTINUE":
+        # CONTINUE, or what became of this block alone, by a server that keeps none (RFC 7959, figure 8).
+        if asked.left and code_class(code) == 2:
             sent = block["number"] * asked.size + asked.size
             if block["size"] < asked.size:
                 asked.size = block["size"]
@@ -255,12 +261,15 @@ class Client:
                 return False
             self._send_block(asked, sent, self._token())
             return True
-        smaller = not block["number"] and block["size"] < asked.size
-        if code == "REQUEST_ENTITY_TOO_LARGE" and smaller:  # RFC 7959, section 2.9.3
-            asked.size = block["size"]
-            self._send_block(asked, 0, self._token())
-            return True
-        return False
+        if code != "REQUEST_ENTITY_TOO_LARGE" or block["number"]:
+            return False
+        # RFC 7959, section 2.9.3: the size that it takes, also of who has sent all at once.
+        body = asked.left or to_bytes(asked.message.get("payload") or "")
+        if block["size"] >= (asked.size or len(body)):
+            return False
+        asked.left, asked.size = body, block["size"]
+        self._send_block(asked, 0, self._token())
+        return True
 
     def _fetch_more(self, message: Message, asked: Asked) -> bool:
         """Ask for the next block of a response, if there is one."""

@@ -42,7 +42,7 @@ from construct import (
 from iotsim import DecodeError, EncodeError, FlatStruct, Native, Payload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 METHODS = {"GET": 1, "POST": 2, "PUT": 3, "DELETE": 4, "FETCH": 5, "PATCH": 6, "IPATCH": 7}
 RESPONSES = {
@@ -516,6 +516,12 @@ def error_reply(error: DecodeError, data: bytes) -> dict[str, Any] | None:
     if len(data) >= 4 and data[0] >> 4 == 0b0100:  # version 1, CON
         return {"type": "RST", "code": "EMPTY", "message_id": int.from_bytes(data[2:4], "big")}
     return None
+
+
+def not_understood(message: Mapping[str, Any]) -> list[int]:
+    """The numbers of its options that are critical, and not known here or not as they have to be (section
+    5.4.1)."""
+    return [one["number"] for one in message.get("options", ()) if one["number"] & 1]
 
 
 def code_class(code: str | int) -> int:

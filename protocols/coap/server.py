@@ -13,7 +13,7 @@ from iotsim import EncodeError, Peer, Recent, Session
 
 from .blocks import Downloads, Uploads, is_long, is_possible
 from .client import Client, Notifications
-from .message import CODES, METHODS, code_class
+from .message import CODES, METHODS, code_class, not_understood
 from .observe import DEREGISTER, REGISTER, Observers
 from .representation import MERGE_PATCH, decoded, etag_of, is_json, merged, parse, render
 from .transmission import ACKNOWLEDGED, RESET, Transmissions
@@ -194,6 +194,10 @@ class Coap(Session):
         if exchange is None:
             return
         if len(message) > BARE and not PARTICULAR.isdisjoint(message):
+            if not exchange.confirmable and not_understood(message):  # section 5.4.1
+                if not peer.group:
+                    self._send_empty("RST", exchange.message_id, peer)
+                return
             refusal = self._refusal(message)
             if refusal is None and "block1" in message:
                 exchange.block1 = message["block1"]
@@ -222,8 +226,8 @@ class Coap(Session):
         """The answer to a request that cannot be served, whatever it is for."""
         if "proxy_uri" in message or "proxy_scheme" in message:
             return {"code": "PROXYING_NOT_SUPPORTED"}  # section 5.10.2
-        if any(one["number"] & 1 for one in message.get("options", ())):
-            return {"code": "BAD_OPTION"}  # section 5.4.1
+        if numbers := not_understood(message):  # section 5.4.1
+            return {"code": "BAD_OPTION", "payload": f"option {numbers[0]} is not understood"}
         if message.get("hop_limit") == 0 or not is_possible(message):
             return {"code": "BAD_REQUEST"}  # RFC 8768, section 3; RFC 7959, section 2.2
         return None
@@ -371,9 +375,13 @@ class Coap(Session):
         if resource is None:
             if path == "/.well-known/core":
                 return self._core(message)
-            return {"code": "PRECONDITION_FAILED" if "if_match" in message else "NOT_FOUND"}
+            if "if_match" in message:
+                return {"code": "PRECONDITION_FAILED"}
+            return {"code": "DELETED" if method == "DELETE" else "NOT_FOUND"}  # section 5.8.4
         if method not in resource.methods:
             return {"code": "METHOD_NOT_ALLOWED"}
+        if len(message) > BARE and not self._holds(message, resource):
+            return {"code": "PRECONDITION_FAILED"}
         if method == "GET" or method == "FETCH":
             return self._get(message, resource)
         return self._set(message, resource)
@@ -414,8 +422,6 @@ class Coap(Session):
         """PUT, POST, PATCH, iPATCH and DELETE of a resource."""
         method, cell = message["code"], resource.value
         before = self.read(cell)
-        if not self._holds(message, resource, before):
-            return {"code": "PRECONDITION_FAILED"}
         if not cell.writable or (method == "POST" and before is None):
             # What a POST does is the resource's own matter: here, nothing.
             return {"code": "CHANGED" if method == "POST" else "METHOD_NOT_ALLOWED"}
@@ -458,16 +464,17 @@ class Coap(Session):
             return render(merged(decoded(_bytes(before), MERGE_PATCH), patch), MERGE_PATCH)
         return merged(before, patch)
 
-    def _holds(self, message: Message, resource: Resource, value: Any) -> bool:
-        """Whether the conditions of a request do (section 5.10.8)."""
-        if "if_none_match" in message and value is not None:
-            return False
+    def _holds(self, message: Message, resource: Resource) -> bool:
+        """Whether the conditions of a request do (section 5.10.8): an entity tag is that of any of the
+        resource's representations."""
         if "if_match" not in message:
-            return True
-        if value is None:
+            return "if_none_match" not in message or self.read(resource.value) is None
+        if "if_none_match" in message or self.read(resource.value) is None:
             return False
-        present = etag_of(render(value, resource.format), resource.format)
-        return any(tag in (b"", present) for tag in message["if_match"])
+        cells = {resource.format: resource.value, **resource.formats}
+        shown = {one: self.payload(cell, one) for one, cell in cells.items()}
+        tags = {etag_of(payload, one) for one, payload in shown.items() if payload is not None}
+        return any(not tag or tag in tags for tag in message["if_match"])
 
     def _core(self, message: Message) -> Message:
         """The links to the device's resources (RFC 6690)."""
@@ -510,14 +517,19 @@ class Coap(Session):
         return Notifications(self.client, {**message, "observe": REGISTER}, peer)
 
     def _take_response(self, message: Message, peer: Peer, kind: str) -> None:
+        is_rejected = bool(not_understood(message))  # section 5.4.1
         if kind == "ACK":
+            if is_rejected:
+                return  # as if it had not come (section 4.2)
             self._settle(message, peer, kind)
         else:
             begun = self._begun(message, peer)
             if begun is None:
                 return
             exchange = begun
-        expected = self._client is not None and self._client.expects(message, peer)
+        expected = (
+            self._client is not None and not is_rejected and self._client.expects(message, peer)
+        )
         if kind == "CON":
             exchange.acknowledged = True
             answer = "ACK" if expected else "RST"

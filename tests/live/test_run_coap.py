@@ -129,7 +129,7 @@ LIBCOAP_SAYS = {
     "none": "4.04",
     "method": "4.05",
     "accept": "4.06",
-    "critical": "4.02",
+    "critical": "4.02 option 65001 is not understood",
     "proxy": "5.05",
     "late": "at last",
     "lost": "",

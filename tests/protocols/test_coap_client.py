@@ -107,6 +107,28 @@ def test_an_answer_that_never_comes() -> None:
     assert client.answers == ["timeout", "timeout"]
 
 
+def test_section_5_3_2_an_acknowledgment_has_the_id_of_the_request() -> None:
+    client = Client()
+    (request,) = client.ask_peer(path="/a")
+    stranger = {**request, "message_id": request["message_id"] ^ 1}
+    assert client.answer(stranger, payload="21") == []
+    assert client.answers == []
+    client.answer(request, payload="22")
+    assert [answer["payload"] for answer in client.answers] == ["22"]
+
+
+@pytest.mark.parametrize("kind", ["ACK", "CON", "NON"])
+def test_section_5_4_1_a_response_with_a_critical_option_is_rejected(kind: str) -> None:
+    client = Client()
+    (request,) = client.ask_peer(path="/a")
+    own = {"type": kind, "message_id": request["message_id"], "token": request["token"]}
+    options = [{"number": 9, "value": b""}]
+    sent = client.receive({**own, "code": "CONTENT", "payload": "21", "options": options})
+    assert [one["type"] for one in sent] == (["RST"] if kind == "CON" else [])
+    assert client.answers == []
+    assert client.after(3) == [request]  # nothing has acknowledged it
+
+
 def test_a_reset() -> None:
     client = Client()
     (request,) = client.ask_peer(path="/a")
@@ -248,6 +270,43 @@ def test_rfc_7959_section_2_9_3_a_first_block_that_is_too_large() -> None:
     assert shown(request, "block1", "payload") == (block, LARGE[:16])
     client.answer(request, "REQUEST_ENTITY_TOO_LARGE", block1=block)
     assert [answer["code"] for answer in client.answers] == ["REQUEST_ENTITY_TOO_LARGE"]
+
+
+def test_rfc_7959_section_2_9_3_a_body_that_was_sent_at_once_is_too_large() -> None:
+    client = Client()
+    (request,) = client.ask_peer("PUT", path="/a", payload=LARGE)
+    assert "block1" not in request
+    block = {"number": 0, "more": True, "size": 64}
+    (request,) = client.answer(request, "REQUEST_ENTITY_TOO_LARGE", block1=block)
+    assert shown(request, "block1", "payload", "size1") == (block, LARGE[:64], len(LARGE))
+    client.answer(request, "REQUEST_ENTITY_TOO_LARGE")
+    assert [answer["code"] for answer in client.answers] == ["REQUEST_ENTITY_TOO_LARGE"]
+
+
+def test_rfc_7959_figure_8_a_server_that_takes_each_block_by_itself() -> None:
+    client = Client(block_size=128)
+    (request,) = client.ask_peer("PUT", path="/a", payload=LARGE)
+    body = request["payload"]
+    for number in range(1, 4):
+        block = {**request["block1"], "more": False}
+        (request,) = client.answer(request, "CHANGED", block1=block)
+        assert request["block1"] == {"number": number, "more": number < 3, "size": 128}
+        body += request["payload"]
+    assert client.answers == []
+    client.answer(request, "CHANGED", block1=request["block1"])
+    assert [answer["code"] for answer in client.answers] == ["CHANGED"]
+    assert body == LARGE
+
+
+def test_an_error_instead_of_a_further_block_is_told_as_it_is() -> None:
+    client = Client()
+    (request,) = client.ask_peer(path="/a")
+    block = {"number": 0, "more": True, "size": 16}
+    (request,) = client.answer(request, payload=LARGE[:16], block2=block)
+    client.answer(request, "NOT_FOUND", payload="it is gone")
+    assert [shown(one, "code", "payload") for one in client.answers] == [
+        ("NOT_FOUND", "it is gone")
+    ]
 
 
 # -- observation (RFC 7641) ------------------------------------------------------------------------------

@@ -285,6 +285,19 @@ def test_what_is_refused(fields: dict[str, Any], code: str) -> None:
     assert answer["code"] == code
 
 
+def test_section_5_4_1_a_critical_option_that_is_not_understood() -> None:
+    """The refusal says which; what is not confirmable is rejected, and so is a response."""
+    server = Server(TEMP)
+    options = [{"number": 9, "value": b""}]
+    answer = server.get("/temp", options=options)
+    assert shown(answer, "code", "payload") == ("BAD_OPTION", "option 9 is not understood")
+    (reset,) = server.send("GET", "/temp", type="NON", options=options)
+    assert shown(reset, "type", "code", "message_id") == ("RST", "EMPTY", server.last_id)
+    request = {"type": "NON", "code": "GET", "message_id": 9, "path": "/temp", "options": options}
+    assert server.receive(request, at="224.0.1.187") == []
+    assert server.after(10) == []
+
+
 def test_section_5_4_3_an_option_of_a_wrong_length() -> None:
     server = Server(TEMP)
     (answer,) = server.receive(bytes.fromhex("40010007 54 00000000 64 74656d70"))
@@ -425,6 +438,29 @@ def test_section_5_10_8_conditions() -> None:
     assert server.ask("PUT", "/led", payload="5", if_match=[b""])["code"] == "PRECONDITION_FAILED"
     assert server.ask("PUT", "/led", payload="5", if_none_match=True)["code"] == "CREATED"
     assert server.ask("PUT", "/nowhere", if_match=[b""])["code"] == "PRECONDITION_FAILED"
+
+
+def test_section_5_10_8_1_the_tag_of_any_representation() -> None:
+    formats = {"application/json": "=state.led"}
+    led = {"value": "=state.led", "formats": formats, "methods": ["GET", "PUT"], "etag": True}
+    server = Server({"/led": led}, state={"led": 1})
+    (tag,) = server.get("/led", accept="application/json")["etag"]
+    assert server.ask("PUT", "/led", payload="2", if_match=[tag])["code"] == "CHANGED"
+    assert server.ask("PUT", "/led", payload="3", if_match=[tag])["code"] == "PRECONDITION_FAILED"
+
+
+def test_section_5_10_8_a_condition_holds_for_get_too() -> None:
+    server = Server(TEMP)
+    assert server.get("/temp", if_match=[b""])["code"] == "CONTENT"
+    assert server.get("/temp", if_match=[b"other"])["code"] == "PRECONDITION_FAILED"
+    assert server.get("/temp", if_none_match=True)["code"] == "PRECONDITION_FAILED"
+
+
+def test_section_5_8_4_what_was_not_there_is_deleted() -> None:
+    server = Server(TEMP)
+    assert server.ask("DELETE", "/nowhere")["code"] == "DELETED"
+    refused = server.ask("DELETE", "/nowhere", if_match=[b""])
+    assert refused["code"] == "PRECONDITION_FAILED"
 
 
 def test_rfc_8132_section_3_patch() -> None:
