@@ -78,6 +78,8 @@ MESSAGE = FlatStruct(
     ),
 )
 
+MOST_DIGITS = 20
+"""Of an option's number; what has more is not acknowledged."""
 MOST_BYTES = 64 << 20
 """The largest file that a device takes."""
 DALLY = 2
@@ -123,6 +125,9 @@ class Transfer:
 
     def __init__(self, peer: Peer, model: Model, request: Message) -> None:
         self.peer = peer
+        self.request = request
+        self.is_heard = False
+        """Whether the client has gone on with it."""
         self.name: str = request["filename"]
         self.netascii = request["mode"].lower() == "netascii"
         if not self.netascii and request["mode"].lower() != "octet":
@@ -133,7 +138,9 @@ class Transfer:
         self.agreed: list[dict[str, str]] = []
         asked = {option["name"].lower(): option["value"] for option in request["options"]}
         numbers = {
-            name: int(text) for name, text in asked.items() if text.isascii() and text.isdigit()
+            name: int(text)
+            for name, text in asked.items()
+            if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
         }
         if numbers.get("blksize", 0) >= 8:  # RFC 2348
             self.size = min(numbers["blksize"], model.block_size)
@@ -177,8 +184,10 @@ class Tftp(Session):
         return None
 
     def begin(self, request: Message, peer: Peer, way: Any) -> None:
-        if any(other.peer.endpoint == peer.endpoint for other in self.transfers.values()):
-            return  # it was asked again, since our first block has not arrived yet
+        for other in self.transfers.values():
+            is_same = other.peer.endpoint == peer.endpoint and other.request == request
+            if is_same and not other.is_heard:
+                return  # it was asked again, since our first block has not arrived yet
         transfer = Transfer(peer, self.model, request)
         if way == self.send_file:
             data = self.content(transfer)
@@ -278,6 +287,7 @@ class Tftp(Session):
             if answer["opcode"] == "ERROR":
                 raise Unanswered(answer["message"] or answer["code"])
             if wanted(answer):
+                transfer.is_heard = True
                 return answer
         raise Unanswered
 

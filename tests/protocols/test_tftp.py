@@ -75,7 +75,14 @@ def test_options_are_agreed_to_as_far_as_they_are_known(device: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [{"blksize": 7}, {"blksize": "many"}, {"timeout": 0}, {"timeout": 256}]
+    "asked",
+    [
+        {"blksize": 7},
+        {"blksize": "many"},
+        {"timeout": 0},
+        {"timeout": 256},
+        {"tsize": "9" * 5000},  # int() takes at most 4,300 digits
+    ],
 )
 def test_options_that_cannot_be_are_not_acknowledged(device: Any, asked: Any) -> None:
     (answer,) = device().receive(opcode="RRQ", filename="two", options=options(**asked))
@@ -108,6 +115,22 @@ def test_who_asks_again_before_the_first_block_has_come_gets_no_second_transfer(
     tftp = device()
     tftp.receive(opcode="RRQ", filename="two")
     assert tftp.receive(opcode="RRQ", filename="two") == []
+
+
+def test_who_has_done_with_a_transfer_may_ask_again_from_the_same_port(device: Any) -> None:
+    """Section 4: whoever asks chooses its identifier; some have one alone."""
+    tftp = device(writable=True)
+    tftp.receive(opcode="WRQ", filename="new")
+    port = tftp.datagrams[-1][0]
+    tftp.receive(opcode="DATA", block=1, data=b"ab", port=port)
+    (block,) = tftp.receive(opcode="RRQ", filename="new")
+    assert (block["opcode"], block["data"]) == ("DATA", b"ab")
+    acknowledge(tftp, 1)
+    # One who has not ended what it began before, as after a restart, neither.
+    tftp.receive(opcode="RRQ", filename="fw.bin")
+    acknowledge(tftp, 1)
+    (block,) = tftp.receive(opcode="RRQ", filename="fw.bin")
+    assert (block["opcode"], block["block"]) == ("DATA", 1)
 
 
 def test_two_clients_do_not_disturb_each_other(device: Any) -> None:
