@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 
 
 def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The bindings come back, and the first is to blame. What v1 does not have is what it has in its place,
-    mostly GEN_ERR."""
+    """The bindings come back, and the first is to blame. What v1 has not is what it has in its place."""
     if request["pdu"] not in ("GET", "GETNEXT", "GETBULK", "SET"):
         return None
     if request["version"] == 1 and ERRORS[name] > ERRORS["GEN_ERR"]:

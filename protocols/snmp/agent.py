@@ -12,13 +12,18 @@ from .writing import envelope_size, type_of, write_binding
 if TYPE_CHECKING:
     from .vocabulary import Binding, Message
 
-ERRORS_V1 = {
-    "NO_ACCESS": "NO_SUCH_NAME",
-    "NO_CREATION": "NO_SUCH_NAME",
-    "NOT_WRITABLE": "NO_SUCH_NAME",
-    "WRONG_TYPE": "BAD_VALUE",
-}
-"""What v1 calls the errors of v2c that a device here gives (RFC 3584, section 4.4)."""
+NO_SUCH_NAME_V1 = (
+    "NO_ACCESS",
+    "NO_CREATION",
+    "NOT_WRITABLE",
+    "AUTHORIZATION_ERROR",
+    "INCONSISTENT_NAME",
+)
+BAD_VALUE_V1 = ("WRONG_VALUE", "WRONG_ENCODING", "WRONG_TYPE", "WRONG_LENGTH", "INCONSISTENT_VALUE")
+ERRORS_V1 = dict.fromkeys(NO_SUCH_NAME_V1, "NO_SUCH_NAME") | dict.fromkeys(
+    BAD_VALUE_V1, "BAD_VALUE"
+)
+"""What v1 calls the errors of v2c (RFC 3584, section 4.4); it calls all others genErr."""
 SMALLEST_BINDING = 7
 """Octets of the least that a binding can be."""
 TRAP_PORT = 162

@@ -79,6 +79,24 @@ def test_v1_has_one_error_for_all_that_is_missing() -> None:
     assert told(answer) == [(one["oid"], "NULL", None) for one in bindings]
 
 
+@pytest.mark.parametrize(
+    ("error", "in_v1"),
+    [
+        *((name, "BAD_VALUE") for name in ("WRONG_VALUE", "WRONG_ENCODING", "WRONG_LENGTH")),
+        ("INCONSISTENT_VALUE", "BAD_VALUE"),
+        ("INCONSISTENT_NAME", "NO_SUCH_NAME"),
+        ("AUTHORIZATION_ERROR", "NO_SUCH_NAME"),
+        *((name, "GEN_ERR") for name in ("RESOURCE_UNAVAILABLE", "COMMIT_FAILED", "UNDO_FAILED")),
+        ("READ_ONLY", "READ_ONLY"),
+    ],
+)
+def test_v1_has_other_names_of_errors(error: str, in_v1: str) -> None:
+    """RFC 3584, section 4.4, of what a scenario lets a device say."""
+    device = agent(faults=[{"error": error}])
+    (answer,) = device.receive(pdu="SET", version=1, bindings=asked(NAME))
+    assert answer["error"] == in_v1
+
+
 def test_v1_does_not_tell_counter64() -> None:
     """RFC 3584, section 4.2.2.1 and 4.2.2.2: as if it were not there; GETNEXT passes over it."""
     device = agent({"1.0": 1, "2.0": {"type": "COUNTER64", "value": 1 << 40}, "3.0": 3})
