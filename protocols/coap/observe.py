@@ -40,6 +40,7 @@ class Observation:
         "confirmed_at",
         "content_format",
         "count",
+        "evaluated_at",
         "key",
         "message_id",
         "peer",
@@ -67,6 +68,8 @@ class Observation:
         self.said: Any = None
         """The state of the last one (`Observers.state_of`), and when that was told."""
         self.said_at = now
+        self.evaluated_at = now
+        """When it was last asked whether there is news; for what is built on CoAP."""
         self.stale_at = 0.0
         self.timer: Any = None
 

@@ -1,8 +1,9 @@
 """Attributes of notifications (TS Core, sections 5.1.2 and 6.4.2): when an observer is told of what.
 
-``pmin`` and ``pmax`` are seconds between two notifications, at least and at most. ``gt`` and ``lt`` are
-limits: a value that crosses one is news. ``st`` is a step: so large a change is. They are set for an object,
-an instance or a resource, and hold below, unless what is there has its own.
+``pmin`` and ``pmax`` are seconds between two notifications, at least and at most; ``epmin`` and ``epmax``
+between two evaluations of the others. ``gt`` and ``lt`` are limits: a value that crosses one is news. ``st``
+is a step: so large a change is. They are set for an object, an instance or a resource, and hold below, unless
+what is there has its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Attributes: TypeAlias = dict[str, float]
-PERIODS = ("pmin", "pmax")
+PERIODS = ("pmin", "pmax", "epmin", "epmax")
 LIMITS = ("gt", "lt", "st")
 """Of numeric resources alone."""
 LONGEST = 24

@@ -64,6 +64,9 @@ class Notifications(Observers):
             return False
         if since >= attributes.get("pmax", math.inf):
             return True
+        if self._session.now < observation.evaluated_at + attributes.get("epmin", 0):
+            return False
+        observation.evaluated_at = self._session.now
         (before, _), (value, _) = observation.said, self.state_of(answer)
         return is_news(before, value, attributes)
 
@@ -72,7 +75,8 @@ class Notifications(Observers):
             return super().due(observation)
         attributes = self._attributes(observation)
         now, said_at = self._session.now, observation.said_at
-        due = now + self._session.model.observe
+        due = now + min(self._session.model.observe, attributes.get("epmax") or math.inf)
+        due = max(due, observation.evaluated_at + attributes.get("epmin", 0))
         latest = said_at + attributes.get("pmax", math.inf)
         if now < latest < due:
             due = latest

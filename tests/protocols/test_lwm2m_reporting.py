@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.protocols.lwm2m import CBOR, Client, said
+from tests.protocols.lwm2m import CBOR, LINKS, Client, said
 
 # -- observe (section 6.4), attributes (section 5.1.2) ---------------------------------------------------
 
@@ -50,6 +50,26 @@ def test_pmin_is_waited_for() -> None:
     client = observer("pmin=5")
     client.wait(16)
     assert times(client) == [5, 10, 15]
+
+
+def test_epmin_is_between_two_evaluations() -> None:
+    """Section 5.1.2: also where a server writes meanwhile."""
+    client = observer("epmin=5")
+    client.wait(16)
+    assert times(client) == [5, 10, 15]
+    client = observer("epmin=5", path="/3303/0/5750")
+    for text in ("a", "b", "hall", "c"):
+        client.code("PUT", "/3303/0/5750", payload=text)
+        client.wait(2)
+    client.wait(10)
+    assert [one["value"] for one in said(client)] == ["c"]
+    assert "epmin=5" in client.get("/3303/0/5750", accept=LINKS)
+
+
+def test_epmax_is_the_longest_between_two_evaluations() -> None:
+    client = observer("epmax=2", model={"observe": "10s"})
+    client.wait(7)
+    assert times(client) == [2, 4, 6]
 
 
 def test_pmax_tells_what_has_not_changed() -> None:
