@@ -35,6 +35,7 @@ LONGEST_DURATION = 0xFFFF
 MOST_NAMES = 1024
 """So many topic names that a gateway has registered are known at a time."""
 CONNACK = frozenset({"CONNACK"})
+ENTERING = CONNACK | {"WILLTOPICREQ", "WILLMSGREQ"}
 ANSWERS = {
     "PUBLISH": "PUBACK",
     "SUBSCRIBE": "SUBACK",
@@ -238,13 +239,14 @@ class Client:
         }
         said = told("CONNECT", client_id=client_id)
         answer = await line.ask(connect, CONNACK | {"WILLTOPICREQ"}, says=said)
-        if will is not None:
+        # What the gateway asks again it is told again, for it may not have heard it (section 6.13).
+        while will is not None and answer["kind"] != "CONNACK":
             if answer["kind"] == "WILLTOPICREQ":
                 topic = {"will_topic": will.topic, "qos": will.qos, "retain": will.retain}
-                answer = await line.ask({"kind": "WILLTOPIC", **topic}, CONNACK | {"WILLMSGREQ"})
-            if answer["kind"] == "WILLMSGREQ":
+                answer = await line.ask({"kind": "WILLTOPIC", **topic}, ENTERING)
+            else:
                 data = self._session.read(will.data)
-                answer = await line.ask({"kind": "WILLMSG", "will_message": data}, CONNACK)
+                answer = await line.ask({"kind": "WILLMSG", "will_message": data}, ENTERING)
         code = answer.get("return_code", "NOT_SUPPORTED")
         answer = told("CONNACK", client_id=client_id, return_code=code)
         self._session.deliver(answer, line.peer)

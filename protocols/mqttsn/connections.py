@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_ENTERING = 64
 """So many clients at a time are asked for their wills."""
 LATE_S = 1e-6
+WILL = frozenset({"WILLTOPIC", "WILLMSG"})
 
 
 class Connections:
@@ -56,8 +57,9 @@ class Connections:
 
     def connect(self, message: Message, line: Line, key: Key) -> None:
         """CONNECT has come: ask for the will if there is one, then ask the rules."""
-        if key in self._entering:
-            return  # CONNECT is repeated, and it has been asked for its will
+        before = self._entering.pop(key, None)
+        if before is not None:  # what it has been asked for its will was lost, or it begins anew
+            before.give_up("it has sent CONNECT again")
         if not message["will"]:
             self._enter(message, line, None)
         elif len(self._entering) < MOST_ENTERING:
@@ -69,15 +71,19 @@ class Connections:
     async def _ask_for_will(self, message: Message, line: Line, key: Key) -> None:
         will = None
         try:
-            topic = await line.ask({"kind": "WILLTOPICREQ"}, frozenset({"WILLTOPIC"}))
-            if topic.get("will_topic"):
-                data = await line.ask({"kind": "WILLMSGREQ"}, frozenset({"WILLMSG"}))
-                will = will_of({**topic, **data})
-        except Unanswered:
-            self._session.log(f"{message['client_id']} has not told its will")
+            answer = await line.ask({"kind": "WILLTOPICREQ"}, frozenset({"WILLTOPIC"}))
+            while answer.get("will_topic"):
+                topic = answer  # and again where what this is answered with was lost (section 6.13)
+                answer = await line.ask({"kind": "WILLMSGREQ"}, WILL)
+                if answer["kind"] == "WILLMSG":
+                    will = will_of({**topic, **answer})
+        except Unanswered as error:
+            if error.reason == "timeout":
+                self._session.log(f"{message['client_id']} has not told its will")
             return
         finally:
-            self._entering.pop(key, None)
+            if self._entering.get(key) is line:
+                del self._entering[key]
         self._enter(message, line, will)
 
     def _enter(self, message: Message, line: Line, will: Message | None) -> None:

@@ -125,6 +125,8 @@ class Gateway:
             line.release(message)
         elif kind == "PINGREQ":
             self._connections.ping(message, client)
+        elif kind == "WILLMSG":  # the CONNACK that answered it was lost
+            line.send({"kind": "CONNACK"})
         elif kind == "DISCONNECT":
             self._connections.disconnect(message, client)
         elif kind == "PUBACK" and message["return_code"] == "INVALID_TOPIC_ID":

@@ -80,6 +80,19 @@ def test_a_will_is_told_when_it_is_asked_for() -> None:
     assert client.heard[-1]["kind"] == "CONNACK"
 
 
+def test_a_gateway_that_asks_for_the_will_again_is_told_again() -> None:
+    """Section 6.13: one whose timer is shorter than the device's, and has not heard it."""
+    client = Client({"will": {"topic": "w/1", "data": "bye"}})
+    for _ in range(2):
+        (topic,) = client.receive(kind="WILLTOPICREQ")
+        assert shown(topic, "kind", "will_topic") == ("WILLTOPIC", "w/1")
+    for _ in range(2):
+        (message,) = client.receive(kind="WILLMSGREQ")
+        assert shown(message, "kind", "will_message") == ("WILLMSG", "bye")
+    client.accept()
+    assert client.publish("ab", "1", qos=1)[0]["kind"] == "PUBLISH"
+
+
 @pytest.mark.parametrize("code", ["CONGESTION", "NOT_SUPPORTED", "INVALID_TOPIC_ID"])
 def test_a_rejected_connection_is_tried_again_later(code: str) -> None:
     """Sections 6.2 and 7.2: after congestion not before TWAIT."""

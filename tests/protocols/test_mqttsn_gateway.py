@@ -61,7 +61,6 @@ def test_a_client_is_asked_for_its_will_which_is_published_when_it_is_lost() -> 
     gateway.connect("b", B, duration=3000)
     gateway.subscribe("will/+", B, qos=1)
     assert gateway.connect("a", A, will=True, duration=30) == [{"kind": "WILLTOPICREQ"}]
-    assert gateway.connect("a", A, will=True, duration=30) == []  # it is being asked
     will = {"kind": "WILLTOPIC", "will_topic": "will/a", "qos": 2, "retain": True}
     assert gateway.receive(will, peer=A) == [{"kind": "WILLMSGREQ"}]
     assert gateway.after(10.1) == [{"kind": "WILLMSGREQ"}]
@@ -86,6 +85,30 @@ def test_who_does_not_tell_its_will_is_not_connected() -> None:
     assert gateway.kinds.count("WILLTOPICREQ") == 2
     assert gateway.notes == ["device[0]: a has not told its will"]
     assert gateway.receive(kind="PINGREQ", peer=A) == [{"kind": "DISCONNECT"}]
+
+
+def test_who_is_asked_for_its_will_may_repeat_itself() -> None:
+    """Section 6.13: its timer is shorter than the gateway's, and each answer to it is lost once."""
+    gateway = Gateway()
+    topic = {"kind": "WILLTOPIC", "will_topic": "will/a"}
+    message = {"kind": "WILLMSG", "will_message": "gone"}
+    for _ in range(2):
+        assert gateway.connect("a", A, will=True) == [{"kind": "WILLTOPICREQ"}]
+    for _ in range(2):
+        assert gateway.receive(topic, peer=A) == [{"kind": "WILLMSGREQ"}]
+    for _ in range(2):
+        assert gateway.receive(message, peer=A) == [ACCEPTED]
+    assert gateway.after(5) == []
+    assert not any("will" in note for note in gateway.notes)
+    assert gateway.receive(kind="PINGREQ", peer=A) == [{"kind": "PINGRESP"}]
+
+
+def test_who_begins_anew_while_it_is_asked_for_its_will_is_not_made_to_wait() -> None:
+    gateway = Gateway()
+    gateway.connect("a", A, will=True)
+    assert gateway.connect("b", A) == [ACCEPTED]
+    assert gateway.after(59) == []
+    assert gateway.receive(kind="WILLMSGUPD", will_message="x", peer=A)[0]["kind"] == "WILLMSGRESP"
 
 
 def test_an_empty_will_topic_ends_the_questions() -> None:
