@@ -1,7 +1,7 @@
 """Bodies in blocks (RFC 7959): those that are put together, and those that are cut.
 
 What is kept of them is bounded: `MOST_BODIES` each way for a device, each at most the model's ``body_limit``,
-for as long as an exchange may last.
+for as long as an exchange may last, from the latest block on.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Uploads:
         self._bodies: Recent[Any, bytearray] = Recent(model.exchange_lifetime, MOST_BODIES)
 
     def add(self, message: Message, peer: Peer, now: float) -> tuple[Message | None, Message]:
-        """Add a block. The answer to it, or None and the whole request if it was the last."""
+        """Add a block, or one that has come before. The answer to it, or None and the whole request if it was
+        the last."""
         block, limit = message["block1"], self._model.body_limit
         part, number, size = to_bytes(message["payload"]), block["number"], block["size"]
         key = transfer_of(message, peer)
@@ -72,15 +73,16 @@ class Uploads:
             body: bytearray | None = bytearray()
         else:
             body = self._bodies.get(key, now)
-        if body is None or len(body) != number * size:
+        start = number * size
+        is_again = body is not None and start < len(body) and block["more"]
+        if body is None or (len(body) != start and not is_again):
             return {"code": "REQUEST_ENTITY_INCOMPLETE", "block1": block}, message
-        if len(body) + len(part) > limit:
+        if start + len(part) > limit:
             self._bodies.pop(key)
             return {"code": "REQUEST_ENTITY_TOO_LARGE", "block1": block, "size1": limit}, message
-        body += part
+        body[start : start + len(part)] = part
         if block["more"]:
-            if number == 0:
-                self._bodies.put(key, body, now)
+            self._bodies.renew(key, body, now)
             return {
                 "code": "CONTINUE",
                 "block1": {**block, "size": min(size, self._model.block_size)},
@@ -110,16 +112,19 @@ class Downloads:
             kept = ("observe", "token", "type", "message_id", "block1")
             rest = {name: value for name, value in answer.items() if name not in kept}
             key = transfer_of(request, peer)
-            self._bodies.pop(key)
-            self._bodies.put(key, (rest, body), now)
+            self._bodies.renew(key, (rest, body), now)
         return self._block(answer, body, request)
 
     def next(self, request: Message, peer: Peer, now: float) -> Message | None:
         """The answer to a request for a further block; None if it is none, or there is no such body."""
         if "block2" not in request or not request["block2"]["number"]:
             return None
-        kept = self._bodies.get(transfer_of(request, peer), now)
-        return None if kept is None else self._block(*kept, request)
+        key = transfer_of(request, peer)
+        kept = self._bodies.get(key, now)
+        if kept is None:
+            return None
+        self._bodies.renew(key, kept, now)
+        return self._block(*kept, request)
 
     def _size(self, request: Message) -> int:
         own: int = self._model.block_size

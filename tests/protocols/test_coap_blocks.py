@@ -80,6 +80,20 @@ def test_section_2_9_2_a_block_that_is_missing(number: int) -> None:
     assert server.get("/large")["payload"] == "a" * 16 + "b" * 16 + "c"
 
 
+def test_section_2_5_a_block_that_comes_again_in_another_message() -> None:
+    """As that of a client which has not heard the answer, and sends messages that are not confirmable."""
+    server = Server(STORE)
+    put(server, 0, True, "a" * 16)
+    for number, letter in ((1, "b"), (1, "b"), (2, "c"), (1, "b")):
+        answer = put(server, number, True, letter * 16)
+        assert shown(answer, "code", "block1") == (
+            "CONTINUE",
+            {"number": number, "more": True, "size": 16},
+        )
+    assert put(server, 3, False, "d")["code"] == "CHANGED"
+    assert server.get("/large")["payload"] == "a" * 16 + "b" * 16 + "c" * 16 + "d"
+
+
 def test_a_block_without_a_beginning() -> None:
     assert put(Server(STORE), 1, False, "x")["code"] == "REQUEST_ENTITY_INCOMPLETE"
 
@@ -114,6 +128,21 @@ def test_a_body_that_was_not_finished_is_forgotten() -> None:
     put(server, 0, True, "a" * 16)
     server.wait(248)
     assert put(server, 1, False, "b")["code"] == "REQUEST_ENTITY_INCOMPLETE"
+
+
+def test_a_slow_transfer_is_not_forgotten() -> None:
+    large = {"value": "=state.large", "methods": ["GET", "PUT"]}
+    server = Server({"/large": large}, state={"large": ""})
+    for number in range(3):
+        assert put(server, number, True, "a" * 16)["code"] == "CONTINUE"
+        server.wait(200)
+    assert put(server, 3, False, "b")["code"] == "CHANGED"
+    body = ""
+    for number in range(4):
+        body += server.get("/large", block2={"number": number, "size": 16})["payload"]
+        server.device.state["large"] = "another" * 20
+        server.wait(200)
+    assert body == "a" * 48 + "b"
 
 
 def test_only_so_many_bodies_are_kept() -> None:
