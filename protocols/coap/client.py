@@ -119,6 +119,12 @@ class Client:
             request = {name: value for name, value in message.items() if name != "message_id"}
             self.submit({**request, "observe": DEREGISTER}, peer, None, _ignore)
 
+    def reset(self, peer: Peer, message_id: int) -> None:
+        """A request that is not confirmable was rejected (RFC 7252, section 4.3)."""
+        for asked in list(self._asked.values()):
+            if asked.message_id == message_id and asked.key[:2] == peer.endpoint:
+                self._fail(asked, RESET)
+
     def expects(self, message: Message, peer: Peer) -> bool:
         return self._find(message, peer) is not None
 

@@ -158,8 +158,11 @@ class Coap(Session):
         number = message["message_id"]
         if self._transmissions is not None:
             self._transmissions.settle(peer, number, RESET if kind == "RST" else ACKNOWLEDGED)
-        if kind == "RST" and self._observers is not None:
-            self._observers.reset(peer, number)
+        if kind == "RST":
+            if self._observers is not None:
+                self._observers.reset(peer, number)
+            if self._client is not None:
+                self._client.reset(peer, number)
 
     def _begun(self, message: Message, peer: Peer) -> Exchange | None:
         """A new exchange for a message; None if it is a duplicate, which is answered as the first was."""

@@ -107,6 +107,15 @@ def test_an_answer_that_never_comes() -> None:
     assert client.answers == ["timeout", "timeout"]
 
 
+def test_section_4_3_a_reset_of_what_is_not_confirmable() -> None:
+    client = Client()
+    (request,) = client.ask_peer(path="/a", type="NON")
+    client.acknowledge(request, "RST", OTHER)
+    assert client.answers == []
+    client.acknowledge(request, "RST")
+    assert client.answers == ["reset"]
+
+
 def test_section_5_3_2_an_acknowledgment_has_the_id_of_the_request() -> None:
     client = Client()
     (request,) = client.ask_peer(path="/a")
