@@ -41,6 +41,7 @@ class Observation:
         "content_format",
         "count",
         "evaluated_at",
+        "has_waited",
         "key",
         "message_id",
         "peer",
@@ -63,6 +64,8 @@ class Observation:
         """Of notifications."""
         self.pending = False
         """Whether a notification is confirmable and not acknowledged yet."""
+        self.has_waited = False
+        """Whether the resource was to be looked at meanwhile."""
         self.message_id = -1
         self.content_format: Any = NOT_SAID_YET
         self.said: Any = None
@@ -169,9 +172,9 @@ class Observers:
         """See whether there is something to tell."""
         session = self._session
         observation.timer.cancel()
-        if (
-            not observation.pending
-        ):  # one at a time (section 4.5.1); the next look tells what is new then
+        if observation.pending:  # one at a time (section 4.5.1): what is new is told after it
+            observation.has_waited = True
+        else:
             answer = session.evaluate(dict(observation.request), observation.peer)
             if answer is not None and self.is_news(observation, answer):
                 self.notify(observation, answer)
@@ -205,11 +208,14 @@ class Observers:
         if not confirm:
             session.send(answer, peer, says=said)
             return
-        observation.pending, observation.confirmed_at = True, now
+        observation.pending, observation.has_waited = True, False
+        observation.confirmed_at = now
 
         def ended(how: str) -> None:
             observation.pending = False
             if how != ACKNOWLEDGED:
                 self._remove(observation)
+            elif observation.has_waited and self._of.get(observation.key) is observation:
+                self.look(observation)
 
         session.transmissions.send(answer, peer, ended, says=said)

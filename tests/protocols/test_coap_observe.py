@@ -99,6 +99,26 @@ def test_section_3_3_1_who_has_some_states_is_told_that_they_are_valid() -> None
     assert told == [("VALID", None, ""), ("CONTENT", "text/plain", "3"), ("VALID", None, "")]
 
 
+def test_section_4_5_1_what_changes_meanwhile_is_told_once_the_last_is_acknowledged() -> None:
+    temp = {"value": "=state.temp", "observe": "1h", "confirmable": True, "max_age": 3600}
+    server = Server({"/temp": {**temp, "methods": ["GET", "PUT"]}}, state={"temp": 1})
+    observe(server)
+    (_, notification) = server.send("PUT", "/temp", payload="2", token=b"p")
+    server.send("PUT", "/temp", payload="3", token=b"p")
+    server.acknowledge(notification)
+    assert shown(server.sent[-1], "type", "payload") == ("CON", "3")
+
+
+def test_what_changes_all_the_time_is_looked_at_no_oftener_for_who_acknowledges_at_once() -> None:
+    server = Server({"/temp": {"value": "=t", "observe": "1s", "confirmable": True}})
+    observe(server)
+    for _ in range(3):
+        (notification,) = server.after(1)
+        before = len(server.sent)
+        server.acknowledge(notification)
+        assert len(server.sent) == before
+
+
 def test_section_4_1_who_asks_again_is_there_once() -> None:
     server = server_of()
     first = observe(server)
