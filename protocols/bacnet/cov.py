@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from iotsim import Unanswered
 
 from .objects import RefusedError, has_increment
+from .services import COV_SUBSCRIPTION
+from .syntax import Cursor, Writer, read_elements
 
 if TYPE_CHECKING:
     from iotsim import Peer
@@ -37,6 +39,36 @@ class Subscriptions:
         self.device = device
         self.all: dict[Any, Subscription] = {}
         self._timer: Any = None
+        device.database.subscribed = self.elements
+
+    def elements(self) -> list[Message]:
+        """They as a value of Active_COV_Subscriptions."""
+        self._forget()
+        octets = b"".join(map(self._octets, self.all.values()))
+        return read_elements(Cursor(octets, 0, len(octets)), None, "", 0)
+
+    def _octets(self, one: Subscription) -> bytes:
+        address, port = one.peer.endpoint
+        local = {"network": 0, "mac": address.to_bytes(4, "big") + port.to_bytes(2, "big")}
+        remote = one.network and {"network": one.network["network"], "mac": one.network["address"]}
+        increments = has_increment(one.item)
+        return Writer().items(
+            {
+                "recipient": {
+                    "recipient": {"address": remote or local},
+                    "process": one.process,
+                },
+                "monitored": {"object": one.item, "property": "present-value"},
+                "confirmed": one.confirmed,
+                "time_remaining": self._left(one),
+                "increment": self.device.database.increment(one.item) if increments else None,
+            },
+            COV_SUBSCRIPTION,
+        )
+
+    def _left(self, one: Subscription) -> int:
+        """For how many seconds it goes on; 0 if it does not end."""
+        return 0 if one.end is None else max(1, round(one.end - self.device.now))
 
     def subscribe(self, message: Message, peer: Peer) -> None:
         """Execute SUBSCRIBE_COV (clause 13.14.2). RefusedError."""
@@ -117,14 +149,13 @@ class Subscriptions:
         return bool(abs(value - before) < base.increment(item))
 
     def _notify(self, one: Subscription, values: list[dict[str, Any]]) -> None:
-        left = 0 if one.end is None else max(1, round(one.end - self.device.now))
         message: Message = {
             "service": f"{'CONFIRMED' if one.confirmed else 'UNCONFIRMED'}_COV_NOTIFICATION",
             "destination": one.network,
             "process": one.process,
             "device": self.device.database.device,
             "monitored_object": one.item,
-            "time_remaining": left,
+            "time_remaining": self._left(one),
             "values": values,
         }
         if not one.confirmed:

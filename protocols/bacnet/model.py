@@ -29,8 +29,9 @@ def _units(text: str | int) -> str | int:
     return text
 
 
-def _property(text: Any) -> Any:
-    return PROPERTIES.name(PROPERTIES.number(text))
+def _property(text: Any) -> str:
+    """A property by its name; one without a name, such as a vendor's, by its number."""
+    return str(PROPERTIES.name(PROPERTIES.number(text)))
 
 
 def _endpoint(text: Any) -> Any:

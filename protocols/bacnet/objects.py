@@ -13,6 +13,8 @@ from .enumerations import BINARY, PROPERTIES
 from .tags import ANY_INSTANCE, object_number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iotsim import Session
 
     from .model import Model, Object
@@ -21,9 +23,23 @@ Typed = tuple[str, Any]
 EXECUTED = {5, 12, 14, 15, 16, 17, 20, 32, 33, 34, 36}
 """The bits of BACnetServicesSupported that a device here has (clause 21)."""
 ARRAYS = frozenset({"object-list", "priority-array", "state-text", "property-list"})
-OPTIONAL = frozenset({"reliability", "description", "cov-increment", "state-text", "location"})
+OPTIONAL = frozenset(
+    {
+        *("reliability", "description", "cov-increment", "state-text"),
+        *("location", "max-segments-accepted", "local-time", "local-date", "utc-offset"),
+        *("daylight-savings-status", "apdu-segment-timeout", "active-cov-subscriptions"),
+    }
+)
+"""Of objects, and of the device (clause 12, conformance code O)."""
 COMMANDS = frozenset({"priority-array", "relinquish-default"})
 """Required of outputs, and optional of values."""
+VALUES = frozenset(
+    {"integer-value", "positive-integer-value", "large-analog-value", "characterstring-value"}
+)
+STATES = frozenset({"event-state", "out-of-service"})
+"""Optional of `VALUES`, and required of other objects."""
+PROPRIETARY = 512
+"""From here on, properties are the vendors' (clause 21)."""
 GENERAL = ("object-identifier", "object-name", "object-type")
 LOWEST_PRIORITY = 16
 RESERVED_PRIORITY = 6
@@ -36,6 +52,10 @@ class RefusedError(Exception):
     def __init__(self, kind: str, code: str) -> None:
         super().__init__(f"{kind}/{code}")
         self.kind, self.code = kind, code
+
+
+def is_standard(prop: str) -> bool:
+    return PROPERTIES.number(prop) < PROPRIETARY
 
 
 def has_increment(item: str) -> bool:
@@ -66,6 +86,8 @@ class Database:
         """The present values of objects that are out of service by a write, or by the model."""
         self.increments: dict[str, float] = {}
         self.clock_offset = 0.0
+        self.subscribed: Callable[[], list[dict[str, Any]]] = list
+        """Gives the Active_COV_Subscriptions, as elements."""
         for key, one in self.model.objects.items():
             if one.out_of_service:
                 self.overrides[key] = session.read(one.value)
@@ -77,13 +99,18 @@ class Database:
             else self.model.objects[item].name or item
         )
 
+    def known(self, item: str) -> str:
+        """The object's own identifier, "" if there is none."""
+        if item in (self.device, f"device,{ANY_INSTANCE}"):
+            return self.device
+        return item if item in self.model.objects else ""
+
     def find(self, item: str) -> str:
         """The object's own identifier. RefusedError if there is none."""
-        if item == f"device,{ANY_INSTANCE}":
-            return self.device
-        if item != self.device and item not in self.model.objects:
+        found = self.known(item)
+        if not found:
             raise RefusedError("object", "unknown-object")
-        return item
+        return found
 
     def properties(self, item: str) -> list[str]:
         """All but Property_List, which ALL does not have (clause 15.7)."""
@@ -107,12 +134,16 @@ class Database:
         every = self.properties(item)
         if which == "all":
             return every
+        if which not in ("required", "optional"):
+            return None
         own = () if item == self.device else self.model.objects[item].properties
         beside = OPTIONAL | COMMANDS if "-value," in item else OPTIONAL
-        optional = [prop for prop in every if prop in beside or prop in own]
-        if which == "optional":
-            return optional
-        return [prop for prop in every if prop not in optional] if which == "required" else None
+        if item.partition(",")[0] in VALUES:
+            beside |= STATES
+        optional = {prop for prop in every if prop in beside or prop in own}
+        if which == "required":
+            return [prop for prop in every if prop not in optional]
+        return [prop for prop in every if prop in optional and is_standard(prop)]
 
     def is_commandable(self, item: str) -> bool:
         one = self.model.objects[item]
@@ -124,12 +155,11 @@ class Database:
 
     def read(self, item: str, prop: str | int, index: int | None = None) -> Typed:
         """Type and value of a property, or of an element of it. RefusedError."""
-        item = self.find(item)
-        prop = PROPERTIES.name(prop) if isinstance(prop, int) else prop
+        item, prop = self.find(item), str(prop)
         known = self.properties(item)
         if prop != "property-list" and prop not in known:
             raise RefusedError("property", "unknown-property")
-        kind, value = self._value(item, str(prop), known)
+        kind, value = self._value(item, prop, known)
         if index is None:
             return kind, value
         if prop not in ARRAYS:
@@ -223,7 +253,7 @@ class Database:
 
     def write(self, write: dict[str, Any], item: str) -> None:
         """Execute a write of WRITE_PROPERTY or one of WRITE_PROPERTY_MULTIPLE. RefusedError."""
-        item, prop = self.find(item), write["property"]
+        item, prop = self.find(item), str(write["property"])
         if prop != "property-list" and prop not in self.properties(item):
             raise RefusedError("property", "unknown-property")
         if write.get("array_index") is not None and prop not in ARRAYS:
@@ -341,9 +371,11 @@ DEVICE_PROPERTIES: dict[str, Any] = {
     "local-time": _local_time,
     "local-date": _local_date,
     "utc-offset": lambda _: ("INTEGER", 0),
+    "daylight-savings-status": lambda _: ("BOOLEAN", False),
     "apdu-segment-timeout": _milliseconds("segment_timeout"),
     "apdu-timeout": _milliseconds("apdu_timeout"),
     "number-of-apdu-retries": lambda base: ("UNSIGNED", base.model.apdu_retries),
     "device-address-binding": lambda _: ("LIST", []),
     "database-revision": lambda _: ("UNSIGNED", 1),
+    "active-cov-subscriptions": lambda base: ("LIST", base.subscribed()),
 }

@@ -64,8 +64,8 @@ class Bacnet(InSegments):
         if asks_bbmd:
             self.deliver(message, peer, Request(message, peer))
             return
-        if apdu == "CONFIRMED_REQUEST" and (peer.group or destination):
-            return  # clause 5.3: confirmed requests go to one device
+        if apdu == "CONFIRMED_REQUEST" and is_broadcast(message, peer):
+            return  # clause 5.4.5.1, ConfirmedBroadcastReceived
         if apdu in ("SEGMENT_ACK", "ABORT"):
             self._segment_answered(message, peer)
         elif "sequence_number" in message:
@@ -85,7 +85,7 @@ class Bacnet(InSegments):
             message, octets = read_headers(datagram, 0)
             if message.get("apdu") != "CONFIRMED_REQUEST" or "sequence_number" in message:
                 return None
-            if message["destination"] or self.silent == "DISABLE":
+            if is_broadcast(message, peer) or self.silent == "DISABLE":
                 return None
             if message["service"] not in SERVICES:
                 return self._rejected(message, "UNRECOGNIZED_SERVICE")
@@ -232,23 +232,19 @@ class Bacnet(InSegments):
         results, values = [], 0
         for read in message["reads"]:
             found: list[Message] = []
-            results.append({"object": read["object"], "properties": found})
-            for one in self._reads(read):
+            item = self.database.known(read["object"])
+            results.append({"object": item or read["object"], "properties": found})
+            for one in self._reads(item, read["properties"]):
                 found.append(one)
                 values += 1 + (len(one["value"]) if one.get("type") == "LIST" else 0)
                 if values > MOST_VALUES:
                     return {"apdu": "ABORT", "reason": "OUT_OF_RESOURCES"}
         return {"results": results}
 
-    def _reads(self, read: Message) -> Iterator[Message]:
+    def _reads(self, item: str, properties: list[Message]) -> Iterator[Message]:
         """What is read of one object; of one that is not there, an error for each (clause 15.7.3)."""
-        base = self.database
-        try:
-            item = base.find(read["object"])
-        except RefusedError:
-            item = ""
-        for one in read["properties"]:
-            wanted = base.listed(item, one["property"]) if item else None
+        for one in properties:
+            wanted = self.database.listed(item, one["property"]) if item else None
             for prop in [one["property"]] if wanted is None else wanted:
                 yield self._result(item, prop, one["array_index"])
 
@@ -374,6 +370,12 @@ class Bacnet(InSegments):
             if answer["result"]:
                 self.log(f"{peer} refuses the registration")
             await self.sleep(foreign.ttl / 2 if not answer["result"] else self.model.apdu_timeout)
+
+
+def is_broadcast(message: Message, peer: Peer) -> bool:
+    """Whether more than one device is meant: by the link, the BVLC (J.4), or the network layer (6.2.2)."""
+    alone = message["function"] == "ORIGINAL_UNICAST_NPDU" and not message["destination"]
+    return bool(peer.group) or not alone
 
 
 ANSWERS = frozenset({"SIMPLE_ACK", "COMPLEX_ACK", "ERROR", "REJECT", "ABORT"})

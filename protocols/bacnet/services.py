@@ -135,6 +135,34 @@ ACKS: dict[str, tuple[Item, ...]] = {
         Item("results", None, (_OBJECT, Item("properties", 1, RESULTS, many=True)), many=True),
     ),
 }
+COV_SUBSCRIPTION = (
+    Item(
+        "recipient",
+        0,
+        (
+            Item(
+                "recipient",
+                0,
+                (
+                    Item(
+                        "address",
+                        1,
+                        (
+                            Item("network", None, "UNSIGNED"),
+                            Item("mac", None, "OCTET_STRING"),
+                        ),
+                    ),
+                ),
+            ),
+            Item("process", 1, "UNSIGNED"),
+        ),
+    ),
+    Item("monitored", 1, (_OBJECT, _PROPERTY)),
+    Item("confirmed", 2, "BOOLEAN"),
+    Item("time_remaining", 3, "UNSIGNED"),
+    Item("increment", 4, "REAL", optional=True),
+)
+"""An element of Active_COV_Subscriptions."""
 WRITE_MULTIPLE_ERROR = (
     Item("error", 0, ERROR),
     Item(

@@ -106,10 +106,10 @@ def _absent(item: Item) -> Value:
 
 
 def _is_next(cursor: Cursor, item: Item) -> bool:
-    if item.tag is None and item.many:
-        return True
     if cursor.done:
         return False
+    if item.tag is None and item.many:
+        return True
     tag = read_tag(cursor.data, cursor.at)
     if item.tag is None:
         if isinstance(item.kind, tuple):

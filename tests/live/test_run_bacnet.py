@@ -108,6 +108,8 @@ async def main():
     print("many:", len(await app.read_property_multiple(D, many)))
     for confirmed in (False, True):
         async with app.change_of_value(D, AIR, 7, confirmed, 30) as changes:
+            (one,) = await app.read_property(D, "device,1000", "active-cov-subscriptions")
+            print("subscribed", one.recipient.processIdentifier, bool(one.issueConfirmedNotifications))
             for _ in range(6):
                 prop, value = await asyncio.wait_for(changes.get_value(), 10)
                 print("cov", confirmed, prop, value)
@@ -189,6 +191,7 @@ def check_bacpypes3(done: Done) -> None:
     assert ["analog-value,1", "priority-array"] in read
     assert ["device,1000", "protocol-object-types-supported"] in read
     for confirmed in ("False", "True"):
+        assert f"subscribed 7 {confirmed}" in lines
         told = [line for line in lines if line.startswith(f"cov {confirmed} present-value")]
         values = [float(line.split()[-1]) for line in told]
         assert len(values) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.protocols.bacnet import (
@@ -20,6 +20,9 @@ from tests.protocols.bacnet import (
 
 from iotsim.events import Note
 from iotsim.wire.address import parse_address
+
+if TYPE_CHECKING:
+    from iotsim.testing import Transcript
 
 # -- discovery (clauses 16.9 and 16.10) ------------------------------------------------------------
 
@@ -80,18 +83,27 @@ def test_a_forwarded_request_is_answered_to_its_origin() -> None:
     one.receive(
         function="FORWARDED_NPDU",
         origin="10.77.0.9:47809",
-        service="READ_PROPERTY",
+        service="WHO_HAS",
         object="analog-value,2",
-        property="present-value",
     )
-    assert "-> 10.77.0.9:47809 COMPLEX_ACK READ_PROPERTY" in one.lines()[-1]
+    assert "-> 10.77.0.9:47809 UNCONFIRMED_REQUEST I_HAVE" in one.lines()[-1]
 
 
-def test_confirmed_requests_by_broadcast_are_not_answered() -> None:
-    answers = device().receive(
-        service="READ_PROPERTY", object="device,1000", property="object-name", at=BROADCAST
-    )
-    assert answers == []
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"at": BROADCAST},
+        {"function": "ORIGINAL_BROADCAST_NPDU"},
+        {"function": "FORWARDED_NPDU", "origin": "10.77.0.9:47809"},
+        {"destination": {"network": 0xFFFF, "address": b""}},
+    ],
+)
+def test_confirmed_requests_by_broadcast_are_not_answered(how: dict[str, Any]) -> None:
+    """Clause 5.4.5.1, ConfirmedBroadcastReceived; how it came is told by the link, the BVLC or the NPDU."""
+    request = {"service": "READ_PROPERTY", "object": "device,1000", "property": "object-name"}
+    one = device()
+    assert len(one.receive(**request)) == 1
+    assert one.receive(**request, **how) == []
 
 
 # -- reading (clauses 15.5 and 15.7) ---------------------------------------------------------------
@@ -174,6 +186,36 @@ def test_all_is_required_and_optional() -> None:
     assert {"object-name", "present-value", "units"} <= set(names("required"))
     assert {"reliability", "priority-array"} <= set(names("optional"))
     assert "property-list" not in names("all")
+
+
+def properties(one: Transcript, item: str, which: str) -> tuple[str, set[Any]]:
+    """The object that ReadPropertyMultiple tells of, and those of its properties."""
+    reads = [{"object": item, "properties": [{"property": which}]}]
+    (answer,) = one.receive(service="READ_PROPERTY_MULTIPLE", reads=reads)
+    (result,) = answer["results"]
+    return result["object"], {str(each["property"]) for each in result["properties"]}
+
+
+def test_what_is_optional_by_the_standard_is_not_required() -> None:
+    """Clause 15.7.3.1.2, and the conformance codes of clause 12."""
+    objects = {"integer-value,1": {"value": 1, "properties": {"profile-name": "1-p", "600": 7}}}
+    one = device({"objects": objects})
+    times = {"local-time", "local-date", "utc-offset", "daylight-savings-status"}
+    segments = {"max-segments-accepted", "apdu-segment-timeout"}
+    others = {"location", "description", "active-cov-subscriptions"}
+    assert properties(one, "device,1000", "optional")[1] == times | segments | others
+    optional = properties(one, "integer-value,1", "optional")[1]
+    assert {"event-state", "out-of-service", "profile-name"} <= optional
+    # what is a vendor's is neither
+    assert read(one, "integer-value,1", "600") == 7
+    assert "600" in properties(one, "integer-value,1", "all")[1]
+    assert "600" not in optional | properties(one, "integer-value,1", "required")[1]
+
+
+def test_the_device_has_its_own_instance_where_any_was_asked_for() -> None:
+    """Clauses 15.5.2 and 15.7.2: 4194303 is the device's, whichever that is."""
+    one = device()
+    assert properties(one, "device,4194303", "object-name") == ("device,1000", {"object-name"})
 
 
 def test_an_answer_without_end_is_refused() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.protocols.bacnet import (
+    CODEC,
     device,
     error,
+    read,
     subscribe,
     told,
     write,
@@ -94,3 +96,26 @@ def test_what_has_ended_takes_no_place_and_is_told_nothing_between_looks() -> No
     one.wait(1)
     assert told(one) == [7.5]
     assert subscribe(one, process=2)[0]["apdu"] == "SIMPLE_ACK"
+
+
+def test_subscriptions_can_be_read() -> None:
+    """Clause 12.11, Active_COV_Subscriptions: whoever executes SubscribeCOV has it."""
+    one = device()
+    assert read(one, "device,1000", "active-cov-subscriptions") == []
+    subscribe(one, process=7, lifetime=60)
+    source = {"network": 5, "address": b"\x0c"}
+    subscribe(one, monitored_object="binary-value,1", confirmed=True, lifetime=None, source=source)
+    one.wait(10)
+    (answer,) = one.receive(
+        service="READ_PROPERTY", object="device,1000", property="active-cov-subscriptions"
+    )
+    octets = bytes.fromhex(
+        """
+        0e 0e 1e 21 00 65 06 0a4d0001 9c40 1f 0f 19 07 0f 1e 0c 00000001 19 55 1f 29 00 39 32
+        4c 3f000000
+        0e 0e 1e 21 05 61 0c 1f 0f 19 01 0f 1e 0c 01400001 19 55 1f 29 01 39 00
+        """
+    )
+    assert octets in CODEC.encode(answer)
+    one.wait(51)
+    assert len(read(one, "device,1000", "active-cov-subscriptions")) == 4

@@ -27,6 +27,8 @@ HEAD = "0005070c"
 REJECTS = {
     "a tag that is another": (HEAD + "1c00000005 1955", "INVALID_TAG"),
     "nothing at all": (HEAD, "MISSING_REQUIRED_PARAMETER"),
+    "nothing to read (clause 15.7)": ("0005070e", "MISSING_REQUIRED_PARAMETER"),
+    "nothing to write (clause 15.10)": ("00050710", "MISSING_REQUIRED_PARAMETER"),
     "no property": (HEAD + "0c00000005", "MISSING_REQUIRED_PARAMETER"),
     "something more": (HEAD + "0c00000005 1955 2901 3900", "TOO_MANY_ARGUMENTS"),
     "an identifier of three octets": (HEAD + "0b000005 1955", "INVALID_PARAMETER_DATATYPE"),
