@@ -28,6 +28,8 @@ ALL_CHANNELS = 6
 STICKY = ("RX_PARAM_SETUP_ANS", "RX_TIMING_SETUP_ANS", "DL_CHANNEL_ANS")
 """Answers that are repeated until something is heard (sections 5.4, 5.7 and 5.8)."""
 ADR_ACK_LIMIT, ADR_ACK_DELAY = 64, 32
+ALL_DEFAULT = (1 << len(DEFAULT_CHANNELS)) - 1
+"""The mask of the default channels."""
 Channels = tuple[Channel | None, ...]
 
 
@@ -35,6 +37,7 @@ class Radio:
     """The settings of a node's radio; at first, those after it was activated."""
 
     __slots__ = (
+        "adr",
         "channels",
         "data_rate",
         "mask",
@@ -47,9 +50,11 @@ class Radio:
         "tx_power",
     )
 
-    def __init__(self, data_rate: int, nb_trans: int) -> None:
+    def __init__(self, data_rate: int, nb_trans: int, adr: bool) -> None:
+        self.adr = adr
+        """Whether the network may set the data rate, the power and the repetitions."""
         self.channels: Channels = DEFAULT_CHANNELS
-        self.mask = (1 << len(DEFAULT_CHANNELS)) - 1
+        self.mask = ALL_DEFAULT
         self.data_rate = data_rate
         self.tx_power = 0
         self.nb_trans = nb_trans
@@ -75,7 +80,8 @@ class Radio:
         channels[number] = channel
         self.channels = tuple(channels)
         bit = 1 << number
-        self.mask = self.mask & ~bit if channel is None else self.mask | bit
+        # without any channel it would be mute: then those of the region are on again
+        self.mask = (self.mask & ~bit or ALL_DEFAULT) if channel is None else self.mask | bit
 
     def list_channels(self, frequencies: Iterable[float]) -> None:
         """The CFList of a join accept: channels 3 to 7."""
@@ -93,7 +99,7 @@ class Radio:
             self.data_rate -= 1
         else:
             self.nb_trans = 1
-            self.mask |= (1 << len(DEFAULT_CHANNELS)) - 1
+            self.mask |= ALL_DEFAULT
 
     # -- requests -----------------------------------------------------------------------------------
 
@@ -123,7 +129,11 @@ class Radio:
         return answers
 
     def link_adr(self, block: list[Command]) -> Command:
-        """Section 5.2: requests one after the other are one, of which nothing is done unless all can be."""
+        """Section 5.2: requests one after the other are one, of which nothing is done unless all can be.
+
+        Without ADR, the node keeps its data rate, power and repetitions (section 4.3.1.1), and takes the
+        channels.
+        """
         mask, known = self.mask, sum(1 << n for n, one in enumerate(self.channels) if one)
         channels_ok = True
         for command in block:
@@ -142,7 +152,11 @@ class Radio:
             not channels_ok or any(one.min_dr <= rate <= one.max_dr for one in on)
         )
         power_ok = power in TX_POWERS
-        if channels_ok and rate_ok and power_ok:
+        if not self.adr:
+            rate_ok, power_ok = rate == self.data_rate, power == self.tx_power
+            if channels_ok:
+                self.mask = mask
+        elif channels_ok and rate_ok and power_ok:
             self.mask, self.data_rate, self.tx_power = mask, rate, power
             self.nb_trans = last["nb_trans"] or 1
         return {

@@ -116,7 +116,9 @@ class Nodes(Table):
     abp: Abp | None = Field(None, description="in the place of app_key")
     uplink: Uplink | None = None
     start: Duration = Field(10.0, description="within it, by chance, a node joins or begins")
-    adr: bool = Field(True, description="whether the network may set data rate and power")
+    adr: bool = Field(
+        True, description="whether the network may set data rate, power and repetitions"
+    )
     nb_trans: Annotated[int, Field(ge=1, le=15)] = Field(
         1, description="how often a frame is sent that nothing answers"
     )

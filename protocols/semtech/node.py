@@ -159,7 +159,8 @@ class Node:
 
     def activated(self, keys: Keys, fcnt_up: int = 0) -> Link:
         settings = self.settings
-        return Link(keys, Radio(settings.data_rate, settings.nb_trans), fcnt_up)
+        radio = Radio(settings.data_rate, settings.nb_trans, settings.adr)
+        return Link(keys, radio, fcnt_up)
 
     # -- what comes next ----------------------------------------------------------------------------
 

@@ -118,6 +118,22 @@ def test_repetitions(nb_trans: int, sent: int) -> None:
     assert len(c.packets()) == sent - 1
 
 
+def test_without_adr_the_network_sets_channels_alone() -> None:
+    """Sections 4.3.1.1 and 5.2: what of the command was taken, and what was not."""
+    c = Commanded(adr=False)
+    asked = link_adr(data_rate=3, tx_power=5, ch_mask=2, nb_trans=3)
+    before = c.packet["rssi"]
+    assert c.told(asked) == [adr_answer(rate=0, power=0)]
+    assert (c.packet["datr"], c.packet["freq"]) == ("SF7BW125", 868.3)
+    assert c.packet["rssi"] == pytest.approx(before, abs=3)
+    c.wait(18)
+    assert c.packets() == []
+    c.packet = c.next_packet()
+    assert c.told(link_adr(ch_mask=8, data_rate=3)) == [adr_answer(mask=0, rate=0)]
+    assert c.told(link_adr(ch_mask=1, data_rate=5, tx_power=0)) == [adr_answer()]
+    assert c.frequencies() == {868.1}
+
+
 # -- the others -----------------------------------------------------------------------------------------
 
 
@@ -218,6 +234,18 @@ def test_channels_that_cannot_be(command: dict[str, Any], frequency_ok: int, rat
             "data_rate_range_ok": rates_ok,
         }
     ]
+    assert c.frequencies() == {868.1, 868.3, 868.5}
+
+
+def test_who_takes_the_last_channel_away_gives_the_default_ones_back() -> None:
+    """Section 5.6: a node goes on sending, whatever channels there are."""
+    c = Commanded()
+    c.told(new_channel(3, 867.1))
+    assert c.told(link_adr(ch_mask=8)) == [adr_answer()]
+    assert c.frequencies(5) == {867.1}
+    c.packet = c.next_packet()
+    (answer,) = c.told(new_channel(3, 0.0))
+    assert answer["channel_frequency_ok"] == 1
     assert c.frequencies() == {868.1, 868.3, 868.5}
 
 
