@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,7 +42,7 @@ from construct import (
     Int64ub,
     Struct,
 )
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from iotsim import (
     DecodeError,
@@ -144,7 +146,25 @@ MESSAGE = FlatStruct(
     "mac" / Default(GreedyBytes, b"") * "the number of a key, and a digest; a crypto-NAK has none",
 )
 
+CODE = re.compile(r"[!-~]{1,4}\Z")
 Code = Annotated[str, Field(pattern=r"^[!-~]{1,4}$")]
+
+
+def reference_id(text: str) -> bytes:
+    """A code, or the IPv4 address of the server that is followed (RFC 5905, section 7.3). ValueError."""
+    if CODE.match(text):
+        return text.encode().ljust(4, b"\0")
+    try:
+        return IPv4Address(text).packed
+    except ValueError:
+        raise ValueError(
+            f"a reference has up to 4 characters, or is an IPv4 address, not {text!r:.60}"
+        ) from None
+
+
+def _reference(text: str) -> str:
+    reference_id(text)
+    return text
 
 
 def key_number(key: Any) -> int:
@@ -159,7 +179,9 @@ class Model(Table):
     offset: Value = Field(
         0.0, validate_default=True, description="how far the clock is ahead, in seconds"
     )
-    reference: Code = "LOCL"
+    reference: Annotated[str, AfterValidator(_reference)] = Field(
+        "LOCL", description="a code, or of a stratum beyond 1 the address of its server"
+    )
     leap: Literal["none", "insert", "delete", "unsynchronized"] = "none"
     kiss: Code | None = Field(
         None, description="the code of a kiss-o'-death, which each answer is then"
@@ -230,10 +252,6 @@ def digest(make: Any, key: bytes, message: dict[str, Any]) -> bytes:
 def ntp_time(unix_time: float) -> int:
     """A Unix time in seconds as a timestamp; it wraps in 2036, as that does."""
     return round((unix_time + UNIX_EPOCH) * (1 << 32)) % (1 << 64)
-
-
-def reference_id(code: str) -> bytes:
-    return code.encode().ljust(4, b"\0")
 
 
 PROTOCOL = Protocol(

@@ -62,6 +62,12 @@ def test_a_request_is_answered() -> None:
     assert START <= seconds(answer["reference_time"]) <= START + 2.5
 
 
+def test_a_secondary_server_refers_to_the_address_of_its_own() -> None:
+    """RFC 5905, section 7.3: so that clients see loops; a code of four characters is no address."""
+    assert told(server(stratum=3, reference="192.0.2.77"))["reference"] == bytes([192, 0, 2, 77])
+    assert told(server(stratum=1, reference="1.2."))["reference"] == b"1.2."
+
+
 @pytest.mark.parametrize("version", range(8))
 def test_versions(version: int) -> None:
     """RFC 4330, section 6: the version is copied; those that are not known are discarded."""
@@ -241,7 +247,8 @@ def test_lengths_of_extension_fields_that_lie(extension: str) -> None:
         ({"stratum": 17}, "less than or equal to 16"),
         ({"offset": "soon"}, "offset is a number of seconds"),
         ({"leap": "maybe"}, "must be 'none', 'insert', 'delete' or 'unsynchronized'"),
-        ({"reference": "LOCAL"}, "pattern"),
+        ({"reference": "LOCAL"}, "a reference has up to 4 characters"),
+        ({"reference": "fd00::1"}, "a reference has up to 4 characters"),
         ({"keys": {"0": "x"}}, "the number of a key"),
     ],
 )
