@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_BITS_READ, MOST_BITS_WRITTEN = 2000, 1968
 MOST_REGISTERS_READ, MOST_REGISTERS_WRITTEN, MOST_REGISTERS_EXCHANGED = 125, 123, 121
+IDENTIFY = FUNCTIONS["ENCAPSULATED_INTERFACE_TRANSPORT"]
 LENGTH_AT, UNIT_AT, FUNCTION_AT, HEADER = 4, 6, 7, 8
 LONGEST_OBJECTS = 246
 """In an answer, in bytes: what a PDU of 253 has left for them (6.21)."""
@@ -55,17 +56,19 @@ class Modbus(Session):
         return answer
 
     def refuse(self, datagram: bytes, error: DecodeError, peer: Peer) -> Answer | None:
-        """Where the header is right, the rest is not as its function has it (7, code 03)."""
+        """Where the header is right, the rest is not as its function has it (7, code 03), if it is there."""
         if len(datagram) < HEADER or error.path == "protocol":
             return None
         if int.from_bytes(datagram[LENGTH_AT:UNIT_AT], "big") != len(datagram) - UNIT_AT:
             return None
-        function, unit = datagram[FUNCTION_AT], datagram[UNIT_AT]
-        if function & ERROR or unit not in self.model.maps or peer.port == peer.local_port:
+        function, number = datagram[FUNCTION_AT], datagram[UNIT_AT]
+        unit = self.model.maps.get(number)
+        if function & ERROR or unit is None or peer.port == peer.local_port:
             return None
         transaction = int.from_bytes(datagram[:2], "big")
-        head = {"transaction": transaction, "unit": unit, "function": function | ERROR}
-        return {**head, "exception": "ILLEGAL_DATA_VALUE"}
+        head = {"transaction": transaction, "unit": number, "function": function | ERROR}
+        absent = function == IDENTIFY and unit.identification is None
+        return {**head, "exception": "ILLEGAL_FUNCTION" if absent else "ILLEGAL_DATA_VALUE"}
 
     # -- bits ------------------------------------------------------------------------------------------
 
