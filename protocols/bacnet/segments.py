@@ -112,7 +112,10 @@ class InSegments(Session):
     """What of a session is about segments, and the answers to those that are none."""
 
     def __init__(self) -> None:
-        self._incoming: Recent[Any, Incoming] = Recent(4 * self.model.segment_timeout, ASSEMBLIES)
+        patience = 4 * self.model.segment_timeout
+        self._incoming: Recent[Any, Incoming] = Recent(patience, ASSEMBLIES)
+        self._ended: Recent[Any, bool] = Recent(patience, ASSEMBLIES)
+        """Requests of which segments may come again."""
         self._outgoing: dict[Any, Outgoing] = {}
 
     def _segment(self, message: Message, peer: Peer) -> None:
@@ -123,7 +126,12 @@ class InSegments(Session):
             return
         incoming = self._incoming.get(key, self.now)
         if incoming is None:
-            if message["sequence_number"] or message["apdu"] != "CONFIRMED_REQUEST":
+            if message["apdu"] != "CONFIRMED_REQUEST":
+                return
+            if message["sequence_number"]:
+                # Clause 5.4.5.1, UnexpectedPDU_Received: as of a request from before a reboot.
+                if self._ended.get(key, self.now) is None:
+                    self._abort(message, peer, "INVALID_APDU_IN_THIS_STATE")
                 return
             if not 1 <= message["window"] <= 127:
                 self._abort(message, peer, "WINDOW_SIZE_OUT_OF_RANGE")
@@ -134,7 +142,7 @@ class InSegments(Session):
         self._incoming.renew(key, incoming, self.now)
         acknowledge, negative = incoming.take(message)
         if len(incoming.parts) > MOST_SEGMENTS:
-            self._incoming.pop(key)
+            self._end_incoming(key)
             self._abort(message, peer, "BUFFER_OVERFLOW")
             return
         if acknowledge:
@@ -147,8 +155,12 @@ class InSegments(Session):
             self._send_to(answer, message, peer)
         complete = not negative and not message["more_follows"]
         if complete and message["sequence_number"] == (len(incoming.parts) - 1) & 255:
-            self._incoming.pop(key)
+            self._end_incoming(key)
             self._assembled(message, b"".join(incoming.parts), peer)
+
+    def _end_incoming(self, key: Any) -> None:
+        self._incoming.pop(key)
+        self._ended.renew(key, True, self.now)
 
     def _assembled(self, last: Message, octets: bytes, peer: Peer) -> None:
         apart = ("sequence_number", "more_follows", "window", "data")
@@ -174,7 +186,7 @@ class InSegments(Session):
         key = peer.endpoint, str(message["source"]), message["invoke_id"]
         outgoing = self._outgoing.get(key)
         if message["apdu"] == "ABORT":
-            self._incoming.pop(key)
+            self._end_incoming(key)
             self._finish(key)
         elif outgoing is not None and outgoing.acknowledge(message):
             outgoing.tries = 0

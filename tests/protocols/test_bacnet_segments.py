@@ -97,6 +97,21 @@ def test_a_lost_segment_is_asked_for() -> None:
     assert (answer["negative"], answer["sequence_number"]) == (False, 0)
 
 
+def test_a_segment_of_a_request_that_nobody_has_begun_is_aborted() -> None:
+    """Clause 5.4.5.1, UnexpectedPDU_Received; one that came twice has been begun."""
+    one = device()
+    parts = segments(REQUEST, 15, service="READ_PROPERTY_MULTIPLE")
+    one.receive(parts[0])
+    one.reboot()
+    (answer,) = one.receive(parts[1])
+    assert (answer["apdu"], answer["invoke_id"]) == ("ABORT", 5)
+    assert (answer["server"], answer["reason"]) == (True, "INVALID_APDU_IN_THIS_STATE")
+    for part in parts:
+        one.receive(part)
+    assert one.sent[-1]["apdu"] == "COMPLEX_ACK"
+    assert one.receive(parts[-1]) == []
+
+
 def test_segments_without_end_are_refused() -> None:
     one = device()
     parts = segments(bytes(100), 1, service="READ_PROPERTY_MULTIPLE")
