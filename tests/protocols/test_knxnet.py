@@ -454,6 +454,8 @@ def test_device_management_reads_properties() -> None:
     assert read(client, 76, start=1, count=5) == b"Plant"
     assert read(client, 57) == bytes([10, 77, 1, 1])
     assert read(client, 68) == b"\0\3"
+    # 3/5/1: the longest APDU, as in the extended description; the address of the line, and on it
+    assert [read(client, number, of=0) for number in (56, 57, 58)] == [b"\0\xfe", b"\x11", b"\x0a"]
     assert read(client, 11, of=0) == bytes.fromhex("00fa00000000")
     assert read(client, 53, start=3, count=2) == 0x09
     assert read(client, 200) == 0x07
