@@ -207,7 +207,7 @@ class Audience:
 class OnBothLayers(Collection[Observer]):
     """The observers of a message that is on both layers: of two live lists what each has."""
 
-    def __init__(self, *lists: Sequence[Observer]) -> None:
+    def __init__(self, *lists: Collection[Observer]) -> None:
         self._lists = lists
 
     def __iter__(self) -> Iterator[Observer]:

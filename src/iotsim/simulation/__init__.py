@@ -6,8 +6,7 @@
     hosts        the simulated IP hosts and their timers, on a TUN or an Ethernet
     pump         the loop that every packet passes
     exchange     the way of a message: decode, tell, answer, encode; `telling`, what is told of it
-    sessions     the same for protocols that have sessions, with these on the way; `speaking`, from these to
-                 the link
+    sessions     the same for protocols that have sessions, with these on the way
     raw          the same for devices that say raw bytes
     ports        what sessions open besides the ports of their protocols
     listening    behaviors that wait for a message, before the rules
