@@ -8,6 +8,7 @@ relative names. Nothing is written beside the file.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import stat
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from iotsim.errors import IotsimError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 LARGEST_BYTES = 4 << 20
@@ -105,6 +107,15 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, IotsimError):
         return str(error)  # written for people; its class would tell them nothing
     return "".join(traceback.format_exception_only(error)).strip()
+
+
+def check_plain(function: Callable[..., object], name: str, why: str) -> None:
+    """TypeError if `function`, which is to be called and not awaited, is no plain one: then a call does
+    nothing. It says what the function of this `name` is, and `why` that is wrong."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{name} is an 'async def', but {why}")
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(f"{name} is a generator, but {why}")
 
 
 def _line_in(path: Path, error: BaseException) -> int:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from iotsim.device import (
     on,
 )
 from iotsim.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class FakeRuntime:
@@ -162,6 +165,20 @@ def test_handlers_that_wait_are_refused_when_the_class_is_made() -> None:
             @on()
             def read(self, request: dict[str, Any]) -> Any:
                 yield {}
+
+
+def test_what_is_called_later_cannot_wait() -> None:
+    async def waits() -> None: ...
+
+    def yields() -> Iterator[None]:
+        yield
+
+    with pytest.raises(
+        TypeError, match=r"waits\(\) is an 'async def', but later\(\) calls a plain"
+    ):
+        Device().later(1.0, waits)
+    with pytest.raises(TypeError, match=r"yields\(\) is a generator, but later\(\) calls a plain"):
+        Device().later(1.0, yields)
 
 
 def test_a_run_that_cannot_wait_is_refused_when_the_class_is_made() -> None:

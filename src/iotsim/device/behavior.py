@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from iotsim.rng import key, stream, unit
 from iotsim.units import parse_duration, parse_endpoint
+from iotsim.userfile import check_plain
 
 if TYPE_CHECKING:
     from random import Random
@@ -107,13 +108,11 @@ def on(match: Mapping[str, Any] | None = None, /, **fields: Any) -> Callable[[Ha
     def mark(function: Handler) -> Handler:
         if not inspect.isfunction(function):
             raise TypeError("@on belongs above a method")
-        waits = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        if waits or inspect.isgeneratorfunction(function):
-            what = "an 'async def'" if waits else "a generator"
-            raise TypeError(
-                f"{function.__name__}() is {what}, but an @on handler answers at once and is a "
-                f"plain 'def'; what waits belongs in 'async def run'"
-            )
+        check_plain(
+            function,
+            f"{function.__name__}()",
+            "an @on handler answers at once and is a plain 'def'; what waits belongs in 'async def run'",
+        )
         try:
             inspect.signature(function).bind(None, None)
         except TypeError:
@@ -260,8 +259,11 @@ class Device:
 
     def later(self, delay: str | float, function: Callable[..., object], *arguments: Any) -> None:
         """Call a plain function after `delay`, unless the device has rebooted meanwhile."""
-        if inspect.iscoroutinefunction(function):
-            raise TypeError("later() calls a plain function; what waits belongs in 'async def run'")
+        check_plain(
+            function,
+            f"{getattr(function, '__name__', 'that')}()",
+            "later() calls a plain function; what waits belongs in 'async def run'",
+        )
         self._runtime.call_later(self._sim, _seconds(delay), function, *arguments)
 
     def reboot(self) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from iotsim.rng import unit
 from iotsim.session.conversation import Conversation, Pause, Ticket, Unanswered
+from iotsim.userfile import check_plain
 from iotsim.wire.address import format_endpoint
 
 if TYPE_CHECKING:
@@ -175,14 +175,12 @@ class Session:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for name in CALLED:
-            function = getattr(cls, name)
-            waits = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-            if waits or inspect.isgeneratorfunction(function):
-                what = "an 'async def'" if waits else "a generator"
-                raise TypeError(
-                    f"{cls.__name__}.{name}() is {what}, but it is called and not awaited, so it must be "
-                    f"a plain 'def'; what waits belongs in 'async def run', or is what start() is given"
-                )
+            check_plain(
+                getattr(cls, name),
+                f"{cls.__name__}.{name}()",
+                "it is called and not awaited, so it must be a plain 'def'; what waits belongs in "
+                "'async def run', or is what start() is given",
+            )
 
     @classmethod
     def _made_for(cls, host: Host, device: DeviceView, model: Any, draws: int = 0) -> Session:
