@@ -12,10 +12,11 @@ offers. All of that is one class in the protocol's file, derived from `Session`:
 
 Above and below are mostly messages of the same kind: dicts with the fields of the schema; a protocol may
 have a schema of its own for those above. A session hands up what concerns the device, once; it writes what
-the wire needs. Every method has a default, and those make
-a session that changes nothing, so a protocol overrides only what it is about.
+the wire needs. Every method has a default, and those make a session that changes nothing, so a protocol
+overrides only what it is about.
 
-`session`       `Session`, the base class, and `Peer`, whom a message comes from or goes to
+`session`       `Session`, the base class
+`host`          what a session stands on: `Host`, its device, and `Peer`, whom a message comes from or goes to
 `conversation`  coroutines that no event loop runs: `Ticket`, `Unanswered`
 `recent`        `Recent`, the bounded memory
 `follower`      `Follower`: what the messages of others are to each other, for who reads a capture
@@ -48,9 +49,10 @@ from __future__ import annotations
 
 from iotsim.session.conversation import Ticket, Unanswered
 from iotsim.session.follower import Endpoint, Follower, Mark, Seen
+from iotsim.session.host import Peer
 from iotsim.session.model import Duration, File, Table, Value
 from iotsim.session.recent import Recent
-from iotsim.session.session import Peer, Session
+from iotsim.session.session import Session
 
 __all__ = [
     "Duration",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from iotsim.net.datagram import Datagram
     from iotsim.protocol.codec import Codec
     from iotsim.session import Peer, Session, Ticket
-    from iotsim.session.session import Message
+    from iotsim.session.host import Message
 
 
 class RawCodec:

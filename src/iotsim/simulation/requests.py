@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import SimDevice
     from iotsim.device.reaction import Reaction, Responder
     from iotsim.device.schedule import Endpoint
-    from iotsim.session.session import Message, Timer
+    from iotsim.session.host import Message, Timer
     from iotsim.simulation.timers import Timers
 
     Key = tuple[Any, ...]

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.net.datagram import Datagram
     from iotsim.session import Session, Ticket
-    from iotsim.session.session import Message
+    from iotsim.session.host import Message
     from iotsim.simulation.reception import Met
 
 
 class Delivery(NamedTuple):
-    """What a session hands up, as of `iotsim.session.session.Host.deliver`."""
+    """What a session hands up, as of `iotsim.session.host.Host.deliver`."""
 
     session: Session
     message: Message

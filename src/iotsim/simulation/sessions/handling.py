@@ -12,7 +12,7 @@ from iotsim.session import Peer
 if TYPE_CHECKING:
     from iotsim.events import Received, Untold
     from iotsim.net.datagram import Datagram
-    from iotsim.session.session import Message
+    from iotsim.session.host import Message
     from iotsim.simulation.transit import Transit
 
 SESSION = consumed("session")

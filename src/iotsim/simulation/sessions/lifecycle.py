@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.session.session import Host, Timer
+    from iotsim.session.host import Host, Timer
     from iotsim.simulation.runtime import SimulationRuntime
 
 BROKEN = dropped("session-failed")
@@ -120,7 +120,7 @@ class SessionLifecycle(Service):
             due = self._clock() + RESTART_S
             self._pump.timers.call_at(due, self.boot, device, device.reboots)
 
-    # -- what a session sees besides messages, as of `iotsim.session.session.Host` -------------------
+    # -- what a session sees besides messages, as of `iotsim.session.host.Host` -------------------
 
     def call_later(
         self,

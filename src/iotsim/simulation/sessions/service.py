@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.net.datagram import Datagram
     from iotsim.protocol.definition import Shortcut
-    from iotsim.session.session import Message
+    from iotsim.session.host import Message
     from iotsim.simulation.transit import Arriving
 
 
 class SessionService(SessionDelivery):
     """One protocol with sessions at one port of a fleet, and the host of them all
-    (`iotsim.session.session.Host`)."""
+    (`iotsim.session.host.Host`)."""
 
     def __init__(self, fleet: Fleet, index: int, **rest: Any) -> None:
         super().__init__(fleet, index, **rest)
