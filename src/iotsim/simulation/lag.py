@@ -44,7 +44,7 @@ class LoopWatch(trio.abc.Instrument):
         self._entered = 0.0
         self._until = math.inf
         self.idle_at = 0.0
-        self.on_late: Callable[[float, float], object] = _nobody
+        self.on_late: Callable[[float, float], object] = _unheeded
 
     def before_io_wait(self, timeout: float) -> None:
         self._entered = self._clock()
@@ -64,5 +64,5 @@ async def beat() -> None:
         await trio.sleep(real_s(BEAT_S))
 
 
-def _nobody(_since: float, _now: float) -> None:
+def _unheeded(_since: float, _now: float) -> None:
     pass

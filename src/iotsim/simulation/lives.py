@@ -107,7 +107,7 @@ class Lives:
         self._emit(DeviceRebooted(now, device.name))
         self._begin(fleet, (index,))
 
-    def reboot_soon(self, device: SimDevice, down_s: float) -> None:
+    def reboot_soon(self, device: SimDevice, down_s: float = 0.0) -> None:
         """Let a device begin anew once it has dealt with what it is about."""
         reboots = device.reboots
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from iotsim.impair.fault import Rebind
+from iotsim.wire.address import is_ipv4
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -127,7 +128,7 @@ class Moves:
             for first in rebind.addresses:
                 new = first + _position(indexes, index)
                 for address in own:
-                    if (address < 1 << 32) == (new < 1 << 32):
+                    if is_ipv4(address) == is_ipv4(new):
                         addresses[address] = new
         if not moved:
             return None

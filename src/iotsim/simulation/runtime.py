@@ -17,7 +17,7 @@ from iotsim.wire.address import is_ipv4
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from iotsim.device.fleet import Fleet, SimDevice
+    from iotsim.device.fleet import SimDevice
     from iotsim.device.schedule import Endpoint
     from iotsim.simulation.exchange import Service
     from iotsim.simulation.journal import Journal
@@ -30,7 +30,7 @@ class SimulationRuntime:
 
     `gateway4` and `gateway6` are where devices send that nobody has spoken to yet, if the scenario
     declares it. `wake` has the pump see what a behavior's task has done while the pump slept;
-    `reboot` lets a device begin anew, at once.
+    `reboot` lets a device begin anew, as soon as it has dealt with what it is about.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class SimulationRuntime:
         gateway6: Endpoint | None,
         timers: Timers,
         wake: Callable[[], None],
-        reboot: Callable[[Fleet, int], None],
+        reboot: Callable[[SimDevice], object],
     ) -> None:
         self._services = services
         self._journal = journal
@@ -153,12 +153,8 @@ class SimulationRuntime:
         self._timers.call_at(due, self._fire, device, device.reboots, function, arguments)
 
     def reboot(self, device: SimDevice) -> None:
-        self._timers.call_at(self._clock(), self._reboot_once, device, device.reboots)
+        self._reboot(device)
         self._wake()
-
-    def _reboot_once(self, device: SimDevice, reboots: int) -> None:
-        if device.reboots == reboots and not device.failed:
-            self._reboot(device.fleet, device.index)
 
     def _fire(
         self,

@@ -160,7 +160,7 @@ class Simulation:
             gateway6=scenario.gateway_endpoint(6),
             timers=self.pump.timers,
             wake=self.pump.wake,
-            reboot=self.reboot,
+            reboot=lambda device: self._lives.reboot_soon(device),
         )
         self._lives = Lives(
             self._services, self.runtime, self._conditions, self.pump, self.journal, shard

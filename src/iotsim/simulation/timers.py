@@ -154,7 +154,7 @@ class Timers:
         self._cancelled = 0
         """How many of those in the heap are: they leave it when they are due, or in a sweep."""
         self.on_earliest: Callable[[float], object] = _nothing
-        self.on_late: Callable[[float, float], object] = _nobody
+        self.on_late: Callable[[float, float], object] = _unheeded
         self.lateness = 0.0
         """By how much the latest timer of all fired after it was due."""
 
@@ -220,5 +220,5 @@ def _nothing(_due: float) -> None:
     pass
 
 
-def _nobody(_due: float, _now: float) -> None:
+def _unheeded(_due: float, _now: float) -> None:
     pass
