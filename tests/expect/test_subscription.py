@@ -12,6 +12,7 @@ from tests.expect.transcript import READ, FakeDevice, Transcript, expectation
 from iotsim.errors import ExpressionError
 from iotsim.expect.judge import Judge
 from iotsim.expect.slots import FleetView
+from iotsim.expect.subscription import _generate
 from iotsim.match import compile_match
 
 KINDS = [f"KIND{n}" for n in range(50)]
@@ -39,6 +40,25 @@ def test_who_has_seen_enough_is_not_called_any_more_and_the_list_stays_the_same(
         run.judge.advance(1.0)
     assert observers == []
     assert run.judge.observers("meter", "receives") is observers
+
+
+def test_what_was_compiled_for_those_that_are_left_is_not_compiled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[str] = []
+
+    def generate(code: str, *rest: Any) -> Any:
+        compiled.append(code)
+        return _generate(code, *rest)
+
+    monkeypatch.setattr("iotsim.expect.subscription._generate", generate)
+    run = Transcript(
+        *(expectation("within", within_s=5.0, quantifier="any", match={"kind": k}) for k in KINDS)
+    )
+    for kind in KINDS:
+        run.hear(0, 1.0, {"kind": kind})
+        assert run.judge.settled == (kind == KINDS[-1])
+    assert len(compiled) < 4 * len(KINDS)
 
 
 def test_nothing_that_is_expected_is_passed_by() -> None:

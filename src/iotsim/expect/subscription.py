@@ -105,16 +105,28 @@ NOTE = """
 """
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Entry:
+    """A subscription of `watcher`; `table` leads to its slots. What is compiled for it is kept: whenever
+    another watcher has seen enough, an audience arranges those that are left anew."""
+
     watcher: Watcher
     subscription: Subscription
     table: Table
+    _made: dict[str, Observer] = field(default_factory=dict)
 
     def observer(self, known: str = "", heard: Heard | None = None) -> Observer:
         """Whom to call with messages, whose field `known` is right for the matcher.
 
         It also lets `heard` note them, if that is given.
         """
+        if heard is not None:
+            return self._compile(known, heard)
+        if known not in self._made:
+            self._made[known] = self._compile(known, None)
+        return self._made[known]
+
+    def _compile(self, known: str, heard: Heard | None) -> Observer:
         subscription, watcher = self.subscription, self.watcher
         matcher = subscription.matcher
         tests = []
