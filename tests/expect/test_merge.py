@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from hypothesis import assume, example, given, settings
@@ -17,6 +17,13 @@ from iotsim.expect.slots import FleetView
 from iotsim.expect.spec import DeviceSelection, ExpectSpec, LatencyExpectation, Look, Part
 from iotsim.match import compile_match
 from iotsim.units import DurationRange
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+    from iotsim.events import Outcome
 
 COUNT = 6
 END = 4.0
@@ -150,3 +157,31 @@ def test_when_time_is_told_makes_no_difference(spec: ExpectSpec, messages: Any) 
     prompt = judged(spec, None, messages, boots=False, advances=1)
     late = judged(spec, None, messages, boots=False, advances=64)
     assert merge([prompt]).outcomes[0].passed == merge([late]).outcomes[0].passed
+
+
+def test_a_pool_with_more_messages_than_are_kept_proves_no_maximum(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("iotsim.expect.rate.KEPT_TIMES", 8)
+    spec = ExpectSpec(
+        name="x",
+        quantifier="all",
+        devices=SELECTIONS[0],
+        matcher=READ.matcher,
+        kind="count",
+        count_max=1,
+        per_s=0.5,
+    )
+
+    def outcome(times: Sequence[int]) -> Outcome:
+        messages = [(eighths, 0, MESSAGES[0]) for eighths in times]
+        owned = (range(3), range(3, COUNT))
+        parts = [judged(spec, own, messages, boots=False, advances=1) for own in owned]
+        (merged,) = merge(parts).outcomes
+        return merged
+
+    assert outcome(range(0, 28, 4)).passed
+    forgotten = outcome([0, 0, *range(8, 80, 8)])
+    assert not forgotten.passed
+    assert "what became of 4 messages is not known" in forgotten.inconclusive
+    assert not outcome([*range(0, 80, 8), 80, 80]).inconclusive

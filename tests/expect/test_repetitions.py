@@ -118,4 +118,4 @@ def test_more_than_can_be_watched_is_not_certain(monkeypatch: pytest.MonkeyPatch
         come_up(run, 1.1, seq)
     [outcome] = run.judge.finish(9.0).outcomes
     assert not outcome.passed
-    assert "not known of 1" in outcome.inconclusive
+    assert "what became of 1 message is not known" in outcome.inconclusive

@@ -35,7 +35,8 @@ EPSILON_S = 1e-9
 LEAST_SPAN_S = 1e-3
 """A shorter span means nothing between processes, and would make countless windows of a run."""
 KEPT_TIMES = 1 << 21
-"""A part of a pool keeps the times of at most so many messages for the merge."""
+"""A part of a pool keeps the times of at most so many messages for the merge. Once it has forgotten the
+oldest, no maximum is proved any more."""
 
 
 class Rate(Watcher):
@@ -105,6 +106,7 @@ class Rate(Watcher):
         if self.undecided_pool:
             if len(self._times) >= KEPT_TIMES:
                 del self._times[: KEPT_TIMES // 2]
+                self.unwatched += KEPT_TIMES // 2
             self._times.append(t)
             return
         if maximum == 0:

@@ -78,7 +78,8 @@ def _doubt(outcome: Outcome, parts: Sequence[Part], lapses: Lapses) -> str:
         told = [first["broken_on"]]
         return doubt_of(lapses, "each", passed=outcome.passed, broken_on=told, held_on=())
     if outcome.passed and (unwatched := sum(part["unwatched"] for part in parts)):
-        return f"there was so much to watch at a time that it is not known of {unwatched} what became of them"
+        messages = text.plural(unwatched, "message")
+        return f"there was too much to watch at once: what became of {messages} is not known"
     unheard = [one for part in parts for one in part["unheard"]]
     if first["quantifier"] == "any" and len(unheard) < sum(part["held"] for part in parts):
         unheard.clear()  # one holds at least

@@ -130,7 +130,7 @@ class Watcher:
         self._unheard: dict[int, str] = {}
         """Of each slot, the first message that it is about of those that were lost."""
         self.unwatched = 0
-        """Of so many things that it should have watched it does not know what became of them."""
+        """How many messages it had to stop watching before it knew what became of them."""
         self._due = math.inf
         self._wants = False
         """It fails for want of messages, so that what came instead is to be told."""
