@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections import deque
 from typing import Any
 
 from tests.expect.transcript import COMMAND, READ, FakeDevice, Transcript, expectation
@@ -203,6 +204,26 @@ def test_a_delivery_says_which_readings_were_lost_doubled_changed_and_late() -> 
         0.1,
     )  # when the one that was lost was sent, not when its time was over
     assert outcome.services == ("cloud",)
+
+
+def test_the_end_looks_at_open_readings_once_however_many_devices_there_are() -> None:
+    looks = []
+
+    class Counted(deque[Any]):
+        def __iter__(self) -> Any:
+            looks.append(1)
+            return super().__iter__()
+
+    devices = (DeviceSelection("meter", range(100)),)
+    run = Deliveries(no_reading_lost(devices=devices), count=100)
+    (watcher,) = run.judge._all
+    watcher._open = Counted()  # type: ignore[union-attr]
+    run.send(0, 20.5, 9.5, 1)
+    outcome = run.end()
+    assert outcome.total == 100
+    assert len(looks) == 1
+    assert "before the time of its readings was over" in outcome.details[1]
+    assert "before the time of its readings was over" not in outcome.details[0]
 
 
 def test_what_made_each_device_fail_is_told_with_its_own_time() -> None:

@@ -342,6 +342,7 @@ class Delivered(Watcher):
 
     def settle_pending(self, now: float) -> None:
         self._close(now)
+        not_over = {reading.slot for reading in self._open}
         for slot in range(self.count):
             if self.state[slot]:
                 continue
@@ -349,7 +350,7 @@ class Delivered(Watcher):
                 self.state[slot] = BROKEN
                 self.broken += 1
                 self._broken_on.add(Ground(self.began, now))
-                if any(reading.slot == slot for reading in self._open):
+                if slot in not_over:
                     self.note(slot, "the run ended before the time of its readings was over", FAR)
             else:
                 self.state[slot] = HELD
