@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from iotsim.errors import MachineError
 from iotsim.testbed.bed import (
@@ -446,6 +447,21 @@ async def test_several_queues(kind: str) -> None:
             await testbed.link.wait_readable()
         assert len(testbed.link.receive_nowait(10)) >= 1
         await process.wait()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_many_lives_hold_no_more_files_open_than_one(terminal: bool) -> None:
+    async with open_testbed(PLAN) as testbed:
+        held = []
+        for _ in range(3):
+            process = await testbed.start_gateway(
+                ["echo", "ready"], {}, streams=Streams(terminal=terminal, stdin=OPEN)
+            )
+            assert await read_all(process) == "ready\n"
+            await process.stop()
+            await trio.testing.wait_all_tasks_blocked()
+            held.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208
+        assert held[0] == held[-1]
 
 
 async def test_output_that_nobody_takes_does_not_hinder_the_end() -> None:

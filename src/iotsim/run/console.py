@@ -56,10 +56,10 @@ class Console:
     async def read(
         self, output: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope, ended: trio.Event
     ) -> None:
-        """Take all output, within `scope`; `ended` is set when there will be no more."""
+        """Take all output, within `scope`, and close it; `ended` is set when there will be no more."""
         text = OutputText()
         patience_s = PROMPT_S
-        with scope:
+        with output, scope:
             while True:
                 waiting = text.unfinished not in ("", self._prompt)
                 with trio.move_on_after(real_s(patience_s) if waiting else math.inf):

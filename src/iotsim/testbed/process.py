@@ -195,6 +195,7 @@ class GatewayProcess:
 
     def _note_killed(self) -> None:
         self._killed.set()
+        self._streams.close_input()  # nobody is left who could read it
         for op in tuple(self._asked):
             self._note_done(op)
 
@@ -205,6 +206,12 @@ class GatewayProcess:
         self._note_killed()
 
     async def _read_output(self) -> None:
+        try:
+            await self._pass_on_output()
+        finally:
+            self._streams.close_output()
+
+    async def _pass_on_output(self) -> None:
         fd = self._streams.output
         full_since: float | None = None
         with self._sender:
@@ -260,7 +267,8 @@ class Streams:
         self.full_bytes = FULL_TERMINAL_BYTES if terminal else FULL_PIPE_BYTES
         self.theirs = [out]
         """The process's ends, as `start` takes them: output, and input and errors if there are any."""
-        self._ours = [self.output]
+        self._output = [self.output]
+        self._input: list[int] = []
         if isinstance(stdin, int):
             self.theirs.append(stdin)
         elif stdin is OPEN and terminal:
@@ -268,20 +276,33 @@ class Streams:
         elif stdin is OPEN:
             theirs, ours = os.pipe2(os.O_CLOEXEC)
             self.theirs.append(theirs)
-            self._ours.append(ours)
+            self._input.append(ours)
         self.has_errors = errors is not None
         if errors is not None:
             self.theirs.append(errors)
 
     def close_theirs(self) -> None:
         """The process has its own copies now."""
-        while self.theirs:
-            os.close(self.theirs.pop())
+        _close_all(self.theirs)
+
+    def close_output(self) -> None:
+        """Nobody reads the output any more. It must not be waited for just now."""
+        _close_all(self._output)
+
+    def close_input(self) -> None:
+        """End an input that was `OPEN`; a terminal ends with the output."""
+        _close_all(self._input)
 
     def close(self) -> None:
         self.close_theirs()
-        while self._ours:
-            os.close(self._ours.pop())
+        self.close_output()
+        self.close_input()
+
+
+def _close_all(fds: list[int]) -> None:
+    """Close and forget `fds`."""
+    while fds:
+        os.close(fds.pop())
 
 
 def open_terminal() -> tuple[int, int]:
