@@ -67,6 +67,28 @@ async def test_what_has_come_is_drained(serving: Any) -> None:
             assert len(bench.seen) == 50
 
 
+@pytest.mark.parametrize("kind", ["udp", "syslog"])
+async def test_draining_ends_though_more_keeps_coming(
+    serving: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("iotsim.run.northbound.datagrams.MOST_HELD", 100)
+    async with serving(kind=kind) as bench:
+        with client(bench.port) as sock:
+
+            class Echo(list[Any]):
+                """For each datagram that was taken, there is another one."""
+
+                def append(self, fields: Any) -> None:
+                    super().append(fields)
+                    sock.send(b"1")
+
+            bench.seen = Echo()
+            sock.send(b"1")
+            await bench.northbound.drain()
+            assert len(bench.seen) >= 100
+            bench.seen = []
+
+
 async def test_what_the_kernel_dropped_is_counted(
     serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST_DATAGRAM = 65536
 RECEIVE_BUFFER = 4 << 20
+MOST_HELD = 2 * RECEIVE_BUFFER // 512
+"""No buffer holds more datagrams: the kernel doubles its size, and counts each as 768 bytes at least."""
 AT_A_TIME = 200
 """So many datagrams are taken before others have their turn."""
 MOST_WAITING = 10_000
@@ -61,8 +63,11 @@ class DatagramService(Service):
 
     async def drain(self) -> None:
         for sock in self._sockets:
-            while self._take_one(sock, None):
-                pass
+            if sock.type == socket.SOCK_DGRAM:
+                # Not until there is none: somebody may send faster than they are taken.
+                for _ in range(MOST_HELD):
+                    if not self._take_one(sock, None):
+                        break
 
     def take(self, data: bytes, peer: Any) -> Answer | None:
         """Report what came from `peer`; the answer to it, if there is one."""
@@ -146,10 +151,7 @@ class SyslogService(DatagramService):
             nursery.start_soon(self._accept, listener, nursery)
 
     async def drain(self) -> None:
-        for sock in self._sockets:
-            if sock.type == socket.SOCK_DGRAM:
-                while self._take_one(sock, None):
-                    pass
+        await super().drain()
         await let_others_run()
 
     def take(self, data: bytes, peer: Any) -> Answer | None:
