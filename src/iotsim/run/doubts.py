@@ -129,4 +129,8 @@ class Doubts:
 
     def _gateway_errors(self) -> dict[str, int]:
         before = self._udp_errors_before
-        return {f"gateway.{name}": n - before[name] for name, n in self._udp_errors().items()}
+        errors = {name: n - before[name] for name, n in self._udp_errors().items()}
+        if lost := self.lost_northbound():
+            # Services have their sockets in the gateway's network: what these have lost is ours.
+            errors["UdpRcvbufErrors"] = max(0, errors.get("UdpRcvbufErrors", 0) - lost)
+        return {f"gateway.{name}": n for name, n in errors.items()}
