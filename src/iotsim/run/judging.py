@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from iotsim.results.result import RunResult, decode_result
 from iotsim.results.verdict import EXIT_CODES, EXIT_SIGNALLED, Verdict, exit_code
+from iotsim.testbed.process import signal_name
 
 if TYPE_CHECKING:
     from iotsim.run.suitejobs import Job
@@ -68,7 +68,4 @@ def _place(output: str) -> str:
 def _how(status: int) -> str:
     if status >= 0:
         return f"with status {status}"
-    try:
-        return f"by {signal.Signals(-status).name}"
-    except ValueError:  # a real-time signal
-        return f"by signal {-status}"
+    return f"by {signal_name(-status)}"

@@ -18,6 +18,7 @@ from iotsim.clock import real_s
 from iotsim.events import GatewayLife
 from iotsim.expect.figures import GatewaySample
 from iotsim.testbed.bed import GatewayStartError
+from iotsim.testbed.process import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -281,13 +282,6 @@ def _note(status: ExitStatus, asked: signal.Signals, took_s: float) -> str:
             f"The gateway went on for {STOP_GRACE_S:g} s after {asked.name}, and was killed then."
         )
     return f"The gateway was asked to end by {asked.name}, and ended by {status}."
-
-
-def signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"  # a real-time signal
 
 
 async def _port_open(pid: int, ready: ReadySpec) -> str:

@@ -45,12 +45,15 @@ class ExitStatus(NamedTuple):
     signal: int | None
 
     def __str__(self) -> str:
-        if self.signal is None:
-            return f"exit status {self.status}"
-        try:
-            return signal.Signals(self.signal).name
-        except ValueError:
-            return f"signal {self.signal}"
+        return f"exit status {self.status}" if self.signal is None else signal_name(self.signal)
+
+
+def signal_name(number: int) -> str:
+    """``SIGSEGV``; a real-time signal has no name of its own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class Sample(NamedTuple):

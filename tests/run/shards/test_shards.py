@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from functools import partial
@@ -760,3 +761,48 @@ def test_a_control_socket_tells_what_came_before_its_end() -> None:
     assert message.values == {"event": "crashed"}
     assert channel.receive(ours) is None
     ours.close()
+
+
+def test_a_worker_that_is_busy_misses_no_request_however_many_there_are() -> None:
+    ours, theirs = channel.make_pair()
+    ours.setblocking(False)
+    worker = WorkerProcess(0, 0, ours)
+    seen: list[int] = []
+
+    def work() -> None:
+        time.sleep(0.05)  # until there is no room any more
+        while (message := channel.receive(theirs)) is not None:
+            seen.append(message.values["number"])
+
+    busy = threading.Thread(target=work)
+    busy.start()
+    for number in range(2000):
+        worker.request(op="happened", number=number)
+    ours.close()
+    busy.join()
+    theirs.close()
+    assert seen == list(range(2000))
+
+
+def test_a_worker_that_takes_no_request_for_long_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "ROOM_TIMEOUT_S", 0.01)
+    ours, theirs = channel.make_pair()
+    ours.setblocking(False)
+    worker = WorkerProcess(0, 0, ours)
+    for _ in range(2000):
+        worker.request(op="happened")
+    assert channel.receive(ours) is None
+    ours.close()
+    theirs.close()
+
+
+def test_a_worker_that_a_real_time_signal_has_ended_is_told_of() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    process.send_signal(signal.SIGRTMIN + 6)
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        assert select.select([pidfd], [], [], 20)[0]
+        assert shards._exit_status(pidfd) == f"was ended by signal {signal.SIGRTMIN + 6}"
+    finally:
+        os.close(pidfd)
+        process.wait()

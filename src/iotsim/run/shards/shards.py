@@ -22,6 +22,7 @@ import contextlib
 import gc
 import itertools
 import os
+import select
 import signal
 import socket
 import sys
@@ -46,6 +47,7 @@ from iotsim.simulation.journal import Journal, Recording
 from iotsim.simulation.shard import Shard
 from iotsim.simulation.timers import Timers
 from iotsim.testbed import channel
+from iotsim.testbed.process import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,6 +62,8 @@ TICK_S = 0.1
 MOST_TIMERS = 64
 ANSWER_TIMEOUT_S = 60.0
 """Longer than any worker takes that is alive: it may have a million devices to judge."""
+ROOM_TIMEOUT_S = 10.0
+"""A worker that has taken none of hundreds of requests for so long hangs."""
 DISMISSAL_TIMEOUT_S = 10.0
 """After which a worker that was let go of is killed."""
 PEER_BUFFER_BYTES = 4 << 20
@@ -88,8 +92,24 @@ class WorkerProcess:
         news.set()
 
     def request(self, fds: Sequence[int] = (), /, **values: Any) -> None:
+        """Send a request. Where there is no room for it, wait: the worker is about to make some."""
         with contextlib.suppress(OSError):  # it has died, which `_listen` sees
-            channel.send(self.control, values, fds)
+            while True:
+                try:
+                    channel.send(self.control, values, fds)
+                except BlockingIOError:
+                    if not self._has_room():
+                        self.control.shutdown(
+                            socket.SHUT_RDWR
+                        )  # so that it ends, and the run with it
+                        return
+                else:
+                    return
+
+    def _has_room(self) -> bool:
+        poll = select.poll()
+        poll.register(self.control, select.POLLOUT)
+        return bool(poll.poll(1000 * ROOM_TIMEOUT_S))
 
 
 def fork_workers(scenario: Scenario, folder: Path, count: int) -> list[WorkerProcess]:
@@ -430,7 +450,7 @@ def _exit_status(pidfd: int) -> str:
         return "does not listen any more"
     if ended.si_code == os.CLD_EXITED:
         return f"ended with status {ended.si_status}"
-    return f"was ended by {signal.Signals(ended.si_status).name}"
+    return f"was ended by {signal_name(ended.si_status)}"
 
 
 def combine(spec: ExpectSpec, verdicts: Sequence[bool | None]) -> bool | None:
