@@ -77,12 +77,14 @@ class Watcher:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, client, sock)
                 nursery.start_soon(self._announce, task_status)
+                poll = select.poll()
+                poll.register(sock, select.POLLIN)
                 while client.socket() is not None:
                     await trio.lowlevel.wait_readable(sock)
                     for _ in range(AT_A_TIME):
                         client.loop_read()
                         self._taken += 1
-                        if client.socket() is None or not select.select([sock], [], [], 0)[0]:
+                        if client.socket() is None or not poll.poll(0):
                             break
                     self._to_write.set()
                     await trio.lowlevel.checkpoint()
