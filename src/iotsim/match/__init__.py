@@ -9,12 +9,13 @@ was missing, a matcher lists each field that differs.
 Nothing of a scenario's text can run code. The generated functions hold only nodes that were made
 here; texts enter them as constants.
 
-Modules: `fieldpath` (dotted paths and schemas), `functions` (what expressions may call, with
-bounds), `translate` (the whitelist), `expression`; `literal` (values as a field's wire type carries
-them), `operators` (how conditions are written), `condition` (one field's condition as code and
-as text), `ranges` (those with bounds), `runtime` (what the code calls), `usual` (values that are
-written as texts), `pattern` (regular expressions), `matcher`; what `check` asks of matchers: whether
-one is `implied` by another, whether any message is `possible`, and which is nearest (`nearness`).
+Modules: `fieldpath` (dotted paths and schemas), `functions` (what expressions may call, with bounds),
+`translate` (the whitelist), `expression`; `literal` (values as a field's wire type carries them),
+`operators` (how conditions are written), `condition` (one field's condition as code and as text),
+`writer` (which writes them), `ranges` (those with bounds), `runtime` (what the code calls), `usual`
+(values that are written as texts), `pattern` (regular expressions), `matcher`; what `check` asks of
+matchers: whether one is `implied` by another, whether any message is `possible`, and which is nearest
+(`nearness`).
 
 Alternatives considered: ``eval`` with emptied builtins, which attribute access walks out of; an
 interpreter of the syntax tree (simpleeval), twenty times as slow; CEL, slower still and one more

@@ -11,17 +11,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from iotsim.errors import ExpressionError, Problem, ScenarioError
-from iotsim.match.condition import Writer
 from iotsim.match.fieldpath import find_field, split
 from iotsim.match.literal import render
 from iotsim.match.runtime import dig
 from iotsim.match.translate import NOTHING_KNOWN, Names
+from iotsim.match.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from iotsim.match.condition import Condition, Report
+    from iotsim.match.condition import Condition
     from iotsim.match.expression import DeviceView
+    from iotsim.match.writer import Report
     from iotsim.protocol.fields import Schema
 
 Test: TypeAlias = "Callable[[Mapping[str, Any], DeviceView, float], bool]"

@@ -11,7 +11,7 @@ from iotsim.match.operators import Invalid, is_expression
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from iotsim.match.condition import Writer
+    from iotsim.match.writer import Writer
     from iotsim.protocol.fields import Field
 
 RANGED = ("int", "float", "enum", "payload", "any")
