@@ -23,7 +23,7 @@ from iotsim.run.launch import prepare_launch
 from iotsim.run.limit import stop_counting
 from iotsim.run.northbound.files import prepare_northbound
 from iotsim.run.report import run_started
-from iotsim.run.shards.shards import WorkerProcess, dismiss_workers, fork_workers
+from iotsim.run.shards.process import WorkerProcess, dismiss_workers, fork_workers
 from iotsim.run.site import make_plan, queue_count, spawn_helper
 from iotsim.simulation.journal import EVERYTHING, Recording
 from iotsim.simulation.simulation import users_files

@@ -21,7 +21,7 @@ from iotsim.run.shards.handover import (
     decode_frames,
     encode_frames,
 )
-from iotsim.run.shards.shards import make_peers
+from iotsim.run.shards.process import make_peers
 from iotsim.simulation.shard import Shard
 from iotsim.wire import icmpv6, ipv4, ipv6, udp, virtio
 from iotsim.wire.address import parse_address

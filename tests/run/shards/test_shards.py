@@ -32,17 +32,10 @@ from iotsim.expect.watcher import quantified
 from iotsim.results.jsonl import EventEncoder
 from iotsim.results.pcapng import LINKTYPE_RAW, PcapngWriter
 from iotsim.run.failure import sole_cause
-from iotsim.run.shards import shards
+from iotsim.run.shards import process, shards
 from iotsim.run.shards.handover import Owners, ShardLink
-from iotsim.run.shards.shards import (
-    TICK_S,
-    Shards,
-    WorkerProcess,
-    combine,
-    dismiss_workers,
-    fork_workers,
-    make_peers,
-)
+from iotsim.run.shards.process import WorkerProcess, dismiss_workers, fork_workers, make_peers
+from iotsim.run.shards.shards import TICK_S, Shards, combine
 from iotsim.scenario import load_text
 from iotsim.simulation.commands import Reboot
 from iotsim.simulation.counters import Counters, Progress
@@ -676,7 +669,7 @@ def test_workers_are_there_until_they_are_dismissed(tmp_path: Path) -> None:
             assert "KeyError" in msgspec.msgpack.decode(file.read())
     began = time.monotonic()
     dismiss_workers(workers)
-    assert time.monotonic() - began < shards.DISMISSAL_TIMEOUT_S
+    assert time.monotonic() - began < process.DISMISSAL_TIMEOUT_S
     for worker in workers:
         with pytest.raises(ChildProcessError):
             os.waitpid(worker.pid, os.WNOHANG)
@@ -685,7 +678,7 @@ def test_workers_are_there_until_they_are_dismissed(tmp_path: Path) -> None:
 def test_a_worker_that_is_stuck_is_killed(
     partners: list[Partner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "DISMISSAL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(process, "DISMISSAL_TIMEOUT_S", 0.05)
     assert partners[0].process.stdin is not None
     partners[0].process.stdin.close()  # this one ends by itself
     began = time.monotonic()
@@ -785,7 +778,7 @@ def test_a_worker_that_is_busy_misses_no_request_however_many_there_are() -> Non
 
 
 def test_a_worker_that_takes_no_request_for_long_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "ROOM_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(process, "ROOM_TIMEOUT_S", 0.01)
     ours, theirs = channel.make_pair()
     ours.setblocking(False)
     worker = WorkerProcess(0, 0, ours)
@@ -797,12 +790,12 @@ def test_a_worker_that_takes_no_request_for_long_is_let_go(monkeypatch: pytest.M
 
 
 def test_a_worker_that_a_real_time_signal_has_ended_is_told_of() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    process.send_signal(signal.SIGRTMIN + 6)
-    pidfd = os.pidfd_open(process.pid)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    child.send_signal(signal.SIGRTMIN + 6)
+    pidfd = os.pidfd_open(child.pid)
     try:
         assert select.select([pidfd], [], [], 20)[0]
-        assert shards._exit_status(pidfd) == f"was ended by signal {signal.SIGRTMIN + 6}"
+        assert process.exit_status(pidfd) == f"was ended by signal {signal.SIGRTMIN + 6}"
     finally:
         os.close(pidfd)
-        process.wait()
+        child.wait()
