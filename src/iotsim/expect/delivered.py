@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim.errors import IotsimError
 from iotsim.expect import text
+from iotsim.expect.instead import Note
 from iotsim.expect.join import LOOSE, AsSent
 from iotsim.expect.lapses import MOST_GROUNDS, Ground, Grounds
 from iotsim.expect.northbound import ServiceView, fleet_of
 from iotsim.expect.subscription import Subscription, Topic, topic_of
-from iotsim.expect.watcher import BROKEN, ELSEWHERE, HELD, MAX_NOTES, Note, Watcher
+from iotsim.expect.watcher import BROKEN, ELSEWHERE, HELD, MAX_NOTES, Watcher
 from iotsim.match import compile_match
 from iotsim.match.nearness import EXACT, FAR
 
@@ -40,16 +41,16 @@ if TYPE_CHECKING:
 
 EPSILON_S = 1e-9
 MOST_OPEN = 1 << 18
-"""So many readings are open at a time; if there are more, the oldest are not watched any longer: it is then
-not known what became of them, which is told."""
+"""At most this many readings are open at a time. Beyond that, the oldest are no longer watched: what became
+of them is not known, and the outcome says so."""
 MOST_OVER = 1 << 16
-"""So many readings are remembered whose time is over."""
+"""At most this many readings whose time is over are remembered."""
 MOST_STRAYS = 256
-"""So many northbound messages that match no reading are remembered, to tell what has changed."""
+"""At most this many northbound messages that match no reading are remembered, to tell what has changed."""
 MOST_TOLD = 4
-"""So many readings of a device are told of with each kind of trouble."""
+"""For each device and kind of trouble, at most this many readings are named."""
 MOST_COMPARED = 1024
-"""For so many lost readings it is looked for what came up instead."""
+"""What came up instead is looked for only for the first this many lost readings."""
 EVERYTHING = compile_match({})
 ALL_BUT_THE_REST = "each '==' of the match holds, and the rest of it does not,"
 TROUBLES = ("lost", "changed", "late", "doubled", "out of order")
@@ -74,7 +75,7 @@ class Reading:
         self.count = 0
         self.first = math.inf
         self.said: tuple[str, str] | None = None
-        """Who has said it, and the message as a text that only the same has."""
+        """Who said it, and the message as a text that only equal messages have."""
         self.missed: Trouble | None = None
         """What was told of it when its time was over."""
 

@@ -292,7 +292,7 @@ class Judge:
                 audience = self._audience(fleet, subscription.topic)
                 audience.add(watcher, subscription, table)
                 if subscription.missed is not None:
-                    watcher.heard[fleet] = audience.heard
+                    watcher.instead.heard[fleet] = audience.heard
 
     def _look(self) -> None:
         if self._news:

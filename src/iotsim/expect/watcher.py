@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import math
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from iotsim.errors import ExpressionError
 from iotsim.expect import text
-from iotsim.expect.heard import Amount, Samples, nearest
+from iotsim.expect.instead import MAX_COMPARED, Instead, Note
 from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.northbound import services_of
 from iotsim.expect.slots import Slots, selection_text
@@ -30,10 +30,9 @@ from iotsim.expect.subscription import Subscription, Topic
 from iotsim.match.nearness import EXACT, FAR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.errors import IotsimError
-    from iotsim.expect.heard import Heard
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import DeviceView, Matcher
@@ -41,27 +40,14 @@ if TYPE_CHECKING:
 
 PENDING, HELD, BROKEN, WAITING = 0, 1, 2, 3
 MAX_DEVICES = 20
-"""An outcome names at most so many devices; it always tells how many there are."""
+"""An outcome names at most this many devices; it always tells how many there are."""
 MAX_NOTES = 1024
-"""How many devices a watcher keeps the reason of their failure for."""
-MAX_COMPARED = 64
-"""Among so many of the failed devices that heard something the nearest is sought."""
+"""A watcher keeps the reasons for the failure of at most this many devices."""
 
 Export: TypeAlias = dict[str, Any]
 NO_GROUNDS = Grounds().export()
 WINDOW = Ground(0.0, math.inf)
 ELSEWHERE = Ground(math.inf, math.inf)
-
-
-class Note(NamedTuple):
-    """Why a device failed, or what came near: ``rank`` tells how near."""
-
-    text: str
-    rank: Rank = EXACT
-    t: float | None = None
-    """When that was."""
-
-
 NOTHING_TO_SAY = Note("", FAR)
 NOT_COUNTED = Standing()
 
@@ -69,7 +55,7 @@ NOT_COUNTED = Standing()
 class Watcher:
     """One expectation over messages. Subclasses say what a match, a deadline and the end mean.
 
-    A subclass sets `subscriptions`; whoever feeds the watcher adds its fleets to `heard`.
+    A subclass sets `subscriptions`; whoever feeds the watcher adds its fleets to ``instead.heard``.
     """
 
     subscriptions: Sequence[Subscription]
@@ -117,14 +103,10 @@ class Watcher:
         """Called at once when it holds: others come after it."""
         self.alarms: list[float] = []
         """Where it enters a `deadline` that is earlier than the one before; shared with its judge."""
-        self._before: dict[str, bytes] = {}
-        """Of each fleet that it watches how much that had heard when it began."""
         self.error = ""
         self._broken_on = Grounds()
-        self.heard: dict[str, Heard] = {}
-        """Of each fleet that it watches what that heard; only where something is `missed`."""
-        self._samples = Samples()
-        self._kind = [*islice(self.matcher.equalities.items(), 1)]
+        self.instead = Instead(self.slots, self.matcher, spec.direction)
+        self._samples = self.instead.samples
         self._notes: dict[int, Note] = {}
         self._ending = ""
         self._unheard: dict[int, str] = {}
@@ -201,7 +183,7 @@ class Watcher:
         self.state[: self.count] = bytes(self.count)
         for gate in self.gates:
             gate[:-1] = bytes(len(gate) - 1)
-        self._before = {fleet: bytes(heard.room) for fleet, heard in self.heard.items()}
+        self.instead.begin(t)
         self.ready(t)
         self.alarms.append(self.deadline())
 
@@ -281,7 +263,7 @@ class Watcher:
         """
         if not (isinstance(error, ExpressionError) and error.absent) and not self.error:
             self.error = str(error)
-        if self.heard:
+        if self.instead.heard:
             self._missed(slot, message, device, t)
 
     def finish(self, now: float) -> None:
@@ -424,48 +406,12 @@ class Watcher:
         """Say of what has failed for want of something what came instead, while that is known."""
         if not self._wants or self._culpable != BROKEN:
             return
-        near = islice((slot for slot in self._heard_slots() if self.state[slot]), MAX_COMPARED)
+        near = islice(
+            (slot for slot in self.instead.told_slots() if self.state[slot]), MAX_COMPARED
+        )
         for slot in {*self._culprits(), *near}:
             if self.state[slot] == BROKEN and slot not in self._notes:
-                self._notes[slot] = self._instead(slot)
-
-    def _heard_slots(self) -> Iterator[int]:
-        """Slots of which messages are kept, perhaps more than once."""
-        yield from self._samples.keys()
-        for fleet, heard in self.heard.items():
-            table = self.slots.tables[fleet]
-            yield from (slot for slot in map(table.__getitem__, heard.samples.keys()) if slot >= 0)
-
-    def _instead(self, slot: int) -> Note:
-        """What came to `slot`, and what of it was nearest to what was expected."""
-        count, came = self.came(slot)
-        if not self.heard:
-            return Note(came or "none came", FAR)
-        amount, samples = Amount(), [*self._samples.of(slot)]
-        for fleet, indexes in self._devices_of(slot):
-            heard = self.heard[fleet]
-            amount += heard.amount(indexes, self._before.get(fleet))
-            for index in islice(filter(indexes.__contains__, heard.samples.keys()), MAX_COMPARED):
-                samples += heard.samples.of(index)
-        if self._before and self.ready_at is not None:
-            samples = [sample for sample in samples if sample.t >= self.ready_at]
-        near = nearest(samples, self.matcher.explain)
-        if count and amount.messages <= count and not amount.undecodable:
-            return Note(came, near.rank)  # there was nothing else
-        verb = "heard" if self.spec.direction == "receives" else "sent"
-        said = [came, f"{amount.text(verb)} in all"] if came else [amount.text(verb)]
-        if near.text:
-            said.append(f"nearest: {near.text}")
-        return Note("; ".join(said), near.rank)
-
-    def _devices_of(self, slot: int) -> Iterator[tuple[str, Sequence[int]]]:
-        """By fleet the indexes of the devices that share `slot`: one, but in a pool."""
-        if not self.slots.pooled:
-            _, fleet, index = self.slots.place(slot)
-            yield fleet, (index,)
-            return
-        for fleet, table in self.slots.tables.items():
-            yield fleet, [index for index in range(len(table)) if table[index] >= 0]
+                self._notes[slot] = self.instead.note(slot, *self.came(slot))
 
     def _nearest_of(self) -> int | None:
         """The slot that makes it fail and came nearest; None where none came near."""
