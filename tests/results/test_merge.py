@@ -152,3 +152,11 @@ def test_names_stand_before_the_packets_of_those_they_name() -> None:
     whole = b"".join(merge_captures([io.BytesIO(capture(1, [1.0, 7.0])), io.BytesIO(late)]))
     kinds = [struct.unpack_from("<I", block)[0] for block in blocks(whole)]
     assert kinds == [6, 6, 4, 6, 6]
+
+
+@pytest.mark.parametrize("time", ["1-2", "1.2.3", "e", "--1", "", "null", "1e999", "9" * 5000])
+def test_a_line_whose_time_is_no_number_is_kept_where_it_is(time: str) -> None:
+    damaged = f'{{"event":"note","t":{time},"text":"damaged"}}\n'.encode()
+    before, after = (EventEncoder().encode([Note(t, "whole")]) for t in (1.0, 2.0))
+    merged = b"".join(merge_events([[before, damaged, after], [before]]))
+    assert sorted(merged.splitlines(True)) == sorted([before, damaged, after, before])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-TIME = re.compile(rb'"t":(-?[0-9.eE+-]+)')
+TIME = re.compile(rb'"t":(-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)')
 NAMES, ENHANCED_PACKET = 4, 6
 LARGEST_BLOCK = 1 << 24
 CHUNK_RECORDS = 4096
