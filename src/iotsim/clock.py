@@ -34,5 +34,5 @@ def current_speed() -> float:
 
 
 def real_s(seconds: float) -> float:
-    """So many real seconds, as the current event loop counts them."""
+    """This many real seconds, as the current event loop counts them."""
     return seconds * current_speed()

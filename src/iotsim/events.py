@@ -202,7 +202,7 @@ def note_what_befell(event: Received | Sent, befell: Befell) -> None:
 
 
 class Untold(msgspec.Struct, array_like=True, gc=False):
-    """A `Received` or `Sent` that is no event yet: who writes it down makes one of it, from its bytes.
+    """A `Received` or `Sent` that is no event yet: whoever writes it down makes one of it, from its bytes.
 
     ``teller`` is the number of who knows how (`iotsim.simulation.journal`), ``index`` that of the device,
     ``peer`` an address (`iotsim.wire.address`), or its bytes where these are packed, and ``message`` what

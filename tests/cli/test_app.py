@@ -80,7 +80,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--jobs", "0", "quickstart"], "--jobs 0: a number from 1 to 9999, or auto"),
         (["run", "--jobs", "few", "quickstart"], "--jobs few: a number from 1 to 9999, or auto"),
         (["run", "--duration", "soon", "quickstart"], "--duration"),
-        (["run", "--set", "novalue", "quickstart"], "'novalue' is no NAME=VALUE"),
+        (["run", "--set", "novalue", "quickstart"], "'novalue' is not NAME=VALUE"),
         (["run", "nosuch"], "nosuch: there is no such scenario (bundled: "),
         (["exec"], "write it behind `--`"),
         (["decode"], "NAME"),

@@ -65,7 +65,7 @@ def test_decode_of_what_is_no_message_shows_how_far_it_came(
 @pytest.mark.parametrize("data", ["xyz", "123"])
 def test_decode_of_what_is_no_hex(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["decode", "sensornet", data]) == 2
-    assert "that is no hex" in capsys.readouterr().err
+    assert "that is not a datagram in hex" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_text_of_others_is_harmless_and_still_json(
         (["a.pcap", "--where", "x = 1 }\ny = { z = 1"], "that is no match"),
         (["a.pcap", "--where", 'kin = "READ"'], "unknown field 'kin' (did you mean 'kind'?)"),
         (["a.pcap", "--where", 'device = "=state.x"'], "state"),
-        (["00", "--interface", "lo"], "either bytes can be decoded, or what passes an interface"),
+        (["00", "--interface", "lo"], "give either bytes or --interface, not both"),
     ],
 )
 def test_what_cannot_be_asked_for(

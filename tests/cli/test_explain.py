@@ -53,11 +53,11 @@ def test_what_cannot_be_decoded_says_where(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["--to", "meter[3]", "xyz"], "HEX: that is no hex of a datagram: it has 'x'"),
+        (["--to", "meter[3]", "xyz"], "HEX: that is not a datagram in hex: it has 'x'"),
         (["--to", "metre[3]", READ], "--to: there are no devices called 'metre'"),
         (["--to", "meter[3]", "--at", "5", READ], "--at: '5' has no unit"),
         (["--to", "meter[3]", "--from", "somebody", READ], "--from: 'somebody' is no address"),
-        (["--to", "meter[3]", "--state", "x", READ], "--state: 'x' is no NAME=VALUE"),
+        (["--to", "meter[3]", "--state", "x", READ], "--state: 'x' is not NAME=VALUE"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

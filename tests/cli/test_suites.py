@@ -180,7 +180,7 @@ def test_what_failed_last_time_is_done_again_until_it_is_mended(
 ) -> None:
     unknown = iotsim("run", "--failed")
     assert unknown.status == 2
-    assert "does not tell how runs have ended" in unknown.text
+    assert "does not say how runs have ended" in unknown.text
     assert iotsim("run", "-q").status == 1
     again = iotsim("run", "--failed", "--list")
     assert listed(again) == ["checks/radio/loss.toml"]

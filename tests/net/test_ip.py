@@ -749,7 +749,7 @@ def test_a_large_request_to_a_group() -> None:
 def test_what_is_no_group_cannot_be_joined() -> None:
     network = Network()
     for address in (FIRST, FIRST6, BROADCAST):
-        with pytest.raises(ValueError, match="no multicast address"):
+        with pytest.raises(ValueError, match="not a multicast address"):
             network.stack.join(address, network.near)
 
 

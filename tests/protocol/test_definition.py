@@ -84,7 +84,7 @@ def test_strict_may_be_switched_off() -> None:
         ({"session": 1}, "session is no class derived from iotsim.Session: 1"),
         ({"session": dict}, "session is no class derived from iotsim.Session"),
         ({"model": dict}, "model is no class derived from iotsim.Table"),
-        ({"groups": ["10.0.0.1"]}, "groups: 10.0.0.1 is no multicast address"),
+        ({"groups": ["10.0.0.1"]}, "groups: 10.0.0.1 is not a multicast address"),
         ({"groups": ["somewhere"]}, "groups: "),
         ({"groups": [1]}, "groups: "),
     ],

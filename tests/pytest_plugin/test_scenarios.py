@@ -262,7 +262,7 @@ def test_meters(simulation):
     assert session.cases["matrix[m=6]"].properties["parameter.n"] == "3"
     wrong = project("-q", "--iotsim-set", "n")
     assert wrong.status == 2
-    assert "'n' is no NAME=VALUE" in wrong.text
+    assert "'n' is not NAME=VALUE" in wrong.text
     assert "scenarios.py" not in wrong.text
 
 

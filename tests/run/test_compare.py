@@ -43,7 +43,7 @@ def test_where_there_is_none_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(IotsimError, match="no results in"):
         find_runs(tmp_path)
     (tmp_path / "result.json").write_text("null")
-    with pytest.raises(IotsimError, match="does not tell of which run"):
+    with pytest.raises(IotsimError, match="nothing there says which run it is of"):
         find_runs(tmp_path)
 
 

@@ -165,8 +165,8 @@ def make_pipe(path: Path) -> None:
         (make_foreign, "is an SQLite file of something else"),
         (make_newer, "was made by a newer iotsim"),
         (make_damaged, "is damaged, or no SQLite file"),
-        (make_folder, "is no file"),
-        (make_pipe, "is no file"),
+        (make_folder, "is not a file"),
+        (make_pipe, "is not a file"),
     ],
 )
 def test_a_file_that_is_none_of_ours_is_told_and_left_alone(

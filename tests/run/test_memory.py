@@ -49,7 +49,7 @@ def test_a_run_that_did_not_end_keeps_the_duration_that_is_known(tmp_path: Path)
 
 
 def test_where_nothing_is_known_what_failed_is_no_question(tmp_path: Path) -> None:
-    with pytest.raises(IotsimError, match=r"runs\.json does not tell how runs have ended"):
+    with pytest.raises(IotsimError, match=r"runs\.json does not say how runs have ended"):
         Memory(tmp_path).failed()
 
 

@@ -311,12 +311,12 @@ def test_a_problem_does_not_make_others() -> None:
         ("[scenario]\nrequires = [1]", "scenario.requires: must be a list of names of programs"),
         (
             '[scenario]\nrequires = ["ping", "/bin/ip"]',
-            "scenario.requires: '/bin/ip' is no name of a program on the PATH, such as 'ping'",
+            "scenario.requires: '/bin/ip' is not the name of a program on the PATH, such as 'ping'",
         ),
-        ('[scenario]\nrequires = [""]', "scenario.requires: '' is no name of a program"),
+        ('[scenario]\nrequires = [""]', "scenario.requires: '' is not the name of a program"),
         (
             '[scenario]\nrequires = ["ping -c 1"]',
-            "scenario.requires: 'ping -c 1' is no name of a program",
+            "scenario.requires: 'ping -c 1' is not the name of a program",
         ),
         ("[scenario]\nduration = 5", "2:12: scenario.duration: 5 has no unit; write '5s' or '5ms'"),
         ('[scenario]\nduration = "0s"', "scenario.duration: must be greater than 0"),
@@ -374,7 +374,7 @@ def test_a_problem_does_not_make_others() -> None:
         ('[gateway]\ncommand = ["a"]\nready = { udp = 1, tcp = 2 }', "needs one of 'log', 'udp'"),
         ('[gateway]\ncommand = ["a"]\nready = { udp = 70000 }', "gateway.ready.udp: must be"),
         ('[gateway]\ncommand = ["a"]\nready = { log = "(" }', "no regular expression"),
-        ('[gateway]\ncommand = ["a"]\nstop_signal = "SIGFOO"', "no signal that stops a process"),
+        ('[gateway]\ncommand = ["a"]\nstop_signal = "SIGFOO"', "not a signal that stops a process"),
         ('[gateway]\ncommand = ["a"]\nenv = { "a=b" = "c" }', "no name and value"),
         ('[gateway]\ncommand = ["a"]\nenv = { a = [1] }', "gateway.env.a: must be a text"),
         ('[gateway]\nuser = "alice"', "'user' is for a gateway with a 'command'"),
@@ -410,7 +410,7 @@ def test_problems_of_tables(text: str, problem: str) -> None:
         ('hops = "224.0.0.1"', "is a multicast address"),
         ('hops = ["10.77.255.1", "10.77.255.1"]', "devices.d.hops[1]: 10.77.255.1 is there twice"),
         ('hops = "10.77.0.1"', "devices.d.hops: 10.77.0.1 is the gateway's own address"),
-        ('groups = "10.77.0.9"', "devices.d.groups: 10.77.0.9 is no multicast address"),
+        ('groups = "10.77.0.9"', "devices.d.groups: 10.77.0.9 is not a multicast address"),
         ('groups = "224.0.0.1"', "every device is in 224.0.0.1 by itself"),
         ("path_mtu = 3000", "devices.d.path_mtu: more than the link's mtu, 1500"),
         ("power = 1", "devices.d.power: must be a table"),
@@ -983,7 +983,9 @@ def test_what_is_no_tag(tmp_path: Path, tag: str) -> None:
 def test_a_name_must_be_seen(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.toml"
     path.write_text(f'[scenario]\nname = "{name}"\n[parameters]\nword = " "\n')
-    with pytest.raises(ScenarioError, match=r"a\.toml:2:8: scenario\.name: has nothing in it"):
+    with pytest.raises(
+        ScenarioError, match=r"a\.toml:2:8: scenario\.name: contains nothing that anybody"
+    ):
         load_scenario(path)
 
 

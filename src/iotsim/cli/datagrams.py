@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LONGEST_REASON = 500
 """Characters of what is said beside a message, or in the place of one."""
 BYTES_IN_SHORT = 64
-"""So many of a datagram that is no message are shown in a line."""
+"""At most this many bytes of a datagram that is no message are shown in a line."""
 
 
 class Form(Protocol):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OF_A_PATH = re.compile(r"[./]")
 """Hex has none of these; the path of a capture has."""
 HEAD = 4
-"""So many bytes tell a capture from hex."""
+"""This many bytes tell a capture from hex."""
 
 T = TypeVar("T")
 Option: TypeAlias = Annotated[T, cyclopts.Parameter(negative=(), show_default=False)]
@@ -123,7 +123,7 @@ def _find_source(data: Sequence[str], interface: str, stack: ExitStack) -> Sourc
     """What is to be decoded: frames, or hex. What they need to be open is until `stack` ends."""
     if interface:
         if data:
-            raise UsageError("either bytes can be decoded, or what passes an interface")
+            raise UsageError("give either bytes or --interface, not both")
         return Source(_listen(interface, stack), at_once=False)
     if not data:
         raise UsageError("give bytes in hex, the path of a capture, or --interface")
@@ -177,7 +177,7 @@ def _listen(interface: str, stack: ExitStack) -> Iterator[Frame | None]:
 
     def tell_losses() -> None:
         if lost := listener.lost():
-            print(f"iotsim: {lost} packets have come too fast to be heard", file=sys.stderr)
+            print(f"iotsim: {lost} packets came too fast to be heard", file=sys.stderr)
 
     stack.callback(tell_losses)
     print(f"listening on {interface}, until Ctrl-C", file=sys.stderr, flush=True)
@@ -191,7 +191,7 @@ def _decode_hex(protocol: Protocol, text: str, answer: bool, device: StandIn) ->
     try:
         payload = parse_hex(text)
     except ValueError as error:
-        raise UsageError(f"that is no hex of a datagram: {error}") from None
+        raise UsageError(f"that is not a datagram in hex: {error}") from None
     dissection = dissect(protocol, payload, answer=answer, device=device)
     for line in dissection.lines():
         print(line)

@@ -70,7 +70,7 @@ def explain(
     try:
         payload = parse_hex(" ".join(hex_))
     except ValueError as error:
-        raise ScenarioError([Problem(f"that is no hex of a datagram: {error}", "HEX")]) from None
+        raise ScenarioError([Problem(f"that is not a datagram in hex: {error}", "HEX")]) from None
     try:
         source = parse_endpoint(from_) if from_ else None
     except ValueError as error:

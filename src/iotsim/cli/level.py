@@ -18,5 +18,5 @@ class Level(IntEnum):
 def level_of(*, quiet: bool, verbose: bool) -> Level:
     """What the options of a command ask for; ScenarioError if that is both."""
     if quiet and verbose:
-        raise ScenarioError([Problem("it can only be one of both", "--quiet --verbose")])
+        raise ScenarioError([Problem("it can only be one of the two", "--quiet --verbose")])
     return Level.QUIET if quiet else Level.VERBOSE if verbose else Level.NORMAL

@@ -20,7 +20,7 @@ UNIT = re.compile(r"(?<=[0-9]) (?=m?s\b)")
 UNBROKEN = "\ue000"
 """Stands for the space between a number and its unit, where a line must not break."""
 LEAST_COLUMNS = 20
-"""So many must be left beside a head that is longer than `SHORT_HEAD`."""
+"""At least this many must be left beside a head that is longer than `SHORT_HEAD`."""
 SHORT_HEAD = 8
 BELOW = 2
 """What stands below a head is indented by so much more."""

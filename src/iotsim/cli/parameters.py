@@ -21,7 +21,7 @@ def parse_set(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise ScenarioError([Problem(f"{pair!r} is no NAME=VALUE", "--set")])
+            raise ScenarioError([Problem(f"{pair!r} is not NAME=VALUE", "--set")])
         if name in parameters:
             raise ScenarioError([Problem("it is set twice", f"--set {name}")])
         parameters[name] = value
@@ -43,7 +43,7 @@ def parse_values(pairs: Iterable[str], option: str) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise ScenarioError([Problem(f"{pair!r} is no NAME=VALUE", option)])
+            raise ScenarioError([Problem(f"{pair!r} is not NAME=VALUE", option)])
         try:
             values[name] = parse_cell(value)
         except ValueError as error:

@@ -1,8 +1,8 @@
 """A way to the terminal that never waits, for what is printed while a run goes on.
 
 A terminal that was stopped (Ctrl-S), a pager that shows its first page, a connection that stalls: none of
-them reads, and who writes to them waits. A simulator that waits is late, and its run inconclusive. So what
-cannot be written at once is kept, up to a bound, and written as soon as it can be.
+them reads, and whoever writes to them waits. A simulator that waits is late, and its run inconclusive. So
+what cannot be written at once is kept, up to a bound, and written as soon as it can be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 MOST_KEPT = 1 << 20
-"""So many bytes are kept; what comes after them is left out, and that is told."""
+"""At most this many bytes are kept; what comes after them is left out, and that is told."""
 CHUNK_BYTES = select.PIPE_BUF
 """A pipe that has any room takes so much at once."""
 

@@ -145,9 +145,11 @@ def route_hints(run: Run) -> list[str]:
     if link.kind not in ("tun", "tap"):
         return []
     if spec.bridge:
-        where = f"the devices are on the bridge {spec.bridge}: who is there, too, is the gateway"
+        where = f"the devices are on the bridge {spec.bridge}: whoever else is on it is the gateway"
     elif link.kind == "tap":
-        where = f"the devices are on the Ethernet of {link.name}: who is there, too, is the gateway"
+        where = (
+            f"the devices are on the Ethernet of {link.name}: whoever else is on it is the gateway"
+        )
     elif spec.isolate == "private":
         where = (
             "the devices are in a network of their own: iotsim exec -- COMMAND runs a gateway there"

@@ -3,7 +3,7 @@
 Within `safe_output`, whatever anybody prints to ``sys.stdout`` and ``sys.stderr`` (a command, the parser
 of the command line, a traceback, a warning, the code of a behavior) has no control characters but
 newlines, so no caller has to remember it. Colors are the exception, being control characters
-themselves: who wants them prints by an `iotsim.cli.console.SafeConsole`, which makes the texts safe
+themselves: whoever wants them prints by an `iotsim.cli.console.SafeConsole`, which makes the texts safe
 before it adds its own.
 """
 

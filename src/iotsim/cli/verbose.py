@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 WHAT_CELLS = 8
 OUTPUT = "|"
 MOST_A_SECOND = 200
-"""So many lines are shown of what may come in any number: to show one takes 0.1 ms, in which nobody
-simulates."""
+"""At most this many lines are shown of what may come in any number: showing one takes 0.1 ms, in which
+nothing is simulated."""
 UNCOUNTED = (e.GatewayOutput, e.DeviceRebooted, e.DeviceFailed, e.SessionFailed, e.NoRule)
 """What comes in any number."""
 STYLES = {"held": "green", "failed": "red", "in doubt": "yellow", "late": "yellow", "error": "red"}

@@ -23,7 +23,7 @@ UNSEEN = "could not be measured"
 
 
 class Told(NamedTuple):
-    """What a bound comes to: how it is ``broken``, or why that is ``unknown``; two empty texts: it holds."""
+    """What a bound comes to: how it is ``broken``, or why that is ``unknown``; it holds if both are empty."""
 
     broken: str = ""
     unknown: str = ""

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from iotsim.match import DeviceView, Mismatch
 
 MOST = 255
-"""What is beyond is not counted: "more than 254 messages"."""
+"""Beyond this it is not counted: "more than 254 messages"."""
 SAMPLES_EACH = 8
 COUNTED_ONLY = MOST - SAMPLES_EACH
 MOST_SAMPLES = 8192
 MOST_REASONS = 16
-"""So many different reasons are kept why datagrams could not be decoded."""
+"""At most this many different reasons why datagrams could not be decoded are kept."""
 REASON_CHARACTERS = 200
 
 
@@ -178,9 +178,9 @@ class Heard:
         self.reasons: Counter[str] = Counter()
         self._spoilt: dict[int, Counter[str]] = {}
         self._refused = 0
-        """So many found no room since somebody was last looked for who is not waited for any more,"""
+        """How many messages found no room since devices that nobody waits for were last looked for."""
         self._patience = SAMPLES_EACH
-        """and so many may, before that is done again: it takes milliseconds."""
+        """How many may, before they are looked for again: that takes milliseconds."""
 
     @cached_property
     def room(self) -> bytearray:

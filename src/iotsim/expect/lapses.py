@@ -31,9 +31,9 @@ LEAST_BOUND_S = 0.1
 MOST_BOUND_S = 1.0
 BOUND_SHARE = 0.01
 MOST_SPANS = 512
-"""So many spans are kept of lateness of one magnitude; neighbors become one when there are more."""
+"""At most this many spans of lateness of one magnitude are kept; beyond that, neighbors are merged."""
 MOST_GROUNDS = 64
-"""The grounds of so many devices are kept one by one."""
+"""Up to this many devices, the grounds of each are kept by themselves."""
 
 Export: TypeAlias = dict[str, Any]
 
@@ -129,7 +129,7 @@ class _Spans:
 class Lapses:
     """When the simulator was late, by how much, and when packets were lost. Times are seconds of the run.
 
-    ``unseen_s``: so long it may have been late at any time without having noticed.
+    ``unseen_s``: how late it may have been at any time without noticing.
     """
 
     def __init__(self, unseen_s: float = 0.0) -> None:
@@ -155,7 +155,7 @@ class Lapses:
             self._late.setdefault(magnitude, _Spans()).add(due, now + lateness, lateness)
 
     def lost(self, begin: float, end: float, count: int) -> None:
-        """So many packets were lost, at some time between `begin` and `end`."""
+        """`count` packets were lost, at some time between `begin` and `end`."""
         self._lost.add(begin, end, count, total=True)
 
     def worst(self, begin: float, end: float) -> tuple[float, float]:

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 EPSILON_S = 1e-9
 PERCENTILES = {"p50": 50, "p90": 90, "p95": 95, "p99": 99}
 MOST_OPEN = 1 << 20
-"""So many that wait for what is due to them are kept; one more breaks the expectation."""
+"""At most this many starts wait for their stop; one more breaks the expectation."""
 MOST_TOLD = 4096
-"""Of so many devices it is kept how long which share of the times was."""
+"""The distribution of times is kept for at most this many devices."""
 STEP = math.log(1.01)
 LEAST_S = 1e-6
 ANY = object()

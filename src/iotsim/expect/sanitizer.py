@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_FRAMES = 3
 LONGEST_HEAD = 20
-"""So many lines behind the first of a report its frames begin at the latest."""
+"""The frames of a report begin at most this many lines after its first."""
 HEADLINE_CHARACTERS = 200
 FRAME_CHARACTERS = 120
 LINES_AT_END = 2

@@ -97,10 +97,10 @@ class LatencyExpectation:
 class DeliveredExpectation:
     """How often each message that is `sent` has to come up at the service `northbound`, and when.
 
-    `minimum` at least and `maximum` at most, within `within_s` after it was sent; with `ordered` in the
-    order in which they were sent. With `answered`, only requests count whose ``status`` is 2xx.
-    order in which they were sent. ``numbered`` are the fleets whose protocol numbers its messages, so that
-    one that is the same in all fields is the same one, said again.
+    `minimum` times at least and `maximum` times at most, within `within_s` after it was sent; with `ordered`,
+    in the order in which they were sent. With `answered`, only requests whose ``status`` is 2xx count.
+    ``numbered`` are the fleets whose protocol numbers its messages, so that a message that is the same in all
+    fields is a repetition.
     """
 
     sent: Look

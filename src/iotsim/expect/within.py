@@ -32,7 +32,7 @@ class Within(Watcher):
         self._common_deadline = math.inf
         self._last_deadline = math.inf
         self._slowest: tuple[float, int, float, DeviceView] | None = None
-        """Of those that did: how late in its window it was, slot, time, device."""
+        """The slowest of those that did: how late in its window it was, slot, time, device."""
         self._too_late: dict[int, float] = {}
         """When the right one came to a slot whose time was over, the first time."""
         self.subscriptions = [self.subscribe(missed=True)]

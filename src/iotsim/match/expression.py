@@ -102,7 +102,7 @@ def compile_expression(
         shown = stripped[:40] + "..."
         raise ExpressionError(f"longer than {LONGEST_TEXT} characters", shown)
     if "\0" in stripped:
-        raise ExpressionError("there is a zero byte in it", stripped)
+        raise ExpressionError("it contains a zero byte", stripped)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -22,7 +22,7 @@ BOUNDS = {"min", "max"}
 LARGEST_BOUND = 1e37
 """Beyond, a bound may be rounded to infinity."""
 MOST_TOGETHER = 32
-"""So many matches are tried together."""
+"""At most this many matches are tried together."""
 
 
 def implies(stronger: Sequence[Condition], weaker: Matcher) -> bool:

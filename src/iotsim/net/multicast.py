@@ -39,9 +39,9 @@ class Groups:
         self._members: dict[int, list[HostPool]] = {}
 
     def join(self, address: int, pool: HostPool) -> None:
-        """Make all hosts of `pool` members; ValueError if `address` is no multicast address."""
+        """Make all hosts of `pool` members; ValueError if `address` is not a multicast address."""
         if not (is_multicast(address) if address < IPV4_END else ipv6.is_multicast(address)):
-            raise ValueError(f"{format_address(address)} is no multicast address")
+            raise ValueError(f"{format_address(address)} is not a multicast address")
         members = self._members.setdefault(address, [])
         if not any(member is pool for member in members):
             members.append(pool)

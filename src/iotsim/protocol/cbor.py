@@ -28,7 +28,7 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 DEEPEST = 64
-"""So many arrays, maps and tags may be within each other."""
+"""Arrays, maps and tags may be nested this deep."""
 MOST_BITS = 4096
 """No integer has more bits than this."""
 

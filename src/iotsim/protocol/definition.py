@@ -50,8 +50,8 @@ class Protocol:
     ``model``        a class derived from `iotsim.Table`: what a device offers, as scenarios say it
     ``groups``       the multicast groups that its devices are in, as texts
     ``errors``       the error replies that it has, as an `iotsim.Errors`; None if it has none
-    ``follower``     a class derived from `iotsim.Follower`: what messages are to each other, for who reads
-                     a capture; None if that shows by ``echo``
+    ``follower``     a class derived from `iotsim.Follower`: how messages relate to each other, for readers of
+                     captures; None if that shows by ``echo``
 
     Raises `ProtocolError` if these do not fit together.
     """
@@ -138,7 +138,7 @@ class Protocol:
             except (TypeError, ValueError) as error:
                 raise ProtocolError(f"{self.name}: groups: {error}") from None
             if not multicast:
-                raise ProtocolError(f"{self.name}: groups: {group} is no multicast address")
+                raise ProtocolError(f"{self.name}: groups: {group} is not a multicast address")
 
     def _known(self, path: str, where: str, schema: Schema) -> None:
         if schema.find(path) is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 2000
 LONGEST_TEXT = 4000
-"""So much of a dissection is shown: a datagram of 64 KiB may have as many fields, or one."""
+"""The most that is shown of a dissection: a datagram of 64 KiB may have as many fields, or one."""
 
 
 def place_text(bits: int | None) -> str:

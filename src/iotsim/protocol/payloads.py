@@ -29,7 +29,7 @@ else:
     AnyAdapter = Adapter
 
 DEEPEST = 64
-"""So many lists and tables may be within each other."""
+"""Lists and tables may be nested this deep."""
 MOST_DIGITS = 4300
 """No integer in JSON has more: Python converts none that has."""
 

@@ -61,7 +61,7 @@ MOST_OTHERS = 1 << 20
 MOST_ANSWERS = 1 << 22
 """Of more answers, percentiles are those of a sample of so many, in which each is as likely as any other."""
 ASKED = 1 << 18
-"""So many messages, at least, are remembered for the answers to them."""
+"""At least this many messages are remembered for the answers to them."""
 ROWS_AT_ONCE = 10_000
 _MICROSECONDS = 40
 """Bits of a time, below which stands whose it is."""

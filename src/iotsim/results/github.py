@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 Level = Literal["error", "warning", "notice"]
 MESSAGE_CHARACTERS = 4000
 MOST_OF_A_LEVEL = 10
-"""So many annotations of a level the runner takes of a step; it drops the rest without a word."""
+"""The runner takes at most this many annotations of a level from a step, and silently drops the rest."""
 MOST_ROWS = 200
-"""So many expectations of a run stand in its table, those first that did not hold."""
+"""A run's table has at most this many expectations, those that did not hold first."""
 FEW_ROWS = 20
-"""So many where there is no room for more."""
+"""The same, where there is no room for more."""
 SUMMARY_BYTES = 1 << 20
 """A step's summary that is larger is not shown at all."""
 ENDING_BYTES = 1000
-"""So much of that is left for telling what is not there."""
+"""This much of it is left to say what was left out."""
 SIGNS = {"passed": "✅", "failed": "❌", "error": "❌", "skipped": "⏭️"}
 OTHER_SIGN = "⚠️"
 _PLACE = re.compile(

@@ -22,7 +22,7 @@ FORMAT = 1
 """The version of ``result.json``, which is raised as that of events is (`iotsim.events.FORMAT`)."""
 RUNNING = "running"
 MOST_OF_A_VALUE = 100
-"""So many characters of a parameter's value stand in a name."""
+"""At most this many characters of a parameter's value are part of a name."""
 
 
 class RunResult(msgspec.Struct, kw_only=True):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DECIDED = frozenset((Verdict.PASSED, Verdict.FAILED, Verdict.ERROR))
 TREND = 20
-"""Of so many runs, the newest, the trend is told."""
+"""The trend is that of this many runs, the newest."""
 MOST_EXPECTATIONS = 20
 
 

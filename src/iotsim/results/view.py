@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from iotsim.errors import ExpressionError
 
 ASKED = 1 << 16
-"""So many messages, at least, are remembered for the answers to them."""
+"""At least this many messages are remembered for the answers to them."""
 LONGEST_LINE = 2_000
 KIND_WIDTH = 15
 NORTHBOUND = "northbound"
 MOST_NORTH = 1000
-"""So many characters of what a northbound service was sent are shown."""
+"""At most this many characters of what a northbound service was sent are shown."""
 MOST_FIELDS = 200
 BEFORE = 20
 AFTER = 8

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from iotsim.events import Event
 
 MOST_LINES = 1000
-"""So many lines of a second become events. A gateway that prints without end must not drown the rest."""
+"""At most this many lines a second become events: endless printing must not drown the rest."""
 LAST_LINES = 10
 LINES_KEPT = 200
-"""A sanitizer prints a legend of about fifty behind what tells where the program was."""
+"""A sanitizer prints a legend of about fifty lines after those that tell where the program was."""
 PROMPT_S = 0.05
-"""Text that waits for so long for the end of its line is taken for a prompt, and a line of its own."""
+"""Text that has waited this long for the end of its line is taken for a prompt, and for a line of its own."""
 
 
 class Console:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 PORT = 49152
 """Where the datagram comes from, if nobody says: the first that IANA leaves for this."""
 LONGEST_WAIT_S = 300.0
-"""So long an answer is waited for; in virtual time, it costs nothing."""
+"""How long an answer is waited for: in virtual time, that costs nothing."""
 LOOKS = 6000
 MOST_PACKETS = 1000
 MTU = 65535

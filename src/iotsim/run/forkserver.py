@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 STACK_SIGNAL = signal.SIGRTMIN + 6
 """A child that gets it writes the stack of its main thread to its output, whatever it is doing."""
 LAST_WILL_S = 10.0
-"""For so long the children may take to end, when the suite has gone."""
+"""How long the children may take to end once the suite has gone."""
 MESSAGE_BYTES = 1 << 16
 OUT_OF_MEMORY_SCORE = 500
-"""Who goes first when the machine's memory is used up: a run and its gateway, not the suite."""
+"""When the machine's memory is used up, a run and its gateway go first, not the suite."""
 
 
 class Begun(NamedTuple):
@@ -260,8 +260,8 @@ class _Server:
 
 
 def _be_somebody_else() -> None:
-    """What is drawn at random must not be what the neighbors draw; and who eats the machine's memory is to
-    be the one that the kernel ends."""
+    """What is drawn at random must not be what the neighbors draw; and the process that the kernel ends
+    when the machine runs out of memory is to be a run."""
     scheduler = getattr(sys.modules.get("trio._core._run"), "_r", None)
     if isinstance(scheduler, random.Random):  # which, unlike that of `random`, fork does not seed
         scheduler.seed()

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 GatewayAction: TypeAlias = Literal["start", "stop", "kill", "restart", "pause", "resume"]
 ACTIONS: tuple[GatewayAction, ...] = get_args(GatewayAction)
 MOST_LIVES = 1000
-"""After so many nobody starts it again: a scenario that lasts for a week shall not fill the disk."""
+"""After this many, nobody starts it again: a scenario that lasts for a week must not fill the disk."""
 
 State: TypeAlias = Literal["waiting", "starting", "ready", "paused", "down", "returning", "exited"]
 """``waiting`` for the step that starts it; ``down``: a step has ended it; ``returning``: its policy will

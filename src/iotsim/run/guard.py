@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SILENCE_S = 3 * PATIENCE_S
 """How long there may be no look, by far longer than the watchdog itself takes."""
 SILENT_TURNS = 15
-"""So many turns of the guard make up that time: while the run is not running, they are not counted."""
+"""That time is this many turns of the guard: while the run is not running, they are not counted."""
 OFF_DUTY, LOOKED, ENDED = b"0", b"1", b"2"
 """What the run tells: there will be no looks for now; there was one; there will be none ever again."""
 STACK_SIGNAL = signal.SIGRTMIN + 5

@@ -1,10 +1,10 @@
 """The history of a project's runs: an SQLite file that each run adds a row to.
 
 Several processes may add at a time, and one may be killed while it does: the file is in WAL mode where its
-file system can do that, every run is one transaction, and who has to wait does so for `PATIENCE_S`. Of each
-scenario the newest runs are kept, and the last that passed.
+file system can do that, every run is one transaction, and whoever has to wait does so for `PATIENCE_S`. Of
+each scenario the newest runs are kept, and the last that passed.
 
-`remember` never raises: what a run came to does not hang on its history.
+`remember` never raises: what a run came to does not depend on its history.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _make_file(file: Path) -> None:
         file.open("xb").close()
     except FileExistsError:
         if not file.is_file():
-            raise HistoryError(f"{file} is no file") from None
+            raise HistoryError(f"{file} is not a file") from None
     else:
         give_to_caller(file)
 

@@ -33,14 +33,14 @@ By: TypeAlias = Literal["", "stop", "kill", "end"]
 
 STOP_GRACE_S = 2.0
 LAST_OUTPUT_S = 0.5
-"""After its exit, for what it wrote last; what it left behind may go on writing."""
+"""How long what it wrote last is waited for after its exit; what it left behind may go on writing."""
 POLL_S = 0.02
 TCP_LISTEN = "0A"
 """The state in /proc/net/tcp."""
 
 
 class Watch(Protocol):
-    """Who is told of a life: the gateway whose it is."""
+    """What is told of a life: the gateway that it is one of."""
 
     def life_started(self, life: Life) -> None: ...
 
@@ -194,7 +194,7 @@ class Life:
         await self._process.measure()
 
     async def measure(self) -> None:
-        """Have a last sample taken, if it is measured at all."""
+        """Take a last sample, if it is measured at all."""
         if self._process is not None:
             await self._process.measure()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LIMIT_SIGNAL = signal.SIGALRM
 GRACE_S = 10.0
-"""For so long the end may take: the gateway is stopped, and files are written."""
+"""How long the end may take: the gateway is stopped, and files are written."""
 AGAIN_S = 0.5
 MOST_NAMED = 3
 

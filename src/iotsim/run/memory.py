@@ -28,13 +28,13 @@ MOST_RUNS = 20_000
 LARGEST_BYTES = 16 << 20
 LOCK_PATIENCE_S = 5.0
 GOOD = (Verdict.PASSED, Verdict.SKIPPED)
-"""Of a machine that cannot do a run, another attempt makes no other."""
+"""A machine that cannot do a run cannot do it at another attempt either."""
 
 
 class Remembered(msgspec.Struct, omit_defaults=True):
-    """``verdict`` is the last, "running" if the run never ended, "waiting" if its suite ended before it was
-    begun; ``seconds`` are those of its last whole run,
-    0 if there was none; ``when`` is a Unix time."""
+    """``verdict`` is the last one, "running" if the run never ended, "waiting" if its suite ended before it
+    was begun; ``seconds`` is how long its last whole run took, 0 if there was none; ``when`` is a Unix
+    time."""
 
     verdict: str
     seconds: float = 0.0
@@ -76,7 +76,7 @@ class Memory:
     def failed(self) -> set[str]:
         """What did not pass last time. IotsimError if nothing is remembered at all."""
         if not self.runs:
-            raise IotsimError(f"{self.path} does not tell how runs have ended: do them once")
+            raise IotsimError(f"{self.path} does not say how runs have ended: do them once")
         return {name for name, run in self.runs.items() if run.failed}
 
     def add(self, news: Mapping[str, Remembered]) -> None:

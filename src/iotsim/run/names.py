@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from iotsim.scenario.model import Scenario
 
 MOST_NAMES = 1 << 14
-"""So many devices are named; of a fleet of a million, those that came first."""
+"""At most this many devices are named: of a fleet of a million, those that came first."""
 
 
 class Names:

@@ -67,7 +67,7 @@ class PastRun:
         except ValueError:
             if self._written is not None:
                 return self._written
-        raise IotsimError(f"no results in {self.folder}: what is there does not tell of which run")
+        raise IotsimError(f"no results in {self.folder}: nothing there says which run it is of")
 
     def lines(self) -> Iterator[bytes]:
         """The lines of all events, in the order of time; the last may have been cut off."""

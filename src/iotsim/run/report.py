@@ -23,7 +23,7 @@ PORTS_ARE_TAKEN = (
     "addresses, also for the gateway. Give it another port there, or run it on a TUN interface."
 )
 UNMATCHED_NOTES = 3
-"""So many kinds of messages to which no rule applied are told of."""
+"""At most this many kinds of messages to which no rule applied are told of."""
 
 if TYPE_CHECKING:
     import signal

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 WATCH_INTERVAL_S = 1.0
 LAST_SAMPLE_S = 1.0
-"""For so long a last look at what the gateway uses may take."""
+"""How long a last look at what the gateway uses may take."""
 EPOCH_OF_VIRTUAL_TIME = 946_684_800.0
 """2000-01-01: a run in virtual time has no date, and is the same every time."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from iotsim.run.suitejobs import Turn
 
 HELD_BYTES = 1 << 18
-"""So much of what a run prints is kept, of its beginning and of its end."""
+"""This much of the beginning of what a run prints is kept, and as much of its end."""
 
 
 class Running:

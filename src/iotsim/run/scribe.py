@@ -39,21 +39,21 @@ if TYPE_CHECKING:
 
 TOGETHER_BYTES = 1 << 18
 TOGETHER_S = 0.05
-"""The child is told of so much at a time, or after so long: each time it wakes up."""
+"""The child is told of this many bytes at a time, or after this long: each time it wakes up."""
 STALLED_S = 0.5
-"""A disk that has taken nothing for so long is not waited for."""
+"""A disk that has taken nothing for this long is not waited for."""
 LOOK_AGAIN_S = 0.001
 LEAST_CORES = 3
 """The run, its gateway and the child each want one: with two, what the child takes from these costs a
 third of the rate."""
 LEAST_RECORDS = 2_000
 LOOK_S = 0.02
-"""After so many records, and so long, is it looked whether a backlog pays."""
+"""Whether a backlog pays is decided anew after at least this many records and this long."""
 BUSY_RATE = 50_000
 """Records a second: events and packets, two of each for a request. Where there are fewer, a backlog takes
 more memory than it spares time: ten thousand devices that register at once make half as many."""
 BUSY_SHARE = 0.7
-"""Of the time, that this process works."""
+"""The share of the time that this process works."""
 HEEDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Sent by a terminal to all processes of a command; they are for the run to heed."""
 SHARE_OF_MEMORY = 8
@@ -261,7 +261,7 @@ def has_core_to_spare() -> bool:
 
 
 def backlog_bytes() -> int:
-    """How much may wait: a share of the memory that there is, as who takes more than there is is killed."""
+    """How much may wait: a share of the memory there is, as a process that takes more than that is killed."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     share = int(min(there, cgroup.memory_bytes())) // SHARE_OF_MEMORY
     return min(BYTES, max(LEAST_BYTES, share - share % mmap.PAGESIZE))

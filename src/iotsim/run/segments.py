@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from iotsim.run.files import Writer
 
 SEGMENTS = 16
-"""Into so many the bound is divided, or into more, if these were large: to drop one takes time."""
+"""The bound is divided into this many, or into more if these were too large: dropping one takes time."""
 LARGEST_SEGMENT = 8 << 20
 COPY_BYTES = 8 << 20
 MARK = b""

@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from iotsim.run.suitejobs import Job, SuiteOptions
 
 KILL_S = 2 * GRACE_S
-"""So long after its limit, when a run should have ended itself, in order or not, its process is killed."""
+"""A run should end itself at its limit, in order or not; this long after it, its process is killed."""
 LEAVING_S = 600.0
-"""For so long a run with a limit may take to write, once it is over: the page of a long one takes a while."""
+"""How long a run with a limit may take to write once it is over: the page of a long one takes a while."""
 STACK_S = 1.0
-"""For so long its stack may take to arrive before that."""
+"""How long its stack may take to arrive before that."""
 WRITE_INTERVAL_S = 1.0
 WRITING_SHARE = 0.03
 """How much of the time may go into writing what there is so far, which of many runs takes a while."""

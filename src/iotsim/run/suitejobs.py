@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from iotsim.run.selection import Shard
 
 RUNS_PER_PROCESSOR = 2
-"""So many runs at a time suit most suites: what runs do most is wait."""
+"""This many runs at a time suit most suites: mostly, runs wait."""
 
 
 @dataclass(frozen=True)

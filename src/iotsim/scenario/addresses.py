@@ -43,7 +43,9 @@ def gateway_side(text: str) -> tuple[int, int]:
     check_unicast(address)
     side = int(address), length
     if not length:
-        raise ValueError("a prefix of 0 bits is no link's: it would hold every address there is")
+        raise ValueError(
+            "a link cannot have a prefix of 0 bits: it would hold every address there is"
+        )
     if length == address.max_prefixlen:
         raise ValueError(f"a prefix of {length} bits has no room for devices")
     _check_can_be_host(side[0], side)

@@ -6,7 +6,7 @@
     any      not {"and" not}
     not      "not" not | "(" choice ")" | WORD
 
-What a word means is for who asks: a tag that is there, or a part of a name.
+What a word means is up to whoever asks: a tag that is there, or a part of a name.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_LISTED = 1000
 MOST_PAIRS = 20_000
-"""So many pairs of expectations are compared."""
+"""At most this many pairs of expectations are compared."""
 
 
 def look_at_contradictions(expectations: list[tuple[Keys, ExpectSpec]], loading: Loading) -> None:

@@ -45,7 +45,7 @@ STOP_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", 
 def _signal_name(value: str) -> str:
     name = value.upper() if value.upper().startswith("SIG") else f"SIG{value.upper()}"
     if name not in STOP_SIGNALS:
-        raise ValueError(f"no signal that stops a process; there is {', '.join(STOP_SIGNALS)}")
+        raise ValueError(f"not a signal that stops a process; there are {', '.join(STOP_SIGNALS)}")
     return name
 
 

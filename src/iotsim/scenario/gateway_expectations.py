@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 WARMUP_S = 1.0
-"""So long after it is ready a gateway may still open what it needs, unless the scenario says otherwise."""
+"""For this long after it is ready, a gateway may open what it needs, unless the scenario says otherwise."""
 MOST_AMOUNT = 1 << 53
 MOST_CORES = 4096
 

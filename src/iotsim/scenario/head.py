@@ -25,7 +25,9 @@ def _programs(value: Any) -> Any:
         raise ValueError('must be a list of names of programs, such as ["ping"]')
     for name in value:
         if not PROGRAM.fullmatch(name):
-            raise ValueError(f"{name[:100]!r} is no name of a program on the PATH, such as 'ping'")
+            raise ValueError(
+                f"{name[:100]!r} is not the name of a program on the PATH, such as 'ping'"
+            )
     return value
 
 
@@ -62,9 +64,9 @@ PROGRAMS = written(
 
 def _name(value: str) -> str:
     if "\0" in value:
-        raise ValueError("has a zero byte in it, which no program can be told of")
+        raise ValueError("contains a zero byte, which no program can be given")
     if value and not value.strip():
-        raise ValueError("has nothing in it that anybody can see or click on")
+        raise ValueError("contains nothing that anybody can see or click on")
     return value
 
 

@@ -36,7 +36,7 @@ LEAST_MTU6 = 1280  # RFC 8200, section 5
 
 def _interface_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]{0,15}", value) or value in (".", ".."):
-        raise ValueError("no name for an interface: 15 letters, digits, '_', '-', '.' at most")
+        raise ValueError("not a name for an interface: 15 letters, digits, '_', '-', '.' at most")
     return value
 
 

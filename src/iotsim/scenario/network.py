@@ -87,7 +87,7 @@ def _addresses(
 
 def _check_group(address: IPv4Address | IPv6Address) -> None:
     if not address.is_multicast:
-        raise ValueError(f"{address} is no multicast address")
+        raise ValueError(f"{address} is not a multicast address")
     if str(address) in ALL_HOSTS:
         raise ValueError(f"every device is in {address} by itself")
 

@@ -166,7 +166,7 @@ def _build(table: Any, keys: Keys, path: Path, problems: Problems) -> Project | 
 
 def project_schema() -> dict[str, Any]:
     """The JSON Schema of ``iotsim.toml``, for editors."""
-    # Here, since it takes long, and only who asks for the schema needs it.
+    # Here, since it takes long, and only whoever asks for the schema needs it.
     from iotsim.scenario.jsonschema import DEFINITIONS, DRAFT, written_schema
 
     definitions: dict[str, Any] = {}

@@ -26,7 +26,7 @@ _SELECTOR = re.compile(
 )
 MOST_DRAWN = 1 << 22
 MOST_LISTED = 1 << 23
-"""So many devices of a scenario's selectors are gone through one by one."""
+"""At most this many devices of a scenario's selectors are gone through one by one."""
 _INTEGER = re.compile(r"-?[0-9]{1,12}", re.ASCII)
 
 

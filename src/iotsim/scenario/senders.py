@@ -31,7 +31,7 @@ WANTING = ("within", *CHAINS)
 """Kinds of expectations that do not hold if nothing comes."""
 MOST_SPOILT = 20
 MOST_COMPARISONS = 30_000
-"""So many rules are compared with expectations of what devices send."""
+"""At most this many rules are compared with expectations of what devices send."""
 
 
 class Senders:

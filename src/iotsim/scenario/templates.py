@@ -16,7 +16,7 @@ MERGED = ("signals", "state", "boot")
 MOST_HEIRS = 32
 MOST_RULES = 20_000
 LONG_TEXT = 100
-"""So many characters count as one value more."""
+"""A text counts as one more value for every this many characters."""
 
 
 def inherit(devices: Mapping[str, Any], problems: Problems) -> dict[str, Any]:

@@ -23,7 +23,7 @@ HEAD_BYTES = 4096
 MOST_HEADERS = 512
 MOST_NOTE_BYTES = 1 << 16
 MOST_SCRIPTS = 4
-"""So many interpreters that are scripts themselves are followed; the kernel follows as many."""
+"""Interpreters that are scripts themselves are followed this often, as by the kernel."""
 OUR_ELF = Path("/proc/self/exe")
 
 

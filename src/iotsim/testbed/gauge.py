@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.1
 SPARING = 20
-"""The pause after a look is so many times as long as the look at least."""
+"""The pause after a look is at least this many times as long as the look."""
 
 
 class Gauge:

@@ -1,8 +1,8 @@
 """Starting the helper process, without trio: as early in a run as its plan is known.
 
-It is a fresh interpreter, or where there is a server (`start_server`), which spares the time that one takes
-to import our modules, a copy of that one. Who can reach the server can have a helper do as root whatever that
-can do: so a run asks once, and lets go of it before it gives up its privileges.
+It is a fresh interpreter, or where there is a server (`start_server`), a copy of that server, which saves
+the time to import our modules. Whoever can reach the server can have a helper do, as root, whatever helpers
+can do: so a run asks once, and lets go of the server before it gives up its privileges.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from iotsim.testbed.serverend import held, hold, leave_server
 
 CLOSE_TIMEOUT_S = 5.0
 ROOM_BYTES = 16 << 10
-"""So long is the last word of the server's command line: room for those of helpers, by which their runs are
-found."""
+"""The length of the last word of the server's command line: room for the words of helpers, by which their
+runs are found."""
 
 if TYPE_CHECKING:
     import socket
@@ -119,7 +119,7 @@ def spawn_helper(plan: TestbedPlan) -> Helper:
     except BaseException:
         ours.close()
         raise
-    # If it has died already, who waits for it sees that, with its error output.
+    # If it has died already, whoever waits for it sees that, with its error output.
     with contextlib.suppress(OSError):
         channel.send(ours, {"plan": plan.to_json()})
     ours.setblocking(False)

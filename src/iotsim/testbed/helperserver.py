@@ -1,4 +1,4 @@
-"""A process that forks helpers, for who needs one after the other: imported once, and then cheap.
+"""A process that forks helpers, for whoever needs one after the other: imported once, and then cheap.
 
 It is started by `helper.start_server` as a fresh interpreter whose standard input is a socket, before anybody
 has run code of a user's or given up privileges, and does nothing but fork: each helper begins as a copy of a

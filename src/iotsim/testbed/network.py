@@ -26,7 +26,7 @@ Prefix: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 IPV6_SWITCH = "/proc/sys/net/ipv6/conf"
 MIN_IPV6_MTU = 1280
 MOST_NEIGHBORS = 3
-"""So many addresses of this machine are offered as the way to the devices."""
+"""At most this many addresses of this machine are offered as the way to the devices."""
 
 
 def has_ipv6() -> bool:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 READ_BYTES = 65536
 FULL_TERMINAL_BYTES, FULL_PIPE_BYTES = 4000, 32768
-"""So much there is to be read at a time of who prints faster than it is read: a terminal holds 4095 bytes, a
+"""A read gives at least this much if a process prints faster than it is read: a terminal holds 4095 bytes, a
 pipe 65536."""
 BEHIND_S = 0.1
-"""Who has printed so fast for so long may have waited for us."""
+"""A process that has printed that fast for this long may have waited for us."""
 OUTPUT_CHUNKS = 64
 """Chunks of output that wait to be taken; beyond them the process is held up by its terminal."""
 TERMINAL_ROWS, TERMINAL_COLUMNS = 50, 200
@@ -99,8 +99,8 @@ class GatewayProcess:
         """What was requested and is not done yet."""
         self._take: Callable[[Sample], None] | None = None
         self.on_behind: Callable[[float], object] = _nothing
-        """Called with how long it has had to wait for us, at most, each time that it prints more and faster
-        than is read: in real seconds, from then back."""
+        """Called each time that more is printed than is read, with how long the process may have waited for
+        us at most: in real seconds, up to then."""
 
     async def wait(self) -> ExitStatus:
         """Wait until the process has ended."""
@@ -123,9 +123,9 @@ class GatewayProcess:
         await self._ask("resume")
 
     async def watch(self, take: Callable[[Sample], None], what: Collection[str] = ()) -> None:
-        """Have it measured all few moments: `take` gets each sample, the first one at once.
+        """Have it measured every few moments: `take` gets each sample, the first one at once.
 
-        Of "fds", "memory" and "waits" there is only `what` is asked. The last one comes as the process ends.
+        Of "fds", "memory" and "waits", only `what` is measured. The last sample comes as the process ends.
         """
         self._take = take
         await self._request({"op": "watch", "id": self.number, "what": list(what)})
@@ -142,8 +142,8 @@ class GatewayProcess:
     async def stop(self, signum: int = signal.SIGTERM, grace_s: float = 5.0) -> ExitStatus:
         """Ask its process group to end, and after `grace_s` real seconds kill whatever is left of it.
 
-        What the process started and left behind is killed too, even if it detached itself. Who is paused
-        goes on, so as to hear of it.
+        What the process started and left behind is killed too, even if it detached itself. A paused process
+        is resumed, so that it gets the signal.
         """
         if self.exit_status is None:
             await self._request({"op": "stop", "id": self.number, "signal": int(signum)})

@@ -10,7 +10,7 @@ Requests, from the simulator:
 ``kill``   id: SIGKILL to the process, to all that it left behind, and to their children
 ``pause``  id: SIGSTOP to the same, one and all
 ``resume`` id: SIGCONT to the same
-``watch``  id, what: measure from now on what these use, all few moments; `what` are options of `Gauge`
+``watch``  id, what: measure every few moments from now on what these use; `what` are options of `Gauge`
 ``measure`` id: measure now
 ``socket`` id, kind, address, port: opens a socket in here, and hands it out
 
@@ -62,11 +62,11 @@ if TYPE_CHECKING:
 KILL_PASSES = 200
 PASS_PAUSE_S = 0.005
 PARTING_S = 0.2
-"""For so long what a process left may still end with it."""
+"""How long what a process left may take to end with it."""
 GENTLE_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 """Those by which a process tells others to end."""
 STOPPED = ("T", "t")
-"""The states in /proc/PID/stat of who does not run until told to go on."""
+"""The states in /proc/PID/stat of a process that does not run until it is resumed."""
 
 
 class Parting(NamedTuple):
@@ -145,7 +145,7 @@ class Supervisor:
             case "signal":
                 self.send_signal(number, int(values["signal"]), group=False)
             case "stop":
-                # Who has been left is to be asked, too.
+                # Those that were left behind are to be asked, too.
                 self.reap()
                 self.settle(at_once=True)
                 self.stopping.add(number)

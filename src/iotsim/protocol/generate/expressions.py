@@ -42,7 +42,7 @@ _UNARY: dict[Callable[..., Any], str] = {
 _FUNCTIONS = {len: "len", sum: "sum", min: "min", max: "max", abs: "abs"}
 _CONTEXT = {"_params", "_parsing", "_building", "_sizing", "_subcons", "_io", "_index"}
 LONGEST = 2000
-"""So many characters of source an expression may become: an operand may stand in it many times."""
+"""The most characters of source that an expression may become: an operand may occur in it many times."""
 
 
 def evaluate(parameter: Any, scope: Scope, position: Callable[[], Value] | None = None) -> Value:

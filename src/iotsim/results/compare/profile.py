@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 TIMES = ("latency", "answer", "interval")
 MOST_DEVICES = 100_000
-"""So many devices are told apart; those that come after them are counted only."""
+"""At most this many devices are told apart; those after them are only counted."""
 MOST_SERVICES = 1000
 MOST_OPEN = 1 << 16
-"""So many requests may wait for their answers; the oldest are given up."""
+"""At most this many requests wait for their answers; beyond that, the oldest are given up."""
 MEDIAN = {"p50": 0.5}
 _CUT = re.compile(r"events\.\S*jsonl is held to ")
 """The note of a run whose events were held to a bound, and have exceeded it."""

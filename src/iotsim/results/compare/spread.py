@@ -35,7 +35,7 @@ LEAST_S = 1e-6
 MOST_S = 1e9
 STEP = math.log(1.002)
 EXACT = 1000
-"""Of so many times at most, ranks come from the binomial distribution itself, else from the normal."""
+"""Up to this many times, ranks come from the binomial distribution itself; beyond, from the normal one."""
 
 
 class Percentile(msgspec.Struct, frozen=True, omit_defaults=True):

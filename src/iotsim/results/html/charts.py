@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from iotsim.results.html.table import Strings
 
 KINDS_SHOWN = 12
-"""So many kinds of messages have a line of their own; the others are one together."""
+"""At most this many kinds of messages have a line of their own; the others share one."""
 ENTRIES_SHOWN = 50
 SLOWEST_SHOWN = 100
 _DIRECTIONS = {

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MOST_MESSAGE_BYTES = 5 << 20
-"""So large may the messages be in the document; if they are larger, fewer are kept."""
+"""The most that messages may take in the document; if they take more, fewer are kept."""
 LEAST_SHARE = 1 / 64
 MOST_OUTPUT, MOST_OUTPUT_BYTES = 5000, 1 << 20
 MOST_NORTHBOUND, MOST_NORTHBOUND_BYTES = 2000, 1 << 20
@@ -37,7 +37,7 @@ OUTPUT_AROUND = 10
 LATEST_WALL_TIME = 1e10
 BYTES_OF_FAILURES, BYTES_OF_OTHERS = 1500, 200
 MOMENTS = 50
-"""Of so many messages around failures, and of so many others, the bytes are looked for."""
+"""Bytes are looked for of at most this many messages around failures, and this many others."""
 
 _NO_LANDMARKS = ("note", "lag", "link-up", "expectation", "run-ended")
 _ESCAPES = {ord(one): f"\\u{ord(one):04x}" for one in "<>&\u2028\u2029"}

@@ -59,12 +59,12 @@ LATEST = 1e9
 EARLIEST = -60.0
 MOST_KINDS = 1000
 MOST_ENTRIES = 200
-"""So many different things may befall messages, each with a count over time."""
+"""At most this many different things that befell messages have a count over time."""
 MOST_RARE = 2000
-"""So many events of a kind that is rare are kept."""
+"""At most this many events of a rare kind are kept."""
 MOST_OUTCOMES = 5000
 MOST_OPEN = 200_000
-"""So many messages may wait for their answer, while others come."""
+"""At most this many messages wait for their answers while others come."""
 INFERRED_WITHIN_S = 60.0
 OTHER = "(other kinds)"
 WIRE = "wire"

@@ -30,7 +30,7 @@ MOST_OUTPUT, MOST_OUTPUT_BYTES = 5000, 1 << 20
 MOST_NORTHBOUND, MOST_NORTHBOUND_BYTES = 2000, 1 << 20
 OUTPUT_AROUND = 10
 BYTES_OF_FAILURES, BYTES_OF_OTHERS = 1500, 200
-"""Of so many messages around failures, and of so many others, the bytes are looked for."""
+"""Bytes are looked for of at most this many messages around failures, and this many others."""
 _MESSAGE, _OUTPUT, _NORTHBOUND = 1, 2, 3
 """What a line is chosen as."""
 

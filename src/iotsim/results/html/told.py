@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_EXPECTATIONS = 2000
 MOST_EXPLAINED = 200
-"""So many that did not pass are shown with their devices and messages."""
+"""At most this many that did not pass are shown with their devices and messages."""
 MOST_NOTES = 200
 MOST_COUNTERS = 2000
 MOST_UNMATCHED = 200

@@ -24,7 +24,7 @@ RECEIVE_BUFFER = 4 << 20
 MOST_HELD = 2 * RECEIVE_BUFFER // 512
 """No buffer holds more datagrams: the kernel doubles its size, and counts each as 768 bytes at least."""
 AT_A_TIME = 200
-"""So many datagrams are taken before others have their turn."""
+"""At most this many datagrams are taken before others have their turn."""
 MOST_WAITING = 10_000
 """Answers that wait for their delay; one beyond them is not sent, and counted."""
 SO_MEMINFO = 55

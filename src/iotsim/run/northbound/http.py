@@ -25,7 +25,7 @@ READ_BYTES = 65536
 MOST_CONNECTIONS = 1000
 """Open at a time; one beyond them is closed at once, and counted."""
 SPARE_DESCRIPTORS = 300
-"""So many of the process's are not for connections."""
+"""This many of the process's descriptors are not for connections."""
 MOST_HELD = 64 << 20
 """Bytes of requests that are not whole yet, of all connections."""
 HANDSHAKE_S = 10.0

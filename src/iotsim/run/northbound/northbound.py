@@ -86,7 +86,7 @@ class Northbound:
             assert self._nursery is not None
             await service.start(self._nursery)
         else:
-            raise IotsimError(f"{action!r} is nothing that a northbound service does: start, stop")
+            raise IotsimError(f"{action!r} is not what a northbound service can do: start, stop")
 
     async def drain(self) -> None:
         """Report what the services have got already."""

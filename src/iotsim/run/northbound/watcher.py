@@ -32,9 +32,9 @@ BARRIER = "$iotsim/barrier"
 FOREVER = 0xFFFFFFFF
 QOS = 2
 PATIENCE_S = 3.0
-"""For so long a broker may be silent that has more to tell."""
+"""How long a broker that has more to tell may be silent."""
 AT_A_TIME = 200
-"""So many packets are taken before others have their turn."""
+"""At most this many packets are taken before others have their turn."""
 
 
 class _Client(paho.Client):

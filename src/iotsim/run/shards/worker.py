@@ -70,7 +70,7 @@ HELD_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPORT_INTERVAL_S = 0.1
 COUNTERS_INTERVAL_S = 1.0
 LAST_WORDS_S = 10
-"""So long after the end of the run's process, what is on its way to disk may take."""
+"""After the end of the run's process, what is on its way to disk may take this long."""
 TRACEBACK_CHARACTERS = 8000
 
 
