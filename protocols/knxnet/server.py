@@ -8,6 +8,7 @@ each.
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from iotsim import DecodeError, EncodeError, ExpressionError, Peer, Session
@@ -111,6 +112,25 @@ class Knxnet(Session):
         take = TAKEN.get(message["service"])
         if take is not None:
             take(self, message, peer)
+
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        cemi: Message = message.get("cemi", {})
+        code = cemi.get("code")
+        if message["service"] == "ROUTING_INDICATION":
+            if not peer.group or self._routing is None or code != "L_DATA_IND":
+                return []
+        else:
+            channel = self._channels.get(message.get("channel", 0))
+            if channel is None or peer.endpoint != channel.data.endpoint or code != "L_DATA_REQ":
+                return []
+            if message["sequence"] != channel.expected:
+                return []
+            if cemi["source"] == UNASSIGNED:
+                cemi = {**cemi, "source": channel.individual}
+        with suppress(DecodeError):
+            telegram = self._telegram_of(cemi)
+            return [] if telegram is None else [telegram]
+        return []
 
     def refuse(self, datagram: bytes, error: DecodeError, peer: Peer) -> Message | None:
         """A request for a connection that cannot be read is answered by what is wrong with it."""
@@ -320,26 +340,32 @@ class Knxnet(Session):
             tunnel.send(cemi, says)
         return bool(hearers) or self._routing is not None
 
-    def _hear(self, cemi: Message, peer: Peer) -> None:
-        """A telegram has come: if it is one of a group, it concerns the device."""
+    def _telegram_of(self, cemi: Message) -> Message | None:
+        """What rules see of a frame; None if it is none of a group's. DecodeError if its value is none."""
         service, group = cemi["apci"], cemi["destination"]
         if cemi["address_type"] != "GROUP" or cemi["tpci"] or group == ALL_DEVICES:
-            return
+            return None
         if service not in GROUP_SERVICES:
-            return
+            return None
         telegram = {"service": service, "group": group, "source": cemi["source"], "value": None}
         telegram["priority"] = cemi["priority"]
         if service != "GROUP_VALUE_READ":
-            try:
-                telegram["value"] = unpack(cemi, self.model)
-            except DecodeError as error:
-                point = self.model.groups[group]
-                self.log(
-                    f"what {cemi['source']} sends to {group} is no {point.dpt}: {error.reason}"
-                )
-                return
+            telegram["value"] = unpack(cemi, self.model)
+        return telegram
+
+    def _hear(self, cemi: Message, peer: Peer) -> None:
+        """A telegram has come: if it is one of a group, it concerns the device."""
+        try:
+            telegram = self._telegram_of(cemi)
+        except DecodeError as error:
+            group = cemi["destination"]
+            point = self.model.groups[group]
+            self.log(f"what {cemi['source']} sends to {group} is no {point.dpt}: {error.reason}")
+            return
+        if telegram is None:
+            return
         self.answered(telegram, peer, self._ticket(telegram))
-        if service == "GROUP_VALUE_WRITE":
+        if telegram["service"] == "GROUP_VALUE_WRITE":
             self._objects.look()
 
     # -- the device ---------------------------------------------------------------------------------

@@ -90,6 +90,21 @@ class Lwm2m(Coap):
         self._stay_awake()
         super().receive(message, peer)
 
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        code = message["code"]
+        if "block1" in message or "block2" in message:
+            return None  # a part of what came before, or comes later
+        if code not in METHODS:
+            expected = self._client is not None and self._client.expects(message, peer)
+            return [operations.told(message)] if expected else []
+        path = path_of(message["path"])
+        if path is None or self.is_asleep or not self.registration.location:
+            return []
+        try:
+            return [operations.asked(message, path, self.tree.kind)]
+        except RefusedError:
+            return []
+
     def _ignore(self, message: Message) -> None:
         """A device serves nobody before it is registered; it says so once."""
         if not self._has_ignored:

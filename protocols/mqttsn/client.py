@@ -36,6 +36,8 @@ MOST_NAMES = 1024
 """So many topic names that a gateway has registered are known at a time."""
 CONNACK = frozenset({"CONNACK"})
 ENTERING = CONNACK | {"WILLTOPICREQ", "WILLMSGREQ"}
+SILENT = frozenset({"PINGRESP", "PUBREC", "WILLTOPICREQ", "WILLMSGREQ"})
+"""Answers of which the device hears nothing above."""
 ANSWERS = {
     "PUBLISH": "PUBACK",
     "SUBSCRIBE": "SUBACK",
@@ -120,18 +122,48 @@ class Client:
             line.give_up("the gateway has disconnected")
             self._wake()
 
-    def _take_publication(self, message: Message, line: Line, peer: Peer) -> None:
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        line, kind = self._line, message["kind"]
+        if line is None or line.peer.endpoint != peer.endpoint or self._asleep or peer.group:
+            return []
+        if line.awaits(message):
+            return self._concluded(kind, message.get("return_code", "ACCEPTED"))
+        publication = self._publication(message) if kind == "PUBLISH" else None
+        return [] if publication is None or not line.is_new(message) else [publication]
+
+    def _concluded(self, kind: str, code: str) -> list[Message] | None:
+        """What the gateway's answer says above, of the wire's `kind`; None if there is more to it."""
+        if kind == "CONNACK":
+            return [told(kind, client_id=self.client_id, return_code=code)]
+        if self._current is None or kind in SILENT or (kind == "REGACK" and code == "ACCEPTED"):
+            return []
+        if code == "INVALID_TOPIC_ID":
+            return None  # perhaps the topic is registered again
+        return [self._answer_to(self._current.message, code)]
+
+    def _publication(self, message: Message) -> Message | None:
+        """What a PUBLISH says; None if its topic is not known."""
         topic = self.model.predefined.name_of(message)
         if message["topic_id_type"] == "NORMAL":
             topic = self._names.get(message["topic_id"])
         if topic is None:
+            return None
+        fields = {name: message[name] for name in ("qos", "retain", "data")}
+        return told("PUBLISH", topic=topic, **fields)
+
+    @staticmethod
+    def _answer_to(said: Message, code: str) -> Message:
+        return told(**{**said, "kind": ANSWERS[said["kind"]], "return_code": code})
+
+    def _take_publication(self, message: Message, line: Line, peer: Peer) -> None:
+        publication = self._publication(message)
+        if publication is None:
             line.acknowledge(message, "INVALID_TOPIC_ID")
             return
         is_new = line.is_new(message)
         line.acknowledge(message, "ACCEPTED")
         if is_new:
-            publication = {name: message[name] for name in ("qos", "retain", "data")}
-            self._session.deliver(told("PUBLISH", topic=topic, **publication), peer)
+            self._session.deliver(publication, peer)
 
     def _register(self, topic: str, number: int) -> None:
         if len(self._names) >= MOST_NAMES and number not in self._names:
@@ -282,9 +314,8 @@ class Client:
         """Pass on what waits, one after another, unless the gateway is congested. Returns False once it has
         disconnected."""
         while self._queue and self._session.now >= self._hold_until and not self._away:
-            first = self._current = self._queue[0]
+            first = self._queue[0]
             code = await self._perform(first)
-            self._current = None
             if code != "CONGESTION" and self._queue and self._queue[0] is first:
                 del self._queue[0]
         return not self._away
@@ -309,6 +340,7 @@ class Client:
         """Do what is said; returns the gateway's return code."""
         said, line = outgoing.message, self._line
         assert line is not None
+        self._current = outgoing
         kind, code = said["kind"], "ACCEPTED"
         if kind == "PUBLISH":
             code = await self._publish(outgoing, line)
@@ -321,6 +353,7 @@ class Client:
         elif kind == "DISCONNECT":
             await line.ask({"kind": kind}, frozenset({kind}), says=said)
             self._away = True
+        self._current = None
         if code == "CONGESTION":
             self._hold()
         elif code != "ACCEPTED":
@@ -330,8 +363,7 @@ class Client:
             if ticket is not None:
                 ticket.needs_none("it has no answer")
         else:
-            answer = told(**{**said, "kind": ANSWERS[kind], "return_code": code})
-            self._session.answered(answer, line.peer, ticket)
+            self._session.answered(self._answer_to(said, code), line.peer, ticket)
         return code
 
     async def _publish(self, outgoing: Outgoing, line: Line) -> str:

@@ -38,6 +38,8 @@ ANSWERS = {
     "WILLMSGUPD": "WILLMSGRESP",
 }
 """What clients ask, and the answers above the session."""
+SETTLING = frozenset({"PUBACK", "PUBREC", "PUBCOMP", "REGACK"})
+"""Answers of clients of which rules see nothing."""
 DROPPED = "consumed.drop-rule"
 PENDING = "pending"
 
@@ -99,6 +101,34 @@ class Gateway:
             self._refuse(message, peer, node, client)
         else:
             self._dispatch(message, client)
+
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        node, kind = None, message["kind"]
+        if kind == "ENCAPSULATED":
+            node = message["node"]
+            try:
+                message = read(message["message"])[0]
+            except DecodeError:
+                return []
+            kind = message["kind"]
+        key = (*peer.endpoint, node)
+        line, client = self._connections.line_of(key), self._connections.get(key)
+        if peer.group or kind == "SEARCHGW":
+            return []
+        if line is not None and line.awaits(message):
+            return [] if kind in SETTLING else None
+        if kind == "CONNECT":
+            return [told(kind, client_id=message["client_id"])] if not message["will"] else None
+        anybody = kind == "PUBLISH" and message["qos"] < 0
+        if not anybody and (client is None or client.state not in CONNECTED):
+            return []
+        if kind == "PUBLISH":
+            said = self._publication(message, None if anybody else client)
+            is_new = said is not None and (client is None or client.line.is_new(message))
+            return [said] if said is not None and is_new else []
+        if client is None or kind not in (*ANSWERS, "DISCONNECT"):
+            return []
+        return [self._told(message, client)]
 
     def _inform(self, peer: Peer) -> None:
         """Answer SEARCHGW where it was asked (section 6.1)."""
@@ -255,24 +285,30 @@ class Gateway:
 
     # -- publications (sections 6.6 to 6.8, 6.10) ----------------------------------------------------------
 
-    def _take_publication(self, message: Message, line: Line, client: Subscriber | None) -> None:
-        kind = message["topic_id_type"]
+    def _publication(self, message: Message, client: Subscriber | None) -> Message | None:
+        """What a PUBLISH says; None if its topic is none."""
         topic = self.model.predefined.name_of(message)
-        if kind == "NORMAL":
+        if message["topic_id_type"] == "NORMAL":
             topic = self._topics.name_of(message["topic_id"])
             if client is None or topic not in client.known:
                 topic = None
         if topic is None or not is_name(topic):
+            return None
+        fields = {name: message[name] for name in ("qos", "retain", "data")}
+        client_id = client.client_id if client else ""
+        return told("PUBLISH", topic=topic, client_id=client_id, **fields)
+
+    def _take_publication(self, message: Message, line: Line, client: Subscriber | None) -> None:
+        said = self._publication(message, client)
+        if said is None:
             if client is not None:
                 line.acknowledge(message, "INVALID_TOPIC_ID")
             return
-        if client is not None and kind == "PREDEFINED":
-            client.predefined.add(topic)
+        if client is not None and message["topic_id_type"] == "PREDEFINED":
+            client.predefined.add(said["topic"])
         if not line.is_new(message):
             line.acknowledge(message, "ACCEPTED")
             return
-        fields = {name: message[name] for name in ("qos", "retain", "data")}
-        said = told("PUBLISH", topic=topic, client_id=client.client_id if client else "", **fields)
         self.hand_up(message, line, client, said)
 
     def _accept(self, asked: Asked, code: str) -> None:

@@ -75,13 +75,17 @@ class Line:
         self.said_at = self._session.now
         return datagram
 
+    def awaits(self, message: Message) -> bool:
+        """Whether somebody waits for it."""
+        ticket, wanted = self._ticket, self._wanted
+        return ticket is not None and not ticket.done and wanted is not None and wanted(message)
+
     def take(self, message: Message) -> bool:
         """A message has come; whether somebody waited for it."""
         self.heard_at = self._session.now
-        ticket = self._ticket
-        if ticket is None or ticket.done or self._wanted is None or not self._wanted(message):
+        if self._ticket is None or not self.awaits(message):
             return False
-        ticket.answer(message)
+        self._ticket.answer(message)
         return True
 
     def give_up(self, reason: str) -> None:

@@ -52,6 +52,9 @@ class MqttSn(Session):
     def receive(self, message: Message, peer: Peer) -> None:
         self._role.receive(message, peer)
 
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        return self._role.carried(message, peer)
+
     def reply(self, message: Message, exchange: Any) -> None:
         self.check(message, self.model)
         self._role.reply(message, exchange)

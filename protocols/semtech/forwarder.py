@@ -206,6 +206,9 @@ class Forwarder(Session):
                 self._counts["dwnb"] += 1
                 self.answer(message["token"], self.plan(message["txpk"]), peer)
 
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        return None if message["kind"] == "PULL_RESP" else []  # which node would hear it, and how
+
     def answer(self, token: int, error: str, peer: Peer) -> None:
         acknowledgment = {"error": error}
         message = {"kind": "TX_ACK", "token": token, "eui": self._eui, "txpk_ack": acknowledgment}

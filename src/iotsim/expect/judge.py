@@ -16,6 +16,7 @@ from iotsim.events import ExpectationDecided
 from iotsim.expect.gateway import GatewayWatcher
 from iotsim.expect.kinds import KINDS
 from iotsim.expect.lapses import Lapses
+from iotsim.expect.losses import Losses
 from iotsim.expect.northbound import Listening, fleet_of, services_of
 from iotsim.expect.report import Findings, merge, outcome_of
 from iotsim.expect.slots import FleetView
@@ -56,6 +57,7 @@ class Judge:
             **{fleet_of(name): FleetView(fleet_of(name), 1, owned) for name in sorted(services)},
         }
         self._audiences: dict[tuple[str, Topic], Audience] = {}
+        self._losses: dict[str, Losses] = {}
         self._news: list[object] = []
         """Not empty where a watcher may have come to a verdict, or have seen enough."""
         self._undecided: dict[int, Watcher | GatewayWatcher] = {}
@@ -115,8 +117,12 @@ class Judge:
 
     def lost_observers(self, fleet: str) -> Collection[Observer]:
         """The same, of what never reaches the sessions of `fleet`, as it is lost on its way or the device is
-        away: messages that are the same above a session as below it."""
+        away: messages as they would have been above it."""
         return self._audience(fleet, Topic("receives", "lost")).observers
+
+    def losses(self, fleet: str) -> Losses:
+        """Where what is lost is entered, if nobody knows what it would have been above the sessions."""
+        return self._losses.setdefault(fleet, Losses())
 
     def undecodable(
         self,
@@ -293,6 +299,8 @@ class Judge:
                 audience.add(watcher, subscription, table)
                 if subscription.missed is not None:
                     watcher.instead.heard[fleet] = audience.heard
+                if subscription.topic.event == "lost":
+                    watcher.losses[fleet] = self.losses(fleet)
 
     def _look(self) -> None:
         if self._news:

@@ -84,10 +84,7 @@ def _doubt(outcome: Outcome, parts: Sequence[Part], lapses: Lapses) -> str:
     if first["quantifier"] == "any" and len(unheard) < sum(part["held"] for part in parts):
         unheard.clear()  # one holds at least
     if outcome.passed and unheard and first["quantifier"] != "none":
-        return (
-            f"what would have broken it was lost before a session had it ({unheard[0]}): "
-            'layer = "wire" is what the gateway has sent'
-        )
+        return f'{unheard[0]}: layer = "wire" is what the gateway has sent'
     broken = [part["broken_on"] for part in parts]
     if first["quantifier"] == "all" and len(parts) > 1 and not any(g["proved"] for g in broken):
         # What none of the parts could decide took place whenever any of them looked.

@@ -24,7 +24,7 @@ from iotsim.expect import text
 from iotsim.expect.instead import MAX_COMPARED, Instead, Note
 from iotsim.expect.lapses import Ground, Grounds
 from iotsim.expect.northbound import services_of
-from iotsim.expect.slots import Slots, selection_text
+from iotsim.expect.slots import Slots, device_text, selection_text
 from iotsim.expect.standing import Standing
 from iotsim.expect.subscription import Subscription, Topic
 from iotsim.match.nearness import EXACT, FAR
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from iotsim.errors import IotsimError
+    from iotsim.expect.losses import Losses
     from iotsim.expect.slots import FleetView
     from iotsim.expect.spec import ExpectSpec
     from iotsim.match import DeviceView, Matcher
@@ -111,6 +112,8 @@ class Watcher:
         self._ending = ""
         self._unheard: dict[int, str] = {}
         """Of each slot, the first message that it is about of those that were lost."""
+        self.losses: dict[str, Losses] = {}
+        """Of each fleet that it watches what was lost of which it is not known whether it is about that."""
         self.unwatched = 0
         """How many messages it had to stop watching before it knew what became of them."""
         self._due = math.inf
@@ -213,7 +216,8 @@ class Watcher:
     ) -> None:
         """What is subscribed to was on its way, and has not come."""
         if slot not in self._unheard and self.would_break(slot):
-            self._unheard[slot] = f"{device.name}, {text.moment(t)}"
+            what = "what would have broken it was lost before a session had it"
+            self._unheard[slot] = f"{what} ({device.name}, {text.moment(t)})"
 
     def gate(self, slots: int = 1) -> bytearray:
         """A gate for a subscription that is told whatever the state of its slots is."""
@@ -332,7 +336,7 @@ class Watcher:
             "margin": margin,
             "pool": self.pool() if pooled else {},
             "unwatched": self.unwatched,
-            "unheard": [first for slot, first in self._unheard.items() if self.state[slot] == HELD],
+            "unheard": self._doubts(),
             "broken_on": self.broken_on().export() if self.broken else NO_GROUNDS,
             "held_on": self._held_on().export() if self.held else NO_GROUNDS,
             "span": Ground(self.began, self._watched_until),
@@ -351,6 +355,18 @@ class Watcher:
         grounds = Grounds()
         grounds.add(Ground(self.began, self._watched_until, None) if self.silent else None)
         return grounds
+
+    def _doubts(self) -> list[str]:
+        """Of each slot that holds, and might not, what was lost before a session had it."""
+        found = dict(self._unheard)
+        for fleet, losses in self.losses.items():
+            table = self.slots.tables[fleet]
+            for index, t in losses.within(self.began, self._watched_until):
+                slot = table[index]
+                if slot >= 0 and slot not in found and self.would_break(slot):
+                    what = "what might have broken it was lost before a session had it, and not repeated"
+                    found[slot] = f"{what} ({device_text(fleet, index)}, {text.moment(t)})"
+        return [first for slot, first in found.items() if self.state[slot] == HELD]
 
     def _decoding(self) -> list[str]:
         """The fleets of which it needs to understand what they receive."""

@@ -39,7 +39,7 @@ class Waiter(NamedTuple):
 NOBODY = (
     "there is nobody to ask: the scenario declares no gateway, and nobody has spoken to the device"
 )
-CALLED = ("receive", "refuse", "respond", "reply", "submit", "check")
+CALLED = ("receive", "carried", "refuse", "respond", "reply", "submit", "check")
 """The methods that are called, and not awaited."""
 ANSWER = "consumed.answer"
 """The message answered a request of the device's."""
@@ -110,6 +110,16 @@ class Session:
     def receive(self, message: Message, peer: Peer) -> None:
         """A datagram has come. By default it concerns the device."""
         self.deliver(message, peer)
+
+    def carried(self, message: Message, peer: Peer) -> list[Message] | None:
+        """What the device would have been handed of a datagram that it never had, as impairments have lost
+        it, or the device was away; [] for nothing, None if that is not known. Nothing changes by it.
+
+        It is asked where the messages above a session have a schema of their own, for expectations that
+        hold because something did not come. While nobody knows, they are in doubt until the very datagram
+        comes again.
+        """
+        return None
 
     def refuse(self, datagram: bytes, error: DecodeError, peer: Peer) -> Message | None:
         """The device's own answer to a datagram that is no message, for which `error` is the reason. By

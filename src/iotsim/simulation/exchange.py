@@ -240,9 +240,15 @@ class Service(Telling):
         try:
             for observe in self._heard_at_link:
                 observe(device, message, now)
+            self._missed(device, datagram, payload, message)
         except FAULTS as error:
             self.fail(device, error)
         return MISSED
+
+    def _missed(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, message: dict[str, Any]
+    ) -> None:
+        """A message was seen on the link, and is lost on its way to what the device has above it."""
 
     def _arrived(self, transit: Arriving) -> str:
         """A datagram has come to its device, past impairments."""

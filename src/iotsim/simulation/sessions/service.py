@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from iotsim.errors import DecodeError
 from iotsim.events import Untold
-from iotsim.expect.subscription import OnBothLayers
 from iotsim.net.outcome import ANSWERED
 from iotsim.session import Peer, Session
 from iotsim.simulation.sessions.delivery import SessionDelivery
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.net.datagram import Datagram
     from iotsim.protocol.definition import Shortcut
-    from iotsim.session.host import Message
+    from iotsim.session.host import Host, Message
     from iotsim.simulation.transit import Arriving
 
 
@@ -38,12 +37,11 @@ class SessionService(SessionDelivery):
             self._shortcut = self.protocol.shortcut
         self._unruled = self._respond
         self._unheard = self._judge.lost_observers(fleet.spec.name)
-        if self._inbound is not None and self._unheard and not self._apart:
+        self._losses = self._judge.losses(fleet.spec.name)
+        if self._inbound is not None and self._unheard:
             self._inbound.on_lost = self._note_unheard
         self._layer_at_link = WIRE
-        self._heard_at_link = (
-            self._heard_wire if self._apart else OnBothLayers(self._heard_wire, self._unheard)
-        )
+        self._heard_at_link = self._heard_wire
 
     def _is_alone(self, fleet: Fleet, index: int) -> bool:
         """Whether nothing but the protocol's very session has to do with what comes."""
@@ -103,6 +101,8 @@ class SessionService(SessionDelivery):
                 outcome = self._inbound.take(device, datagram, payload, message, event)
                 if outcome is not None:
                     return outcome
+            if self._losses:
+                self._losses.came(index, (datagram.peer, datagram.peer_port, payload))
             session = self._sessions[index] or self._session(device)
             if session._waiters:
                 session._take(message, peer)
@@ -118,10 +118,44 @@ class SessionService(SessionDelivery):
     def _note_unheard(self, transit: Transit) -> None:
         """A datagram never reaches the session: tell whom its message would have proved wrong."""
         device: Any = transit.device
+        payload = transit.was or transit.payload
         with suppress(DecodeError):
-            message = self.protocol.codec.decode(transit.was or transit.payload, device)
+            message = self.protocol.codec.decode(payload, device)
+            self._missed(device, transit.datagram, payload, message)
+
+    def _missed(
+        self, device: SimDevice, datagram: Datagram, payload: bytes, message: Message
+    ) -> None:
+        if not self._unheard:
+            return
+        carried: list[Message] | None = [message]
+        if self._apart:
+            try:
+                carried = self._carried_by(device, datagram, message)
+            except FAULTS as error:
+                self._broken(device, error, payload)
+                return
+        if carried is None:
+            key = datagram.peer, datagram.peer_port, payload
+            self._losses.lost(datagram.index, key, datagram.time)
+            return
+        for one in carried:
             for observe in self._unheard:
-                observe(device, message, transit.datagram.time)
+                observe(device, one, datagram.time)
+
+    def _carried_by(
+        self, device: SimDevice, datagram: Datagram, message: Message
+    ) -> list[Message] | None:
+        """What a session would have made of `message`: that of the device, or such as it begins with."""
+        self.now, peer = datagram.time, peer_of(datagram)
+        session = self._sessions[datagram.index]
+        if session is not None:
+            return session.carried(message, peer)
+        with suppress(*FAULTS):  # as will be told once it boots
+            return self._class._made_for(cast("Host", self), device, self._model).carried(
+                message, peer
+            )
+        return None
 
     def _answer_at_once(
         self,
@@ -188,6 +222,9 @@ class SessionService(SessionDelivery):
             except DecodeError as error:
                 return self._refuse(device, datagram, transit.payload, error)
         peer = peer_of(datagram)
+        if self._losses:
+            key = datagram.peer, datagram.peer_port, transit.payload
+            self._losses.came(datagram.index, key)
         handling = Handling(datagram, peer)
         outer, self._handling = self._handling, handling
         if isinstance(transit, Transit):
