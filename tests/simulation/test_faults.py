@@ -478,6 +478,32 @@ async def test_a_device_is_found_at_another_port(
         assert await answered("10.77.1.2", 5700) == []
 
 
+@pytest.mark.parametrize("rebind", ["address = '10.77.9.9'", "port = 5700"])
+async def test_what_comes_to_the_new_place_of_a_device_that_is_away_is_seen(
+    rebind: str, autojump_clock: MockClock, linked: Callable[..., Any]
+) -> None:
+    text = with_fault(
+        f"devices = 'meter[1]'\nrebind = {{ {rebind} }}\n"
+        "[[fault]]\ndevices = 'meter[1]'\noffline = true\n"
+        "[[expect]]\ndevice = 'meter[1]'\nnever = true\nreceives = { kind = 'READ' }\n"
+    )
+    async with linked(text) as far_end:
+        await trio.sleep(1)
+        codec = far_end.simulation.fleets["meter"].spec.services[0].protocol.codec
+        places = [("10.77.1.2", 5600), ("10.77.9.9", 5600), ("10.77.1.2", 5700)]
+        for address, port in places:
+            request = datagram_frame(
+                (GATEWAY, 50000), (parse_address(address), port), codec.encode(READ)
+            )
+            far_end.link.send_nowait(request)
+            await trio.sleep(0.1)
+        received = [one for one in far_end.events if isinstance(one, Received)]
+        assert far_end.simulation.judge.verdicts() == [False]
+    assert [(one.device, one.impaired, one.fate) for one in received] == [
+        ("meter[1]", "away", "lost")
+    ]
+
+
 # -- together -----------------------------------------------------------------------------------
 
 

@@ -52,7 +52,8 @@ class Block:
     routers before them, the nearest to the link first. `path_mtu` is what the way behind the first
     of those carries, 0 for as much as the link. Hosts that are `silent` refuse nothing: no port
     unreachable, no reset. `absence` is the pool's, None while all of its hosts are there. `moved` counts
-    the hosts that are not to be found here, or not as the others.
+    the hosts that are not to be found here, or not as the others; of one that has moved, `missed` is in place
+    of the pool's.
     """
 
     first: int
@@ -65,6 +66,7 @@ class Block:
     start: int = 0
     absence: Absence | None = None
     moved: int = 0
+    missed: Mapping[int, PortHandler] | None = None
 
     def index(self, address: int) -> int:
         """Which host of its pool has `address`."""
@@ -125,10 +127,17 @@ class AddressTable:
         self._firsts.remove(first)
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+        self,
+        pool: HostPool,
+        index: int,
+        old: int,
+        new: int,
+        ports: Mapping[int, PortHandler],
+        missed: Mapping[int, PortHandler] | None = None,
     ) -> None:
-        """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`; both
-        may be the same. ValueError if `old` is not its own, or `new` is taken."""
+        """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`, and these
+        are told of what is `missed`, in place of the pool's; both addresses may be the same. ValueError if
+        `old` is not its own, or `new` is taken."""
         block = self._find_block(old)
         if (
             block is None
@@ -143,7 +152,9 @@ class AddressTable:
             raise ValueError(f"{format_address(new)} is of the other family")
         block.moved += 1
         self._moved[old] = None
-        self._moved[new] = replace(block, first=new, end=new + 1, ports=ports, start=index, moved=1)
+        self._moved[new] = replace(
+            block, first=new, end=new + 1, ports=ports, missed=missed, start=index, moved=1
+        )
 
     def move_back(self, old: int, new: int) -> None:
         """Take back a `move`; KeyError if there was none."""

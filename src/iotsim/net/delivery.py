@@ -97,7 +97,7 @@ class Delivery:
 
     def miss(self, packet: Packet, block: Block, now: float) -> None:
         """A packet to a host in `block` that is absent: if it is a datagram, who wants to know is told."""
-        missed = block.pool.missed
+        missed = block.pool.missed if block.missed is None else block.missed
         if not missed:
             return
         with suppress(PacketError):

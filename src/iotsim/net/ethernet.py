@@ -148,10 +148,16 @@ class EthernetStack:
         self.ip.set_absence(pool, absence)
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+        self,
+        pool: HostPool,
+        index: int,
+        old: int,
+        new: int,
+        ports: Mapping[int, PortHandler],
+        missed: Mapping[int, PortHandler] | None = None,
     ) -> None:
         """As `Stack.move`. The host keeps its MAC address, and tells everybody that it has a new address."""
-        self.ip.move(pool, index, old, new, ports)
+        self.ip.move(pool, index, old, new, ports, missed)
         self._moved_macs[new] = self._pool_macs[id(pool)][0] + index
         if new != old:
             self._declare(new)

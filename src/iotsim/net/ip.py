@@ -149,11 +149,18 @@ class IpLayer:
         self._blocks_changed()
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+        self,
+        pool: HostPool,
+        index: int,
+        old: int,
+        new: int,
+        ports: Mapping[int, PortHandler],
+        missed: Mapping[int, PortHandler] | None = None,
     ) -> None:
-        """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`; they may
-        be the same. What it has left is nobody's. ValueError as in `AddressTable.move`."""
-        self.table.move(pool, index, old, new, ports)
+        """Let host `index` of `pool` leave the address `old` for `new`, where it has these `ports`, and these
+        are told of what is `missed`, in place of the pool's; the two addresses may be the same. What it has
+        left is nobody's. ValueError as in `AddressTable.move`."""
+        self.table.move(pool, index, old, new, ports, missed)
         self._blocks_changed()
 
     def move_back(self, old: int, new: int) -> None:

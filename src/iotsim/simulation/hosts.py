@@ -63,7 +63,13 @@ class Hosts(Protocol):
     def set_absence(self, pool: HostPool, absence: Absence | None) -> None: ...
 
     def move(
-        self, pool: HostPool, index: int, old: int, new: int, ports: Mapping[int, PortHandler]
+        self,
+        pool: HostPool,
+        index: int,
+        old: int,
+        new: int,
+        ports: Mapping[int, PortHandler],
+        missed: Mapping[int, PortHandler] | None = None,
     ) -> None: ...
 
     def move_back(self, old: int, new: int) -> None: ...

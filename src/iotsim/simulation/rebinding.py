@@ -112,7 +112,8 @@ class Moves:
                 self.places[index] = place
                 for old, new in place.addresses.items():
                     ports = Ports(self._pool.ports, place, old)
-                    self._hosts.move(self._pool, index, old, new, ports)
+                    missed = Ports(self._pool.missed, place, old)
+                    self._hosts.move(self._pool, index, old, new, ports, missed)
 
     def _place_of(self, index: int) -> Place | None:
         """Where all that is in force puts the device."""
