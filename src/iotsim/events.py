@@ -155,9 +155,13 @@ class Received(Event, tag="received"):
     it was (an acknowledgement, a duplicate, a part), "application" for what reached it and was in no
     datagram as it is; else ""."""
     impaired: str = ""
-    """The names of the impairments and faults that befell it on its way to the device."""
+    """The names of the impairments and faults that befell it on its way to the device, with commas; "away" if
+    none did, but the device was not there: not booted yet, off, asleep, or down."""
     fate: str = ""
-    """What they did, for people; it may be lost."""
+    """What they did, for people, with commas: "delayed", "overtakes", "corrupted", "a duplicate"; of a fault
+    the word by which scenarios call it ("slow", "reboot"), or "answered by" the name of an error. It was lost
+    if it is "lost" (which it is to a device that was away), "longer than the MTU", "the queue was full" or
+    "too many datagrams were held already". "" is the first of duplicates."""
     delay_s: float = 0.0
     """How long they held it, as far as that was known at once; what was not is an `Impaired`."""
 
@@ -181,9 +185,11 @@ class Sent(Event, tag="sent"):
     layer: str = ""
     """As that of `Received`."""
     impaired: str = ""
-    """The names of the impairments and faults that befell it on its way from the device."""
+    """The names of the impairments and faults that befell it on its way from the device, with commas; "power"
+    if it had to wait until a device with ``power`` was awake."""
     fate: str = ""
-    """What they did, for people; it may be lost."""
+    """As that of `Received`; besides "repeated", "truncated", "extra bytes", "raw bytes", "malformed", and
+    "asleep" of what has waited for that to end. What was lost is a `NotSent`."""
     delay_s: float = 0.0
     """How long they held it."""
 
@@ -234,7 +240,7 @@ class Impaired(Event, tag="impaired"):
     device: str
     """Whose it was to be."""
     impaired: str
-    """As that of `Received`."""
+    """As that of `Received`, but that it is never "away"."""
     fate: str
     """As that of `Received`."""
     delay_s: float = 0.0
@@ -299,11 +305,12 @@ class NotSent(Event, tag="not-sent"):
     device: str
     """Who: ``fleet[index]``."""
     reason: str
-    """Why, for people."""
+    """Why, for people: the fate, as that of `Sent`, if something befell it; that ends with how it was lost,
+    as that of `Received`, or "mute", "offline", "down"."""
     in_reply_to: int = 0
     """The ``id`` of the message that it was to answer; 0 if none."""
     impaired: str = ""
-    """The names of what befell it, if something did."""
+    """The names of what befell it, if something did; "reboot" is a device that is down after one."""
     message: Mapping[str, Any] | None = None
     """What it was to say; null where that is not known."""
 

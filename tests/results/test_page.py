@@ -8,12 +8,16 @@ from pathlib import Path
 
 from docs import reference
 from iotsim.events import FORMAT, Event, Outcome, Unmatched
+from iotsim.impair import fault, impairment
+from iotsim.impair.fate import DELAYED
 from iotsim.results.devices import COLUMNS
 from iotsim.results.formats import kinds
 from iotsim.results.result import GatewayResult, RunResult
 from iotsim.results.suite import SuiteResult, SuiteRun
 from iotsim.results.verdict import EXIT_CODES
 from iotsim.run.documents import DOCUMENTS
+from iotsim.simulation.exchange import AWAY
+from iotsim.simulation.ways import TOO_MANY
 
 PAGE = (Path(__file__).parents[2] / "docs/results.md").read_text()
 
@@ -40,6 +44,27 @@ def test_every_field_of_every_event_is_told_of() -> None:
     for tag, kind in kinds().items():
         told = [names(field)[0] for field, _, _ in rows(tag, "###")]
         assert told == [name for name in kind.__struct_fields__ if name != "t"]
+
+
+def test_whatever_may_befall_a_message_is_named() -> None:
+    """The words that are in the code, each in a constant of its module."""
+    told = {
+        field.replace("`", ""): text
+        for tag in ("received", "sent", "not-sent")
+        for field, _, text in rows(tag, "###")
+        if field in ("`fate`", "`impaired`", "`reason`")
+        for field in [f"{tag} {field}"]
+    }
+    words = [
+        value
+        for module in (fault, impairment)
+        for name, value in vars(module).items()
+        if name.isupper() and isinstance(value, str)
+    ]
+    assert {"lost", "down", "a duplicate", "malformed"} < set(words)
+    for word in (*words, DELAYED, TOO_MANY, AWAY[1]):
+        assert any(f'"{word}"' in text for text in told.values()), word
+    assert f'"{AWAY[0]}"' in told["received impaired"]
 
 
 def test_every_field_of_what_events_and_the_result_hold_is_told_of() -> None:
