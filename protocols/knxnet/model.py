@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -12,6 +12,9 @@ from iotsim import Duration, EncodeError, Table, Value
 
 from .cemi import group_number, individual_number
 from .datapoint import Form, datapoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST_CHANNELS = 60
 """So that one block of 255 bytes tells of all (3/8/2, section 7.5.4.8)."""
@@ -80,13 +83,20 @@ class Model(Table):
 
     @model_validator(mode="after")
     def _is_known(self) -> Model:
-        for name, cell in (("individual", self.individual), ("serial", self.serial)):
-            if cell.evaluate is None:
-                try:
-                    {"individual": individual_number, "serial": serial_bytes}[name](cell.literal)
-                except EncodeError as error:
-                    raise ValueError(f"{name}: {error.reason}") from None
+        self.check_device(lambda cell: cell.literal if cell.evaluate is None else None)
         return self
+
+    def check_device(self, known: Callable[[Any], Any]) -> None:
+        individual = known(self.individual)
+        try:
+            if individual is not None or self.individual.evaluate is None:
+                individual_number(individual)
+        except EncodeError as error:
+            raise ValueError(f"individual: {error.reason}") from None
+        try:
+            serial_bytes(known(self.serial))
+        except EncodeError as error:
+            raise ValueError(f"serial: {error.reason}") from None
 
 
 def serial_bytes(value: Any) -> bytes:

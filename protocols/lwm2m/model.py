@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -12,7 +13,7 @@ from iotsim import Duration, Table, Value
 from iotsim.protocols import coap
 
 from .content import KINDS, typed
-from .message import is_id, text_of
+from .message import Path, is_id, text_of
 from .objects import (
     ALWAYS,
     BINDING,
@@ -32,7 +33,7 @@ from .objects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 Cell: TypeAlias = Any
 Resources: TypeAlias = dict[int, Cell | dict[int, Cell]]
@@ -98,20 +99,25 @@ class Resource(Table):
         is_known = resource in RESOURCES.get(number, {})
         if is_known and (number, resource) not in MULTIPLE and self.instances is not None:
             raise ValueError("it has one value, and no instances")
+        self.check_values(number, resource, lambda cell: cell.literal)
+
+    def check_values(self, number: int, resource: int, known: Callable[[Cell], Any]) -> None:
+        """ValueError if a value of these, as far as they are `known`, is one that there is not."""
         cells = self.cells
         for cell in cells.values() if isinstance(cells, dict) else [cells]:
-            if cell is not None and cell.evaluate is None:
-                kind = definition.kind or KINDS.get(cell.literal.__class__, "")
-                value = typed(cell.literal, kind)
-                if not is_possible(number, resource, value):
-                    raise ValueError(
-                        f"{value!r:.60} cannot be: no time is negative, and UDP is all a device has"
-                    )
-                if (number, resource) == (DEVICE, SUPPORTED_BINDING) and not is_binding(value):
-                    raise ValueError(
-                        f"{value!r:.60} are no binding modes: these are {', '.join(TRANSPORTS)}, "
-                        "each once, and Q"
-                    )
+            value = None if cell is None else known(cell)
+            if value is None:
+                continue
+            value = typed(value, definition_of(number, resource).kind or KINDS.get(type(value), ""))
+            if not is_possible(number, resource, value):
+                raise ValueError(
+                    f"{value!r:.60} cannot be: no time is negative, and UDP is all a device has"
+                )
+            if (number, resource) == (DEVICE, SUPPORTED_BINDING) and not is_binding(value):
+                raise ValueError(
+                    f"{value!r:.60} are no binding modes: these are {', '.join(TRANSPORTS)}, "
+                    "each once, and Q"
+                )
 
     @property
     def cells(self) -> Cell | dict[int, Cell]:
@@ -173,15 +179,35 @@ class Model(coap.Model):
         if not self.objects[SERVER]:
             raise ValueError(f"/{SERVER}: the device registers with an instance of this object")
         for number, instances in self.objects.items():
-            for instance, resources in instances.items():
+            for instance in instances:
                 if instance and number in ONCE:
                     raise ValueError(f"/{number}/{instance}: the object has instance 0 alone")
-                for one, resource in resources.items():
-                    try:
-                        resource.check(number, one)
-                    except ValueError as error:
-                        raise ValueError(f"/{number}/{instance}/{one}: {error}") from None
+        for path, resource in self._resources:
+            with _at(path):
+                resource.check(path[0], path[2])
         return self
+
+    @property
+    def _resources(self) -> Iterator[tuple[Path, Resource]]:
+        for number, instances in self.objects.items():
+            for instance, resources in instances.items():
+                for one, resource in resources.items():
+                    yield (number, instance, one), resource
+
+    def check_device(self, known: Callable[[Cell], Any]) -> None:
+        for path, resource in self._computed:
+            with _at(path):
+                resource.check_values(path[0], path[2], known)
+
+    @cached_property
+    def _computed(self) -> list[tuple[Path, Resource]]:
+        """Those that have an expression, the values of which are each device's own."""
+        found = []
+        for path, resource in self._resources:
+            cells = resource.cells if isinstance(resource.cells, dict) else {0: resource.cells}
+            if any(cell is not None and cell.evaluate is not None for cell in cells.values()):
+                found.append((path, resource))
+        return found
 
     @cached_property
     def tree(self) -> Objects:
@@ -208,6 +234,15 @@ class Model(coap.Model):
     def tree_links(self) -> list[str]:
         """What devices register, before anybody has changed it: one list for all of them."""
         return links_of(self.tree.items())
+
+
+@contextmanager
+def _at(path: Path) -> Iterator[None]:
+    """Say in a ValueError of which resource it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{text_of(path)}: {error}") from None
 
 
 def _keyed(value: Any) -> Any:

@@ -88,13 +88,10 @@ class Client:
     @property
     def client_id(self) -> str:
         cell = self.model.client
-        name, text = self._session.device.name, "device.name"
-        if cell is not None:
-            name, text = self._session.read(cell), cell.text
         try:
-            return client_id_of(name)
+            return client_id_of(self._session.read(cell))
         except ValueError as error:
-            raise ExpressionError(str(error), text) from None
+            raise ExpressionError(str(error), cell.text) from None
 
     # -- what comes ------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,6 +11,9 @@ from iotsim import Duration, Table, Value
 
 from .message import LONGEST_CLIENT_ID
 from .topics import Predefined, is_filter, is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_DURATION = 65_535.0
 SHORTEST_TIMER = 0.01
@@ -52,7 +55,7 @@ def client_id_of(value: Any) -> str:
 
 
 def _client(cell: Any) -> Any:
-    if cell is not None and cell.evaluate is None:
+    if cell.evaluate is None:
         client_id_of(cell.literal)
     return cell
 
@@ -93,8 +96,8 @@ class Model(Table):
     buffer: int = Field(
         32, ge=1, le=10_000, description="publications that wait; of a gateway, for each client"
     )
-    client: Annotated[Value | None, AfterValidator(_client)] = Field(
-        None, description="the client id; by default, the device's name"
+    client: Annotated[Value, AfterValidator(_client)] = Field(
+        "=device.name", validate_default=True, description="the client id"
     )
     gateway: Literal["gateway", "search"] = Field(
         "gateway", description="that of the scenario, or one that SEARCHGW finds"
@@ -114,6 +117,14 @@ class Model(Table):
         if len(set(self.topics.values())) < len(self.topics):
             raise ValueError("two of 'topics' have the same id")
         return self
+
+    def check_device(self, known: Callable[[Any], Any]) -> None:
+        value = known(self.client) if self.role == "client" else None
+        try:
+            if value is not None:
+                client_id_of(value)
+        except ValueError as error:
+            raise ValueError(f"client: {error}") from None
 
     @cached_property
     def predefined(self) -> Predefined:

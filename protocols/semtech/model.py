@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -164,6 +165,29 @@ class Model(Table):
     gps: Value = Field(default=True, validate_default=True, description="whether it has GPS time")
     location: Location | None = None
     nodes: dict[str, Nodes] = Field({}, description="the LoRaWAN devices behind it, by name")
+
+    def check_device(self, known: Callable[[Any], Any]) -> None:
+        taken: list[tuple[str, Any, Callable[[Any], object]]] = [("eui", self.eui, eui_of)]
+        for name, nodes in self.nodes.items():
+            place = f"nodes.{name}"
+            taken += [
+                (f"{place}.dev_eui", nodes.dev_eui, eui_of),
+                (f"{place}.join_eui", nodes.join_eui, eui_of),
+                (f"{place}.app_key", nodes.app_key, key_of),
+            ]
+            if nodes.abp is not None:
+                taken += [
+                    (f"{place}.abp.dev_addr", nodes.abp.dev_addr, partial(eui_of, size=4)),
+                    (f"{place}.abp.nwk_skey", nodes.abp.nwk_skey, key_of),
+                    (f"{place}.abp.app_skey", nodes.abp.app_skey, key_of),
+                ]
+        for key, cell, of in taken:
+            value = None if cell is None else known(cell)
+            try:
+                if value is not None:
+                    of(value)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
 
     @model_validator(mode="after")
     def _check(self) -> Model:

@@ -85,6 +85,9 @@ def test_a_lifetime_that_is_computed_is_what_is_read() -> None:
     assert client.requests[0]["query"][2] == "lt=60"
     assert client.get("/1/0/1") == "60"
     table: dict[str, Any] = {"state": {"life": "x"}, "may_fail": True}
+    with pytest.raises(ScenarioError, match="/1/0/1: 'x' is no integer"):
+        Client({"1": {"0": {"1": "=state.life"}}}, registers=False, **table)
+    table["rules"] = [{"after": "1h", "set": {"life": 60}}]  # so that it is known in a run alone
     client = Client({"1": {"0": {"1": "=state.life"}}}, registers=False, **table)
     assert client.lines()[-1].endswith("failed: 'x' is no integer, in '=state.life'")
 

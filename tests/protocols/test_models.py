@@ -225,3 +225,72 @@ def test_it_is_told_with_its_place_and_what_may_stand_there(
     with pytest.raises(ScenarioError) as caught:
         load_text(text, tmp_path / "s.toml")
     assert [str(one).partition("s.toml:")[2] for one in caught.value.problems] == [problem]
+
+
+LONG = "[devices.a-fleet-of-20-letter]\naddress = '10.77.1.1'\ncount = 12\n"
+SHORT = "[devices.d]\naddress = '10.77.1.1'\ncount = 3\n"
+NODE = "nodes.n = { app_key = '" + KEY + "', dev_eui = '=device.name' }"
+MODES = "objects.1.0 = { 7 = '=state.mode' }"
+
+
+@pytest.mark.parametrize(
+    ("head", "protocol", "more", "model", "problem"),
+    [
+        (LONG, "mqttsn", "", "", "[10]: client: 'a-fleet-of-20-letter[10]' is no client id"),
+        (LONG, "mqttsn", "", "client = '=device.name + 3 * str(device.index)'", None),
+        (LONG, "mqttsn", "", "client = '=str(device.index)'", ""),
+        (LONG, "mqttsn", "", "role = 'gateway'", ""),
+        (SHORT, "mqttsn", "", "", ""),
+        (
+            SHORT,
+            "mqttsn",
+            "state.id = ''",
+            "client = '=state.id'",
+            "d[0]: client: '' is no client id",
+        ),
+        (SHORT, "lwm2m", "state.mode = 'T'", MODES, "d[0]: /1/0/7: 'T' cannot be"),
+        (SHORT, "lwm2m", "state.mode = 'UQ'", MODES, ""),
+        (SHORT, "lwm2m", "state.mode = 5", MODES, "d[0]: /1/0/7: "),
+        (SHORT, "lwm2m", "", "objects.3.0 = { 16 = '=3 * device.name' }", "d[0]: /3/0/16: "),
+        # What only a run can tell is left to that.
+        (SHORT, "lwm2m", "", "objects.1.0 = { 7 = \"='T' if t > 9 else 'U'\" }", ""),
+        (SHORT, "lwm2m", "", "objects.1.0 = { 7 = \"='T' if t else 'U'\" }", ""),
+        (
+            SHORT,
+            "lwm2m",
+            "state.mode = 'T'\nrules = [{ after = '1s', set.mode = 'U' }]",
+            MODES,
+            "",
+        ),
+        (SHORT, "semtech", "", "eui = '=device.name'", "d[0]: eui: must be 16 hexadecimal digits"),
+        (SHORT, "semtech", "", NODE, "d[0]: nodes.n.dev_eui: must be 16 hexadecimal digits"),
+        (
+            SHORT,
+            "knxnet",
+            "",
+            "individual = \"='1.1.' + str(254 + device.index)\"",
+            "d[2]: individual: ",
+        ),
+        (SHORT, "knxnet", "", "serial = '=device.name'", "d[0]: serial: "),
+    ],
+)
+def test_what_an_expression_gives_no_device_is_found_before_the_run(
+    tmp_path: Path, head: str, protocol: str, more: str, model: str, problem: str | None
+) -> None:
+    name = head.partition("]")[0].removeprefix("[")
+    text = f"{head}protocol = '{protocol}'\n{more}\n[{name}.model]\n{model}"
+    if problem == "":
+        load_text(text, tmp_path / "s.toml")
+        return
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, tmp_path / "s.toml")
+    (found,) = caught.value.problems
+    assert problem is None or problem in str(found)
+    assert f"{name}.model" in str(found)
+
+
+def test_a_client_id_by_default_is_checked_where_there_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="1 to 23 characters") as caught:
+        load_text(LONG + "protocol = 'mqttsn'", tmp_path / "s.toml")
+    (found,) = caught.value.problems
+    assert "s.toml:1:" in str(found)

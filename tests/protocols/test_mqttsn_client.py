@@ -52,11 +52,14 @@ def test_a_client_id_has_1_to_23_characters(client_id: Any) -> None:
         Client({"client": client_id})
 
 
-@pytest.mark.parametrize("model", [{"client": "=state.name"}, {"client": "='x' * 24"}])
+@pytest.mark.parametrize(
+    "model", [{"client": "='x' * 24 if t >= 0 else ''"}, {"client": "=state.name"}]
+)
 def test_an_expression_that_gives_no_client_id_is_the_scenario_s_mistake(
     model: dict[str, Any],
 ) -> None:
-    client = Client(model, state={"name": ""}, may_fail=True)
+    rules = [{"after": "1h", "set": {"name": "other"}}]  # so that it is known in a run alone
+    client = Client(model, state={"name": ""}, rules=rules, may_fail=True)
     assert client.sent == []
     (failed,) = client.failures
     assert "is no client id: that has 1 to 23 characters" in failed.error

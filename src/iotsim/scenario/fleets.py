@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,7 +24,7 @@ from iotsim.scenario.addresses import check_overlaps, check_reach, plan_blocks, 
 from iotsim.scenario.csvdata import FileError
 from iotsim.scenario.horizon import horizon_of
 from iotsim.scenario.messages import TemplateBuilder
-from iotsim.scenario.models import build_models
+from iotsim.scenario.models import build_models, check_models
 from iotsim.scenario.network import build_network, check_network, in_groups
 from iotsim.scenario.rules import STATE_NAME, RuleBuilder, RuleTable, check_destination
 from iotsim.scenario.schema import (
@@ -42,7 +43,7 @@ from iotsim.scenario.schema import (
 from iotsim.scenario.signals import build_signals, signals_schema
 from iotsim.scenario.sleep import SleepTable, build_sleep
 from iotsim.scenario.templates import inherit
-from iotsim.scenario.trial import first_device
+from iotsim.scenario.trial import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -233,8 +234,10 @@ def _build(plan: FleetPlan, raw: Any, horizon: Horizon, loading: Loading) -> Fle
     names = expression_names(spec) if state_known else Names(spec.signals)
     boot_s = horizon.boots(spec, 0).low_s
     unsure = {name for rule in table.rules if isinstance(rule, dict) for name in _set_by(rule)}
-    device = first_device(spec, unsure if state_known else None)
+    sure = partial(device_of, spec, unsure if state_known else None)
+    device = sure(0)
     services = build_models(table.model, spec.services, names, (*keys, "model"), problems)
+    check_models(services, spec.count, sure, (*keys, "model"), problems)
     spec = replace(spec, services=services)
     builder = RuleBuilder(spec.services, names, horizon, boot_s, problems, device)
     rules = []

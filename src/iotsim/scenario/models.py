@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,8 @@ from iotsim.match import compile_expression
 from iotsim.match.literal import literal
 from iotsim.scenario.csvdata import LARGEST_BYTES
 from iotsim.scenario.placeholders import strings
+from iotsim.scenario.trial import known_value
+from iotsim.session import Table
 from iotsim.userfile import UserFileError
 
 if TYPE_CHECKING:
@@ -25,8 +28,13 @@ if TYPE_CHECKING:
 
     from iotsim.device.spec import ServiceSpec
     from iotsim.match import Names
+    from iotsim.protocol.device import StandIn
     from iotsim.scenario.problems import Problems
     from iotsim.scenario.toml import Keys
+
+
+MOST_CHECKED = 10_000
+"""So many devices of a fleet are looked at one by one."""
 
 
 class _HintedError(ValueError):
@@ -92,6 +100,29 @@ def build_models(
     if raw and not services:
         problems.add(keys, "'model' is of no use without 'protocol'", of_key=True)
     return tuple(built)
+
+
+def check_models(
+    services: Sequence[ServiceSpec],
+    count: int,
+    device_of: Callable[[int], StandIn],
+    keys: Keys,
+    problems: Problems,
+) -> None:
+    """Tell of the first of `count` devices that cannot be as a model at `keys` has it; `device_of` gives
+    what is known of each before the run. Of very many, the first and the last are looked at."""
+    for service in services:
+        model = service.model
+        if not isinstance(model, Table) or type(model).check_device is Table.check_device:
+            continue
+        for index in dict.fromkeys((*range(min(count, MOST_CHECKED)), count - 1)):
+            device = device_of(index)
+            try:
+                model.check_device(partial(known_value, device))
+            except ValueError as error:
+                place = (*keys, service.protocol.name) if len(services) > 1 else keys
+                problems.add(place, f"{device.name}: {error}")
+                break
 
 
 def _find(name: str, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> Path:

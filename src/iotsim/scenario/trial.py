@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iotsim.errors import EncodeError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from iotsim.protocol.device import Device
     from iotsim.protocol.field import Field
     from iotsim.session import Session
+    from iotsim.session.model import Cell
 
 MOST_VARIANTS = 256
 MOST_FAULTS = 20
@@ -65,12 +67,34 @@ class SureState(dict[str, Any]):
         raise KeyError(name)
 
 
-def first_device(spec: FleetSpec, unsure: Collection[str] | None) -> StandIn:
-    """The first device of a fleet, as far as it is known before the run; see `SureState`."""
-    data = spec.data[0] if spec.data else {}
-    address = format_address(spec.blocks[0].first) if spec.blocks else ""
+def device_of(spec: FleetSpec, unsure: Collection[str] | None, index: int = 0) -> StandIn:
+    """A device of a fleet, as far as it is known before the run; see `SureState`."""
+    data = spec.data[index] if spec.data else {}
+    address = format_address(spec.blocks[0].first + index) if spec.blocks else ""
     state = SureState({**spec.state, **data}, unsure)
-    return StandIn(0, f"{spec.name}[0]", address, state, data)
+    return StandIn(index, f"{spec.name}[{index}]", address, state, data)
+
+
+class _Unsure:
+    """A time that is not known before the run: nothing can be made of it."""
+
+    def _unsure(self, *_: object) -> Any:
+        raise UnsureError("t")
+
+    __bool__ = __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unsure
+
+    def __hash__(self) -> int:
+        raise UnsureError("t")
+
+
+def known_value(device: StandIn, cell: Cell) -> Any:
+    """The value that `cell` of a model will have for `device`; None if only a run can tell."""
+    if cell.evaluate is None:
+        return cell.literal
+    with suppress(Exception):  # which a run will tell of, if it comes to that
+        value = cell.evaluate(device, _Unsure())  # type: ignore[arg-type]
+        return None if isinstance(value, _Unsure) else value
+    return None
 
 
 class Trial:

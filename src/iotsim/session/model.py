@@ -59,6 +59,11 @@ class Table(BaseModel):
                 given[name] = _with_bytes(value, annotation)
         return given
 
+    def check_device(self, known: Callable[[Cell], Any]) -> None:
+        """Raise ValueError for what no device can have. Of the table that is a protocol's model it is called
+        as a scenario is loaded, for each device; `known` gives the value that a cell will have, expressions
+        among them, and None where only a run can tell."""
+
 
 def _has(wanted: type, annotation: Any) -> bool:
     """Whether something in what has that annotation may be `wanted`."""
