@@ -134,9 +134,12 @@ def test_after_counts_from_the_boot_of_the_device(build: Any) -> None:
 
 def test_several_replies_and_delays(build: Any) -> None:
     several = build.fleet([{"reply": [{"a": 1}, {"a": 2}]}])
-    assert ask(several, READ) == [Reply(0.0, {"a": 1, "seq": 7}), Reply(0.0, {"a": 2, "seq": 7})]
+    assert ask(several, READ) == [
+        Reply(0.0, {"a": 1, "seq": 7}, "rule"),
+        Reply(0.0, {"a": 2, "seq": 7}, "rule"),
+    ]
     fixed = build.fleet([{"reply": {"a": 1}, "delay": 0.25}], echo=())
-    assert ask(fixed, READ) == [Reply(0.25, {"a": 1})]
+    assert ask(fixed, READ) == [Reply(0.25, {"a": 1}, "rule")]
 
 
 def test_delays_are_drawn_from_the_devices_own_stream(build: Any) -> None:
@@ -285,7 +288,7 @@ class Reference:
                 return NO_REPLY
             if len(replies) == 1 and "delay" not in rule:
                 return replies[0]
-            return [Reply(rule.get("delay", 0.0), reply) for reply in replies]
+            return [Reply(rule.get("delay", 0.0), reply, "rule") for reply in replies]
         return NO_RULE
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from tests.session.helpers import write_protocol
 
 from iotsim.errors import ScenarioError
 from iotsim.events import DeviceFailed, Sent, Undecodable
@@ -15,6 +16,7 @@ from iotsim.simulation.commands import Send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trio.testing import MockClock
 
@@ -144,13 +146,20 @@ async def test_a_constant_that_is_no_bytes_is_refused(
             pass
 
 
+REPLY = 'when = { kind = "READ" }\nreply = { kind = "REPORT", value = "=state.kept" }'
 FAILING = {
     "send": (
         'every = "1s"\nsend = { kind = "REPORT", device = 1, seq = 1, value = "=state.kept" }'
     ),
-    "reply": 'when = { kind = "READ" }\nreply = { kind = "REPORT", value = "=state.kept" }',
+    "reply": REPLY,
     "set": 'when = { kind = "READ" }\nset = { kept = "=1 / (msg.seq - 1)" }',
     "where": 'where = "1 / (msg.seq - 1) > 0"\nreply = { kind = "ACK" }',
+    "reply with a set": f"{REPLY}\nset = {{ kept = '=state.kept' }}",
+    "reply with where": f'{REPLY}\nwhere = "msg.seq"',
+    "reply so often": f"{REPLY}\ntimes = 2",
+    "reply after": f'{REPLY}\nafter = "1ms"',
+    "delayed reply": f'{REPLY}\ndelay = "10ms"',
+    "second reply": REPLY.replace("reply = ", 'reply = [{ kind = "ACK" }, ') + "]",
 }
 
 
@@ -162,10 +171,42 @@ async def test_a_device_that_fails_by_a_rule_names_it_and_its_place(
     rule = f'[[devices.meter.rules]]\nname = "it"\n{FAILING[what]}\n'
     head, tail = METERS[: METERS.index("[[devices")], METERS[METERS.index("[devices.meter.state") :]
     async with simulated(head + before + rule + tail) as gateway:
+        await trio.sleep(0.01)
         gateway.send("meter[0]", {**READ, "point": 2})
         await trio.sleep(2)
         failed = next(event for event in gateway.events if isinstance(event, DeviceFailed))
         assert re.match(r"rules\[1\] 'it' \([^ ]+:13\): ", failed.error)
+
+
+@pytest.mark.parametrize("more", ["", "set = { n = '=state.n' }", 'delay = "10ms"', "times = 1"])
+@pytest.mark.parametrize("session", [False, True])
+async def test_so_does_one_that_has_a_session(
+    autojump_clock: MockClock,
+    simulated: Callable[..., Any],
+    tmp_path: Path,
+    session: bool,
+    more: str,
+) -> None:
+    write_protocol(tmp_path, "class Talk(Session):\n    pass\n" if session else "Talk = None\n")
+    rule = "when = { kind = 'GET' }\nreply = { kind = 'PUT', number = '=state.n' }\n" + more
+    fleet = "[devices.meter]\naddress = '10.77.1.1'\nprotocol = 'talk'\nstate = { n = 'x' }\n"
+    async with simulated(f"{fleet}[[devices.meter.rules]]\nname = 'it'\n{rule}\n") as gateway:
+        gateway.send("meter[0]", {"kind": "GET"})
+        await trio.sleep(1)
+        [failed] = [event for event in gateway.events if isinstance(event, DeviceFailed)]
+    assert re.match(r"rules\[0\] 'it' \([^ ]+:5\): .*number", failed.error)
+
+
+async def test_all_replies_of_a_list_are_sent(
+    autojump_clock: MockClock, simulated: Callable[..., Any]
+) -> None:
+    text = METERS.replace('delay = "1s"', "")
+    async with simulated(text) as gateway:
+        gateway.send("meter[0]", {**READ, "point": 2})
+        await trio.sleep(1)
+        sent = [event.message["kind"] for event in gateway.events if isinstance(event, Sent)]
+
+    assert sent == ["ACK", "READ"]
 
 
 async def test_a_field_that_is_called_raw_is_a_field(

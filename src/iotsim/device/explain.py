@@ -62,16 +62,22 @@ def rule_text(rule: RuleSpec) -> str:
     return f"{rule.path.rpartition('.')[2] or 'rule'}{name}{place}"
 
 
+def is_plain(rule: RuleSpec) -> bool:
+    """Whether `rule` applies to a message whenever it comes: the same one by the same device, right after it,
+    too."""
+    return rule.where is None and rule.times is None and not rule.after and not rule.set
+
+
 def answering_rule(
     rules: Sequence[RuleSpec], device: SimDevice, message: Mapping[str, Any], now: float
 ) -> str:
-    """Which of these `rules` has just answered `message`, as `rule_text` has it; "" if it cannot be told any
-    more, since that depends on what has changed."""
-    for rule in rules:
-        if rule.where is not None or rule.times is not None or rule.after:
-            return ""
+    """Which of these `rules` has just answered `message` at once, as `rule_text` has it; "" if none has."""
+    who, number, text = device.fleet.answered
+    if who is device and number == device.received:
+        return text
+    for rule in filter(is_plain, rules):
         if rule.when is None or rule.when.matches(message, device, now):
-            return rule_text(rule) if rule.reply and not rule.set else ""
+            return rule_text(rule) if rule.reply else ""
     return ""
 
 

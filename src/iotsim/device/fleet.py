@@ -205,6 +205,9 @@ class Fleet:
         self.responders: list[Responder] = []
         self.unanswered: list[Responder | None] = []
         self.asked: Mapping[str, Any] | None = None
+        self.answered: tuple[SimDevice | None, int, str] = None, 0, ""
+        """Who has last answered at once by a rule that is not plain (`explain.is_plain`), to which message of
+        its, and the rule."""
         self.compile_responders([no_rule] * len(spec.services))
         self.schedules = self._compile_schedules()
 

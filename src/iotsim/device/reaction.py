@@ -41,10 +41,12 @@ class Raw(dict[str, Any]):
 
 
 class Reply(NamedTuple):
-    """A message to send back, `delay_s` after the request."""
+    """A message to send back, `delay_s` after the request. `rule` is whose it is, as `rule_text` calls that;
+    "" is no rule's."""
 
     delay_s: float
     message: dict[str, Any]
+    rule: str = ""
 
 
 Reaction: TypeAlias = dict[str, Any] | list[Reply] | str

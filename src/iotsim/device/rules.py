@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from iotsim.device.explain import rule_text
+from iotsim.device.explain import is_plain, rule_text
 from iotsim.device.reaction import DROPPED, NO_REPLY, Reply, Responder, no_rule
 from iotsim.device.template import Source, value_source, write_message
 from iotsim.errors import ExpressionError
@@ -136,8 +136,12 @@ def _write_replies(source: Source, rule: RuleSpec, echo: Sequence[str], key: int
             draw = f"{source.refer('unit', unit)}({key!r}, device.index, device.received)"
             source.line(2, f"delay = {low!r} + {span!r} * {draw}")
             delay = "delay"
+    who = rule_text(rule)
     if delay == "0.0" and len(names) == 1:
+        if not is_plain(rule):
+            source.line(2, f"device.fleet.answered = device, device.received, {who!r}")
         source.line(2, f"return {names[0]}")
     else:
         reply = source.refer("Reply", Reply)
-        source.line(2, f"return [{', '.join(f'{reply}({delay}, {name})' for name in names)}]")
+        replies = ", ".join(f"{reply}({delay}, {name}, {who!r})" for name in names)
+        source.line(2, f"return [{replies}]")

@@ -491,17 +491,27 @@ class Service(Telling):
     def _reply_in_turn(self, device: SimDevice, datagram: Datagram, replies: list[Reply]) -> str:
         """Send what is due at once; for the rest the request stays pending until the first is sent."""
         outcome = ""
-        for delay_s, message in replies:
+        for delay_s, message, rule in replies:
             if delay_s > 0:
                 due = datagram.time + delay_s
-                arguments = (device, device.reboots, datagram, message)
+                arguments = (device, device.reboots, datagram, message, rule)
                 self._pump.timers.call_at(due, self._send_later, *arguments)
-            else:
-                outcome = outcome or self.send(device, datagram, message)
+                continue
+            try:
+                sent = self.send(device, datagram, message)
+            except FAULTS as error:
+                self.fail(device, error, rule=rule)
+                return FAILED
+            outcome = outcome or sent
         return outcome or self._pump.defer(datagram)
 
     def _send_later(
-        self, device: SimDevice, reboots: int, datagram: Datagram, message: Mapping[str, Any]
+        self,
+        device: SimDevice,
+        reboots: int,
+        datagram: Datagram,
+        message: Mapping[str, Any],
+        rule: str,
     ) -> None:
         outcome = FAILED
         if device.reboots != reboots:
@@ -510,7 +520,7 @@ class Service(Telling):
             try:
                 outcome = self.send(device, datagram, message)
             except FAULTS as error:
-                self.fail(device, error)
+                self.fail(device, error, rule=rule)
         if outcome is not PENDING:
             self._pump.settle(datagram, outcome)
 

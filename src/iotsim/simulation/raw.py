@@ -75,9 +75,17 @@ class RawSessionService(SessionService):
 
     learn_raw = RawService.learn_raw
 
-    def _reply_by_rule(self, session: Session, message: Message, exchange: Any, peer: Peer) -> str:
+    def _reply_by_rule(
+        self,
+        session: Session,
+        message: Message,
+        exchange: Any,
+        peer: Peer,
+        rule: str = "",
+        asked: Message | None = None,
+    ) -> str:
         if not isinstance(message, Raw):
-            return super()._reply_by_rule(session, message, exchange, peer)
+            return super()._reply_by_rule(session, message, exchange, peer, rule, asked)
         device: Any = session.device
         self._send_payload(device, message.data, peer, message, None)
         return ANSWERED

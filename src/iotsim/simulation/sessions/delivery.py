@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from iotsim.device.explain import answering_rule
 from iotsim.device.reaction import NO_REPLY, NO_RULE
 from iotsim.device.template import echo_fields
 from iotsim.errors import EncodeError
@@ -133,7 +134,7 @@ class SessionDelivery(SessionSending):
             return PENDING
         if met.reply is not None:
             answer = self._echoing(message, met.reply)
-            return self._reply_by_rule(session, answer, exchange, peer)
+            return self._reply_by_rule(session, answer, exchange)
         return self._hand_over(*delivery)
 
     def _datagram_from(self, peer: Peer) -> Datagram | None:
@@ -169,14 +170,14 @@ class SessionDelivery(SessionSending):
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
-            return self._reply_by_rule(session, reaction, exchange, peer)
+            return self._reply_by_rule(session, reaction, exchange, asked=message)
         outcome = PENDING
-        for delay_s, answer in reaction:
+        for delay_s, answer, rule in reaction:
             if delay_s <= 0:
-                outcome = self._reply_by_rule(session, answer, exchange, peer)
+                outcome = self._reply_by_rule(session, answer, exchange, rule)
                 continue
             datagram, due = self._datagram_from(peer), self.now + delay_s
-            reply = partial(self._reply_by_rule, session, answer, exchange, peer)
+            reply = partial(self._reply_by_rule, session, answer, exchange, rule)
             self._pump.timers.call_at(due, self._answer_later, session, peer, datagram, reply)
         if outcome is PENDING and self._handling is not None:
             self._pump.defer(self._handling.datagram)
@@ -248,13 +249,23 @@ class SessionDelivery(SessionSending):
         """`message` with all fields of its own schema. EncodeError if it is none."""
         return dict(self._said_codec.tell(message, device)[1])
 
-    def _reply_by_rule(self, session: Session, message: Message, exchange: Any, _peer: Peer) -> str:
-        """A rule or a behavior answers; what it says may be no message."""
+    def _reply_by_rule(
+        self,
+        session: Session,
+        message: Message,
+        exchange: Any,
+        rule: str = "",
+        asked: Message | None = None,
+    ) -> str:
+        """A rule or a behavior answers; what it says may be no message. It is this `rule`, or, if that is not
+        known, one that answers what was `asked`."""
         device: Any = session.device
         try:
             session.reply(self._whole(device, message) if self._apart else message, exchange)
         except EncodeError as error:
-            self.fail(device, error)
+            if asked is not None:
+                rule = answering_rule(self.unmatched.rules, device, asked, self.now)
+            self.fail(device, error, rule=rule)
             return FAILED
         return ANSWERED
 
