@@ -12,6 +12,8 @@ import pytest
 
 from iotsim.cli.app import run_command_line
 from iotsim.cli.files import find_scenarios
+from iotsim.cli.jobs import find_jobs
+from iotsim.scenario.project import Project
 
 if TYPE_CHECKING:
     from tests.conftest import CommandLine
@@ -253,3 +255,17 @@ def test_a_parameter_goes_to_the_files_whose_base_has_it(here: Path) -> None:
     (here / "b.toml").write_text("[scenario]\nname = 'x'\n")
     assert run_command_line(["check", "a.toml", "b.toml", "--set", "value=2"]) == 0
     assert run_command_line(["check", "a.toml", "b.toml", "--set", "valeu=2"]) == 2
+
+
+def test_a_run_is_killed_by_its_own_limit_also_where_that_has_a_parameter(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("[matrix]\nn = [3, 4, 'x']\n[scenario]\nlimit = '${n}s'\n")
+
+    def limits(limit_s: float | None = None, **given: str) -> list[float | None]:
+        project = Project(tmp_path, limit_s=60.0)
+        jobs, _ = find_jobs([str(path)], project, given, (), (), limit_s)
+        return [job.limit_s for job in jobs]
+
+    assert limits() == [3.0, 4.0, 60.0]
+    assert limits(n="4") == [4.0]
+    assert limits(9.0) == [9.0] * 3

@@ -439,7 +439,29 @@ def test_the_tags_of_each_run_are_known_before_it_is_loaded(tmp_path: Path) -> N
     assert [run.tags for run in planned_runs(path, {})] == [(), ("slow", "night")] * 2
     assert [run.tags for run in planned_runs(path, {"more": "['x', 1]", "loss": "low"})] == [("x",)]
     path.write_text("[scenario]\ntags = 'a${team}'\n[parameters]\nteam = '${team}'")
-    assert planned_runs(path, {}) == [({}, ("a${team}",))]
+    assert planned_runs(path, {}) == [({}, ("a${team}",), None)]
+
+
+def test_so_is_its_own_limit(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        [parameters]
+        unit = "s"
+        [matrix]
+        patience = ["3", 4]
+        [scenario]
+        limit = "${patience}${unit}"
+        """,
+    )
+    assert [run.limit_s for run in planned_runs(path, {})] == [3.0, 4.0]
+    assert [run.limit_s for run in planned_runs(path, {"patience": "5", "unit": "m"})] == [300.0]
+    assert [run.limit_s for run in planned_runs(path, {"patience": "4", "unit": "x"})] == [None]
+    path.write_text("[scenario]\nlimit = '8s'")
+    assert [run.limit_s for run in planned_runs(path, {})] == [8.0]
+    for odd in ("3", "'0s'", "'${none}'", "'${env.NOBODY_HAS_THIS}'"):
+        path.write_text(f"[scenario]\nlimit = {odd}")
+        assert [run.limit_s for run in planned_runs(path, {})] == [None]
 
 
 # --------------------------------------------------------------------------------- hostile files

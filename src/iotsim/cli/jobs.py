@@ -44,8 +44,7 @@ def find_jobs(
     for file in files:
         outline = read_outline(file)
         name = (outline.name if outline else "") or file.stem
-        limit = limit_s or (outline.limit_s if outline else None) or project.limit_s
-        for setting, tags in runs_of(file, parameters[file]):
+        for setting, tags, own_limit_s in runs_of(file, parameters[file]):
             free = {n: v for n, v in setting.items() if n not in parameters[file]}
             combination = combination_text(free)
             jobs.append(
@@ -59,7 +58,7 @@ def find_jobs(
                     tags=tags,
                     identity=_identity(file, combination, project.root),
                     protocols=outline.protocols if outline else frozenset(),
-                    limit_s=limit,
+                    limit_s=limit_s or own_limit_s or project.limit_s,
                 )
             )
     return jobs, notes

@@ -150,7 +150,7 @@ class ScenarioFile(pytest.File):
         name = head.get("name")
         name = name if isinstance(name, str) and name.strip() else self.path.stem
         given = parameters_for(merged.value, self.config)
-        for setting, tags in merged_runs(merged, self.path, given):
+        for setting, tags, _ in merged_runs(merged, self.path, given):
             free = {name: text for name, text in setting.items() if name not in given}
             item = self._item(item_name(name, combination_text(free)), setting)
             item.tag(tags)

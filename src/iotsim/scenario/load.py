@@ -130,11 +130,12 @@ def load_text(
 
 
 class PlannedRun(NamedTuple):
-    """What is to be set for one run of a scenario, and its tags, as far as these can be told before it is
-    loaded."""
+    """What is to be set for one run of a scenario, and its tags and its own limit, as far as these can be
+    told before it is loaded."""
 
     setting: dict[str, str]
     tags: tuple[str, ...] = ()
+    limit_s: float | None = None
 
 
 def planned_runs(path: Path, given: Mapping[str, str]) -> list[PlannedRun]:
@@ -150,23 +151,27 @@ def merged_runs(merged: Merged, path: Path, given: Mapping[str, str]) -> list[Pl
         declared = Parameters(_sections(merged.value, problems), problems)
     except TooManyProblems:
         return [PlannedRun(dict(given))]
-    head = merged.value.get("scenario")
-    tags = head.get("tags") if isinstance(head, dict) else None
-    return [
-        PlannedRun(setting, _tags(tags, declared, setting, Problems(str(path), merged)))
-        for setting in declared.combinations(given)
-    ]
+    table = merged.value.get("scenario")
+    table = table if isinstance(table, dict) else {}
+    told = {name: table[name] for name in ("tags", "limit") if name in table}
+    runs = []
+    for setting in declared.combinations(given):
+        head = _filled_head(told, declared, setting, Problems(str(path), merged))
+        tags = head.get("tags")
+        tags = tags if isinstance(tags, list) else [tags]
+        texts = tuple(tag for tag in tags[:MOST_TAGS] if isinstance(tag, str))
+        runs.append(PlannedRun(setting, texts, read_head(head).limit_s))
+    return runs
 
 
-def _tags(
-    raw: Any, declared: Parameters, setting: Mapping[str, str], problems: Problems
-) -> tuple[str, ...]:
-    """Those that are, with the parameters filled in, texts in `raw`, the ``tags`` of a scenario."""
-    if any("${" in text for _, text in strings(raw)):
+def _filled_head(
+    table: dict[str, Any], declared: Parameters, setting: Mapping[str, str], problems: Problems
+) -> dict[str, Any]:
+    """What ``[scenario]`` has with the parameters filled in, of which `table` is a part."""
+    if any("${" in text for _, text in strings(table)):
         with suppress(TooManyProblems):
-            raw = Filling(declared, setting, os.environ, problems).fill({"tags": raw})["tags"]
-    tags = raw if isinstance(raw, list) else [raw]
-    return tuple(tag for tag in tags[:MOST_TAGS] if isinstance(tag, str))
+            return Filling(declared, setting, os.environ, problems).fill(table)
+    return table
 
 
 def load_merged(

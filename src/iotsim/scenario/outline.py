@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from iotsim.errors import ScenarioError
@@ -13,7 +12,6 @@ from iotsim.scenario.placeholders import is_parameter, names_in, strings
 from iotsim.scenario.sections import SECTIONS
 from iotsim.scenario.sources import COMPOSING, read_sources
 from iotsim.scenario.toml import LARGEST_CHARACTERS, TomlError, read_toml
-from iotsim.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +22,14 @@ if TYPE_CHECKING:
 class Outline(NamedTuple):
     """``is_scenario``: it has a table of ours. ``parameters`` are the names of its ``${NAME}``. ``parts``
     are the other files that it is made of, by their real paths. ``is_whole``: it has something to check,
-    and a value for each parameter. ``name``, ``limit_s`` and the names of its ``protocols`` are what it says,
-    as far as that is plainly there: "" and none else."""
+    and a value for each parameter. ``name`` and the names of its ``protocols`` are what it says, as far as
+    that is plainly there: "" and none else."""
 
     is_scenario: bool
     parameters: frozenset[str]
     parts: frozenset[str] = frozenset()
     is_whole: bool = True
     name: str = ""
-    limit_s: float | None = None
     protocols: frozenset[str] = frozenset()
 
 
@@ -62,8 +59,8 @@ def read_outline(path: Path) -> Outline | None:
         parameters,
         frozenset(os.path.realpath(source.path) for source in sources[:-1]),
         parameters <= declared and "expect" in tables,
-        protocols=frozenset(_protocols(tables.get("devices"))),
-        **_of_itself(tables.get("scenario")),
+        _name(tables.get("scenario")),
+        frozenset(_protocols(tables.get("devices"))),
     )
 
 
@@ -77,18 +74,10 @@ def _protocols(fleets: Any) -> Iterator[str]:
                 yield name
 
 
-def _of_itself(head: Any) -> dict[str, Any]:
-    """What ``[scenario]`` says that suites choose by. Whether it is right is for loading to tell."""
-    found: dict[str, Any] = {}
-    if not isinstance(head, dict):
-        return found
-    name, limit = head.get("name"), head.get("limit")
-    if isinstance(name, str) and name.strip() and not names_in(name):
-        found["name"] = name
-    if isinstance(limit, str):
-        with suppress(ValueError):
-            found["limit_s"] = parse_duration(limit)
-    return found
+def _name(head: Any) -> str:
+    """What ``[scenario]`` calls itself, whether that is right or not."""
+    name = head.get("name") if isinstance(head, dict) else None
+    return name if isinstance(name, str) and name.strip() and not names_in(name) else ""
 
 
 def _is_scenario(tables: dict[str, Any]) -> bool:
