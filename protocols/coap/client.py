@@ -107,9 +107,12 @@ class Client:
         asked.told = told
         wait = self._held.get(_same(message, peer), 0.0) - self._session.now
         if wait > 0:
-            self._session.call_later(wait, self._begin, asked)
+            self._session.call_later(wait, self._begin_late, asked)
         else:
             self._begin(asked)
+
+    def _begin_late(self, asked: Asked) -> None:
+        self._session.client._begin(asked)  # which may be another by now
 
     def cancel(self, message: Message, peer: Peer) -> None:
         """Observe no longer (RFC 7641, section 3.6)."""
@@ -336,11 +339,20 @@ class Client:
         return True
 
     def _hold(self, message: Message, asked: Asked) -> None:
-        now = self._session.now
-        self._held = {same: until for same, until in self._held.items() if until > now}
-        if len(self._held) < MOST_HELD:
-            until = now + message.get("max_age", MAX_AGE)
-            self._held[_same(asked.message, asked.peer)] = until
+        same = _same(asked.message, asked.peer)
+        if same in self._held or len(self._held) < MOST_HELD:
+            seconds = message.get("max_age", MAX_AGE)
+            self._held[same] = until = self._session.now + seconds
+            self._session.call_later(seconds, self._release, same, until)
+
+    def _release(self, same: Any, until: float) -> None:
+        if self._held.get(same) == until:  # and nobody has asked for more since
+            del self._held[same]
+            self._forget()
+
+    def _forget(self) -> None:
+        if not self._asked and not self._held:
+            self._session.forget(self)
 
     def _hand_up(self, message: Message, peer: Peer, asked: Asked) -> None:
         if asked.told is not None:
@@ -352,8 +364,7 @@ class Client:
     def _end(self, asked: Asked) -> None:
         if self._asked.get(asked.key) is asked:
             del self._asked[asked.key]
-            if not self._asked and not self._held:
-                self._session.forget(self)
+            self._forget()
         if asked.timer is not None:
             asked.timer.cancel()
 

@@ -450,3 +450,17 @@ def test_rfc_8516_the_same_request_waits() -> None:
         "CONTENT",
         "CONTENT",
     ]
+
+
+def test_nothing_is_kept_of_a_request_that_has_waited_long_enough() -> None:
+    client = Client()
+    (request,) = client.ask_peer(path="/a")
+    client.answer(request, "TOO_MANY_REQUESTS", max_age=30)
+    (request,) = client.ask_peer(path="/b")
+    client.answer(request, "TOO_MANY_REQUESTS", max_age=40)
+    client.wait(35)
+    (request,) = client.ask_peer(path="/a")
+    client.answer(request)
+    assert client.session._client is not None
+    client.wait(6)
+    assert client.session._client is None
