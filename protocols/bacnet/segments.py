@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from iotsim import Peer, Recent, Session
 
 from .message import Message, read_service
 from .tags import MalformedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST_SEGMENTS = 64
 """Of a request, as Max_Segments_Accepted says."""
@@ -53,17 +50,19 @@ class Outgoing:
         parts: list[bytes],
         peer: Peer,
         window: int,
-        send: Callable[..., object],
+        session: Session,
     ) -> None:
         self.head = {name: whole[name] for name in ("apdu", "invoke_id", "service", "destination")}
-        self.says: Message | None = whole
+        self.whole = whole
+        self.last = b""
+        """The datagram with its last segment."""
         self.parts, self.peer = parts, peer
         self.proposed, self.window = window, 1
         self.first = 0
         """The first segment that is not acknowledged."""
         self.tries = 0
         self.timer: Any = None
-        self._send = send
+        self._session = session
 
     def fill(self) -> None:
         """Send a window (5.4.4, FillWindow)."""
@@ -76,10 +75,11 @@ class Outgoing:
                 "data": self.parts[number],
             }
             if segment["more_follows"]:
-                self._send(segment, self.peer)
+                self._session.send(segment, self.peer)
+            elif self.last:
+                self._session.resend(self.last, self.peer)
             else:
-                self._send(segment, self.peer, says=self.says)
-                self.says = None
+                self.last = self._session.send(segment, self.peer, says=self.whole)
 
     def acknowledge(self, message: Message) -> bool:
         """Whether the acknowledgement is of the window that is under way."""
@@ -227,7 +227,7 @@ class InSegments(Session):
         else:
             key = peer.endpoint, str(request["source"]), request["invoke_id"]
             self._finish(key)
-            outgoing = Outgoing(message, parts, peer, self.model.window, self.send)
+            outgoing = Outgoing(message, parts, peer, self.model.window, self)
             self._outgoing[key] = outgoing
             self._fill(key, outgoing)
 

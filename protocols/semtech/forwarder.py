@@ -177,17 +177,17 @@ class Forwarder(Session):
             self._outstanding.clear()
             self.push({"stat": stat}, None)
 
-    def push(self, body: Message, says: Message | None) -> None:
-        """Section 3.2. It is not repeated (section 1)."""
+    def push(self, body: Message, says: Message | None) -> bytes:
+        """Section 3.2. It is not repeated (section 1). The datagram; b"" if there is nobody to forward to."""
         if self._up is None:
-            return
+            return b""
         token = self.bits(16)
         self._outstanding[token] = None
         if len(self._outstanding) > MOST_OUTSTANDING:
             del self._outstanding[next(iter(self._outstanding))]
         self._pushed += 1
         message = {"kind": "PUSH_DATA", "token": token, "eui": self._eui, **body}
-        self.send(message, self._up, says=says)
+        return self.send(message, self._up, says=says)
 
     # -- datagrams of the server --
 
@@ -279,12 +279,18 @@ class Forwarder(Session):
         datr: str | int,
         rssi: float,
         says: Message | None,
-    ) -> bool:
-        """A node's frame has ended: forward it, if it can be heard at all. Whether it was."""
+        before: bytes = b"",
+    ) -> bytes:
+        """A node's frame has ended: forward it, if it can be heard at all. The datagram, b"" if it was not.
+        If the frame came `before`, in that datagram, it says anew what was lost with that."""
         fading = self.uniform(-FADING, FADING)
         snr = min(rssi - NOISE_FLOOR, BEST_SNR) + fading
         if isinstance(datr, str) and snr < LOWEST_SNR[spreading(datr)[0]]:
-            return False
+            return b""
+        if before and self._up is not None:
+            says = self.unsaid(before, self._up)
+        if says is not None:
+            says = {**says, "frequency": frequency, "data_rate": datr}
         for count in ("rxnb", "rxok", "rxfw"):
             self._counts[count] += 1
         known = frequency in CHANNELS
@@ -303,8 +309,7 @@ class Forwarder(Session):
         if isinstance(datr, str):
             packet |= {"codr": "4/5", "lsnr": round(snr, 1)}
         packet |= {"rssi": round(rssi + fading), "size": len(data), "data": data}
-        self.push({"rxpk": [packet]}, says)
-        return True
+        return self.push({"rxpk": [packet]}, says)
 
     @property
     def tmst(self) -> int:

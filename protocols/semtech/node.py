@@ -99,12 +99,14 @@ class Heard(NamedTuple):
 class Sending:
     """A frame that is sent until something answers it, ``left`` times more; a ``ticket`` waits for that."""
 
-    __slots__ = ("confirmed", "data", "left", "says", "ticket")
+    __slots__ = ("confirmed", "data", "datagram", "left", "says", "ticket")
 
     def __init__(self, data: bytes, says: Message, left: int, ticket: Ticket | None) -> None:
         self.data = data
-        self.says: Message | None = says
-        """What the device says with it; None once somebody has heard that."""
+        self.says = says
+        """What the device says with it."""
+        self.datagram = b""
+        """In which it was last forwarded; b"" while nobody has heard it."""
         self.confirmed: bool = says["confirmed"]
         self.left = left
         self.ticket = ticket
@@ -311,8 +313,8 @@ class Node:
 
     def transmit(self, sending: Sending, radio: Radio) -> None:
         air = self.air
-        if self.send(sending.data, sending.says, radio):
-            sending.says = None
+        heard = self.send(sending.data, sending.says, radio, sending.datagram)
+        sending.datagram = heard or sending.datagram
         if radio.max_duty_cycle:
             on_air = airtime(DATA_RATES[radio.data_rate], len(sending.data))
             self.off_until = air.now + on_air * ((1 << radio.max_duty_cycle) - 1)
@@ -322,8 +324,9 @@ class Node:
         else:
             self.sending = None
 
-    def send(self, data: bytes, says: Message | None, radio: Radio | None) -> bool:
-        """Put a frame on the air, without a `radio` to join, and listen after it. Whether it was heard."""
+    def send(self, data: bytes, says: Message, radio: Radio | None, before: bytes = b"") -> bytes:
+        """Put a frame on the air, without a `radio` to join, and listen after it. The datagram and `before`
+        are as in `Forwarder.forward`."""
         air = self.air
         channels = DEFAULT_CHANNELS if radio is None else radio.usable_channels()
         channel = channels[int(air.uniform(0, len(channels)))]
@@ -338,9 +341,8 @@ class Node:
             window = Window(*rx1, radio.rx2_frequency, radio.rx2_data_rate)
         self.window, self.free_at = window, window.ends
         datr = DATA_RATES[rate]
-        if says is not None:
-            says["frequency"], says["data_rate"] = channel.frequency, datr
-        return air.forward(data, channel.frequency, datr, self.level - 2 * power, says)
+        level = self.level - 2 * power
+        return air.forward(data, channel.frequency, datr, level, says, before)
 
     @property
     def level(self) -> float:

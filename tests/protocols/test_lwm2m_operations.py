@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.protocols.lwm2m import CBOR, JSON, LINKS, OBJECTS, TLV, Client, records, said
 
+from iotsim.errors import ScenarioError
 from iotsim.events import DeviceFailed, SessionFailed
 
 # -- read, discover (sections 6.3.1 and 6.3.2) ---------------------------------------------------------
@@ -79,10 +80,12 @@ def test_discover() -> None:
 
 
 def test_values_of_the_model_that_fit_no_resource_are_the_scenario_s_mistake() -> None:
-    client = Client({"3303": {"0": {"5700": "=state.word"}}}, state={"word": "hot"}, may_fail=True)
+    with pytest.raises(ScenarioError, match="/3303/0/5700: 'hot' is no float"):
+        Client({"3303": {"0": {"5700": "=state.word"}}}, state={"word": "hot"})
+    client = Client({"3303": {"0": {"5700": "='hot' if t >= 0 else ''"}}}, may_fail=True)
     client.send("GET", "/3303/0/5700")
     (failed,) = (event for event in client.events if isinstance(event, DeviceFailed))
-    assert "'hot' is no float, in '=state.word'" in failed.error
+    assert "'hot' is no float, in " in failed.error
 
 
 def test_links_have_attributes_to_the_last_digit() -> None:
