@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,42 @@ def test_what_cannot_be_decoded_says_where(capsys: pytest.CaptureFixture[str]) -
     assert "  error: " in text
     assert "(at byte " in text
     assert "It is no message, so no rule is asked." in text
+
+
+FAILING = {
+    "rule": (
+        'rules = [{ after = "1s", send = { kind = "REPORT", device = 1, seq = 1, value = "=state.kept" } }]',
+        r"t=1.000 s: meter\[0\] failed: rules\[0\] \([^ ]+:7\): value: 'x' does not fit",
+    ),
+    "announcement": (
+        'boot.announce = { kind = "REPORT", device = 1, seq = 1, value = "=state.kept" }',
+        r"t=0.000 s: meter\[0\] failed: rule 'announcement' \([^ ]+:7\): value: 'x' does not fit",
+    ),
+    "behavior": (
+        'behavior = "meter.py:Meter"',
+        r"t=0.000 s: meter\[0\] failed: ValueError: broken from the start",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_what_a_device_has_failed_by_before_it_was_asked(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, failed = FAILING[what]
+    (tmp_path / "meter.py").write_text(
+        "from iotsim import Device\n\n\nclass Meter(Device):\n    async def run(self):\n"
+        "        raise ValueError('broken from the start')\n"
+    )
+    (tmp_path / "s.toml").write_text(
+        "[gateway]\nport = 40000\n[devices.meter]\naddress = '10.77.1.1'\nprotocol = 'sensornet'\n"
+        f"state.kept = 'x'\n{made}\n"
+    )
+    words = ["explain", str(tmp_path / "s.toml"), "--to", "meter[0]", "--at", "5s", READ]
+    assert run_command_line(words) == 0
+    text = capsys.readouterr().out
+    assert re.search(failed, text)
+    assert "Nothing is answered (dropped.device-failed)." in text
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def explain(
 def describe(done: DryRun) -> Iterator[str]:
     """What `done` tells, for people."""
     from iotsim.expect.text import moment, plural
+    from iotsim.safetext import safe_line
     from iotsim.wire.address import format_endpoint
 
     own, peer = format_endpoint(done.address, done.port), format_endpoint(*done.peer)
@@ -102,6 +103,9 @@ def describe(done: DryRun) -> Iterator[str]:
     yield ""
     for line in done.dissection.lines():
         yield f"  {line}"
+    for failed in done.failures:
+        yield ""
+        yield safe_line(f"{moment(failed.t)}: {failed.device} failed: {failed.error}")
     yield from _handed(done)
     yield from _answers(done)
     yield from _expectations(done)

@@ -15,7 +15,7 @@ import trio.lowlevel
 
 from iotsim.device.explain import examine_rules, rules_about
 from iotsim.errors import DecodeError, Problem, ScenarioError
-from iotsim.events import OUT, Received, Sent
+from iotsim.events import OUT, DeviceFailed, Received, Sent, SessionFailed
 from iotsim.expect.spec import Look
 from iotsim.link.memory import MemoryLink
 from iotsim.match.nearness import rank
@@ -106,6 +106,8 @@ class DryRun:
     answers: list[Answer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     """All that has happened since it was sent."""
+    failures: list[DeviceFailed | SessionFailed] = field(default_factory=list)
+    """What had gone wrong with the device before."""
     outcome: str = ""
     compared: list[Compared] = field(default_factory=list)
 
@@ -167,6 +169,7 @@ async def _dry_run(scenario: Scenario, selector: str, asked: Asked) -> DryRun:
 
         simulation.services(spec.name)[number].watch(look)
         simulation.journal.flush()
+        done.failures = [one for one in events if isinstance(one, DeviceFailed | SessionFailed)]
         events.clear()  # what has happened until now is no answer
         packets.clear()
         before = dict(simulation.pump.outcomes)

@@ -289,7 +289,8 @@ def _announcement(
         check_destination(boot.to)
     builder = TemplateBuilder(spec.services[0], names, problems, has_message=False, device=device)
     messages = builder.build_all(boot.announce, (*keys, "announce"), raw["announce"])
-    return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0)
+    place = problems.where((*keys, "announce"))
+    return RuleSpec(name="announcement", send=messages, to=boot.to, after=0.0, place=place)
 
 
 def _services(table: DeviceTable, keys: Keys, loading: Loading) -> tuple[ServiceSpec, ...]:
