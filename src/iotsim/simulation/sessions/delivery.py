@@ -134,7 +134,7 @@ class SessionDelivery(SessionSending):
             return PENDING
         if met.reply is not None:
             answer = self._echoing(message, met.reply)
-            return self._reply_by_rule(session, answer, exchange)
+            return self._reply_by_rule(session, answer, exchange, peer)
         return self._hand_over(*delivery)
 
     def _datagram_from(self, peer: Peer) -> Datagram | None:
@@ -170,14 +170,14 @@ class SessionDelivery(SessionSending):
         if isinstance(reaction, str):
             return reaction
         if isinstance(reaction, dict):
-            return self._reply_by_rule(session, reaction, exchange, asked=message)
+            return self._reply_by_rule(session, reaction, exchange, peer, asked=message)
         outcome = PENDING
         for delay_s, answer, rule in reaction:
             if delay_s <= 0:
-                outcome = self._reply_by_rule(session, answer, exchange, rule)
+                outcome = self._reply_by_rule(session, answer, exchange, peer, rule)
                 continue
             datagram, due = self._datagram_from(peer), self.now + delay_s
-            reply = partial(self._reply_by_rule, session, answer, exchange, rule)
+            reply = partial(self._reply_by_rule, session, answer, exchange, peer, rule)
             self._pump.timers.call_at(due, self._answer_later, session, peer, datagram, reply)
         if outcome is PENDING and self._handling is not None:
             self._pump.defer(self._handling.datagram)
@@ -254,6 +254,7 @@ class SessionDelivery(SessionSending):
         session: Session,
         message: Message,
         exchange: Any,
+        _peer: Peer,
         rule: str = "",
         asked: Message | None = None,
     ) -> str:
