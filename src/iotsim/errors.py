@@ -29,6 +29,14 @@ class IotsimError(Exception):
     """What all exceptions of iotsim have in common."""
 
 
+def in_one_line(error: BaseException, *, named: bool = True) -> str:
+    """What went wrong, for people: the first line of what `error` says, behind the name of its class, if it
+    is to be `named` and is not one of iotsim's, which are written for people."""
+    name = "" if isinstance(error, IotsimError) or not named else type(error).__name__
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"{name}: {first}" if name and first else first or type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a file of the user's.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from iotsim.errors import IotsimError, MachineError
+from iotsim.errors import IotsimError, MachineError, in_one_line
 from iotsim.results.verdict import Verdict
 from iotsim.testbed.programs import missing_programs
 
@@ -41,7 +41,7 @@ def with_lesser_way(error: BaseException, scenario: Scenario) -> BaseException:
 
 def write_failure(results: ResultsFolder, begun: RunResult, error: BaseException) -> None:
     """Let `results` say that the run, which had `begun` so, was ended by `error`."""
-    verdict, reason, details = Verdict.ERROR, _one_line(error), ""
+    verdict, reason, details = Verdict.ERROR, in_one_line(error), ""
     if isinstance(error, MachineError):
         verdict, reason = Verdict.SKIPPED, error.reason
         details = f"fix: {error.fix}" if error.fix else ""
@@ -51,11 +51,3 @@ def write_failure(results: ResultsFolder, begun: RunResult, error: BaseException
         details = str(error)
     notes = [line.strip() for line in details.splitlines()] if details != reason else []
     results.write(msgspec.structs.replace(begun, verdict=verdict, reason=reason, notes=notes))
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip()
-    first = text.splitlines()[0] if text else ""
-    if isinstance(error, IotsimError):
-        return first
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -32,7 +32,7 @@ from iotsim.simulation.requests import Requests
 from iotsim.simulation.telling import Telling
 from iotsim.simulation.transit import FAILED, Transit
 from iotsim.simulation.unmatched import UnmatchedMessages
-from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.simulation.watchdog import FAULTS, Stalled, fault_in_one_line
 from iotsim.simulation.ways import NOT_SENT
 from iotsim.wire.address import format_endpoint
 
@@ -481,7 +481,7 @@ class Service(Telling):
         device.failed = True
         details = details or "".join(traceback.format_exception(error))
         rule = rule or rule_behind(error)
-        why = ": ".join(filter(None, (rule, one_line(error))))
+        why = ": ".join(filter(None, (rule, fault_in_one_line(error))))
         self._emit(DeviceFailed(self._clock(), device.name, why, details))
         self._on_failure(device, why)
 
@@ -559,10 +559,3 @@ class Service(Telling):
         """The reply to what is no message, if there is one."""
         error_reply = self.protocol.error_reply
         return None if error_reply is None else error_reply(error, payload)
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, for people."""
-    if isinstance(error, (IotsimError, Stalled)):
-        return str(error).splitlines()[0]  # written for people; its class would tell them nothing
-    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -30,6 +30,7 @@ import trio
 import iotsim
 from iotsim.device.behavior import Device
 from iotsim.device.fleet import SimDevice
+from iotsim.errors import in_one_line
 from iotsim.testbed.linux import ThreadTimer
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Stalled(BaseException):
 
 FAULTS = (Exception, Stalled)
 """What code of the user's, or a rule, may raise: its device fails."""
+
+
+def fault_in_one_line(fault: BaseException) -> str:
+    """As `in_one_line`; what `Stalled` says is for people, too."""
+    return in_one_line(fault, named=not isinstance(fault, Stalled))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from iotsim.net.outcome import dropped
 from iotsim.rng import key
 from iotsim.session import Peer, Session
 from iotsim.session.clock import by_clock
-from iotsim.simulation.exchange import Service, one_line
+from iotsim.simulation.exchange import Service
 from iotsim.simulation.ports import OpenPorts
 from iotsim.simulation.telling import EVENT_DATA_BYTES
-from iotsim.simulation.watchdog import FAULTS, Stalled
+from iotsim.simulation.watchdog import FAULTS, Stalled, fault_in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ class SessionLifecycle(Service):
             self.fail(device, error)
             return
         self._end(device)
-        why = f"the session of {self._name} failed: {one_line(error)}{_place_of(error)}"
+        why = f"the session of {self._name} failed: {fault_in_one_line(error)}{_place_of(error)}"
         details = "".join(traceback.format_exception(error))
         data = payload[:EVENT_DATA_BYTES].hex()
         self._emit(SessionFailed(self._clock(), device.name, self._name, why, details, data))
