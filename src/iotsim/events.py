@@ -130,7 +130,7 @@ class GatewayExited(Event, tag="gateway-exited"):
     signal: str
     """The name of that signal, or ""."""
     crashed: bool
-    """It ended by itself, and not as expected."""
+    """It ended by itself, and not as expected; or by a fault, such as SIGSEGV, when it was asked to."""
     by: str = ""
     """"stop" or "kill", if that was asked for; "end", with the run; "" by itself."""
     life: int = 1
@@ -520,7 +520,7 @@ class GatewayResult(msgspec.Struct, kw_only=True):
     signal: str = ""
     """As that of `GatewayExited`, of the same life."""
     crashed: bool = False
-    """It ended by itself, and not as expected."""
+    """It ended by itself, and not as expected; or by a fault, such as SIGSEGV, when it was asked to."""
     last_lines: list[str] = []
     """The last lines that it printed."""
     lives: list[GatewayLife] = []

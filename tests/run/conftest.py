@@ -63,7 +63,7 @@ class FakeProcess:
         if self._script.stubborn:
             await trio.sleep(grace_s)
             return self._end("stop", signal.SIGKILL)
-        return self._end("stop", signum)
+        return self._end("stop", self._script.fault or signum)
 
     async def kill(self) -> ExitStatus:
         return self._end("kill", signal.SIGKILL)
@@ -117,6 +117,8 @@ class Script:
     """What it prints when it is asked to end."""
     stubborn: bool = False
     """It does not end when it is asked to."""
+    fault: signal.Signals | None = None
+    """What ends it when it is asked to end."""
     stopped: trio.Event = field(default_factory=trio.Event)
     command: Sequence[str] = ()
     env: dict[str, str] = field(default_factory=dict)

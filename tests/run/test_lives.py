@@ -213,9 +213,33 @@ async def test_who_ignores_a_signal_is_told_of(
     script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
 ) -> None:
     script.stubborn = True
-    _, events = await lived(script, on_a_fake_machine, ("2s", "stop"))
+    acts = (("2s", "stop"), ("6s", "start"))
+    result, events = await lived(script, on_a_fake_machine, *acts)
     told = "The gateway went on for 2 s after SIGTERM, and was killed then."
     assert told in notes(events)
+    assert (result.verdict, result.notes.count(told)) == ("passed", 1)
+
+
+@pytest.mark.parametrize("acts", [(), (("2s", "stop"),), (("2s", "restart"),)])
+async def test_a_fault_is_a_crash_also_of_who_was_asked_to_end(
+    script: Any,
+    autojump_clock: MockClock,
+    on_a_fake_machine: OnAFakeMachine,
+    acts: tuple[tuple[str, str], ...],
+) -> None:
+    script.fault = signal.SIGSEGV
+    result, _ = await lived(script, on_a_fake_machine, *acts)
+    assert result.verdict == "failed"
+    assert result.reason.startswith("the gateway crashed: SIGSEGV, when it was asked to end")
+    assert "The gateway was asked to end by SIGTERM, and ended by SIGSEGV." in result.notes
+
+
+async def test_who_is_never_ready_is_told_of(
+    script: Any, autojump_clock: MockClock, on_a_fake_machine: OnAFakeMachine
+) -> None:
+    result, _ = await lived(script, on_a_fake_machine, gateway='ready = { log = "^hello" }')
+    told = "The gateway was never ready: it printed no line that matches '^hello'."
+    assert (result.verdict, told in result.notes) == ("passed", True)
 
 
 # --- when it is started -----------------------------------------------------------------------

@@ -121,7 +121,7 @@ def _decided(event: e.ExpectationDecided) -> tuple[str, str]:
 def _exited(event: e.GatewayExited) -> tuple[str, str]:
     how = f"ended by {event.signal}" if event.signal else f"exited with status {event.status}"
     asked = {"stop": ", as a step asked", "kill": ", killed by a step", "end": ", with the run"}
-    return "gateway", how + asked.get(event.by, ", a crash" if event.crashed else "")
+    return "gateway", how + asked.get(event.by, "") + (", a crash" if event.crashed else "")
 
 
 def _no_rule(event: e.NoRule) -> tuple[str, str]:

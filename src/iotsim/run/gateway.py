@@ -4,7 +4,8 @@ It is started with the run, or by a step. It may end by itself, whereupon its re
 again, as a supervisor would that it has in the field; or a step ends it. A step's ``stop`` holds it down
 until another step starts it; ``kill`` is an accident, after which the policy applies as after a crash.
 
-A crash is a life that has ended by itself and not as expected. What a step did is none.
+A crash is a life that has ended by itself and not as expected, or by a fault when it was asked to end. What a
+step did is none.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from iotsim.events import (
 from iotsim.expect.figures import FigureLog
 from iotsim.expect.text import seconds
 from iotsim.run.console import Console
-from iotsim.run.life import Life
+from iotsim.run.life import Life, missed_readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +101,8 @@ class Gateway:
         """The last lines before its first crash."""
         self._left: list[str] = []
         """The names of the processes to which it was handed on, in turn."""
+        self._ends: dict[str, None] = {}
+        """What was out of the ordinary when it was asked to end, each once."""
         self._was_delayed = False
 
     # --- what there is to know ----------------------------------------------------------------
@@ -127,7 +130,8 @@ class Gateway:
         if not crashed:
             return ""
         often = "" if len(crashed) == 1 else f" (and {len(crashed) - 1} more)"
-        return f"the gateway crashed: {crashed[0].status}{often}"
+        asked = ", when it was asked to end" if crashed[0].by else ""
+        return f"the gateway crashed: {crashed[0].status}{asked}{often}"
 
     def result(self) -> GatewayResult:
         """What the results say of it."""
@@ -142,6 +146,14 @@ class Gateway:
             result.pid, result.crashed, result.signal = life.pid, life.crashed, life.signal_name
             result.status = None if life.status is None else life.status.status
         return result
+
+    def remarks(self) -> list[str]:
+        """What is out of the ordinary, also of a run that has passed."""
+        remarks = [*self._ends]
+        awaited = None if self.ready.is_set() else self.spec.ready
+        if awaited is not None and self.life is not None and self.life.by:
+            remarks.append(f"The gateway was never ready: {missed_readiness(awaited)}.")
+        return remarks
 
     def notes(self, *, heard: bool) -> list[str]:
         """What explains a failure of the run; `heard`: whether any message has come from it."""
@@ -239,6 +251,7 @@ class Gateway:
         status, name = life.status.status, life.signal_name
         self._emit(GatewayExited(now, status, name, life.crashed, life.by, life.number))
         if note:
+            self._ends[note] = None
             self._emit(Note(now, note))
         if life.crashed and not self._crash_lines:
             self._crash_lines = list(self.console.last_lines)

@@ -3,7 +3,8 @@
 The gateway is the command and what it starts. It has exited when the command has, but for a launcher: a
 command that exits with status 0 and leaves other processes running hands on to the oldest of them, whose
 exit is then the gateway's. A command, or a process in its place, that ends in any other way has crashed,
-whatever it leaves; what is left then runs, and is read, until the run ends, or it is started again.
+whatever it leaves; what is left then runs, and is read, until the run ends, or it is started again. Nor is a
+fault an answer to being asked to end: who gets SIGSEGV while it cleans up has crashed, too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 By: TypeAlias = Literal["", "stop", "kill", "end"]
 """Who made a life end: itself, a step, or the end of the run."""
 
+FAULTS = frozenset(
+    (
+        *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL),
+        *(signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS),
+    )
+)
+"""What a program dies of by its own doing, whatever it was asked."""
 STOP_GRACE_S = 2.0
 LAST_OUTPUT_S = 0.5
 """How long what it wrote last is waited for after its exit; what it left behind may go on writing."""
@@ -219,12 +227,16 @@ class Life:
         if before is not None or (by == "kill" and status.signal != signal.SIGKILL):
             self._ended(status, "")  # by itself, a moment before
             return
-        self._ended(status, by, _note(status, asked, took_s))
+        note = _note(status, asked, took_s)
+        self._ended(status, by, note, crashed=status.signal in FAULTS)
 
-    def _ended(self, status: ExitStatus, by: By, note: str = "") -> None:
+    def _ended(
+        self, status: ExitStatus, by: By, note: str = "", *, crashed: bool | None = None
+    ) -> None:
         self.status, self.by = status, by
         self.ended_at = self._clock()
-        self.crashed = not by and status.status != (self.spec.expect_exit or 0)
+        expected = self.spec.expect_exit or 0
+        self.crashed = status.status != expected if crashed is None else crashed
         self.exited.set()
         self._watch.life_ended(self, note)
 
@@ -284,12 +296,27 @@ def _note(status: ExitStatus, asked: signal.Signals, took_s: float) -> str:
     return f"The gateway was asked to end by {asked.name}, and ended by {status}."
 
 
+def missed_readiness(ready: ReadySpec) -> str:
+    """What did not come of a gateway that was never ready."""
+    if ready.log is not None:
+        return f"it printed no line that matches {ready.log.pattern!r}"
+    if ready.delay_s is not None:
+        return f"{ready.delay_s:g} s have not passed"
+    kind, port = _awaited_port(ready)
+    return f"{kind.upper()} port {port} was not open"
+
+
 async def _port_open(pid: int, ready: ReadySpec) -> str:
     """Wait until a socket in the network namespace of `pid` is bound to the port asked for."""
-    kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
-    assert port is not None
+    kind, port = _awaited_port(ready)
     await await_port(pid, (kind,), port)
     return f"{kind.upper()} port {port} is open"
+
+
+def _awaited_port(ready: ReadySpec) -> tuple[str, int]:
+    kind, port = ("udp", ready.udp_port) if ready.udp_port is not None else ("tcp", ready.tcp_port)
+    assert port is not None
+    return kind, port
 
 
 async def await_port(pid: int, kinds: Sequence[str], port: int) -> None:

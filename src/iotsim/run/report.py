@@ -125,9 +125,9 @@ def run_ended(
     if run.northbound is not None:
         counters |= run.northbound.counters()
         northbound_notes = run.northbound.notes()
-    gateway_notes: list[str] = []
+    gateway_notes = [] if run.gateway is None else run.gateway.remarks()
     if run.gateway is not None and decision.verdict != Verdict.PASSED:
-        gateway_notes = run.gateway.notes(heard=run.crew.heard.is_set())
+        gateway_notes += run.gateway.notes(heard=run.crew.heard.is_set())
         if run.scenario.link.kind == "loopback" and _lacks_a_port(run.gateway.result()):
             gateway_notes.append(PORTS_ARE_TAKEN)
     unmatched = run.crew.counters().unmatched
