@@ -322,7 +322,7 @@ def own(iotsim: CommandLine) -> str:
     [northbound.own]
     kind = "command"
     listen = 7000
-    command = ["{sys.executable}", "{iotsim.folder}/own.py", "${{northbound.own.port}}"]
+    command = ["{sys.executable}", "own.py", "${{northbound.own.port}}"]
     """
 
 

@@ -145,6 +145,9 @@ def test_a_relative_name_belongs_to_the_file_that_it_stands_in() -> None:
         command = ["./gw.sh", "./input.txt"]
         cwd = "work"
         stdin = "input.txt"
+        [northbound.own]
+        kind = "command"
+        command = ["python3", "own.py"]
         [devices.meter]
         address = "10.77.1.1"
         protocol = "own"
@@ -174,6 +177,7 @@ def test_a_relative_name_belongs_to_the_file_that_it_stands_in() -> None:
     assert lamp.services[0].protocol.name == "own"
     assert lamp.signals["lux"].points
     assert scenario.folders == (Path("deeper"), Path("lib"))
+    assert scenario.northbound["own"].folders == (Path("lib"), Path("lib"))
     here = Path.cwd()
     launch = prepare_launch(scenario, ResultsFolder(here / "out"), gateway_given=False)
     assert launch is not None

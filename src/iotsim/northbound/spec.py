@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from iotsim.match import Expression, Matcher
     from iotsim.units import DurationRange
@@ -61,7 +62,8 @@ class NorthboundSpec:
     """A service. It listens at `port` of each of `addresses`; the first is what the gateway is told.
 
     `largest` bounds what is taken at a time, in bytes. `command` and `env` are those of the kind
-    "command", with placeholders that the start of the run fills in. `names` are host names that lead to it.
+    "command", with placeholders that the start of the run fills in; `folders` has for each of its words the
+    folder of the file that says it. `names` are host names that lead to it.
     """
 
     name: str
@@ -72,6 +74,7 @@ class NorthboundSpec:
     rules: tuple[AnswerRule, ...] = ()
     largest: int = LARGEST_BODY
     command: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     names: tuple[str, ...] = ()
     place: str = ""

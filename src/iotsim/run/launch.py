@@ -85,8 +85,7 @@ def prepare_launch(
     rights.check_capabilities(spec.capabilities, private=private)
     words, missed = [], []
     for number, word in enumerate(spec.command):
-        folder = scenario.gateway_folder("command", number)
-        beside = [folder, folder.absolute().parent]
+        beside = places(scenario.gateway_folder("command", number))
         folders = [Path.cwd(), *beside] if gateway_given else beside
         words.append(locate(expand(word), folders))
         if number == 0 and _is_relative(words[0]):
@@ -132,10 +131,15 @@ def gateway_environment(
     return {**os.environ, **whose, "IOTSIM_RESULTS": str(results), **extra}
 
 
-def locate(word: str, folders: Sequence[Path]) -> str:
-    """A word of the gateway's command: the file that it names in the first of `folders` to have it.
+def places(folder: Path) -> list[Path]:
+    """Where a file is looked for that a word of a command names, which stands in a file in `folder`."""
+    return [folder, folder.absolute().parent]
 
-    The gateway runs in a folder of its own, so what was written relative must be made absolute.
+
+def locate(word: str, folders: Sequence[Path]) -> str:
+    """A word of a command: the file that it names in the first of `folders` to have it.
+
+    They run in folders of their own, so what was written relative must be made absolute.
     Links are kept: the interpreter of a virtual environment is one, and knows by it where it is. What
     is no relative path, or names no file, stays as it is.
     """

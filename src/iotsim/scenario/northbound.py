@@ -258,11 +258,14 @@ def build_northbound(scenario: Scenario, loading: Loading) -> Scenario:
             for host, targets in scenario.link.hosts.items()
             if targets == (f"northbound.{spec.name}",)
         )
+        command = tuple(table.command or ())
+        words: list[Keys] = [(*keys, "command", number) for number in range(len(command))]
         built.append(
             replace(
                 spec,
                 rules=tuple(rules),
-                command=tuple(table.command or ()),
+                command=command,
+                folders=tuple(map(loading.problems.folder_at, words)),
                 env=MappingProxyType(table.env),
                 names=names,
             )

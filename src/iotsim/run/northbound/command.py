@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from iotsim.northbound.content import NO_JSON, json_of
+from iotsim.run.launch import locate, places
 from iotsim.run.life import await_port
 from iotsim.run.northbound.process import ProcessService
 from iotsim.run.northbound.service import let_others_run
@@ -31,7 +32,11 @@ class CommandService(ProcessService):
     def words(self) -> tuple[Sequence[str], Mapping[str, str]]:
         expand = self.run.expand
         env = {name: expand(text) for name, text in self.spec.env.items()}
-        return [expand(word) for word in self.spec.command], {**os.environ, **env}
+        words = zip(self.spec.command, self.spec.folders, strict=True)
+        return [locate(expand(word), places(folder)) for word, folder in words], {
+            **os.environ,
+            **env,
+        }
 
     async def drain(self) -> None:
         await let_others_run()
