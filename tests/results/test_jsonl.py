@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from iotsim.events import (
     GatewayOutput,
     GatewayResult,
     Note,
+    NotSent,
     Received,
     RunEnded,
     Sent,
@@ -56,6 +58,21 @@ def test_bytes_become_hex_at_any_depth() -> None:
     }
     (line,) = EventEncoder().encode([message_event(message, Sent)]).splitlines()
     assert json.loads(line)["message"]["data"] == "hex:0aff"
+
+
+def test_what_was_lost_is_written_as_what_was_sent() -> None:
+    lost = NotSent(1.0, "meter[3]", "lost", 1, "radio", {"token": b"\x0a\xff"})
+    untold = NotSent(2.0, "meter[3]", "no route")
+    encoder = EventEncoder({"p": ("token",)})
+    for plain in (
+        encoder.encode([lost, untold]),
+        encoder.encode_plain(
+            [msgspec.to_builtins(e, builtin_types=(bytes,)) for e in (lost, untold)]
+        ),
+    ):
+        first, second = map(json.loads, plain.splitlines())
+        assert first["message"] == {"token": "hex:0aff"}
+        assert "message" not in second
 
 
 @pytest.mark.parametrize(

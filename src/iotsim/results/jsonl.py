@@ -22,6 +22,7 @@ from iotsim.events import (
     GatewayReady,
     GatewayStarted,
     LinkUp,
+    NotSent,
     Received,
     RunEnded,
     RunStarted,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MAX_DEPTH = 32
-_WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent))
+_WITH_MESSAGE: frozenset[type] = frozenset((Received, Sent, NotSent))
 _TAGS_WITH_MESSAGE = frozenset(("received", "sent"))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _ANY_EVENT: Any = Union[tuple(Event.__subclasses__())]  # noqa: UP007  # of what is not known here
@@ -80,7 +81,8 @@ class EventEncoder:
                 event
                 if event.__class__ not in _WITH_MESSAGE
                 or (
-                    (names := odd(event.protocol))  # type: ignore[attr-defined]
+                    event.__class__ is not NotSent  # which does not say of which protocol it is
+                    and (names := odd(event.protocol))  # type: ignore[attr-defined]
                     and event.message.keys().isdisjoint(names)  # type: ignore[attr-defined]
                 )
                 else plain(event)  # type: ignore[arg-type]
@@ -99,10 +101,18 @@ class EventEncoder:
                     names = self._odd.get(event["protocol"])
                     if names is None or not event["message"].keys().isdisjoint(names):
                         event["message"] = plain_message(event["message"])
+                elif (
+                    event.__class__ is dict and event["event"] == "not-sent" and "message" in event
+                ):
+                    event["message"] = plain_message(event["message"])
         return self.encode(events)  # type: ignore[arg-type]  # which looks no closer at others
 
-    def _plain(self, event: Received | Sent) -> Event:
+    def _plain(self, event: Received | Sent | NotSent) -> Event:
         """`event`, with a message that JSON has a form for."""
+        if isinstance(event, NotSent):
+            if event.message is None:
+                return event
+            return msgspec.structs.replace(event, message=plain_message(event.message))
         names = self._odd.get(event.protocol)
         if names is None:
             message = plain_message(event.message)
