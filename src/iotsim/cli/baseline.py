@@ -66,6 +66,9 @@ class Base:
         if not quiet or EXIT_CODES[told.state]:
             print(f"\ncompared with {self.file}")
             show_comparison(told)
+        else:
+            for note in told.notes:
+                print(f"iotsim: {safe_line(note)}", file=sys.stderr)
         if told.scenarios and (idle := told.idle_thresholds()):
             for text in idle:
                 print(f"iotsim: --threshold {text}: no run has such a figure", file=sys.stderr)
