@@ -132,6 +132,37 @@ def test_a_short_wait_is_not_none(scale: TimeScale, tmp_path: Path) -> None:
     assert min(waited.values()) >= 1.0
 
 
+def test_a_program_with_address_sanitizer_is_reached_and_watched(
+    scale: TimeScale, tmp_path: Path
+) -> None:
+    source = tmp_path / "freed.c"
+    source.write_text("""
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        int main(int count, char **words) {
+            char *volatile freed = malloc(8);
+            sleep(6);
+            puts("slept");
+            fflush(stdout);
+            free(freed);
+            return freed[count];
+        }
+    """)
+    subprocess.run(["cc", "-fsanitize=address", "-o", tmp_path / "freed", source], check=True)
+    before = time.monotonic()
+    done = subprocess.run(
+        [tmp_path / "freed"],
+        env=scale.environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "slept\n", done.stderr
+    assert "heap-use-after-free" in done.stderr
+    assert time.monotonic() - before < WAIT_S / 2
+
+
 def date(scale: TimeScale, *words: str) -> float:
     return float(subprocess.check_output(words, env=scale.environment(os.environ), text=True))
 
@@ -210,9 +241,15 @@ os.kill(os.getpid(), 9)
 
 def test_the_environment_of_the_gateway_stays(scale: TimeScale) -> None:
     env = scale.environment(
-        {"LD_PRELOAD": "/own.so", "A": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        {
+            "LD_PRELOAD": "/own.so",
+            "ASAN_OPTIONS": "verbosity=1",
+            "A": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
     )
     assert env["LD_PRELOAD"].endswith(" /own.so")
+    assert env["ASAN_OPTIONS"].endswith(":verbosity=1")  # what is later counts
     assert env["A"] == "1"
     assert "FAKETIME_DONT_FAKE_MONOTONIC" not in env
     assert (env["FAKETIME"], env["IOTSIM_SPEED"]) == ("+0 x60", "60")

@@ -50,6 +50,8 @@ PROBE_TIMEOUT_S = 30
 PROBE_AGO_S = 10
 PROBE_SLACK_S = 0.1
 PROBE = "import time; print(time.time(), flush=True)"
+ASAN_OPTIONS = "verify_asan_link_order=0"
+"""AddressSanitizer ends a program in which other libraries come before its own, harmless ones, too."""
 CLOCKS = (time.CLOCK_REALTIME, time.CLOCK_MONOTONIC, time.CLOCK_MONOTONIC_RAW, time.CLOCK_BOOTTIME)
 
 
@@ -86,12 +88,14 @@ class TimeScale:
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """`env` with what a process needs."""
         preload = " ".join(filter(None, (self._preload, env.get("LD_PRELOAD", ""))))
+        options = ":".join(filter(None, (ASAN_OPTIONS, env.get("ASAN_OPTIONS", ""))))
         return {
             **{name: value for name, value in env.items() if not name.startswith("FAKETIME")},
             "LD_PRELOAD": preload,
             "FAKETIME": f"+0 x{_plain(self.speed)}",
             "FAKETIME_SHARED": f"/{self._name} /{self._name}",
             "IOTSIM_SPEED": _plain(self.speed),
+            "ASAN_OPTIONS": options,
             # The times of files are real: scaled, they would lie in another century.
             "NO_FAKE_STAT": "1",
         }
