@@ -200,6 +200,7 @@ def test_a_result_fed_back_stays_bounded() -> None:
         ("msg.points[9].value", "the message has no field 'points.9'", "points.9"),
         ("state.nope", "the state has no 'nope'", ""),
         ("msg.kind + 1", "can only concatenate str|unsupported operand", ""),
+        ("str(t) + 1", "can only concatenate str", ""),
         ("1 / (t - t)", "division by zero", ""),
     ],
 )

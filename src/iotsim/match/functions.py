@@ -29,7 +29,8 @@ def _number(value: Any) -> Any:
 
 
 def add(left: Any, right: Any) -> Any:
-    if isinstance(left, SEQUENCES) and len(left) + len(right) > MOST_ITEMS:
+    both = isinstance(left, SEQUENCES) and isinstance(right, SEQUENCES)
+    if both and len(left) + len(right) > MOST_ITEMS:
         raise TooLargeError("the text or list is too long")
     return _number(left + right)
 
