@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from iotsim import EncodeError, Session
 
 from . import client, gateway
+from .follower import ASKED
 from .topics import is_filter, is_name
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class MqttSn(Session):
 
     def carried(self, message: Message, peer: Peer) -> list[Message] | None:
         return self._role.carried(message, peer)
+
+    def respond(self, message: Message, peer: Peer) -> list[Message] | None:
+        """What answers a client, who has asked for it, needs no rule."""
+        return [] if self.model.role != "gateway" and message["kind"] in ASKED else None
 
     def reply(self, message: Message, exchange: Any) -> None:
         self.check(message, self.model)

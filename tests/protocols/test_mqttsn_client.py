@@ -9,6 +9,7 @@ import pytest
 from tests.protocols.mqttsn import GROUP, Client, shown
 
 from iotsim.errors import ScenarioError
+from iotsim.events import NoRule
 
 ONLY = {"gateway": "search", "client": "node"}
 OTHER = "10.77.0.2:1883"
@@ -43,6 +44,12 @@ def test_it_connects_and_subscribes_once_it_boots() -> None:
         True,
         False,
     )
+
+
+def test_what_answers_it_needs_no_rule() -> None:
+    client = Client()
+    client.accept()
+    assert not [event for event in client.events if isinstance(event, NoRule)]
 
 
 @pytest.mark.parametrize("client_id", ["x" * 24, "", 10**23])
