@@ -226,6 +226,17 @@ def test_the_end_looks_at_open_readings_once_however_many_devices_there_are() ->
     assert "before the time of its readings was over" not in outcome.details[0]
 
 
+def test_more_are_lost_than_are_told_and_all_that_are_told_were_late() -> None:
+    run = Deliveries(no_reading_lost())
+    for seq in range(9):
+        run.send(seq, 20.5, seq / 10)
+    run.judge.advance(5.0)
+    for seq in range(4):
+        run.up(seq, 20.5, 5.0)
+    (told,) = run.end(9.0).details
+    assert told.startswith("5 of 9 lost; 4 of 9 late: kind=REPORT seq=0")
+
+
 def test_what_made_each_device_fail_is_told_with_its_own_time() -> None:
     run = Deliveries(no_reading_lost(devices=FLEET))
     for seq in range(4):

@@ -371,11 +371,12 @@ class Delivered(Watcher):
     def export(self) -> Export:
         for slot, troubles in self._troubles.items():
             sent = self._sent_by[slot]
-            said = [
-                f"{count} of {sent} {kind}: {'; '.join(one.text for one in troubles if one.kind == kind)}"
-                for kind in TROUBLES
-                if (count := self._counts[slot][kind])
-            ]
+            said = []
+            for kind in TROUBLES:
+                if count := self._counts[slot][kind]:
+                    # Of those that are told, all may have proved to be late.
+                    which = "; ".join(one.text for one in troubles if one.kind == kind)
+                    said.append(f"{count} of {sent} {kind}{which and f': {which}'}")
             told = text.clip("; ".join(said), text.NOTE_CHARACTERS)
             first = min(troubles, key=lambda one: TROUBLES.index(one.kind))
             self._notes[slot] = Note(told, EXACT, first.ground.begin)
