@@ -368,7 +368,12 @@ class Coap(Session):
 
     # -- out of the model (section 5.8) ----------------------------------------------------------------
 
-    def respond(self, message: Message, peer: Peer) -> Message | None:
+    def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
+        answer = self.answer_of_model(message)
+        return [] if answer is None else answer  # a response needs no rule
+
+    def answer_of_model(self, message: Message) -> Message | None:
+        """The response to a request; None to what is none."""
         method = message["code"]
         if method not in METHODS:
             is_method = method.__class__ is int and method < 32

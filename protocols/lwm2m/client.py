@@ -136,7 +136,7 @@ class Lwm2m(Coap):
     def deliver(self, message: Message, peer: Peer, exchange: Any = None) -> str:
         path = path_of(message["path"])
         if path is None:
-            answer = super().respond(message, peer)
+            answer = self.answer_of_model(message)
             if answer is None:
                 return "consumed.no-rule"
         else:
@@ -160,7 +160,7 @@ class Lwm2m(Coap):
     def evaluate(self, message: Message, peer: Peer) -> Message | None:
         path = path_of(message["path"])
         if path is None:
-            return super().respond(message, peer)
+            return self.answer_of_model(message)
         answer = super().evaluate(operations.asked(message, path, self.tree.kind), peer)
         if answer is None:
             return None
@@ -178,10 +178,10 @@ class Lwm2m(Coap):
         except (ValueError, TypeError) as error:
             raise EncodeError(str(error), "value") from None
 
-    def respond(self, message: Message, peer: Peer) -> Message | None:
+    def respond(self, message: Message, peer: Peer) -> Message | list[Message] | None:
         serve = SERVED.get(message["operation"])
-        if serve is None:  # a response
-            return None
+        if serve is None:  # a response, which needs no rule
+            return []
         try:
             answer = serve(self, path_of(message["path"]) or (), message["value"])
         except RefusedError as refused:

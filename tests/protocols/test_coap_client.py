@@ -8,6 +8,7 @@ import pytest
 from tests.protocols.coap import OTHER, Server, shown
 
 from iotsim import Unanswered
+from iotsim.events import NoRule, Received
 from iotsim.testing.transcript import PEER
 
 if TYPE_CHECKING:
@@ -175,6 +176,15 @@ def test_a_ping() -> None:
     assert client.datagrams[-1][1][:2] == b"\x40\x00"
     client.acknowledge(ping, "RST")
     assert [answer["type"] for answer in client.answers] == ["RST"]
+
+
+def test_what_answers_it_needs_no_rule() -> None:
+    client = Server()
+    client.say(code="POST", path="/readings", payload="1")
+    (asked,) = client.sent
+    client.receive(type="ACK", code="CHANGED", message_id=asked["message_id"], token=asked["token"])
+    assert [event for event in client.events if isinstance(event, Received)]
+    assert not [event for event in client.events if isinstance(event, NoRule)]
 
 
 def test_what_a_rule_sends_and_what_answers_it() -> None:
