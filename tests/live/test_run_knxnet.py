@@ -189,7 +189,8 @@ cd "$(mktemp -d)"
 url="local:$PWD/socket"
 knxd -e 1.1.240 -E 1.1.241:8 -c -u"$PWD/socket" -b "$1" > knxd 2>&1 &
 knxd=$!
-trap 'kill $knxd; rm -r "$PWD"' EXIT
+# Whoever outlives the script is the gateway after it, with the listener's status when knxd has ended.
+trap 'kill $knxd; wait; rm -r "$PWD"' EXIT
 read_() { timeout 2 knxtool groupcachereadsync "$url" "$1" 2> errors; }
 heard() { until grep -q "$1" heard; do sleep 0.1; done; }
 until [ -S socket ] && read_ 1/2/3; do sleep 0.2; done
