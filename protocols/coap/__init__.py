@@ -6,13 +6,18 @@ bodies; its session does the rest: it acknowledges, answers duplicates again, re
 acknowledged, answers late in a message of its own, puts bodies together and cuts them, keeps observers, and
 is found by multicast.
 
-`message`         codes, options, the schema (RFC 7252, section 3)
+`codes`           codes and content formats, by their names (RFC 7252, section 12)
+`options`         options and payload (section 3.1)
+`message`         the schema (section 3)
 `codec`           what messages have in common, kept
 `transmission`    confirmable messages, until they are acknowledged (section 4)
-`server`          `Coap`, the session: requests, and the model's answers to them (section 5)
+`server`          `Coap`, the session: requests, and how they are answered (section 5)
+`exchange`        a request that came
+`served`          what requests do to resources, and what is answered (section 5.8)
 `shortcut`        the commonest request, answered in one step
 `client`          requests of the device's own
-`observe`         observers (RFC 7641)
+`notifications`   what it observes, for code that reads that one by one
+`observe`         its observers (RFC 7641)
 `blocks`          bodies in blocks (RFC 7959)
 `links`           ``/.well-known/core`` (RFC 6690)
 `representation`  values in a content format
@@ -31,8 +36,9 @@ from typing import TYPE_CHECKING, Any
 from iotsim import Errors, Protocol
 
 from .codec import CoapCodec
+from .codes import ERRORS, METHODS
 from .follower import CoapFollower
-from .message import ERRORS, MESSAGE, METHODS, error_reply
+from .message import MESSAGE, error_reply
 from .model import Model
 from .server import Coap
 from .shortcut import make_shortcut

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Recent
 
-from .message import LARGEST_BLOCK
+from .options import LARGEST_BLOCK
 from .representation import etag_of, to_bytes, to_payload
 
 if TYPE_CHECKING:

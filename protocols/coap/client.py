@@ -9,19 +9,17 @@ acknowledgment, or later. A long body is sent in blocks, and a response in block
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from iotsim import Ticket
-
 from .blocks import is_long
-from .message import LARGEST_BLOCK, code_class
+from .codes import code_class
 from .observe import DEREGISTER, MAX_AGE, NUMBERS, REGISTER
+from .options import LARGEST_BLOCK
 from .representation import to_bytes, to_payload
 from .transmission import ACKNOWLEDGED, RESET
 
 if TYPE_CHECKING:
-    from iotsim import Peer
+    from iotsim import Peer, Ticket
 
     from .server import Coap
 
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 MOST_RESTARTS = 3
 """So often a body that changes while it is fetched is fetched anew."""
 MOST_HELD = 64
-MOST_NOTIFICATIONS = 64
-"""So many wait for who reads them slowly; with more, the oldest is lost."""
 FRESH_S = 128.0
 """After this long a notification is newer, whatever its number (RFC 7641, section 3.4)."""
 LEG = ("payload", "message_id", "token", "block1", "block2", "observe", "size1")
@@ -374,45 +370,6 @@ class Client:
             asked.ticket.give_up(reason)
         if asked.told is not None:
             asked.told(None)
-
-
-class Notifications:
-    """What is observed, to be read by ``async for``: whole responses, until one that ends it, which is
-    the last. `cancel` ends it, too."""
-
-    def __init__(self, client: Client, message: Message, peer: Peer) -> None:
-        self._client = client
-        self._message = message
-        self._peer = peer
-        self._came: deque[Message] = deque(maxlen=MOST_NOTIFICATIONS)
-        self._waits: Ticket | None = None
-        self._over = False
-        client.submit(message, peer, None, self._told)
-
-    def cancel(self) -> None:
-        """Tell the other side that nobody observes it any more."""
-        self._client.cancel(self._message, self._peer)
-        self._told(None)
-
-    def __aiter__(self) -> Notifications:
-        return self
-
-    async def __anext__(self) -> Message:
-        if not self._came and not self._over:
-            self._waits = Ticket(self._message)
-            await self._waits
-        if not self._came:
-            raise StopAsyncIteration
-        return self._came.popleft()
-
-    def _told(self, message: Message | None) -> None:
-        if message is not None:
-            self._came.append(message)
-        if message is None or "observe" not in message:
-            self._over = True
-        waits, self._waits = self._waits, None
-        if waits is not None:
-            waits.answer(message or {})
 
 
 def is_group(address: int) -> bool:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from iotsim import DecodeError, EncodeError
 from iotsim.protocol.codec import Codec
 
-from .message import LARGEST_TOKEN, PAYLOAD
+from .message import LARGEST_TOKEN
+from .options import PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import Follower, Recent
 
-from .message import code_class
+from .codes import code_class
 from .observe import DEREGISTER, REGISTER
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from .message import FORMATS, segments
+from .codes import FORMATS
+from .options import segments
 
 if TYPE_CHECKING:
     from .model import Resource

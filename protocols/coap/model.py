@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field
 
 from iotsim import Duration, Table, Value
 
+from .codes import FORMATS
 from .links import Link
-from .message import FORMATS, segments
+from .options import segments
 
 MAX_LATENCY = 100.0
 """In seconds: the longest that a datagram may be on its way (section 4.8.2)."""

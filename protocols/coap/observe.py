@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .message import code_class
+from .codes import code_class
 from .transmission import ACKNOWLEDGED
 
 if TYPE_CHECKING:

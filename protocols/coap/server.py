@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from iotsim import EncodeError, Peer, Recent, Session
+from iotsim import Peer, Recent, Session
 
-from .blocks import Downloads, Uploads, is_long, is_possible
-from .client import Client, Notifications
-from .message import CODES, METHODS, code_class, not_understood
+from .blocks import Downloads, Uploads, is_long
+from .client import Client
+from .codes import METHODS, code_class
+from .exchange import Exchange, key_of
+from .message import BARE, check_code, not_understood
+from .notifications import Notifications
 from .observe import DEREGISTER, REGISTER, Observers
-from .representation import MERGE_PATCH, decoded, etag_of, is_json, merged, parse, render
+from .served import change, discover, get, holds, refusal_of
 from .transmission import ACKNOWLEDGED, RESET, Transmissions
 
 if TYPE_CHECKING:
@@ -29,47 +32,14 @@ MOST_SEEN = 64
 """So many messages of each kind, CON and NON, are remembered to know duplicates."""
 MOST_AT_LEISURE = 8
 """So many answers to groups wait to be sent; with more, a request is not answered."""
-LINK_FORMAT = "application/link-format"
 PARTICULAR = frozenset({"options", "proxy_uri", "proxy_scheme", "hop_limit", "block1", "block2"})
 """Options that ask for more than an answer."""
-BARE = 8
-"""So many fields has a request with no option but its path: each option that it has is one more."""
 ANSWERED: Message = {}
 """Stands for a request that needs to be kept no longer."""
 HEADER = ("type", "message_id", "token")
 """What a block has in common with the whole response."""
 NO_RESPONSE = {2: 2, 4: 8, 5: 16}
 """Of each class of codes, the bit that asks for none (RFC 7967, section 2.1)."""
-
-
-class Exchange:
-    """A request that came."""
-
-    __slots__ = (
-        "acknowledged",
-        "block1",
-        "confirmable",
-        "message_id",
-        "peer",
-        "request",
-        "sent",
-        "timer",
-        "token",
-    )
-
-    def __init__(self, request: Message, peer: Peer) -> None:
-        self.request = request
-        """Until it is answered."""
-        self.peer = peer
-        self.message_id: int = request["message_id"]
-        self.token: bytes = request["token"]
-        self.confirmable = request["type"] == "CON"
-        self.acknowledged = not self.confirmable
-        self.sent = b""
-        """What a duplicate is answered with."""
-        self.block1: dict[str, Any] | None = None
-        """Of its last block."""
-        self.timer: Any = None
 
 
 class Coap(Session):
@@ -201,7 +171,7 @@ class Coap(Session):
                 if not peer.group:
                     self._send_empty("RST", exchange.message_id, peer)
                 return
-            refusal = self._refusal(message)
+            refusal = refusal_of(message)
             if refusal is None and "block1" in message:
                 exchange.block1 = message["block1"]
                 if self._uploads is None:
@@ -225,16 +195,6 @@ class Coap(Session):
             elif outcome.startswith("consumed"):
                 self._acknowledge(exchange)
 
-    def _refusal(self, message: Message) -> Message | None:
-        """The answer to a request that cannot be served, whatever it is for."""
-        if "proxy_uri" in message or "proxy_scheme" in message:
-            return {"code": "PROXYING_NOT_SUPPORTED"}  # section 5.10.2
-        if numbers := not_understood(message):  # section 5.4.1
-            return {"code": "BAD_OPTION", "payload": f"option {numbers[0]} is not understood"}
-        if message.get("hop_limit") == 0 or not is_possible(message):
-            return {"code": "BAD_REQUEST"}  # RFC 8768, section 3; RFC 7959, section 2.2
-        return None
-
     def _acknowledge(self, exchange: Exchange) -> None:
         if not exchange.acknowledged:
             exchange.acknowledged = True
@@ -243,7 +203,7 @@ class Coap(Session):
     # -- responses (section 5.2) ---------------------------------------------------------------------
 
     def reply(self, message: Message, exchange: Any) -> None:
-        _check(message)
+        check_code(message)
         if exchange.__class__ is not Exchange:  # a rule has something to say to a response
             if message["code"] in METHODS:
                 self.submit(message, exchange, None)
@@ -382,124 +342,17 @@ class Coap(Session):
         resource = self.model.resources.get(path)
         if resource is None:
             if path == "/.well-known/core":
-                return self._core(message)
+                return discover(self, message)
             if "if_match" in message:
                 return {"code": "PRECONDITION_FAILED"}
             return {"code": "DELETED" if method == "DELETE" else "NOT_FOUND"}  # section 5.8.4
         if method not in resource.methods:
             return {"code": "METHOD_NOT_ALLOWED"}
-        if len(message) > BARE and not self._holds(message, resource):
+        if len(message) > BARE and not holds(self, message, resource):
             return {"code": "PRECONDITION_FAILED"}
         if method == "GET" or method == "FETCH":
-            return self._get(message, resource)
-        return self._set(message, resource)
-
-    def _get(self, message: Message, resource: Resource) -> Message:
-        format_, cell = resource.format, resource.value
-        if len(message) > BARE or message["code"] == "FETCH":
-            if message["code"] == "FETCH" and not self._takes(message, resource):
-                return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
-            wanted = message.get("accept", format_)
-            if wanted != format_:
-                if wanted not in resource.formats:
-                    return {"code": "NOT_ACCEPTABLE"}
-                format_, cell = wanted, resource.formats[wanted]
-        payload = self.payload(cell, format_)
-        if payload is None:
-            return {"code": "NOT_FOUND"}
-        answer: Message = {"code": "CONTENT", "content_format": format_, "payload": payload}
-        if resource.max_age is not None:
-            answer["max_age"] = resource.max_age
-        if resource.etag or "etag" in message:
-            answer["etag"] = [etag_of(payload, format_)]
-            if answer["etag"][0] in message.get("etag", ()):
-                del answer["content_format"], answer["payload"]
-                answer["code"] = "VALID"  # section 5.9.1.3
-        return answer
-
-    def payload(self, cell: Any, format_: str | int) -> str | bytes | None:
-        """The present value of `cell` in a content format; None if it has none."""
-        value = self.read(cell)
-        return value if value is None or value.__class__ is str else render(value, format_)
-
-    def _takes(self, message: Message, resource: Resource) -> bool:
-        given = message.get("content_format", resource.format)
-        return given == resource.format or given in resource.formats
-
-    def _set(self, message: Message, resource: Resource) -> Message:
-        """PUT, POST, PATCH, iPATCH and DELETE of a resource."""
-        method, cell = message["code"], resource.value
-        before = self.read(cell)
-        if not cell.writable or (method == "POST" and before is None):
-            # What a POST does is the resource's own matter: here, nothing.
-            return {"code": "CHANGED" if method == "POST" else "METHOD_NOT_ALLOWED"}
-        if method == "DELETE":
-            self.write(cell, None)
-            self.changed(message["path"])
-            return {"code": "DELETED"}
-        payload = message["payload"]
-        if is_long(payload, self.model.body_limit):
-            return {"code": "REQUEST_ENTITY_TOO_LARGE", "size1": self.model.body_limit}
-        try:
-            if method in ("PATCH", "IPATCH"):
-                if message.get("content_format") != MERGE_PATCH or not is_json(resource.format):
-                    return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
-                if before is None:
-                    return {"code": "NOT_FOUND"}
-                value = self._patched(before, payload)
-                if is_long(render(value, resource.format), self.model.body_limit):
-                    return {"code": "REQUEST_ENTITY_TOO_LARGE", "size1": self.model.body_limit}
-            elif not self._takes(message, resource):
-                return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
-            else:
-                given = message.get("content_format", resource.format)
-                if given != resource.format:
-                    cell = resource.formats[given]
-                    if not cell.writable:
-                        return {"code": "UNSUPPORTED_CONTENT_FORMAT"}
-                like = cell.literal if before is None else self.read(cell)
-                value = parse(payload, given, like)
-        except ValueError as error:
-            return {"code": "BAD_REQUEST", "payload": str(error)[:100]}
-        self.write(cell, value)
-        self.changed(message["path"])
-        return {"code": "CREATED" if before is None else "CHANGED"}
-
-    def _patched(self, before: Any, payload: Any) -> Any:
-        """The value after a merge patch; a text stays one."""
-        patch = decoded(_bytes(payload), MERGE_PATCH)
-        if isinstance(before, (str, bytes)):
-            return render(merged(decoded(_bytes(before), MERGE_PATCH), patch), MERGE_PATCH)
-        return merged(before, patch)
-
-    def _holds(self, message: Message, resource: Resource) -> bool:
-        """Whether the conditions of a request do (section 5.10.8): an entity tag is that of any of the
-        resource's representations."""
-        if "if_match" not in message:
-            return "if_none_match" not in message or self.read(resource.value) is None
-        if "if_none_match" in message or self.read(resource.value) is None:
-            return False
-        cells = {resource.format: resource.value, **resource.formats}
-        shown = {one: self.payload(cell, one) for one, cell in cells.items()}
-        tags = {etag_of(payload, one) for one, payload in shown.items() if payload is not None}
-        return any(not tag or tag in tags for tag in message["if_match"])
-
-    def _core(self, message: Message) -> Message:
-        """The links to the device's resources (RFC 6690)."""
-        if message["code"] != "GET":
-            return {"code": "METHOD_NOT_ALLOWED"}
-        if message.get("accept", LINK_FORMAT) != LINK_FORMAT:
-            return {"code": "NOT_ACCEPTABLE"}
-        queries, resources = message.get("query", ()), self.model.resources
-        links = [
-            link.text
-            for path, link in self.model.links.items()
-            if all(map(link.has, queries)) and self._exists(resources[path])
-        ]
-        return {"code": "CONTENT", "content_format": LINK_FORMAT, "payload": ",".join(links)}
-
-    def _exists(self, resource: Resource) -> bool:
-        return "GET" not in resource.methods or self.read(resource.value) is not None
+            return get(self, message, resource)
+        return change(self, message, resource)
 
     # -- as a client -----------------------------------------------------------------------------------
 
@@ -511,7 +364,7 @@ class Coap(Session):
 
     def submit(self, message: Message, peer: Peer, ticket: Ticket | None) -> None:
         """A request goes to `peer`; a response, with a ``path``, to the observers of that."""
-        _check(message)
+        check_code(message)
         if message["code"] in METHODS or message["code"] == "EMPTY":
             self.client.submit(message, peer, ticket)
             return
@@ -548,23 +401,5 @@ class Coap(Session):
             self.client.take(message, peer)
 
 
-def key_of(address: int, port: int, message_id: int) -> int:
-    """What tells messages of the last minutes apart."""
-    return address << 32 | port << 16 | message_id
-
-
-def _check(message: Message) -> None:
-    """EncodeError for what a rule or a behavior says without a code, or with one that there is not."""
-    code = message.get("code")
-    if code is None:
-        raise EncodeError("the message needs this field", "code")
-    if isinstance(code, str) and code not in CODES:
-        raise EncodeError(f"there is no {code!r}", "code")
-
-
 def _nothing(how: str) -> None:
     pass
-
-
-def _bytes(payload: Any) -> bytes:
-    return payload.encode() if isinstance(payload, str) else payload

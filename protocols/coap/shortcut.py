@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .codec import MARKER, CoapCodec, pack_header
+from .exchange import key_of
+from .message import BARE
 from .representation import render
-from .server import BARE, Coap, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .server import Coap
 
 
 def make_shortcut(codec: CoapCodec) -> Callable[[Coap, dict[str, Any], int, int], bytes | None]:

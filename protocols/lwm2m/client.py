@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from iotsim import EncodeError, Ticket
 from iotsim.protocols.coap import Coap
-from iotsim.protocols.coap.message import METHODS
-from iotsim.protocols.coap.server import Exchange
+from iotsim.protocols.coap.codes import METHODS
+from iotsim.protocols.coap.exchange import Exchange
 
 from . import operations
 from .attributes import Attributes, Notes

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from construct import Default, Enum, Int8ub, Int16ub, PascalString, Struct, Switch, this
 
 from iotsim import Cbor, FlatStruct
-from iotsim.protocols.coap.message import RESPONSES
+from iotsim.protocols.coap.codes import RESPONSES
 
 Message: TypeAlias = dict[str, Any]
 Path: TypeAlias = tuple[int, ...]

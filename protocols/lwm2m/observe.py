@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from iotsim.protocols.coap.message import code_class
+from iotsim.protocols.coap.codes import code_class
 from iotsim.protocols.coap.model import Resource
 from iotsim.protocols.coap.observe import Observation, Observers
 

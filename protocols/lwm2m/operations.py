@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from iotsim.protocols.coap.message import escaped
+from iotsim.protocols.coap.options import escaped
 from iotsim.protocols.coap.representation import TEXT, to_bytes
 
 from . import attributes, senml, tlv

@@ -10,7 +10,7 @@ from tests.protocols.lwm2m import OBJECTS, Client
 
 from iotsim.errors import ScenarioError
 from iotsim.events import DeviceFailed, Note, SessionFailed
-from iotsim.protocols.coap.message import segments
+from iotsim.protocols.coap.options import segments
 
 LINKS = '</>;rt="oma.lwm2m";ct="110 112 11542",</1/0>,</3/0>,</3303/0>,</3311/0>,</3311/1>'
 
