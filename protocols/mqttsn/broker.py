@@ -105,6 +105,12 @@ class Subscriber:
         self.state, self.duration, self.slept = State.ASLEEP, duration, True
         self._stop("asleep")
 
+    def move(self, line: Line) -> None:
+        """It is to be reached by another line, by which what waits for an answer is sent again."""
+        former, self.line = self.line, line
+        line.resume(former)
+        former.give_up("it has moved")
+
     def end(self, reason: str, state: State = State.DISCONNECTED) -> None:
         """Nothing is expected of it any more, and nothing is passed on to it."""
         self.state = state

@@ -190,6 +190,18 @@ class Connections:
                 client.end("the gateway has disconnected")
                 client.line.send({"kind": "DISCONNECT"}, {**message, "client_id": client.client_id})
 
+    def move(self, message: Message, line: Line, key: Key) -> Subscriber | None:
+        """The client that PINGREQ is of, if it wakes at another address than where it fell asleep: it has its
+        id for that (section 6.14)."""
+        client_id = message.get("client_id") if message["kind"] == "PINGREQ" else None
+        for place, client in self._clients.items():
+            if client.client_id == client_id and client.state in (State.ASLEEP, State.AWAKE):
+                del self._clients[place]
+                self._clients[key] = client
+                client.move(line)
+                return client
+        return None
+
     def ping(self, message: Message, client: Subscriber) -> None:
         """PINGRESP; a client that wakes is given what waits before that."""
         if client.state is State.ACTIVE or message.get("client_id") != client.client_id:

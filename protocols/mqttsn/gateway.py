@@ -98,7 +98,11 @@ class Gateway:
         elif message["kind"] == "PUBLISH" and message["qos"] < 0:
             self._take_publication(message, Line(self._session, peer, node), None)
         elif client is None or client.state not in CONNECTED:
-            self._refuse(message, peer, node, client)
+            moved = self._connections.move(message, Line(self._session, peer, node), key)
+            if moved is None:
+                self._refuse(message, peer, node, client)
+            else:
+                self._connections.ping(message, moved)
         else:
             self._dispatch(message, client)
 

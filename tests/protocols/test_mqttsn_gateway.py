@@ -479,6 +479,38 @@ def test_publications_wait_for_a_client_that_sleeps() -> None:
     assert publish["data"] == "3"
 
 
+def test_a_client_that_sleeps_may_wake_at_another_address() -> None:
+    """Section 6.14: PINGREQ has its id, by which the gateway knows it."""
+    gateway = asleep()
+    for data in ("1", "2"):
+        gateway.say(kind="PUBLISH", topic="ab", data=data, qos=1)
+    gateway.wait(299)
+    assert gateway.receive(kind="PINGREQ", client_id="b", peer=B) == [{"kind": "DISCONNECT"}]
+    assert gateway.receive(kind="PINGREQ", peer=B) == [{"kind": "DISCONNECT"}]
+    (publish,) = gateway.receive(kind="PINGREQ", client_id="a", peer=B)
+    assert shown(publish, "data", "dup") == ("1", False)
+    # It moves again before it has acknowledged that.
+    (again,) = gateway.receive(kind="PINGREQ", client_id="a", peer=C)
+    assert again == {**publish, "dup": True}
+    ack = {"kind": "PUBACK", "topic_id": 0x6162}
+    assert gateway.receive(ack, message_id=publish["message_id"], peer=B) == []
+    (publish,) = gateway.receive(ack, message_id=publish["message_id"], peer=C)
+    assert publish["data"] == "2"
+    answers = gateway.receive(ack, message_id=publish["message_id"], peer=C)
+    assert (answers, gateway.events[-1].peer) == ([{"kind": "PINGRESP"}], C)
+    gateway.wait(320)
+    assert gateway.notes == []
+    gateway.wait(20)
+    assert gateway.notes == ["device[0]: a is lost"]
+
+
+def test_a_client_that_is_awake_all_the_time_does_not_move() -> None:
+    gateway = Gateway()
+    gateway.connect("a", A)
+    assert gateway.receive(kind="PINGREQ", client_id="a", peer=B) == [{"kind": "DISCONNECT"}]
+    assert gateway.receive(kind="PINGREQ", client_id="a", peer=A) == [{"kind": "PINGRESP"}]
+
+
 def test_a_buffer_keeps_the_newest() -> None:
     gateway = asleep(buffer=3)
     for number in range(5):
