@@ -103,12 +103,12 @@ class Client:
         asked.told = told
         wait = self._held.get(_same(message, peer), 0.0) - self._session.now
         if wait > 0:
-            self._session.call_later(wait, self._begin_late, asked)
+            self._session.call_later(wait, self._begin_late, asked, message)
         else:
-            self._begin(asked)
+            self._begin(asked, message)
 
-    def _begin_late(self, asked: Asked) -> None:
-        self._session.client._begin(asked)  # which may be another by now
+    def _begin_late(self, asked: Asked, message: Message) -> None:
+        self._session.client._begin(asked, message)  # which may be another by now
 
     def cancel(self, message: Message, peer: Peer) -> None:
         """Observe no longer (RFC 7641, section 3.6)."""
@@ -155,20 +155,23 @@ class Client:
 
     # -- sending -----------------------------------------------------------------------------------
 
-    def _begin(self, asked: Asked) -> None:
+    def _begin(self, asked: Asked, said: Message | None) -> None:
         """Send the request, or its first block."""
         message, size = asked.message, self._session.model.block_size
         if is_long(message.get("payload"), size):
             asked.left, asked.size = to_bytes(message["payload"]), size
-            self._send_block(asked, 0, message["token"], message)
+            self._send_block(asked, 0, message["token"], said)
         else:
-            self._ask(message, asked, message)
+            self._ask(message, asked, said)
 
     def _send_block(
         self, asked: Asked, start: int, token: bytes, said: Message | None = None
     ) -> None:
         end = start + asked.size
         leg = _leg(asked.message)
+        if asked.message.get("observe") is not None:
+            # The last block's options are those of the whole, and what it observes goes by its token.
+            leg["observe"], token = asked.message["observe"], asked.message["token"]
         if not start:
             leg["size1"] = len(asked.left)
         leg |= {"token": token, "payload": asked.left[start:end]}
@@ -217,9 +220,9 @@ class Client:
             return
         if asked.number >= 0:  # it observes, and what it has is stale
             asked.number = -1
-            again = {**asked.message}
-            del again["message_id"]
-            self._ask(again, asked)
+            again = asked.message
+            asked.message = {name: again[name] for name in again if name != "message_id"}
+            self._begin(asked, None)
         else:
             self._fail(asked, "timeout")
 

@@ -18,6 +18,7 @@ from .exchange import Exchange, key_of
 from .message import BARE, check_code, not_understood
 from .notifications import Notifications
 from .observe import DEREGISTER, REGISTER, Observers
+from .representation import to_bytes
 from .served import change, discover, get, holds, refusal_of
 from .transmission import ACKNOWLEDGED, RESET, Transmissions
 
@@ -230,6 +231,8 @@ class Coap(Session):
             message["block1"] = exchange.block1
         if "block2" in request or is_long(message.get("payload"), self.model.block_size):
             message = self.in_blocks(message, request, exchange.peer)
+        elif "size2" in request and message["code"] == "CONTENT":  # RFC 7959, section 4
+            message["size2"] = len(to_bytes(message.get("payload", "")))
         if group:
             self._leisurely += 1
             leisure = self.uniform(0.0, self.model.leisure)

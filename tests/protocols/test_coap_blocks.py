@@ -59,6 +59,8 @@ def test_section_4_sizes() -> None:
     server = Server(STORE, {"body_limit": 1000})
     answer = server.get("/large", block2={"number": 0, "size": 64}, size2=0)
     assert answer["size2"] == 400
+    assert shown(server.get("/large", size2=0), "size2", "block2") == (400, None)
+    assert shown(server.get("/none", size2=0), "code", "size2") == ("NOT_FOUND", None)
     refused = put(server, 0, True, "x" * 16, size1=1001)
     assert shown(refused, "code", "size1") == ("REQUEST_ENTITY_TOO_LARGE", 1000)
 

@@ -332,16 +332,17 @@ def test_an_error_instead_of_a_further_block_is_told_as_it_is() -> None:
 
 
 class Observer(Client):
-    """Observes ``/a`` of `PEER`; ``seen`` is what it has read."""
+    """Observes ``/a`` of `PEER`, by GET or `how`; ``seen`` is what it has read."""
 
-    def __init__(self, **model: Any) -> None:
+    def __init__(self, how: Message | None = None, **model: Any) -> None:
         super().__init__(**model)
+        self.how = {"code": "GET", "path": "/a", **(how or {})}
         self.seen: list[Any] = []
         self.over = False
         (self.request,) = self.begin(self.observe())
 
     async def observe(self) -> None:
-        self.notifications = self.session.observe({"code": "GET", "path": "/a"}, self.peer)
+        self.notifications = self.session.observe(self.how, self.peer)
         async for notification in self.notifications:
             self.seen.append(notification["payload"])
         self.over = True
@@ -394,6 +395,28 @@ def test_section_3_3_1_what_is_stale_is_asked_for_again() -> None:
     assert observer.seen == ["1", "2"]
     observer.wait(300)
     assert observer.over
+
+
+def test_a_long_body_of_what_is_observed_goes_in_blocks_each_time() -> None:
+    """RFC 7959, section 2.5: the server goes by the options of the last block, and by its token."""
+    observer = Observer({"code": "FETCH", "payload": "x" * 40}, block_size=32)
+
+    def send_all(request: Message, observe: int) -> None:
+        fields = "code", "observe", "token", "payload"
+        assert shown(request, *fields) == ("FETCH", observe, observer.request["token"], "x" * 32)
+        (request,) = observer.answer(request, "CONTINUE", block1=request["block1"])
+        assert shown(request, *fields) == ("FETCH", observe, observer.request["token"], "x" * 8)
+        number = None if observe else 5
+        assert observer.answer(request, payload="1", observe=number, max_age=10) == []
+
+    send_all(observer.request, 0)
+    again, *_ = observer.after(26)
+    send_all(again, 0)
+    before = len(observer.sent)
+    observer.notifications.cancel()
+    send_all((observer.after(0) or observer.sent[before:])[0], 1)
+    assert (observer.seen, observer.over) == (["1", "1"], True)
+    assert observer.after(300) == []
 
 
 def test_section_3_6_cancel() -> None:
