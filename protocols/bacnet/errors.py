@@ -13,9 +13,9 @@ CLASSES = {
     "device": "configuration-in-progress device-busy operational-problem internal-error",
     "object": "no-objects-of-specified-type object-deletion-not-permitted unknown-object "
     "unsupported-object-type",
-    "property": "datatype-not-supported inconsistent-selection-criterion invalid-array-index "
-    "invalid-data-type not-cov-property property-is-not-an-array read-access-denied unknown-property "
-    "value-out-of-range write-access-denied",
+    "property": "character-set-not-supported datatype-not-supported inconsistent-selection-criterion "
+    "invalid-array-index invalid-data-type not-cov-property property-is-not-an-array read-access-denied "
+    "unknown-property value-out-of-range write-access-denied",
     "resources": "no-space-for-object no-space-to-write-property out-of-memory",
     "security": "access-denied password-failure",
     "services": "cov-subscription-failed optional-functionality-not-supported parameter-out-of-range "

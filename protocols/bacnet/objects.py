@@ -307,6 +307,8 @@ class Database:
             raise RefusedError("property", "value-out-of-range")
         if "binary" in item and value not in BINARY.numbers:
             raise RefusedError("property", "value-out-of-range")
+        if type_of(item, "present-value") == "CHARACTER_STRING" and not isinstance(value, str):
+            raise RefusedError("property", "character-set-not-supported")
         if isinstance(value, float) and not math.isfinite(value):
             raise RefusedError("property", "value-out-of-range")
 

@@ -115,7 +115,7 @@ class InSegments(Session):
         patience = 4 * self.model.segment_timeout
         self._incoming: Recent[Any, Incoming] = Recent(patience, ASSEMBLIES)
         self._ended: Recent[Any, bool] = Recent(patience, ASSEMBLIES)
-        """Requests of which segments may come again."""
+        """Requests of which segments may come again, or acknowledgements of those of their responses."""
         self._outgoing: dict[Any, Outgoing] = {}
 
     def _segment(self, message: Message, peer: Peer) -> None:
@@ -188,10 +188,15 @@ class InSegments(Session):
         if message["apdu"] == "ABORT":
             self._end_incoming(key)
             self._finish(key)
-        elif outgoing is not None and outgoing.acknowledge(message):
+        elif outgoing is None:
+            # Clause 5.4.5.1, UnexpectedPDU_Received, but for what a network has doubled.
+            if self._ended.get(key, self.now) is None:
+                self._abort(message, peer, "INVALID_APDU_IN_THIS_STATE")
+        elif outgoing.acknowledge(message):
             outgoing.tries = 0
             if outgoing.done:
                 self._finish(key)
+                self._ended.renew(key, True, self.now)
             else:
                 self._fill(key, outgoing)
 

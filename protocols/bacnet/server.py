@@ -64,7 +64,7 @@ class Bacnet(InSegments):
         if asks_bbmd:
             self.deliver(message, peer, Request(message, peer))
             return
-        if apdu == "CONFIRMED_REQUEST" and is_broadcast(message, peer):
+        if apdu in ("CONFIRMED_REQUEST", "SEGMENT_ACK") and is_broadcast(message, peer):
             return  # clause 5.4.5.1, ConfirmedBroadcastReceived
         if apdu in ("SEGMENT_ACK", "ABORT"):
             self._segment_answered(message, peer)
@@ -276,8 +276,11 @@ class Bacnet(InSegments):
         self.subscriptions.written()
         return None
 
-    def subscribe(self, message: Message, peer: Peer) -> None:
+    def subscribe(self, message: Message, peer: Peer) -> Message | None:
+        if message["process"] >= 1 << 32:  # an Unsigned32 (clause 21)
+            return {"apdu": "REJECT", "reason": "PARAMETER_OUT_OF_RANGE"}
         self.subscriptions.subscribe(message, peer)
+        return None
 
     def control(self, message: Message, _: Peer) -> None:
         """DEVICE_COMMUNICATION_CONTROL (clause 16.1)."""

@@ -2,7 +2,8 @@
 
 A value is what people write: a text for character strings, dates (``2026-11-26``, of which ``*`` is any part,
 ``/4`` the day of the week where it is not that of the date), times (``13:45:07.25``), object identifiers
-(``analog-input,1``) and bit strings (``0100``, the first bit first).
+(``analog-input,1``) and bit strings (``0100``, the first bit first). A character string in a set that is not
+known here is bytes, with the number of that set first.
 """
 
 from __future__ import annotations
@@ -184,13 +185,16 @@ CHARACTER_SETS = {0: "utf-8", 3: "utf-32-be", 4: "utf-16-be", 5: "latin-1"}
 """Those of clause 20.2.9 that are read; only UTF-8 is written."""
 
 
-def _read_text(octets: bytes) -> str:
-    if not octets or octets[0] not in CHARACTER_SETS:
-        raise ValueError("no character set that is understood")
-    return octets[1:].decode(CHARACTER_SETS[octets[0]])
+def _read_text(octets: bytes) -> str | bytes:
+    if not octets:
+        raise ValueError("a text begins with its character set")
+    known = CHARACTER_SETS.get(octets[0])
+    return octets if known is None else octets[1:].decode(known)
 
 
 def _write_text(value: Any) -> bytes:
+    if isinstance(value, bytes) and value and value[0] not in CHARACTER_SETS:
+        return value
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.60} is no text")
     return b"\x00" + value.encode()

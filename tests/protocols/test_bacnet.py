@@ -18,7 +18,7 @@ from tests.protocols.bacnet import (
     write,
 )
 
-from iotsim.events import Note
+from iotsim.events import Note, Received
 from iotsim.wire.address import parse_address
 
 if TYPE_CHECKING:
@@ -260,6 +260,22 @@ def test_errors_of_writing() -> None:
         == "property/write-access-denied"
     )
     assert write(one, "device,1000", "REAL", 1.0) == "property/unknown-property"
+
+
+def test_a_text_in_a_character_set_that_is_not_known_is_an_error() -> None:
+    """Clauses 15.9.1.3 and 20.2.9: here JIS X 0208, and DBCS with a code page."""
+    one = device()
+    for text in (b"\x02\x46\x7c", b"\x01\x03\x52text"):
+        why = write(one, "characterstring-value,1", "CHARACTER_STRING", text)
+        assert why == "property/character-set-not-supported"
+        heard = [event for event in one.events if isinstance(event, Received)][-1]
+        assert heard.message["value"] == text
+        values = [{"property": "present-value", "type": "CHARACTER_STRING", "value": text}]
+        writes = [{"object": "characterstring-value,1", "values": values}]
+        (answer,) = one.receive(service="WRITE_PROPERTY_MULTIPLE", writes=writes)
+        assert error(answer["error"] | {"apdu": "ERROR"}) == "property/character-set-not-supported"
+        assert answer["first_failed"]["object"] == "characterstring-value,1"
+    assert read(one, "characterstring-value,1") == "text"
 
 
 def test_the_highest_priority_commands() -> None:

@@ -74,6 +74,10 @@ def test_errors_of_subscriptions() -> None:
     answers = [subscribe(one, process=process)[0]["apdu"] for process in (1, 2, 2, 3)]
     assert answers == ["SIMPLE_ACK", "SIMPLE_ACK", "SIMPLE_ACK", "ERROR"]
     assert error(subscribe(one, process=4)[0]) == "resources/no-space-to-add-list-element"
+    (answer,) = subscribe(one, process=1 << 32)
+    assert (answer["apdu"], answer["reason"]) == ("REJECT", "PARAMETER_OUT_OF_RANGE")
+    one = device()
+    assert subscribe(one, process=(1 << 32) - 1)[0]["apdu"] == "SIMPLE_ACK"
 
 
 def test_the_increment_of_an_integer_counts_too() -> None:

@@ -112,6 +112,25 @@ def test_a_segment_of_a_request_that_nobody_has_begun_is_aborted() -> None:
     assert one.receive(parts[-1]) == []
 
 
+def test_an_acknowledgement_of_segments_that_nobody_has_sent_is_aborted() -> None:
+    """Clause 5.4.5.1, UnexpectedPDU_Received; not one that came twice, nor what is for all."""
+    one = device()
+    (sent,) = one.receive(READ_ALL, segmented_response_accepted=True, max_apdu=206)
+    while sent["more_follows"]:
+        sent = acknowledge(one, sent, window=1)[-1]
+    assert acknowledge(one, sent, window=1) == []
+    assert acknowledge(one, sent, window=1) == []
+    stranger = {**sent, "invoke_id": 99}
+    (answer,) = acknowledge(one, stranger, window=1)
+    assert (answer["apdu"], answer["invoke_id"]) == ("ABORT", 99)
+    assert (answer["server"], answer["reason"]) == (True, "INVALID_APDU_IN_THIS_STATE")
+    everybody = {"network": 0xFFFF, "address": b""}
+    assert acknowledge(one, stranger, window=1, destination=everybody) == []
+    one.reboot()
+    (answer,) = acknowledge(one, sent, window=1)
+    assert answer["apdu"] == "ABORT"
+
+
 def test_segments_without_end_are_refused() -> None:
     one = device()
     parts = segments(bytes(100), 1, service="READ_PROPERTY_MULTIPLE")
