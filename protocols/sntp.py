@@ -209,6 +209,8 @@ class Sntp(Session):
             return None
         model: Model = self.model
         now = ntp_time(self.wall_time + self.read(model.offset))
+        # RFC 4330, section 4: when it was last set, which is 0 if it never was.
+        is_synchronized = model.stratum < UNSYNCHRONIZED and model.leap != "unsynchronized"
         answer = {
             "leap": LEAPS[model.leap],
             "version": version,
@@ -217,7 +219,7 @@ class Sntp(Session):
             "poll": message["poll"],
             "precision": PRECISION,
             "reference": reference_id(model.reference),
-            "reference_time": now >> 32 << 32,
+            "reference_time": now >> 32 << 32 if is_synchronized else 0,
             "originate": message["transmit"],
             "receive": now,
             "transmit": now,
