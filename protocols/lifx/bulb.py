@@ -108,7 +108,7 @@ class Lifx(Session):
         }
 
     @property
-    def label(self) -> str:
+    def label(self) -> str | bytes:
         return clipped(self.name if self.model.label is None else self.read(self.model.label))
 
     def light(self) -> Message:
@@ -122,7 +122,7 @@ class Lifx(Session):
         if told is not None:
             return told
         label = clipped(self.read(getattr(self.model, name)))
-        identity = hashlib.blake2b(f"{name} {label}".encode(), digest_size=16).digest()
+        identity = hashlib.blake2b(f"{name} {label!s}".encode(), digest_size=16).digest()
         return {
             name: identity,
             "label": label,
@@ -166,7 +166,9 @@ class Lifx(Session):
 ALL = bytes(TARGET_SIZE)
 
 
-def clipped(label: Any) -> str:
+def clipped(label: Any) -> str | bytes:
+    if isinstance(label, bytes):
+        return label[:LABEL_SIZE]
     return str(label).encode()[:LABEL_SIZE].decode(errors="ignore")
 
 

@@ -12,6 +12,7 @@ from construct import (
     Default,
     Enum,
     ExprAdapter,
+    FixedSized,
     Flag,
     Float32l,
     GreedyBytes,
@@ -20,14 +21,14 @@ from construct import (
     Int16ul,
     Int32ul,
     Int64ul,
-    PaddedString,
+    NullStripped,
     Padding,
     Struct,
     Switch,
     this,
 )
 
-from iotsim import FlatStruct, Length
+from iotsim import FlatStruct, Length, Payload
 
 HUE: Any = ExprAdapter(
     Int16ul,
@@ -44,7 +45,8 @@ COLOR = Struct(
     "kelvin" / Int16ul,
 )
 LABEL_SIZE = 32
-LABEL = "label" / PaddedString(LABEL_SIZE, "utf8")
+LABEL = "label" / FixedSized(LABEL_SIZE, NullStripped(Payload()))
+"""A text, or bytes where it is none: clients cut what is too long, also within a character."""
 LEVEL = "level" / Int16ul * "0 is off, 65535 on"
 DURATION = "duration" / Default(Int32ul, 0) * "ms"
 WAVE = (

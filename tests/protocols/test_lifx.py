@@ -130,6 +130,18 @@ def test_label() -> None:
     assert ask(bulb({"label": 20 * "ü"}), "GET_LABEL") == {"label": 16 * "ü"}
 
 
+@pytest.mark.parametrize("model", [{}, {"label": "=state.label"}])
+def test_a_label_that_was_cut_within_a_character_is_kept_as_it_is(model: dict[str, Any]) -> None:
+    device = bulb(model, state={"label": "x"})
+    cut = ("x" + 16 * "ü").encode()[:32]
+    (ack,) = device.receive(type="SET_LABEL", label=cut, ack_required=True)
+    assert ack["type"] == "ACKNOWLEDGEMENT"
+    assert ask(device, "GET_LABEL") == {"label": cut}
+    place = {"group": bytes(16), "label": cut, "updated_at": 1}
+    assert ask(device, "SET_GROUP", res_required=True, **place)["label"] != cut
+    assert ask(device, "GET_GROUP") == place
+
+
 def test_color() -> None:
     device = bulb({"color": {"hue": 300, "kelvin": 2700}})
     assert color(device) == (300, 0, 1, 2700)
