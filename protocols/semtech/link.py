@@ -29,11 +29,13 @@ PAYLOAD = Payload()
 
 
 class Composed(NamedTuple):
-    """A frame, and what it says; ``left`` is the message that did not fit beside the commands."""
+    """A frame, and what it says; ``left`` is the message that did not fit beside the commands, or ``refused``
+    why it will not."""
 
     data: bytes
     says: Message
     left: Message | None
+    refused: str
 
 
 class Link:
@@ -72,16 +74,16 @@ class Link:
         """The next frame: `message`, or nothing but what is to be answered. EncodeError if it is too long.
 
         Commands have precedence (section 5): if they do not fit into FOpts beside the message, they go
-        alone, at port 0 if need be, and the message is left for the next frame. What is only repeated is
-        left out instead.
+        alone, at port 0 if need be, and the message is left for the next frame. Beside what is repeated until
+        something is heard it would not fit then either, so that it is refused.
         """
         if adr:
             self.radio.back_off(self.adr_ack_cnt + 1)
         most = LARGEST_PAYLOAD[self.radio.data_rate]
         options = self.answers or self.sticky
-        repeated = options is self.sticky
         port, payload = None, b""
         left: Message | None = None
+        refused = ""
         if message is not None:
             own = encoded_commands(message.get("commands") or [])
             data = message.get("data")
@@ -90,17 +92,21 @@ class Link:
             if len(payload) > most:
                 raise EncodeError(f"{len(payload)} bytes, where there are at most {most}", "data")
             room = min(MOST_OPTIONS, most - len(payload))
-            if repeated and sum(map(len, options + own)) > room:
-                options = []
-            options = options + own
-            if options and port is not None and sum(map(len, options)) > room:
-                left = {**message, "commands": []}
+            if port is not None and sum(map(len, options + own)) > room:
+                if not self.answers and sum(map(len, options)) > room:
+                    refused = (
+                        f"{len(payload)} bytes, beside answers that are repeated until it hears"
+                    )
+                    own = []
+                else:
+                    left = {**message, "commands": []}
                 message, port, payload = None, None, b""
+            options = options + own
         if sum(map(len, options)) > MOST_OPTIONS:
             port, payload, options = 0, _cut(options, most), []
         self.answers = []
         frame, says = self.sealed(message or {}, b"".join(options), port, payload, adr)
-        return Composed(frame, says, left)
+        return Composed(frame, says, left, refused)
 
     def sealed(
         self, message: Message, options: bytes, port: int | None, payload: bytes, adr: bool

@@ -283,18 +283,25 @@ class Node:
         if message is None and not link.urgent:
             return
         try:
-            data, says, left = link.compose(message, self.settings.adr)
+            data, says, left, refused = link.compose(message, self.settings.adr)
         except EncodeError as error:
-            self.air.log(f"{self} cannot send: {error}")
-            if ticket is not None:
-                ticket.give_up("too long")
+            self.refuse(str(error), ticket)
             return
-        if left is not None:
+        if refused:
+            self.refuse(refused, ticket)
+            ticket = None
+        elif left is not None:
             self.queue = self.queue or deque()
             self.queue.appendleft((left, ticket))
             ticket = None
         self.sending = Sending(data, self.named("UPLINK", **says), link.radio.nb_trans, ticket)
         self.transmit(self.sending, link.radio)
+
+    def refuse(self, reason: str, ticket: Ticket | None) -> None:
+        """A message is not sent."""
+        self.air.log(f"{self} cannot send: {reason}")
+        if ticket is not None:
+            ticket.give_up("too long")
 
     def periodic(self) -> Message | None:
         """The uplink of the model, if it is due."""

@@ -337,14 +337,24 @@ def test_answers_beside_a_payload_that_fills_the_frame() -> None:
     assert plain(KEYS, second) == b"x" * 50
 
 
-def test_what_is_repeated_keeps_nothing_back() -> None:
-    """Of many answers of a kind one is repeated, and none where there is no room beside the payload."""
+def test_what_is_repeated_is_in_each_frame() -> None:
+    """Section 5.4: in all uplinks, until something is heard, so that a payload which leaves no room for it is
+    not sent. Of many answers of a kind one is repeated."""
     request = bytes.fromhex("0500d2ad84")  # RXParamSetupReq: the default
-    c = Commanded(uplink={"data_rate": "SF12BW125", "payload": "x" * 51})
-    c.hear(port=0, payload=request * 10)
-    assert len(plain(KEYS, c.next_packet())) == 20
-    for _ in range(3):
-        assert plain(KEYS, c.next_packet()) == b"x" * 51
+    for size in (49, 50):
+        c = Commanded(uplink={"data_rate": "SF12BW125", "payload": "x" * size})
+        c.hear(port=0, payload=request * 10)
+        assert len(plain(KEYS, c.next_packet())) == 20
+        for _ in range(3):
+            c.packet = c.next_packet()
+            assert [one["command"] for one in c.packet["frame"]["commands"]] == [
+                "RX_PARAM_SETUP_ANS"
+            ]
+            assert c.packet["frame"].get("port") == (2 if size == 49 else None)
+        c.hear(port=3, payload=b"1")
+        assert plain(KEYS, c.next_packet()) == b"x" * size
+        reason = "cannot send: 50 bytes, beside answers that are repeated until it hears"
+        assert str(c).count(reason) == (0 if size == 49 else 3)
     c = Commanded()
     c.hear(port=0, payload=request * 10)
     assert c.next_packet()["frame"]["port"] == 0
