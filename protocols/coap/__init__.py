@@ -41,7 +41,7 @@ from .follower import CoapFollower
 from .message import MESSAGE, error_reply
 from .model import Model
 from .server import Coap
-from .shortcut import make_shortcut
+from .shortcut import answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +73,7 @@ class CoapProtocol(Protocol):
         # Who derives the session, or has a schema of its own, may answer otherwise.
         if self.session is not Coap or self.message is not MESSAGE:
             return None
-        return make_shortcut(self.codec)
+        return answer
 
 
 def refuse(name: str, request: Mapping[str, Any]) -> dict[str, Any] | None:

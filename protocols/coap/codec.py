@@ -16,7 +16,7 @@ from iotsim import DecodeError, EncodeError
 from iotsim.protocol.codec import Codec
 
 from .message import LARGEST_TOKEN
-from .options import PAYLOAD
+from .options import MARKER, PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,6 @@ MOST_KEPT = 1024
 """So many heads are kept, each way."""
 LONGEST_KEPT = 256
 """In bytes."""
-MARKER = b"\xff"
 UNCHANGING = frozenset({str, int, bytes, bool})
 """The classes of what messages can have in common, and nobody can change."""
 TEXT_OR_NONE = frozenset({str, type(None)})

@@ -11,7 +11,7 @@ from iotsim import Duration, Table, Value
 
 from .codes import FORMATS
 from .links import Link
-from .options import segments
+from .options import MARKER, segments, write_rest
 
 MAX_LATENCY = 100.0
 """In seconds: the longest that a datagram may be on its way (section 4.8.2)."""
@@ -54,6 +54,11 @@ class Resource(Table):
     sz: int | None = Field(None, ge=0, description="size, of its link")
 
 
+def options_of(resource: Resource) -> bytes:
+    """Those of an answer with its value, as they are sent."""
+    return write_rest({"content_format": resource.format, "max_age": resource.max_age})
+
+
 class Model(Table):
     resources: dict[Path, Resource] = Field({}, description="by path")
     block_size: Literal[16, 32, 64, 128, 256, 512, 1024] = Field(
@@ -88,11 +93,11 @@ class Model(Table):
         return self.transmit_span + MAX_LATENCY
 
     @cached_property
-    def plain(self) -> dict[str, tuple[Any, tuple[str, str, Format, int | None]]]:
-        """Of the resources that GET finds, and whose answers carry no ETag: the value, and what those answers
-        have in common, which is type, code, format and max-age; by path."""
+    def plain(self) -> dict[str, tuple[Any, Format, bytes]]:
+        """Of the resources that GET finds, and whose answers carry no ETag: the value, its format, and what
+        those answers have between token and payload; by path."""
         return {
-            path: (resource.value, ("ACK", "CONTENT", resource.format, resource.max_age))
+            path: (resource.value, resource.format, options_of(resource) + MARKER)
             for path, resource in self.resources.items()
             if "GET" in resource.methods and not resource.etag
         }

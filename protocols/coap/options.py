@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LARGEST_BLOCK = 1024
+MARKER = b"\xff"
+"""It stands before a payload."""
 
 # -- the values of options (section 3.2): readers raise ValueError for what they cannot be ------------
 
@@ -317,7 +319,7 @@ def _joined(options: Options, payload: bytes) -> bytes:
         parts.append(raw)
         last = number
     if payload:
-        parts += (b"\xff", payload)
+        parts += (MARKER, payload)
     return b"".join(parts)
 
 

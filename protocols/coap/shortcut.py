@@ -9,44 +9,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .codec import MARKER, CoapCodec, pack_header
-from .exchange import key_of
+from .codec import pack_header
+from .codes import RESPONSES
 from .message import BARE
 from .representation import render
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .server import Coap
 
+FIRST = 0b0110_0000
+"""The first byte of an acknowledgment with an empty token."""
+CONTENT = RESPONSES["CONTENT"]
 
-def make_shortcut(codec: CoapCodec) -> Callable[[Coap, dict[str, Any], int, int], bytes | None]:
-    kept, head_of = codec.answers.kept, codec.answers.head
 
-    def answer(session: Coap, message: dict[str, Any], address: int, port: int) -> bytes | None:
-        if len(message) != BARE or message["code"] != "GET" or message["type"] != "CON":
+def answer(session: Coap, message: dict[str, Any], address: int, port: int) -> bytes | None:
+    """The answer to a message; None if it is none of these, or has come before."""
+    if len(message) != BARE or message["code"] != "GET" or message["type"] != "CON":
+        return None
+    model = session.model
+    plain = model.plain.get(message["path"])
+    if plain is None:
+        return None
+    cell, format_, between = plain
+    payload = session.read(cell)
+    if payload.__class__ is not str:
+        if payload is None:
             return None
-        model = session.model
-        plain = model.plain.get(message["path"])
-        if plain is None:
-            return None
-        cell, looks = plain
-        head = kept.get(looks) or head_of(*looks)
-        payload = session.read(cell)
-        if payload.__class__ is not str:
-            if payload is None:
-                return None
-            payload = render(payload, looks[2])
-        body: bytes = payload if isinstance(payload, bytes) else payload.encode()
-        if head is None or len(body) > model.block_size:
-            return None
-        first, code, options, _ = head
-        number, token = message["message_id"], message["token"]
-        data: bytes = pack_header(first | len(token), code, number) + token + options
-        if body:
-            data += MARKER + body
-        seen = session.remember_confirmable() if session.seen is None else session.seen
-        known = seen.setdefault(key_of(address, port, number), data, session.now)
-        return data if known is data else None  # else it is a duplicate
-
-    return answer
+        payload = render(payload, format_)
+    body: bytes = payload if isinstance(payload, bytes) else payload.encode()
+    if len(body) > model.block_size:
+        return None
+    number, token = message["message_id"], message["token"]
+    data: bytes = pack_header(FIRST | len(token), CONTENT, number) + token + between + body
+    if not body:
+        data = data[:-1]  # the marker is one of a payload
+    seen = session.remember_confirmable() if session.seen is None else session.seen
+    key = address << 32 | port << 16 | number  # as `key_of`, for which a call is saved
+    known = seen.setdefault(key, data, session.now)
+    return data if known is data else None  # else it is a duplicate

@@ -13,7 +13,7 @@ from tests.local import of_local_socket
 
 from iotsim.link.memory import MemoryLink
 from iotsim.protocol.registry import load_protocol
-from iotsim.protocols.coap.shortcut import make_shortcut
+from iotsim.protocols.coap.shortcut import answer
 from iotsim.scenario import load_text
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
@@ -45,6 +45,7 @@ block_size = 16
 "/bytes" = { value = "hex:00ff", format = "application/octet-stream" }
 "/json" = { value = { a = 1 }, format = "application/json" }
 "/cbor" = { value = { a = 1 }, format = "application/cbor", formats = { "text/plain" = "b" } }
+"/unnamed" = { value = 1, format = 65000, max_age = 0 }
 "/tag" = { value = 1, etag = true }
 "/signal" = { value = "=wave" }
 "/time" = { value = "=t" }
@@ -60,7 +61,7 @@ EXPECTATIONS = {
 }
 PATHS = [
     *("number", "text", "umlaut", "empty", "bytes", "json", "cbor", "tag", "signal", "time"),
-    *("large", "nothing", "written", "absent", ".well-known/core"),
+    *("unnamed", "large", "nothing", "written", "absent", ".well-known/core"),
 ]
 
 
@@ -166,16 +167,15 @@ def test_a_value_that_cannot_be_had_stops_the_device_alike(leave: bool) -> None:
 
 def test_it_is_taken_where_it_can_be() -> None:
     answers: list[bytes | None] = []
-    shortcut = make_shortcut(PROTOCOL.codec)
 
     def noting(*arguments: Any) -> bytes | None:
-        answers.append(shortcut(*arguments))
+        answers.append(answer(*arguments))
         return answers[-1]
 
     get = {"type": "CON", "code": "GET", "token": b"t", "message_id": 1, "path": "/number"}
     asked = [(0, get), (0, get), (0, {**get, "message_id": 2, "path": "/umlaut"}), (1, get)]
     _, frames, _ = outcome_of(asked, "none", leave=False, shortcut=noting)
-    assert [answer is not None for answer in answers] == [True, False, False, True]
+    assert [one is not None for one in answers] == [True, False, False, True]
     assert frames[0] == frames[1]
     assert len(frames) == 4
 
