@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -62,13 +63,17 @@ class Recent(Generic[K, V]):
         self._forget_at = now + self.lifetime / SHARE
         entries = self._entries
         least = 0 if len(entries) < self.most else self.most // SHARE or 1
-        going: list[K] = []
-        for key, (end, _) in entries.items():  # the eldest first
-            if end > now:
-                if len(going) >= least:
-                    break
-                self.dropped += 1
-            going.append(key)
+        going = list(islice(entries, least))  # the eldest first, which are also over first
+        if going and entries[going[0]][0] > now:
+            self.dropped += len(going)
+        else:
+            going = []
+            for key, (end, _) in entries.items():
+                if end > now:
+                    if len(going) >= least:
+                        break
+                    self.dropped += 1
+                going.append(key)
         for key in going:
             del entries[key]
 
