@@ -16,7 +16,8 @@ from iotsim.run.folder import ResultsFolder
 from iotsim.run.record import Record
 from iotsim.run.scribe import Scribe
 from iotsim.scenario import load_text
-from iotsim.simulation import exchange, journal, telling
+from iotsim.simulation import journal, telling
+from iotsim.simulation.exchange import service
 from iotsim.simulation.simulation import Simulation
 from iotsim.testing.frames import datagram_frame
 from iotsim.wire.address import parse_address
@@ -182,7 +183,7 @@ def test_what_is_impaired_is_the_same(
         made.append(Untold(*values))
         return made[-1]
 
-    for module in (exchange, telling):
+    for module in (service, telling):
         monkeypatch.setattr(module, "Untold", make)
     at_once = record_of(tmp_path / "at-once", protocol, expect, later=False, more=more)
     assert not made

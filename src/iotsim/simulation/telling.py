@@ -32,7 +32,7 @@ EVENT_DATA_BYTES = 256
 
 
 class Telling:
-    """What service `index` of `fleet` tells; see `iotsim.simulation.exchange.Service`."""
+    """What service `index` of `fleet` tells; see `iotsim.simulation.exchange`."""
 
     def __init__(
         self, fleet: Fleet, index: int, *, pump: Pump, judge: Judge, journal: Journal

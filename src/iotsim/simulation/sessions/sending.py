@@ -13,25 +13,23 @@ tells what its bytes show.
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from iotsim.errors import DecodeError, EncodeError
-from iotsim.events import NotSent, Sent, note_what_befell
+from iotsim.events import Sent, note_what_befell
 from iotsim.net.datagram import NO_FRAME, Datagram, Waiting
 from iotsim.net.outcome import ANSWERED
 from iotsim.simulation.requests import answering
 from iotsim.simulation.sessions.handling import SESSION, Handling, peer_of
 from iotsim.simulation.sessions.lifecycle import SessionLifecycle
 from iotsim.simulation.sessions.unsaid import Saying, Unsaid
-from iotsim.simulation.watchdog import Stalled
-from iotsim.simulation.ways import NOT_SENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
     from iotsim.events import Befell
-    from iotsim.net.datagram import Sending
     from iotsim.session import Peer, Session
     from iotsim.simulation.transit import Arriving
 
@@ -112,7 +110,7 @@ class SessionSending(SessionLifecycle):
         sending = self._leave(datagram, payload)
         if sending is not None:
             said = wire if says is message else says
-            outcome = self._leave_later(
+            outcome = self._wait_to_leave(
                 sending, device, datagram, payload, wire, said, untold=untold
             )
             handling.note_answer(outcome)
@@ -202,7 +200,7 @@ class SessionSending(SessionLifecycle):
             sending = self._leave(datagram, payload)
             outcome = None
             if sending is not None:
-                outcome = self._leave_later(
+                outcome = self._wait_to_leave(
                     sending, device, datagram, payload, wire, said, untold=untold
                 )
         if handling is not None:
@@ -210,9 +208,9 @@ class SessionSending(SessionLifecycle):
         if outcome is None and wire is not None:
             self._tell_or_leave(device, datagram, payload, wire, said, untold=untold)
 
-    def _leave_later(
+    def _wait_to_leave(
         self,
-        sending: Sending,
+        sending: str | Waiting,
         device: SimDevice,
         datagram: Datagram,
         payload: bytes,
@@ -221,27 +219,14 @@ class SessionSending(SessionLifecycle):
         *,
         untold: bool = False,
     ) -> str:
-        """A datagram waits to leave, or cannot: tell of it once that is known. The outcome, for now, of what
-        it answers."""
-        if untold and wire is not None:
+        """A datagram waits to leave, or cannot; the outcome, for now, of what it answers."""
+        if wire is None:
+            return self._leave_later(sending, device, datagram, None)
+        if untold:
             same, wire = said is wire, self._answer_codec.tell_bytes(payload, wire)
             said = wire if same else said
-
-        def left(reason: str) -> None:
-            outcome = ANSWERED
-            if reason:
-                self._emit(NotSent(self._clock(), device.name, reason, datagram.id))
-                outcome = NOT_SENT
-            elif wire is not None:
-                with suppress(Stalled):  # which its device is known for by now
-                    self._tell(device, datagram, wire, said)
-            self._pump.settle(datagram, outcome)
-
-        if isinstance(sending, Waiting):
-            sending.told = left
-            return self._pump.defer(datagram)
-        left(sending or "")
-        return NOT_SENT
+        tell = partial(self._tell, device, datagram, wire, said)
+        return self._leave_later(sending, device, datagram, tell)
 
     def _tell_or_leave(
         self,

@@ -200,7 +200,7 @@ class SessionService(SessionDelivery):
                 return ANSWERED
             shown = self._answer_codec.decode(answer, device)
             if sending is not None:
-                return self._leave_later(sending, device, datagram, answer, shown, shown)
+                return self._wait_to_leave(sending, device, datagram, answer, shown, shown)
             self._tell(device, datagram, shown, shown)
         except FAULTS as error:
             self._broken(device, error, payload)
