@@ -136,9 +136,10 @@ def test_a_stop_beside_the_window_changes_nothing(
         assert (first, second) in (("failed", "passed"), ("inconclusive", "passed")), done.text
         if first == "failed":
             assert (done.status, done.result["verdict"]) == (1, "failed")
-            assert max(done.result["lag"].values()) >= STOPPED_S - 0.05
-            return
-    pytest.fail(f"in doubt each time: {done.text}")
+            # A stop amid its work, with nothing waiting for it, is no lag.
+            if max(done.result["lag"].values()) >= STOPPED_S - 0.05:
+                return
+    pytest.fail(f"in doubt, or unseen, each time: {done.text}")
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ from tests.protocols.knx import Device as KnxDevice
 from tests.protocols.lwm2m import Client as Lwm2mClient
 from tests.protocols.test_mqttsn_lossy import Network
 
-from iotsim.protocols.knxnet.server import Knxnet
-from iotsim.protocols.lwm2m.client import Lwm2m
-from iotsim.protocols.mqttsn.session import MqttSn
+from iotsim.protocol.registry import load_protocol
 from iotsim.simulation.sessions import SessionService
 
 if TYPE_CHECKING:
@@ -50,8 +48,8 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(session_class, "receive", received)
 
     monkeypatch.setattr(SessionService, "observe", listen)
-    for session_class in (MqttSn, Lwm2m, Knxnet):
-        compare(session_class)
+    for name in ("mqttsn", "lwm2m", "knxnet"):
+        compare(load_protocol(name).protocol.session)
     return counted
 
 

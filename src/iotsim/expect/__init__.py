@@ -8,12 +8,12 @@ Modules: `spec` (the expectations as plain data), `judge` (the face), `kinds` (t
 one module per kind: `within`, `invariant` (never, always), `count`, `rate` (count with per),
 `sequence`, `latency`, `delivered`; `northbound` (the gateway's other side), `join` (what of it belongs
 to what a device sent), `pairing` (what answers what);
-`watcher` (what these have in common: the state of each device, the quantifiers), `subscription` (what
-a watcher wants to be told of, and the index), `slots` (devices as array indexes), `heard` (what
-devices heard), `instead` (what came instead), `gateway` (the gateway's own process, with `figures` of
-what it uses, their `bounds`, and reports of a `sanitizer`), `lapses` (what puts a verdict in doubt),
-`standing` (how far all are meanwhile), `report` (outcomes, also of several judges that each saw a
-part of the devices), `text`.
+`watcher` (what these have in common: the state of each device, the quantifiers), `subscription`
+(what a watcher wants to be told of, and the index), `slots` (devices as array indexes), `heard`
+(what devices heard), `losses` (what was lost before a session had it), `instead` (what came
+instead), `gateway` (the gateway's own process, with `figures` of what it uses, their `bounds`, and
+reports of a `sanitizer`), `lapses` (what puts a verdict in doubt), `standing` (how far all are
+meanwhile), `report` (outcomes, also of several judges that each saw a part of the devices), `text`.
 
 A message costs all expectations that watch its fleet one look-up, and those that ask for it a call
 each: a subscription that leads from the device to a byte of state, and, while that device is

@@ -212,7 +212,7 @@ async def test_only_what_there_is_can_be_told_what_there_is(serving: Any) -> Non
     async with serving(kind="http") as bench:
         with pytest.raises(IotsimError, match="no northbound service 'cluod'"):
             await bench.northbound.do("cluod", "stop")
-        with pytest.raises(IotsimError, match="'pause' is nothing"):
+        with pytest.raises(IotsimError, match="'pause' is not what a northbound service can do"):
             await bench.northbound.do("cloud", "pause")
 
 
