@@ -13,7 +13,7 @@ from iotsim.errors import DecodeError
 from iotsim.events import Impaired, NotSent, Received, RunStarted, Sent
 from iotsim.results.jsonl import EventEncoder
 from iotsim.scenario import load_text
-from iotsim.simulation import ways
+from iotsim.simulation import transit
 from iotsim.testing import run_virtually
 from iotsim.testing import simulated as simulated_run
 
@@ -229,8 +229,8 @@ async def test_a_corrupt_datagram_is_nobodys(
 async def test_the_network_holds_a_bounded_number(
     simulated: Callable[..., Any], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "MANY_HELD", 2)
-    monkeypatch.setattr(ways, "MOST_HELD", 3)
+    monkeypatch.setattr(transit, "MANY_HELD", 2)
+    monkeypatch.setattr(transit, "MOST_HELD", 3)
     async with simulated(impaired('delay = "1s"\ndirection = "to_device"')) as gateway:
         for _ in range(5):
             gateway.send("meter[0]", READ)
@@ -259,13 +259,13 @@ def test_where_very_many_are_held_nothing_else_is_told(
 
     expected = run_virtually(run)
     assert len(expected) > 3
-    monkeypatch.setattr(ways, "MANY_HELD", 0)
+    monkeypatch.setattr(transit, "MANY_HELD", 0)
     assert run_virtually(run) == expected
 
 
 def test_what_would_not_be_read_again_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A protocol may write what it does not read: that is no fault of what it says."""
-    monkeypatch.setattr(ways, "MANY_HELD", 0)
+    monkeypatch.setattr(transit, "MANY_HELD", 0)
 
     async def run() -> list[Any]:
         text = impaired('delay = "1s"\ndirection = "from_device"')

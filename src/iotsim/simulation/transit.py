@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 FAILED = dropped("device-failed")
 
 
+MOST_HELD = 1_000_000
+"""So many datagrams are held at a time, in all."""
+MANY_HELD = 10_000
+"""From so many on, messages are decoded again rather than kept."""
+
+
 class Held:
     """How many datagrams the simulated network holds, of a whole simulation."""
 
     def __init__(self) -> None:
+        self.most, self.many = MOST_HELD, MANY_HELD
         self.count = 0
         self.refused = 0
         """How many were lost because there were so many."""
