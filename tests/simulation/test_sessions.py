@@ -523,3 +523,30 @@ def test_bytes_that_a_device_is_told_to_say_are_those(talk: Any) -> None:
     device = talk(PLAIN)
     device.say(kind="PUT", data=b"\xff\x00")
     assert device.sent[-1]["data"] == b"\xff\x00"
+
+
+@pytest.mark.parametrize(
+    ("to", "outcome"),
+    [
+        ("peer", "answered"),
+        ("peer.at(7000)", "answered"),
+        ("peer._replace(port=peer.port + 1)", "consumed.session"),
+    ],
+)
+def test_a_late_answer_keeps_the_datagram_pending_that_it_is_to(
+    talk: Any, to: str, outcome: str
+) -> None:
+    device = talk(
+        f"""
+class Talk(Session):
+    def receive(self, message, peer):
+        self.deliver(message, {to})
+""",
+        rules=[{**RULE, "delay": "1s"}],
+    )
+    device.receive(kind="GET", number=4)
+    assert device.simulation.progress().pending == (outcome == "answered")
+    device.wait(2)
+    assert device.simulation.counters().counts[f"outcome.{outcome}"] == 1
+    assert device.simulation.progress().pending == 0
+    assert device.lines()[-1].startswith("1.000 -> ")

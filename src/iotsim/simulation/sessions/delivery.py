@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iotsim.device.fleet import Fleet, SimDevice
-    from iotsim.net.datagram import Datagram
     from iotsim.session import Session, Ticket
     from iotsim.session.host import Message
     from iotsim.simulation.reception import Met
@@ -125,22 +124,23 @@ class SessionDelivery(SessionSending):
             self._reboot(device, met.reboot.down_s)
             return REBOOTED
         if met.delay_s > 0:
-            datagram = self._datagram_from(peer)
-            if datagram is not None:
-                self._pump.defer(datagram)
             meet = partial(self._meet_above, met._replace(delay_s=0.0), delivery)
-            due = self.now + met.delay_s
-            self._pump.timers.call_at(due, self._answer_later, session, peer, datagram, meet)
+            due, handled = self.now + met.delay_s, self._hold(peer)
+            self._pump.timers.call_at(due, self._answer_later, session, handled, meet)
             return PENDING
         if met.reply is not None:
             answer = self._echoing(message, met.reply)
             return self._reply_by_rule(session, answer, exchange, peer)
         return self._hand_over(*delivery)
 
-    def _datagram_from(self, peer: Peer) -> Datagram | None:
-        """The datagram that is being handled, if it is the one that `peer` has sent."""
+    def _hold(self, peer: Peer) -> Handling | None:
+        """What is being handled, if `peer` has sent it: that datagram waits for its answer now."""
         handling = self._handling
-        return handling.datagram if handling is not None and handling.peer is peer else None
+        if handling is None or handling.peer.endpoint != peer.endpoint:
+            return None
+        self._pump.defer(handling.datagram)
+        handling.waits = True
+        return handling
 
     def _hand_over(
         self,
@@ -176,11 +176,9 @@ class SessionDelivery(SessionSending):
             if delay_s <= 0:
                 outcome = self._reply_by_rule(session, answer, exchange, peer, rule)
                 continue
-            datagram, due = self._datagram_from(peer), self.now + delay_s
+            due, handled = self.now + delay_s, self._hold(peer)
             reply = partial(self._reply_by_rule, session, answer, exchange, peer, rule)
-            self._pump.timers.call_at(due, self._answer_later, session, peer, datagram, reply)
-        if outcome is PENDING and self._handling is not None:
-            self._pump.defer(self._handling.datagram)
+            self._pump.timers.call_at(due, self._answer_later, session, handled, reply)
         return outcome
 
     def _reply_by_model(
@@ -271,16 +269,19 @@ class SessionDelivery(SessionSending):
         return ANSWERED
 
     def _answer_later(
-        self, session: Session, peer: Peer, datagram: Datagram | None, answer: Callable[[], str]
+        self, session: Session, handled: Handling | None, answer: Callable[[], str]
     ) -> None:
-        """Have `answer` answer `datagram`, which waits for it, if the session still lives."""
+        """Have `answer` answer what was `handled`, if anything, and waits for it, if the session still
+        lives."""
+        datagram = None if handled is None else handled.datagram
         device: Any = session.device
         outcome = FAILED
         if session._closed:
             outcome = REBOOTED
         elif not device.failed:
             self.now = self._clock()
-            self._handling = handling = None if datagram is None else Handling(datagram, peer)
+            handling = None if handled is None else Handling(handled.datagram, handled.peer)
+            self._handling = handling
             try:
                 outcome = answer()
                 if handling is not None:

@@ -25,7 +25,8 @@ class Handling(msgspec.Struct, gc=False):
 
     ``message`` is what it carries, ``event`` tells of it, and ``transit`` is its passage, where faults meet
     what devices take. ``sent``: an answer has left. ``tried`` is the outcome of an answer that has not left;
-    ``delivered``, what rules, behavior and model have made of what the session has handed up.
+    ``delivered``, what rules, behavior and model have made of what the session has handed up; ``waits``: they
+    will answer this very datagram.
     """
 
     datagram: Datagram
@@ -36,13 +37,18 @@ class Handling(msgspec.Struct, gc=False):
     sent: bool = False
     tried: str = ""
     delivered: str = SESSION
+    waits: bool = False
 
     @property
     def outcome(self) -> str:
         """What has become of the datagram so far: it is answered by what has left alone."""
         if self.sent:
             return ANSWERED
-        return self.tried or (SESSION if self.delivered is ANSWERED else self.delivered)
+        if self.tried:
+            return self.tried
+        if self.delivered is ANSWERED or (self.delivered is PENDING and not self.waits):
+            return SESSION
+        return self.delivered
 
     def note_answer(self, outcome: str) -> None:
         """An answer has left, or that has come to another `outcome`."""
