@@ -255,6 +255,8 @@ MODES = "objects.1.0 = { 7 = '=state.mode' }"
         # What only a run can tell is left to that.
         (SHORT, "lwm2m", "", "objects.1.0 = { 7 = \"='T' if t > 9 else 'U'\" }", ""),
         (SHORT, "lwm2m", "", "objects.1.0 = { 7 = \"='T' if t else 'U'\" }", ""),
+        (SHORT, "lwm2m", "", "objects.1.0 = { 1 = '=str(t)' }", ""),
+        (SHORT, "mqttsn", "", "client = \"='c' + str(t)\"", ""),
         (
             SHORT,
             "lwm2m",
@@ -294,3 +296,39 @@ def test_a_client_id_by_default_is_checked_where_there_is_no_model(tmp_path: Pat
         load_text(LONG + "protocol = 'mqttsn'", tmp_path / "s.toml")
     (found,) = caught.value.problems
     assert "s.toml:1:" in str(found)
+
+
+def test_what_a_step_sets_is_known_in_a_run_alone(tmp_path: Path) -> None:
+    text = SHORT + "protocol = 'semtech'\nstate.id = ''\nboot.delay = '10s'\n"
+    text += "[devices.d.model]\neui = '=state.id'\n"
+    step = "[[step]]\nat = '1s'\ndevices = 'd'\nset = { id = '0011223344556677' }\n"
+    load_text(text + step, tmp_path / "s.toml")
+    with pytest.raises(ScenarioError, match="must be 16 hexadecimal digits"):
+        load_text(text, tmp_path / "s.toml")
+
+
+CHECKED = """
+from construct import Byte, Struct
+
+from iotsim import Protocol, Session, Table, Value
+
+
+class Model(Table):
+    value: Value
+
+    def check_device(self, known):
+        {"a": 1}[known(self.value)]
+
+
+PROTOCOL = Protocol("checked", Struct("raw" / Byte), 5000, session=Session, model=Model)
+VECTORS = [("01", {"raw": 1})]
+"""
+
+
+def test_a_check_that_fails_is_told_as_a_problem_of_the_scenario(tmp_path: Path) -> None:
+    (tmp_path / "checked.py").write_text(CHECKED)
+    text = SHORT + "protocol = 'checked'\n[devices.d.model]\nvalue = 'b'\n"
+    with pytest.raises(ScenarioError) as caught:
+        load_text(text, tmp_path / "s.toml")
+    (found,) = caught.value.problems
+    assert "devices.d.model: d[0]: check_device() failed: KeyError: 'b'" in str(found)

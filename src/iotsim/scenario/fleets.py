@@ -233,7 +233,8 @@ def _build(plan: FleetPlan, raw: Any, horizon: Horizon, loading: Loading) -> Fle
     state_known = plan.sound and table.behavior is None
     names = expression_names(spec) if state_known else Names(spec.signals)
     boot_s = horizon.boots(spec, 0).low_s
-    unsure = {name for rule in table.rules if isinstance(rule, dict) for name in _set_by(rule)}
+    setting = (*table.rules, *loading.tables.get("step", ()))
+    unsure = {name for one in setting if isinstance(one, dict) for name in _set_by(one)}
     sure = partial(device_of, spec, unsure if state_known else None)
     device = sure(0)
     services = build_models(table.model, spec.services, names, (*keys, "model"), problems)
@@ -262,9 +263,9 @@ def expression_names(fleet: FleetSpec) -> Names:
     return Names(fleet.signals, {*fleet.state, *columns})
 
 
-def _set_by(rule: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the table of a rule, which may be wrong, sets."""
-    table = rule.get("set")
+def _set_by(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the table of a rule or a step, which may be wrong, sets."""
+    table = one.get("set")
     return table if isinstance(table, dict) else {}
 
 

@@ -20,7 +20,7 @@ from iotsim.scenario.csvdata import LARGEST_BYTES
 from iotsim.scenario.placeholders import strings
 from iotsim.scenario.trial import known_value
 from iotsim.session import Table
-from iotsim.userfile import UserFileError
+from iotsim.userfile import UserFileError, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,9 +120,14 @@ def check_models(
             try:
                 model.check_device(partial(known_value, device))
             except ValueError as error:
-                place = (*keys, service.protocol.name) if len(services) > 1 else keys
-                problems.add(place, f"{device.name}: {error}")
-                break
+                problem = str(error)
+            except Exception as error:
+                problem = f"check_device() failed: {in_words(error)}"
+            else:
+                continue
+            place = (*keys, service.protocol.name) if len(services) > 1 else keys
+            problems.add(place, f"{device.name}: {problem}")
+            break
 
 
 def _find(name: str, raw: Mapping[str, Any], keys: Keys, problems: Problems) -> Path:

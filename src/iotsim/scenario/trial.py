@@ -82,6 +82,7 @@ class _Unsure:
         raise UnsureError("t")
 
     __bool__ = __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _unsure
+    __str__ = __repr__ = __format__ = _unsure
 
     def __hash__(self) -> int:
         raise UnsureError("t")
