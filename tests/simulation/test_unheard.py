@@ -8,6 +8,9 @@ import pytest
 import trio
 from tests.session.test_application import VALVE
 
+from iotsim.events import Note
+from iotsim.expect.losses import TOO_MANY, Losses
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -180,3 +183,61 @@ async def test_no_more_than_so_much_is_remembered_of_a_device_and_none_is_forgot
                 gateway.send("valve[0]", {"code": "A", "raw": raw})
             await trio.sleep(0.1)
         assert doubts(gateway) == [DOUBTFUL]
+
+
+async def test_what_was_lost_again_once_a_window_has_begun_is_doubted(
+    simulated: Callable[[str], Any], tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    (tmp_path / "valve.py").write_text(VALVE)
+    text = VALVES + LOSS.format(skip=0, lost=2)
+    text += '\n[[step]]\nname = "later"\nat = "1s"\nnote = "now"\n'
+    text += never("valve", '{ service = "STATE" }', 'never = true\nafter = "later"')
+    async with simulated(text) as gateway:
+        for _ in range(2):
+            gateway.send("valve[0]", {"code": "A", "raw": 1})
+            await trio.sleep(2)
+        assert doubts(gateway) == [DOUBTFUL]
+
+
+def test_of_all_devices_together_no_more_than_so_much_is_remembered_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("iotsim.expect.losses.MOST_IN_ALL", 2)
+    losses = Losses()
+    for index in range(3):
+        losses.lost(index, (1, 2, b"datagram"), float(index))
+    losses.lost(2, (1, 2, b"another"), 3.0)
+    for index in range(3):
+        losses.came(index, (1, 2, b"datagram"))
+    assert losses == {2: {TOO_MANY: (2.0, 3.0)}}
+    losses.lost(0, (1, 2, b"datagram"), 4.0)
+    losses.came(0, (1, 2, b"datagram"))
+    assert list(losses.within(0.0, 9.0)) == [(2, 2.0)]
+
+
+TICKING = "\n    def __init__(self):\n        self.call_later(0.5, self.tick)\n{carried}"
+TICK = "\n    def tick(self):\n        self.log('tick')\n\n    def receive("
+CARRIED = "\n    def carried(self, message, peer):\n        self.open_port()\n        return []\n"
+
+
+@pytest.mark.parametrize("carried", ["", CARRIED])
+async def test_a_session_that_is_only_asked_does_nothing_by_itself(
+    carried: str,
+    simulated: Callable[[str], Any],
+    tmp_path: Path,
+    autojump_clock: MockClock,
+) -> None:
+    valve = VALVE.replace(
+        "\n    @classmethod", TICKING.format(carried=carried) + "\n    @classmethod", 1
+    )
+    (tmp_path / "valve.py").write_text(valve.replace("\n    def receive(", TICK, 1))
+    text = VALVES + LOSS.format(skip=0, lost=1) + never("valve", '{ service = "STATE" }')
+    async with simulated(text) as gateway:
+        gateway.send("valve[0]", {"code": "A", "raw": 1})
+        await trio.sleep(1)
+        notes = [one.text for one in gateway.events if isinstance(one, Note)]
+        assert notes == []
+        gateway.send("valve[0]", {"code": "A", "raw": 1})
+        await trio.sleep(1)
+        notes = [one.text for one in gateway.events if isinstance(one, Note)]
+    assert notes == ["valve[0]: tick"]

@@ -151,10 +151,15 @@ class SessionService(SessionDelivery):
         session = self._sessions[datagram.index]
         if session is not None:
             return session.carried(message, peer)
+        if self._class.carried is Session.carried:
+            return None
         with suppress(*FAULTS):  # as will be told once it boots
-            return self._class._made_for(cast("Host", self), device, self._model).carried(
-                message, peer
-            )
+            session = self._class._made_for(cast("Host", self), device, self._model)
+            try:
+                return session.carried(message, peer)
+            finally:  # it was made to be asked, and is to do nothing by itself
+                session._close()
+                self.ports.close_all(device.index)
         return None
 
     def _answer_at_once(
