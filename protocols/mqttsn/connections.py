@@ -194,6 +194,8 @@ class Connections:
         """The client that PINGREQ is of, if it wakes at another address than where it fell asleep: it has its
         id for that (section 6.14)."""
         client_id = message.get("client_id") if message["kind"] == "PINGREQ" else None
+        if not client_id:
+            return None
         for place, client in self._clients.items():
             if client.client_id == client_id and client.state in (State.ASLEEP, State.AWAKE):
                 del self._clients[place]
