@@ -153,6 +153,12 @@ class Coap(Session):
             self.resend(sent, peer)
         return None
 
+    def has_come(self, message: Message, peer: Peer) -> bool:
+        """Whether a message to come would be a duplicate; for what is built on CoAP."""
+        seen = {"CON": self.seen, "NON": self._nons}.get(message["type"])
+        key = key_of(peer.address, peer.port, message["message_id"])
+        return seen is not None and seen.get(key, self.now) is not None
+
     def _forget(self, exchange: Exchange) -> None:
         """As if its request had never come."""
         peer = exchange.peer

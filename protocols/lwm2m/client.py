@@ -91,15 +91,18 @@ class Lwm2m(Coap):
         super().receive(message, peer)
 
     def carried(self, message: Message, peer: Peer) -> list[Message] | None:
-        code = message["code"]
-        if "block1" in message or "block2" in message:
-            return None  # a part of what came before, or comes later
-        if code not in METHODS:
-            expected = self._client is not None and self._client.expects(message, peer)
-            return [operations.told(message)] if expected else []
-        path = path_of(message["path"])
-        if path is None or self.is_asleep or not self.registration.location:
+        code, kind = message["code"], message["type"]
+        if self.is_asleep or self.has_come(message, peer) or (kind == "CON" and peer.group):
             return []
+        if code not in METHODS:
+            if self._client is None or not self._client.expects(message, peer):
+                return []
+            return None if is_part(message) else [operations.told(message)]
+        path = path_of(message["path"])
+        if path is None or kind not in ("CON", "NON") or not self.registration.location:
+            return []
+        if is_part(message):
+            return None
         try:
             return [operations.asked(message, path, self.tree.kind)]
         except RefusedError:
@@ -282,3 +285,8 @@ class Lwm2m(Coap):
 
     def answered(self, message: Message, peer: Peer, ticket: Ticket | None) -> str:
         return super().answered(operations.told(message), peer, ticket)
+
+
+def is_part(message: Message) -> bool:
+    """Whether it is a block of what came before, or comes later."""
+    return "block1" in message or "block2" in message

@@ -207,7 +207,12 @@ class Forwarder(Session):
                 self.answer(message["token"], self.plan(message["txpk"]), peer)
 
     def carried(self, message: Message, peer: Peer) -> list[Message] | None:
-        return None if message["kind"] == "PULL_RESP" else []  # which node would hear it, and how
+        down = self._down
+        if message["kind"] != "PULL_RESP" or down is None or peer.group:
+            return []
+        if (peer.endpoint, peer.local_port) != (down.endpoint, down.local_port):
+            return []
+        return None  # which node would hear it, and how
 
     def answer(self, token: int, error: str, peer: Peer) -> None:
         acknowledgment = {"error": error}

@@ -10,6 +10,7 @@ from tests.protocols.semtech import KEYS, RX2, Concentrator, data_down
 
 from iotsim.errors import ScenarioError
 from iotsim.events import Undecodable
+from iotsim.protocols.semtech.forwarder import Forwarder
 from iotsim.testing import Transcript
 
 FRAME = data_down(KEYS, 0, port=3, payload=b"hello")
@@ -108,8 +109,17 @@ def test_on_the_wire_it_is_json() -> None:
     assert isinstance(packet["data"], str)
 
 
-def test_each_socket_hears_its_own() -> None:
-    """A PULL_RESP to the socket of PUSH_DATA is not heard, nor is anything from elsewhere."""
+def test_each_socket_hears_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PULL_RESP to the socket of PUSH_DATA is not heard, nor is anything from elsewhere, nor would it be
+    missed."""
+    carried: list[Any] = []
+    receive = Forwarder.receive
+
+    def received(session: Forwarder, message: Any, peer: Any) -> None:
+        carried.append(session.carried(message, peer))
+        receive(session, message, peer)
+
+    monkeypatch.setattr(Forwarder, "receive", received)
     c = silent()
     c.next_packet()
     up = c.datagrams[-1][0]
@@ -120,7 +130,9 @@ def test_each_socket_hears_its_own() -> None:
     assert not c.receive(kind="PULL_RESP", token=1, txpk=txpk, peer="10.77.0.9:40000")
     assert not c.receive(kind="TX_ACK", token=1, eui="AA555A0000000000")
     assert not c.receive(kind="PULL_DATA", token=1, eui="AA555A0000000000")
+    assert carried == [[]] * 5
     assert c.receive(kind="PULL_RESP", token=1, txpk=txpk)[0]["kind"] == "TX_ACK"
+    assert carried[5:] == [None]
 
 
 def test_the_ports_of_the_server() -> None:

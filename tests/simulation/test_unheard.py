@@ -123,6 +123,33 @@ async def test_an_operation_that_a_device_never_had(
         assert doubts(gateway) == [DOUBTFUL, PASSED, DOUBTFUL]
 
 
+@pytest.mark.parametrize(("kind", "found"), [("ACK", PASSED), ("CON", DOUBTFUL)])
+async def test_what_a_device_would_not_have_heeded_breaks_nothing(
+    kind: str,
+    found: tuple[bool, bool],
+    simulated: Callable[[str], Any],
+    autojump_clock: MockClock,
+) -> None:
+    text = LWM2M + LOSS.format(skip=2, lost=9)
+    text += '\n[[step]]\nname = "later"\nat = "5s"\nnote = "now"\n'
+    text += never("meter", '{ operation = "WRITE" }', 'never = true\nafter = "later"')
+    async with simulated(text) as gateway:
+        await trio.sleep(2)
+        (registration, *_) = gateway.take()
+        asked = registration.message
+        header = {"type": "ACK", "message_id": asked["message_id"], "token": asked["token"]}
+        gateway.send("meter[0]", {**header, "code": "CREATED", "location_path": ["rd", "1"]})
+        await trio.sleep(2)
+        write = {"code": "PUT", "path": "/3311/0/5850", "payload": "1", "token": b"t"}
+        block = {"block1": {"number": 0, "more": True, "size": 16}, "payload": "1" * 16}
+        gateway.send("meter[0]", {**write, "type": "CON", "message_id": 7})
+        await trio.sleep(2)
+        gateway.send("meter[0]", {**write, "type": "CON", "message_id": 7})
+        gateway.send("meter[0]", {**write, **block, "type": kind, "message_id": 8})
+        await trio.sleep(0.1)
+        assert doubts(gateway) == [found]
+
+
 VALVES = '\n[devices.valve]\naddress = "10.77.1.1"\ncount = 2\nprotocol = "valve"\n'
 
 
