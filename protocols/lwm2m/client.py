@@ -156,6 +156,8 @@ class Lwm2m(Coap):
 
     def reply(self, message: Message, exchange: Any) -> None:
         if isinstance(exchange, Exchange):
+            if not exchange.request:  # what it asked is not kept beyond its answer
+                raise EncodeError("the request is answered already, and has one response")
             super().reply(self.answer_to(exchange.request, message), exchange)
         elif message["operation"] in SAID:  # a rule has something to say to a response
             self.submit(message, exchange, None)

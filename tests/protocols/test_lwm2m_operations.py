@@ -325,3 +325,12 @@ def test_ipv6_and_duplicates() -> None:
     (again,) = client.send("GET", "/3303/0/5701", peer="[fd77::1]:6000")
     assert again == answer
     assert not [e for e in client.events if isinstance(e, DeviceFailed | SessionFailed)]
+
+
+def test_a_second_response_to_a_request_is_the_rules_fault() -> None:
+    reply = [{"operation": "RESPONSE", "value": value} for value in (True, False)]
+    rules = [{"when": {"operation": "READ"}, "reply": reply}]
+    client = Client({"3311": {"0": {"5850": False}}}, rules=rules, may_fail=True)
+    assert client.get("/3311/0/5850") == "1"
+    assert "rules[0]" in client.lines()[-1]
+    assert client.lines()[-1].endswith("the request is answered already, and has one response")
