@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from iotsim import Peer
 
-    from .client import Client
+    from .server import Coap
 
     Message = dict[str, Any]
 
@@ -24,18 +24,18 @@ class Notifications:
     """What is observed, to be read by ``async for``: whole responses, until one that ends it, which is
     the last. `cancel` ends it, too."""
 
-    def __init__(self, client: Client, message: Message, peer: Peer) -> None:
-        self._client = client
+    def __init__(self, session: Coap, message: Message, peer: Peer) -> None:
+        self._session = session
         self._message = message
         self._peer = peer
         self._came: deque[Message] = deque(maxlen=MOST_NOTIFICATIONS)
         self._waits: Ticket | None = None
         self._over = False
-        client.submit(message, peer, None, self._told)
+        session.client.submit(message, peer, None, self._told)
 
     def cancel(self) -> None:
         """Tell the other side that nobody observes it any more."""
-        self._client.cancel(self._message, self._peer)
+        self._session.client.cancel(self._message, self._peer)
         self._told(None)
 
     def __aiter__(self) -> Notifications:

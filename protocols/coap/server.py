@@ -384,7 +384,7 @@ class Coap(Session):
 
     def observe(self, message: Message, peer: Peer) -> Notifications:
         """Observe a resource of `peer`: ``async for notification in session.observe(request, peer)``."""
-        return Notifications(self.client, {**message, "observe": REGISTER}, peer)
+        return Notifications(self, {**message, "observe": REGISTER}, peer)
 
     def _take_response(self, message: Message, peer: Peer, kind: str) -> None:
         is_rejected = bool(not_understood(message))  # section 5.4.1

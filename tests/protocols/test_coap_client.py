@@ -485,6 +485,18 @@ def test_rfc_8516_the_same_request_waits() -> None:
     ]
 
 
+def test_what_is_observed_after_a_wait_can_be_cancelled() -> None:
+    observer = Observer()
+    observer.answer(observer.request, "TOO_MANY_REQUESTS", max_age=30)
+    assert observer.begin(observer.observe()) == []
+    (again,) = observer.after(31)
+    observer.answer(again, payload="1", observe=5)
+    before = len(observer.sent)
+    observer.notifications.cancel()
+    (cancelled,) = observer.after(0) or observer.sent[before:]
+    assert shown(cancelled, "code", "observe", "token") == ("GET", 1, again["token"])
+
+
 def test_nothing_is_kept_of_a_request_that_has_waited_long_enough() -> None:
     client = Client()
     (request,) = client.ask_peer(path="/a")
