@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
 from iotsim.events import Sent
+from iotsim.session import Peer
+from iotsim.simulation.sessions.unsaid import Saying, Unsaid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,3 +109,23 @@ async def test_a_response_in_segments(
     (said,) = told
     assert said.message["apdu"] == "COMPLEX_ACK"
     assert said.t == lasts[0].t
+
+
+@pytest.mark.parametrize(("devices", "most"), [(1, 64), (10_000, 1 << 16), (100_000, 400_000)])
+def test_what_a_fleet_never_repeats_is_not_kept_without_end(devices: int, most: int) -> None:
+    unsaid, saying = Unsaid(devices), Saying(same=True, said={"kind": "REPORT"})
+    count = most + most // 8
+    for number in range(count):
+        device, datagram = (
+            SimpleNamespace(index=number % devices),
+            SimpleNamespace(peer=1, peer_port=2),
+        )
+        transit: Any = SimpleNamespace(
+            device=device, datagram=datagram, luggage=saying, payload=b"%d" % number
+        )
+        unsaid.note(transit)
+    assert len(unsaid) <= most
+    peer = Peer(1, 2, 3, 4)
+    for number, known in ((0, None), (count - 1, saying), (count - 1, None)):
+        asked: Any = SimpleNamespace(index=number % devices)
+        assert unsaid.take(asked, b"%d" % number, peer) is known

@@ -51,15 +51,11 @@ class SessionSending(SessionLifecycle):
         self._apart = self.protocol.application is not None
         """Whether the messages above the sessions have a schema of their own."""
         self._handling: Handling | None = None
-        self._unsaid = Unsaid()
+        self._unsaid = Unsaid(fleet.spec.count)
         if self._outbound is None:
             self.transmit = self._transmit_plainly  # type: ignore[method-assign]
         else:
             self._outbound.on_lost = self._unsaid.note
-
-    def _end(self, device: SimDevice) -> None:
-        self._unsaid.pop(device.index, None)
-        super()._end(device)
 
     def send(self, device: SimDevice, datagram: Datagram, message: Mapping[str, Any]) -> str:
         """Answer `datagram` past the session. To a group, nothing is sent."""

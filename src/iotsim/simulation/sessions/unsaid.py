@@ -7,9 +7,12 @@ or have garbled, is said with the next copy.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+
+from iotsim.session import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
     from iotsim.session import Peer
     from iotsim.simulation.transit import Arriving
 
-MOST_UNSAID = 64
-"""So many datagrams of a device that were lost are remembered; with more, the first are not."""
-Copy: TypeAlias = tuple[int, int, bytes]
-"""Address and port of a peer, and a datagram."""
+MOST_OF_ONE = 64
+"""So many datagrams for each device that were lost are remembered; with more, the first are not."""
+MOST_IN_ALL = 1 << 16
+LEAST_OF_ONE = 4
+"""Of a large fleet, at most so many, but for each device no less than that: most are never repeated."""
+Copy: TypeAlias = tuple[int, int, int, bytes]
+"""The index of a device, address and port of a peer, and a datagram."""
 
 
 class Saying(msgspec.Struct, gc=False):
@@ -33,22 +39,27 @@ class Saying(msgspec.Struct, gc=False):
     done: bool = False
 
 
-class Unsaid(dict[int, dict[Copy, Saying]]):
-    """By the index of a device, what it was to say, and with which datagrams."""
+class Unsaid(Recent[Copy, Saying]):
+    """What the `devices` of a fleet were to say, and with which datagrams. That of a session which has ended
+    is never asked for: a new one has sent what it repeats."""
+
+    __slots__ = ()
+
+    def __init__(self, devices: int) -> None:
+        in_all = max(MOST_IN_ALL, LEAST_OF_ONE * devices)
+        super().__init__(math.inf, min(MOST_OF_ONE * devices, in_all))
 
     def note(self, transit: Arriving) -> None:
         """A copy of a datagram is lost, or garbled."""
         luggage: Saying | None = transit.luggage
         if luggage is None or luggage.said is None or luggage.done:
             return
-        unsaid = self.setdefault(transit.device.index, {})
-        if len(unsaid) >= MOST_UNSAID:
-            del unsaid[next(iter(unsaid))]
         datagram = transit.datagram
         was = getattr(transit, "was", b"") or transit.payload
-        unsaid[datagram.peer, datagram.peer_port, was] = luggage
+        key = transit.device.index, datagram.peer, datagram.peer_port, was
+        self.renew(key, luggage, 0.0)  # none is ever over
 
     def take(self, device: SimDevice, datagram: bytes, peer: Peer) -> Saying | None:
         """What is said with the next copy of `datagram`; None if a copy has said it, or there is nothing."""
-        saying = self.get(device.index, {}).pop((*peer.endpoint, datagram), None)
+        saying = self.pop((device.index, *peer.endpoint, datagram))
         return None if saying is None or saying.done else saying
