@@ -50,6 +50,10 @@ class Notifications:
         return self._came.popleft()
 
     def _told(self, message: Message | None) -> None:
+        if self._over and message is not None and "observe" in message:
+            # It was cancelled while it waited to be asked (RFC 8516).
+            self._session.client.cancel(self._message, self._peer)
+            return
         if message is not None:
             self._came.append(message)
         if message is None or "observe" not in message:

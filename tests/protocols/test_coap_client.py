@@ -497,6 +497,21 @@ def test_what_is_observed_after_a_wait_can_be_cancelled() -> None:
     assert shown(cancelled, "code", "observe", "token") == ("GET", 1, again["token"])
 
 
+def test_what_is_cancelled_while_it_waits_is_not_observed() -> None:
+    observer = Observer()
+    observer.answer(observer.request, "TOO_MANY_REQUESTS", max_age=30)
+    assert observer.begin(observer.observe()) == []
+    observer.notifications.cancel()
+    (again,) = observer.after(31)
+    seen = list(observer.seen)
+    before = len(observer.sent)
+    observer.answer(again, payload="1", observe=5)
+    (cancelled,) = observer.sent[before:]
+    assert shown(cancelled, "code", "observe", "token") == ("GET", 1, again["token"])
+    assert observer.seen == seen
+    assert observer.over
+
+
 def test_nothing_is_kept_of_a_request_that_has_waited_long_enough() -> None:
     client = Client()
     (request,) = client.ask_peer(path="/a")
