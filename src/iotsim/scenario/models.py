@@ -18,6 +18,7 @@ from iotsim.match import compile_expression
 from iotsim.match.literal import literal
 from iotsim.scenario.csvdata import LARGEST_BYTES
 from iotsim.scenario.placeholders import strings
+from iotsim.scenario.schema import built
 from iotsim.scenario.trial import known_value
 from iotsim.session import Table
 from iotsim.userfile import UserFileError, in_words
@@ -145,7 +146,7 @@ def _validated(
     model: type[BaseModel], table: Any, compiler: ValueCompiler, keys: Keys, problems: Problems
 ) -> BaseModel | None:
     try:
-        return model.model_validate(table, context=compiler)
+        return built(model).model_validate(table, context=compiler)
     except ValidationError as error:
         unknown = [tuple(one["loc"][:-1]) for one in error.errors() if one["loc"]]
         known = {path: _keys_at(model, path) for path in unknown}

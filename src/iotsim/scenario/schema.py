@@ -8,6 +8,8 @@ true, and an unknown key is a problem.
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -18,6 +20,7 @@ from iotsim.units import UNITS, DurationRange, parse_duration, parse_duration_ra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
 
     from pydantic import GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
@@ -170,6 +173,7 @@ class Model(BaseModel):
 
 
 AnyModel = TypeVar("AnyModel", bound=Model)
+BuiltModel = TypeVar("BuiltModel", bound=BaseModel)
 
 
 def keys_of(model: type[Model]) -> list[str]:
@@ -185,6 +189,25 @@ def misspelled(table: Mapping[str, Any], model: type[Model], names: Sequence[str
     return any(key not in known and nearest(key, names) for key in table)
 
 
+def built(model: type[BuiltModel]) -> type[BuiltModel]:
+    """`model`, ready to validate. pydantic builds it when it is first asked for something, and takes an
+    interrupt meanwhile for an error in it; so that one waits until this is done."""
+    if model.__pydantic_complete__ or threading.current_thread() is not threading.main_thread():
+        return model
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        return model
+    came: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _number, frame: came.append(frame))
+    try:
+        model.model_rebuild(raise_errors=False)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        handler(signal.SIGINT, came[0])
+    return model
+
+
 def check(model: type[AnyModel], table: Any, keys: Keys, problems: Problems) -> AnyModel | None:
     """`table` as a `model`, without the keys that are wrong; these become problems.
 
@@ -196,7 +219,7 @@ def check(model: type[AnyModel], table: Any, keys: Keys, problems: Problems) -> 
             problems.add((*keys, key), NOT_YET, of_key=True)
         table = {key: table[key] for key in table if key not in refused} if refused else table
     try:
-        return model.model_validate(table)
+        return built(model).model_validate(table)
     except ValidationError as error:
         problems.add_errors(error, keys, {(): keys_of(model)}, table)
         wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
