@@ -10,7 +10,7 @@ from tests.protocols.semtech import KEYS, RX2, Concentrator, data_down
 
 from iotsim.errors import ScenarioError
 from iotsim.events import Undecodable
-from iotsim.protocols.semtech.forwarder import Forwarder
+from iotsim.protocol.registry import load_protocol
 from iotsim.testing import Transcript
 
 FRAME = data_down(KEYS, 0, port=3, payload=b"hello")
@@ -113,13 +113,14 @@ def test_each_socket_hears_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PULL_RESP to the socket of PUSH_DATA is not heard, nor is anything from elsewhere, nor would it be
     missed."""
     carried: list[Any] = []
-    receive = Forwarder.receive
+    forwarder: Any = load_protocol("semtech").protocol.session
+    receive = forwarder.receive
 
-    def received(session: Forwarder, message: Any, peer: Any) -> None:
+    def received(session: Any, message: Any, peer: Any) -> None:
         carried.append(session.carried(message, peer))
         receive(session, message, peer)
 
-    monkeypatch.setattr(Forwarder, "receive", received)
+    monkeypatch.setattr(forwarder, "receive", received)
     c = silent()
     c.next_packet()
     up = c.datagrams[-1][0]
