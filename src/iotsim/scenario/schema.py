@@ -9,7 +9,6 @@ true, and an unknown key is a problem.
 from __future__ import annotations
 
 import signal
-import threading
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -192,13 +191,14 @@ def misspelled(table: Mapping[str, Any], model: type[Model], names: Sequence[str
 def built(model: type[BuiltModel]) -> type[BuiltModel]:
     """`model`, ready to validate. pydantic builds it when it is first asked for something, and takes an
     interrupt meanwhile for an error in it; so that one waits until this is done."""
-    if model.__pydantic_complete__ or threading.current_thread() is not threading.main_thread():
-        return model
     handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler):
+    if model.__pydantic_complete__ or not callable(handler):
         return model
     came: list[FrameType | None] = []
-    signal.signal(signal.SIGINT, lambda _number, frame: came.append(frame))
+    try:
+        signal.signal(signal.SIGINT, lambda _number, frame: came.append(frame))
+    except ValueError:  # in another thread than the main one, where no interrupt comes
+        return model
     try:
         model.model_rebuild(raise_errors=False)
     finally:
