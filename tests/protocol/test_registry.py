@@ -205,6 +205,8 @@ def test_a_file_is_executed_again_once_it_is_changed(tmp_path: Path) -> None:
 
 
 def test_only_so_many_files_are_remembered(tmp_path: Path) -> None:
+    bundled = load_protocol("lifx")
+    module = sys.modules["iotsim.protocols.lifx.bulb"]
     for number in range(registry.MOST_REMEMBERED + 20):
         load_file(write(tmp_path, f"mine{number}", good(f"mine{number}")))
         with pytest.raises(ProtocolError):
@@ -212,6 +214,8 @@ def test_only_so_many_files_are_remembered(tmp_path: Path) -> None:
     left = [name for name in sys.modules if name.startswith("iotsim_user") and "mine" in name]
     assert len(left) == registry.MOST_REMEMBERED
     assert not [name for name in sys.modules if name.startswith("iotsim_user") and "wrong" in name]
+    assert load_protocol("lifx") is bundled
+    assert sys.modules["iotsim.protocols.lifx.bulb"] is module
 
 
 def test_what_comes_with_iotsim_is_no_file_of_the_users() -> None:

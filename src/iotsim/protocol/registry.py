@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "iotsim.protocols"
 BUNDLED = "iotsim.protocols"
 MOST_REMEMBERED = 100
-"""Protocol files, with their codecs, that a process keeps for the next scenario that asks for them."""
+"""How many protocol files of users, with their codecs, are kept for the next scenario that asks for them."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,10 @@ def load_file(path: Path) -> LoadedProtocol:
         known = None
     _loaded[path] = known = known or _load(path, source)
     if len(_loaded) > MOST_REMEMBERED:
-        userfile.forget(_loaded.pop(next(iter(_loaded))).module)
+        # Those that come with iotsim are few, and others may have imported them.
+        users = [path for path in _loaded if not is_bundled(path)]
+        if len(users) > MOST_REMEMBERED:
+            userfile.forget(_loaded.pop(users[0]).module)
     return known.loaded
 
 
