@@ -189,11 +189,6 @@ class Heard:
         """
         return bytearray([MOST]) * self._devices
 
-    @cached_property
-    def no_room(self) -> bytes:
-        """For those who keep nothing."""
-        return bytes(self._devices)
-
     def keep(self, device: DeviceView, message: Mapping[str, Any], t: float) -> None:
         """`message` is one of the first that `device` has heard."""
         if self._awaited(device.index):
